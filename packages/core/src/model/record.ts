@@ -1,0 +1,84 @@
+import type { Brand } from './brand.js'
+import type { Json, JsonObject, KubernetesObject, ObjectKind } from './kubernetes-object.js'
+import type { Author, WatchEvent } from './watch-event.js'
+
+/** The position of a record in the change log, from 1 upwards; the only order there is. */
+export type Seq = Brand<number, 'Seq'>
+export const seq = (position: number): Seq => position as Seq
+/** Before the first record. */
+export const NO_SEQ = seq(0)
+
+interface RecordBase {
+  readonly seq: Seq
+  /** Milliseconds since 1970 UTC. Never less than in the record before. */
+  readonly observedAt: number
+}
+
+/** A change of an object. */
+export interface ObjectRecord extends RecordBase {
+  readonly type: 'object'
+  readonly event: 'ADDED' | 'MODIFIED' | 'DELETED'
+  readonly kind: ObjectKind
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  readonly resourceVersion: string
+  readonly estimated?: true
+  /** Absent: unknown. The API never says who deleted an object. */
+  readonly author?: Author
+  /** The object as kept, after the event. */
+  readonly object: KubernetesObject
+}
+
+export interface BookmarkRecord extends RecordBase {
+  readonly type: 'bookmark'
+  readonly kind: ObjectKind
+  readonly resourceVersion: string
+  readonly initialEventsEnd: boolean
+  readonly estimated?: true
+}
+
+/** One run of a backend. */
+export interface SyncRecord extends RecordBase {
+  readonly type: 'sync'
+  readonly backend: string
+  /** The first and the last watch-event record whose effect this run carried. */
+  readonly fromSeq: Seq
+  readonly toSeq: Seq
+  /** Whether everything was rendered, or only what had changed. */
+  readonly full: boolean
+  /** Service ports handed to the backend; all of them in a full run. */
+  readonly changed: number
+  readonly durationMs: number
+  /** What was written; absent when the run failed. */
+  readonly rules?: number
+  readonly bytes?: number
+  readonly digest?: string
+  readonly error?: { readonly code: string; readonly message: string }
+}
+
+/** The effective configuration, each time that it changes. */
+export interface ConfigRecord extends RecordBase {
+  readonly type: 'config'
+  readonly config: JsonObject
+}
+
+/** Something that a reader of the log has to know: a relist, a lost watch, a line that could not be imported, a gap. */
+export interface NoticeRecord extends RecordBase {
+  readonly type: 'notice'
+  readonly code: string
+  readonly message: string
+  readonly details?: { readonly [key: string]: Json | undefined }
+}
+
+export type LogRecord = ObjectRecord | BookmarkRecord | SyncRecord | ConfigRecord | NoticeRecord
+
+type WithoutSeq<Record> = Record extends RecordBase ? Omit<Record, 'seq'> : never
+
+/** What is handed to the log. `seq` is given only for what was numbered while the log could not be written. */
+export type LogEntry = (
+  | { readonly type: 'event'; readonly event: WatchEvent }
+  | WithoutSeq<SyncRecord>
+  | WithoutSeq<ConfigRecord>
+  | WithoutSeq<NoticeRecord>
+) & { readonly seq?: Seq }

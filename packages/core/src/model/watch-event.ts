@@ -1,0 +1,38 @@
+import type { KubernetesObject, ObjectKind } from './kubernetes-object.js'
+
+/** A change of one object, as a watch reports it. */
+export interface ObjectEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
+  /** The object after the event; for DELETED its last version. */
+  readonly object: KubernetesObject
+  /** When the event was seen, in milliseconds since 1970 UTC. */
+  readonly observedAt: number
+  /** The recording carried no time: `observedAt` is the newest managedFields time. */
+  readonly estimated?: true
+  /** Who made the change, where the source says so itself; else the log derives it from managedFields. */
+  readonly author?: Author
+}
+
+/** A server's word that a watch has come this far. */
+export interface BookmarkEvent {
+  readonly type: 'BOOKMARK'
+  readonly kind: ObjectKind
+  readonly resourceVersion: string
+  /** The list is complete: every object of the kind has been sent (`k8s.io/initial-events-end`). */
+  readonly initialEventsEnd: boolean
+  readonly observedAt: number
+  readonly estimated?: true
+}
+
+export type WatchEvent = ObjectEvent | BookmarkEvent
+
+/** The managedFields entry that is new or changed against the object's previous version. */
+export interface Author {
+  readonly manager: string
+  /** `Update` or `Apply`. */
+  readonly operation: string
+  /** Milliseconds since 1970 UTC, in whole seconds: the API keeps no finer time. */
+  readonly time?: number
+  /** `status` where the change came through that subresource. */
+  readonly subresource?: string
+}

@@ -1,0 +1,83 @@
+import type { JsonObject, KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
+import type { LogEntry, LogRecord, NoticeRecord, ObjectRecord, Seq, SyncRecord } from '../model/record.js'
+
+/** What became of an entry that was appended. */
+export type AppendOutcome =
+  | { readonly type: 'appended'; readonly seq: Seq }
+  /** The same event (kind, uid, resourceVersion, type) is there already, at `seq`. */
+  | { readonly type: 'duplicate'; readonly seq: Seq }
+  /** Not appended, for a reason that belongs to the entry; the other entries of the batch are. */
+  | { readonly type: 'refused'; readonly code: 'RECORD_TOO_OLD' | 'OTHER_CLUSTER' | 'OTHER_NODE'; readonly message: string }
+
+/** The writing side. One writer at a time. */
+export interface ChangeLogWriter {
+  /** The last record's position; 0 in an empty log. */
+  readonly head: Seq
+  /**
+   * Appends entries in order, in one transaction, and answers an outcome for each. Durable when it resolves. Rejects with a
+   * ChangeLogError when the log cannot be written: then nothing of the batch is in it.
+   */
+  append(entries: readonly LogEntry[]): Promise<readonly AppendOutcome[]>
+}
+
+export interface RecordFilter {
+  /** Inclusive bounds. */
+  readonly fromSeq?: Seq
+  readonly toSeq?: Seq
+  readonly types?: readonly LogRecord['type'][]
+  readonly kinds?: readonly ObjectKind[]
+  /** Objects of this namespace and name; an EndpointSlice also by the Service that it belongs, or belonged, to. */
+  readonly object?: { readonly kind?: ObjectKind; readonly namespace: string; readonly name: string }
+  /** Newest first. */
+  readonly descending?: boolean
+  /** At most so many records. */
+  readonly limit?: number
+}
+
+/** All objects at one point, as kept. */
+export interface ObjectsAt {
+  readonly seq: Seq
+  readonly objects: readonly KubernetesObject[]
+  /** Kinds whose list had been received whole by then. */
+  readonly received: ReadonlySet<ObjectKind>
+}
+
+export interface LogInfo {
+  readonly schemaVersion: number
+  /** uid of the Service default/kubernetes: the same for one cluster's life. */
+  readonly clusterId?: string
+  readonly nodeName?: string
+  readonly firstSeq: Seq
+  readonly lastSeq: Seq
+  readonly firstAt?: number
+  readonly lastAt?: number
+  readonly counts: { readonly [type in LogRecord['type']]: number }
+  /** Object records by kind. */
+  readonly kinds: { readonly [kind in ObjectKind]: number }
+  readonly snapshots: number
+  readonly bytes: number
+  /** Last successful sync of each backend. */
+  readonly applied: readonly { readonly backend: string; readonly seq: Seq; readonly at: number }[]
+  readonly bootId?: string
+  /** Whether records before firstSeq were pruned. */
+  readonly pruned: boolean
+}
+
+/** The reading side: any number of readers, also while a writer appends. */
+export interface ChangeLogReader {
+  info(): LogInfo
+  /** The last record at or before the time (milliseconds since 1970 UTC); 0 when there is none. */
+  seqAt(time: number): Seq
+  /** When a record was observed. */
+  timeOf(seq: Seq): number | undefined
+  /** Records in order of seq. Object records carry the object after the event. */
+  records(filter?: RecordFilter): Iterable<LogRecord>
+  objectsAt(seq: Seq): ObjectsAt
+  /** The last configuration at or before a position. */
+  configAt(seq: Seq): JsonObject | undefined
+  /** The last successful sync at or before a position. */
+  appliedAt(seq: Seq): SyncRecord | undefined
+  close(): void
+}
+
+export type { LogEntry, LogRecord, NoticeRecord, ObjectRecord, SyncRecord }
