@@ -1,0 +1,7 @@
+import type { Command } from 'commander'
+import type { Context } from '../context.js'
+
+export function registerExport(program: Command, context: Context): void {
+  void program
+  void context
+}

@@ -1,0 +1,35 @@
+import pc from 'picocolors'
+
+/** Text styles; each returns its argument where colour is off. */
+export interface Style {
+  readonly enabled: boolean
+  readonly bold: (text: string) => string
+  readonly dim: (text: string) => string
+  readonly red: (text: string) => string
+  readonly green: (text: string) => string
+  readonly yellow: (text: string) => string
+  readonly cyan: (text: string) => string
+}
+
+/**
+ * Whether a stream gets colour: on a terminal, unless NO_COLOR is set (https://no-color.org: to anything but nothing) or
+ * TERM is `dumb`; FORCE_COLOR (but `0` or `false`) turns it on in a pipe too, NO_COLOR wins over it.
+ */
+export function wantsColour({ env, isTTY }: ColourQuestion): boolean {
+  const noColour = env['NO_COLOR']
+  if (noColour !== undefined && noColour !== '') return false
+  const force = env['FORCE_COLOR']
+  if (force !== undefined) return force !== '0' && force !== 'false'
+  return isTTY && env['TERM'] !== 'dumb'
+}
+
+interface ColourQuestion {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly isTTY: boolean
+}
+
+export function styleFor(question: ColourQuestion): Style {
+  const enabled = wantsColour(question)
+  const { bold, dim, red, green, yellow, cyan } = pc.createColors(enabled)
+  return { enabled, bold, dim, red, green, yellow, cyan }
+}

@@ -1,0 +1,19 @@
+import { CliError } from '../errors.js'
+import type { Style } from './colour.js'
+
+/**
+ * What a failure looks like on standard error: one line for a user's mistake and for an obstacle that has a name, a stack
+ * trace for a bug of ours alone.
+ */
+export function describeFailure(error: unknown, style: Style): string {
+  const prefix = style.red('error:')
+  if (error instanceof CliError || isNamedObstacle(error)) return `${prefix} ${oneLine(error.message)}\n`
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return `${prefix} this is a bug in pointsman, please report it with these lines:\n${stack}\n`
+}
+
+const oneLine = (message: string): string => message.replaceAll(/\s*\n\s*/g, ' ')
+
+// Errors with a code come from the log, the file system and SQLite, and their messages are made for people.
+const isNamedObstacle = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && !error.code.startsWith('ERR_')

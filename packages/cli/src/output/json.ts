@@ -1,0 +1,33 @@
+import type { Context } from '../context.js'
+import { CliError } from '../errors.js'
+
+export const FORMATS = ['text', 'wide', 'json', 'jsonl'] as const
+export type Format = (typeof FORMATS)[number]
+
+/** The head of every document that `-o json` prints; `docs/json.md` gives each kind. */
+export interface Document {
+  readonly kind: string
+  /** The point in time that the answer is for; absent without a log. */
+  readonly at?: { readonly seq: number; readonly time?: string }
+  readonly [field: string]: unknown
+}
+
+/** The value of `-o`; `allowed` are the formats that the command has. */
+export function parseFormat(text: string | undefined, allowed: readonly Format[] = FORMATS): Format {
+  const found = allowed.find((format) => format === (text ?? 'text'))
+  if (found === undefined) throw new CliError('USAGE', `-o ${text ?? ''}: give one of ${allowed.join(', ')}`)
+  return found
+}
+
+/** Prints one document: two-space indented on a terminal and in a pipe alike, so that it can be compared. */
+export function writeDocument(context: Context, document: Document): void {
+  context.stdout.write(`${JSON.stringify({ apiVersion: 'pointsman/v1', ...document }, undefined, 2)}\n`)
+}
+
+/** Prints an item a line. */
+export function writeLine(context: Context, item: unknown): void {
+  context.stdout.write(`${JSON.stringify(item)}\n`)
+}
+
+/** RFC 3339 in UTC with milliseconds. */
+export const formatTime = (time: number): string => new Date(time).toISOString()

@@ -1,0 +1,41 @@
+import { Command } from 'commander'
+import { registerCompletion } from './commands/completion.js'
+import { registerDemo } from './commands/demo.js'
+import { registerExport } from './commands/export.js'
+import { registerImport } from './commands/import.js'
+import { registerLog } from './commands/log.js'
+import { registerReplay } from './commands/replay.js'
+import { registerServices } from './commands/services.js'
+import type { Context } from './context.js'
+
+/** The whole command line. Parsing throws CommanderError where commander would have ended the process. */
+export function createProgram(context: Context, version: string): Command {
+  const program = new Command('pointsman')
+    .description('Records what a Kubernetes service proxy sees and does, and answers what happened, when, and why.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .showSuggestionAfterError(true)
+    .configureOutput({
+      writeOut: (text) => void context.stdout.write(text),
+      writeErr: (text) => void context.stderr.write(text),
+      getOutHelpWidth: () => context.stdout.columns ?? 100,
+      getErrHelpWidth: () => context.stderr.columns ?? 100,
+      getOutHasColors: () => context.style.enabled,
+      getErrHasColors: () => context.errorStyle.enabled,
+    })
+    .exitOverride()
+  for (const register of COMMANDS) register(program, context)
+  return program
+}
+
+/** In the order of the help text. */
+const COMMANDS = [
+  registerImport,
+  registerExport,
+  registerReplay,
+  registerLog,
+  registerServices,
+  registerDemo,
+  registerCompletion,
+]
