@@ -1,0 +1,62 @@
+/**
+ * The fields of a KubeProxyConfiguration v1alpha1, by the path of the mapping that holds them. One that is not listed
+ * is a slip of the pen or of a newer version, and is worth a warning. Mappings that are not listed (`featureGates`,
+ * `logging`) may hold anything.
+ * Source: https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
+ */
+export const KNOWN_CONFIG_FIELDS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+  Object.entries({
+    '': [
+      'apiVersion',
+      'bindAddress',
+      'bindAddressHardFail',
+      'clientConnection',
+      'clusterCIDR',
+      'configSyncPeriod',
+      'conntrack',
+      'detectLocal',
+      'detectLocalMode',
+      'enableProfiling',
+      'featureGates',
+      'healthzBindAddress',
+      'hostnameOverride',
+      'iptables',
+      'ipvs',
+      'kind',
+      'logging',
+      'metricsBindAddress',
+      'mode',
+      'nftables',
+      'nodePortAddresses',
+      'oomScoreAdj',
+      'portRange',
+      'showHiddenMetricsForVersion',
+      'windowsRunAsService',
+      'winkernel',
+    ],
+    clientConnection: ['acceptContentTypes', 'burst', 'contentType', 'kubeconfig', 'qps'],
+    conntrack: [
+      'maxPerCore',
+      'min',
+      'tcpBeLiberal',
+      'tcpCloseWaitTimeout',
+      'tcpEstablishedTimeout',
+      'udpStreamTimeout',
+      'udpTimeout',
+    ],
+    detectLocal: ['bridgeInterface', 'interfaceNamePrefix'],
+    iptables: ['localhostNodePorts', 'masqueradeAll', 'masqueradeBit', 'minSyncPeriod', 'syncPeriod'],
+    ipvs: [
+      'excludeCIDRs',
+      'minSyncPeriod',
+      'scheduler',
+      'strictARP',
+      'syncPeriod',
+      'tcpFinTimeout',
+      'tcpTimeout',
+      'udpTimeout',
+    ],
+    nftables: ['masqueradeAll', 'masqueradeBit', 'minSyncPeriod', 'syncPeriod'],
+    winkernel: ['enableDSR', 'forwardHealthCheckVip', 'networkName', 'rootHnsEndpointName', 'sourceVip'],
+  }).map(([path, names]) => [path, new Set(names)]),
+)
