@@ -13,6 +13,8 @@ export type AppendOutcome =
 export interface ChangeLogWriter {
   /** The last record's position; 0 in an empty log. */
   readonly head: Seq
+  /** When the last record was observed, in milliseconds since 1970 UTC; 0 in an empty log. */
+  readonly lastObservedAt: number
   /**
    * Appends entries in order, in one transaction, and answers an outcome for each. Durable when it resolves. Rejects with a
    * ChangeLogError when the log cannot be written: then nothing of the batch is in it.

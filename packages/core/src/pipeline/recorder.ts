@@ -1,0 +1,226 @@
+import { asyncScheduler, BehaviorSubject, type Observable, type SchedulerLike, Subscription } from 'rxjs'
+import { type LogEntry, seq, type Seq } from '../model/record.js'
+import type { AppendOutcome, ChangeLogWriter } from '../ports/change-log.js'
+import { coalesceUnwritten } from './unwritten-entries.js'
+
+/** How the log is. Whatever it is, events go on to the rules (invariant 10). */
+export type LogHealth =
+  | { readonly type: 'ok' }
+  /** The log takes longer than it may, or refuses: what happens is kept in memory and written when it can be. */
+  | {
+      readonly type: 'degraded'
+      readonly code: string
+      readonly message: string
+      /** Milliseconds since 1970 UTC. */
+      readonly since: number
+      /** Entries that are not in the log. */
+      readonly unwritten: number
+      /** Entries given up, for lack of memory (a later version of each object is kept) or because the log refuses them. */
+      readonly lost: number
+      readonly cause?: unknown
+    }
+
+/** What became of an entry. */
+export type RecordOutcome =
+  | { readonly type: 'recorded'; readonly seq: Seq; readonly durable: boolean }
+  /** The log has this very event. */
+  | { readonly type: 'duplicate'; readonly seq: Seq }
+
+/** Numbers what happens, writes it to the log in that order, and says when each entry may have its effect. */
+export interface Recorder {
+  /** `done` is called once, in the order of the calls: when the entry is durable, or when the log cannot be waited for. */
+  put(entry: LogEntry, done?: (outcome: RecordOutcome) => void): void
+  readonly health$: Observable<LogHealth>
+  /** The write under way; undefined when nothing is waited for. */
+  settled(): Promise<void> | undefined
+  /** Writes what is left, trying once more if the log was degraded. */
+  close(): Promise<void>
+}
+
+export interface RecorderOptions {
+  readonly log: ChangeLogWriter
+  readonly scheduler?: SchedulerLike
+  /** An append that takes longer is no longer waited for; absent: each is. */
+  readonly patienceMs?: number
+  /** A log that cannot be written is tried again so often. */
+  readonly retryMs?: number
+  /** So many unwritten entries are kept before older versions of an object give way to the newest. */
+  readonly unwrittenLimit?: number
+  readonly maxBatch?: number
+}
+
+interface Trouble {
+  readonly code: string
+  readonly message: string
+  readonly cause?: unknown
+}
+
+interface Queued {
+  readonly entry: LogEntry & { readonly seq: Seq }
+  /** Undefined once it was called. */
+  done: ((outcome: RecordOutcome) => void) | undefined
+}
+
+export function createRecorder({
+  log,
+  scheduler = asyncScheduler,
+  patienceMs,
+  retryMs = 5000,
+  unwrittenLimit = 100_000,
+  maxBatch = 1000,
+}: RecorderOptions): Recorder {
+  let lastSeq: number = log.head
+  let lastObservedAt = log.lastObservedAt
+  let queue: Queued[] = []
+  let underWay: Promise<void> | undefined
+  let degraded: { code: string; message: string; since: number; firstSeq: Seq; lastSeq: Seq; lost: number; cause?: unknown } | undefined
+  let compactAt = unwrittenLimit
+  let closing = false
+  /** The log is not ours to write: another cluster's, or another time's. */
+  let refused = false
+  const timers = new Subscription()
+  const health$ = new BehaviorSubject<LogHealth>({ type: 'ok' })
+
+  const publish = (): void => {
+    if (degraded === undefined) return health$.next({ type: 'ok' })
+    const { code, message, since, lost, cause } = degraded
+    health$.next({ type: 'degraded', code, message, since, unwritten: queue.length, lost, cause })
+  }
+
+  /** Lets entries take effect that the log does not hold yet. */
+  const release = (entries: readonly Queued[]): void => {
+    for (const queued of entries) {
+      if (queued.done === undefined) continue
+      if (degraded !== undefined) degraded.lastSeq = queued.entry.seq
+      finish(queued, { type: 'recorded', seq: queued.entry.seq, durable: false })
+    }
+  }
+
+  const degrade = ({ code, message, cause }: Trouble, batch: readonly Queued[]): void => {
+    const first = batch[0]?.entry.seq ?? seq(lastSeq)
+    degraded ??= { code, message, since: scheduler.now(), firstSeq: first, lastSeq: first, lost: 0, cause }
+    release([...batch, ...queue])
+    publish()
+  }
+
+  const giveUp = (trouble: Trouble): void => {
+    refused = true
+    degrade(trouble, [])
+    queue = []
+    publish()
+  }
+
+  const recovered = (): void => {
+    if (degraded === undefined) return
+    const { code, since, firstSeq, lastSeq: gapEnd, lost } = degraded
+    degraded = undefined
+    compactAt = unwrittenLimit
+    publish()
+    put({
+      type: 'notice',
+      observedAt: scheduler.now(),
+      code: 'LOG_GAP',
+      message: `the log could not be written (${code}): records ${firstSeq} to ${gapEnd} took effect before they were durable, ${lost} of them are lost`,
+      details: { cause: code, since: new Date(since).toISOString(), fromSeq: firstSeq, toSeq: gapEnd, lost },
+    })
+  }
+
+  const afterPatience = (work: () => void): Subscription | undefined =>
+    patienceMs === undefined ? undefined : scheduler.schedule(work, patienceMs)
+
+  const write = async (batch: readonly Queued[]): Promise<void> => {
+    const patience = afterPatience(() => {
+      degrade({ code: 'LOG_SLOW', message: `an append took more than ${patienceMs} ms` }, batch)
+    })
+    try {
+      const outcomes = await log.append(batch.map(({ entry }) => entry))
+      batch.forEach((queued, i) => finish(queued, recordOutcome(queued.entry.seq, outcomes[i])))
+      const refusal = outcomes.find((outcome) => outcome.type === 'refused')
+      if (refusal !== undefined) giveUp(refusal)
+      else if (queue.length === 0) recovered()
+    } catch (error) {
+      queue = [...batch, ...queue]
+      const message = error instanceof Error ? error.message : String(error)
+      degrade({ code: codeOf(error), message, cause: error }, [])
+      if (!closing) timers.add(scheduler.schedule(pump, retryMs))
+      throw error
+    } finally {
+      patience?.unsubscribe()
+    }
+  }
+
+  const pump = (): void => {
+    if (underWay !== undefined || queue.length === 0) return
+    const batch = queue.slice(0, maxBatch)
+    queue = queue.slice(maxBatch)
+    underWay = write(batch).then(
+      () => {
+        underWay = undefined
+        pump()
+      },
+      () => {
+        underWay = undefined
+      },
+    )
+  }
+
+  const put = (entry: LogEntry, done?: (outcome: RecordOutcome) => void): void => {
+    const numbered = monotone({ ...entry, seq: seq(++lastSeq) }, lastObservedAt)
+    lastObservedAt = observedAtOf(numbered)
+    const queued: Queued = { entry: numbered, done }
+    if (!refused) queue.push(queued)
+    if (degraded === undefined) return pump()
+    release([queued])
+    if (refused) degraded.lost++
+    if (queue.length >= compactAt) {
+      const kept = coalesceUnwritten(queue, ({ entry: unwritten }) => unwritten)
+      degraded.lost += queue.length - kept.length
+      queue = kept
+      compactAt = Math.max(unwrittenLimit, kept.length * 2)
+    }
+    publish()
+  }
+
+  return {
+    put,
+    health$,
+    settled: () => (degraded === undefined ? underWay : undefined),
+    async close() {
+      closing = true
+      timers.unsubscribe()
+      await underWay
+      while (queue.length > 0) {
+        const before = queue.length
+        pump()
+        await underWay
+        if (queue.length >= before) break
+      }
+      health$.complete()
+    },
+  }
+}
+
+function finish(queued: Queued, outcome: RecordOutcome): void {
+  const { done } = queued
+  queued.done = undefined
+  done?.(outcome)
+}
+
+function recordOutcome(numbered: Seq, outcome: AppendOutcome | undefined): RecordOutcome {
+  return outcome?.type === 'duplicate'
+    ? { type: 'duplicate', seq: outcome.seq }
+    : { type: 'recorded', seq: numbered, durable: outcome?.type === 'appended' }
+}
+
+const observedAtOf = (entry: LogEntry): number => (entry.type === 'event' ? entry.event.observedAt : entry.observedAt)
+
+/** A clock that steps back must not make the log refuse what happens: time stands still until it has caught up. */
+function monotone<Entry extends LogEntry>(entry: Entry, lastObservedAt: number): Entry {
+  if (observedAtOf(entry) >= lastObservedAt) return entry
+  return entry.type === 'event'
+    ? { ...entry, event: { ...entry.event, observedAt: lastObservedAt } }
+    : { ...entry, observedAt: lastObservedAt }
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'LOG_FAILED'

@@ -1,0 +1,174 @@
+import { ignoreElements, map, type Observable, Subject } from 'rxjs'
+import type { ProxyConfig } from '../model/proxy-config.js'
+import { seq, type Seq } from '../model/record.js'
+import { watchEventOf } from '../model/watch-event-of.js'
+import type { Backend } from '../ports/backend.js'
+import type { ChangeLogReader, ChangeLogWriter, LogInfo } from '../ports/change-log.js'
+import { createStateFold, type StateFold } from '../state/state-fold.js'
+import type { State } from '../state/state.js'
+import { record, type Recorded } from './record.js'
+import { createRecorder, type Recorder } from './recorder.js'
+import { type EngineReport, runSyncEngine } from './sync-engine.js'
+import { trackChanges } from './track-changes.js'
+import { VirtualClock } from './virtual-clock.js'
+
+export interface ReplayOptions {
+  /** Read, never written. */
+  readonly log: Pick<ChangeLogReader, 'records' | 'objectsAt' | 'info'>
+  /** The last record that is played; absent: all. */
+  readonly untilSeq?: Seq
+  /** Absent: events are folded and nothing is synced. */
+  readonly backend?: Backend
+  readonly config: ProxyConfig
+  /** A log that keeps the events and the syncs of this replay. */
+  readonly recordTo?: ChangeLogWriter
+  /** Called before time moves on, with the virtual milliseconds that pass: real time can be made to follow. */
+  readonly pace?: (virtualMs: number) => Promise<void>
+  readonly onReport?: (report: EngineReport) => void
+  /** Called after each event. */
+  readonly onEvent?: (seq: Seq, observedAt: number) => void
+  readonly signal?: AbortSignal
+}
+
+export interface ReplaySummary {
+  readonly events: number
+  readonly syncs: number
+  readonly failures: number
+  readonly state: State
+  /** The last successful sync. */
+  readonly last?: Extract<EngineReport, { type: 'synced' }>
+  /** Virtual milliseconds from the first to the last event. */
+  readonly spanMs: number
+}
+
+/**
+ * Runs a log through the engine, the same pipe that a live source goes through, on a virtual clock that shows the
+ * recording's own times: the same log and settings give the same syncs, at whatever speed. A log whose beginning was
+ * pruned starts with the objects that were there.
+ */
+export async function replay(options: ReplayOptions): Promise<ReplaySummary> {
+  const { log, config, recordTo, onReport, onEvent, signal } = options
+  const info = log.info()
+  const startAt = info.firstAt ?? 0
+  const fold = createStateFold(config.nodeName === undefined ? {} : { nodeName: config.nodeName })
+  const backend = options.backend && watched(options.backend)
+  const clock = new VirtualClock(startAt, () => backend?.settled() ?? recorder?.settled())
+  const recorder = recordTo && createRecorder({ log: recordTo, scheduler: clock })
+  recorder?.put({ type: 'config', observedAt: startAt, config: { ...config } })
+
+  const source = new Subject<Recorded>()
+  const events = recorder === undefined ? source : source.pipe(map(({ event }) => event), record(recorder))
+  const outcome = { syncs: 0, failures: 0, done: false, error: undefined as unknown }
+  let last: Synced | undefined
+  const subscription = reports({ events, fold, clock, config, backend, recorder }).subscribe({
+    next: (report) => {
+      if (report.type === 'synced') last = report
+      outcome[report.type === 'synced' ? 'syncs' : 'failures']++
+      onReport?.(report)
+    },
+    complete: () => (outcome.done = true),
+    error: (error: unknown) => (outcome.error = error),
+  })
+  // A live agent goes on without its log; a replay that cannot keep what it was asked to keep is over.
+  recorder?.health$.subscribe((health) => {
+    if (health.type === 'degraded') outcome.error = health.cause ?? new Error(health.message)
+  })
+
+  const advanceTo = async (timeMs: number): Promise<void> => {
+    for (let next = clock.nextAt; next !== undefined && next < timeMs && options.pace; next = clock.nextAt) {
+      await options.pace(next - clock.now())
+      await clock.advanceTo(next)
+    }
+    if (options.pace) await options.pace(timeMs - clock.now())
+    await clock.advanceTo(timeMs)
+  }
+
+  let count = 0
+  try {
+    for (const recorded of eventsOf(options, info)) {
+      signal?.throwIfAborted()
+      const { observedAt } = recorded.event
+      const waiting = options.pace ? advanceTo(observedAt) : clock.advanceTo(observedAt)
+      if (waiting !== undefined) await waiting
+      if (outcome.error !== undefined) throw outcome.error
+      source.next(recorded)
+      count++
+      onEvent?.(recorded.seq, observedAt)
+    }
+    const endAt = clock.now()
+    await clock.advanceTo(endAt)
+    source.complete()
+    while (!outcome.done) {
+      if (outcome.error !== undefined) throw outcome.error
+      await advanceTo(clock.nextAt ?? clock.now())
+    }
+    fold.apply()
+    return { events: count, ...pick(outcome), state: fold.state, spanMs: endAt - startAt, ...(last && { last }) }
+  } finally {
+    subscription.unsubscribe()
+    await recorder?.close()
+  }
+}
+
+type Synced = Extract<EngineReport, { type: 'synced' }>
+
+const pick = ({ syncs, failures }: { syncs: number; failures: number }) => ({ syncs, failures })
+
+/** The engine; without a backend only the fold. */
+function reports({
+  events,
+  fold,
+  clock,
+  config,
+  backend,
+  recorder,
+}: {
+  readonly events: Observable<Recorded>
+  readonly fold: StateFold
+  readonly clock: VirtualClock
+  readonly config: ProxyConfig
+  readonly backend: Backend | undefined
+  readonly recorder: Recorder | undefined
+}): Observable<EngineReport> {
+  if (backend === undefined) return events.pipe(trackChanges(fold), ignoreElements())
+  const { minSyncPeriodMs, syncPeriodMs } = config
+  return runSyncEngine({ events, fold, backend, minSyncPeriodMs, syncPeriodMs, scheduler: clock, ...(recorder && { recorder }) })
+}
+
+/** The watch events of a log; of a pruned one first the objects that were there. */
+function* eventsOf({ log, untilSeq }: ReplayOptions, info: LogInfo): Iterable<Recorded> {
+  if (info.pruned) {
+    const floor = log.objectsAt(seq(info.firstSeq - 1))
+    const observedAt = info.firstAt ?? 0
+    for (const object of floor.objects) yield { seq: floor.seq, event: { type: 'ADDED', object, observedAt } }
+    for (const kind of floor.received) {
+      yield { seq: floor.seq, event: { type: 'BOOKMARK', kind, resourceVersion: '', initialEventsEnd: true, observedAt } }
+    }
+  }
+  const filter = { types: ['object', 'bookmark'] as const, ...(untilSeq !== undefined && { toSeq: untilSeq }) }
+  for (const logRecord of log.records(filter)) {
+    if (logRecord.type === 'object' || logRecord.type === 'bookmark') {
+      yield { seq: logRecord.seq, event: watchEventOf(logRecord) }
+    }
+  }
+}
+
+/** A backend that tells whether a sync is under way. */
+function watched(backend: Backend): Backend & { settled(): Promise<void> | undefined } {
+  let underWay: Promise<void> | undefined
+  const over = (): void => {
+    underWay = undefined
+  }
+  return {
+    name: backend.name,
+    sync(request, signal) {
+      const result = backend.sync(request, signal)
+      underWay = result.then(over, over)
+      return result
+    },
+    read: () => backend.read(),
+    cleanup: () => backend.cleanup(),
+    close: () => backend.close(),
+    settled: () => underWay,
+  }
+}

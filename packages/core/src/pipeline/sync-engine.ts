@@ -1,0 +1,154 @@
+import { asyncScheduler, map, Observable, type SchedulerLike } from 'rxjs'
+import type { ObjectKind } from '../model/kubernetes-object.js'
+import type { ServicePortName } from '../model/names.js'
+import { NO_SEQ, seq, type Seq } from '../model/record.js'
+import type { Backend, SyncResult } from '../ports/backend.js'
+import { type Front, frontKey } from '../state/fronts.js'
+import type { StateFold } from '../state/state-fold.js'
+import { boundedFrequency } from './bounded-frequency.js'
+import type { Recorded } from './record.js'
+import type { Recorder } from './recorder.js'
+import { trackChanges } from './track-changes.js'
+
+/** One run of the backend. Times in milliseconds since 1970 UTC. */
+export interface SyncReport {
+  readonly fromSeq: Seq
+  readonly toSeq: Seq
+  readonly changed: ReadonlySet<ServicePortName> | 'all'
+  readonly startedAt: number
+  readonly endedAt: number
+}
+
+export type EngineReport =
+  /** From here on the applied seq is `toSeq`. Flows of `conntrackFronts` may lead to what no longer serves. */
+  | ({ readonly type: 'synced'; readonly result: SyncResult; readonly conntrackFronts: readonly Front[] } & SyncReport)
+  /** `retryInMs` is absent when the run is given up. */
+  | ({ readonly type: 'failed'; readonly error: unknown; readonly retryInMs?: number } & SyncReport)
+
+export interface SyncEngineOptions {
+  /** Recorded events, in order of seq. */
+  readonly events: Observable<Recorded>
+  readonly fold: StateFold
+  readonly backend: Backend
+  readonly minSyncPeriodMs: number
+  /** The longest pause between retries. */
+  readonly syncPeriodMs: number
+  /** Where runs are recorded; absent: nowhere. */
+  readonly recorder?: Pick<Recorder, 'put'>
+  readonly scheduler?: SchedulerLike
+  /** What a log had received, and applied, before: a restart goes on there. */
+  readonly received?: Iterable<ObjectKind>
+  readonly appliedSeq?: Seq
+}
+
+/** A run takes at least so long to come after an hour without one, as kube-proxy's does. */
+const MAX_SYNC_INTERVAL_MS = 3_600_000
+const FIRST_RETRY_MS = 1000
+const LAST_RETRIES = 5
+
+/**
+ * The pipe from recorded events to a backend: track changes, throttle, apply, sync. The applied seq moves after a
+ * successful run and never before; a run that follows a failure carries everything since the last success, the fronts
+ * to reconcile with conntrack included (kubernetes#112604). The first run is for `all`.
+ */
+export function runSyncEngine(options: SyncEngineOptions): Observable<EngineReport> {
+  const { events, fold, backend, recorder, received = [], scheduler = asyncScheduler } = options
+
+  return new Observable<EngineReport>((subscriber) => {
+    let appliedSeq = options.appliedSeq ?? NO_SEQ
+    let changed: Set<ServicePortName> | 'all' = 'all'
+    let fronts = new Map<string, Front>()
+
+    /** Everything since the last success, in one request. */
+    const takeRequest = (): SyncReport => {
+      const applied = fold.apply()
+      for (const front of applied.conntrackFronts) fronts.set(frontKey(front), front)
+      if (applied.nodeChanged) changed = 'all'
+      if (changed !== 'all') for (const id of applied.changed) changed.add(id)
+      const startedAt = scheduler.now()
+      const fromSeq = seq(Math.min(appliedSeq + 1, fold.state.seq))
+      return { fromSeq, toSeq: fold.state.seq, changed, startedAt, endedAt: startedAt }
+    }
+
+    const run = (): Observable<EngineReport> =>
+      new Observable<EngineReport>((runSubscriber) => {
+        const abort = new AbortController()
+        const request = takeRequest()
+        const sync = async (): Promise<void> => {
+          try {
+            const { fromSeq, toSeq } = request
+            const result = await backend.sync({ state: fold.state, changed: request.changed, fromSeq, toSeq }, abort.signal)
+            const report = { ...request, endedAt: scheduler.now() }
+            recordSync({ report, result })
+            appliedSeq = toSeq
+            changed = new Set()
+            const conntrackFronts = [...fronts.values()]
+            fronts = new Map()
+            runSubscriber.next({ type: 'synced', result, conntrackFronts, ...report })
+            runSubscriber.complete()
+          } catch (error) {
+            const report = { ...request, endedAt: scheduler.now() }
+            recordSync({ report, error })
+            runSubscriber.error(new FailedSync(report, error))
+          }
+        }
+        void sync()
+        return () => abort.abort()
+      })
+
+    const recordSync = ({ report, result, error }: { report: SyncReport; result?: SyncResult; error?: unknown }): void => {
+      recorder?.put({
+        type: 'sync',
+        observedAt: report.endedAt,
+        backend: backend.name,
+        fromSeq: report.fromSeq,
+        toSeq: report.toSeq,
+        full: result?.full ?? report.changed === 'all',
+        changed: report.changed === 'all' ? fold.state.services.size : report.changed.size,
+        durationMs: report.endedAt - report.startedAt,
+        ...(result && { rules: result.rules, bytes: result.bytes, digest: result.digest }),
+        ...(error !== undefined && { error: describeError(error) }),
+      })
+    }
+
+    return events
+      .pipe(
+        trackChanges(fold, received),
+        boundedFrequency(
+          {
+            minIntervalMs: options.minSyncPeriodMs,
+            maxIntervalMs: MAX_SYNC_INTERVAL_MS,
+            retryMs: Math.min(FIRST_RETRY_MS, options.syncPeriodMs),
+            maxRetryMs: options.syncPeriodMs,
+            lastRetries: LAST_RETRIES,
+            run,
+          },
+          scheduler,
+        ),
+        map((outcome) => (outcome.type === 'done' ? outcome.result : failureReport(outcome))),
+      )
+      .subscribe(subscriber)
+  })
+}
+
+/** Carries what a failed run was about through the throttle. */
+class FailedSync extends Error {
+  readonly report: SyncReport
+
+  constructor(report: SyncReport, cause: unknown) {
+    super('the backend refused a sync', { cause })
+    this.report = report
+  }
+}
+
+function failureReport({ error, retryInMs }: { error: unknown; retryInMs?: number }): EngineReport {
+  // Whatever else was thrown inside a run is a bug, and crashes.
+  if (!(error instanceof FailedSync)) throw error
+  return { type: 'failed', error: error.cause, ...error.report, ...(retryInMs !== undefined && { retryInMs }) }
+}
+
+function describeError(error: unknown): { code: string; message: string } {
+  if (!(error instanceof Error)) return { code: 'UNKNOWN', message: String(error) }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN'
+  return { code, message: error.message }
+}

@@ -1,0 +1,151 @@
+import type { Endpoint } from '../model/endpoint.js'
+import { isEqual } from '../model/is-equal.js'
+import type { KubernetesObject } from '../model/kubernetes-object.js'
+import { type Protocol, serviceName, type ServicePortName } from '../model/names.js'
+import type { NodeInfo } from '../model/node-info.js'
+import { nodeInfoOf } from '../model/node.js'
+import { NO_SEQ, type Seq } from '../model/record.js'
+import type { ServicePort } from '../model/service-port.js'
+import { servicePortsOf } from '../model/service-ports.js'
+import { endpointsOfSlice, type SliceEndpoints } from '../model/slice-endpoints.js'
+import type { WatchEvent } from '../model/watch-event.js'
+import { createEndpointChangeTracker } from './endpoint-changes.js'
+import { changedEndpoints, mergeEndpoints, unmergeEndpoints } from './endpoints-map.js'
+import { type Front, frontKey, frontsOf } from './fronts.js'
+import { createServiceChangeTracker } from './service-changes.js'
+import { filterServicePorts, mergeServicePorts, unmergeServicePorts } from './service-map.js'
+import { nodeOfInterest, type State } from './state.js'
+
+/** What an application of pending changes did to the state. */
+export interface Applied {
+  /** Service ports that differ from before, gone ones included. */
+  readonly changed: ReadonlySet<ServicePortName>
+  /** The Node that the rules are for differs in something that rules are made from. */
+  readonly nodeChanged: boolean
+  /** Fronts, removed ones included, whose flows may now lead to what no longer serves. */
+  readonly conntrackFronts: readonly Front[]
+}
+
+/** State as a fold over watch events, in two steps: events are tracked as they come, and applied together. */
+export interface StateFold {
+  /** The state after the last `apply`. Its maps are changed by the next one. */
+  readonly state: State
+  /** The last event tracked; `state.seq` follows with `apply`. */
+  readonly trackedSeq: Seq
+  track(seq: Seq, event: WatchEvent): void
+  apply(): Applied
+}
+
+export interface StateFoldOptions {
+  /** The node that the rules are for; absent: the only one. */
+  readonly nodeName?: string
+  /** Protocols whose flows outlive their rules: UDP; in the classic layout SCTP too. */
+  readonly conntrackProtocols?: readonly Protocol[]
+}
+
+export function createStateFold({ nodeName, conntrackProtocols = ['UDP'] }: StateFoldOptions = {}): StateFold {
+  const services = new Map<ServicePortName, ServicePort>()
+  const endpoints = new Map<ServicePortName, readonly Endpoint[]>()
+  const nodes = new Map<string, NodeInfo>()
+  const serviceChanges = createServiceChangeTracker()
+  const endpointChanges = createEndpointChangeTracker()
+  const nodeChanges = new Map<string, NodeInfo | undefined>()
+  const uids = createUidGuard()
+  let trackedSeq = NO_SEQ
+  let state: State = { seq: NO_SEQ, nodes, services, endpoints }
+
+  const trackObject = (object: KubernetesObject, deleted: boolean): void => {
+    const { namespace = '', name } = object.metadata
+    if (!uids.isCurrent(object, deleted)) return
+    switch (object.kind) {
+      case 'Service':
+        return serviceChanges.update(serviceName(namespace, name), deleted ? [] : servicePortsOf(object).ports)
+      case 'EndpointSlice':
+        return endpointChanges.update({ namespace, name }, deleted ? undefined : ownedSlice(object))
+      case 'Node':
+        nodeChanges.set(name, deleted ? undefined : nodeInfoOf(object).node)
+    }
+  }
+
+  return {
+    get state() {
+      return state
+    },
+    get trackedSeq() {
+      return trackedSeq
+    },
+    track(seq, event) {
+      trackedSeq = seq
+      if (event.type !== 'BOOKMARK') trackObject(event.object, event.type === 'DELETED')
+    },
+    apply() {
+      const changed = new Set<ServicePortName>()
+      const fronts = new Map<string, Front>()
+      const noteFronts = (port: ServicePort | undefined): void => {
+        if (port === undefined || !conntrackProtocols.includes(port.protocol)) return
+        for (const front of frontsOf(port)) fronts.set(frontKey(front), front)
+      }
+
+      for (const change of serviceChanges.take()) {
+        mergeServicePorts(services, change.current)
+        const gone = filterServicePorts(change)
+        unmergeServicePorts(services, gone)
+        for (const port of [...gone, ...differing(change.previous, change.current)]) {
+          changed.add(port.id)
+          noteFronts(port)
+        }
+      }
+      for (const change of endpointChanges.take()) {
+        unmergeEndpoints(endpoints, change.previous)
+        mergeEndpoints(endpoints, change.current)
+        for (const id of changedEndpoints(change)) {
+          changed.add(id)
+          noteFronts(services.get(id))
+        }
+      }
+
+      for (const [name, node] of nodeChanges) {
+        if (node === undefined) nodes.delete(name)
+        else nodes.set(name, node)
+      }
+      nodeChanges.clear()
+      const node = nodeOfInterest(nodes, nodeName)
+      const nodeChanged = !isEqual(rulesView(state.node), rulesView(node))
+      state = { seq: trackedSeq, nodes, services, endpoints, ...(node && { node }) }
+      return { changed, nodeChanged, conntrackFronts: [...fronts.values()] }
+    },
+  }
+}
+
+function ownedSlice(object: KubernetesObject): SliceEndpoints | undefined {
+  const slice = endpointsOfSlice(object)
+  return slice.service === undefined ? undefined : { ...slice, service: slice.service }
+}
+
+/** Refuses the deletion of an object whose name another one, of another uid, has taken since. */
+function createUidGuard(): { isCurrent(object: KubernetesObject, deleted: boolean): boolean } {
+  const uidOf = new Map<string, string>()
+  return {
+    isCurrent({ kind, metadata: { namespace = '', name, uid } }, deleted) {
+      const key = `${kind} ${namespace}/${name}`
+      const current = uidOf.get(key)
+      if (deleted && typeof uid === 'string' && current !== undefined && current !== uid) return false
+      if (deleted) uidOf.delete(key)
+      else if (typeof uid === 'string') uidOf.set(key, uid)
+      return true
+    },
+  }
+}
+
+/** Both versions of each port that is new or not what it was; a removed one is the caller's matter. */
+function differing(previous: readonly ServicePort[], current: readonly ServicePort[]): readonly ServicePort[] {
+  return current.flatMap((port) => {
+    const before = previous.find(({ id }) => id === port.id)
+    if (before === undefined) return [port]
+    return isEqual(before, port) ? [] : [before, port]
+  })
+}
+
+/** What rules are made from; taints and a coming deletion only decide whether the node takes load-balancer traffic. */
+const rulesView = (node: NodeInfo | undefined): unknown =>
+  node && { name: node.name, addresses: node.addresses, podCIDRs: node.podCIDRs, zone: node.zone }
