@@ -64,5 +64,6 @@ export const SKIP_REASONS = {
   NO_CLUSTER_IP: 'no cluster IP yet',
   NO_CLUSTER_IP_OF_FAMILY: 'no cluster IP of this family',
   INVALID_PORT: 'the port cannot be read',
+  INVALID_NAME: 'its namespace or name is none that the API accepts',
 } as const
 export type SkipReason = keyof typeof SKIP_REASONS

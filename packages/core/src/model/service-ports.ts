@@ -1,0 +1,160 @@
+import type { IpFamily } from './address.js'
+import type { Diagnostic } from './diagnostic.js'
+import { fieldReader, isPortNumber } from './field-reader.js'
+import type { FieldReader } from './field-reader.js'
+import { findingsOf, visible } from './findings.js'
+import type { Findings } from './findings.js'
+import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
+import { PROTOCOLS, serviceName, servicePortName } from './names.js'
+import type { Protocol, ServiceName } from './names.js'
+import { serviceAddressesOf } from './service-addresses.js'
+import { serviceTrafficOf } from './service-traffic.js'
+import type { ServicePort, SkippedPort, SkipReason } from './service-port.js'
+import { isObjectName, isPortName } from './valid-names.js'
+
+export interface ServicePortsResult {
+  /** In the order of `spec.ports`, and of the families within a port. */
+  readonly ports: readonly ServicePort[]
+  readonly skipped: readonly SkippedPort[]
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+/**
+ * The service ports of a Service, one for each port and family: what kube-proxy 1.36 makes rules for. Never throws: what
+ * cannot be read is left out with a diagnostic, and what gets no rules stands in `skipped` with its reason. That a Service
+ * lacks one of the `families` is normal, and no diagnostic.
+ */
+export function servicePortsOf(service: KubernetesObject, families: readonly IpFamily[] = BOTH_FAMILIES): ServicePortsResult {
+  const findings = findingsOf(service)
+  const identity = identityOf(service, findings)
+  const spec = fieldReader(findings, '').record(service['spec'], 'spec') ?? {}
+  const reason = identity.valid ? reasonToSkip(service, spec, findings) : 'INVALID_NAME'
+  if (reason !== undefined) {
+    return { ports: [], skipped: [{ service: identity.service, reason }], diagnostics: findings.all() }
+  }
+  const { ports, skipped } = portsOf({ service, identity, spec, families, findings })
+  return { ports, skipped, diagnostics: findings.all() }
+}
+
+const BOTH_FAMILIES: readonly IpFamily[] = ['IPv4', 'IPv6']
+
+interface Identity {
+  readonly service: ServiceName
+  readonly namespace: string
+  readonly name: string
+  readonly valid: boolean
+}
+
+function identityOf({ metadata }: KubernetesObject, findings: Findings): Identity {
+  const namespace: Json | undefined = metadata.namespace
+  const name: Json | undefined = metadata.name
+  if (isObjectName(namespace) && isObjectName(name)) {
+    return { service: serviceName(namespace, name), namespace, name, valid: true }
+  }
+  const shown = (value: Json | undefined): string => (typeof value === 'string' ? visible(value) : '')
+  if (!isObjectName(namespace)) findings.report('INVALID_NAME', 'metadata.namespace', namespace)
+  if (!isObjectName(name)) findings.report('INVALID_NAME', 'metadata.name', name)
+  return { service: serviceName(shown(namespace), shown(name)), namespace: '', name: '', valid: false }
+}
+
+/** kube-proxy never sees Services of another proxy (its watch leaves them out), and passes over the rest of these. */
+function reasonToSkip(service: KubernetesObject, spec: JsonObject, findings: Findings): SkipReason | undefined {
+  const labels = fieldReader(findings, 'metadata').record(service.metadata['labels'], 'labels')
+  const fields = fieldReader(findings, 'spec')
+  const clusterIP = fields.text(spec['clusterIP'], 'clusterIP') ?? ''
+  // The label's mere presence decides, whatever its value.
+  if (labels !== undefined && Object.hasOwn(labels, 'service.kubernetes.io/service-proxy-name')) return 'OTHER_PROXY'
+  if (spec['type'] === 'ExternalName') return 'EXTERNAL_NAME'
+  if (clusterIP === 'None') return 'HEADLESS'
+  return clusterIP === '' ? 'NO_CLUSTER_IP' : undefined
+}
+
+interface Reading {
+  readonly service: KubernetesObject
+  readonly identity: Identity
+  readonly spec: JsonObject
+  readonly families: readonly IpFamily[]
+  readonly findings: Findings
+}
+
+function portsOf(reading: Reading): Pick<ServicePortsResult, 'ports' | 'skipped'> {
+  const { service, identity, spec, families, findings } = reading
+  const addresses = serviceAddressesOf(service, spec, findings)
+  const traffic = serviceTrafficOf(spec, findings)
+  const createdAt = createdAtOf(service, findings)
+  const ports: ServicePort[] = []
+  const skipped: SkippedPort[] = []
+  const { namespace, name } = identity
+  for (const port of readPorts(identity.service, spec, findings, skipped)) {
+    for (const family of families) {
+      const { clusterIP, ...others } = addresses[family]
+      if (clusterIP === undefined) continue
+      const id = servicePortName({ service: identity.service, portName: port.portName, protocol: port.protocol, family })
+      ports.push({ id, service: identity.service, namespace, name, ...port, family, clusterIP, ...others, ...traffic, createdAt })
+    }
+  }
+  for (const family of families) {
+    if (addresses[family].clusterIP === undefined) {
+      skipped.push({ service: identity.service, family, reason: 'NO_CLUSTER_IP_OF_FAMILY' })
+    }
+  }
+  return { ports, skipped }
+}
+
+type PortFields = Pick<ServicePort, 'portName' | 'protocol' | 'port' | 'nodePort'>
+
+/** The ports that can be used; the others are added to `skipped`. */
+function readPorts(service: ServiceName, spec: JsonObject, findings: Findings, skipped: SkippedPort[]): readonly PortFields[] {
+  const items = fieldReader(findings, 'spec').list(spec['ports'], 'ports')
+  const fields = fieldReader(findings, 'spec.ports')
+  const ports = new Map<string, PortFields>()
+  for (const [index, item] of items.entries()) {
+    const port = readPort(item, index, fields, findings)
+    if (port === undefined) {
+      skipped.push({ service, portName: skippedName(item, index), reason: 'INVALID_PORT' })
+    } else if (ports.has(`${port.portName}/${port.protocol}`)) {
+      findings.report('DUPLICATE_PORT', fields.path('name', index), port.portName)
+    } else {
+      ports.set(`${port.portName}/${port.protocol}`, port)
+    }
+  }
+  return [...ports.values()]
+}
+
+function readPort(item: Json, index: number, fields: FieldReader, findings: Findings): PortFields | undefined {
+  const record = fields.record(item, '', index)
+  if (record === undefined) {
+    if (item === null) findings.report('WRONG_TYPE', fields.path('', index), item)
+    return undefined
+  }
+  const portName = record['name'] ?? ''
+  const protocol = protocolOf(record['protocol'])
+  const port = record['port']
+  const nodePort = record['nodePort'] ?? 0
+  if (!isPortName(portName)) findings.report('INVALID_NAME', fields.path('name', index), portName)
+  if (protocol === undefined) findings.report('UNKNOWN_PROTOCOL', fields.path('protocol', index), record['protocol'])
+  if (!isPortNumber(port)) findings.report('NOT_A_PORT', fields.path('port', index), port)
+  if (!isPortName(portName) || protocol === undefined || !isPortNumber(port)) return undefined
+  // A node port that cannot be read costs the node port alone: the cluster IP still works.
+  if (nodePort !== 0 && !isPortNumber(nodePort)) findings.report('NOT_A_PORT', fields.path('nodePort', index), nodePort)
+  return { portName, protocol, port, nodePort: isPortNumber(nodePort) ? nodePort : 0 }
+}
+
+/** TCP where absent. */
+export function protocolOf(value: Json | undefined): Protocol | undefined {
+  if (value === undefined || value === null || value === '') return 'TCP'
+  return PROTOCOLS.find((protocol) => protocol === value)
+}
+
+/** The name by which a port that is left out can be told: its own where that is fit to be shown. */
+function skippedName(item: Json, index: number): string {
+  const name = typeof item === 'object' && item !== null && 'name' in item ? item['name'] : undefined
+  return isPortName(name) ? name : `ports[${index}]`
+}
+
+function createdAtOf({ metadata }: KubernetesObject, findings: Findings): string {
+  const created = fieldReader(findings, 'metadata').text(metadata['creationTimestamp'], 'creationTimestamp') ?? ''
+  if (created === '' || /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/.test(created)) return created
+  findings.report('WRONG_TYPE', 'metadata.creationTimestamp', created)
+  return ''
+}
