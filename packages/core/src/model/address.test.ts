@@ -33,10 +33,44 @@ describe('parseAddress', () => {
   })
 
   it.each([
-    '', ' ', '10.0.0', '10.0.0.0.1', '10.0.0.256', '10.0.0.', '.10.0.0', '10..0.0', '10.0.0.1 ', ' 10.0.0.1', '10.0.0.-1',
-    '0x0a.0.0.1', '1e1.0.0.1', '10.0.0.1/8', '10.0.0.1\n', ':', ':::', '1', '1:2', '1:2:3:4:5:6:7', '1:2:3:4:5:6:7:8:9',
-    '1:2:3:4:5:6:7:8::', '::1:2:3:4:5:6:7:8', '1::2::3', ':1::', '1:2:3:4:5:6:7:', 'g::', '10000::', 'fe80::1%eth0',
-    '::1.2.3', '::1.2.3.4:5', '1.2.3.4::', '1:2:3:4:5:6:7:1.2.3.4', '1:2:3:4:5:1.2.3.4', '::256.1.1.1', '[::1]', 'None', '１.2.3.4',
+    '',
+    ' ',
+    '10.0.0',
+    '10.0.0.0.1',
+    '10.0.0.256',
+    '10.0.0.',
+    '.10.0.0',
+    '10..0.0',
+    '10.0.0.1 ',
+    ' 10.0.0.1',
+    '10.0.0.-1',
+    '0x0a.0.0.1',
+    '1e1.0.0.1',
+    '10.0.0.1/8',
+    '10.0.0.1\n',
+    ':',
+    ':::',
+    '1',
+    '1:2',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '1:2:3:4:5:6:7:8::',
+    '::1:2:3:4:5:6:7:8',
+    '1::2::3',
+    ':1::',
+    '1:2:3:4:5:6:7:',
+    'g::',
+    '10000::',
+    'fe80::1%eth0',
+    '::1.2.3',
+    '::1.2.3.4:5',
+    '1.2.3.4::',
+    '1:2:3:4:5:6:7:1.2.3.4',
+    '1:2:3:4:5:1.2.3.4',
+    '::256.1.1.1',
+    '[::1]',
+    'None',
+    '１.2.3.4',
   ])('refuses %j', (text) => {
     expect(parseAddress(text)).toBeUndefined()
   })
@@ -60,12 +94,25 @@ describe('parseCidr', () => {
     expect(parseCidr(text)).toMatchObject({ family, text: canonical, prefix: Number(canonical.split('/')[1]) })
   })
 
-  it.each(['', '/', '/8', '10.0.0.0', '10.0.0.0/', '10.0.0.0/33', '10.0.0.0/-1', '10.0.0.0/+8', '10.0.0.0/8 ', ' 10.0.0.0/8', '10.0.0.0/8/8', '10.0.0/8', 'fd00::/129', '10.0.0.0/1e1', '10.0.0.0/255.0.0.0'])(
-    'refuses %j',
-    (text) => {
-      expect(parseCidr(text)).toBeUndefined()
-    },
-  )
+  it.each([
+    '',
+    '/',
+    '/8',
+    '10.0.0.0',
+    '10.0.0.0/',
+    '10.0.0.0/33',
+    '10.0.0.0/-1',
+    '10.0.0.0/+8',
+    '10.0.0.0/8 ',
+    ' 10.0.0.0/8',
+    '10.0.0.0/8/8',
+    '10.0.0/8',
+    'fd00::/129',
+    '10.0.0.0/1e1',
+    '10.0.0.0/255.0.0.0',
+  ])('refuses %j', (text) => {
+    expect(parseCidr(text)).toBeUndefined()
+  })
 })
 
 describe('properties', () => {
@@ -88,7 +135,8 @@ describe('properties', () => {
         if (address === undefined) return
         expect(parseAddress(address.text)).toEqual(address)
         expect(numberOf(address.text)).toBe(isMapped(bits, value) ? value & 0xffffffffn : value)
-        if (address.family === 'IPv6') expect(`http://[${address.text}]/`).toBe(new URL(`http://[${address.text}]/`).href)
+        if (address.family === 'IPv6')
+          expect(`http://[${address.text}]/`).toBe(new URL(`http://[${address.text}]/`).href)
       }),
     )
   })
@@ -101,7 +149,11 @@ describe('properties', () => {
         expect(cidr).toBeDefined()
         // One flipped bit as well, or addresses outside would hardly ever be near the edge.
         const near = network.value ^ (1n << BigInt(flip % network.bits))
-        for (const [bits, value] of [[network.bits, near], [network.bits, network.value], [other.bits, other.value]] as const) {
+        for (const [bits, value] of [
+          [network.bits, near],
+          [network.bits, network.value],
+          [other.bits, other.value],
+        ] as const) {
           const address = parseAddress(spellOut(bits, value))
           if (cidr === undefined || address === undefined) throw new Error('did not parse')
           if (isMapped(bits, value) || isMapped(network.bits, network.value)) continue
@@ -115,12 +167,15 @@ describe('properties', () => {
 
   it('never throws, whatever it is given', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(...'0123456789abcf:./%'), maxLength: 24 })), (text) => {
-        const address = parseAddress(text)
-        if (address !== undefined) expect(parseAddress(address.text)).toEqual(address)
-        const cidr = parseCidr(text)
-        if (cidr !== undefined) expect(parseCidr(cidr.text)).toEqual(cidr)
-      }),
+      fc.property(
+        fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(...'0123456789abcf:./%'), maxLength: 24 })),
+        (text) => {
+          const address = parseAddress(text)
+          if (address !== undefined) expect(parseAddress(address.text)).toEqual(address)
+          const cidr = parseCidr(text)
+          if (cidr !== undefined) expect(parseCidr(cidr.text)).toEqual(cidr)
+        },
+      ),
     )
   })
 })
@@ -131,7 +186,11 @@ const isMapped = (bits: number, value: bigint): boolean => bits === 128 && value
 function spellOut(bits: 32 | 128, value: bigint): string {
   return bits === 32
     ? [24n, 16n, 8n, 0n].map((shift) => ((value >> shift) & 255n).toString().padStart(3, '0')).join('.')
-    : value.toString(16).toUpperCase().padStart(32, '0').replace(/(.{4})(?=.)/g, '$1:')
+    : value
+        .toString(16)
+        .toUpperCase()
+        .padStart(32, '0')
+        .replace(/(.{4})(?=.)/g, '$1:')
 }
 
 /** An independent reader of canonical addresses. */

@@ -80,7 +80,11 @@ interface ClusterIPCandidate {
   readonly family?: Json | undefined
 }
 
-function clusterIPCandidates(spec: JsonObject, named: readonly Json[], findings: Findings): readonly ClusterIPCandidate[] {
+function clusterIPCandidates(
+  spec: JsonObject,
+  named: readonly Json[],
+  findings: Findings,
+): readonly ClusterIPCandidate[] {
   const listed = fieldReader(findings, 'spec')
     .list(spec['clusterIPs'], 'clusterIPs')
     .map((item, index) => ({ item, path: `spec.clusterIPs[${index}]` }))
@@ -94,7 +98,11 @@ function clusterIPCandidates(spec: JsonObject, named: readonly Json[], findings:
 
 const isGiven = ({ item }: ClusterIPCandidate): boolean => item !== '' && item !== 'None'
 
-function familiesOf(named: readonly Json[], clusterIPs: ReadonlyMap<IpFamily, string>, findings: Findings): ReadonlySet<IpFamily> {
+function familiesOf(
+  named: readonly Json[],
+  clusterIPs: ReadonlyMap<IpFamily, string>,
+  findings: Findings,
+): ReadonlySet<IpFamily> {
   const families = new Set(clusterIPs.keys())
   for (const [index, family] of named.entries()) {
     if (family === 'IPv4' || family === 'IPv6') families.add(family)

@@ -24,7 +24,10 @@ export interface ServicePortsResult {
  * cannot be read is left out with a diagnostic, and what gets no rules stands in `skipped` with its reason. That a Service
  * lacks one of the `families` is normal, and no diagnostic.
  */
-export function servicePortsOf(service: KubernetesObject, families: readonly IpFamily[] = BOTH_FAMILIES): ServicePortsResult {
+export function servicePortsOf(
+  service: KubernetesObject,
+  families: readonly IpFamily[] = BOTH_FAMILIES,
+): ServicePortsResult {
   const findings = findingsOf(service)
   const identity = identityOf(service, findings)
   const spec = fieldReader(findings, '').record(service['spec'], 'spec') ?? {}
@@ -89,8 +92,24 @@ function portsOf(reading: Reading): Pick<ServicePortsResult, 'ports' | 'skipped'
     for (const family of families) {
       const { clusterIP, ...others } = addresses[family]
       if (clusterIP === undefined) continue
-      const id = servicePortName({ service: identity.service, portName: port.portName, protocol: port.protocol, family })
-      ports.push({ id, service: identity.service, namespace, name, ...port, family, clusterIP, ...others, ...traffic, createdAt })
+      const id = servicePortName({
+        service: identity.service,
+        portName: port.portName,
+        protocol: port.protocol,
+        family,
+      })
+      ports.push({
+        id,
+        service: identity.service,
+        namespace,
+        name,
+        ...port,
+        family,
+        clusterIP,
+        ...others,
+        ...traffic,
+        createdAt,
+      })
     }
   }
   for (const family of families) {
@@ -104,7 +123,12 @@ function portsOf(reading: Reading): Pick<ServicePortsResult, 'ports' | 'skipped'
 type PortFields = Pick<ServicePort, 'portName' | 'protocol' | 'port' | 'nodePort'>
 
 /** The ports that can be used; the others are added to `skipped`. */
-function readPorts(service: ServiceName, spec: JsonObject, findings: Findings, skipped: SkippedPort[]): readonly PortFields[] {
+function readPorts(
+  service: ServiceName,
+  spec: JsonObject,
+  findings: Findings,
+  skipped: SkippedPort[],
+): readonly PortFields[] {
   const items = fieldReader(findings, 'spec').list(spec['ports'], 'ports')
   const fields = fieldReader(findings, 'spec.ports')
   const ports = new Map<string, PortFields>()

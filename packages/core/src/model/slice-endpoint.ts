@@ -64,7 +64,11 @@ function addHints(endpoint: Mutable<Endpoint>, hints: JsonObject, place: SlicePl
   if (nodes.length > 0) endpoint.nodeHints = nodes
 }
 
-function hintNames(hints: JsonObject, field: 'forZones' | 'forNodes', { index, fields }: SlicePlace): readonly string[] {
+function hintNames(
+  hints: JsonObject,
+  field: 'forZones' | 'forNodes',
+  { index, fields }: SlicePlace,
+): readonly string[] {
   const names = new Set<string>()
   for (const [position, item] of fields.list(hints[field], `hints.${field}`, index).entries()) {
     const hint = fields.record(item, `hints.${field}[${position}]`, index)

@@ -105,7 +105,8 @@ function readPorts(
     else if (!isPortName(portName)) findings.report('INVALID_NAME', fields.path('name', index), portName)
     else if (port === 0) findings.report('NO_PORT_NUMBER', fields.path('port', index))
     else if (!isPortNumber(port)) findings.report('NOT_A_PORT', fields.path('port', index), port)
-    else if (protocol === undefined) findings.report('UNKNOWN_PROTOCOL', fields.path('protocol', index), record['protocol'])
+    else if (protocol === undefined)
+      findings.report('UNKNOWN_PROTOCOL', fields.path('protocol', index), record['protocol'])
     else ports.push({ id: servicePortName({ service, portName, protocol, family }), port })
   }
   return ports
