@@ -1,0 +1,188 @@
+import { placeOf } from './place.js'
+import type { Place } from './place.js'
+import { importsOf, withoutComments } from './source-file.js'
+import type { ImportOf, SourceFile } from './source-file.js'
+
+/** What one guard has against one file: sentences that name what to do instead. None: nothing. */
+export type Guard = (file: SourceFile) => readonly string[]
+
+/** The walls between packages and layers, each by the name of what it keeps. */
+export const WALLS = {
+  'packages point one way': (file) =>
+    eachImport(file, (place, { specifier }) => {
+      const other = packageOf(specifier)
+      if (other === undefined) return undefined
+      if (other === place.package) return `${specifier}: import your own package's files by relative path`
+      if (place.isTest && place.package === 'cli') return undefined
+      if ((PACKAGES[place.package] ?? []).includes(other)) return undefined
+      return `${specifier}: ${place.package} may not know ${other} (cli -> backends -> core): have it handed in, or move the type to core/src/ports`
+    }),
+
+  'packages meet by name': (file) =>
+    eachImport(file, (place, { specifier, target }) =>
+      target === undefined || target.startsWith(`packages/${place.package}/`)
+        ? undefined
+        : `${specifier}: leaves the package: import it by the package's name`,
+    ),
+
+  'layers of core point down': (file) =>
+    eachImport(file, (place, { specifier, target, typeOnly }) => {
+      const layers = LAYERS[place.layer]
+      const to = target === undefined ? undefined : placeOf(target)
+      if (place.package !== 'core' || place.isTest || layers === undefined || to === undefined) return undefined
+      if (layers.includes(to.layer)) return undefined
+      // The contract suite of change logs speaks of what it is handed, and loads none of it.
+      if (place.layer === 'testing' && to.layer === 'io' && typeOnly) return undefined
+      return `${specifier}: ${place.layer}/ imports ${layers.join(', ')} alone: pass the value in, or move the type down to model/ or ports/`
+    }),
+
+  'io is for the command and tests': (file) =>
+    eachImport(file, (place, { specifier, target }) => {
+      const isIo = specifier === '@pointsman/core/io' || target?.startsWith('packages/core/src/io/') === true
+      if (!isIo || place.isTest || place.package === 'cli' || place.layer === 'io') return undefined
+      if (place.layer === 'testing') return undefined
+      return `${specifier}: io/ is wired in by cli: take the interface of core/src/ports as a parameter`
+    }),
+
+  'test helpers stay out of what is shipped': (file) =>
+    eachImport(file, (place, { specifier, target }) => {
+      const isTesting =
+        specifier === '@pointsman/core/testing' || target?.startsWith('packages/core/src/testing/') === true
+      if (!isTesting || place.isTest || place.layer === 'testing') return undefined
+      return `${specifier}: testing/ is for tests: move what the product needs to where it belongs`
+    }),
+
+  'SQLite lives in one folder': (file) =>
+    eachImport(file, (_, { specifier }) =>
+      specifier !== 'better-sqlite3' || file.path.startsWith('packages/core/src/io/sqlite/')
+        ? undefined
+        : 'better-sqlite3: only core/src/io/sqlite speaks SQL: use ChangeLogReader and ChangeLogWriter of core/src/ports',
+    ),
+
+  'processes are started in one file': (file) =>
+    eachImport(file, (place, { specifier }) =>
+      !/^(?:node:)?child_process$/.test(specifier) || place.isTest || PROCESS_STARTERS.has(file.path)
+        ? undefined
+        : `${specifier}: nothing here starts a process: go through the one runner, or list the first such file in PROCESS_STARTERS`,
+    ),
+
+  'client-node is loaded in one folder': (file) =>
+    eachImport(file, (_, { specifier, typeOnly }) =>
+      !specifier.startsWith('@kubernetes/client-node') ||
+      typeOnly ||
+      file.path.startsWith('packages/core/src/io/kubernetes/')
+        ? undefined
+        : `${specifier}: importing it costs a second and 90 MB: use \`import type\`, or go through core/src/io/kubernetes`,
+    ),
+
+  'RxJS stays in the pipeline': (file) =>
+    eachImport(file, (place, { specifier }) => {
+      const allowed = place.isTest || place.package !== 'core' || ['pipeline', 'testing', 'io'].includes(place.layer)
+      if (!/^rxjs(?:\/|$)/.test(specifier) || (allowed && place.package !== 'backend-mock')) return undefined
+      return `${specifier}: not for this folder: return plain data, and let pipeline/ make a stream of it`
+    }),
+
+  'the mock backend knows no rules': (file) =>
+    eachImport(file, (place, { specifier }) =>
+      place.package !== 'backend-mock' || !/ruleset|render|iptables|trace/.test(specifier)
+        ? undefined
+        : `${specifier}: the mock is what rules are compared with: answer from the state's meaning alone`,
+    ),
+
+  'pure folders are pure': (file) => {
+    const place = placeOf(file.path)
+    if (place === undefined || place.isTest || !PURE.has(place.layer)) return []
+    const code = withoutComments(file.text)
+    const used = IMPURE.filter(({ pattern }) => pattern.test(code)).map(
+      ({ what, instead }) => `${what} is not for this folder: ${instead}`,
+    )
+    const loaded = importsOf(file)
+      .filter(({ specifier }) => specifier.startsWith('node:'))
+      .map(({ specifier }) => `${specifier} is not for this folder: have the value handed in from io/`)
+    return [...used, ...loaded]
+  },
+
+  'an index.ts is a front door': (file) => {
+    const place = placeOf(file.path)
+    if (place === undefined || place.isFrontDoor || !file.path.endsWith('/index.ts')) return []
+    return ["only a package's front door is called index.ts: name the file after what it exports"]
+  },
+
+  'nothing names a registry or a machine': (file) =>
+    FOREIGN.filter(({ pattern }) => pattern.test(file.text)).map(({ what, instead }) => `names ${what}: ${instead}`),
+} as const satisfies { readonly [name: string]: Guard }
+
+/** All findings in a tree, as `path: finding`, sorted. */
+export function findingsIn(tree: readonly SourceFile[], guard: Guard): readonly string[] {
+  return tree.flatMap((file) => guard(file).map((finding) => `${file.path}: ${finding}`)).toSorted()
+}
+
+const PACKAGES: { readonly [name: string]: readonly string[] } = {
+  core: [],
+  'node-iptables': [],
+  'backend-mock': ['core'],
+  'backend-iptables': ['core', 'node-iptables'],
+  cli: ['core', 'backend-mock', 'backend-iptables'],
+}
+
+const LAYERS: { readonly [layer: string]: readonly string[] } = {
+  model: ['model'],
+  state: ['model', 'state'],
+  debug: ['model', 'state', 'debug'],
+  ports: ['model', 'state', 'ports'],
+  pipeline: ['model', 'state', 'ports', 'pipeline'],
+  io: ['model', 'state', 'debug', 'ports', 'io'],
+  testing: ['model', 'state', 'debug', 'ports', 'pipeline', 'testing'],
+}
+
+const PURE = new Set(['model', 'state', 'debug', 'ruleset', 'plan', 'render', 'trace'])
+
+/** The file, when there is one, that may start processes. */
+const PROCESS_STARTERS: ReadonlySet<string> = new Set()
+
+const TIMER = 'time is an input: let pipeline/ schedule it'
+const IMPURE = [
+  { what: 'Date.now()', pattern: /\bDate\.now\b/, instead: 'take observedAt from the record' },
+  { what: 'new Date()', pattern: /\bnew Date\(\s*\)/, instead: 'take observedAt from the record' },
+  { what: 'Math.random()', pattern: /\bMath\.random\b/, instead: 'take the choice as a parameter' },
+  { what: 'process', pattern: /\bprocess\s*\./, instead: 'take the value as a parameter from cli' },
+  { what: 'a timer', pattern: /\bset(?:Timeout|Interval|Immediate)\b|\bqueueMicrotask\b/, instead: TIMER },
+  { what: 'performance', pattern: /\bperformance\.\w/, instead: TIMER },
+  { what: 'the console', pattern: /\bconsole\.\w/, instead: 'return a diagnostic beside the result' },
+  { what: 'global crypto', pattern: /\bcrypto\.\w/, instead: 'take the id or the hash as a parameter' },
+  { what: 'fetch()', pattern: /\bfetch\(/, instead: 'have the data handed in from io/' },
+]
+
+// Put together here, so that this file does not name them itself.
+const REGISTRIES = [
+  ['registry', 'npmjs', 'org'],
+  ['registry', 'yarnpkg', 'com'],
+  ['deb', 'debian', 'org'],
+  ['security', 'debian', 'org'],
+]
+const MACHINE_FOLDERS = ['work', 'root']
+const FOREIGN = [
+  ...REGISTRIES.map((labels) => ({
+    what: 'a package registry',
+    pattern: new RegExp(labels.join('\\.')),
+    instead: 'leave it to the configuration of the machine',
+  })),
+  {
+    what: 'a path of one machine',
+    pattern: new RegExp(`(?<![\\w.$~}-])/(?:${MACHINE_FOLDERS.join('|')})/`),
+    instead: 'make it relative to the clone, or a temporary directory',
+  },
+]
+
+function eachImport(file: SourceFile, judge: (place: Place, found: ImportOf) => string | undefined): readonly string[] {
+  const place = placeOf(file.path)
+  if (place === undefined) return []
+  return importsOf(file).flatMap((found) => judge(place, found) ?? [])
+}
+
+/** `core` for `@pointsman/core/io`. */
+function packageOf(specifier: string): string | undefined {
+  const name = /^(?:@pointsman\/)?([^/]+)/.exec(specifier)?.[1] ?? ''
+  if (specifier.startsWith('@pointsman/') || name === 'node-iptables') return name
+  return name === 'pointsman' ? 'cli' : undefined
+}

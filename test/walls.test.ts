@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest'
+import { placeOf } from './support/place.js'
+import { readTree } from './support/source-tree.js'
+import { findingsIn, WALLS } from './support/walls.js'
+import type { SourceFile } from './support/source-file.js'
+
+const tree = readTree()
+
+describe('walls between packages and layers', () => {
+  it('look at the sources', () => {
+    const layers = new Set(tree.map(({ path }) => placeOf(path)?.layer))
+    expect([...layers]).toEqual(expect.arrayContaining(['model', 'state', 'ports']))
+  })
+
+  it.each(Object.entries(WALLS))('%s', (_, guard) => {
+    expect(findingsIn(tree, guard)).toEqual([])
+  })
+})
+
+/** What each wall is there against: a file that must be found out, and a word of the advice. */
+const PLANTED: {
+  readonly [name in keyof typeof WALLS]: readonly (readonly [path: string, text: string, advice: string])[]
+} = {
+  'packages point one way': [
+    ['packages/core/src/state/x.ts', "import { x } from '@pointsman/backend-mock'", 'ports'],
+    ['packages/backend-mock/src/x.ts', "import type { X } from 'pointsman'", 'ports'],
+    ['packages/node-iptables/src/x.ts', "import { x } from '@pointsman/backend-iptables'", 'ports'],
+    ['packages/core/src/debug/x.ts', "import { x } from '@pointsman/core'", 'relative'],
+  ],
+  'packages meet by name': [['packages/cli/src/x.ts', "import { x } from '../../core/src/index.js'", 'name']],
+  'layers of core point down': [
+    ['packages/core/src/model/x.ts', "import type { State } from '../state/state.js'", 'model'],
+    ['packages/core/src/state/x.ts', "export * from '../debug/blame.js'", 'model'],
+    ['packages/core/src/debug/x.ts', "import {\n  a,\n  b,\n} from '../ports/backend.js'", 'model'],
+    ['packages/core/src/ports/x.ts', "import { x } from '../pipeline/replay.js'", 'model'],
+    ['packages/core/src/pipeline/x.ts', "const x = await import('../debug/blame.js')", 'model'],
+    ['packages/core/src/testing/x.ts', "import { x } from '../io/sqlite/open.js'", 'model'],
+    ['packages/core/src/io/x.ts', "import { x } from '../testing/manifests.js'", 'model'],
+  ],
+  'io is for the command and tests': [
+    ['packages/backend-mock/src/x.ts', "import { openLog } from '@pointsman/core/io'", 'ports'],
+    ['packages/core/src/index.ts', "export { openLog } from './io/index.js'", 'ports'],
+  ],
+  'test helpers stay out of what is shipped': [
+    ['packages/cli/src/x.ts', "import { manifest } from '@pointsman/core/testing'", 'tests'],
+    ['packages/core/src/index.ts', "export * from './testing/index.js'", 'tests'],
+  ],
+  'SQLite lives in one folder': [
+    ['packages/core/src/io/files/x.ts', "import Database from 'better-sqlite3'", 'ChangeLogReader'],
+    ['packages/cli/src/x.int.test.ts', "import type { Database } from 'better-sqlite3'", 'ChangeLogReader'],
+  ],
+  'processes are started in one file': [
+    ['packages/core/src/io/x.ts', "import { spawn } from 'node:child_process'", 'runner'],
+    ['packages/cli/src/x.ts', "const { spawn } = require('child_process')", 'runner'],
+  ],
+  'client-node is loaded in one folder': [
+    ['packages/cli/src/x.ts', "import { KubeConfig } from '@kubernetes/client-node'", 'import type'],
+    ['packages/cli/src/x.ts', "import { type V1Pod, KubeConfig } from '@kubernetes/client-node'", 'import type'],
+  ],
+  'RxJS stays in the pipeline': [
+    ['packages/core/src/state/x.ts', "import { map } from 'rxjs'", 'pipeline'],
+    ['packages/core/src/ports/x.ts', "import type { Observable } from 'rxjs'", 'pipeline'],
+    ['packages/backend-mock/src/x.ts', "import { map } from 'rxjs/operators'", 'pipeline'],
+  ],
+  'the mock backend knows no rules': [
+    ['packages/backend-mock/src/x.ts', "import { x } from '@pointsman/backend-iptables'", 'meaning'],
+    ['packages/backend-mock/src/x.ts', "import { x } from './render/rules.js'", 'meaning'],
+  ],
+  'pure folders are pure': [
+    ['packages/core/src/model/x.ts', 'export const now = () => Date.now()', 'observedAt'],
+    ['packages/core/src/state/x.ts', 'export const now = new Date( )', 'observedAt'],
+    ['packages/core/src/debug/x.ts', 'export const odds = Math.random()', 'parameter'],
+    ['packages/core/src/debug/x.ts', "export const home = process.env['HOME']", 'parameter'],
+    ['packages/core/src/state/x.ts', 'setTimeout(() => undefined, 1)', 'schedule'],
+    ['packages/core/src/model/x.ts', "import { createHash } from 'node:crypto'", 'handed in'],
+    ['packages/backend-iptables/src/render/x.ts', "import { readFileSync } from 'node:fs'", 'handed in'],
+  ],
+  'an index.ts is a front door': [['packages/core/src/model/index.ts', 'export {}', 'front door']],
+  'nothing names a registry or a machine': [
+    ['docs/x.md', `npm --registry https://${['registry', 'npmjs', 'org'].join('.')}`, 'configuration'],
+    ['packages/cli/src/x.ts', `const log = '${['', 'root', 'log.db'].join('/')}'`, 'relative'],
+  ],
+}
+
+describe('a wall that is broken is found, with what to do instead', () => {
+  const planted = Object.entries(PLANTED).flatMap(([name, files]) => files.map((file) => [name, ...file] as const))
+
+  it.each(planted)('%s: %s', (name, path, text, advice) => {
+    const findings = findingsIn([...innocent, { path, text }], WALLS[name as keyof typeof WALLS])
+    expect(findings).toHaveLength(1)
+    expect(findings[0]).toContain(`${path}: `)
+    expect(findings[0]).toContain(advice)
+  })
+})
+
+const innocent: readonly SourceFile[] = [
+  {
+    path: 'packages/core/src/model/a.ts',
+    text: "// Date.now() is not for this folder\nimport type { B } from './b.js'",
+  },
+  {
+    path: 'packages/core/src/model/a.test.ts',
+    text: "import fc from 'fast-check'\nimport { x } from '../testing/manifests.js'",
+  },
+  { path: 'packages/core/src/state/a.ts', text: "import { b } from '../model/b.js'\nexport const at = new Date(0)" },
+  {
+    path: 'packages/core/src/pipeline/a.ts',
+    text: "import { map } from 'rxjs'\nimport type { Backend } from '../ports/backend.js'",
+  },
+  {
+    path: 'packages/core/src/testing/a.ts',
+    text: "import type { Log } from '../io/sqlite/log.js'\nimport { map } from 'rxjs'",
+  },
+  {
+    path: 'packages/core/src/io/sqlite/a.ts',
+    text: "import Database from 'better-sqlite3'\nimport { hostname } from 'node:os'",
+  },
+  { path: 'packages/core/src/io/index.ts', text: "export { a } from './sqlite/a.js'" },
+  { path: 'packages/backend-mock/src/a.ts', text: "import type { Backend } from '@pointsman/core'" },
+  {
+    path: 'packages/cli/src/a.ts',
+    text: "import { a } from '@pointsman/core/io'\nimport type { V1Pod } from '@kubernetes/client-node'",
+  },
+  { path: 'packages/cli/src/a.int.test.ts', text: "import { spawn } from 'node:child_process'" },
+]
+
+describe('the walls leave alone', () => {
+  it.each(Object.entries(WALLS))('%s', (_, guard) => {
+    expect(findingsIn(innocent, guard)).toEqual([])
+  })
+})
