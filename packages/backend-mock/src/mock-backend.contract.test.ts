@@ -1,0 +1,11 @@
+import { DEFAULT_PROXY_CONFIG } from '@pointsman/core'
+import { backendContract } from '@pointsman/core/testing'
+import { createMockBackend } from './mock-backend.js'
+
+backendContract({
+  name: 'mock',
+  create: () => {
+    const backend = createMockBackend({ config: DEFAULT_PROXY_CONFIG })
+    return { backend, fault: backend }
+  },
+})

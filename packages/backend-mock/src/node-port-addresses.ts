@@ -1,0 +1,29 @@
+import { cidrContains, type IpAddress, type NodeInfo, type ProxyConfig } from '@pointsman/core'
+import { cidrsOfFamily } from './cidrs.js'
+import { isLoopback, isOwnAddress, nodeIpOf } from './own-addresses.js'
+
+/**
+ * Whether node ports answer on an address. Every address of the node counts where nodePortAddresses is unset, has no
+ * CIDR of the family, or has one that holds everything (kube-proxy: a missing family matches all). IPv6 loopback never
+ * does, IPv4 loopback only with localhostNodePorts.
+ */
+export function nodePortsAnswerOn(
+  { node, config }: { readonly node: NodeInfo | undefined; readonly config: ProxyConfig },
+  address: IpAddress,
+): boolean {
+  if (!isOwnAddress(node, address)) return false
+  if (isLoopback(address) && !(address.family === 'IPv4' && config.localhostNodePorts)) return false
+  const cidrs = cidrsOfFamily(nodePortCidrs(node, config), address.family)
+  if (cidrs.length === 0 || cidrs.some((cidr) => cidr.prefix === 0)) return true
+  // With CIDRs, only addresses that an interface bears count: of 127.0.0.0/8 that is one.
+  if (isLoopback(address) && address.text !== '127.0.0.1') return false
+  return cidrs.some((cidr) => cidrContains(cidr, address))
+}
+
+function nodePortCidrs(node: NodeInfo | undefined, { nodePortAddresses }: ProxyConfig): readonly string[] {
+  if (nodePortAddresses === 'all') return []
+  if (nodePortAddresses !== 'primary') return nodePortAddresses
+  const ipv4 = nodeIpOf(node, 'IPv4')
+  const ipv6 = nodeIpOf(node, 'IPv6')
+  return [...(ipv4 === undefined ? [] : [`${ipv4}/32`]), ...(ipv6 === undefined ? [] : [`${ipv6}/128`])]
+}

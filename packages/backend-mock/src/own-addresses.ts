@@ -1,0 +1,14 @@
+import { cidrContains, parseCidr, type IpAddress, type IpFamily, type NodeInfo } from '@pointsman/core'
+
+const LOOPBACK_V4 = parseCidr('127.0.0.0/8')
+
+export const isLoopback = (address: IpAddress): boolean =>
+  address.text === '::1' || (LOOPBACK_V4 !== undefined && cidrContains(LOOPBACK_V4, address))
+
+/** Whether the node takes packets for this address itself: the addresses of the Node, and loopback. */
+export const isOwnAddress = (node: NodeInfo | undefined, address: IpAddress): boolean =>
+  isLoopback(address) || (node?.addresses.includes(address.text) ?? false)
+
+/** The node IP of a family: its first address. */
+export const nodeIpOf = (node: NodeInfo | undefined, family: IpFamily): string | undefined =>
+  node?.addresses.find((address) => address.includes(':') === (family === 'IPv6'))

@@ -1,0 +1,98 @@
+import { displayName, endpointKey, type Endpoint, type Front, type ProxyConfig, type ServicePortName } from '@pointsman/core'
+import { captureBy } from './capture.js'
+import type { InForce } from './in-force.js'
+import { matchingFronts, type MatchedFront } from './matching-fronts.js'
+import { isOwnAddress } from './own-addresses.js'
+import { readPacket, type Packet } from './packet.js'
+import { sourceOf, type Source } from './source.js'
+import { fateOfUncaptured } from './uncaptured.js'
+import type { Verdict, Way } from './way.js'
+
+export type { Verdict } from './way.js'
+
+/** What becomes of a packet. */
+export interface Route {
+  readonly verdict: Verdict
+  /** One sentence for a person. */
+  readonly reason: string
+  /** The service port that decided; absent where none did. */
+  readonly servicePort?: ServicePortName
+  readonly front?: RouteFront
+  /** Where it may go, sorted by `endpointKey`; the odds add up to 1. Empty unless the verdict is `endpoints`. */
+  readonly endpoints: readonly RouteEndpoint[]
+}
+
+export interface RouteFront {
+  readonly type: Front['type']
+  readonly address: string
+  readonly port: number
+}
+
+export interface RouteEndpoint {
+  readonly address: string
+  readonly port: number
+  /** 0 to 1. Session affinity is not in it: the first packet of a new client has no history. */
+  readonly odds: number
+  /** Whether the endpoint sees the node's address in place of the sender's. */
+  readonly masqueraded: boolean
+  readonly pod?: string
+}
+
+/**
+ * Where the first packet of a connection goes on a node that has this in force: what kube-proxy 1.36 in iptables mode
+ * does with it, told from the meaning of Services alone. Throws a RouteError for what is no packet.
+ *
+ * Taken for granted: the node forwards for pods and others, no other firewall interferes, and its own addresses are
+ * those of the Node object and loopback. An endpoint's address that is a front of another Service is not followed.
+ */
+export function route(inForce: InForce, config: ProxyConfig, packet: Packet): Route {
+  const read = readPacket(packet)
+  if (!config.families.includes(read.to.family)) {
+    return { verdict: 'no-service', reason: `the configuration has no ${read.to.family}`, endpoints: [] }
+  }
+  const source = sourceOf(inForce, config, read)
+  const way: Way = { inForce, config, packet: read, source, toNode: isOwnAddress(inForce.node, read.to) }
+  const fronts = matchingFronts(inForce, read)
+  for (const matched of fronts) {
+    const capture = captureBy(matched, way)
+    if (capture !== undefined) return toEndpoints({ ...capture, matched, way })
+  }
+  const { decidedBy, ...fate } = fateOfUncaptured(fronts, way)
+  return { ...fate, ...(decidedBy && identityOf(decidedBy, way)), endpoints: [] }
+}
+
+interface Captured {
+  readonly endpoints: readonly Endpoint[]
+  readonly masquerade: boolean
+  readonly because: string
+  readonly matched: MatchedFront
+  readonly way: Way
+}
+
+function toEndpoints({ endpoints, masquerade, because, matched, way }: Captured): Route {
+  const sorted = endpoints.toSorted((a, b) => (endpointKey(a) < endpointKey(b) ? -1 : 1))
+  const counted = endpoints.length === 1 ? '1 endpoint' : `${endpoints.length} endpoints`
+  const assumed = way.source.assumption === undefined ? '' : `; ${way.source.assumption}`
+  return {
+    verdict: 'endpoints',
+    reason: `${displayName(matched.servicePort)} sends it to ${counted}, ${because}${assumed}`,
+    ...identityOf(matched, way),
+    endpoints: sorted.map((endpoint) => ({
+      address: endpoint.address,
+      port: endpoint.port,
+      odds: 1 / endpoints.length,
+      masqueraded: masquerade || isHairpin(endpoint, way.source),
+      ...(endpoint.pod !== undefined && { pod: endpoint.pod }),
+    })),
+  }
+}
+
+/** An answer that went straight back to the sender would come from an address that the sender never asked. */
+const isHairpin = (endpoint: Endpoint, source: Source): boolean => endpoint.address === source.address?.text
+
+function identityOf({ servicePort, front }: MatchedFront, { packet }: Way): Required<Pick<Route, 'servicePort' | 'front'>> {
+  return {
+    servicePort: servicePort.id,
+    front: { type: front.type, address: front.address ?? packet.to.text, port: front.port },
+  }
+}

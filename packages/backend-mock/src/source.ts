@@ -1,0 +1,101 @@
+import { assertNever, cidrContains, parseAddress, type Cidr, type IpAddress, type ProxyConfig } from '@pointsman/core'
+import { cidrsOfFamily } from './cidrs.js'
+import type { InForce } from './in-force.js'
+import { isLoopback, isOwnAddress, nodeIpOf } from './own-addresses.js'
+import type { ReadPacket } from './packet.js'
+
+/** What the sender of a packet is to the node. */
+export interface Source {
+  /** For people: `10.244.1.9`, `the node (192.168.55.10)`, `outside`. */
+  readonly name: string
+  /** Absent for `outside`, and for a node whose address is not known. */
+  readonly address: IpAddress | undefined
+  /** The node itself sends it. */
+  readonly own: boolean
+  /** A pod of this node sends it; undefined where nothing is configured to tell. */
+  readonly localPod: boolean | undefined
+  /** What was taken for granted to say so. */
+  readonly assumption?: string
+}
+
+export function sourceOf(inForce: InForce, config: ProxyConfig, packet: ReadPacket): Source {
+  const { from } = packet
+  if (from === 'outside') return withLocality({ name: 'outside', address: undefined, own: false })
+  if (from === 'node') {
+    const address = ownSourceFor(inForce, packet.to)
+    return withLocality({ name: `the node${address ? ` (${address.text})` : ''}`, address, own: true })
+  }
+  return withLocality({ name: from.text, address: from, own: isOwnAddress(inForce.node, from) })
+
+  function withLocality(sender: Sender): Source {
+    return { ...sender, ...localityOf(sender, { inForce, config, packet }) }
+  }
+}
+
+/** Whether a source lies in one of the CIDRs. One without a known address is in those alone that hold every address. */
+export const sourceIsIn = (cidrs: readonly Cidr[], { address }: Pick<Source, 'address'>): boolean =>
+  cidrs.some((cidr) => (address === undefined ? cidr.prefix === 0 : cidrContains(cidr, address)))
+
+type Sender = Pick<Source, 'name' | 'address' | 'own'>
+type Locality = Pick<Source, 'localPod' | 'assumption'>
+
+interface Surroundings {
+  readonly inForce: InForce
+  readonly config: ProxyConfig
+  readonly packet: ReadPacket
+}
+
+/** The address that the node's own packets carry: the destination itself where that is the node's, else the node IP. */
+function ownSourceFor({ node }: InForce, to: IpAddress): IpAddress | undefined {
+  if (isLoopback(to)) return parseAddress(to.family === 'IPv4' ? '127.0.0.1' : '::1')
+  if (isOwnAddress(node, to)) return to
+  const nodeIp = nodeIpOf(node, to.family)
+  return nodeIp === undefined ? undefined : parseAddress(nodeIp)
+}
+
+function localityOf(sender: Sender, { inForce, config, packet }: Surroundings): Locality {
+  const { detectLocal } = config
+  const { family } = packet.to
+  switch (detectLocal.mode) {
+    case 'None':
+      return { localPod: undefined }
+    case 'ClusterCIDR':
+      return byCidr(cidrsOfFamily(detectLocal.cidrs, family), sender)
+    case 'NodeCIDR':
+      return byCidr(cidrsOfFamily(inForce.node?.podCIDRs ?? [], family), sender)
+    case 'BridgeInterface':
+      return byInterface((name) => name === detectLocal.bridge, sender, { inForce, packet })
+    case 'InterfaceNamePrefix':
+      return byInterface((name) => name.startsWith(detectLocal.prefix), sender, { inForce, packet })
+    default:
+      return assertNever(detectLocal)
+  }
+}
+
+/** Without a CIDR of the family, kube-proxy has nothing to tell pods by in that family. */
+const byCidr = (cidrs: readonly Cidr[], sender: Sender): Locality => ({
+  localPod: cidrs.length === 0 ? undefined : sourceIsIn(cidrs, sender),
+})
+
+function byInterface(
+  isPodInterface: (name: string) => boolean,
+  { address, own }: Sender,
+  { inForce, packet }: Pick<Surroundings, 'inForce' | 'packet'>,
+): Locality {
+  // What the node sends arrives by no interface.
+  if (own) return { localPod: false }
+  if (packet.interface !== undefined) return { localPod: isPodInterface(packet.interface) }
+  if (address === undefined) return { localPod: false }
+  const localPod = seemsLocalPod(inForce, address)
+  const how = localPod ? "by a pod's interface" : "by another interface than a pod's"
+  return { localPod, assumption: `${address.text} is taken to arrive ${how}` }
+}
+
+function seemsLocalPod({ node, endpoints }: InForce, address: IpAddress): boolean {
+  if (node === undefined) return false
+  if (sourceIsIn(cidrsOfFamily(node.podCIDRs, address.family), { address })) return true
+  for (const list of endpoints.values()) {
+    if (list.some((endpoint) => endpoint.address === address.text && endpoint.nodeName === node.name)) return true
+  }
+  return false
+}
