@@ -1,0 +1,225 @@
+import { describe, expect, test } from 'vitest'
+import type { KubernetesObject } from '../model/kubernetes-object.js'
+import { seq } from '../model/record.js'
+import type { WatchEvent } from '../model/watch-event.js'
+import { canonicalState } from '../testing/canonical-state.js'
+import { createEventMaker, node, service, slice } from '../testing/manifests.js'
+import { buildState } from './build-state.js'
+import { createStateFold, type StateFold } from './state-fold.js'
+
+function folded(events: readonly WatchEvent[], fold: StateFold = createStateFold()): StateFold {
+  for (const event of events) fold.track(seq(fold.trackedSeq + 1), event)
+  return fold
+}
+
+const endpointsOf = (fold: StateFold): Record<string, string[]> =>
+  Object.fromEntries([...fold.state.endpoints].map(([id, list]) => [id, list.map(({ address, port }) => `${address}:${port}`)]))
+
+const web = service({ name: 'web' })
+const dns = service({
+  name: 'dns',
+  spec: { clusterIP: '10.96.0.10', type: 'NodePort', externalIPs: ['203.0.113.5'], ports: [{ name: 'dns', protocol: 'UDP', port: 53, nodePort: 30053 }] },
+  status: { loadBalancer: { ingress: [{ ip: '198.51.100.7', ipMode: 'VIP' }] } },
+})
+const dnsPorts = [{ name: 'dns', protocol: 'UDP', port: 5353 }]
+const make = createEventMaker()
+
+describe('what changed', () => {
+  test('nothing is in the state before it is applied', () => {
+    const fold = folded([make.added(web)])
+    expect(fold.state.services.size).toBe(0)
+    expect(fold.trackedSeq).toBe(1)
+    fold.apply()
+    expect([...fold.state.services.keys()]).toEqual(['shop/web:http/TCP/IPv4'])
+    expect(fold.state.seq).toBe(1)
+  })
+
+  test('an update is an update, not a deletion', () => {
+    const fold = folded([make.added(web)])
+    fold.apply()
+    folded([make.modified(service({ name: 'web', spec: { sessionAffinity: 'ClientIP' } }))], fold)
+    expect([...fold.apply().changed]).toEqual(['shop/web:http/TCP/IPv4'])
+    expect(fold.state.services.get([...fold.state.services.keys()][0]!)?.affinitySeconds).toBe(10_800)
+  })
+
+  test('a port that is gone leaves the others alone', () => {
+    const ports = [
+      { name: 'http', port: 80, protocol: 'TCP' },
+      { name: 'admin', port: 9000, protocol: 'TCP' },
+    ]
+    const fold = folded([make.added(service({ name: 'web', spec: { ports } }))])
+    fold.apply()
+    folded([make.modified(service({ name: 'web', spec: { ports: [ports[0]!] } }))], fold)
+    expect([...fold.apply().changed]).toEqual(['shop/web:admin/TCP/IPv4'])
+    expect([...fold.state.services.keys()]).toEqual(['shop/web:http/TCP/IPv4'])
+  })
+
+  test('changes that cancel out between two applications are none', () => {
+    const fold = folded([make.added(web), make.added(slice({ name: 'web-1', service: 'web', endpoints: ['10.244.1.1'] }))])
+    fold.apply()
+    folded(
+      [
+        make.modified(service({ name: 'web', spec: { sessionAffinity: 'ClientIP' } })),
+        make.modified(slice({ name: 'web-1', service: 'web', endpoints: [] })),
+        make.modified(web),
+        make.modified(slice({ name: 'web-1', service: 'web', endpoints: ['10.244.1.1'] })),
+      ],
+      fold,
+    )
+    expect(fold.apply()).toEqual({ changed: new Set(), nodeChanged: false, conntrackFronts: [] })
+  })
+
+  test('an edit of nothing that the proxy reads changes nothing', () => {
+    const fold = folded([make.added(web)])
+    fold.apply()
+    folded([make.modified(service({ name: 'web', labels: { team: 'shop' } }))], fold)
+    expect(fold.apply().changed.size).toBe(0)
+  })
+
+  test('a Service that another proxy takes over loses its ports', () => {
+    const fold = folded([make.added(web)])
+    fold.apply()
+    folded([make.modified(service({ name: 'web', labels: { 'service.kubernetes.io/service-proxy-name': 'other' } }))], fold)
+    expect([...fold.apply().changed]).toEqual(['shop/web:http/TCP/IPv4'])
+    expect(fold.state.services.size).toBe(0)
+  })
+
+  test('the late deletion of an object does not take away the one that has its name now', () => {
+    const fold = folded([make.added(service({ name: 'web', uid: 'old' })), make.added(service({ name: 'web', uid: 'new' })), make.deleted(service({ name: 'web', uid: 'old' }))])
+    fold.apply()
+    expect(fold.state.services.size).toBe(1)
+    folded([make.deleted(service({ name: 'web', uid: 'new' }))], fold)
+    fold.apply()
+    expect(fold.state.services.size).toBe(0)
+  })
+})
+
+describe('slices', () => {
+  test('a change of one slice leaves the endpoints of the others', () => {
+    const fold = folded([
+      make.added(slice({ name: 'web-1', service: 'web', endpoints: ['10.244.1.1'] })),
+      make.added(slice({ name: 'web-2', service: 'web', endpoints: ['10.244.1.2'] })),
+    ])
+    fold.apply()
+    folded([make.modified(slice({ name: 'web-2', service: 'web', endpoints: ['10.244.1.3'] }))], fold)
+    fold.apply()
+    expect(endpointsOf(fold)).toEqual({ 'shop/web:http/TCP/IPv4': ['10.244.1.1:8080', '10.244.1.3:8080'] })
+  })
+
+  test('a slice whose label moves leaves its old Service', () => {
+    const fold = folded([
+      make.added(slice({ name: 's-1', service: 'web', endpoints: ['10.244.1.1'] })),
+      make.added(slice({ name: 's-2', service: 'web', endpoints: ['10.244.1.2'] })),
+    ])
+    fold.apply()
+    folded([make.modified(slice({ name: 's-2', service: 'api', endpoints: ['10.244.1.2'] }))], fold)
+    expect([...fold.apply().changed]).toEqual(['shop/web:http/TCP/IPv4', 'shop/api:http/TCP/IPv4'])
+    expect(endpointsOf(fold)).toEqual({
+      'shop/web:http/TCP/IPv4': ['10.244.1.1:8080'],
+      'shop/api:http/TCP/IPv4': ['10.244.1.2:8080'],
+    })
+  })
+
+  test('a slice that loses its label, and one that is deleted, take their endpoints along', () => {
+    const fold = folded([
+      make.added(slice({ name: 's-1', service: 'web', endpoints: ['10.244.1.1'] })),
+      make.added(slice({ name: 's-2', service: 'api', endpoints: ['10.244.1.2'] })),
+    ])
+    fold.apply()
+    folded([make.modified(slice({ name: 's-1', service: null, endpoints: ['10.244.1.1'] })), make.deleted(slice({ name: 's-2', service: 'api', endpoints: [] }))], fold)
+    fold.apply()
+    expect(endpointsOf(fold)).toEqual({})
+  })
+
+  test('slices of one name in two namespaces are two', () => {
+    const fold = folded([
+      make.added(slice({ name: 's', namespace: 'a', service: 'web', endpoints: ['10.244.1.1'] })),
+      make.added(slice({ name: 's', namespace: 'b', service: 'web', endpoints: ['10.244.1.2'] })),
+    ])
+    fold.apply()
+    expect(Object.keys(endpointsOf(fold))).toEqual(['a/web:http/TCP/IPv4', 'b/web:http/TCP/IPv4'])
+  })
+})
+
+describe('the node', () => {
+  const change = (before: KubernetesObject, after: KubernetesObject): boolean => {
+    const fold = folded([make.added(before)])
+    fold.apply()
+    return folded([make.modified(after)], fold).apply().nodeChanged
+  }
+
+  test.each([
+    ['its zone', node({ name: 'node-a', zone: 'zone-b' })],
+    ['an address', node({ name: 'node-a', addresses: ['192.168.55.11'] })],
+    ['a pod CIDR', node({ name: 'node-a', podCIDRs: ['10.244.9.0/24'] })],
+  ])('%s is a change of every rule', (_, after) => {
+    expect(change(node({ name: 'node-a' }), after)).toBe(true)
+  })
+
+  test('a taint is state, and no rule hangs on it', () => {
+    const taints = [{ key: 'ToBeDeletedByClusterAutoscaler', effect: 'NoSchedule' }]
+    const fold = folded([make.added(node({ name: 'node-a' }))])
+    fold.apply()
+    expect(folded([make.modified(node({ name: 'node-a', taints }))], fold).apply().nodeChanged).toBe(false)
+    expect(fold.state.node?.taints).toEqual(taints)
+  })
+
+  test('is the named one of several', () => {
+    const fold = folded([make.added(node({ name: 'node-a' })), make.added(node({ name: 'node-b', zone: 'zone-b' }))], createStateFold({ nodeName: 'node-b' }))
+    fold.apply()
+    expect(fold.state.node?.zone).toBe('zone-b')
+    folded([make.modified(node({ name: 'node-a', zone: 'zone-c' }))], fold)
+    expect(fold.apply().nodeChanged).toBe(false)
+  })
+
+  test('is nobody while there are several and none is named', () => {
+    const fold = folded([make.added(node({ name: 'node-a' })), make.added(node({ name: 'node-b' }))])
+    fold.apply()
+    expect(fold.state.node).toBeUndefined()
+  })
+})
+
+describe('fronts to reconcile with conntrack', () => {
+  const fronts = (fold: StateFold): string[] =>
+    fold.apply().conntrackFronts.map(({ type, protocol, address = 'node', port }) => `${type} ${protocol} ${address}:${port}`)
+  const all = ['clusterIP UDP 10.96.0.10:53', 'externalIP UDP 203.0.113.5:53', 'loadBalancerIP UDP 198.51.100.7:53', 'nodePort UDP node:30053']
+
+  test('every front of a UDP Service that is new, whose endpoints changed, or that is gone', () => {
+    const fold = folded([make.added(dns)])
+    expect(fronts(fold)).toEqual(all)
+    folded([make.added(slice({ name: 'dns-1', service: 'dns', endpoints: ['10.244.1.1'], ports: dnsPorts }))], fold)
+    expect(fronts(fold)).toEqual(all)
+    folded([make.deleted(dns)], fold)
+    expect(fronts(fold)).toEqual(all)
+  })
+
+  test('the front that an address was, and the one that it became', () => {
+    const fold = folded([make.added(service({ name: 'u', spec: { clusterIP: '10.96.0.7', ports: [{ port: 53, protocol: 'UDP' }] } }))])
+    fold.apply()
+    folded([make.modified(service({ name: 'u', spec: { clusterIP: '10.96.0.8', ports: [{ port: 53, protocol: 'UDP' }] } }))], fold)
+    expect(fronts(fold)).toEqual(['clusterIP UDP 10.96.0.7:53', 'clusterIP UDP 10.96.0.8:53'])
+  })
+
+  test('none of a TCP Service; of SCTP only where that layout asks for it', () => {
+    const sctp = service({ name: 's', spec: { ports: [{ name: 's', port: 36412, protocol: 'SCTP' }] } })
+    expect(fronts(folded([make.added(web), make.added(sctp)]))).toEqual([])
+    const classic = createStateFold({ conntrackProtocols: ['UDP', 'SCTP'] })
+    expect(fronts(folded([make.added(sctp)], classic))).toEqual(['clusterIP SCTP 10.96.0.1:36412'])
+  })
+})
+
+test('a state built from the final objects is the folded one', () => {
+  const moved = slice({ name: 's-2', service: 'api', endpoints: ['10.244.1.2'] })
+  const fold = folded([
+    make.added(web),
+    make.added(slice({ name: 's-1', service: 'web', endpoints: ['10.244.1.1'] })),
+    make.added(slice({ name: 's-2', service: 'web', endpoints: ['10.244.1.1', '10.244.1.2'] })),
+    make.added(dns),
+    make.added(node({ name: 'node-a' })),
+    make.modified(moved),
+    make.deleted(dns),
+  ])
+  fold.apply()
+  const objects = [node({ name: 'node-a' }), moved, web, slice({ name: 's-1', service: 'web', endpoints: ['10.244.1.1'] })]
+  expect(canonicalState(fold.state)).toBe(canonicalState(buildState({ objects }).state))
+})
