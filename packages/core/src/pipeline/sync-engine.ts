@@ -2,7 +2,7 @@ import { asyncScheduler, map, Observable, type SchedulerLike } from 'rxjs'
 import type { ObjectKind } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
 import { NO_SEQ, seq, type Seq } from '../model/record.js'
-import type { Backend, SyncResult } from '../ports/backend.js'
+import type { Backend, SyncRequest, SyncResult } from '../ports/backend.js'
 import { type Front, frontKey } from '../state/fronts.js'
 import type { StateFold } from '../state/state-fold.js'
 import { boundedFrequency } from './bounded-frequency.js'
@@ -56,7 +56,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
 
   return new Observable<EngineReport>((subscriber) => {
     let appliedSeq = options.appliedSeq ?? NO_SEQ
-    let changed: Set<ServicePortName> | 'all' = 'all'
+    let changed: ReadonlySet<ServicePortName> | 'all' = 'all'
     let fronts = new Map<string, Front>()
 
     /** Everything since the last success, in one request. */
@@ -64,7 +64,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       const applied = fold.apply()
       for (const front of applied.conntrackFronts) fronts.set(frontKey(front), front)
       if (applied.nodeChanged) changed = 'all'
-      if (changed !== 'all') for (const id of applied.changed) changed.add(id)
+      if (changed !== 'all') changed = new Set([...changed, ...applied.changed])
       const startedAt = scheduler.now()
       const fromSeq = seq(Math.min(appliedSeq + 1, fold.state.seq))
       return { fromSeq, toSeq: fold.state.seq, changed, startedAt, endedAt: startedAt }
@@ -74,29 +74,28 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       new Observable<EngineReport>((runSubscriber) => {
         const abort = new AbortController()
         const request = takeRequest()
+        let underWay = true
         const sync = async (): Promise<void> => {
-          try {
-            const { fromSeq, toSeq } = request
-            const result = await backend.sync({ state: fold.state, changed: request.changed, fromSeq, toSeq }, abort.signal)
-            const report = { ...request, endedAt: scheduler.now() }
-            recordSync({ report, result })
-            appliedSeq = toSeq
-            changed = new Set()
-            const conntrackFronts = [...fronts.values()]
-            fronts = new Map()
-            runSubscriber.next({ type: 'synced', result, conntrackFronts, ...report })
-            runSubscriber.complete()
-          } catch (error) {
-            const report = { ...request, endedAt: scheduler.now() }
-            recordSync({ report, error })
-            runSubscriber.error(new FailedSync(report, error))
-          }
+          const outcome = await attempt(backend, { ...request, state: fold.state }, abort.signal)
+          underWay = false
+          const report = { ...request, endedAt: scheduler.now() }
+          recordSync({ report, outcome })
+          if ('error' in outcome) return runSubscriber.error(new FailedSync(report, outcome.error))
+          appliedSeq = request.toSeq
+          changed = new Set()
+          const conntrackFronts = [...fronts.values()]
+          fronts = new Map()
+          runSubscriber.next({ type: 'synced', result: outcome.result, conntrackFronts, ...report })
+          runSubscriber.complete()
         }
         void sync()
-        return () => abort.abort()
+        return () => {
+          if (underWay) abort.abort()
+        }
       })
 
-    const recordSync = ({ report, result, error }: { report: SyncReport; result?: SyncResult; error?: unknown }): void => {
+    const recordSync = ({ report, outcome }: { report: SyncReport; outcome: Outcome }): void => {
+      const { result } = outcome
       recorder?.put({
         type: 'sync',
         observedAt: report.endedAt,
@@ -107,7 +106,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
         changed: report.changed === 'all' ? fold.state.services.size : report.changed.size,
         durationMs: report.endedAt - report.startedAt,
         ...(result && { rules: result.rules, bytes: result.bytes, digest: result.digest }),
-        ...(error !== undefined && { error: describeError(error) }),
+        ...('error' in outcome && { error: describeError(outcome.error) }),
       })
     }
 
@@ -129,6 +128,16 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       )
       .subscribe(subscriber)
   })
+}
+
+type Outcome = { readonly result: SyncResult } | { readonly result?: never; readonly error: unknown }
+
+async function attempt(backend: Backend, { state, changed, fromSeq, toSeq }: SyncRequest, signal: AbortSignal): Promise<Outcome> {
+  try {
+    return { result: await backend.sync({ state, changed, fromSeq, toSeq }, signal) }
+  } catch (error) {
+    return { error }
+  }
 }
 
 /** Carries what a failed run was about through the throttle. */

@@ -1,3 +1,5 @@
 // Not here: arbitraries.ts, which would make fast-check a dependency of everybody who asks for a builder.
 export * from './backend-contract.js'
 export * from './state-builder.js'
+export { canonicalState } from './canonical-state.js'
+export * from './manifests.js'

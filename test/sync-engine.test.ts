@@ -1,0 +1,196 @@
+import { createMockBackend, type MockBackend } from '@pointsman/backend-mock'
+import {
+  createStateFold,
+  DEFAULT_PROXY_CONFIG,
+  type EngineReport,
+  type Recorded,
+  runSyncEngine,
+  seq,
+  type StateFold,
+  type SyncRequest,
+  VirtualClock,
+  type WatchEvent,
+} from '@pointsman/core'
+import { createEventMaker, service, slice } from '@pointsman/core/testing'
+import { Subject } from 'rxjs'
+import { describe, expect, test } from 'vitest'
+
+const START = Date.UTC(2026, 0, 1)
+
+/** The engine on a virtual clock, with a mock backend whose syncs take no time unless `wait` says so. */
+function running({
+  wait,
+  received = [],
+}: {
+  wait?: (request: SyncRequest, signal: AbortSignal) => Promise<void>
+  received?: ('Service' | 'EndpointSlice')[]
+} = {}): {
+  send: (...events: WatchEvent[]) => Promise<void>
+  advance: (ms: number) => Promise<void>
+  complete: () => Promise<void>
+  stop: () => void
+  backend: MockBackend
+  fold: StateFold
+  reports: EngineReport[]
+  lines: () => string[]
+} {
+  const clock = new VirtualClock(START)
+  const fold = createStateFold()
+  const backend = createMockBackend({ config: DEFAULT_PROXY_CONFIG, ...(wait && { wait }) })
+  const events = new Subject<Recorded>()
+  const reports: EngineReport[] = []
+  const subscription = runSyncEngine({
+    events,
+    fold,
+    backend,
+    minSyncPeriodMs: 1000,
+    syncPeriodMs: 30_000,
+    scheduler: clock,
+    received,
+  }).subscribe({
+    next: (report) => reports.push(report),
+  })
+  let last = 0
+  return {
+    backend,
+    fold,
+    reports,
+    async send(...list) {
+      for (const event of list) events.next({ seq: seq(++last), event })
+      await settle()
+    },
+    async advance(ms) {
+      const until = clock.now() + ms
+      for (let next = clock.nextAt; next !== undefined && next <= until; next = clock.nextAt) {
+        void clock.advanceTo(next)
+        await settle()
+      }
+      void clock.advanceTo(until)
+    },
+    async complete() {
+      events.complete()
+      await settle()
+    },
+    stop: () => subscription.unsubscribe(),
+    lines: () =>
+      reports.map(
+        ({ type, fromSeq, toSeq, changed, startedAt }) =>
+          `${type} ${fromSeq}-${toSeq} at ${startedAt - START}: ${changed === 'all' ? 'all' : [...changed].join(' ')}`,
+      ),
+  }
+}
+
+/** Lets every promise that can settle without time settle. */
+const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+
+const make = createEventMaker(START)
+const web = make.added(service({ name: 'web' }))
+const api = make.added(service({ name: 'api', spec: { clusterIP: '10.96.0.2' } }))
+const webSlice = make.added(slice({ name: 'web-1', service: 'web', endpoints: ['10.244.1.1'] }))
+const listed = [make.listed('Service'), make.listed('EndpointSlice')]
+
+describe('the first sync', () => {
+  test('waits until Services and slices have both been received', async () => {
+    const engine = running()
+    await engine.send(web, make.listed('Service'), webSlice)
+    await engine.advance(60_000)
+    expect(engine.reports).toEqual([])
+    await engine.send(make.listed('EndpointSlice'))
+    expect(engine.lines()).toEqual(['synced 1-4 at 60000: all'])
+    expect(engine.backend.route({ from: 'outside', to: '10.96.0.1', port: 80, protocol: 'TCP' }).verdict).toBe(
+      'endpoints',
+    )
+  })
+
+  test('needs no lists where a log had them', async () => {
+    const engine = running({ received: ['Service', 'EndpointSlice'] })
+    await engine.send(web)
+    expect(engine.lines()).toEqual(['synced 1-1 at 0: all'])
+  })
+
+  test('comes at the end of a recording that has no bookmarks', async () => {
+    const engine = running()
+    await engine.send(web, webSlice)
+    expect(engine.reports).toEqual([])
+    await engine.complete()
+    expect(engine.lines()).toEqual(['synced 1-2 at 0: all'])
+  })
+})
+
+describe('later syncs', () => {
+  test('carry what changed, and a burst is one', async () => {
+    const engine = running()
+    await engine.send(...listed)
+    await engine.send(web, webSlice, api)
+    await engine.advance(5000)
+    expect(engine.lines()).toEqual([
+      'synced 1-2 at 0: all',
+      'synced 3-5 at 1000: shop/web:http/TCP/IPv4 shop/api:http/TCP/IPv4',
+    ])
+  })
+
+  test('take what came while one was under way into the next', async () => {
+    let release = (): void => undefined
+    const engine = running({ wait: () => new Promise((resolve) => (release = resolve)) })
+    await engine.send(...listed, web)
+    await engine.send(api)
+    expect(engine.reports).toEqual([])
+    release()
+    await settle()
+    await engine.advance(1000)
+    release()
+    await settle()
+    expect(engine.lines()).toEqual([
+      'synced 1-2 at 0: all',
+      'synced 3-4 at 1000: shop/web:http/TCP/IPv4 shop/api:http/TCP/IPv4',
+    ])
+  })
+})
+
+describe('a backend that fails', () => {
+  test('gets everything since the last success, with backoff', async () => {
+    const engine = running()
+    await engine.send(...listed)
+    engine.backend.failNext(2)
+    await engine.send(web)
+    await engine.advance(1000)
+    await engine.advance(1000)
+    await engine.send(api)
+    await engine.advance(30_000)
+    expect(engine.lines()).toEqual([
+      'synced 1-2 at 0: all',
+      'failed 3-3 at 1000: shop/web:http/TCP/IPv4',
+      'failed 3-3 at 2000: shop/web:http/TCP/IPv4',
+      'synced 3-4 at 3000: shop/web:http/TCP/IPv4 shop/api:http/TCP/IPv4',
+    ])
+  })
+
+  test('is asked for everything again when the first sync failed', async () => {
+    const engine = running()
+    engine.backend.failHalfWay()
+    await engine.send(...listed, web)
+    await engine.advance(30_000)
+    expect(engine.lines().map((line) => line.replace(/ at .*:/, ''))).toEqual(['failed 1-2 all', 'synced 1-3 all'])
+  })
+
+  test('hears of the fronts to reconcile once it succeeds', async () => {
+    const dns = make.added(service({ name: 'dns', spec: { ports: [{ name: 'dns', port: 53, protocol: 'UDP' }] } }))
+    const engine = running()
+    await engine.send(...listed)
+    engine.backend.failNext()
+    await engine.send(dns)
+    await engine.advance(30_000)
+    const fronts = engine.reports.map((report) => (report.type === 'synced' ? report.conntrackFronts.length : 'failed'))
+    expect(fronts).toEqual([0, 'failed', 1])
+  })
+})
+
+test('a stopped engine aborts the sync under way', async () => {
+  let aborted = false
+  const engine = running({
+    wait: (_, signal) => new Promise(() => signal.addEventListener('abort', () => (aborted = true))),
+  })
+  await engine.send(...listed)
+  engine.stop()
+  expect(aborted).toBe(true)
+})
