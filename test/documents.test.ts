@@ -46,13 +46,9 @@ async function codeTables(): Promise<ReadonlyMap<string, readonly string[]>> {
     if (names.length === 0) continue
     const exported = (await import(join(root, path))) as { readonly [name: string]: unknown }
     for (const [, name = ''] of names) {
-      const table = Object.entries(exported[name] ?? {})
+      const table = exported[name] ?? {}
       // Numbers are how something is stored, not what a caller is told.
-      if (table.every(([, meaning]) => typeof meaning !== 'number'))
-        tables.set(
-          name,
-          table.map(([code]) => code),
-        )
+      if (Object.values(table).every((meaning) => typeof meaning !== 'number')) tables.set(name, Object.keys(table))
     }
   }
   return tables

@@ -25,13 +25,14 @@ async function acquire({ path, timeoutMs, say }) {
   while (!tryAcquire(path)) {
     const holders = holdersOf(path)
     if (isDead(holders)) removeDead(path)
+    const holder = holders.find(isAlive)
     const waitedMs = Date.now() - started
-    if (!said && waitedMs > SAY_AFTER_MS) {
+    if (!said && holder !== undefined && waitedMs > SAY_AFTER_MS) {
       said = true
-      say(`waiting for another set-up (process ${holders[0]})`)
+      say(`waiting for another set-up (process ${holder})`)
     }
     if (waitedMs > timeoutMs)
-      throw new Error(`process ${holders[0]} holds ${path}: end it, or remove that file, then run this again`)
+      throw new Error(`process ${holder} holds ${path}: end it, or remove that file, then run this again`)
     await sleep(POLL_MS)
   }
 }
