@@ -7,19 +7,30 @@ import type { ObjectChange } from './describe-change.js'
 const service = (spec: object, metadata: object = {}): KubernetesObject =>
   ({ kind: 'Service', metadata: { name: 'web', namespace: 'a', ...metadata }, spec }) as unknown as KubernetesObject
 const slice = (rest: object, metadata: object = {}): KubernetesObject =>
-  ({ kind: 'EndpointSlice', metadata: { name: 'web-1', namespace: 'a', ...metadata }, ...rest }) as unknown as KubernetesObject
+  ({
+    kind: 'EndpointSlice',
+    metadata: { name: 'web-1', namespace: 'a', ...metadata },
+    ...rest,
+  }) as unknown as KubernetesObject
 const endpoint = (address: string, conditions: object = { ready: true }, rest: object = {}): object => ({
   addresses: [address],
   conditions,
   ...rest,
 })
-const modified = (previous: KubernetesObject, object: KubernetesObject): ObjectChange => ({ event: 'MODIFIED', previous, object })
+const modified = (previous: KubernetesObject, object: KubernetesObject): ObjectChange => ({
+  event: 'MODIFIED',
+  previous,
+  object,
+})
 const http = [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 }]
 
 const ROWS: readonly (readonly [string, ObjectChange, readonly string[]])[] = [
   [
     'a Service that is created',
-    { event: 'ADDED', object: service({ type: 'ClusterIP', clusterIP: '10.0.0.1', ports: http, selector: { b: '2', a: '1' } }) },
+    {
+      event: 'ADDED',
+      object: service({ type: 'ClusterIP', clusterIP: '10.0.0.1', ports: http, selector: { b: '2', a: '1' } }),
+    },
     ['ClusterIP 10.0.0.1, http 80/TCP -> 8080, selector a=1,b=2'],
   ],
   [
@@ -29,7 +40,10 @@ const ROWS: readonly (readonly [string, ObjectChange, readonly string[]])[] = [
   ],
   [
     'an edited selector before the label that was edited with it',
-    modified(service({ selector: { app: 'web' } }, { labels: { x: '1' } }), service({ selector: { app: 'web', tier: 'back' } }, { labels: { x: '2' } })),
+    modified(
+      service({ selector: { app: 'web' } }, { labels: { x: '1' } }),
+      service({ selector: { app: 'web', tier: 'back' } }, { labels: { x: '2' } }),
+    ),
     ['selector app=web -> app=web,tier=back', 'label x 1 -> 2'],
   ],
   [
@@ -44,14 +58,24 @@ const ROWS: readonly (readonly [string, ObjectChange, readonly string[]])[] = [
   ],
   [
     'a label with a domain, and one that is taken away',
-    modified(service({}, { labels: { 'example.org/team': 'a', gone: 'x' } }), service({}, { labels: { 'example.org/team': 'b' } })),
+    modified(
+      service({}, { labels: { 'example.org/team': 'a', gone: 'x' } }),
+      service({}, { labels: { 'example.org/team': 'b' } }),
+    ),
     ['label example.org/team a -> b', 'label gone x -> none'],
   ],
   [
     'nothing that a person asks for',
     modified(
       service({}, { resourceVersion: '1', managedFields: [] }),
-      service({}, { resourceVersion: '2', generation: 3, annotations: { 'endpoints.kubernetes.io/last-change-trigger-time': 'x' } }),
+      service(
+        {},
+        {
+          resourceVersion: '2',
+          generation: 3,
+          annotations: { 'endpoints.kubernetes.io/last-change-trigger-time': 'x' },
+        },
+      ),
     ),
     ['nothing but its resourceVersion'],
   ],
@@ -59,7 +83,10 @@ const ROWS: readonly (readonly [string, ObjectChange, readonly string[]])[] = [
     'endpoints that come and go',
     modified(
       slice({ endpoints: [endpoint('10.1.0.1'), endpoint('10.1.0.2')], ports: http }),
-      slice({ endpoints: [endpoint('10.1.0.2'), endpoint('10.1.0.3', { ready: false }, { nodeName: 'n1' })], ports: http }),
+      slice({
+        endpoints: [endpoint('10.1.0.2'), endpoint('10.1.0.3', { ready: false }, { nodeName: 'n1' })],
+        ports: http,
+      }),
     ),
     ['+10.1.0.3 (n1) not ready', '-10.1.0.1'],
   ],
@@ -70,7 +97,10 @@ const ROWS: readonly (readonly [string, ObjectChange, readonly string[]])[] = [
   ],
   [
     'ports that vanish under endpoints that stay',
-    modified(slice({ endpoints: [endpoint('10.1.0.1')], ports: http }), slice({ endpoints: [endpoint('10.1.0.1')], ports: [] })),
+    modified(
+      slice({ endpoints: [endpoint('10.1.0.1')], ports: http }),
+      slice({ endpoints: [endpoint('10.1.0.1')], ports: [] }),
+    ),
     ['ports http 80/TCP -> none'],
   ],
   [
@@ -93,12 +123,18 @@ const ROWS: readonly (readonly [string, ObjectChange, readonly string[]])[] = [
   ],
   [
     'a label that moves to another Service',
-    modified(slice({}, { labels: { 'kubernetes.io/service-name': 'a' } }), slice({}, { labels: { 'kubernetes.io/service-name': 'b' } })),
+    modified(
+      slice({}, { labels: { 'kubernetes.io/service-name': 'a' } }),
+      slice({}, { labels: { 'kubernetes.io/service-name': 'b' } }),
+    ),
     ['label kubernetes.io/service-name a -> b'],
   ],
   [
     'what was deleted',
-    { event: 'DELETED', object: slice({ endpoints: [endpoint('10.1.0.1', { ready: false }), endpoint('10.1.0.2')], ports: http }) },
+    {
+      event: 'DELETED',
+      object: slice({ endpoints: [endpoint('10.1.0.1', { ready: false }), endpoint('10.1.0.2')], ports: http }),
+    },
     ['was 2 endpoints (1 ready), ports http 80/TCP'],
   ],
   [
@@ -111,7 +147,10 @@ const ROWS: readonly (readonly [string, ObjectChange, readonly string[]])[] = [
   ],
   [
     'fields of a wrong type, without failing',
-    modified(slice({ endpoints: 'x', ports: 7 }), slice({ endpoints: [null, { addresses: 3, conditions: [] }], ports: [{ port: {} }] })),
+    modified(
+      slice({ endpoints: 'x', ports: 7 }),
+      slice({ endpoints: [null, { addresses: 3, conditions: [] }], ports: [{ port: {} }] }),
+    ),
     ['endpoints: 0 -> 1', '+?'],
   ],
 ]

@@ -89,7 +89,11 @@ function describeService(service: KubernetesObject): string {
   const type = textOf(spec['type']) ?? 'Service'
   const target = type === 'ExternalName' ? textOf(spec['externalName']) : textOf(spec['clusterIP'])
   const selector = spec['selector'] === undefined ? [] : [`selector ${formatValue(spec['selector'], 'spec.selector')}`]
-  return [`${type} ${target === 'None' ? 'headless' : (target ?? '')}`.trim(), describeServicePorts(spec['ports']), ...selector]
+  return [
+    `${type} ${target === 'None' ? 'headless' : (target ?? '')}`.trim(),
+    describeServicePorts(spec['ports']),
+    ...selector,
+  ]
     .filter((part) => part !== '')
     .join(', ')
 }
@@ -107,4 +111,3 @@ function describeNode(node: KubernetesObject): string {
 
 const texts = (list: Json | undefined): readonly string[] =>
   Array.isArray(list) ? list.filter((item): item is string => typeof item === 'string') : []
-

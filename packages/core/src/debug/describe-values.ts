@@ -1,5 +1,5 @@
+import { isJsonObject } from '../model/is-json-object.js'
 import type { Json, JsonObject } from '../model/kubernetes-object.js'
-import { isJsonObject } from './json-diff.js'
 
 /** A value in a phrase: text as it is, maps as `a=1,b=2`, nothing as `none`, what is long cut to 80 characters. */
 export function formatValue(value: Json | undefined, path = ''): string {
@@ -25,7 +25,9 @@ const formatItem = (value: Json): string => (typeof value === 'object' ? JSON.st
 /** `app=checkout,tier=backend`, sorted by key; `none` for an empty one. */
 export function formatMap(map: JsonObject): string {
   const entries = Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1))
-  return entries.length === 0 ? 'none' : entries.map(([key, value]) => `${key}=${value === undefined ? '' : formatItem(value)}`).join(',')
+  return entries.length === 0
+    ? 'none'
+    : entries.map(([key, value]) => `${key}=${value === undefined ? '' : formatItem(value)}`).join(',')
 }
 
 /** The ports of a Service: `http 80/TCP -> 8080, 53/UDP`. */

@@ -1,5 +1,6 @@
 import { isEqual } from '../model/is-equal.js'
-import type { Json, JsonObject } from '../model/kubernetes-object.js'
+import { isJsonObject } from '../model/is-json-object.js'
+import type { Json } from '../model/kubernetes-object.js'
 
 /** One place where two documents differ. `before` is absent where it was added, `after` where it was removed. */
 export interface JsonChange {
@@ -25,7 +26,11 @@ export function jsonDiff(
     if (isEqual(old, now)) return
     const fields = path !== '' && isWhole(path) ? undefined : comparableFields(old, now)
     if (fields === undefined) {
-      changes.push({ path, ...(old === undefined ? {} : { before: old }), ...(now === undefined ? {} : { after: now }) })
+      changes.push({
+        path,
+        ...(old === undefined ? {} : { before: old }),
+        ...(now === undefined ? {} : { after: now }),
+      })
       return
     }
     for (const key of new Set([...fields.before.keys(), ...fields.after.keys()])) {
@@ -65,6 +70,3 @@ function itemsByName(list: readonly Json[]): ReadonlyMap<string, Json> | undefin
   }
   return undefined
 }
-
-export const isJsonObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
