@@ -7,7 +7,11 @@ export function parseGoDuration(text: string): number | undefined {
   const amount = match?.[2]
   if (amount === undefined) return undefined
   const milliseconds = amount === '0' ? 0 : sumOfParts(amount)
-  return milliseconds === undefined ? undefined : match?.[1] === '-' && milliseconds !== 0 ? -milliseconds : milliseconds
+  return milliseconds === undefined
+    ? undefined
+    : match?.[1] === '-' && milliseconds !== 0
+      ? -milliseconds
+      : milliseconds
 }
 
 const MILLISECONDS: ReadonlyMap<string, number> = new Map([
