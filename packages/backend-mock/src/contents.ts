@@ -142,7 +142,11 @@ const MODULUS = 1n << 256n
 const modulo = (value: bigint): bigint => ((value % MODULUS) + MODULUS) % MODULUS
 const hashOf = (text: string): bigint => BigInt(`0x${createHash('sha256').update(text).digest('hex')}`)
 
-function digestOf(parts: { readonly config: ProxyConfig; readonly node: NodeInfo | undefined; readonly sum: bigint }): string {
+function digestOf(parts: {
+  readonly config: ProxyConfig
+  readonly node: NodeInfo | undefined
+  readonly sum: bigint
+}): string {
   const { config, node, sum } = parts
   return createHash('sha256')
     .update(canonicalJson({ config, node: node ?? null, sum: sum.toString(16) }))

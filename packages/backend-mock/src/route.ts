@@ -1,4 +1,11 @@
-import { displayName, endpointKey, type Endpoint, type Front, type ProxyConfig, type ServicePortName } from '@pointsman/core'
+import {
+  displayName,
+  endpointKey,
+  type Endpoint,
+  type Front,
+  type ProxyConfig,
+  type ServicePortName,
+} from '@pointsman/core'
 import { captureBy } from './capture.js'
 import type { InForce } from './in-force.js'
 import { matchingFronts, type MatchedFront } from './matching-fronts.js'
@@ -90,7 +97,10 @@ function toEndpoints({ endpoints, masquerade, because, matched, way }: Captured)
 /** An answer that went straight back to the sender would come from an address that the sender never asked. */
 const isHairpin = (endpoint: Endpoint, source: Source): boolean => endpoint.address === source.address?.text
 
-function identityOf({ servicePort, front }: MatchedFront, { packet }: Way): Required<Pick<Route, 'servicePort' | 'front'>> {
+function identityOf(
+  { servicePort, front }: MatchedFront,
+  { packet }: Way,
+): Required<Pick<Route, 'servicePort' | 'front'>> {
   return {
     servicePort: servicePort.id,
     front: { type: front.type, address: front.address ?? packet.to.text, port: front.port },

@@ -77,10 +77,7 @@ const isExternal = ({ front }: MatchedFront): boolean => front.type !== 'cluster
 const lacksEndpoints = ({ servicePort, selection }: MatchedFront): boolean =>
   !selection.hasEndpoints || (servicePort.externalTrafficPolicy === 'Local' && selection.local.length === 0)
 
-function withoutEndpoints(
-  decidedBy: MatchedFront,
-  policy: 'internalTrafficPolicy' | 'externalTrafficPolicy',
-): Fate {
+function withoutEndpoints(decidedBy: MatchedFront, policy: 'internalTrafficPolicy' | 'externalTrafficPolicy'): Fate {
   const name = displayName(decidedBy.servicePort)
   return decidedBy.selection.hasEndpoints
     ? { verdict: 'dropped', reason: `${name} has no endpoints on this node (${policy} Local)`, decidedBy }

@@ -38,7 +38,10 @@ export const CONTRACT_STATES = {
   empty: stateOf({ ports: [], node, seq: 1 }),
   shop: stateOf({ ports: [cart, cartV6, dns, frontend, checkout], node, seq: 5 }),
   shopReversed: stateOf({
-    ports: [checkout, frontend, dns, cartV6, cart].map((port) => ({ ...port, endpoints: (port.endpoints ?? []).toReversed() })),
+    ports: [checkout, frontend, dns, cartV6, cart].map((port) => ({
+      ...port,
+      endpoints: (port.endpoints ?? []).toReversed(),
+    })),
     node,
     seq: 6,
   }),
@@ -48,7 +51,10 @@ export const CONTRACT_STATES = {
       { ...cart, endpoints: ['10.244.1.5:8080@node-a', '10.244.2.6:8080@node-b', '10.244.3.9:8080@node-c'] },
       { ...cartV6, endpoints: [] },
       dns,
-      { ...frontend, endpoints: [{ at: '10.244.1.7:8080@node-a', ready: false, terminating: true }, '10.244.2.8:8080@node-b'] },
+      {
+        ...frontend,
+        endpoints: [{ at: '10.244.1.7:8080@node-a', ready: false, terminating: true }, '10.244.2.8:8080@node-b'],
+      },
       { ...checkout, endpoints: ['10.244.1.31:8080@node-a'] },
     ],
     node,
@@ -59,7 +65,12 @@ export const CONTRACT_STATES = {
     ports: [
       { ...cart, clusterIP: '10.96.0.11' },
       { ...frontend, nodePort: 30081, externalIPs: [], externalTrafficPolicy: 'Cluster', loadBalancerSourceRanges: [] },
-      { is: 'shop/search', clusterIP: '10.96.0.40', internalTrafficPolicy: 'Local', endpoints: ['10.244.1.41:9200@node-a'] },
+      {
+        is: 'shop/search',
+        clusterIP: '10.96.0.40',
+        internalTrafficPolicy: 'Local',
+        endpoints: ['10.244.1.41:9200@node-a'],
+      },
       { ...checkout, endpoints: ['10.244.2.31:8080@node-b'] },
     ],
     node,

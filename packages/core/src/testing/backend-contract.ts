@@ -43,7 +43,8 @@ export const CONTRACT_PARTS = {
   aborted: 'an aborted sync rejects, and a later `all` heals',
   'after failure': 'after a rejected sync, one with everything since the last success is right',
   'after half a failure': 'after a sync that rejected half-way, `all` heals',
-  'retry after half a failure': 'after a sync that rejected half-way, one with everything since the last success is right',
+  'retry after half a failure':
+    'after a sync that rejected half-way, one with everything since the last success is right',
 } as const
 export type ContractPart = keyof typeof CONTRACT_PARTS
 
@@ -67,9 +68,12 @@ export function backendContract({ name, create, skips = {} }: BackendContract): 
       await Promise.all(open.splice(0).map((backend) => backend.close()))
     })
 
-    const part = (which: ContractPart, test: () => Promise<void>): void => {
+    const part = (which: ContractPart, check: () => Promise<void>): void => {
       const reason = skips[which]
-      it.skipIf(reason !== undefined)(reason === undefined ? CONTRACT_PARTS[which] : `${CONTRACT_PARTS[which]} (${reason})`, test)
+      const suffix = reason === undefined ? '' : ` (skipped: ${reason})`
+      it.skipIf(reason !== undefined)(`${CONTRACT_PARTS[which]}${suffix}`, async () => {
+        await check()
+      })
     }
 
     const faults = (): BackendFaults => {

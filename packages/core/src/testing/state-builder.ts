@@ -11,7 +11,9 @@ import type { State } from '../state/state.js'
  * A service port in few words: what is not said is as the API server defaults it. The family is that of the cluster IP.
  * An endpoint is `10.244.1.5:8080@node-a` (ready, on that node), or fields over that.
  */
-export interface PortDescription extends Partial<Omit<ServicePort, 'id' | 'service' | 'namespace' | 'name' | 'portName'>> {
+export interface PortDescription extends Partial<
+  Omit<ServicePort, 'id' | 'service' | 'namespace' | 'name' | 'portName'>
+> {
   /** `shop/cart:http`, or `shop/cart` for an unnamed port. */
   readonly is: string
   readonly clusterIP: string
