@@ -1,0 +1,132 @@
+import { isJsonObject } from '../../model/is-json-object.js'
+import { OBJECT_KINDS } from '../../model/kubernetes-object.js'
+import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
+import { parseRfc3339 } from '../../model/rfc3339.js'
+import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
+
+type Untimed<Event> = Omit<Event, 'observedAt'> & { readonly observedAt?: number }
+
+/** What one document of a recording is. */
+export type ParsedEvent =
+  | { readonly type: 'event'; readonly event: Untimed<ObjectEvent> | Untimed<BookmarkEvent> }
+  /** An event of a kind that no service proxy reads. */
+  | { readonly type: 'passed-over'; readonly kind: string }
+  /** A watch's ERROR event: its Status. */
+  | { readonly type: 'watch-error'; readonly message: string; readonly code?: number; readonly observedAt?: number }
+  | { readonly type: 'bad'; readonly cause: string }
+
+/**
+ * Reads one watch event as a recording (`{"observedAt","type","object"}`, and `author` and `estimated` as an export writes
+ * them) or as `kubectl get --watch --output-watch-events -o json` prints it. Never throws.
+ */
+export function parseWatchEvent(text: string): ParsedEvent {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    return bad(`not JSON: ${printable(error instanceof Error ? error.message : String(error))}`)
+  }
+  if (!isJsonObject(value)) return bad('not a JSON object')
+  const { type, object, observedAt } = value
+  if (typeof type !== 'string' || !isJsonObject(object)) return bad(causeOfNoEvent(value))
+  const time = typeof observedAt === 'string' ? parseRfc3339(observedAt) : undefined
+  if (observedAt !== undefined && time === undefined) return bad(`observedAt is no RFC 3339 time: ${shown(observedAt)}`)
+  const timed = { ...(time !== undefined && { observedAt: time }), ...(value['estimated'] === true && { estimated: true as const }) }
+  switch (type) {
+    case 'ADDED':
+    case 'MODIFIED':
+    case 'DELETED':
+      return parseObjectEvent(type, object, { ...timed, ...authorOf(value['author']) })
+    case 'BOOKMARK':
+      return parseBookmark(object, timed)
+    case 'ERROR':
+      return parseStatus(object, time)
+    default:
+      return bad(`no watch event has the type ${shown(type)}`)
+  }
+}
+
+type Extras = Pick<Untimed<ObjectEvent>, 'observedAt' | 'estimated' | 'author'>
+
+function parseObjectEvent(type: ObjectEvent['type'], object: JsonObject, extras: Extras): ParsedEvent {
+  const kind = kindOf(object)
+  if (kind === undefined) return passedOver(object)
+  if (!isKubernetesObject(object)) return bad(`the ${kind} has no metadata.name`)
+  return { type: 'event', event: { type, object, ...extras } }
+}
+
+function parseBookmark(object: JsonObject, timed: Extras): ParsedEvent {
+  const kind = kindOf(object)
+  if (kind === undefined) return passedOver(object)
+  const metadata = isJsonObject(object['metadata']) ? object['metadata'] : {}
+  const { resourceVersion, annotations } = metadata
+  const initialEventsEnd = isJsonObject(annotations) && annotations['k8s.io/initial-events-end'] === 'true'
+  const position = typeof resourceVersion === 'string' ? resourceVersion : ''
+  return { type: 'event', event: { type: 'BOOKMARK', kind, resourceVersion: position, initialEventsEnd, ...timed } }
+}
+
+function parseStatus(status: JsonObject, time: number | undefined): ParsedEvent {
+  const { message, code } = status
+  return {
+    type: 'watch-error',
+    message: typeof message === 'string' && message !== '' ? printable(message) : 'the watch ended with an error',
+    ...(typeof code === 'number' && { code }),
+    ...(time !== undefined && { observedAt: time }),
+  }
+}
+
+const API_VERSIONS: { readonly [kind in ObjectKind]: string } = {
+  Service: 'v1',
+  EndpointSlice: 'discovery.k8s.io/v1',
+  Node: 'v1',
+}
+
+/** The kind of an object that a service proxy reads. Other groups have kinds of the same name: a Knative Service is none of ours. */
+export function kindOf(object: JsonObject): ObjectKind | undefined {
+  const kind = OBJECT_KINDS.find((known) => known === object['kind'])
+  if (kind === undefined) return undefined
+  const { apiVersion } = object
+  return apiVersion === undefined || apiVersion === API_VERSIONS[kind] ? kind : undefined
+}
+
+function passedOver(object: JsonObject): ParsedEvent {
+  const { kind, apiVersion } = object
+  if (typeof kind !== 'string' || kind === '') return bad('the object has no kind')
+  const isOurs = OBJECT_KINDS.some((known) => known === kind)
+  return { type: 'passed-over', kind: isOurs && typeof apiVersion === 'string' ? `${kind} (${printable(apiVersion)})` : printable(kind) }
+}
+
+/** Whether an object is of a kind that a service proxy reads, and has a name. */
+export function isKubernetesObject(object: JsonObject): object is KubernetesObject {
+  const { metadata } = object
+  if (kindOf(object) === undefined || !isJsonObject(metadata)) return false
+  const { name, namespace } = metadata
+  return typeof name === 'string' && name !== '' && (namespace === undefined || typeof namespace === 'string')
+}
+
+/** The author that an export writes beside an event: manager, operation, time (RFC 3339), subresource. */
+function authorOf(value: Json | undefined): { readonly author?: Author } {
+  if (!isJsonObject(value)) return {}
+  const { manager, operation, time, subresource } = value
+  if (typeof manager !== 'string' || typeof operation !== 'string') return {}
+  const at = typeof time === 'string' ? parseRfc3339(time) : undefined
+  return {
+    author: { manager, operation, ...(at !== undefined && { time: at }), ...(typeof subresource === 'string' && { subresource }) },
+  }
+}
+
+function causeOfNoEvent(value: JsonObject): string {
+  if (value['kind'] !== undefined && value['type'] === undefined)
+    return 'an object, not a watch event: record with --watch --output-watch-events, or ask about it with --objects'
+  return 'no watch event: it needs "type" and "object"'
+}
+
+const bad = (cause: string): ParsedEvent => ({ type: 'bad', cause })
+const shown = (value: Json): string => printable(JSON.stringify(value))
+
+// Causes end up on terminals and in the log: no control characters, no line of a hundred megabytes.
+function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- these are what is taken out
+  const clean = text.slice(0, 200).replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, ' ')
+  return text.length > 200 ? `${clean}...` : clean
+}

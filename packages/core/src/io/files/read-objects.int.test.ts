@@ -1,0 +1,68 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readConfigFile } from './read-config-file.js'
+import { readObjects } from './read-objects.js'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pointsman-objects-'))
+})
+afterEach(() => {
+  rmSync(folder, { recursive: true })
+})
+
+function write(name: string, content: string): string {
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  return path
+}
+
+async function namesIn(...texts: readonly string[]): Promise<readonly string[]> {
+  const paths = texts.map((text, index) => write(`${index}.yaml`, text))
+  const { objects, passedOver, problems } = await readObjects(paths, Readable.from([]))
+  return [
+    ...objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`),
+    ...[...passedOver].map(([kind, count]) => `passed over ${count} ${kind}`),
+    ...problems.map((problem) => problem.replace(`${folder}/`, '')),
+  ]
+}
+
+test('reads single objects, Lists and several documents, YAML or JSON', async () => {
+  const yaml = '---\nkind: Service\napiVersion: v1\nmetadata: {name: web, namespace: shop}\n---\n---\nkind: Deployment\nmetadata: {name: web}\n'
+  const list = JSON.stringify({ kind: 'List', items: [{ kind: 'Node', metadata: { name: 'node-a' } }, { kind: 'Service', metadata: {} }] })
+  const typed = JSON.stringify({ kind: 'EndpointSliceList', items: [{ metadata: { name: 'web-1' } }] })
+  expect(await namesIn(yaml, list, typed)).toEqual([
+    'Service shop/web',
+    'Node /node-a',
+    'EndpointSlice default/web-1',
+    'passed over 1 Deployment',
+    '1.yaml: a Service has no metadata.name, and is passed over',
+  ])
+})
+
+test('reads standard input', async () => {
+  const { objects } = await readObjects(['-'], Readable.from(['{"kind":"Node",', '"metadata":{"name":"n"}}']))
+  expect(objects).toHaveLength(1)
+})
+
+test.each([
+  ['kind: [', /0\.yaml: it is neither YAML nor JSON/],
+  ['just text', /0\.yaml: it holds no Kubernetes objects/],
+  ['{"type":"ADDED","object":{}}', /pointsman import/],
+  ['a: &a [1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]', /0\.yaml: it is neither/],
+])('%j is an error that names the file', async (text, message) => {
+  await expect(namesIn(text)).rejects.toThrow(message)
+})
+
+test('a configuration is read from YAML, and what is wrong in it is named', async () => {
+  const head = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n'
+  const good = write('good.yaml', `${head}clusterCIDR: 10.244.0.0/16\nhostnameOverride: node-a\nwrongField: 1\n`)
+  const { config, warnings } = await readConfigFile(good, Readable.from([]))
+  expect(config).toMatchObject({ nodeName: 'node-a', detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.244.0.0/16'] } })
+  expect(warnings).toEqual([expect.stringMatching(/good\.yaml: wrongField is not a field/)])
+  const wrong = write('wrong.yaml', `${head}clusterCIDR: nonsense\n`)
+  await expect(readConfigFile(wrong, Readable.from([]))).rejects.toThrow(/wrong\.yaml: .*clusterCIDR "nonsense" is not a CIDR/)
+})

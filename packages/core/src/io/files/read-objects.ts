@@ -1,0 +1,61 @@
+import { isJsonObject } from '../../model/is-json-object.js'
+import { keepObject } from '../../model/keep-object.js'
+import { OBJECT_KINDS } from '../../model/kubernetes-object.js'
+import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
+import { FileError } from './file-error.js'
+import { kindOf } from './parse-watch-event.js'
+import { parseDocuments } from './parse-documents.js'
+import { readText } from './read-text.js'
+
+export interface ObjectsRead {
+  /** As the log would keep them, in the order in which they stand; a Service or slice without a namespace is in `default`. */
+  readonly objects: readonly KubernetesObject[]
+  /** How many of each other kind were passed over. */
+  readonly passedOver: ReadonlyMap<string, number>
+  /** Objects of our kinds that could not be used: `FILE: the Service has no metadata.name`. */
+  readonly problems: readonly string[]
+}
+
+/**
+ * Reads Kubernetes objects from YAML or JSON files, `-` for standard input: single objects, Lists, several documents.
+ * FileError when a file cannot be read or holds no objects at all.
+ */
+export async function readObjects(paths: readonly string[], stdin: AsyncIterable<Buffer | string>): Promise<ObjectsRead> {
+  const objects: KubernetesObject[] = []
+  const problems: string[] = []
+  const passedOver = new Map<string, number>()
+  for (const path of paths) {
+    const source = await readText(path, stdin)
+    const items = parseDocuments(source).flatMap((document) => itemsOf(document, source.name))
+    for (const item of items) {
+      const kept = kindOf(item) === undefined ? undefined : keepObject(withNamespace(item))
+      if (kept !== undefined) objects.push(kept)
+      else if (kindOf(item) !== undefined) problems.push(`${source.name}: a ${String(item['kind'])} has no metadata.name, and is passed over`)
+      else count(passedOver, String(item['kind']))
+    }
+  }
+  return { objects, passedOver, problems }
+}
+
+function itemsOf(document: unknown, file: string): readonly JsonObject[] {
+  if (Array.isArray(document)) return document.flatMap((item: unknown) => itemsOf(item, file))
+  if (!isJsonObject(document)) throw new FileError('NOT_OBJECTS', file)
+  const { kind, items } = document
+  if (typeof kind !== 'string') throw new FileError('NOT_OBJECTS', file, isRecording(document) ? RECORDING_HINT : 'an object without a kind')
+  if (!Array.isArray(items) || !kind.endsWith('List')) return [document]
+  // The API leaves the kind of a typed list's items out.
+  const itemKind = OBJECT_KINDS.find((known) => kind === `${known}List`)
+  const typed = itemKind === undefined ? {} : { kind: itemKind }
+  return items.flatMap((item: unknown) => (isJsonObject(item) ? itemsOf({ ...typed, ...item }, file) : []))
+}
+
+const RECORDING_HINT = 'it is a recording of watch events: bring it into a log with `pointsman import`'
+const isRecording = (document: JsonObject): boolean => typeof document['type'] === 'string' && isJsonObject(document['object'])
+
+function withNamespace(object: JsonObject): JsonObject {
+  const { kind, metadata } = object
+  if (kind === 'Node' || !isJsonObject(metadata) || (metadata['namespace'] ?? '') !== '') return object
+  return { ...object, metadata: { ...metadata, namespace: 'default' } }
+}
+
+const count = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1)

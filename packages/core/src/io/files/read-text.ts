@@ -1,0 +1,18 @@
+import { FileError } from './file-error.js'
+import { openBytes } from './open-bytes.js'
+
+const MAX_TEXT_BYTES = 256 * 1024 * 1024
+
+/** A whole file, or standard input for `-`, as text; unzipped, without a byte order mark. FileError when it cannot be read. */
+export async function readText(path: string, stdin: AsyncIterable<Buffer | string>): Promise<{ readonly name: string; readonly text: string }> {
+  const { name, bytes } = await openBytes(path, stdin)
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of bytes) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > MAX_TEXT_BYTES) throw new FileError('CANNOT_READ', name, 'it is larger than 256 MB')
+  }
+  const text = Buffer.concat(chunks).toString('utf8')
+  return { name, text: text.startsWith('\uFEFF') ? text.slice(1) : text }
+}
