@@ -48,7 +48,8 @@ export function parseCidr(text: string): Cidr | undefined {
   const prefix = Number(digits)
   if (prefix > groups.length * 16) return undefined
   const network = groups.map((group, index) => group & maskOfGroup(prefix, index))
-  return prefix >= 96 && isMapped(network) ? cidrOf(network.slice(6), prefix - 96) : cidrOf(network, prefix)
+  // The 96 bits that make it mapped are left only by a prefix that covers them.
+  return isMapped(network) ? cidrOf(network.slice(6), prefix - 96) : cidrOf(network, prefix)
 }
 
 /** Whether the address lies in the network. An address of the other family never does. */
