@@ -223,9 +223,14 @@ describe('findIncidents tells first', () => {
     const records = recording(
       ...up,
       ...flapping,
-      ...[slice('short', ill), slice('short', well)],
-      ...[slice('long', ill), { object: slice('long', well), after: 50 }],
-      ...[service('edited', { selector: { a: 'b' } }), slice('edited', {}), service('edited'), slice('edited', well)],
+      slice('short', ill),
+      slice('short', well),
+      slice('long', ill),
+      { object: slice('long', well), after: 50 },
+      service('edited', { selector: { a: 'b' } }),
+      slice('edited', {}),
+      service('edited'),
+      slice('edited', well),
       slice('open', ill),
     )
     const order = findIncidents(records).map(({ service: name }) => name.slice('depot/'.length))
@@ -264,9 +269,16 @@ function shopRecords(): readonly ObjectRecord[] {
       const author = authorOf(previous.get(key), object)
       previous.set(key, object)
       return {
-        ...{ seq: seq(index + 1), observedAt: Date.parse(observedAt), type: 'object', event: type, kind },
-        ...{ namespace: metadata.namespace ?? '', name: metadata.name, uid: metadata.uid },
-        ...{ resourceVersion: metadata.resourceVersion, object },
+        seq: seq(index + 1),
+        observedAt: Date.parse(observedAt),
+        type: 'object',
+        event: type,
+        kind,
+        namespace: metadata.namespace ?? '',
+        name: metadata.name,
+        uid: metadata.uid,
+        resourceVersion: metadata.resourceVersion,
+        object,
         ...(author === undefined ? {} : { author }),
       }
     })

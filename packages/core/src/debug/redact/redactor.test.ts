@@ -1,0 +1,214 @@
+import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { cidrContains, parseAddress, parseCidr } from '../../model/address.js'
+import { keepObject } from '../../model/keep-object.js'
+import type { Json, KubernetesObject } from '../../model/kubernetes-object.js'
+import { buildState } from '../../state/build-state.js'
+import { addressRedactor } from './redact-address.js'
+import { createRedactor } from './redactor.js'
+
+const keyed = (key: string) => (text: string) => createHmac('sha256', key).update(text).digest()
+const redactorOf = (key = 'a key') => createRedactor(keyed(key))
+const addresses = (key = 'a key') => addressRedactor((text) => ((keyed(key)(text)[0] ?? 0) & 1) === 1)
+
+describe('addresses', () => {
+  const anyAddress = fc.oneof(
+    fc.ipV4(),
+    fc.ipV6(),
+    fc.tuple(fc.nat(3), fc.nat(3)).map(([a, b]) => `10.244.${a}.${b}`),
+    fc.nat(9).map((n) => `fd00:10:244::${n}`),
+  )
+  const canonical = (text: string): string => parseAddress(text)?.text ?? ''
+
+  test('share exactly as many leading bits as before', () => {
+    const redact = addresses()
+    fc.assert(
+      fc.property(anyAddress, anyAddress, (a, b) => {
+        const [one, other] = [redact(a) ?? '', redact(b) ?? '']
+        expect(parseAddress(one)?.family).toBe(parseAddress(a)?.family)
+        expect(commonBits(one, other)).toBe(commonBits(canonical(a), canonical(b)))
+      }),
+    )
+  })
+
+  test('lie in a network if and only if they did', () => {
+    const redact = addresses()
+    fc.assert(
+      fc.property(anyAddress, anyAddress, fc.nat(128), (inside, of, bits) => {
+        const network = `${of}/${of.includes(':') ? bits : bits % 33}`
+        const redacted = { network: parseCidr(redact(network) ?? ''), address: parseAddress(redact(inside) ?? '') }
+        const plain = { network: parseCidr(network), address: parseAddress(inside) }
+        if (!plain.network || !plain.address || !redacted.network || !redacted.address) throw new Error('unreadable')
+        expect(redacted.network.prefix).toBe(plain.network.prefix)
+        expect(cidrContains(redacted.network, redacted.address)).toBe(cidrContains(plain.network, plain.address))
+      }),
+    )
+  })
+
+  test('are never their own pseudonym, but for those that say nothing', () => {
+    const redact = addresses()
+    fc.assert(
+      fc.property(anyAddress, (address) => {
+        fc.pre(!/^(?:0|127)\./.test(canonical(address)) && !['::', '::1'].includes(canonical(address)))
+        expect(redact(address)).not.toBe(canonical(address))
+      }),
+    )
+  })
+
+  test.each(['0.0.0.0', '127.0.0.1', '::1', '::', '0.0.0.0/0', '::/0', '127.0.0.0/8'])('%s stays', (text) => {
+    expect(addresses()(text)).toBe(text)
+  })
+
+  test('a network keeps its host bits if it had some', () => {
+    const redact = addresses()
+    expect(redact('10.1.2.0/24')).toMatch(/\.0\/24$/)
+    expect(redact('10.1.2.3/24')).toBe(`${redact('10.1.2.3')}/24`)
+  })
+
+  test.each(['web', 'web.example.org', 'a:b', '1.2.3', '10.0.0.1/33', '1.2.3.4:80'])('%s is none', (text) => {
+    expect(addresses()(text)).toBeUndefined()
+  })
+})
+
+describe('objects', () => {
+  test('say the same about services and endpoints, in other words', () => {
+    const redactor = redactorOf()
+    const objects = shopObjects()
+    const plain = buildState({ objects, nodeName: 'node-a' })
+    const node = redactor.object(objects.find(({ kind }) => kind === 'Node') as KubernetesObject).metadata.name
+    const redacted = buildState({ objects: objects.map((object) => redactor.object(object)), nodeName: node })
+    expect(redacted.diagnostics).toEqual(plain.diagnostics)
+    expect(redacted.state.services.size).toBe(plain.state.services.size)
+    expect(shapeOf(redacted.state)).toEqual(shapeOf(plain.state))
+    expect(redacted.state.node?.podCIDRs).toHaveLength(1)
+    const local = [...redacted.state.endpoints.values()].flat().filter(({ nodeName }) => nodeName === node)
+    const cidr = parseCidr(redacted.state.node?.podCIDRs[0] ?? '')
+    expect(local.length).toBeGreaterThan(0)
+    for (const { address } of local) expect(cidr && cidrContains(cidr, parseAddress(address) as never)).toBe(true)
+  })
+
+  test('hold no name and no address of the original', () => {
+    const redactor = redactorOf('another key')
+    const originals = shopObjects()
+      .flatMap((object) => [...stringsIn(object)])
+      .filter(isTelling)
+    const tokens = new Set(shopObjects().flatMap((object) => [...stringsIn(redactor.object(object))]))
+    const text = [...tokens].join('\n')
+    expect(originals.length).toBeGreaterThan(100)
+    for (const original of new Set(originals)) expect(text).not.toContain(original)
+  })
+
+  test('keep the names that every cluster has', () => {
+    const made = redactorOf().object(service('kubernetes', 'default'))
+    expect(made.metadata).toMatchObject({ name: 'kubernetes', namespace: 'default' })
+  })
+
+  test('keep a None, a headless label, times, words of the API, and keys of Kubernetes', () => {
+    const labels = {
+      'service.kubernetes.io/headless': '',
+      'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+    }
+    const object = {
+      ...service('web', 'shop'),
+      metadata: { name: 'web', labels, creationTimestamp: '2026-01-01T00:00:00Z', resourceVersion: '7' },
+      spec: {
+        type: 'ClusterIP',
+        clusterIP: 'None',
+        clusterIPs: ['None'],
+        ports: [{ protocol: 'TCP', port: 80, targetPort: 81 }],
+      },
+    }
+    const { name: _, ...metadata } = redactorOf().object(object as never).metadata
+    expect(metadata).toEqual({ labels, creationTimestamp: '2026-01-01T00:00:00Z', resourceVersion: '7' })
+    expect(redactorOf().object(object as never)['spec']).toEqual(object.spec)
+  })
+
+  test('hide values that look like words of the API where people write them', () => {
+    const labels = { tier: 'TCP', type: 'ClusterIP', 'example.org/kind': 'Service' }
+    const made = redactorOf().object({ ...service('web', 'shop'), metadata: { name: 'Service', labels } } as never)
+    const text = JSON.stringify(made.metadata)
+    expect(text).not.toMatch(/tier|TCP|ClusterIP|example|kind|Service/)
+  })
+
+  test('get other pseudonyms by another key, and the same by the same', () => {
+    const object = service('web', 'shop')
+    expect(redactorOf('x').object(object)).toEqual(redactorOf('x').object(object))
+    expect(redactorOf('x').object(object).metadata.name).not.toBe(redactorOf('y').object(object).metadata.name)
+  })
+
+  test('of any shape are redacted without failing, each string of theirs', () => {
+    const redactor = redactorOf()
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 4 }), (value) => {
+        const object = { ...service('web', 'shop'), spec: { other: value } } as unknown as KubernetesObject
+        expect(() => redactor.object(object)).not.toThrow()
+      }),
+    )
+  })
+})
+
+test('an author has the pseudonym that its managedFields entry has', () => {
+  const redactor = redactorOf()
+  const object = { ...service('web', 'shop'), metadata: { name: 'web', managedFields: [{ manager: 'kubectl-edit' }] } }
+  const made = redactor.object(object as never).metadata['managedFields']
+  expect(made).toEqual([{ manager: redactor.author({ manager: 'kubectl-edit', operation: 'Update' }).manager }])
+})
+
+const service = (name: string, namespace: string): KubernetesObject => ({
+  kind: 'Service',
+  metadata: { name, namespace },
+})
+
+function commonBits(a: string, b: string): number {
+  const bits = (text: string): string => {
+    const groups = parseCidr(`${text}/${text.includes(':') ? 128 : 32}`)?.groups ?? []
+    return groups.map((group) => group.toString(2).padStart(16, '0')).join('')
+  }
+  const [one, other] = [bits(a), bits(b)]
+  if (one.length !== other.length) return -1
+  const index = [...one].findIndex((bit, at) => bit !== other[at])
+  return index < 0 ? one.length : index
+}
+
+/** What is left of a state when names and addresses are taken out: counts, ports, policies, conditions. */
+function shapeOf(state: ReturnType<typeof buildState>['state']): readonly string[] {
+  return [...state.services.values()]
+    .map((port) => {
+      const endpoints = (state.endpoints.get(port.id) ?? []).map(
+        (endpoint) => `${endpoint.port}${endpoint.ready}${endpoint.terminating}`,
+      )
+      const { protocol, port: number, nodePort, externalIPs, loadBalancerVIPs, externalTrafficPolicy } = port
+      const ranges = port.loadBalancerSourceRanges.map((range) => range.split('/')[1])
+      return JSON.stringify([
+        protocol,
+        number,
+        nodePort,
+        externalIPs.length,
+        loadBalancerVIPs.length,
+        externalTrafficPolicy,
+        ranges,
+        endpoints,
+      ])
+    })
+    .sort()
+}
+
+function shopObjects(): readonly KubernetesObject[] {
+  const file = new URL('../../../../../fixtures/recordings/shop-incident/watch.jsonl', import.meta.url)
+  const lines = readFileSync(file, 'utf8').trim().split('\n')
+  return lines.map((line) => keepObject(JSON.parse(line).object)).filter((object) => object !== undefined)
+}
+
+/** Every string in a value, keys of people's maps among them. */
+function* stringsIn(value: Json | undefined): Iterable<string> {
+  if (typeof value === 'string') yield value
+  else if (Array.isArray(value)) for (const item of value) yield* stringsIn(item)
+  else if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) yield* stringsIn(item)
+}
+
+/** Texts that are somebody's: no word of the API, no number, no time. */
+const PUBLIC =
+  /^(?:[A-Z][A-Za-z]+[46P]*|IPv[46]|v1|TCP|UDP|discovery\.k8s\.io\/v1|default|kubernetes|kube-system|\d+|.*\.k8s\.io|[a-z.]+\.kubernetes\.io\/.*|0\.0\.0\.0.*|status|\d{4}-.*Z|)$/
+const isTelling = (text: string): boolean => !PUBLIC.test(text) && text.length > 2
