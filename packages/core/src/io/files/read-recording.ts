@@ -36,16 +36,17 @@ async function* mergedItems(sources: readonly ByteSource[]): AsyncGenerator<read
   const untimed: (readonly PlacedEvent[])[] = []
   for (const source of sources) {
     const file = await peek(readRecordingFile(source))
-    if (hasTimes(file.head)) timed.push(settled(file.batches))
+    const startAt = firstTime(file.head)
+    if (startAt !== undefined) timed.push(settled(file.batches, startAt))
     else untimed.push(await collect(file.batches))
   }
   yield* mergeByTime(untimed.length === 0 ? timed : [...timed, once(orderByResourceVersion(untimed))])
 }
 
-/** Whether the file's first event says when it was seen. */
-function hasTimes(head: readonly PlacedEvent[]): boolean {
+/** When the file's first event was seen; undefined where it does not say so. */
+function firstTime(head: readonly PlacedEvent[]): number | undefined {
   const first = head.find(({ type }) => type === 'event')
-  return first?.type === 'event' && first.event.observedAt !== undefined
+  return first?.type === 'event' ? first.event.observedAt : undefined
 }
 
 interface Peeked {
@@ -73,8 +74,11 @@ async function* chain<Item>(head: readonly Item[], rest: AsyncGenerator<readonly
   }
 }
 
-async function* settled(batches: AsyncIterable<readonly PlacedEvent[]>): AsyncGenerator<readonly RecordingItem[]> {
-  const settle = timeSettler()
+async function* settled(
+  batches: AsyncIterable<readonly PlacedEvent[]>,
+  startAt: number,
+): AsyncGenerator<readonly RecordingItem[]> {
+  const settle = timeSettler(startAt)
   for await (const batch of batches) yield batch.map(settle)
 }
 
