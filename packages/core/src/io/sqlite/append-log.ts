@@ -1,0 +1,249 @@
+import { authorOf } from '../../model/author.js'
+import { assertNever } from '../../model/assert-never.js'
+import { isJsonObject } from '../../model/is-json-object.js'
+import { keepObject } from '../../model/keep-object.js'
+import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
+import { type LogEntry, seq } from '../../model/record.js'
+import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
+import type { AppendOutcome } from '../../ports/change-log.js'
+import { createCounts } from './counts.js'
+import { createLives, type Life, lifeKey } from './lives.js'
+import { loadObjects } from './load-objects.js'
+import type { LogTables } from './log-tables.js'
+import { RECORD_COLUMNS, storeChange, storeVersion } from './record-codec.js'
+import { FLAG_ESTIMATED, FLAG_FAILED, KIND_CODES, TYPE_CODES } from './schema.js'
+import { createVersions } from './versions.js'
+
+/** The writing side of an open log, inside the transaction of its caller. */
+export interface Appender {
+  readonly head: number
+  readonly lastObservedAt: number
+  append(entry: LogEntry): AppendOutcome
+  /** Writes what is gathered over a batch. */
+  finish(): void
+  /** Writes a snapshot of the head. */
+  snapshot(): void
+  /** Event records since the last snapshot. */
+  readonly sinceSnapshot: number
+}
+
+export interface AppenderOptions {
+  /** Event records from one snapshot to the next. */
+  readonly snapshotEvery: number
+  readonly onStep: (step: string) => void
+}
+
+/** Reads what the log holds at its head; afterwards that is kept up in memory. */
+export function createAppender(tables: LogTables, { snapshotEvery, onStep }: AppenderOptions): Appender {
+  const { db, meta, authors, snapshots } = tables
+  const insert = db.prepare(`INSERT INTO records (${RECORD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const linkService = db.prepare('INSERT OR IGNORE INTO slice_services VALUES (?, ?, ?)')
+  const findBookmarks = db
+    .prepare("SELECT id FROM objects WHERE namespace = '' AND name = '' AND kind = ? AND uid = ''")
+    .pluck()
+  const findBookmark = db
+    .prepare('SELECT seq FROM records WHERE object_id = ? AND resource_version IS ? AND type = ?')
+    .pluck()
+  const counts = createCounts(db)
+  const lives = createLives(tables)
+  const versions = createVersions()
+  let head = tables.head()
+  let lastObservedAt = tables.record(head)?.[3] ?? 0
+  const loaded = loadObjects(tables, head)
+  for (const [id, text] of loaded.versions.entries()) versions.setText(id, text)
+  const received = loaded.received
+  let sinceSnapshot = countSinceSnapshot(tables)
+
+  const number = (entry: LogEntry): number => Math.max(head + 1, entry.seq ?? 0)
+  const appended = (position: number, observedAt: number): AppendOutcome => {
+    head = position
+    lastObservedAt = observedAt
+    return { type: 'appended', seq: seq(position) }
+  }
+
+  const appendObject = (event: ObjectEvent, position: number): AppendOutcome => {
+    const object = keepObject(event.object)
+    if (object === undefined) throw new TypeError('an object event carries an object of a known kind with a name')
+    const reference = referenceOf(object)
+    const key = lifeKey(reference)
+    const living = lives.get(key)
+    const type = TYPE_CODES[event.type]
+    const same = lives.duplicate({ reference, life: living, type, object, versions })
+    if (same !== undefined) return { type: 'duplicate', seq: seq(same) }
+    if (event.observedAt < lastObservedAt) return tooOld(event.observedAt, lastObservedAt)
+    const foreign = otherCluster(object, reference)
+    if (foreign !== undefined) return foreign
+
+    const continued = living !== undefined && living.uid === reference.uid
+    const life = continued ? living : lives.begin(reference)
+    const previous = continued ? versions.get(life.id) : undefined
+    const author = event.author ?? (event.type === 'DELETED' ? undefined : authorOf(previous, object))
+    const { flags, patch } = storeChange({ previous, object, author })
+    const version = storeVersion(object.metadata['resourceVersion'])
+    const estimated = event.estimated === true ? FLAG_ESTIMATED : 0
+    const authorId = author === undefined ? null : authors.idOf(author)
+    insert.run(
+      position,
+      type,
+      flags + estimated,
+      event.observedAt,
+      life.id,
+      toColumn(version),
+      authorId,
+      author?.time ?? null,
+      patch,
+    )
+    counts.add(type, KIND_CODES[object.kind])
+    noteVersion(life, version)
+    noteService(life, object)
+    if (event.type === 'DELETED') {
+      lives.end(key, life, position)
+      versions.delete(life.id)
+    } else {
+      if (living !== undefined && !continued) {
+        lives.end(key, living, position)
+        versions.delete(living.id)
+      }
+      if (!continued) lives.live(key, life)
+      versions.set(life.id, object)
+    }
+    return appended(position, event.observedAt)
+  }
+
+  const noteService = (life: Life, object: KubernetesObject): void => {
+    if (object.kind !== 'EndpointSlice') return
+    const labels = object.metadata['labels']
+    const service = isJsonObject(labels) ? labels['kubernetes.io/service-name'] : undefined
+    if (typeof service !== 'string' || service === life.service) return
+    linkService.run(object.metadata.namespace ?? '', service, life.id)
+    life.service = service
+  }
+
+  const otherCluster = (
+    object: KubernetesObject,
+    { namespace, name, uid }: ObjectReference,
+  ): AppendOutcome | undefined => {
+    if (object.kind !== 'Service' || namespace !== 'default' || name !== 'kubernetes' || uid === '') return undefined
+    const known = meta.get('cluster_id')
+    if (known === uid) return undefined
+    const living = lives.get(lifeKey({ kind: 'Service', namespace, name, uid }))
+    if (known === undefined || living?.uid !== known) {
+      meta.set('cluster_id', uid)
+      return undefined
+    }
+    const message = `the log belongs to the cluster ${known}, the event to the cluster ${uid} (uid of Service default/kubernetes)`
+    return { type: 'refused', code: 'OTHER_CLUSTER', message }
+  }
+
+  const appendBookmark = (event: BookmarkEvent, position: number): AppendOutcome => {
+    const kind = KIND_CODES[event.kind]
+    const type = event.initialEventsEnd ? TYPE_CODES.LIST_END : TYPE_CODES.BOOKMARK
+    const version = storeVersion(event.resourceVersion)
+    const known = findBookmarks.get(kind) as number | undefined
+    const same = known === undefined ? undefined : (findBookmark.get(known, version, type) as number | undefined)
+    if (same !== undefined) return { type: 'duplicate', seq: seq(same) }
+    if (event.observedAt < lastObservedAt) return tooOld(event.observedAt, lastObservedAt)
+    const id = known ?? lives.begin({ kind: event.kind, namespace: '', name: '', uid: '' }).id
+    insert.run(
+      position,
+      type,
+      event.estimated === true ? FLAG_ESTIMATED : 0,
+      event.observedAt,
+      id,
+      toColumn(version),
+      null,
+      null,
+      null,
+    )
+    counts.add(type, kind)
+    if (event.initialEventsEnd) received.add(event.kind)
+    return appended(position, event.observedAt)
+  }
+
+  const appendEngine = (entry: Exclude<LogEntry, { readonly type: 'event' }>, position: number): AppendOutcome => {
+    const { observedAt, seq: _seq, ...body } = entry
+    const text = JSON.stringify(body)
+    const same =
+      entry.type === 'notice' && observedAt <= lastObservedAt ? sameNotice(tables, observedAt, text) : undefined
+    if (same !== undefined) return { type: 'duplicate', seq: seq(same) }
+    if (observedAt < lastObservedAt) return tooOld(observedAt, lastObservedAt)
+    const failed = entry.type === 'sync' && entry.error !== undefined
+    const type = typeOf(entry.type)
+    insert.run(position, type, failed ? FLAG_FAILED : 0, observedAt, null, null, null, null, text)
+    counts.add(type, 0)
+    if (entry.type === 'sync' && !failed) meta.set(`applied/${entry.backend}`, position)
+    return appended(position, observedAt)
+  }
+
+  const snapshot = (): void => {
+    onStep('snapshot')
+    snapshots.write({ seq: head, observedAt: lastObservedAt, received, objects: versions.entries() })
+    sinceSnapshot = 0
+  }
+
+  return {
+    get head() {
+      return head
+    },
+    get lastObservedAt() {
+      return lastObservedAt
+    },
+    get sinceSnapshot() {
+      return sinceSnapshot
+    },
+    append(entry) {
+      const position = number(entry)
+      if (entry.type !== 'event') return appendEngine(entry, position)
+      const { event } = entry
+      const outcome = event.type === 'BOOKMARK' ? appendBookmark(event, position) : appendObject(event, position)
+      if (outcome.type === 'appended' && ++sinceSnapshot >= snapshotEvery) snapshot()
+      return outcome
+    },
+    finish: () => counts.flush(),
+    snapshot,
+  }
+}
+
+function referenceOf({ kind, metadata }: KubernetesObject): ObjectReference {
+  const { uid } = metadata
+  return { kind, namespace: metadata.namespace ?? '', name: metadata.name, uid: typeof uid === 'string' ? uid : '' }
+}
+
+/** better-sqlite3 stores a number as a whole number only where the column or the type says so, and this column holds texts too. */
+const toColumn = (version: string | number | null): string | bigint | null =>
+  typeof version === 'number' ? BigInt(version) : version
+
+function noteVersion(life: Life, version: string | number | null): void {
+  if (typeof version === 'number' && (life.newest === undefined || version > life.newest)) life.newest = version
+}
+
+const tooOld = (observedAt: number, last: number): AppendOutcome => ({
+  type: 'refused',
+  code: 'RECORD_TOO_OLD',
+  message: `observed at ${new Date(observedAt).toISOString()}, but the log goes on to ${new Date(last).toISOString()}`,
+})
+
+function typeOf(type: 'sync' | 'config' | 'notice'): number {
+  switch (type) {
+    case 'sync':
+      return TYPE_CODES.SYNC
+    case 'config':
+      return TYPE_CODES.CONFIG
+    case 'notice':
+      return TYPE_CODES.NOTICE
+    default:
+      return assertNever(type)
+  }
+}
+
+/** An import that is run again meets the lines again that it could not read. */
+function sameNotice({ db }: LogTables, observedAt: number, body: string): number | undefined {
+  const sql =
+    'SELECT seq FROM records WHERE object_id IS NULL AND type = ? AND flags = 0 AND observed_at = ? AND patch = ?'
+  return db.prepare(sql).pluck().get(TYPE_CODES.NOTICE, observedAt, body) as number | undefined
+}
+
+function countSinceSnapshot({ db, snapshots }: LogTables): number {
+  const from = snapshots.before(Number.MAX_SAFE_INTEGER)?.seq ?? 0
+  return db.prepare('SELECT count(*) FROM records WHERE seq > ? AND object_id IS NOT NULL').pluck().get(from) as number
+}

@@ -1,0 +1,128 @@
+import { closeSync, cpSync, existsSync, mkdtempSync, openSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import Database from 'better-sqlite3'
+import { ChangeLogError, toChangeLogError } from './errors.js'
+import { checkVersion, migrate, refuseForeign } from './migrate.js'
+import { MIGRATIONS, type Migration } from './schema.js'
+
+/**
+ * `full`: an append that has resolved survives a power cut. `normal`: it survives the end of the process, and a power cut
+ * may take the last appends with it, whole ones.
+ */
+export type Durability = 'full' | 'normal'
+
+export interface OpenDatabase {
+  readonly db: Database.Database
+  close(): void
+}
+
+/** How long a statement waits for another connection, as when a writer switches a log to WAL under a reader. */
+const BUSY_TIMEOUT_MS = 2000
+
+export function openForWriting(
+  file: string,
+  {
+    durability,
+    migrations = MIGRATIONS,
+  }: { readonly durability: Durability; readonly migrations?: readonly Migration[] },
+): OpenDatabase {
+  return mapErrors(file, () => {
+    createPrivately(file)
+    const db = new Database(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+    try {
+      refuseForeign(db, { file, known: migrations.length })
+      // Before the first table; has no effect on a log that exists.
+      db.pragma('auto_vacuum = INCREMENTAL')
+      db.pragma('journal_mode = WAL')
+      db.pragma(`synchronous = ${durability.toUpperCase()}`)
+      migrate(db, { file, migrations })
+    } catch (error) {
+      db.close()
+      throw error
+    }
+    return { db, close: () => closeWriter(db) }
+  })
+}
+
+/** Whoever may read the log learns of every Service: the file is its owner's, whatever the umask. SQLite gives -wal and -shm the same mode. */
+function createPrivately(file: string): void {
+  if (existsSync(file)) return
+  closeSync(openSync(file, 'wx', 0o600))
+}
+
+/** A log at rest is one plain file that can be read from anywhere: no -wal, no -shm. */
+function closeWriter(db: Database.Database): void {
+  try {
+    db.pragma('synchronous = FULL')
+    db.pragma('busy_timeout = 0')
+    db.pragma('wal_checkpoint(TRUNCATE)')
+    db.pragma('journal_mode = DELETE')
+  } catch {
+    // A reader is there, or the disk is full: the log stays in WAL mode, and nothing is lost.
+  }
+  db.close()
+}
+
+/** Never creates the file and never changes it; while it is in WAL mode, SQLite may put a -shm beside it. */
+export function openForReading(
+  file: string,
+  { known = MIGRATIONS.length }: { readonly known?: number } = {},
+): OpenDatabase {
+  return mapErrors(file, () => {
+    if (!statSync(file).isFile()) throw new ChangeLogError('LOG_NOT_A_LOG', { file, detail: 'it is no file' })
+    try {
+      return openAndCheck(file, { file, known })
+    } catch (error) {
+      if (!needsDirectory(error)) throw error
+      return openCopy(file, known)
+    }
+  })
+}
+
+function openAndCheck(path: string, { file, known }: { readonly file: string; readonly known: number }): OpenDatabase {
+  const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+  try {
+    checkVersion(db, { file, known })
+  } catch (error) {
+    db.close()
+    throw error
+  }
+  return { db, close: () => void db.close() }
+}
+
+/** A log in WAL mode (its writer was killed) cannot be read in place where nothing can be written beside it. */
+const needsDirectory = (error: unknown): boolean =>
+  error instanceof Database.SqliteError &&
+  (error.code.startsWith('SQLITE_CANTOPEN') || error.code.startsWith('SQLITE_READONLY'))
+
+function openCopy(file: string, known: number): OpenDatabase {
+  const directory = mkdtempSync(join(tmpdir(), 'pointsman-'))
+  const remove = (): void => rmSync(directory, { recursive: true, force: true })
+  try {
+    const path = join(directory, basename(file))
+    cpSync(file, path)
+    if (existsSync(`${file}-wal`)) cpSync(`${file}-wal`, `${path}-wal`)
+    const opened = openAndCheck(path, { file, known })
+    return {
+      db: opened.db,
+      close() {
+        opened.close()
+        remove()
+      },
+    }
+  } catch (error) {
+    remove()
+    throw error
+  }
+}
+
+function mapErrors<Result>(file: string, open: () => Result): Result {
+  try {
+    return open()
+  } catch (error) {
+    const mapped = toChangeLogError(error, file)
+    const missing = mapped instanceof ChangeLogError && mapped.code === 'LOG_IO' && !existsSync(dirname(file))
+    throw missing ? new ChangeLogError('LOG_NOT_FOUND', { file }, { cause: error }) : mapped
+  }
+}
