@@ -47,8 +47,9 @@ async function codeTables(): Promise<ReadonlyMap<string, readonly string[]>> {
     const exported = (await import(join(root, path))) as { readonly [name: string]: unknown }
     for (const [, name = ''] of names) {
       const table = exported[name] ?? {}
-      // Numbers are how something is stored, not what a caller is told.
-      if (Object.values(table).every((meaning) => typeof meaning !== 'number')) tables.set(name, Object.keys(table))
+      // Codes that are numbers are how something is stored, not what a caller is told.
+      const stored = Object.values(table).every((meaning) => typeof meaning === 'number') && !name.endsWith('_ERRORS')
+      if (!stored) tables.set(name, Object.keys(table))
     }
   }
   return tables
