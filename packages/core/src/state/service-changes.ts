@@ -1,36 +1,41 @@
 import { isEqual } from '../model/is-equal.js'
-import type { ServiceName } from '../model/names.js'
+import type { KubernetesObject } from '../model/kubernetes-object.js'
+import { serviceName, type ServiceName } from '../model/names.js'
 import type { ServicePort } from '../model/service-port.js'
+import { servicePortsOf } from '../model/service-ports.js'
 import type { ServiceChange } from './service-map.js'
 
-/** Gathers the changes of Services between two applications of them: one pending change a Service. */
+/**
+ * Gathers the changes of Services between two applications of them: one pending change a Service. Only its last version
+ * is read, when it is taken: what came between costs next to nothing.
+ */
 export interface ServiceChangeTracker {
-  /** Takes note of what a Service is now; no ports: it is deleted, or skipped. */
-  update(service: ServiceName, current: readonly ServicePort[]): void
+  /** Takes note of what a Service is now. */
+  update(service: KubernetesObject, deleted: boolean): void
   /** Hands over what is pending and forgets it. A Service that is again what it was is not in it. */
   take(): readonly ServiceChange[]
 }
 
 export function createServiceChangeTracker(): ServiceChangeTracker {
-  /** The ports of each Service after all events, pending ones included. */
-  const latest = new Map<ServiceName, readonly ServicePort[]>()
-  /** The ports of each Service with pending events, before them. */
-  const pending = new Map<ServiceName, readonly ServicePort[]>()
+  /** The ports of each Service, as of the last `take`; of none where it has none. */
+  const applied = new Map<ServiceName, readonly ServicePort[]>()
+  /** Services with pending events, as of the last of these; undefined: deleted. */
+  const pending = new Map<ServiceName, KubernetesObject | undefined>()
 
   return {
-    update(service, current) {
-      const before = latest.get(service) ?? []
-      if (!pending.has(service)) pending.set(service, before)
-      if (current.length > 0) latest.set(service, current)
-      else latest.delete(service)
+    update(service, deleted) {
+      const { namespace = '', name } = service.metadata
+      pending.set(serviceName(namespace, name), deleted ? undefined : service)
     },
     take() {
       const changes: ServiceChange[] = []
-      for (const [service, previous] of pending) {
-        const current = latest.get(service) ?? []
-        if (!isEqual(previous, current)) changes.push({ previous, current })
-        // What did not change keeps its identity, so that one object stands for it everywhere.
-        else if (previous.length > 0) latest.set(service, previous)
+      for (const [name, service] of pending) {
+        const previous = applied.get(name) ?? []
+        const current = service === undefined ? [] : servicePortsOf(service).ports
+        if (isEqual(previous, current)) continue
+        if (current.length > 0) applied.set(name, current)
+        else applied.delete(name)
+        changes.push({ previous, current })
       }
       pending.clear()
       return changes

@@ -1,13 +1,11 @@
 import type { Endpoint } from '../model/endpoint.js'
 import { isEqual } from '../model/is-equal.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import { type Protocol, serviceName, type ServicePortName } from '../model/names.js'
+import type { Protocol, ServicePortName } from '../model/names.js'
 import type { NodeInfo } from '../model/node-info.js'
 import { nodeInfoOf } from '../model/node.js'
 import { NO_SEQ, type Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
-import { servicePortsOf } from '../model/service-ports.js'
-import { endpointsOfSlice, type SliceEndpoints } from '../model/slice-endpoints.js'
 import type { WatchEvent } from '../model/watch-event.js'
 import { createEndpointChangeTracker } from './endpoint-changes.js'
 import { changedEndpoints, mergeEndpoints, unmergeEndpoints } from './endpoints-map.js'
@@ -49,21 +47,20 @@ export function createStateFold({ nodeName, conntrackProtocols = ['UDP'] }: Stat
   const nodes = new Map<string, NodeInfo>()
   const serviceChanges = createServiceChangeTracker()
   const endpointChanges = createEndpointChangeTracker()
-  const nodeChanges = new Map<string, NodeInfo | undefined>()
+  const nodeChanges = new Map<string, KubernetesObject | undefined>()
   const uids = createUidGuard()
   let trackedSeq = NO_SEQ
   let state: State = { seq: NO_SEQ, nodes, services, endpoints }
 
   const trackObject = (object: KubernetesObject, deleted: boolean): void => {
-    const { namespace = '', name } = object.metadata
     if (!uids.isCurrent(object, deleted)) return
     switch (object.kind) {
       case 'Service':
-        return serviceChanges.update(serviceName(namespace, name), deleted ? [] : servicePortsOf(object).ports)
+        return serviceChanges.update(object, deleted)
       case 'EndpointSlice':
-        return endpointChanges.update({ namespace, name }, deleted ? undefined : ownedSlice(object))
+        return endpointChanges.update(object, deleted)
       case 'Node':
-        nodeChanges.set(name, deleted ? undefined : nodeInfoOf(object).node)
+        nodeChanges.set(object.metadata.name, deleted ? undefined : object)
     }
   }
 
@@ -106,7 +103,7 @@ export function createStateFold({ nodeName, conntrackProtocols = ['UDP'] }: Stat
 
       for (const [name, node] of nodeChanges) {
         if (node === undefined) nodes.delete(name)
-        else nodes.set(name, node)
+        else nodes.set(name, nodeInfoOf(node).node)
       }
       nodeChanges.clear()
       const node = nodeOfInterest(nodes, nodeName)
@@ -115,11 +112,6 @@ export function createStateFold({ nodeName, conntrackProtocols = ['UDP'] }: Stat
       return { changed, nodeChanged, conntrackFronts: [...fronts.values()] }
     },
   }
-}
-
-function ownedSlice(object: KubernetesObject): SliceEndpoints | undefined {
-  const slice = endpointsOfSlice(object)
-  return slice.service === undefined ? undefined : { ...slice, service: slice.service }
 }
 
 /** Refuses the deletion of an object whose name another one, of another uid, has taken since. */
