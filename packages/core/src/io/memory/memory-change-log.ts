@@ -1,0 +1,275 @@
+import { assertNever } from '../../model/assert-never.js'
+import { authorOf } from '../../model/author.js'
+import { isJsonObject } from '../../model/is-json-object.js'
+import { keepObject } from '../../model/keep-object.js'
+import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
+import {
+  type LogEntry,
+  type LogRecord,
+  type NoticeRecord,
+  NO_SEQ,
+  type ObjectRecord,
+  type Seq,
+  seq,
+} from '../../model/record.js'
+import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
+import type {
+  AppendOutcome,
+  ChangeLogReader,
+  ChangeLogWriter,
+  LogInfo,
+  ObjectsAt,
+  RecordFilter,
+} from '../../ports/change-log.js'
+import { ChangeLogError, type ChangeLogErrorCode } from '../sqlite/errors.js'
+
+/** A change log that lives as long as its process: for tests, and for those who keep none. Nothing is ever pruned. */
+export interface MemoryChangeLog extends ChangeLogWriter, ChangeLogReader {
+  appendSync(entries: readonly LogEntry[]): readonly AppendOutcome[]
+  /** The next append rejects with this code, and nothing of its batch is in the log. */
+  failNext(code: ChangeLogErrorCode): void
+  /** Appends reject for as long as the predicate gives a code for their entries. Undefined ends it. */
+  failWhile(fault: ((entries: readonly LogEntry[]) => ChangeLogErrorCode | undefined) | undefined): void
+  /** Appends wait for this promise before they write. Undefined ends it. */
+  delayUntil(ready: Promise<void> | undefined): void
+}
+
+export function createMemoryChangeLog(): MemoryChangeLog {
+  const state: State = { log: [], lives: new Map(), known: new Map() }
+  const { log } = state
+  let nextFault: ChangeLogErrorCode | undefined
+  let fault: ((entries: readonly LogEntry[]) => ChangeLogErrorCode | undefined) | undefined
+  let delay: Promise<void> | undefined
+
+  const appendSync = (entries: readonly LogEntry[]): readonly AppendOutcome[] => {
+    const code = nextFault ?? fault?.(entries)
+    nextFault = undefined
+    if (code !== undefined) throw new ChangeLogError(code, { file: 'memory', detail: 'injected' })
+    return entries.map((entry) => appendEntry(state, entry))
+  }
+
+  return {
+    get head() {
+      return headOf(log)
+    },
+    get lastObservedAt() {
+      return log.at(-1)?.observedAt ?? 0
+    },
+    appendSync,
+    async append(entries) {
+      await delay
+      return appendSync(entries)
+    },
+    failNext: (code) => void (nextFault = code),
+    failWhile: (predicate) => void (fault = predicate),
+    delayUntil: (ready) => void (delay = ready),
+    info: () => infoOf(log),
+    seqAt: (time) => log.findLast(({ observedAt }) => observedAt <= time)?.seq ?? NO_SEQ,
+    timeOf: (position) => log.find((record) => record.seq === position)?.observedAt,
+    *records(filter = {}) {
+      const found = log.filter((record) => matches(log, record, filter))
+      yield* (filter.descending === true ? found.reverse() : found).slice(0, filter.limit)
+    },
+    objectsAt: (position) => objectsAt(log, position),
+    configAt: (position) => {
+      const last = log.findLast((record) => record.type === 'config' && record.seq <= position)
+      return last?.type === 'config' ? last.config : undefined
+    },
+    appliedAt: (position) => {
+      const last = log.findLast(
+        (record) => record.type === 'sync' && record.error === undefined && record.seq <= position,
+      )
+      return last?.type === 'sync' ? last : undefined
+    },
+    close: () => undefined,
+  }
+}
+
+interface State {
+  readonly log: LogRecord[]
+  /** The last record of each object that lives. */
+  readonly lives: Map<string, ObjectRecord>
+  /** What makes two records the same, with the last record that it is so of. */
+  readonly known: Map<string, LogRecord>
+}
+
+const headOf = (log: readonly LogRecord[]): Seq => log.at(-1)?.seq ?? NO_SEQ
+
+function appendEntry(state: State, entry: LogEntry): AppendOutcome {
+  const { log, lives, known } = state
+  const record = recordOf(state, entry, seq(Math.max(headOf(log) + 1, entry.seq ?? 0)))
+  const identity = identityOf(record)
+  const same = known.get(identity)
+  if (same !== undefined && isSame(same, record, known)) return { type: 'duplicate', seq: same.seq }
+  const last = log.at(-1)?.observedAt ?? 0
+  if (record.observedAt < last) {
+    const message = `observed at ${new Date(record.observedAt).toISOString()}, but the log goes on to ${new Date(last).toISOString()}`
+    return { type: 'refused', code: 'RECORD_TOO_OLD', message }
+  }
+  const cluster = lives.get('Service/default/kubernetes')?.uid ?? ''
+  if (isClusterService(record) && cluster !== '' && cluster !== record.uid) {
+    const message = `the log belongs to the cluster ${cluster}, the event to the cluster ${record.uid} (uid of Service default/kubernetes)`
+    return { type: 'refused', code: 'OTHER_CLUSTER', message }
+  }
+  log.push(record)
+  known.set(identity, record)
+  if (record.type === 'object') {
+    known.set(lifeOf(record), record)
+    follow(lives, record)
+  }
+  return { type: 'appended', seq: record.seq }
+}
+
+const lifeOf = (record: ObjectRecord): string => JSON.stringify(['life', keyOf(record), record.uid])
+
+function identityOf(record: LogRecord): string {
+  switch (record.type) {
+    case 'object':
+      return JSON.stringify([keyOf(record), record.uid, record.event, record.resourceVersion])
+    case 'bookmark':
+      return JSON.stringify([record.kind, record.initialEventsEnd, record.resourceVersion])
+    case 'notice':
+      return JSON.stringify([record.observedAt, record.code, record.message, record.details])
+    case 'sync':
+    case 'config':
+      // No two of them are the same.
+      return `${record.type} ${record.seq}`
+    default:
+      return assertNever(record)
+  }
+}
+
+/** Without a resourceVersion, an event is the same when it changes nothing. */
+function isSame(same: LogRecord, record: LogRecord, known: ReadonlyMap<string, LogRecord>): boolean {
+  if (same.type !== 'object' || record.type !== 'object' || record.resourceVersion !== '') return true
+  return known.get(lifeOf(same)) === same && JSON.stringify(same.object) === JSON.stringify(record.object)
+}
+
+function recordOf({ lives }: State, entry: LogEntry, position: Seq): LogRecord {
+  if (entry.type !== 'event') return { ...entry, seq: position }
+  if (entry.event.type === 'BOOKMARK') return bookmarkRecord(entry.event, position)
+  return objectRecord(lives, entry.event, position)
+}
+
+const bookmarkRecord = ({ type: _type, ...event }: BookmarkEvent, position: Seq): LogRecord => ({
+  type: 'bookmark',
+  seq: position,
+  ...event,
+})
+
+function objectRecord(lives: State['lives'], event: ObjectEvent, position: Seq): ObjectRecord {
+  const object = keepObject(event.object)
+  if (object === undefined) throw new TypeError('an object event carries an object of a known kind with a name')
+  const { kind, metadata } = object
+  const { name, namespace = '', uid, resourceVersion } = metadata
+  const identity = { kind, namespace, name, uid: typeof uid === 'string' ? uid : '' }
+  const previous = lives.get(keyOf(identity))
+  const base = previous?.uid === identity.uid ? previous.object : undefined
+  const author = event.author ?? (event.type === 'DELETED' ? undefined : authorOf(base, object))
+  return {
+    type: 'object',
+    seq: position,
+    observedAt: event.observedAt,
+    event: event.type,
+    ...identity,
+    resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : '',
+    ...(event.estimated === true ? { estimated: true } : {}),
+    ...(author === undefined ? {} : { author }),
+    object,
+  }
+}
+
+const keyOf = ({ kind, namespace, name }: Pick<ObjectRecord, 'kind' | 'namespace' | 'name'>): string =>
+  `${kind}/${namespace}/${name}`
+
+/** Keeps up who lives, in the order in which their lives began. */
+function follow(lives: Map<string, ObjectRecord>, record: ObjectRecord): void {
+  const key = keyOf(record)
+  const before = lives.get(key)
+  if (before?.uid !== record.uid) {
+    // The deletion of an earlier object of this name, come late, is nothing to the one that lives.
+    if (record.event === 'DELETED') return
+    lives.delete(key)
+  }
+  if (record.event === 'DELETED') lives.delete(key)
+  else lives.set(key, record)
+}
+
+const isClusterService = (record: LogRecord): record is ObjectRecord =>
+  record.type === 'object' &&
+  record.kind === 'Service' &&
+  record.namespace === 'default' &&
+  record.name === 'kubernetes' &&
+  record.uid !== ''
+
+function objectsAt(log: readonly LogRecord[], position: Seq): ObjectsAt {
+  const records = log.filter((record) => record.seq <= position)
+  const received = records.flatMap((record) =>
+    record.type === 'bookmark' && record.initialEventsEnd ? [record.kind] : [],
+  )
+  const lives = new Map<string, ObjectRecord>()
+  for (const record of records) if (record.type === 'object') follow(lives, record)
+  const objects = [...lives.values()].map(({ object }) => object)
+  return { seq: position < headOf(log) ? position : headOf(log), objects, received: new Set(received) }
+}
+
+function matches(log: readonly LogRecord[], record: LogRecord, filter: RecordFilter): boolean {
+  const { fromSeq = NO_SEQ, toSeq, types, kinds, object } = filter
+  if (record.seq < fromSeq || (toSeq !== undefined && record.seq > toSeq)) return false
+  if (types !== undefined && !types.includes(record.type)) return false
+  if (kinds !== undefined && !('kind' in record && kinds.includes(record.kind))) return false
+  return object === undefined || (record.type === 'object' && isOf(log, record, object))
+}
+
+function isOf(log: readonly LogRecord[], record: ObjectRecord, object: NonNullable<RecordFilter['object']>): boolean {
+  if (record.namespace !== object.namespace || (object.kind !== undefined && record.kind !== object.kind)) return false
+  if (record.name === object.name) return true
+  if (record.kind !== 'EndpointSlice') return false
+  return log.some(
+    (other) => other.type === 'object' && isSameLife(other, record) && serviceOf(other.object) === object.name,
+  )
+}
+
+const isSameLife = (one: ObjectRecord, other: ObjectRecord): boolean =>
+  keyOf(one) === keyOf(other) && one.uid === other.uid
+
+function serviceOf({ metadata }: KubernetesObject): unknown {
+  const labels = metadata['labels']
+  return isJsonObject(labels) ? labels['kubernetes.io/service-name'] : undefined
+}
+
+function infoOf(log: readonly LogRecord[]): LogInfo {
+  const count = (type: LogRecord['type']): number => log.filter((record) => record.type === type).length
+  const kindCount = (kind: ObjectKind): number =>
+    log.filter((record) => record.type === 'object' && record.kind === kind).length
+  const clusterId = log.findLast(isClusterService)?.uid
+  const first = log[0]
+  const last = log.at(-1)
+  return {
+    schemaVersion: 0,
+    ...(clusterId === undefined ? {} : { clusterId }),
+    firstSeq: first?.seq ?? NO_SEQ,
+    lastSeq: last?.seq ?? NO_SEQ,
+    ...(first === undefined ? {} : { firstAt: first.observedAt }),
+    ...(last === undefined ? {} : { lastAt: last.observedAt }),
+    counts: {
+      object: count('object'),
+      bookmark: count('bookmark'),
+      sync: count('sync'),
+      config: count('config'),
+      notice: count('notice'),
+    },
+    kinds: { Service: kindCount('Service'), EndpointSlice: kindCount('EndpointSlice'), Node: kindCount('Node') },
+    snapshots: 0,
+    bytes: 0,
+    applied: lastSyncs(log),
+    pruned: false,
+  }
+}
+
+function lastSyncs(log: readonly LogRecord[]): LogInfo['applied'] {
+  const syncs = log.flatMap((record) => (record.type === 'sync' && record.error === undefined ? [record] : []))
+  const last = new Map(syncs.map((record) => [record.backend, record]))
+  const backends = [...last.values()].sort((a, b) => (a.backend < b.backend ? -1 : 1))
+  return backends.map(({ backend, seq: position, observedAt }) => ({ backend, seq: position, at: observedAt }))
+}
