@@ -3,10 +3,11 @@ import type { Command } from 'commander'
 import type { Context } from '../context.js'
 import { byteStream, logPath, withLogOption } from '../input/open-input.js'
 import { importRecording } from '../import/import-recording.js'
-import { importDocument, importText, type ImportReport, problemLines, reportOf, shellWord } from '../import/import-report.js'
+import { importDocument, importText, type ImportReport, problemLines, reportOf } from '../import/import-report.js'
 import { formatCount, formatDuration } from '../output/duration.js'
 import { parseFormat, writeDocument } from '../output/json.js'
 import { createProgress } from '../output/progress.js'
+import { shellWord } from '../output/shell-word.js'
 import { withExamples } from '../output/with-examples.js'
 
 interface ImportOptions {
@@ -19,8 +20,8 @@ export function registerImport(program: Command, context: Context): void {
     .command('import <files...>')
     .summary('bring recordings of watch events into a change log')
     .description(
-      'Imports watch events into a change log, which is made where there is none. A FILE holds one {"observedAt","type","object"} a line,\n' +
-        'or what kubectl prints with --watch --output-watch-events -o json; gzip or not; - is standard input. Several files are one recording.\n' +
+      'Imports watch events into a change log, which is made where there is none. A FILE holds one {"observedAt","type","object"} a line, ' +
+        'or what kubectl prints with --watch --output-watch-events -o json; gzip or not; - is standard input. Several files are one recording. ' +
         'Events that the log has already are counted and left out, so that an import that was cut short is finished by running it again.',
     )
     .option('-o, --output <format>', 'text or json', 'text')

@@ -2,6 +2,7 @@ import type { ChangeLogReader } from '@pointsman/core'
 import type { Style } from '../output/colour.js'
 import { formatCount, formatDuration } from '../output/duration.js'
 import { type Document, formatTime } from '../output/json.js'
+import { shellWord } from '../output/shell-word.js'
 import type { ImportTally, Problem } from './import-recording.js'
 
 export interface ImportReport {
@@ -77,6 +78,3 @@ export function importDocument({ tally, path, head, headAt }: ImportReport): Doc
 
 const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
 const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, number) => total + number, 0)
-
-/** A path as it can be pasted into a shell. */
-export const shellWord = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`)
