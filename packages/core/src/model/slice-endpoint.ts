@@ -5,26 +5,25 @@ import type { FieldReader } from './field-reader.js'
 import type { Findings } from './findings.js'
 import type { Json, JsonObject } from './kubernetes-object.js'
 
-/** Where an endpoint stands in its slice, and what the slice says about all of them. */
-export interface SlicePlace {
+/** What is the same for all endpoints of a slice: made once, because this is the hot path of every replay. */
+export interface SliceReading {
   readonly family: IpFamily
   readonly port: number
-  readonly index: number
   readonly fields: FieldReader
   readonly findings: Findings
 }
 
 /** One entry of `endpoints` on one port; `undefined` with a diagnostic where it has no address that can be used. */
-export function readSliceEndpoint(item: Json | undefined, place: SlicePlace): Endpoint | undefined {
-  const { index, fields } = place
+export function readSliceEndpoint(item: Json | undefined, index: number, reading: SliceReading): Endpoint | undefined {
+  const { fields } = reading
   const record = fields.record(item, '', index)
   if (record === undefined) return undefined
-  const address = addressOf(record, place)
+  const address = addressOf(record, index, reading)
   if (address === undefined) return undefined
   const conditions = fields.record(record['conditions'], 'conditions', index)
   const endpoint: Mutable<Endpoint> = {
     address,
-    port: place.port,
+    port: reading.port,
     ready: fields.flag(conditions?.['ready'], 'conditions.ready', index) ?? true,
     serving: fields.flag(conditions?.['serving'], 'conditions.serving', index) ?? true,
     terminating: fields.flag(conditions?.['terminating'], 'conditions.terminating', index) ?? false,
@@ -35,7 +34,7 @@ export function readSliceEndpoint(item: Json | undefined, place: SlicePlace): En
   const zone = fields.text(record['zone'], 'zone', index) ?? ''
   if (zone !== '') endpoint.zone = zone
   const hints = fields.record(record['hints'], 'hints', index)
-  if (hints !== undefined) addHints(endpoint, hints, place)
+  if (hints !== undefined) addHints(endpoint, hints, { index, fields })
   const target = fields.record(record['targetRef'], 'targetRef', index)
   const pod = target?.['kind'] === 'Pod' ? (fields.text(target['name'], 'targetRef.name', index) ?? '') : ''
   if (pod !== '') endpoint.pod = pod
@@ -45,7 +44,7 @@ export function readSliceEndpoint(item: Json | undefined, place: SlicePlace): En
 type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] }
 
 /** Only the first address counts: all addresses of an endpoint lead to the same place (as in kube-proxy). */
-function addressOf(record: JsonObject, { family, index, fields, findings }: SlicePlace): string | undefined {
+function addressOf(record: JsonObject, index: number, { family, fields, findings }: SliceReading): string | undefined {
   const first = fields.list(record['addresses'], 'addresses', index)[0]
   if (first === undefined) {
     findings.report('NO_ADDRESS', fields.path('addresses', index))
@@ -57,7 +56,12 @@ function addressOf(record: JsonObject, { family, index, fields, findings }: Slic
   return undefined
 }
 
-function addHints(endpoint: Mutable<Endpoint>, hints: JsonObject, place: SlicePlace): void {
+interface HintsPlace {
+  readonly index: number
+  readonly fields: FieldReader
+}
+
+function addHints(endpoint: Mutable<Endpoint>, hints: JsonObject, place: HintsPlace): void {
   const zones = hintNames(hints, 'forZones', place)
   if (zones.length > 0) endpoint.zoneHints = zones
   const nodes = hintNames(hints, 'forNodes', place)
@@ -67,7 +71,7 @@ function addHints(endpoint: Mutable<Endpoint>, hints: JsonObject, place: SlicePl
 function hintNames(
   hints: JsonObject,
   field: 'forZones' | 'forNodes',
-  { index, fields }: SlicePlace,
+  { index, fields }: HintsPlace,
 ): readonly string[] {
   const names = new Set<string>()
   for (const [position, item] of fields.list(hints[field], `hints.${field}`, index).entries()) {

@@ -10,6 +10,7 @@ import { serviceName, servicePortName } from './names.js'
 import type { ServiceName, ServicePortName } from './names.js'
 import { protocolOf } from './service-ports.js'
 import { readSliceEndpoint } from './slice-endpoint.js'
+import type { SliceReading } from './slice-endpoint.js'
 import { isObjectName, isPortName } from './valid-names.js'
 
 export { gatherEndpoints } from './gather-endpoints.js'
@@ -35,17 +36,16 @@ export interface UnownedSlice extends Omit<SliceEndpoints, 'service'> {
  * The endpoints of an EndpointSlice (discovery.k8s.io/v1), read as kube-proxy 1.36 reads it. Never throws: what cannot be
  * read is left out with a diagnostic.
  */
-export function endpointsOfSlice(slice: KubernetesObject): SliceEndpoints | UnownedSlice {
-  const findings = findingsOf(slice)
-  const { name, resourceVersion } = slice.metadata
-  const common = {
-    slice: name,
-    resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : '',
+export function endpointsOfSlice(object: KubernetesObject): SliceEndpoints | UnownedSlice {
+  const findings = findingsOf(object)
+  const { name: slice, resourceVersion: version } = object.metadata
+  const resourceVersion = typeof version === 'string' ? version : ''
+  const service = ownerOf(object, findings)
+  if (service === undefined) {
+    return { slice, resourceVersion, endpoints: NO_ENDPOINTS, diagnostics: findings.all() }
   }
-  const service = ownerOf(slice, findings)
-  if (service === undefined) return { ...common, endpoints: NO_ENDPOINTS, diagnostics: findings.all() }
-  const endpoints = readEndpoints(slice, service, findings)
-  return { ...common, service, endpoints, diagnostics: findings.all() }
+  const endpoints = readEndpoints(object, service, findings)
+  return { service, slice, resourceVersion, endpoints, diagnostics: findings.all() }
 }
 
 const NO_ENDPOINTS: ReadonlyMap<ServicePortName, readonly Endpoint[]> = new Map()
@@ -70,7 +70,7 @@ function readEndpoints(slice: KubernetesObject, service: ServiceName, findings: 
   const ports = readPorts(slice, { service, family }, findings)
   const [first, ...others] = ports
   if (first === undefined) return NO_ENDPOINTS
-  const ofFirst = readOnPort(slice, { family, port: first.port }, findings)
+  const ofFirst = readOnPort(slice, { family, port: first.port, fields: fieldReader(findings, 'endpoints'), findings })
   if (ofFirst.length === 0) return NO_ENDPOINTS
   const endpoints = new Map([[first.id, ofFirst]])
   for (const { id, port } of others) {
@@ -113,16 +113,11 @@ function readPorts(
 }
 
 /** The slice's endpoints on one port, sorted, no address twice. */
-function readOnPort(
-  slice: KubernetesObject,
-  at: { readonly family: IpFamily; readonly port: number },
-  findings: Findings,
-): readonly Endpoint[] {
-  const fields = fieldReader(findings, 'endpoints')
+function readOnPort(slice: KubernetesObject, reading: SliceReading): readonly Endpoint[] {
   const endpoints: Endpoint[] = []
-  const items = fieldReader(findings, '').list(slice['endpoints'], 'endpoints')
+  const items = fieldReader(reading.findings, '').list(slice['endpoints'], 'endpoints')
   for (let index = 0; index < items.length; index++) {
-    const endpoint = readSliceEndpoint(items[index], { ...at, index, fields, findings })
+    const endpoint = readSliceEndpoint(items[index], index, reading)
     if (endpoint !== undefined) endpoints.push(endpoint)
   }
   return withoutDuplicates(sortedEndpoints(endpoints))
