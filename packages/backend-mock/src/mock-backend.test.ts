@@ -192,6 +192,16 @@ describe('the mock backend', () => {
     )
   })
 
+  it('sends nothing for service ports that are named and have not changed', async () => {
+    const backend = mock()
+    await backend.sync(request(three), open)
+    expect(await backend.sync(request(three, new Set(three.services.keys())), open)).toMatchObject({
+      bytes: 0,
+      full: false,
+    })
+    expect(await backend.sync(request(three), open)).toMatchObject({ bytes: 0, full: true })
+  })
+
   it('pays for a change what the change costs', async () => {
     const ports = Array.from({ length: 2000 }, (_, index) => port(`s${index}`, 1))
     const many = stateOf({ ports, node })

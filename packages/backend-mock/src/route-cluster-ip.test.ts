@@ -198,3 +198,18 @@ describe('a packet to a cluster IP', () => {
     expect(fate(scenario, packet)).toBe(expected)
   })
 })
+
+describe('a cluster IP without endpoints that the node itself bears', () => {
+  const scenario: Scenario = {
+    ports: [{ ...cart, endpoints: [] }],
+    node: { addresses: ['192.168.55.10', '10.96.0.10'] },
+  }
+
+  it('rejects what the node sends', () => {
+    expect(fate(scenario, 'tcp node -> 10.96.0.10:80')).toBe('rejected: shop/cart:http has no endpoints')
+  })
+
+  it('has no say in what comes in for the node: only what is forwarded or sent is asked', () => {
+    expect(fate(scenario, `tcp ${POD} -> 10.96.0.10:80`)).toMatch(/^no-service/)
+  })
+})

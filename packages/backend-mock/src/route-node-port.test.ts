@@ -167,6 +167,19 @@ describe('loopback', () => {
   })
 })
 
+describe('what the node sends to its own loopback from another address of it', () => {
+  it.each<readonly [string, Scenario, string]>([
+    ['passes in IPv6, which nothing guards', { ports: [] }, 'tcp fd00:55::10 -> [::1]:22'],
+    [
+      'passes without localhostNodePorts',
+      { ports: [], config: { localhostNodePorts: false } },
+      'tcp 192.168.55.10 -> 127.0.0.1:22',
+    ],
+  ])('%s', (_, scenario, packet) => {
+    expect(fate(scenario, packet)).toMatch(/^no-service: no Service has /)
+  })
+})
+
 describe('a health-check node port', () => {
   const checked: PortDescription = {
     ...np,
