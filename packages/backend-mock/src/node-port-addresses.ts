@@ -1,4 +1,4 @@
-import { cidrContains, type IpAddress, type NodeInfo, type ProxyConfig } from '@pointsman/core'
+import { cidrContains, type Cidr, type IpAddress, type NodeInfo, type ProxyConfig } from '@pointsman/core'
 import { cidrsOfFamily } from './cidrs.js'
 import { isLoopback, isOwnAddress, nodeIpOf } from './own-addresses.js'
 
@@ -7,18 +7,32 @@ import { isLoopback, isOwnAddress, nodeIpOf } from './own-addresses.js'
  * CIDR of the family, or has one that holds everything (kube-proxy: a missing family matches all). IPv6 loopback never
  * does, IPv4 loopback only with localhostNodePorts.
  */
-export function nodePortsAnswerOn(
-  { node, config }: { readonly node: NodeInfo | undefined; readonly config: ProxyConfig },
-  address: IpAddress,
-): boolean {
+export function nodePortsAnswerOn({ node, config }: NodePortSettings, address: IpAddress): boolean {
   if (!isOwnAddress(node, address)) return false
-  if (isLoopback(address) && !(address.family === 'IPv4' && config.localhostNodePorts)) return false
+  if (isLoopback(address) && !(address.family === 'IPv4' && hasLocalhostNodePorts({ node, config }))) return false
   const cidrs = cidrsOfFamily(nodePortCidrs(node, config), address.family)
   if (cidrs.length === 0 || cidrs.some((cidr) => cidr.prefix === 0)) return true
   // With CIDRs, only addresses that an interface bears count: of 127.0.0.0/8 that is one.
   if (isLoopback(address) && address.text !== '127.0.0.1') return false
   return cidrs.some((cidr) => cidrContains(cidr, address))
 }
+
+/**
+ * Whether localhostNodePorts is at work: kube-proxy forgets it where nodePortAddresses leave IPv4 loopback out, and with
+ * it the rule that guards loopback.
+ */
+export function hasLocalhostNodePorts({ node, config }: NodePortSettings): boolean {
+  const cidrs = cidrsOfFamily(nodePortCidrs(node, config), 'IPv4')
+  return config.localhostNodePorts && (cidrs.length === 0 || cidrs.some(touchesLoopback))
+}
+
+export interface NodePortSettings {
+  readonly node: NodeInfo | undefined
+  readonly config: ProxyConfig
+}
+
+const touchesLoopback = (cidr: Cidr): boolean =>
+  cidrContains(cidr, { family: 'IPv4', text: '127.0.0.1' }) || cidr.text.startsWith('127.')
 
 function nodePortCidrs(node: NodeInfo | undefined, { nodePortAddresses }: ProxyConfig): readonly string[] {
   if (nodePortAddresses === 'all') return []

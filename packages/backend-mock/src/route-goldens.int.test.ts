@@ -116,6 +116,8 @@ const READ_BY_HAND: { readonly [scenario: string]: { readonly [packet: string]: 
   },
   'node-port-addresses': {
     'tcp outside -> 192.168.55.10:30220': '10.244.1.161:8080 masqueraded',
+    // No rule guards loopback here: nodePortAddresses leave it out.
+    'tcp 192.168.55.10 -> 127.0.0.1:80': 'no-service: no Service has 127.0.0.1',
     'tcp node -> 127.0.0.1:30220': 'no-service: node port 30220 of default/np does not answer on 127.0.0.1',
   },
   sctp: {

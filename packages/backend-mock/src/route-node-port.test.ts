@@ -171,6 +171,11 @@ describe('what the node sends to its own loopback from another address of it', (
   it.each<readonly [string, Scenario, string]>([
     ['passes in IPv6, which nothing guards', { ports: [] }, 'tcp fd00:55::10 -> [::1]:22'],
     [
+      'passes where nodePortAddresses leave loopback out',
+      { ports: [], config: { nodePortAddresses: ['192.168.55.0/24'] } },
+      'tcp 192.168.55.10 -> 127.0.0.1:22',
+    ],
+    [
       'passes without localhostNodePorts',
       { ports: [], config: { localhostNodePorts: false } },
       'tcp 192.168.55.10 -> 127.0.0.1:22',

@@ -1,6 +1,7 @@
 import { displayName, type IpAddress } from '@pointsman/core'
 import { isGuarded, isRefused } from './capture.js'
 import type { MatchedFront } from './matching-fronts.js'
+import { hasLocalhostNodePorts } from './node-port-addresses.js'
 import { isLoopback } from './own-addresses.js'
 import type { Verdict, Way } from './way.js'
 
@@ -27,9 +28,9 @@ export function fateOfUncaptured(fronts: readonly MatchedFront[], way: Way): Fat
 }
 
 /** Loopback is for the node alone: what comes to it from elsewhere, or from another address, gets no further. */
-function strayLoopback({ packet, source, config }: Way): Fate | undefined {
+function strayLoopback({ packet, source, config, inForce }: Way): Fate | undefined {
   if (!isLoopback(packet.to) || isLoopbackSource(source.address)) return undefined
-  const guarded = packet.to.family === 'IPv4' && config.localhostNodePorts
+  const guarded = packet.to.family === 'IPv4' && hasLocalhostNodePorts({ node: inForce.node, config })
   if (source.own && !guarded) return undefined
   return { verdict: 'dropped', reason: `${packet.to.text} is loopback, and takes nothing from ${source.name}` }
 }
