@@ -62,12 +62,16 @@ export async function replay(options: ReplayOptions): Promise<ReplaySummary> {
   let last: Synced | undefined
   const subscription = reports({ events, fold, clock, config, backend, recorder }).subscribe({
     next: (report) => {
+      backend?.reported()
       if (report.type === 'synced') last = report
       outcome[report.type === 'synced' ? 'syncs' : 'failures']++
       onReport?.(report)
     },
     complete: () => (outcome.done = true),
-    error: (error: unknown) => (outcome.error = error),
+    error: (error: unknown) => {
+      outcome.error = error
+      backend?.reported()
+    },
   })
   // A live agent goes on without its log; a replay that cannot keep what it was asked to keep is over.
   recorder?.health$.subscribe((health) => {
@@ -153,22 +157,26 @@ function* eventsOf({ log, untilSeq }: ReplayOptions, info: LogInfo): Iterable<Re
   }
 }
 
-/** A backend that tells whether a sync is under way. */
-function watched(backend: Backend): Backend & { settled(): Promise<void> | undefined } {
-  let underWay: Promise<void> | undefined
-  const over = (): void => {
-    underWay = undefined
-  }
+/**
+ * A backend that tells whether a run is under way: until the engine has reported it, not only until its promise has
+ * settled, or time would go on before the engine has noted when the run ended.
+ */
+function watched(backend: Backend): Backend & { settled(): Promise<void> | undefined; reported(): void } {
+  let underWay: { readonly ended: Promise<void>; readonly end: () => void } | undefined
   return {
     name: backend.name,
     sync(request, signal) {
-      const result = backend.sync(request, signal)
-      underWay = result.then(over, over)
-      return result
+      let end = (): void => undefined
+      underWay = { ended: new Promise((resolve) => (end = resolve)), end: () => end() }
+      return backend.sync(request, signal)
     },
     read: () => backend.read(),
     cleanup: () => backend.cleanup(),
     close: () => backend.close(),
-    settled: () => underWay,
+    settled: () => underWay?.ended,
+    reported() {
+      underWay?.end()
+      underWay = undefined
+    },
   }
 }
