@@ -96,10 +96,19 @@ export function createRecorder({
     }
   }
 
+  const boundMemory = (): void => {
+    if (degraded === undefined || queue.length < compactAt) return
+    const kept = coalesceUnwritten(queue, ({ entry }) => entry)
+    degraded.lost += queue.length - kept.length
+    queue = kept
+    compactAt = Math.max(unwrittenLimit, kept.length * 2)
+  }
+
   const degrade = ({ code, message, cause }: Trouble, batch: readonly Queued[]): void => {
     const first = batch[0]?.entry.seq ?? seq(lastSeq)
     degraded ??= { code, message, since: scheduler.now(), firstSeq: first, lastSeq: first, lost: 0, cause }
     release([...batch, ...queue])
+    boundMemory()
     publish()
   }
 
@@ -172,12 +181,7 @@ export function createRecorder({
     if (degraded === undefined) return pump()
     release([queued])
     if (refused) degraded.lost++
-    if (queue.length >= compactAt) {
-      const kept = coalesceUnwritten(queue, ({ entry: unwritten }) => unwritten)
-      degraded.lost += queue.length - kept.length
-      queue = kept
-      compactAt = Math.max(unwrittenLimit, kept.length * 2)
-    }
+    boundMemory()
     publish()
   }
 

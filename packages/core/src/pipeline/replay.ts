@@ -51,8 +51,8 @@ export async function replay(options: ReplayOptions): Promise<ReplaySummary> {
   const info = log.info()
   const startAt = info.firstAt ?? 0
   const fold = createStateFold(config.nodeName === undefined ? {} : { nodeName: config.nodeName })
-  const backend = options.backend && watched(options.backend)
-  const clock = new VirtualClock(startAt, () => backend?.settled() ?? recorder?.settled())
+  let syncing: Promise<void> | undefined
+  const clock = new VirtualClock(startAt, () => syncing ?? recorder?.settled())
   const recorder = recordTo && createRecorder({ log: recordTo, scheduler: clock })
   recorder?.put({ type: 'config', observedAt: startAt, config: { ...config } })
 
@@ -60,18 +60,19 @@ export async function replay(options: ReplayOptions): Promise<ReplaySummary> {
   const events = recorder === undefined ? source : source.pipe(map(({ event }) => event), record(recorder))
   const outcome = { syncs: 0, failures: 0, done: false, error: undefined as unknown }
   let last: Synced | undefined
-  const subscription = reports({ events, fold, clock, config, backend, recorder }).subscribe({
+  const onRun = (ended: Promise<void>): void => {
+    syncing = ended.then(() => {
+      syncing = undefined
+    })
+  }
+  const subscription = reports({ events, fold, clock, config, onRun, backend: options.backend, recorder }).subscribe({
     next: (report) => {
-      backend?.reported()
       if (report.type === 'synced') last = report
       outcome[report.type === 'synced' ? 'syncs' : 'failures']++
       onReport?.(report)
     },
     complete: () => (outcome.done = true),
-    error: (error: unknown) => {
-      outcome.error = error
-      backend?.reported()
-    },
+    error: (error: unknown) => (outcome.error = error),
   })
   // A live agent goes on without its log; a replay that cannot keep what it was asked to keep is over.
   recorder?.health$.subscribe((health) => {
@@ -126,6 +127,7 @@ function reports({
   config,
   backend,
   recorder,
+  onRun,
 }: {
   readonly events: Observable<Recorded>
   readonly fold: StateFold
@@ -133,10 +135,11 @@ function reports({
   readonly config: ProxyConfig
   readonly backend: Backend | undefined
   readonly recorder: Recorder | undefined
+  readonly onRun: (ended: Promise<void>) => void
 }): Observable<EngineReport> {
   if (backend === undefined) return events.pipe(trackChanges(fold), ignoreElements())
   const { minSyncPeriodMs, syncPeriodMs } = config
-  return runSyncEngine({ events, fold, backend, minSyncPeriodMs, syncPeriodMs, scheduler: clock, ...(recorder && { recorder }) })
+  return runSyncEngine({ events, fold, backend, minSyncPeriodMs, syncPeriodMs, scheduler: clock, onRun, ...(recorder && { recorder }) })
 }
 
 /** The watch events of a log; of a pruned one first the objects that were there. */
@@ -154,29 +157,5 @@ function* eventsOf({ log, untilSeq }: ReplayOptions, info: LogInfo): Iterable<Re
     if (logRecord.type === 'object' || logRecord.type === 'bookmark') {
       yield { seq: logRecord.seq, event: watchEventOf(logRecord) }
     }
-  }
-}
-
-/**
- * A backend that tells whether a run is under way: until the engine has reported it, not only until its promise has
- * settled, or time would go on before the engine has noted when the run ended.
- */
-function watched(backend: Backend): Backend & { settled(): Promise<void> | undefined; reported(): void } {
-  let underWay: { readonly ended: Promise<void>; readonly end: () => void } | undefined
-  return {
-    name: backend.name,
-    sync(request, signal) {
-      let end = (): void => undefined
-      underWay = { ended: new Promise((resolve) => (end = resolve)), end: () => end() }
-      return backend.sync(request, signal)
-    },
-    read: () => backend.read(),
-    cleanup: () => backend.cleanup(),
-    close: () => backend.close(),
-    settled: () => underWay?.ended,
-    reported() {
-      underWay?.end()
-      underWay = undefined
-    },
   }
 }

@@ -39,6 +39,8 @@ export interface SyncEngineOptions {
   /** What a log had received, and applied, before: a restart goes on there. */
   readonly received?: Iterable<ObjectKind>
   readonly appliedSeq?: Seq
+  /** Called as a run begins, with a promise of its end: when it is recorded and reported. */
+  readonly onRun?: (ended: Promise<void>) => void
 }
 
 /** A run takes at least so long to come after an hour without one, as kube-proxy's does. */
@@ -88,7 +90,8 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
           runSubscriber.next({ type: 'synced', result: outcome.result, conntrackFronts, ...report })
           runSubscriber.complete()
         }
-        void sync()
+        const ended = sync()
+        options.onRun?.(ended)
         return () => {
           if (underWay) abort.abort()
         }

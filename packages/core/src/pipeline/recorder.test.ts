@@ -1,0 +1,189 @@
+import { describe, expect, test } from 'vitest'
+import type { LogEntry } from '../model/record.js'
+import { createMemoryChangeLog, type MemoryChangeLog } from '../io/memory/memory-change-log.js'
+import { createEventMaker, service } from '../testing/manifests.js'
+import { createRecorder, type LogHealth, type Recorder, type RecorderOptions, type RecordOutcome } from './recorder.js'
+import { VirtualClock } from './virtual-clock.js'
+
+const START = Date.UTC(2026, 0, 1)
+const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+
+function recording(options: Partial<RecorderOptions> = {}): {
+  recorder: Recorder
+  log: MemoryChangeLog
+  clock: VirtualClock
+  outcomes: string[]
+  health: LogHealth[]
+  put: (entry: LogEntry) => void
+  inLog: () => string[]
+} {
+  const log = createMemoryChangeLog()
+  const clock = new VirtualClock(START)
+  const recorder = createRecorder({ log, scheduler: clock, patienceMs: 100, retryMs: 1000, ...options })
+  const outcomes: string[] = []
+  const health: LogHealth[] = []
+  recorder.health$.subscribe((state) => health.push(state))
+  return {
+    recorder,
+    log,
+    clock,
+    outcomes,
+    health,
+    put: (entry) => recorder.put(entry, (outcome) => outcomes.push(describeOutcome(outcome))),
+    inLog: () => [...log.records()].map((record) => `${record.seq} ${record.type === 'object' ? record.resourceVersion : record.type === 'notice' ? record.code : record.type}`),
+  }
+}
+
+/** A disk that does not answer, until the result is called. */
+function hang(log: MemoryChangeLog): () => void {
+  let release = (): void => undefined
+  log.delayUntil(new Promise((resolve) => (release = resolve)))
+  return () => release()
+}
+
+const describeOutcome = (outcome: RecordOutcome): string =>
+  outcome.type === 'duplicate' ? `duplicate of ${outcome.seq}` : `${outcome.seq}${outcome.durable ? '' : ' from memory'}`
+
+const version = (name: string, resourceVersion: number): LogEntry => ({
+  type: 'event',
+  event: createEventMaker(START).modified(service({ name, resourceVersion: String(resourceVersion) })),
+})
+
+describe('a log that works', () => {
+  test('holds an entry before the entry takes effect', async () => {
+    const { put, outcomes, inLog, log } = recording()
+    const release = hang(log)
+    put(version('web', 1))
+    await settle()
+    expect(outcomes).toEqual([])
+    release()
+    await settle()
+    expect(inLog()).toEqual(['1 1'])
+    expect(outcomes).toEqual(['1'])
+  })
+
+  test('takes what came during a write as one batch, in order', async () => {
+    const { put, outcomes, inLog } = recording()
+    for (let i = 1; i <= 5; i++) put(version('web', i))
+    await settle()
+    expect(outcomes).toEqual(['1', '2', '3', '4', '5'])
+    expect(inLog()).toEqual(['1 1', '2 2', '3 3', '4 4', '5 5'])
+  })
+
+  test('says when it has an event already', async () => {
+    const { put, outcomes } = recording()
+    put(version('web', 1))
+    put(version('web', 1))
+    put(version('web', 2))
+    await settle()
+    expect(outcomes).toEqual(['1', 'duplicate of 1', '3'])
+  })
+
+  test('does not refuse what happens while a clock has stepped back', async () => {
+    const { recorder, put, outcomes, clock } = recording()
+    recorder.put({ type: 'notice', observedAt: START + 60_000, code: 'X', message: 'from the future' })
+    put(version('web', 1))
+    await settle()
+    expect(outcomes).toEqual(['2'])
+    expect(clock.now()).toBe(START)
+  })
+})
+
+describe('a log that cannot be written', () => {
+  test('does not hold up what happens, and gets all of it once it can be', async () => {
+    const { put, outcomes, log, clock, inLog, health } = recording()
+    put(version('web', 1))
+    await settle()
+    log.failWhile(() => 'LOG_FULL')
+    put(version('web', 2))
+    put(version('web', 3))
+    await settle()
+    put(version('web', 4))
+    expect(outcomes).toEqual(['1', '2 from memory', '3 from memory', '4 from memory'])
+    expect(health.at(-1)).toMatchObject({ type: 'degraded', code: 'LOG_FULL', since: START, unwritten: 3, lost: 0 })
+
+    log.failWhile(undefined)
+    void clock.advanceTo(START + 1000)
+    await settle()
+    expect(inLog()).toEqual(['1 1', '2 2', '3 3', '4 4', '5 LOG_GAP'])
+    expect(health.at(-1)).toEqual({ type: 'ok' })
+    put(version('web', 6))
+    await settle()
+    expect(outcomes.at(-1)).toBe('6')
+  })
+
+  test('is tried again and again', async () => {
+    const { put, log, clock, inLog, outcomes } = recording()
+    log.failWhile(() => 'LOG_READ_ONLY')
+    put(version('web', 1))
+    await settle()
+    for (let second = 1; second <= 5; second++) {
+      void clock.advanceTo(START + second * 1000)
+      await settle()
+    }
+    expect(outcomes).toEqual(['1 from memory'])
+    log.failWhile(undefined)
+    void clock.advanceTo(START + 6000)
+    await settle()
+    expect(inLog()).toEqual(['1 1', '2 LOG_GAP'])
+  })
+
+  test('costs memory for each object, not for each event, and says what is lost', async () => {
+    const { put, log, clock, inLog, health } = recording({ unwrittenLimit: 4 })
+    log.failWhile(() => 'LOG_FULL')
+    for (let i = 1; i <= 20; i++) put(version(i % 2 === 0 ? 'web' : 'api', i))
+    await settle()
+    expect(health.at(-1)).toMatchObject({ type: 'degraded' })
+    log.failWhile(undefined)
+    void clock.advanceTo(START + 1000)
+    await settle()
+    const kept = inLog()
+    expect(kept.length).toBeLessThan(10)
+    expect(kept.slice(-3)).toEqual(['19 19', '20 20', '21 LOG_GAP'])
+  })
+
+  test('is given what is left when the recorder closes', async () => {
+    const { recorder, put, log, inLog } = recording()
+    log.failWhile(() => 'LOG_FULL')
+    put(version('web', 1))
+    await settle()
+    log.failWhile(undefined)
+    await recorder.close()
+    expect(inLog().slice(0, 1)).toEqual(['1 1'])
+  })
+})
+
+test('a log that does not answer is not waited for, and gets everything when it does', async () => {
+  const { put, outcomes, log, clock, inLog, health } = recording()
+  const release = hang(log)
+  put(version('web', 1))
+  await settle()
+  void clock.advanceTo(START + 99)
+  expect(outcomes).toEqual([])
+  void clock.advanceTo(START + 100)
+  expect(outcomes).toEqual(['1 from memory'])
+  put(version('web', 2))
+  expect(outcomes).toEqual(['1 from memory', '2 from memory'])
+  expect(health.at(-1)).toMatchObject({ type: 'degraded', code: 'LOG_SLOW' })
+  release()
+  await settle()
+  expect(inLog()).toEqual(['1 1', '2 2', '3 LOG_GAP'])
+  expect(health.at(-1)).toEqual({ type: 'ok' })
+})
+
+test("another cluster's log is left alone, and the events go on", async () => {
+  const { put, outcomes, inLog, health } = recording()
+  const kubernetes = (uid: string, resourceVersion: string): LogEntry => ({
+    type: 'event',
+    event: createEventMaker(START).added(service({ name: 'kubernetes', namespace: 'default', uid, resourceVersion })),
+  })
+  put(kubernetes('one', '1'))
+  await settle()
+  put(kubernetes('two', '2'))
+  await settle()
+  put(version('web', 3))
+  await settle()
+  expect(outcomes).toEqual(['1', '2 from memory', '3 from memory'])
+  expect(inLog()).toEqual(['1 1'])
+  expect(health.at(-1)).toMatchObject({ type: 'degraded', code: 'OTHER_CLUSTER', lost: 1 })
+})
