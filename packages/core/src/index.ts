@@ -1,3 +1,8 @@
+export { describeChange, type ObjectChange } from './debug/describe-change.js'
+export { findIncidents } from './debug/find-incidents.js'
+export * from './debug/outage.js'
+export type { KeyedHash } from './debug/redact/pseudonyms.js'
+export { createRedactor, type Redactor } from './debug/redact/redactor.js'
 export * from './model/address.js'
 export { assertNever } from './model/assert-never.js'
 export type { Brand } from './model/brand.js'

@@ -7,7 +7,9 @@ export function describeSlice(slice: KubernetesObject): string {
   const ready = endpoints.filter((endpoint) => conditionOf(endpoint) === 'ready').length
   const readiness = ready === endpoints.length ? '' : ` (${ready} ready)`
   const of = serviceOf(slice) === undefined ? '' : ` of ${serviceOf(slice)}`
-  return `${count(endpoints.length, 'endpoint')}${readiness}${of}, ports ${describePorts(slice['ports'])}`
+  const ports = describePorts(slice['ports'])
+  const size = endpoints.length === 0 ? 'no endpoints' : `${count(endpoints.length, 'endpoint')}${readiness}`
+  return `${size}${of}${endpoints.length === 0 && ports === 'none' ? '' : `, ports ${ports}`}`
 }
 
 /** What changed between two versions of a slice, but for its metadata. */

@@ -1,0 +1,132 @@
+import type { ChangeLogReader, KubernetesObject, LogRecord, ObjectRecord, RecordFilter, Seq } from '@pointsman/core'
+import { describeChange, diffMergePatch, seq } from '@pointsman/core'
+import type { Json } from '@pointsman/core'
+
+/** A record with what it changed. */
+export interface HistoryEntry {
+  readonly record: LogRecord
+  /** For people: `describeChange`. Absent for records that are no objects. */
+  readonly changes?: readonly string[]
+  /** The merge patch (RFC 7396) from the object's version before; the whole object where there was none. */
+  readonly patch?: Json
+}
+
+export interface HistoryQuestion {
+  readonly reader: ChangeLogReader
+  readonly filter: RecordFilter
+  /** Leaves out what no filter of the log can. */
+  readonly accepts: (record: LogRecord) => boolean
+  /** Entries wanted. */
+  readonly limit: number
+}
+
+/**
+ * Entries in the filter's order. Records are read ahead in growing portions: the version before an object's record is the
+ * next older one of the same object, and only what a portion does not hold has to be looked up.
+ */
+export function* history({ reader, filter, accepts, limit }: HistoryQuestion): Generator<HistoryEntry> {
+  const older: OlderVersions = filter.descending === true ? lookedUp(reader) : remembered(reader)
+  let wanted = limit
+  for (const portion of portions(reader.records(filter))) {
+    // Versions are followed over all records, those that are left out as well.
+    const versions = older(portion.filter((record) => record.type === 'object'))
+    for (const record of portion) {
+      if (!accepts(record)) continue
+      if (wanted-- <= 0) return
+      yield entryOf(record, versions)
+    }
+  }
+}
+
+const FIRST_PORTION = 100
+const LAST_PORTION = 20_000
+
+function* portions(records: Iterable<LogRecord>): Generator<readonly LogRecord[]> {
+  let portion: LogRecord[] = []
+  let size = FIRST_PORTION
+  for (const record of records) {
+    portion.push(record)
+    if (portion.length < size) continue
+    yield portion
+    portion = []
+    size = Math.min(size * 2, LAST_PORTION)
+  }
+  yield portion
+}
+
+/** Answers the versions before the given records, for those that had one. */
+type OlderVersions = (records: readonly ObjectRecord[]) => ReadonlyMap<Seq, KubernetesObject>
+
+function entryOf(record: LogRecord, older: ReturnType<OlderVersions>): HistoryEntry {
+  if (record.type !== 'object') return { record }
+  const previous = older.get(record.seq)
+  const patch = diffMergePatch(previous, record.object) ?? {}
+  return { record, changes: describeChange({ event: record.event, previous, object: record.object }), patch }
+}
+
+/** For records that come in order: each object's last version is kept from one portion to the next. */
+function remembered(reader: ChangeLogReader): OlderVersions {
+  const last = new Map<string, KubernetesObject | undefined>()
+  return (records) => {
+    const older = new Map<Seq, KubernetesObject>()
+    const unseen = firstOfEach(records).filter((record) => !last.has(keyOf(record)))
+    for (const [key, object] of versionsBefore(reader, unseen)) last.set(key, object)
+    for (const record of records) {
+      const previous = last.get(keyOf(record))
+      if (previous !== undefined) older.set(record.seq, previous)
+      last.set(keyOf(record), record.event === 'DELETED' ? undefined : record.object)
+    }
+    return older
+  }
+}
+
+/** For records that come newest first. */
+function lookedUp(reader: ChangeLogReader): OlderVersions {
+  return (records) => {
+    const forwards = [...records].reverse()
+    return remembered(reader)(forwards)
+  }
+}
+
+/** From here on, all objects at the portion's beginning cost less than each by itself. */
+const MANY = 200
+
+function versionsBefore(
+  reader: ChangeLogReader,
+  records: readonly ObjectRecord[],
+): readonly (readonly [string, KubernetesObject | undefined])[] {
+  const [first] = records
+  if (first === undefined) return []
+  if (records.length < MANY) return records.map((record) => [keyOf(record), versionBefore(reader, record)])
+  const objects = new Map(reader.objectsAt(before(first.seq)).objects.map((object) => [keyOfObject(object), object]))
+  return records.map((record) => [keyOf(record), objects.get(keyOf(record))])
+}
+
+function versionBefore(reader: ChangeLogReader, record: ObjectRecord): KubernetesObject | undefined {
+  const { kind, namespace, name } = record
+  const filter = {
+    object: { kind, namespace, name },
+    toSeq: before(record.seq),
+    types: ['object'],
+    descending: true,
+  } as const
+  for (const older of reader.records(filter)) {
+    // The log also answers with slices of the Service of that name.
+    if (older.type !== 'object' || older.name !== name) continue
+    return older.event === 'DELETED' ? undefined : older.object
+  }
+  return undefined
+}
+
+function firstOfEach(records: readonly ObjectRecord[]): readonly ObjectRecord[] {
+  const first = new Map<string, ObjectRecord>()
+  for (const record of records) if (!first.has(keyOf(record))) first.set(keyOf(record), record)
+  return [...first.values()]
+}
+
+const before = (position: Seq): Seq => seq(position - 1)
+
+const keyOf = ({ kind, namespace, name }: Pick<ObjectRecord, 'kind' | 'namespace' | 'name'>): string =>
+  `${kind} ${namespace}/${name}`
+const keyOfObject = ({ kind, metadata }: KubernetesObject): string =>
+  keyOf({ kind, namespace: metadata.namespace ?? '', name: metadata.name })

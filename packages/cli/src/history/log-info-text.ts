@@ -1,0 +1,74 @@
+import type { LogInfo } from '@pointsman/core'
+import type { Style } from '../output/colour.js'
+import { formatCount, formatDuration } from '../output/duration.js'
+import { formatTime } from '../output/json.js'
+
+/** What a log is and holds, a line each, aligned. */
+export function logInfoText({ path, info }: { readonly path: string; readonly info: LogInfo }, style: Style): string {
+  const rows = [...identity(path, info), ...contents(info), ...syncs(info)]
+  const width = Math.max(...rows.map(([title]) => title.length))
+  return rows.map(([title, text]) => `${style.dim(title.padEnd(width))}  ${text}\n`).join('')
+}
+
+type Row = readonly [title: string, text: string]
+
+function identity(path: string, { schemaVersion, clusterId, nodeName, bootId, bytes }: LogInfo): readonly Row[] {
+  return [
+    ['log', path],
+    ['format', `version ${schemaVersion}, ${formatCount(bytes)} bytes`],
+    ['cluster', clusterId ?? 'not known: the Service default/kubernetes was not seen'],
+    ...optional('node', nodeName),
+    ...optional('boot', bootId),
+  ]
+}
+
+function contents(info: LogInfo): readonly Row[] {
+  const { firstSeq, lastSeq, firstAt, lastAt, counts, kinds, snapshots, pruned } = info
+  if (firstAt === undefined || lastAt === undefined) return [['records', 'none yet']]
+  const others = (
+    [
+      ['bookmark', counts.bookmark],
+      ['sync', counts.sync],
+      ['config', counts.config],
+      ['notice', counts.notice],
+    ] as const
+  )
+    .filter(([, count]) => count > 0)
+    .map(([type, count]) => `${formatCount(count)} ${type}${count === 1 ? '' : 's'}`)
+  return [
+    ['records', `seq ${firstSeq} to ${lastSeq}${pruned ? ', earlier ones were pruned' : ''}`],
+    ['time', `${formatTime(firstAt)} to ${formatTime(lastAt)} (${formatDuration(lastAt - firstAt)})`],
+    ['objects', `${formatCount(counts.object)} changes: ${kindCounts(kinds)}`],
+    ...optional('others', others.length === 0 ? undefined : others.join(', ')),
+    ['snapshots', formatCount(snapshots)],
+  ]
+}
+
+function kindCounts(kinds: LogInfo['kinds']): string {
+  return Object.entries(kinds)
+    .map(([kind, count]) => `${formatCount(count)} of ${kind}s`)
+    .join(', ')
+}
+
+function syncs({ applied, lastSeq }: LogInfo): readonly Row[] {
+  if (applied.length === 0) return [['applied', 'no sync succeeded']]
+  return applied.map(({ backend, seq, at }) => {
+    const behind = seq < lastSeq ? `, ${formatCount(lastSeq - seq)} records before the last` : ''
+    return ['applied', `${backend}: seq ${seq} at ${formatTime(at)}${behind}`]
+  })
+}
+
+const optional = (title: string, text: string | undefined): readonly Row[] =>
+  text === undefined ? [] : [[title, text]]
+
+/** The LogInfo document of `docs/json.md`. */
+export function logInfoFields({ path, info }: { readonly path: string; readonly info: LogInfo }): object {
+  const { firstAt, lastAt, applied, ...rest } = info
+  return {
+    log: path,
+    ...rest,
+    ...(firstAt === undefined ? {} : { firstAt: formatTime(firstAt) }),
+    ...(lastAt === undefined ? {} : { lastAt: formatTime(lastAt) }),
+    applied: applied.map(({ backend, seq, at }) => ({ backend, seq, at: formatTime(at) })),
+  }
+}
