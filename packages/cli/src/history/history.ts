@@ -1,6 +1,13 @@
-import type { ChangeLogReader, KubernetesObject, LogRecord, ObjectRecord, RecordFilter, Seq } from '@pointsman/core'
+import type {
+  ChangeLogReader,
+  Json,
+  KubernetesObject,
+  LogRecord,
+  ObjectRecord,
+  RecordFilter,
+  Seq,
+} from '@pointsman/core'
 import { describeChange, diffMergePatch, seq } from '@pointsman/core'
-import type { Json } from '@pointsman/core'
 
 /** A record with what it changed. */
 export interface HistoryEntry {

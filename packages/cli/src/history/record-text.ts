@@ -15,7 +15,7 @@ export interface RecordLook {
 export function recordText(entry: HistoryEntry, { style, isOneline, withPatch }: RecordLook): string {
   const { record } = entry
   const phrases = phrasesOf(entry)
-  const time = `${'estimated' in record && record.estimated === true ? '~' : ''}${formatTime(record.observedAt)}`
+  const time = `${'estimated' in record ? '~' : ''}${formatTime(record.observedAt)}`
   if (isOneline) {
     const author = authorOf(record)
     const by = author === undefined ? '' : style.dim(` by ${author}`)
@@ -110,5 +110,5 @@ const emphasized = (phrase: string, style: Style): string =>
 function patchLines({ patch }: HistoryEntry): string {
   if (patch === undefined) return ''
   const lines = JSON.stringify(patch, undefined, 2).split('\n')
-  return `${lines.map((line) => `      ${line}\n`).join('')}`
+  return lines.map((line) => `      ${line}\n`).join('')
 }

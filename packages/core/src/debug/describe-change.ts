@@ -1,6 +1,6 @@
 import type { Json, JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
 import { assertNever } from '../model/assert-never.js'
-import { describeServicePorts, fieldsOf, formatValue, objectsIn, textOf } from './describe-values.js'
+import { describeServicePorts, fieldsOf, formatValue, listOf, objectsIn, textOf } from './describe-values.js'
 import { describeSlice, describeSliceChange } from './describe-slice-change.js'
 import { jsonDiff } from './json-diff.js'
 import type { JsonChange } from './json-diff.js'
@@ -109,5 +109,4 @@ function describeNode(node: KubernetesObject): string {
   ].join(', ')
 }
 
-const texts = (list: Json | undefined): readonly string[] =>
-  Array.isArray(list) ? list.filter((item): item is string => typeof item === 'string') : []
+const texts = (list: Json | undefined): readonly string[] => listOf(list).filter((item) => typeof item === 'string')

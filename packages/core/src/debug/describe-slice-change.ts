@@ -1,5 +1,5 @@
 import type { JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
-import { count, describePorts, fieldsOf, objectsIn, textOf } from './describe-values.js'
+import { count, describePorts, fieldsOf, formatValue, listOf, objectsIn, textOf } from './describe-values.js'
 
 /** A whole slice: `2 endpoints (1 ready) of checkout, http 8080/TCP`. */
 export function describeSlice(slice: KubernetesObject): string {
@@ -41,7 +41,7 @@ function* endpointChange(address: string, before: JsonObject, after: JsonObject)
   const condition = { before: conditionOf(before), after: conditionOf(after) }
   if (condition.before !== condition.after) yield `${address} ${condition.before} -> ${condition.after}`
   for (const field of TOLD_FIELDS) {
-    const value = { before: JSON.stringify(before[field]) ?? 'none', after: JSON.stringify(after[field]) ?? 'none' }
+    const value = { before: formatValue(before[field]), after: formatValue(after[field]) }
     if (value.before !== value.after) yield `${address} ${field} ${value.before} -> ${value.after}`
   }
 }
@@ -60,8 +60,7 @@ function endpointsByAddress(slice: KubernetesObject): Endpoints {
   const endpoints = new Map<string, JsonObject>()
   for (const endpoint of objectsIn(slice['endpoints'])) {
     // The API says that all addresses of an endpoint are the same thing; kube-proxy takes the first.
-    const addresses = endpoint['addresses']
-    const address = Array.isArray(addresses) ? addresses[0] : undefined
+    const [address] = listOf(endpoint['addresses'])
     endpoints.set(typeof address === 'string' ? address : '?', endpoint)
   }
   return endpoints

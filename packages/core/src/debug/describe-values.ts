@@ -12,10 +12,7 @@ const LONGEST = 80
 function untrimmed(value: Json | undefined, path: string): string {
   if (value === undefined || value === null || value === '') return 'none'
   if (typeof value === 'string') return value.replaceAll(/\s+/g, ' ')
-  if (Array.isArray(value)) {
-    if (value.length === 0) return 'none'
-    return value.map((item) => formatItem(item)).join(',')
-  }
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : listOf(value).map(formatItem).join(',')
   if (path === 'spec.selector' && isJsonObject(value)) return formatMap(value)
   return formatItem(value)
 }
@@ -55,8 +52,11 @@ function describePort(port: JsonObject): string {
 
 export const fieldsOf = (value: Json | undefined): JsonObject => (isJsonObject(value) ? value : {})
 
-export const objectsIn = (value: Json | undefined): readonly JsonObject[] =>
-  Array.isArray(value) ? value.filter((item) => isJsonObject(item)) : []
+export const objectsIn = (value: Json | undefined): readonly JsonObject[] => listOf(value).filter(isJsonObject)
+
+/** The items of a list; none where it is no list. */
+export const listOf = (value: Json | undefined): readonly Json[] =>
+  Array.isArray(value) ? (value as readonly Json[]) : []
 
 export const textOf = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined)
 

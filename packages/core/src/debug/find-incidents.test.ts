@@ -58,12 +58,14 @@ interface Step {
   readonly version?: number
 }
 
+const isStep = (given: KubernetesObject | Step): given is Step => !('kind' in given)
+
 /** The records that a log would hold, a second apart. */
 function recording(...steps: readonly (KubernetesObject | Step)[]): readonly ObjectRecord[] {
   const seen = new Set<string>()
   let at = 0
   return steps.map((given, index) => {
-    const step: Step = 'kind' in given ? { object: given as KubernetesObject } : (given as Step)
+    const step: Step = isStep(given) ? given : { object: given }
     const { kind, metadata } = step.object
     const key = `${kind} ${metadata.name}`
     const event = step.event ?? (seen.has(key) ? 'MODIFIED' : 'ADDED')
@@ -73,7 +75,7 @@ function recording(...steps: readonly (KubernetesObject | Step)[]): readonly Obj
     const common = { seq: seq(index + 1), observedAt: at, type: 'object', event, kind } as const
     const resourceVersion = String(step.version ?? index + 1)
     const { name, namespace = '' } = metadata
-    return { ...common, namespace, name, uid: `${metadata['uid'] ?? name}`, resourceVersion, object: step.object }
+    return { ...common, namespace, name, uid: name, resourceVersion, object: step.object }
   })
 }
 

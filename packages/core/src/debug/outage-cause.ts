@@ -1,7 +1,6 @@
 import { endpointKey } from '../model/endpoint.js'
-import type { Json } from '../model/kubernetes-object.js'
 import type { ObjectRecord } from '../model/record.js'
-import { fieldsOf, objectsIn } from './describe-values.js'
+import { fieldsOf, listOf, objectsIn } from './describe-values.js'
 import type { OutageCause, ServiceEdit } from './outage.js'
 import type { LostPort } from './usable-endpoints.js'
 
@@ -37,8 +36,6 @@ function isPortAlone({ event, object }: ObjectRecord, lost: readonly LostPort[])
   const addresses = new Set(objectsIn(object['endpoints']).flatMap((endpoint) => listOf(endpoint['addresses'])))
   return lost.some(({ before }) => before.some(({ address }) => addresses.has(address)))
 }
-
-const listOf = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? value : [])
 
 const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by'
 
