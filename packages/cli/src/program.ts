@@ -7,6 +7,7 @@ import { registerLog } from './commands/log.js'
 import { registerReplay } from './commands/replay.js'
 import { registerServices } from './commands/services.js'
 import type { Context } from './context.js'
+import { withExamples } from './output/with-examples.js'
 
 /** The whole command line. Parsing throws CommanderError where commander would have ended the process. */
 export function createProgram(context: Context, version: string): Command {
@@ -23,10 +24,16 @@ export function createProgram(context: Context, version: string): Command {
       getErrHelpWidth: () => context.stderr.columns ?? 100,
       getOutHasColors: () => context.style.enabled,
       getErrHasColors: () => context.errorStyle.enabled,
+      // commander puts its suggestion on a line of its own; an error is one line.
+      outputError: (message, write) => write(`${context.errorStyle.red('error:')} ${oneLine(message)}; --help has examples\n`),
     })
     .exitOverride()
   for (const register of COMMANDS) register(program, context)
-  return program
+  return withExamples(program, [
+    'pointsman demo',
+    'pointsman import watch.jsonl --log shop.db',
+    'pointsman services --log shop.db --at 14:03',
+  ])
 }
 
 /** In the order of the help text. */
@@ -39,3 +46,5 @@ const COMMANDS = [
   registerDemo,
   registerCompletion,
 ]
+
+const oneLine = (message: string): string => message.replace(/^error: /, '').trim().replaceAll(/\s*\n\s*/g, ' ').replace(/\.$/, '')

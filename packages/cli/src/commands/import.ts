@@ -8,6 +8,7 @@ import { formatCount, formatDuration } from '../output/duration.js'
 import { parseFormat, writeDocument } from '../output/json.js'
 import { createProgress } from '../output/progress.js'
 import { shellWord } from '../output/shell-word.js'
+import { outputOption } from '../output/output-option.js'
 import { withExamples } from '../output/with-examples.js'
 
 interface ImportOptions {
@@ -24,7 +25,7 @@ export function registerImport(program: Command, context: Context): void {
         'or what kubectl prints with --watch --output-watch-events -o json; gzip or not; - is standard input. Several files are one recording. ' +
         'Events that the log has already are counted and left out, so that an import that was cut short is finished by running it again.',
     )
-    .option('-o, --output <format>', 'text or json', 'text')
+    .addOption(outputOption(['text', 'json']))
     .action(async (files: readonly string[], options: ImportOptions) => importFiles(files, options, context))
   withExamples(withLogOption(command), [
     'pointsman import watch.jsonl.gz --log shop.db',

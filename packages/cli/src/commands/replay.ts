@@ -4,7 +4,7 @@ import { createMockBackend } from '@pointsman/backend-mock'
 import { buildState, replay, resumedWriter } from '@pointsman/core'
 import type { Backend, ChangeLogReader, ProxyConfig, ReplaySummary, Seq } from '@pointsman/core'
 import { openChangeLogWriter } from '@pointsman/core/io'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import { nodeNameFor } from '../input/node-name.js'
@@ -15,6 +15,7 @@ import { type ConfigOptions, resolveConfig, withConfigOptions } from '../input/p
 import { formatCount } from '../output/duration.js'
 import { parseFormat, writeDocument } from '../output/json.js'
 import { createProgress, type Progress } from '../output/progress.js'
+import { outputOption } from '../output/output-option.js'
 import { withExamples } from '../output/with-examples.js'
 import { replayDocument, type ReplayReport, replayText } from '../replay/replay-report.js'
 
@@ -35,12 +36,12 @@ export function registerReplay(program: Command, context: Context): void {
       'Runs the watch events of LOG (else POINTSMAN_LOG) through the engine to a backend. LOG is read and never written. Time is ' +
         "the recording's own, so that the same log and settings give the same syncs at whatever speed.",
     )
-    .option('--backend <name>', 'mock, or none: fold the events and sync nothing', 'mock')
+    .addOption(new Option('--backend <name>', 'mock, or none: fold the events and sync nothing').choices(['mock', 'none']).default('mock'))
     .option('--speed <factor>', 'how many times as fast as it was recorded (1, 10, 0.5), or max', 'max')
     .option('--until <point>', `the last record that is played: ${POINT_FORMS}`)
     .option('--record <file>', 'keep the events and syncs of this run in a new log; of a run that was cut short, the rest')
     .option('--node <name>', 'the node whose rules are made (else the configured one, else the only Node in the log)')
-    .option('-o, --output <format>', 'text or json', 'text')
+    .addOption(outputOption(['text', 'json']))
     .action(async (log: string | undefined, options: ReplayCommandOptions) => replayLog(log, options, context))
   withExamples(withConfigOptions(command), [
     'pointsman replay shop.db',
@@ -136,9 +137,7 @@ async function configFor({ reader, untilSeq, options, context }: ConfigQuestion)
 }
 
 function backendOf(name: string, config: ProxyConfig): Backend | undefined {
-  if (name === 'mock') return createMockBackend({ config })
-  if (name === 'none') return undefined
-  throw new CliError('USAGE', `--backend ${name}: give mock or none`)
+  return name === 'mock' ? createMockBackend({ config }) : undefined
 }
 
 function parseSpeed(text: string): number | undefined {

@@ -8,7 +8,8 @@ import { type Input, type InputOptions, openInput, withInputOptions } from '../i
 import { resolvePoint, type ResolvedPoint } from '../input/point-in-time.js'
 import { POINT_FORMS } from '../input/parse-point.js'
 import { didYouMean } from '../input/suggest.js'
-import { type Document, formatTime, parseFormat, writeDocument, writeLine } from '../output/json.js'
+import { type Document, FORMATS, formatTime, parseFormat, writeDocument, writeLine } from '../output/json.js'
+import { outputOption } from '../output/output-option.js'
 import { withExamples } from '../output/with-examples.js'
 import { serviceRows, type ServicesView } from '../services/service-rows.js'
 import { diagnosticItem, serviceItem, skippedItem } from '../services/services-document.js'
@@ -33,7 +34,7 @@ export function registerServices(program: Command, context: Context): void {
     .option('--node <name>', 'the node whose view is shown (else the configured one, else the only Node in the input)')
     .option('-n, --namespace <namespace>', 'only services of this namespace')
     .option('--wide', 'list the endpoints, with the reason where one is not used')
-    .option('-o, --output <format>', 'text, wide, json or jsonl', 'text')
+    .addOption(outputOption(FORMATS))
     .action(async (service: string | undefined, options: ServicesOptions) => services(service, options, context))
   withExamples(withInputOptions(command), [
     'pointsman services --log shop.db --at 14:03',

@@ -1,0 +1,35 @@
+import { documentHead, point } from './document-head.js'
+import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
+
+const problem = objectOf('Problem', {
+  file: required(text, 'the file, as it was given'),
+  line: required(integer, 'the line, from 1'),
+  code: required(oneOf('BAD_LINE', 'RECORD_TOO_OLD', 'OTHER_CLUSTER', 'OTHER_NODE'), 'why, for a script'),
+  message: required(text, 'why, for a person'),
+})
+
+const kinds = objectOf('Kinds', {
+  Service: required(integer, 'events of Services'),
+  EndpointSlice: required(integer, 'events of EndpointSlices'),
+  Node: required(integer, 'events of Nodes'),
+})
+
+/** What `pointsman import -o json` prints. */
+export const importSummary = objectOf('ImportSummary', {
+  ...documentHead('ImportSummary'),
+  at: required(point, 'the last record of the log after the import'),
+  log: required(text, 'the path of the log'),
+  events: required(integer, 'events that are new in the log, bookmarks included'),
+  kinds: required(kinds, 'the new events of objects'),
+  bookmarks: required(integer, 'the new bookmarks'),
+  duplicates: required(integer, 'events that the log had already'),
+  estimated: required(integer, 'events without a time of their own, new or not'),
+  passedOver: required({ type: 'map', of: integer }, 'events of kinds that no service proxy reads'),
+  watchErrors: required(integer, 'errors that ended a watch, kept as notices'),
+  badLines: required(integer, 'lines that are no events, kept as notices'),
+  refused: required(integer, 'events that the log did not take'),
+  problems: required(listOf(problem), 'the first hundred of `badLines` and `refused`'),
+  firstAt: optional(time, 'the first event of the recording; absent where it has none'),
+  lastAt: optional(time, 'the last event of the recording'),
+  interrupted: required(flag, 'whether it was ended before the recording was'),
+})

@@ -1,0 +1,11 @@
+import { importSummary } from './import-summary.js'
+import { replaySummary } from './replay-summary.js'
+import { serviceList } from './service-list.js'
+import type { Shape } from './shape.js'
+
+/** Each document that `-o json` prints, by its kind. Tests check real output against it, and `docs/json.md` shows it. */
+export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
+  ImportSummary: importSummary,
+  ReplaySummary: replaySummary,
+  ServiceList: serviceList,
+}

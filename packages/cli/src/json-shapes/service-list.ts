@@ -1,0 +1,77 @@
+import { DIAGNOSTIC_CODES, ENDPOINT_REASONS, SKIP_REASONS } from '@pointsman/core'
+import { documentHead, point } from './document-head.js'
+import { flag, integer, listOf, objectOf, oneOf, optional, required, text } from './shape.js'
+
+const family = oneOf('IPv4', 'IPv6')
+const policy = oneOf('Cluster', 'Local')
+
+const verdict = objectOf('Verdict', {
+  used: required(flag, 'whether the node sends such traffic to the endpoint'),
+  reason: required(oneOf(...Object.keys(ENDPOINT_REASONS)), 'why, for a script'),
+  message: required(text, 'why, for a person'),
+})
+
+const endpoint = objectOf('Endpoint', {
+  address: required(text, 'in canonical spelling'),
+  port: required(integer, 'its port, which need not be the Service\'s'),
+  pod: optional(text, 'the Pod behind it, in the Service\'s namespace'),
+  nodeName: optional(text, 'the node it is on'),
+  zone: optional(text, 'the zone it is in'),
+  ready: required(flag, 'its condition; nil is true'),
+  serving: required(flag, 'its condition; nil is true'),
+  terminating: required(flag, 'its condition; nil is false'),
+  onNode: optional(flag, 'whether it is on the node that the answer is for; absent where no node is known'),
+  clusterTraffic: optional(verdict, 'for traffic that may leave the node; absent where the port has none'),
+  localTraffic: optional(verdict, 'for traffic of policy Local; absent where the port has none'),
+})
+
+export const serviceItem = objectOf('Service', {
+  namespace: required(text, 'of the Service'),
+  name: required(text, 'of the Service'),
+  portName: optional(text, 'of the port; absent where it has none'),
+  type: required(text, '`spec.type`'),
+  protocol: required(oneOf('TCP', 'UDP', 'SCTP'), 'of the port'),
+  family: required(family, 'of the addresses; a port of a dual-stack Service is two items'),
+  clusterIP: required(text, 'the cluster IP of the family'),
+  port: required(integer, 'the port on cluster, external and load-balancer addresses'),
+  nodePort: optional(integer, 'the port on node addresses'),
+  healthCheckNodePort: optional(integer, 'where load balancers ask for local endpoints'),
+  externalIPs: optional(listOf(text), '`spec.externalIPs` of the family'),
+  loadBalancerVIPs: optional(listOf(text), 'load-balancer addresses that packets carry when they arrive'),
+  loadBalancerProxyIPs: optional(listOf(text), 'load-balancer addresses of ipMode Proxy, for which no rules are made'),
+  loadBalancerSourceRanges: optional(listOf(text), 'CIDRs that may use the load-balancer addresses; absent: all'),
+  externalTrafficPolicy: required(policy, 'for traffic from outside'),
+  internalTrafficPolicy: required(policy, 'for traffic to the cluster IP'),
+  affinitySeconds: optional(integer, 'how long a client stays with its endpoint; absent: no affinity'),
+  readyEndpoints: required(integer, 'endpoints that are ready'),
+  totalEndpoints: required(integer, 'endpoints, whatever their conditions'),
+  usedEndpoints: required(integer, 'endpoints that the node sends some traffic to'),
+  endpointsOnNode: optional(integer, 'those of them on the node itself; absent where no node is known'),
+  endpoints: required(listOf(endpoint), 'each endpoint, by address'),
+})
+
+const skipped = objectOf('Skipped', {
+  service: required(text, '`namespace/name`'),
+  portName: optional(text, 'the port; absent: all of the Service, or a port without a name'),
+  family: optional(family, 'the family; absent: both'),
+  reason: required(oneOf(...Object.keys(SKIP_REASONS)), 'why, for a script'),
+  message: required(text, 'why, for a person'),
+})
+
+const diagnostic = objectOf('Diagnostic', {
+  code: required(oneOf(...Object.keys(DIAGNOSTIC_CODES)), 'what is wrong, for a script'),
+  object: required(text, '`Service shop/checkout`'),
+  path: required(text, 'where in the object'),
+  value: optional({ type: 'any' }, 'what stands there'),
+  message: required(text, 'what is wrong, for a person'),
+})
+
+/** What `pointsman services -o json` prints; `-o jsonl` prints its items. */
+export const serviceList = objectOf('ServiceList', {
+  ...documentHead('ServiceList'),
+  at: optional(point, 'absent where the answer is from `--objects`'),
+  node: optional(text, 'the node that the answer is for; absent where the input has no Node'),
+  items: required(listOf(serviceItem), 'a service port of one family each, by namespace, name, port, protocol and family'),
+  skipped: required(listOf(skipped), 'Services, and ports of them, that get no rules'),
+  diagnostics: required(listOf(diagnostic), 'fields that were left out, or read otherwise than written'),
+})
