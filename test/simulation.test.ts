@@ -16,7 +16,7 @@ import {
   VirtualClock,
   type WatchEvent,
 } from '@pointsman/core'
-import { createMemoryChangeLog } from '@pointsman/core/io'
+import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/io'
 import { canonicalState } from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { Subject, type Subscription } from 'rxjs'
@@ -88,11 +88,12 @@ function createNode(): {
   const backend = createMockBackend({ config })
   const reports: EngineReport[] = []
   const sent: WatchEvent[] = []
-  let answer = (): void => undefined
+  let answer: (() => void) | undefined
   const mend = (): void => {
     log.failWhile(undefined)
     log.delayUntil(undefined)
-    answer()
+    answer?.()
+    answer = undefined
   }
   let clock = new VirtualClock(0)
   let agent = start()
@@ -150,12 +151,14 @@ function createNode(): {
         case 'log mended':
           return mend()
         case 'log hangs':
-          return log.delayUntil(new Promise((resolve) => (answer = resolve)))
+          // One that hangs already goes on hanging.
+          answer ??= hang(log)
+          return
         case 'killed': {
           agent.subscription.unsubscribe()
           // What it was writing is written or not; what it would have written is not.
           log.failWhile(() => 'LOG_IO')
-          answer()
+          answer?.()
           await settle()
           await agent.recorder.close()
           mend()
@@ -183,6 +186,13 @@ interface Agent {
   readonly fold: ReturnType<typeof createStateFold>
   readonly source: Subject<WatchEvent>
   readonly subscription: Subscription
+}
+
+/** A disk that does not answer, until the result is called. */
+function hang(log: MemoryChangeLog): () => void {
+  let release = (): void => undefined
+  log.delayUntil(new Promise((resolve) => (release = resolve)))
+  return () => release()
 }
 
 /** Lets every promise that can settle without time settle. */

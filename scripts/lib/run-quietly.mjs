@@ -5,7 +5,7 @@ import { root } from './workspace.mjs'
 /**
  * Runs a command to its end and keeps what it prints: `{ status, output }`. A command that cannot be started has status
  * 127 and says why. The Node that runs this comes first in the PATH, so that npx and build scripts use the same one.
- * The lock learns of the child: should this process be killed, the child still holds the lock until it ends.
+ * A lock that is given learns of the child: should this process be killed, the child still holds the lock until it ends.
  */
 export function runQuietly(command, args, { lock, cwd = root, env = process.env }) {
   const path = [dirname(process.execPath), env.PATH ?? ''].join(delimiter)
@@ -16,7 +16,7 @@ export function runQuietly(command, args, { lock, cwd = root, env = process.env 
       stdio: ['ignore', 'pipe', 'pipe'],
       shell: process.platform === 'win32',
     })
-    if (child.pid !== undefined) lock.hold(child.pid)
+    if (child.pid !== undefined) lock?.hold(child.pid)
     const printed = []
     child.stdout.on('data', (chunk) => printed.push(chunk))
     child.stderr.on('data', (chunk) => printed.push(chunk))

@@ -1,0 +1,143 @@
+// node scripts/plant-bugs.mjs
+//
+// Proves that the tests which keep the invariants would notice: breaks the code in one place, in a copy of the tree, and
+// expects the named test to fail. Ends with status 1 when a bug goes unnoticed, or when its place is not found any more.
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runQuietly } from './lib/run-quietly.mjs'
+import { root } from './lib/workspace.mjs'
+
+/** The number is that of the invariant in docs/architecture.md. `code` must stand once in `file`. */
+const BUGS = [
+  {
+    invariant: 1,
+    bug: 'a slice whose label moves stays with its old Service',
+    file: 'packages/core/src/state/endpoint-changes.ts',
+    code: 'replace(owner, name, undefined)',
+    instead: 'void owner',
+    test: 'packages/core/src/state/state-fold.property.test.ts',
+  },
+  {
+    invariant: 1,
+    bug: 'an update of a Service leaves the ports that it has no longer',
+    file: 'packages/core/src/state/state-fold.ts',
+    code: 'unmergeServicePorts(services, gone)',
+    instead: 'void unmergeServicePorts',
+    test: 'packages/core/src/state/state-fold.property.test.ts',
+  },
+  {
+    invariant: 1,
+    bug: 'time goes on in a replay while a sync is under way',
+    file: 'packages/core/src/pipeline/replay.ts',
+    code: 'syncing ?? recorder?.settled()',
+    instead: 'recorder?.settled()',
+    test: 'test/simulation.test.ts',
+  },
+  {
+    invariant: 2,
+    bug: 'an event takes effect before the log has it',
+    file: 'packages/core/src/pipeline/recorder.ts',
+    code: 'if (degraded === undefined) return pump()',
+    instead: 'if (degraded === undefined) { release([queued]); return pump() }',
+    test: 'packages/core/src/pipeline/recorder.test.ts',
+  },
+  {
+    invariant: 3,
+    bug: 'a run that failed is forgotten',
+    file: 'packages/core/src/pipeline/sync-engine.ts',
+    code: "if ('error' in outcome) return runSubscriber.error",
+    instead: "if ('error' in outcome) changed = new Set()\n          if ('error' in outcome) return runSubscriber.error",
+    test: 'test/simulation.test.ts',
+  },
+  {
+    invariant: 3,
+    bug: 'the applied seq moves though the run failed',
+    file: 'packages/core/src/pipeline/sync-engine.ts',
+    code: "if ('error' in outcome) return runSubscriber.error",
+    instead: "appliedSeq = request.toSeq\n          if ('error' in outcome) return runSubscriber.error",
+    test: 'test/simulation.test.ts',
+  },
+  {
+    invariant: 4,
+    bug: 'endpoints are listed in the order in which they came',
+    file: 'packages/core/src/model/endpoint-order.ts',
+    code: 'endpoints.toSorted(compareEndpoints)',
+    instead: 'endpoints',
+    test: 'packages/core/src/model/gather-endpoints.test.ts',
+  },
+  {
+    invariant: 6,
+    bug: 'a partial sync leaves what is gone in force',
+    file: 'packages/backend-mock/src/mock-backend.ts',
+    code: 'for (const name of names) bytes +=',
+    instead: 'for (const name of names) if (state.services.has(name)) bytes +=',
+    test: 'packages/backend-mock/src/mock-backend.contract.test.ts',
+  },
+  {
+    invariant: 9,
+    bug: 'a line of a recording that is no JSON is passed over in silence',
+    file: 'packages/core/src/io/files/parse-watch-event.ts',
+    code: "return bad(`not JSON:",
+    instead: "return passedOver({}) ?? bad(`not JSON:",
+    test: 'packages/core/src/io/files/read-recording.int.test.ts',
+  },
+  {
+    invariant: 10,
+    bug: 'a log that cannot be written holds up the events',
+    file: 'packages/core/src/pipeline/recorder.ts',
+    code: 'release([...batch, ...queue])',
+    instead: 'void batch',
+    test: 'packages/core/src/pipeline/recorder.test.ts',
+  },
+  {
+    invariant: 10,
+    bug: 'what could not be written is never written',
+    file: 'packages/core/src/pipeline/recorder.ts',
+    code: 'queue = [...batch, ...queue]',
+    instead: 'void batch',
+    test: 'test/simulation.test.ts',
+  },
+]
+
+const copy = mkdtempSync(join(tmpdir(), 'pointsman-bugs-'))
+try {
+  for (const entry of ['packages', 'test', 'fixtures', 'vitest.config.ts', 'package.json', 'tsconfig.base.json']) {
+    cpSync(join(root, entry), join(copy, entry), { recursive: true, verbatimSymlinks: false, filter: (from) => !from.endsWith('dist') })
+  }
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  const tests = [...new Set(BUGS.map(({ test }) => test))]
+  if ((await run(tests)).status !== 0) throw new Error(`without a bug these tests fail already: ${tests.join(', ')}`)
+  const unnoticed = []
+  for (const bug of BUGS) {
+    const noticed = await isNoticed(bug)
+    console.log(`${noticed ? 'noticed  ' : 'UNNOTICED'}  invariant ${bug.invariant}: ${bug.bug}`)
+    if (!noticed) unnoticed.push(bug)
+  }
+  console.log(`${BUGS.length - unnoticed.length} of ${BUGS.length} planted bugs noticed`)
+  process.exitCode = unnoticed.length === 0 ? 0 : 1
+} catch (error) {
+  console.error(`plant-bugs: ${error.message}`)
+  process.exitCode = 1
+} finally {
+  rmSync(copy, { recursive: true, force: true })
+}
+
+async function isNoticed({ file, code, instead, test }) {
+  const path = join(copy, file)
+  const text = readFileSync(path, 'utf8')
+  if (text.split(code).length !== 2) throw new Error(`${file} does not hold once: ${code}`)
+  writeFileSync(path, text.replace(code, () => instead))
+  try {
+    // A file that does not even load proves nothing: a test has to have run and failed.
+    const { status, output } = await run([test])
+    return status !== 0 && /Tests .*\d+ failed/.test(output)
+  } finally {
+    writeFileSync(path, text)
+  }
+}
+
+function run(tests) {
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  return runQuietly(process.execPath, [vitest, 'run', ...tests], { cwd: copy, env: { ...process.env, NO_COLOR: '1' } })
+}
