@@ -1,5 +1,5 @@
 import { isJsonObject } from './is-json-object.js'
-import type { JsonObject, KubernetesObject } from './kubernetes-object.js'
+import type { JsonObject } from './kubernetes-object.js'
 import type { Author } from './watch-event.js'
 
 /**
@@ -8,7 +8,7 @@ import type { Author } from './watch-event.js'
  * whose time moved wins over one that has only other fields: an edit takes fields from their former owner. Then the last.
  * Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
  */
-export function authorOf(previous: KubernetesObject | undefined, current: KubernetesObject): Author | undefined {
+export function authorOf(previous: Managed | undefined, current: Managed): Author | undefined {
   const before = entriesOf(previous)
   let best: Candidate | undefined
   for (const entry of entriesOf(current)) {
@@ -16,6 +16,11 @@ export function authorOf(previous: KubernetesObject | undefined, current: Kubern
     if (candidate !== undefined && (best === undefined || !isBehind(candidate, best))) best = candidate
   }
   return best?.author
+}
+
+/** A kept object, or as much of one as says who manages it. */
+interface Managed {
+  readonly metadata: JsonObject
 }
 
 interface Candidate {
@@ -52,7 +57,7 @@ function isBehind(candidate: Candidate, best: Candidate): boolean {
   return time === bestTime ? best.moved && !candidate.moved : time < bestTime
 }
 
-function entriesOf(object: KubernetesObject | undefined): readonly JsonObject[] {
+function entriesOf(object: Managed | undefined): readonly JsonObject[] {
   const entries = object?.metadata['managedFields']
   return Array.isArray(entries) ? entries.filter(isJsonObject) : []
 }

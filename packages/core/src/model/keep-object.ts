@@ -30,7 +30,7 @@ export function keepObject(raw: unknown): KubernetesObject | undefined {
 const keepers: { readonly [kind in ObjectKind]: (raw: JsonObject, metadata: JsonObject) => JsonObject } = {
   Service: (raw, metadata) =>
     compact({
-      apiVersion: raw['apiVersion'],
+      apiVersion: canonical(raw['apiVersion']),
       kind: raw['kind'],
       metadata: keepMetadata(metadata),
       spec: canonical(raw['spec']),
@@ -39,7 +39,7 @@ const keepers: { readonly [kind in ObjectKind]: (raw: JsonObject, metadata: Json
   EndpointSlice: (raw, metadata) =>
     compact({
       addressType: canonical(raw['addressType']),
-      apiVersion: raw['apiVersion'],
+      apiVersion: canonical(raw['apiVersion']),
       endpoints: keepEach(raw['endpoints'], keepEndpoint),
       kind: raw['kind'],
       metadata: keepMetadata(metadata),
@@ -47,7 +47,7 @@ const keepers: { readonly [kind in ObjectKind]: (raw: JsonObject, metadata: Json
     }),
   Node: (raw, metadata) =>
     compact({
-      apiVersion: raw['apiVersion'],
+      apiVersion: canonical(raw['apiVersion']),
       kind: raw['kind'],
       metadata: keepNodeMetadata(metadata),
       spec: pick(raw['spec'], ['podCIDR', 'podCIDRs', 'taints']),
@@ -59,13 +59,48 @@ const isObjectKind = (kind: unknown): kind is ObjectKind => OBJECT_KINDS.some((k
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 
+/** Members of metadata that the API has, in order. An object with another one takes the longer way. */
+const METADATA = [
+  'annotations',
+  'creationTimestamp',
+  'deletionGracePeriodSeconds',
+  'deletionTimestamp',
+  'finalizers',
+  'generateName',
+  'generation',
+  'labels',
+  'managedFields',
+  'name',
+  'namespace',
+  'ownerReferences',
+  'resourceVersion',
+  'uid',
+] as const
+
 function keepMetadata(metadata: JsonObject): JsonObject {
-  const { managedFields, annotations, selfLink: _selfLink, ...rest } = metadata
-  return sortMembers({
-    ...rest,
-    annotations: keepAnnotations(annotations),
-    managedFields: keepEach(managedFields, keepManagedFields),
-  })
+  const kept: { [key: string]: Json } = {}
+  let known = 0
+  for (const key of METADATA) {
+    const value = metadata[key]
+    if (value === undefined) continue
+    known++
+    const member = keepMetadataMember(key, value)
+    if (member !== undefined) kept[key] = member
+  }
+  if (known === countMembers(metadata)) return kept
+  const { selfLink: _selfLink, ...others } = metadata
+  return sortMembers({ ...others, annotations: kept['annotations'], managedFields: kept['managedFields'] })
+}
+
+function keepMetadataMember(key: (typeof METADATA)[number], value: Json): Json | undefined {
+  if (key === 'managedFields') return keepEach(value, keepManagedFields)
+  return key === 'annotations' ? keepAnnotations(value) : canonical(value)
+}
+
+function countMembers(value: JsonObject): number {
+  let count = 0
+  for (const key in value) if (value[key] !== undefined) count++
+  return count
 }
 
 const keepNodeMetadata = (metadata: JsonObject): JsonObject => {
@@ -73,33 +108,34 @@ const keepNodeMetadata = (metadata: JsonObject): JsonObject => {
   return kept
 }
 
-function keepAnnotations(annotations: Json | undefined): Json | undefined {
+function keepAnnotations(annotations: Json): Json | undefined {
   if (!isJsonObject(annotations) || annotations[LAST_APPLIED] === undefined) return canonical(annotations)
   const { [LAST_APPLIED]: _lastApplied, ...kept } = annotations
   return canonical(kept)
 }
 
 function keepManagedFields(entry: JsonObject): JsonObject {
-  const fields = entry['fieldsV1']
-  return compact({
-    apiVersion: entry['apiVersion'],
-    fieldsDigest: fields == null ? entry['fieldsDigest'] : textDigest(JSON.stringify(fields)),
-    manager: entry['manager'],
-    operation: entry['operation'],
-    subresource: entry['subresource'],
-    time: entry['time'],
-  })
+  const { apiVersion, fieldsV1, fieldsDigest, manager, operation, subresource, time } = entry
+  const kept: { [key: string]: Json } = {}
+  const digest = fieldsV1 == null ? fieldsDigest : textDigest(JSON.stringify(fieldsV1))
+  if (apiVersion != null) kept['apiVersion'] = apiVersion
+  if (digest != null) kept['fieldsDigest'] = digest
+  if (manager != null) kept['manager'] = manager
+  if (operation != null) kept['operation'] = operation
+  if (subresource != null) kept['subresource'] = subresource
+  if (time != null) kept['time'] = time
+  return kept
 }
 
+const ENDPOINT = ['addresses', 'conditions', 'hints', 'nodeName', 'targetRef', 'zone'] as const
+
 function keepEndpoint(endpoint: JsonObject): JsonObject {
-  return compact({
-    addresses: canonical(endpoint['addresses']),
-    conditions: canonical(endpoint['conditions']),
-    hints: canonical(endpoint['hints']),
-    nodeName: canonical(endpoint['nodeName']),
-    targetRef: canonical(endpoint['targetRef']),
-    zone: canonical(endpoint['zone']),
-  })
+  const kept: { [key: string]: Json } = {}
+  for (const key of ENDPOINT) {
+    const value = canonical(endpoint[key])
+    if (value !== undefined) kept[key] = value
+  }
+  return kept
 }
 
 function keepEach(list: Json | undefined, keep: (item: JsonObject) => JsonObject): Json | undefined {
@@ -109,7 +145,9 @@ function keepEach(list: Json | undefined, keep: (item: JsonObject) => JsonObject
 
 function pick(value: Json | undefined, members: readonly string[]): Json | undefined {
   if (!isJsonObject(value)) return canonical(value)
-  return compact(Object.fromEntries(members.map((member) => [member, canonical(value[member])])))
+  const kept: { [key: string]: Json | undefined } = {}
+  for (const member of members) kept[member] = canonical(value[member])
+  return compact(kept)
 }
 
 /** Without its undefined and null members. The members have to be in order already. */

@@ -3,15 +3,7 @@ import { authorOf } from '../../model/author.js'
 import { isJsonObject } from '../../model/is-json-object.js'
 import { keepObject } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
-import {
-  type LogEntry,
-  type LogRecord,
-  type NoticeRecord,
-  NO_SEQ,
-  type ObjectRecord,
-  type Seq,
-  seq,
-} from '../../model/record.js'
+import { type LogEntry, type LogRecord, NO_SEQ, type ObjectRecord, type Seq, seq } from '../../model/record.js'
 import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import type {
   AppendOutcome,

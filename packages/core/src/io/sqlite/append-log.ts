@@ -10,9 +10,9 @@ import { createCounts } from './counts.js'
 import { createLives, type Life, lifeKey } from './lives.js'
 import { loadObjects } from './load-objects.js'
 import type { LogTables } from './log-tables.js'
+import { diffPacked, type PackedDiff, packedLine, packVersion, type PackedVersion } from './packed-version.js'
 import { RECORD_COLUMNS, storeChange, storeVersion } from './record-codec.js'
 import { FLAG_ESTIMATED, FLAG_FAILED, KIND_CODES, TYPE_CODES } from './schema.js'
-import { createVersions } from './versions.js'
 
 /** The writing side of an open log, inside the transaction of its caller. */
 export interface Appender {
@@ -46,11 +46,11 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     .pluck()
   const counts = createCounts(db)
   const lives = createLives(tables)
-  const versions = createVersions()
+  const versions = new Map<number, PackedVersion>()
   let head = tables.head()
   let lastObservedAt = tables.record(head)?.[3] ?? 0
   const loaded = loadObjects(tables, head)
-  for (const [id, text] of loaded.versions.entries()) versions.setText(id, text)
+  for (const id of loaded.versions.ids()) versions.set(id, packVersion(loaded.versions.get(id) as KubernetesObject))
   const received = loaded.received
   let sinceSnapshot = countSinceSnapshot(tables)
 
@@ -77,8 +77,9 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     const continued = living !== undefined && living.uid === reference.uid
     const life = continued ? living : lives.begin(reference)
     const previous = continued ? versions.get(life.id) : undefined
-    const author = event.author ?? (event.type === 'DELETED' ? undefined : authorOf(previous, object))
-    const { flags, patch } = storeChange({ previous, object, author })
+    const { change, packed, before } = previous === undefined ? first(object) : diffPacked(previous, object)
+    const author = event.author ?? (event.type === 'DELETED' ? undefined : authorOf(before, object))
+    const { flags, patch } = storeChange({ change, object, author })
     const version = storeVersion(object.metadata['resourceVersion'])
     const estimated = event.estimated === true ? FLAG_ESTIMATED : 0
     const authorId = author === undefined ? null : authors.idOf(author)
@@ -105,7 +106,7 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
         versions.delete(living.id)
       }
       if (!continued) lives.live(key, life)
-      versions.set(life.id, object)
+      versions.set(life.id, packed)
     }
     return appended(position, event.observedAt)
   }
@@ -175,9 +176,13 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     return appended(position, observedAt)
   }
 
+  function* lines(): Generator<readonly [id: number, line: string]> {
+    for (const id of [...versions.keys()].sort((a, b) => a - b)) yield [id, packedLine(versions.get(id) ?? '')]
+  }
+
   const snapshot = (): void => {
     onStep('snapshot')
-    snapshots.write({ seq: head, observedAt: lastObservedAt, received, objects: versions.entries() })
+    snapshots.write({ seq: head, observedAt: lastObservedAt, received, objects: lines() })
     sinceSnapshot = 0
   }
 
@@ -212,6 +217,11 @@ function referenceOf({ kind, metadata }: KubernetesObject): ObjectReference {
 /** better-sqlite3 stores a number as a whole number only where the column or the type says so, and this column holds texts too. */
 const toColumn = (version: string | number | null): string | bigint | null =>
   typeof version === 'number' ? BigInt(version) : version
+
+/** An object that the log has no version of. */
+const first = (object: KubernetesObject): Partial<PackedDiff> & Pick<PackedDiff, 'packed'> => ({
+  packed: packVersion(object),
+})
 
 function noteVersion(life: Life, version: string | number | null): void {
   if (typeof version === 'number' && (life.newest === undefined || version > life.newest)) life.newest = version

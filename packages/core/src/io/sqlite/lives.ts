@@ -3,7 +3,7 @@ import { loadObjectById } from './load-objects.js'
 import type { LogTables } from './log-tables.js'
 import { storeVersion } from './record-codec.js'
 import { KIND_CODES, kindOfCode } from './schema.js'
-import type { Versions } from './versions.js'
+import { type PackedVersion, unpackVersion } from './packed-version.js'
 
 /** An object that lives in the log: added, and neither deleted nor replaced by another of its name. */
 export interface Life {
@@ -32,7 +32,7 @@ export interface SameEvent {
   readonly life: Life | undefined
   readonly type: number
   readonly object: KubernetesObject
-  readonly versions: Versions
+  readonly versions: ReadonlyMap<number, PackedVersion>
 }
 
 export const lifeKey = ({ kind, namespace, name }: ObjectReference): string => `${kind}/${namespace}/${name}`
@@ -77,7 +77,8 @@ export function createLives(tables: LogTables): Lives {
     if (id === undefined) return undefined
     const position = last.get(id) as number | null
     if (position === null || tables.record(position)?.[1] !== type) return undefined
-    const present = versions.get(id) ?? loadObjectById(tables, id, position)
+    const packed = versions.get(id)
+    const present = packed === undefined ? loadObjectById(tables, id, position) : unpackVersion(packed)
     return JSON.stringify(present) === JSON.stringify(object) ? position : undefined
   }
 

@@ -2,6 +2,7 @@ import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object
 import { ChangeLogError } from './errors.js'
 import type { LogTables } from './log-tables.js'
 import { floorOf } from './meta.js'
+import { fromLine } from './packed-version.js'
 import { loadObject, type RecordRow } from './record-codec.js'
 import { kindOfCode, TYPE_CODES } from './schema.js'
 import { createVersions, type Versions } from './versions.js'
@@ -21,7 +22,7 @@ export function loadObjects(tables: LogTables, seq: number): LoadedObjects {
   const from = snapshot?.seq ?? 0
   const versions = createVersions({ parsed: Number.POSITIVE_INFINITY })
   const received = new Set(snapshot?.received)
-  if (snapshot !== undefined) for (const [id, text] of tables.snapshots.lines(from)) versions.setText(id, text)
+  if (snapshot !== undefined) for (const [id, line] of tables.snapshots.lines(from)) versions.setLine(id, line)
   for (const row of pages(tables, from, seq)) {
     const [, type, , , objectId] = row
     if (objectId === null) continue
@@ -53,8 +54,8 @@ function* pages(tables: LogTables, after: number, to: number): Generator<RecordR
 export function loadObjectById(tables: LogTables, id: number, seq: number): KubernetesObject | undefined {
   refusePruned(tables, seq)
   const from = tables.snapshots.before(seq)?.seq ?? 0
-  const text = from === 0 ? undefined : tables.snapshots.line(from, id)
-  let object = text === undefined ? undefined : (JSON.parse(text) as KubernetesObject)
+  const line = from === 0 ? undefined : tables.snapshots.line(from, id)
+  let object = line === undefined ? undefined : fromLine(line)
   for (const position of tables.seqsOf(id, from, seq)) {
     const row = tables.record(position)
     if (row !== undefined) object = loadObject(row, object, tables.authors.authorOf(row[6], row[7]))

@@ -61,11 +61,11 @@ export const isInColumn = (resourceVersion: Json | undefined): resourceVersion i
   typeof resourceVersion === 'string' && resourceVersion !== ''
 
 /** The key of an endpoint is its first address, of a managedFields entry its manager, operation and subresource. */
-const endpointKeyOf: KeyOf = ({ addresses }) => {
+export const endpointKeyOf: KeyOf = ({ addresses }) => {
   const address: unknown = Array.isArray(addresses) ? addresses[0] : undefined
   return typeof address === 'string' ? address : undefined
 }
-const managerKeyOf: KeyOf = ({ manager, operation, subresource }) =>
+export const managerKeyOf: KeyOf = ({ manager, operation, subresource }) =>
   typeof manager !== 'string' ? undefined : managerKey(manager, text(operation), text(subresource))
 export const managerKey = (manager: string, operation: string, subresource: string): string =>
   `${manager}/${operation}${subresource === '' ? '' : `/${subresource}`}`

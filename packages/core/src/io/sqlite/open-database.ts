@@ -35,6 +35,8 @@ export function openForWriting(
       // Before the first table; has no effect on a log that exists.
       db.pragma('auto_vacuum = INCREMENTAL')
       db.pragma('journal_mode = WAL')
+      // An import writes the same pages of the index again and again: so that most of it stays in the -wal (16 MB).
+      db.pragma('wal_autocheckpoint = 4000')
       db.pragma(`synchronous = ${durability.toUpperCase()}`)
       migrate(db, { file, migrations })
     } catch (error) {

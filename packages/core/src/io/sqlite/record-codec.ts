@@ -10,7 +10,7 @@ import {
 } from '../../model/record.js'
 import type { Author } from '../../model/watch-event.js'
 import { isJsonObject } from '../../model/is-json-object.js'
-import { diffObject, managerKey, patchObject, storeObject } from './object-patch.js'
+import { managerKey, patchObject, storeObject } from './object-patch.js'
 import { FLAG_AUTHOR_TIME, FLAG_ESTIMATED, FLAG_FULL, eventOfCode, kindOfCode, TYPE_CODES } from './schema.js'
 
 /** A row of `records`, in the order of its columns. */
@@ -38,17 +38,17 @@ export function storeVersion(resourceVersion: unknown): string | number | null {
 }
 
 export interface ObjectChange {
-  readonly previous: KubernetesObject | undefined
+  /** The patch against the object's previous version; undefined where there is none, or no patch can say it. */
+  readonly change: JsonObject | undefined
   readonly object: KubernetesObject
   readonly author: Author | undefined
 }
 
 /** The flags and the patch of an object record. */
-export function storeChange({ previous, object, author }: ObjectChange): {
+export function storeChange({ change, object, author }: ObjectChange): {
   readonly flags: number
   readonly patch: string
 } {
-  const change = previous === undefined ? undefined : diffObject(previous, object)
   if (change === undefined) return { flags: FLAG_FULL, patch: JSON.stringify(storeObject(object)) }
   const shorter = author?.time === undefined ? undefined : withoutAuthorTime(change, author)
   if (shorter !== undefined) return { flags: FLAG_AUTHOR_TIME, patch: JSON.stringify(shorter) }

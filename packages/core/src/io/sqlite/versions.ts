@@ -1,23 +1,22 @@
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
+import { fromLine } from './packed-version.js'
 
 /**
- * The present version of each object by its id. Most are held as text, a fifth of the size of the object; those used
- * last are held as objects too, so that a service that is being rolled out is not parsed anew at each step.
+ * The present version of each object by its id, while a log is read. Those used last are held as objects, the others as
+ * text, a fifth of the size.
  */
 export interface Versions {
   get(id: number): KubernetesObject | undefined
   set(id: number, object: KubernetesObject): void
-  setText(id: number, text: string): void
+  /** A line of a snapshot. */
+  setLine(id: number, line: string): void
   delete(id: number): void
-  has(id: number): boolean
   /** In order. */
   ids(): readonly number[]
-  /** In order of id. */
-  entries(): Iterable<readonly [id: number, text: string]>
 }
 
-export function createVersions({ parsed: limit = 1024 }: { readonly parsed?: number } = {}): Versions {
-  const texts = new Map<number, string>()
+export function createVersions({ parsed: limit = 4096 }: { readonly parsed?: number } = {}): Versions {
+  const lines = new Map<number, string>()
   // Two generations: what was not asked for in one whole generation falls back to text.
   let young = new Map<number, KubernetesObject>()
   let old = new Map<number, KubernetesObject>()
@@ -25,47 +24,37 @@ export function createVersions({ parsed: limit = 1024 }: { readonly parsed?: num
   const put = (id: number, object: KubernetesObject): void => {
     young.set(id, object)
     if (young.size < limit) return
-    for (const [id, object] of old) if (!young.has(id) && !texts.has(id)) texts.set(id, JSON.stringify(object))
+    for (const [oldId, oldObject] of old) {
+      if (!young.has(oldId) && !lines.has(oldId)) lines.set(oldId, JSON.stringify(oldObject))
+    }
     old = young
     young = new Map()
   }
 
-  const find = (id: number): KubernetesObject | undefined => {
-    const found = young.get(id)
-    if (found !== undefined) return found
-    const text = texts.get(id)
-    const object = old.get(id) ?? (text === undefined ? undefined : (JSON.parse(text) as KubernetesObject))
-    if (object !== undefined) put(id, object)
-    return object
-  }
-
   const forget = (id: number): void => {
-    texts.delete(id)
+    lines.delete(id)
     old.delete(id)
     young.delete(id)
   }
 
-  const ids = (): readonly number[] =>
-    [...new Set([...young.keys(), ...old.keys(), ...texts.keys()])].sort((a, b) => a - b)
-
   return {
-    get: find,
+    get(id) {
+      const found = young.get(id)
+      if (found !== undefined) return found
+      const line = lines.get(id)
+      const object = old.get(id) ?? (line === undefined ? undefined : fromLine(line))
+      if (object !== undefined) put(id, object)
+      return object
+    },
     set(id, object) {
-      texts.delete(id)
+      lines.delete(id)
       put(id, object)
     },
-    setText(id, text) {
+    setLine(id, line) {
       forget(id)
-      texts.set(id, text)
+      lines.set(id, line)
     },
     delete: forget,
-    has: (id) => young.has(id) || old.has(id) || texts.has(id),
-    ids,
-    *entries() {
-      for (const id of ids()) {
-        const text = texts.get(id) ?? JSON.stringify(young.get(id) ?? old.get(id))
-        yield [id, text]
-      }
-    },
+    ids: () => [...new Set([...young.keys(), ...old.keys(), ...lines.keys()])].sort((a, b) => a - b),
   }
 }
