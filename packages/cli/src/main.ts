@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import type { Context } from './context.js'
-import { CliError } from './errors.js'
 import type { ExitStatus } from './errors.js'
+import { exitStatusOf } from './exit-status-of.js'
 import { styleFor } from './output/colour.js'
 import { describeFailure } from './output/describe-failure.js'
 import { createProgram } from './program.js'
@@ -43,7 +43,7 @@ export async function run(argv: readonly string[], world: Omit<Context, 'finish'
     // commander has printed its message, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     context.stderr.write(describeFailure(error, context.errorStyle))
-    return error instanceof CliError ? error.exitStatus : 3
+    return exitStatusOf(error)
   }
 }
 

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createMockBackend } from '@pointsman/backend-mock'
-import { buildState, replay, resumedWriter } from '@pointsman/core'
+import { buildState, replay, ResumeError, resumedWriter } from '@pointsman/core'
 import type { Backend, ChangeLogReader, ProxyConfig, ReplaySummary, Seq } from '@pointsman/core'
 import { openChangeLogWriter } from '@pointsman/core/io'
 import { type Command, Option } from 'commander'
@@ -74,6 +74,7 @@ async function replayLog(log: string | undefined, options: ReplayCommandOptions,
     else context.stdout.write(replayText(report, context.style))
   } catch (error) {
     progress.end()
+    if (error instanceof ResumeError) throw new CliError('BAD_INPUT', `${options.record ?? ''}: ${error.message}`, { cause: error })
     if (!context.interrupted.aborted) throw error
     context.stderr.write(`interrupted${options.record === undefined ? '' : `: what is in ${options.record} stays; go on with the same command`}\n`)
     context.finish(130)
