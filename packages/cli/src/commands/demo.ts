@@ -1,7 +1,85 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { openChangeLogWriter, readRecording } from '@pointsman/core/io'
 import type { Command } from 'commander'
-import type { Context } from '../context.js'
+import { type Context, warn } from '../context.js'
+import { type Demo, demoText } from '../demo/demo-text.js'
+import { runDemo } from '../demo/run-demo.js'
+import { byteStream } from '../input/open-input.js'
+import { formatCount } from '../output/duration.js'
+import { createProgress } from '../output/progress.js'
+import { shellWord } from '../output/shell-word.js'
+import { withExamples } from '../output/with-examples.js'
+
+interface DemoOptions {
+  readonly recording?: readonly string[]
+}
 
 export function registerDemo(program: Command, context: Context): void {
-  void program
-  void context
+  const command = program
+    .command('demo')
+    .summary('tell the incident in the bundled recording, or in your own')
+    .description(
+      'Imports a recording into a temporary log, replays it to the mock backend and tells which service lost its endpoints, when, and\n' +
+        'which edit by whom was behind it. Needs no cluster and no root.',
+    )
+    .option(
+      '--recording <file>',
+      'your own recording, as `pointsman import` takes it (several times)',
+      (file: string, files: readonly string[] | undefined) => [...(files ?? []), file],
+    )
+    .action(async ({ recording = [BUNDLED] }: DemoOptions) => demo(recording, context))
+  withExamples(command, ['pointsman demo', 'pointsman demo --recording watch.jsonl.gz'])
+}
+
+/** What a source tree has; `--recording` takes any other. */
+const BUNDLED = fileURLToPath(new URL('../../../../fixtures/recordings/shop-incident/watch.jsonl', import.meta.url))
+
+async function demo(files: readonly string[], context: Context): Promise<void> {
+  const recording = await readRecording(files, byteStream(context.stdin))
+  // Kept, so that the commands at the end can be typed.
+  const path = join(mkdtempSync(join(tmpdir(), 'pointsman-demo-')), 'demo.db')
+  const log = openChangeLogWriter(path, { durability: 'normal' })
+  const progress = createProgress(context)
+  try {
+    const told = await runDemo({
+      batches: recording.batches,
+      log,
+      interrupted: context.interrupted,
+      onBatch: ({ events }) => progress.show(() => `importing ${formatCount(events)} events`),
+      onEvent: (position) => progress.show(() => `replaying ${formatCount(position)} events`),
+    })
+    progress.end()
+    warnOfLosses(told, context)
+    context.stdout.write(demoText({ ...told, next: nextCommands(told, { path, env: context.env }) }, context.style))
+  } catch (error) {
+    if (!context.interrupted.aborted) throw error
+    context.finish(130)
+  } finally {
+    progress.end()
+    log.close()
+  }
+}
+
+function warnOfLosses({ tally }: Pick<Demo, 'tally'>, context: Context): void {
+  const lost = tally.badLines + tally.refused
+  if (lost === 0) return
+  warn(context, `${formatCount(lost)} lines of the recording were left out: \`pointsman import\` says why`)
+  context.finish(2)
+}
+
+interface Surroundings {
+  readonly path: string
+  readonly env: Context['env']
+}
+
+function nextCommands({ outages }: Pick<Demo, 'outages'>, { path, env }: Surroundings): readonly string[] {
+  // Inside `npm start` the command is not on the PATH.
+  const command = env['npm_lifecycle_event'] === undefined ? 'pointsman' : 'npx pointsman'
+  const log = `--log ${shellWord(path)}`
+  const [outage] = outages
+  if (outage === undefined) return [`${command} services ${log}`]
+  return [`${command} log ${outage.service} ${log}`, `${command} services --at ${outage.emptiedBy.seq} ${log}`]
 }

@@ -3,6 +3,7 @@ import type { Context } from '../context.js'
 import { logInfoFields, logInfoText } from '../history/log-info-text.js'
 import { type InputOptions, openLog, withLogOption } from '../input/open-input.js'
 import { formatTime, parseFormat, writeDocument } from '../output/json.js'
+import { outputOption } from '../output/output-option.js'
 import { withExamples } from '../output/with-examples.js'
 
 interface LogInfoOptions extends Pick<InputOptions, 'log'> {
@@ -15,7 +16,7 @@ export function registerLogInfo(log: Command, context: Context): void {
     .command('info')
     .summary('what a log holds')
     .description('Shows what a change log holds: its cluster, its span, what was recorded, and what was applied.')
-    .option('-o, --output <format>', 'text or json', 'text')
+    .addOption(outputOption(['text', 'json']))
     .action((_options: LogInfoOptions, info: Command) => showLogInfo(info.optsWithGlobals<LogInfoOptions>(), context))
   withExamples(withLogOption(command), ['pointsman log info --log shop.db', 'pointsman log info --log shop.db -o json'])
 }

@@ -14,6 +14,7 @@ import { type InputOptions, openLog, withLogOption } from '../input/open-input.j
 import { POINT_FORMS } from '../input/parse-point.js'
 import { resolveRange } from '../input/point-in-time.js'
 import { type Format, formatTime, parseFormat, writeDocument, writeLine } from '../output/json.js'
+import { outputOption } from '../output/output-option.js'
 import { withExamples } from '../output/with-examples.js'
 import { registerLogInfo } from './log-info.js'
 
@@ -51,7 +52,7 @@ export function registerLog(program: Command, context: Context): void {
     .option('--reverse', 'oldest first')
     .option('--patch', 'with the merge patch from the version before')
     .option('-f, --follow', 'go on with what is recorded from now on, until Ctrl-C')
-    .option('-o, --output <format>', 'text, json or jsonl', 'text')
+    .addOption(outputOption(['text', 'json', 'jsonl']))
     .action(async (service: string | undefined, options: LogOptions) => showLog(service, options, context))
   withExamples(withLogOption(command), [
     'pointsman log --log shop.db -n 20',
@@ -62,7 +63,7 @@ export function registerLog(program: Command, context: Context): void {
   registerLogInfo(command, context)
 }
 
-const collect = (value: string, values: readonly string[] = []): readonly string[] => [...values, value]
+const collect = (value: string, values: readonly string[] | undefined): readonly string[] => [...(values ?? []), value]
 
 async function showLog(service: string | undefined, options: LogOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, ['text', 'json', 'jsonl'])

@@ -1,4 +1,6 @@
 import { importSummary } from './import-summary.js'
+import { logInfo } from './log-info.js'
+import { recordList } from './record-list.js'
 import { replaySummary } from './replay-summary.js'
 import { serviceList } from './service-list.js'
 import type { Shape } from './shape.js'
@@ -6,6 +8,8 @@ import type { Shape } from './shape.js'
 /** Each document that `-o json` prints, by its kind. Tests check real output against it, and `docs/json.md` shows it. */
 export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   ImportSummary: importSummary,
+  LogInfo: logInfo,
+  RecordList: recordList,
   ReplaySummary: replaySummary,
   ServiceList: serviceList,
 }
