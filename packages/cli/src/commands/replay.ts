@@ -98,7 +98,8 @@ interface Run {
 
 async function run({ reader, untilSeq, config, backend, speed, path, record, context, progress }: Run): Promise<ReplaySummary> {
   if (record !== undefined) refuseSameFile(path, record)
-  const recording = record === undefined ? undefined : openChangeLogWriter(record, { durability: 'full' })
+  // After a power cut the replay is run again: what it writes need not survive one.
+  const recording = record === undefined ? undefined : openChangeLogWriter(record, { durability: 'normal' })
   const signal = context.interrupted
   let count = 0
   try {

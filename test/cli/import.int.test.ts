@@ -1,0 +1,150 @@
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
+import { openChangeLog } from '@pointsman/core/io'
+import { afterAll, describe, expect, test } from 'vitest'
+import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
+import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { runPointsman } from '../support/run-pointsman.js'
+import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
+
+const folder = temporaryFolder()
+afterAll(folder.remove)
+const lines = readFileSync(SHOP_RECORDING, 'utf8').trim().split('\n')
+
+function recordsOf(path: string): readonly string[] {
+  const reader = openChangeLog(path)
+  try {
+    return [...reader.records()].map((record) => JSON.stringify(record))
+  } finally {
+    reader.close()
+  }
+}
+
+test('says what was imported, and what to do next; the log is for its owner alone', async () => {
+  const log = folder.path('shop.db')
+  const { status, stdout, stderr } = await runPointsman(['import', SHOP_RECORDING, '--log', log])
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  expect(stdout.replaceAll(log, 'shop.db')).toBe(
+    [
+      'imported 128 events into shop.db, 2026-11-21T02:24:30.956Z to 2026-11-21T02:24:50.504Z (19.5 s)',
+      '   19  of Services',
+      '  105  of EndpointSlices',
+      '    1  of Nodes',
+      '    3  bookmarks',
+      'next: pointsman services --log shop.db',
+      '',
+    ].join('\n'),
+  )
+  expect(statSync(log).mode & 0o777).toBe(0o600)
+})
+
+test('a second import of the same finds nothing new', async () => {
+  const log = folder.path('twice.db')
+  await runPointsman(['import', SHOP_RECORDING, '--log', log])
+  const before = recordsOf(log)
+  const { status, stdout } = await runPointsman(['import', SHOP_RECORDING], { env: { POINTSMAN_LOG: log } })
+  expect(status).toBe(0)
+  expect(stdout).toContain('nothing new')
+  expect(stdout).toContain('128  in the log already')
+  expect(recordsOf(log)).toEqual(before)
+})
+
+test('two halves, one of them zipped and on standard input, make the same log as the whole', async () => {
+  const whole = folder.path('whole.db')
+  await runPointsman(['import', SHOP_RECORDING, '--log', whole])
+  const odd = folder.path('odd.jsonl')
+  writeFileSync(odd, lines.filter((_, index) => index % 2 === 1).join('\r\n'))
+  const even = gzipSync(lines.filter((_, index) => index % 2 === 0).join('\n'))
+  const log = folder.path('halves.db')
+  const { status } = await runPointsman(['import', '-', odd, '--log', log], { input: even })
+  expect(status).toBe(0)
+  // Events of one millisecond may change places; each object's own order stays.
+  expect(recordsOf(log)).toHaveLength(128)
+  const services = async (path: string): Promise<string> => (await runPointsman(['services', '--log', path, '-o', 'jsonl'])).stdout
+  expect(await services(log)).toBe(await services(whole))
+})
+
+test('what kubectl prints is imported, with times that are marked as estimated', async () => {
+  const log = folder.path('kubectl.db')
+  const kubectl = new URL('../../fixtures/wire/kubectl-watch-events.json', import.meta.url).pathname
+  const { status, stdout } = await runPointsman(['import', kubectl, '--log', log])
+  expect(status).toBe(0)
+  expect(stdout).toContain('imported 10 events')
+  expect(stdout).toContain('10  with estimated times: the recording has none')
+  expect(recordsOf(log).every((record) => record.includes('"estimated":true'))).toBe(true)
+})
+
+describe('a recording with lines that are no events', () => {
+  const broken = folder.path('broken.jsonl')
+  writeFileSync(broken, [...lines.slice(0, 50), 'oops', '{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"p"}}}', ...lines.slice(50)].join('\n'))
+
+  test('is imported but for them, each of which is named and kept as a notice', async () => {
+    const log = folder.path('broken.db')
+    const { status, stdout, stderr } = await runPointsman(['import', broken, '--log', log])
+    expect(status).toBe(2)
+    expect(stdout).toContain('imported 128 events')
+    expect(stdout).toContain('1  passed over: 1 Pod')
+    expect(stdout).toContain('1  lines that are no events, kept as notices')
+    expect(stderr).toMatch(/^not imported: .*broken\.jsonl:51: BAD_LINE: not JSON: .*\n$/)
+    const notices = recordsOf(log).filter((record) => record.includes('"type":"notice"'))
+    expect(notices).toEqual([expect.stringContaining('broken.jsonl:51')])
+    await runPointsman(['import', broken, '--log', log])
+    expect(recordsOf(log)).toHaveLength(129)
+  })
+
+  test('is counted in a document of the shape that the documents give', async () => {
+    const { stdout } = await runPointsman(['import', broken, '--log', folder.path('broken-json.db'), '-o', 'json'])
+    const document = JSON.parse(stdout) as unknown
+    expect(shapeProblems(document, JSON_SHAPES['ImportSummary'] ?? { type: 'any' })).toEqual([])
+    expect(document).toMatchObject({ events: 128, badLines: 1, passedOver: { Pod: 1 }, at: { seq: 129 } })
+  })
+})
+
+test('events older than the log are refused, each with its file and line', async () => {
+  const log = folder.path('late.db')
+  const late = folder.path('late.jsonl')
+  const early = folder.path('early.jsonl')
+  writeFileSync(late, lines.slice(60).join('\n'))
+  writeFileSync(early, lines.slice(0, 7).join('\n'))
+  await runPointsman(['import', late, '--log', log])
+  const { status, stderr, stdout } = await runPointsman(['import', early, '--log', log])
+  expect(status).toBe(2)
+  expect(stdout).toContain('7  refused')
+  expect(stderr).toMatch(/early\.jsonl:1: RECORD_TOO_OLD: observed at 2026-11-21T02:24:30\.956Z/)
+})
+
+test("another cluster's events are refused", async () => {
+  const log = folder.path('cluster.db')
+  const other = folder.path('other.jsonl')
+  writeFileSync(
+    other,
+    '{"observedAt":"2027-01-01T00:00:00Z","type":"ADDED","object":{"kind":"Service","metadata":{"namespace":"default","name":"kubernetes","uid":"other","resourceVersion":"1"}}}\n',
+  )
+  await runPointsman(['import', SHOP_RECORDING, '--log', log])
+  const { status, stderr } = await runPointsman(['import', other, '--log', log])
+  expect(status).toBe(2)
+  expect(stderr).toContain('other.jsonl:1: OTHER_CLUSTER: ')
+})
+
+describe('what cannot be imported leaves no log behind', () => {
+  test.each([
+    ['a file that is not there', [folder.path('none.jsonl')], /^error: .*none\.jsonl: no such file: check the path\n$/],
+    ['a folder', ['/'], /^error: \/: it cannot be read \(it is a directory\)\n$/],
+  ])('%s', async (_, files, message) => {
+    const log = folder.path('never.db')
+    const { status, stdout, stderr } = await runPointsman(['import', ...files, '--log', log])
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toMatch(message)
+    expect(existsSync(log)).toBe(false)
+  })
+})
+
+test('a file that is no log is refused, and left as it is', async () => {
+  const file = folder.path('letter.txt')
+  writeFileSync(file, 'Dear all, this is no database, but it is long enough to be mistaken for one.\n'.repeat(20))
+  const before = readFileSync(file)
+  const { status, stderr } = await runPointsman(['import', SHOP_RECORDING, '--log', file])
+  expect(status).toBe(2)
+  expect(stderr).toMatch(/^error: .*letter\.txt: the file is not a change log: .*\n$/)
+  expect(readFileSync(file)).toEqual(before)
+})

@@ -1,0 +1,111 @@
+import { copyFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { openChangeLog } from '@pointsman/core/io'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runPointsman, runScript } from '../support/run-pointsman.js'
+import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
+
+const folder = temporaryFolder()
+afterAll(folder.remove)
+const script = (name: string): string => fileURLToPath(new URL(`../support/${name}`, import.meta.url))
+
+/** How often each step is killed at, spread over its occurrences; a soak kills at each. */
+const KILLS_PER_STEP = process.env['POINTSMAN_SOAK'] === '1' ? Number.POSITIVE_INFINITY : 3
+
+interface Killing {
+  readonly script: string
+  readonly args: (log: string) => readonly string[]
+  /** Runs the command itself, which finishes what was begun. */
+  readonly finish: (log: string) => readonly string[]
+  readonly steps: readonly string[]
+}
+
+/** Kills at each step in turn and checks the log that is left; answers how often each step was killed at. */
+async function killAtEachStep(name: string, { script: path, args, finish, steps }: Killing): Promise<Readonly<Record<string, number>>> {
+  const whole = folder.path(`${name}.db`)
+  const { stdout, status } = await runScript(path, ['none', '0', ...args(whole)])
+  expect(status).toBe(0)
+  const wanted = contents(whole)
+  const counts: Record<string, number> = {}
+  for (const step of steps) {
+    const occurrences = stdout.split('\n').filter((line) => line === `step ${step}`).length
+    counts[step] = 0
+    for (const occurrence of spread(occurrences)) {
+      const log = folder.path(`${name}-${step.replaceAll(' ', '-')}-${occurrence}.db`)
+      const killed = await runScript(path, [step, String(occurrence), ...args(log)])
+      expect(killed.signal).toBe('SIGKILL')
+      expectNothingAcknowledgedIsLost(log, acknowledgedBy(killed.stdout), wanted)
+      // Killed again on the way, at the first step of the same name.
+      await runScript(path, [step, '1', ...args(log)])
+      const finished = await runPointsman(finish(log))
+      expect(finished).toMatchObject({ status: 0, signal: null })
+      expect(contents(log)).toEqual(wanted)
+      counts[step] += 1
+    }
+  }
+  return counts
+}
+
+function expectNothingAcknowledgedIsLost(log: string, acknowledged: number, wanted: readonly string[]): void {
+  const left = contents(log)
+  expect(left.length).toBeGreaterThanOrEqual(acknowledged)
+  expect(left).toEqual(wanted.slice(0, left.length))
+}
+
+const acknowledgedBy = (stdout: string): number => Number([...stdout.matchAll(/^acknowledged (\d+)$/gm)].at(-1)?.[1] ?? 0)
+
+/** Every record as text, and then the state at the end; empty for a log that was not made yet. */
+function contents(path: string): readonly string[] {
+  let reader: ReturnType<typeof openChangeLog>
+  try {
+    reader = openChangeLog(path)
+  } catch (error) {
+    // Killed before the tables were there: nothing can have been acknowledged.
+    expect(error).toMatchObject({ code: expect.stringMatching(/^LOG_NOT/) as string })
+    return []
+  }
+  try {
+    return [...reader.records()].map((record) => JSON.stringify(record))
+  } finally {
+    reader.close()
+  }
+}
+
+function spread(occurrences: number): readonly number[] {
+  const count = Math.min(occurrences, KILLS_PER_STEP)
+  return Array.from({ length: count }, (_, index) => (count === 1 ? 1 : 1 + Math.round((index * (occurrences - 1)) / (count - 1))))
+}
+
+const WRITE_STEPS = ['before append', 'begin', 'append', 'snapshot', 'commit', 'committed', 'after commit', 'before close', 'after close']
+
+describe('ended by SIGKILL at every named step, twice,', () => {
+  test('an import keeps what it acknowledged, and is finished by running it again', async () => {
+    const counts = await killAtEachStep('import', {
+      script: script('import-and-die.mjs'),
+      args: (log) => [log, SHOP_RECORDING],
+      finish: (log) => ['import', SHOP_RECORDING, '--log', log],
+      steps: WRITE_STEPS,
+    })
+    console.log(`kills of import: ${JSON.stringify(counts)}`)
+    expect(Object.values(counts)).not.toContain(0)
+  })
+
+  const shop = folder.path('shop.db')
+  beforeAll(async () => {
+    await runPointsman(['import', SHOP_RECORDING, '--log', shop])
+    copyFileSync(shop, folder.path('shop-before.db'))
+  })
+
+  test('a replay that records keeps what it acknowledged, and is finished by running it again', async () => {
+    const counts = await killAtEachStep('replay', {
+      script: script('replay-and-die.mjs'),
+      args: (log) => [shop, log],
+      finish: (log) => ['replay', shop, '--record', log],
+      // A replay's transactions hold one entry each, so that there is no step between two.
+      steps: ['before sync', 'after sync', ...WRITE_STEPS.filter((step) => step !== 'append')],
+    })
+    console.log(`kills of replay: ${JSON.stringify(counts)}`)
+    expect(Object.values(counts)).not.toContain(0)
+    expect(contents(shop)).toEqual(contents(folder.path('shop-before.db')))
+  })
+})
