@@ -12,7 +12,9 @@ beforeAll(async () => void (await runPointsman(['import', SHOP_RECORDING, '--log
 afterAll(folder.remove)
 
 const { stdout: helpText } = await runPointsman(['--help'])
-const COMMANDS = [...helpText.matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1] ?? '').filter((name) => name !== 'pointsman' && name !== 'help')
+const COMMANDS = [...helpText.matchAll(/^ {2}([a-z]+) /gm)]
+  .map((match) => match[1] ?? '')
+  .filter((name) => name !== 'pointsman' && name !== 'help')
 
 describe('help', () => {
   test('lists every command', () => {
@@ -26,27 +28,55 @@ describe('help', () => {
   })
 
   test('without a command is an error', async () => {
-    expect(await runPointsman([])).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining('Usage: pointsman') as string })
+    expect(await runPointsman([])).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringContaining('Usage: pointsman') as string,
+    })
   })
 })
 
 test('--version prints the version', async () => {
-  expect(await runPointsman(['--version'])).toMatchObject({ status: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string })
+  expect(await runPointsman(['--version'])).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string,
+  })
 })
 
 describe('a mistake ends with status 2 and one line that says what to do', () => {
   test.each([
     [['sevices'], "error: unknown command 'sevices' (Did you mean services?); --help has examples\n"],
     [['services', '--lgo', 'x'], "error: unknown option '--lgo' (Did you mean --log?); --help has examples\n"],
-    [['services', '-o', 'yaml', '--log', log], "error: option '-o, --output <format>' argument 'yaml' is invalid. Allowed choices are text, wide, json, jsonl; --help has examples\n"],
-    [['services'], 'error: which log? give --log FILE or set POINTSMAN_LOG; `pointsman import RECORDING --log FILE` makes one\n'],
-    [['services', '--log', '/nowhere/x.db'], /^error: \/nowhere\/x\.db: no such file: give the path of a change log, or make one with `pointsman import`.*\n$/],
-    [['services', '--log', log, '--node', 'node-z'], /^error: --node node-z is not in the input, it knows node-a, node-b, node-c, node-d: did you mean node-a\?\n$/],
+    [
+      ['services', '-o', 'yaml', '--log', log],
+      "error: option '-o, --output <format>' argument 'yaml' is invalid. Allowed choices are text, wide, json, jsonl; --help has examples\n",
+    ],
+    [
+      ['services'],
+      'error: which log? give --log FILE or set POINTSMAN_LOG; `pointsman import RECORDING --log FILE` makes one\n',
+    ],
+    [
+      ['services', '--log', '/nowhere/x.db'],
+      /^error: \/nowhere\/x\.db: no such file: give the path of a change log, or make one with `pointsman import`.*\n$/,
+    ],
+    [
+      ['services', '--log', log, '--node', 'node-z'],
+      /^error: --node node-z is not in the input, it knows node-a, node-b, node-c, node-d: did you mean node-a\?\n$/,
+    ],
     [['import'], "error: missing required argument 'files'; --help has examples\n"],
-    [['replay', log, '--speed', 'fast'], 'error: --speed fast: give how many times as fast as it was recorded, such as 1, 10 or 0.5, or max\n'],
-    [['replay', log, '--record', log, '--cluster-cidr', '10.0.0.0/8'], `error: --record ${log} is the log that is replayed: give another file\n`],
+    [
+      ['replay', log, '--speed', 'fast'],
+      'error: --speed fast: give how many times as fast as it was recorded, such as 1, 10 or 0.5, or max\n',
+    ],
+    [
+      ['replay', log, '--record', log, '--cluster-cidr', '10.0.0.0/8'],
+      `error: --record ${log} is the log that is replayed: give another file\n`,
+    ],
     [['replay', log, '--cluster-cidr', 'nope'], 'error: --cluster-cidr "nope" is not a CIDR such as 10.244.0.0/16\n'],
-    [['replay', log, '--iptables-min-sync-period', '5'], /^error: --iptables-min-sync-period "5" is not a duration such as 30s or 1m0s\n$/],
+    [
+      ['replay', log, '--iptables-min-sync-period', '5'],
+      /^error: --iptables-min-sync-period "5" is not a duration such as 30s or 1m0s\n$/,
+    ],
     [['completion', 'tcsh'], /^error: .*Allowed choices are bash, zsh, fish; --help has examples\n$/],
   ])('%j', async (args, message) => {
     const { status, stdout, stderr } = await runPointsman(args)
@@ -75,7 +105,13 @@ test('a damaged log ends with status 3 and one line', async () => {
 })
 
 test('a reader that closes the pipe early is no failure', async () => {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('../../packages/cli/bin/pointsman.mjs', import.meta.url)), 'services', '--wide', '--log', log])
+  const child = spawn(process.execPath, [
+    fileURLToPath(new URL('../../packages/cli/bin/pointsman.mjs', import.meta.url)),
+    'services',
+    '--wide',
+    '--log',
+    log,
+  ])
   child.stdout.destroy()
   let stderr = ''
   child.stderr.on('data', (text: Buffer) => (stderr += text.toString()))
@@ -87,8 +123,12 @@ describe('completion', () => {
   test('of bash completes commands, options, and the values of options', async () => {
     const { stdout } = await runPointsman(['completion', 'bash'])
     const script = folder.path('completion.bash')
-    const ask = (words: string): string => `COMP_WORDS=(${words}); COMP_CWORD=$((\${#COMP_WORDS[@]}-1)); _pointsman; echo "\${COMPREPLY[@]}"`
-    writeFileSync(script, [stdout, ask('pointsman ser'), ask('pointsman services --a'), ask('pointsman replay -o ""')].join('\n'))
+    const ask = (words: string): string =>
+      `COMP_WORDS=(${words}); COMP_CWORD=$((\${#COMP_WORDS[@]}-1)); _pointsman; echo "\${COMPREPLY[@]}"`
+    writeFileSync(
+      script,
+      [stdout, ask('pointsman ser'), ask('pointsman services --a'), ask('pointsman replay -o ""')].join('\n'),
+    )
     const child = spawn('bash', ['--norc', script])
     let answer = ''
     child.stdout.on('data', (text: Buffer) => (answer += text.toString()))

@@ -60,7 +60,8 @@ test('two halves, one of them zipped and on standard input, make the same log as
   expect(status).toBe(0)
   // Events of one millisecond may change places; each object's own order stays.
   expect(recordsOf(log)).toHaveLength(128)
-  const services = async (path: string): Promise<string> => (await runPointsman(['services', '--log', path, '-o', 'jsonl'])).stdout
+  const services = async (path: string): Promise<string> =>
+    (await runPointsman(['services', '--log', path, '-o', 'jsonl'])).stdout
   expect(await services(log)).toBe(await services(whole))
 })
 
@@ -76,7 +77,15 @@ test('what kubectl prints is imported, with times that are marked as estimated',
 
 describe('a recording with lines that are no events', () => {
   const broken = folder.path('broken.jsonl')
-  writeFileSync(broken, [...lines.slice(0, 50), 'oops', '{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"p"}}}', ...lines.slice(50)].join('\n'))
+  writeFileSync(
+    broken,
+    [
+      ...lines.slice(0, 50),
+      'oops',
+      '{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"p"}}}',
+      ...lines.slice(50),
+    ].join('\n'),
+  )
 
   test('is imported but for them, each of which is named and kept as a notice', async () => {
     const log = folder.path('broken.db')

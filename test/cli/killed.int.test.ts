@@ -21,7 +21,10 @@ interface Killing {
 }
 
 /** Kills at each step in turn and checks the log that is left; answers how often each step was killed at. */
-async function killAtEachStep(name: string, { script: path, args, finish, steps }: Killing): Promise<Readonly<Record<string, number>>> {
+async function killAtEachStep(
+  name: string,
+  { script: path, args, finish, steps }: Killing,
+): Promise<Readonly<Record<string, number>>> {
   const whole = folder.path(`${name}.db`)
   const { stdout, status } = await runScript(path, ['none', '0', ...args(whole)])
   expect(status).toBe(0)
@@ -52,7 +55,8 @@ function expectNothingAcknowledgedIsLost(log: string, acknowledged: number, want
   expect(left).toEqual(wanted.slice(0, left.length))
 }
 
-const acknowledgedBy = (stdout: string): number => Number([...stdout.matchAll(/^acknowledged (\d+)$/gm)].at(-1)?.[1] ?? 0)
+const acknowledgedBy = (stdout: string): number =>
+  Number([...stdout.matchAll(/^acknowledged (\d+)$/gm)].at(-1)?.[1] ?? 0)
 
 /** Every record as text, and then the state at the end; empty for a log that was not made yet. */
 function contents(path: string): readonly string[] {
@@ -73,10 +77,22 @@ function contents(path: string): readonly string[] {
 
 function spread(occurrences: number): readonly number[] {
   const count = Math.min(occurrences, KILLS_PER_STEP)
-  return Array.from({ length: count }, (_, index) => (count === 1 ? 1 : 1 + Math.round((index * (occurrences - 1)) / (count - 1))))
+  return Array.from({ length: count }, (_, index) =>
+    count === 1 ? 1 : 1 + Math.round((index * (occurrences - 1)) / (count - 1)),
+  )
 }
 
-const WRITE_STEPS = ['before append', 'begin', 'append', 'snapshot', 'commit', 'committed', 'after commit', 'before close', 'after close']
+const WRITE_STEPS = [
+  'before append',
+  'begin',
+  'append',
+  'snapshot',
+  'commit',
+  'committed',
+  'after commit',
+  'before close',
+  'after close',
+]
 
 describe('ended by SIGKILL at every named step, twice,', () => {
   test('an import keeps what it acknowledged, and is finished by running it again', async () => {

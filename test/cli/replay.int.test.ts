@@ -53,12 +53,18 @@ test('a longer pause between syncs gives fewer, and the same in the end', async 
   const usual = await replayed()
   const lazy = await replayed('--iptables-min-sync-period', '10s')
   expect(Number(lazy['syncs'])).toBeLessThan(Number(usual['syncs']))
-  expect(lazy).toMatchObject({ servicePorts: usual['servicePorts'], last: { rules: (usual['last'] as { rules: number }).rules } })
+  expect(lazy).toMatchObject({
+    servicePorts: usual['servicePorts'],
+    last: { rules: (usual['last'] as { rules: number }).rules },
+  })
 })
 
 test('--until stops at a point, --backend none syncs nothing, and the log is never written', async () => {
   const before = readFileSync(log)
-  expect(await replayed('--until', '108')).toMatchObject({ events: 108, at: { seq: 108, time: '2026-11-21T02:24:44.181Z' } })
+  expect(await replayed('--until', '108')).toMatchObject({
+    events: 108,
+    at: { seq: 108, time: '2026-11-21T02:24:44.181Z' },
+  })
   expect(await replayed('--backend', 'none')).toMatchObject({ events: 128, syncs: 0 })
   expect(readFileSync(log).equals(before)).toBe(true)
 })
@@ -67,11 +73,23 @@ test('--applied asks for what the last sync had brought into force', async () =>
   const record = folder.path('applied.db')
   await replayed('--record', record)
   const now = await runPointsman(['services', 'checkout', '--log', record, '--at', '2026-11-21T02:24:44.181Z'])
-  const applied = await runPointsman(['services', 'checkout', '--log', record, '--at', '2026-11-21T02:24:44.181Z', '--applied'])
+  const applied = await runPointsman([
+    'services',
+    'checkout',
+    '--log',
+    record,
+    '--at',
+    '2026-11-21T02:24:44.181Z',
+    '--applied',
+  ])
   expect(now.stdout).toMatch(/ none /)
   expect(applied.stdout).toMatch(/ 2\/2 /)
   const unsynced = await runPointsman(['services', '--log', log, '--applied'])
-  expect(unsynced).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('no sync had succeeded') as string })
+  expect(unsynced).toMatchObject({
+    status: 1,
+    stdout: '',
+    stderr: expect.stringContaining('no sync had succeeded') as string,
+  })
 })
 
 test('without a configuration nothing is assumed, and standard error says so; a recorded run carries its own', async () => {

@@ -22,5 +22,6 @@ log.close()
 onStep('after close')
 
 async function* inTens(batches) {
-  for await (const batch of batches) for (let start = 0; start < batch.length; start += 10) yield batch.slice(start, start + 10)
+  for await (const batch of batches)
+    for (let start = 0; start < batch.length; start += 10) yield batch.slice(start, start + 10)
 }

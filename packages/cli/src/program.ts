@@ -25,7 +25,8 @@ export function createProgram(context: Context, version: string): Command {
       getOutHasColors: () => context.style.enabled,
       getErrHasColors: () => context.errorStyle.enabled,
       // commander puts its suggestion on a line of its own; an error is one line.
-      outputError: (message, write) => write(`${context.errorStyle.red('error:')} ${oneLine(message)}; --help has examples\n`),
+      outputError: (message, write) =>
+        write(`${context.errorStyle.red('error:')} ${oneLine(message)}; --help has examples\n`),
     })
     .exitOverride()
   for (const register of COMMANDS) register(program, context)
@@ -47,4 +48,9 @@ const COMMANDS = [
   registerCompletion,
 ]
 
-const oneLine = (message: string): string => message.replace(/^error: /, '').trim().replaceAll(/\s*\n\s*/g, ' ').replace(/\.$/, '')
+const oneLine = (message: string): string =>
+  message
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '')

@@ -49,14 +49,17 @@ async function importFiles(files: readonly string[], options: ImportOptions, con
       log,
       interrupted: context.interrupted,
       onBatch: ({ events, duplicates }) =>
-        progress.show(() => progressLine({ recording, count: events + duplicates, elapsedMs: context.now() - startedAt })),
+        progress.show(() =>
+          progressLine({ recording, count: events + duplicates, elapsedMs: context.now() - startedAt }),
+        ),
     })
     report = reportOf({ tally, path, reader: log })
   } finally {
     progress.end()
     log.close()
   }
-  for (const line of problemLines(report.tally)) context.stderr.write(`${context.errorStyle.yellow('not imported:')} ${line}\n`)
+  for (const line of problemLines(report.tally))
+    context.stderr.write(`${context.errorStyle.yellow('not imported:')} ${line}\n`)
   if (format === 'json') writeDocument(context, importDocument(report))
   else context.stdout.write(importText(report, context.style))
   if (report.tally.isInterrupted) {
@@ -66,7 +69,15 @@ async function importFiles(files: readonly string[], options: ImportOptions, con
   } else if (report.tally.badLines + report.tally.refused > 0) context.finish(2)
 }
 
-function progressLine({ recording, count, elapsedMs }: { readonly recording: Recording; readonly count: number; readonly elapsedMs: number }): string {
+function progressLine({
+  recording,
+  count,
+  elapsedMs,
+}: {
+  readonly recording: Recording
+  readonly count: number
+  readonly elapsedMs: number
+}): string {
   const done = recording.bytesRead()
   const rate = `${formatCount(count)} events, ${formatCount(Math.round((count * 1000) / Math.max(1, elapsedMs)))}/s`
   const { totalBytes } = recording

@@ -36,10 +36,17 @@ export function registerReplay(program: Command, context: Context): void {
       'Runs the watch events of LOG (else POINTSMAN_LOG) through the engine to a backend. LOG is read and never written. Time is ' +
         "the recording's own, so that the same log and settings give the same syncs at whatever speed.",
     )
-    .addOption(new Option('--backend <name>', 'mock, or none: fold the events and sync nothing').choices(['mock', 'none']).default('mock'))
+    .addOption(
+      new Option('--backend <name>', 'mock, or none: fold the events and sync nothing')
+        .choices(['mock', 'none'])
+        .default('mock'),
+    )
     .option('--speed <factor>', 'how many times as fast as it was recorded (1, 10, 0.5), or max', 'max')
     .option('--until <point>', `the last record that is played: ${POINT_FORMS}`)
-    .option('--record <file>', 'keep the events and syncs of this run in a new log; of a run that was cut short, the rest')
+    .option(
+      '--record <file>',
+      'keep the events and syncs of this run in a new log; of a run that was cut short, the rest',
+    )
     .option('--node <name>', 'the node whose rules are made (else the configured one, else the only Node in the log)')
     .addOption(outputOption(['text', 'json']))
     .action(async (log: string | undefined, options: ReplayCommandOptions) => replayLog(log, options, context))
@@ -60,7 +67,17 @@ async function replayLog(log: string | undefined, options: ReplayCommandOptions,
     const config = await configFor({ reader, untilSeq: point.seq, options, context })
     const backend = backendOf(options.backend, config)
     const startedAt = context.now()
-    const summary = await run({ reader, untilSeq: point.seq, config, backend, speed, path, record: options.record, context, progress })
+    const summary = await run({
+      reader,
+      untilSeq: point.seq,
+      config,
+      backend,
+      speed,
+      path,
+      record: options.record,
+      context,
+      progress,
+    })
     progress.end()
     const report: ReplayReport = {
       summary,
@@ -74,9 +91,12 @@ async function replayLog(log: string | undefined, options: ReplayCommandOptions,
     else context.stdout.write(replayText(report, context.style))
   } catch (error) {
     progress.end()
-    if (error instanceof ResumeError) throw new CliError('BAD_INPUT', `${options.record ?? ''}: ${error.message}`, { cause: error })
+    if (error instanceof ResumeError)
+      throw new CliError('BAD_INPUT', `${options.record ?? ''}: ${error.message}`, { cause: error })
     if (!context.interrupted.aborted) throw error
-    context.stderr.write(`interrupted${options.record === undefined ? '' : `: what is in ${options.record} stays; go on with the same command`}\n`)
+    context.stderr.write(
+      `interrupted${options.record === undefined ? '' : `: what is in ${options.record} stays; go on with the same command`}\n`,
+    )
     context.finish(130)
   } finally {
     reader.close()
@@ -96,7 +116,17 @@ interface Run {
   readonly progress: Progress
 }
 
-async function run({ reader, untilSeq, config, backend, speed, path, record, context, progress }: Run): Promise<ReplaySummary> {
+async function run({
+  reader,
+  untilSeq,
+  config,
+  backend,
+  speed,
+  path,
+  record,
+  context,
+  progress,
+}: Run): Promise<ReplaySummary> {
   if (record !== undefined) refuseSameFile(path, record)
   // After a power cut the replay is run again: what it writes need not survive one.
   const recording = record === undefined ? undefined : openChangeLogWriter(record, { durability: 'normal' })
@@ -114,7 +144,7 @@ async function run({ reader, untilSeq, config, backend, speed, path, record, con
       },
       ...(backend && { backend }),
       ...(recording && { recordTo: resumedWriter(recording) }),
-      ...(speed !== undefined && { pace: async (virtualMs: number) => void (await wait(virtualMs / speed, undefined, { signal })) }),
+      ...(speed !== undefined && { pace: (virtualMs: number) => wait(virtualMs / speed, undefined, { signal }) }),
     })
   } finally {
     recording?.close()
@@ -146,11 +176,15 @@ function parseSpeed(text: string): number | undefined {
   if (text === 'max') return undefined
   const speed = /^\d+(\.\d+)?x?$/.test(text) ? Number.parseFloat(text) : 0
   if (speed > 0) return speed
-  throw new CliError('USAGE', `--speed ${text}: give how many times as fast as it was recorded, such as 1, 10 or 0.5, or max`)
+  throw new CliError(
+    'USAGE',
+    `--speed ${text}: give how many times as fast as it was recorded, such as 1, 10 or 0.5, or max`,
+  )
 }
 
 function refuseSameFile(log: string, record: string): void {
-  if (realPath(log) === realPath(record)) throw new CliError('USAGE', `--record ${record} is the log that is replayed: give another file`)
+  if (realPath(log) === realPath(record))
+    throw new CliError('USAGE', `--record ${record} is the log that is replayed: give another file`)
 }
 
 function realPath(path: string): string {

@@ -28,7 +28,9 @@ export function registerServices(program: Command, context: Context): void {
   const command = program
     .command('services [service]')
     .summary('the table of services and endpoints at a point in time')
-    .description('Shows each service port with its addresses and endpoints as they were at a point in time. SERVICE is a name, or namespace/name.')
+    .description(
+      'Shows each service port with its addresses and endpoints as they were at a point in time. SERVICE is a name, or namespace/name.',
+    )
     .option('--at <point>', `the point in time: ${POINT_FORMS}; default: the last record`)
     .option('--applied', 'what the last successful sync at or before that point had brought into force')
     .option('--node <name>', 'the node whose view is shown (else the configured one, else the only Node in the input)')
@@ -49,16 +51,24 @@ async function services(service: string | undefined, options: ServicesOptions, c
   try {
     const question = questionOf(input, options)
     if (question.point?.afterEnd !== undefined) {
-      warn(context, `the log ends at ${formatTime(question.point.time ?? 0)}, before --at ${options.at ?? ''}: this is its last state`)
+      warn(
+        context,
+        `the log ends at ${formatTime(question.point.time ?? 0)}, before --at ${options.at ?? ''}: this is its last state`,
+      )
     }
     const node = nodeOf(question, options)
     const all = serviceRows({ ...question, node })
     const view = only(all, { service, namespace: options.namespace })
-    if (service !== undefined && view.rows.length === 0 && view.skipped.length === 0) throw notFound(service, all, question)
+    if (service !== undefined && view.rows.length === 0 && view.skipped.length === 0)
+      throw notFound(service, all, question)
     const answer: Answer = { view, node, question }
     if (format === 'json') writeDocument(context, documentOf(answer))
     else if (format === 'jsonl') for (const row of view.rows) writeLine(context, serviceItem(row))
-    else writeText({ ...answer, view: withoutOtherFamily(view) }, { wide: options.wide === true || format === 'wide', context })
+    else
+      writeText(
+        { ...answer, view: withoutOtherFamily(view) },
+        { wide: options.wide === true || format === 'wide', context },
+      )
   } finally {
     if (input.type === 'log') input.reader.close()
   }
@@ -83,7 +93,8 @@ type Node = Pick<NodeInfo, 'name' | 'zone'>
 
 function questionOf(input: Input, { at, applied }: ServicesOptions): Question {
   if (input.type === 'objects') {
-    if (at !== undefined || applied === true) throw new CliError('USAGE', '--at and --applied need a log: --objects has no history')
+    if (at !== undefined || applied === true)
+      throw new CliError('USAGE', '--at and --applied need a log: --objects has no history')
     return { objects: input.objects }
   }
   const { reader } = input
@@ -114,7 +125,9 @@ function only(view: ServicesView, wanted: Wanted): ServicesView {
   return {
     rows: view.rows.filter(({ port }) => matches(port.service)),
     skipped: view.skipped.filter(({ service }) => matches(service)),
-    diagnostics: view.diagnostics.filter(({ object }) => wanted.service === undefined || matches(object.slice(object.indexOf(' ') + 1))),
+    diagnostics: view.diagnostics.filter(
+      ({ object }) => wanted.service === undefined || matches(object.slice(object.indexOf(' ') + 1)),
+    ),
   }
 }
 
@@ -130,7 +143,10 @@ function notFound(service: string, view: ServicesView, { point }: Question): Cli
   const names = service.includes('/') ? known : new Set([...known].map((full) => full.slice(full.indexOf('/') + 1)))
   const when = point === undefined ? 'in the objects' : `at seq ${point.seq}`
   const hint = didYouMean(service, names)
-  return new CliError('NOT_FOUND', `there is no service ${service} ${when}${hint === '' ? ': `pointsman services` lists those that there are' : hint}`)
+  return new CliError(
+    'NOT_FOUND',
+    `there is no service ${service} ${when}${hint === '' ? ': `pointsman services` lists those that there are' : hint}`,
+  )
 }
 
 // Most Services have one family: that the other has no address is no news.
@@ -151,9 +167,15 @@ function documentOf({ view, node, question: { point } }: Answer): Document {
   }
 }
 
-function writeText({ view, node, question: { point } }: Answer, { wide, context }: { readonly wide: boolean; readonly context: Context }): void {
+function writeText(
+  { view, node, question: { point } }: Answer,
+  { wide, context }: { readonly wide: boolean; readonly context: Context },
+): void {
   const { style, stdout } = context
-  const when = point === undefined ? 'from objects' : `at seq ${point.seq}${point.time === undefined ? '' : `, ${formatTime(point.time)}`}`
+  const when =
+    point === undefined
+      ? 'from objects'
+      : `at seq ${point.seq}${point.time === undefined ? '' : `, ${formatTime(point.time)}`}`
   const whose = node === undefined ? '' : `, node ${node.name}`
   const body = servicesTable(view, { style, wide })
   stdout.write(`${style.dim(when + whose)}\n${body === '' ? 'no services\n' : body}`)

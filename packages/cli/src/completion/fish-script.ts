@@ -11,7 +11,9 @@ function commandLines({ name, summary, options, subcommands }: CommandSpec): rea
   const seen = `-n ${quoted(`__fish_seen_subcommand_from ${name}`)}`
   return [
     `complete -c pointsman -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`,
-    ...subcommands.map((subcommand) => `complete -c pointsman ${seen} -a ${subcommand.name} -d ${quoted(subcommand.summary)}`),
+    ...subcommands.map(
+      (subcommand) => `complete -c pointsman ${seen} -a ${subcommand.name} -d ${quoted(subcommand.summary)}`,
+    ),
     ...options.map((option) => `complete -c pointsman ${seen} ${optionWords(option)}`),
   ]
 }

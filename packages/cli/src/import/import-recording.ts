@@ -107,9 +107,21 @@ function entryOf(item: RecordingItem): LogEntry {
       return { type: 'notice', observedAt, code: 'WATCH_ERROR', message: item.message, details }
     }
     case 'bad-line':
-      return { type: 'notice', observedAt, code: 'BAD_LINE', message: `${file}:${line}: ${item.cause}`, details: { file, line, cause: item.cause } }
+      return {
+        type: 'notice',
+        observedAt,
+        code: 'BAD_LINE',
+        message: `${file}:${line}: ${item.cause}`,
+        details: { file, line, cause: item.cause },
+      }
     case 'passed-over':
-      return { type: 'notice', observedAt, code: 'PASSED_OVER', message: `${file}:${line}: ${item.kind}`, details: { file, line } }
+      return {
+        type: 'notice',
+        observedAt,
+        code: 'PASSED_OVER',
+        message: `${file}:${line}: ${item.kind}`,
+        details: { file, line },
+      }
   }
 }
 

@@ -14,7 +14,15 @@ export interface ImportReport {
   readonly headAt?: number
 }
 
-export function reportOf({ tally, path, reader }: { readonly tally: ImportTally; readonly path: string; readonly reader: Pick<ChangeLogReader, 'info'> }): ImportReport {
+export function reportOf({
+  tally,
+  path,
+  reader,
+}: {
+  readonly tally: ImportTally
+  readonly path: string
+  readonly reader: Pick<ChangeLogReader, 'info'>
+}): ImportReport {
   const { lastSeq, lastAt } = reader.info()
   return { tally, path, head: lastSeq, ...(lastAt !== undefined && { headAt: lastAt }) }
 }
@@ -22,14 +30,29 @@ export function reportOf({ tally, path, reader }: { readonly tally: ImportTally;
 /** What was imported, counted, and what to try next. */
 export function importText({ tally, path }: ImportReport, style: Style): string {
   const { events, firstAt, lastAt } = tally
-  const span = firstAt === undefined || lastAt === undefined ? '' : `, ${formatTime(firstAt)} to ${formatTime(lastAt)} (${formatDuration(lastAt - firstAt)})`
-  const conclusion = events === 0 && tally.duplicates > 0 ? `nothing new for ${path}` : `imported ${plural(events, 'event')} into ${path}`
+  const span =
+    firstAt === undefined || lastAt === undefined
+      ? ''
+      : `, ${formatTime(firstAt)} to ${formatTime(lastAt)} (${formatDuration(lastAt - firstAt)})`
+  const conclusion =
+    events === 0 && tally.duplicates > 0
+      ? `nothing new for ${path}`
+      : `imported ${plural(events, 'event')} into ${path}`
   const lines = [style.bold(conclusion) + span, ...countLines(tally)]
   if (events > 0 || tally.duplicates > 0) lines.push(`next: pointsman services --log ${shellWord(path)}`)
   return lines.map((line) => `${line}\n`).join('')
 }
 
-function countLines({ kinds, bookmarks, duplicates, passedOver, estimated, watchErrors, badLines, refused }: ImportTally): readonly string[] {
+function countLines({
+  kinds,
+  bookmarks,
+  duplicates,
+  passedOver,
+  estimated,
+  watchErrors,
+  badLines,
+  refused,
+}: ImportTally): readonly string[] {
   const others = [...passedOver].map(([kind, count]) => `${formatCount(count)} ${kind}`).join(', ')
   const counts: readonly (readonly [number, string])[] = [
     [kinds.Service, 'of Services'],
@@ -44,18 +67,35 @@ function countLines({ kinds, bookmarks, duplicates, passedOver, estimated, watch
     [badLines, 'lines that are no events, kept as notices'],
   ]
   const width = Math.max(...counts.map(([count]) => formatCount(count).length))
-  return counts.filter(([count]) => count > 0).map(([count, what]) => `  ${formatCount(count).padStart(width)}  ${what}`)
+  return counts
+    .filter(([count]) => count > 0)
+    .map(([count, what]) => `  ${formatCount(count).padStart(width)}  ${what}`)
 }
 
 /** A line for each of the first problems: `FILE:LINE: CODE message`. */
 export function problemLines({ problems, badLines, refused }: ImportTally, limit = 10): readonly string[] {
-  const lines = problems.slice(0, limit).map(({ file, line, code, message }: Problem) => `${file}:${line}: ${code}: ${message}`)
+  const lines = problems
+    .slice(0, limit)
+    .map(({ file, line, code, message }: Problem) => `${file}:${line}: ${code}: ${message}`)
   const more = badLines + refused - lines.length
   return more > 0 ? [...lines, `and ${formatCount(more)} more like these`] : lines
 }
 
 export function importDocument({ tally, path, head, headAt }: ImportReport): Document {
-  const { events, kinds, bookmarks, duplicates, estimated, passedOver, watchErrors, badLines, refused, problems, firstAt, lastAt } = tally
+  const {
+    events,
+    kinds,
+    bookmarks,
+    duplicates,
+    estimated,
+    passedOver,
+    watchErrors,
+    badLines,
+    refused,
+    problems,
+    firstAt,
+    lastAt,
+  } = tally
   return {
     kind: 'ImportSummary',
     at: { seq: head, ...(headAt !== undefined && { time: formatTime(headAt) }) },

@@ -24,7 +24,8 @@ export function nodeNameFor({ given, configured, nodes, nodesOfEndpoints }: Node
     throw new CliError('USAGE', `--node ${given} is not in the input, ${names}${didYouMean(given, known)}`)
   }
   if (configured !== undefined) return configured
-  if (nodes.size > 1) throw new CliError('USAGE', `for which node? give --node with one of ${listed([...nodes.keys()].sort())}`)
+  if (nodes.size > 1)
+    throw new CliError('USAGE', `for which node? give --node with one of ${listed([...nodes.keys()].sort())}`)
   return nodes.size === 1 ? [...nodes.keys()][0] : undefined
 }
 

@@ -44,7 +44,10 @@ export async function openInput(options: InputOptions, context: Context): Promis
 }
 
 /** Opens `--log FILE`, else POINTSMAN_LOG, for reading; the caller closes it. A CliError in one line when there is none. */
-export function openLog(options: Pick<InputOptions, 'log'>, context: Context): { readonly path: string; readonly reader: ChangeLogReader } {
+export function openLog(
+  options: Pick<InputOptions, 'log'>,
+  context: Context,
+): { readonly path: string; readonly reader: ChangeLogReader } {
   const path = logPath(options, context)
   return { path, reader: openChangeLog(path) }
 }
@@ -53,7 +56,10 @@ export function openLog(options: Pick<InputOptions, 'log'>, context: Context): {
 export function logPath({ log }: Pick<InputOptions, 'log'>, { env }: Context): string {
   const path = log ?? env['POINTSMAN_LOG'] ?? ''
   if (path === '') {
-    throw new CliError('USAGE', 'which log? give --log FILE or set POINTSMAN_LOG; `pointsman import RECORDING --log FILE` makes one')
+    throw new CliError(
+      'USAGE',
+      'which log? give --log FILE or set POINTSMAN_LOG; `pointsman import RECORDING --log FILE` makes one',
+    )
   }
   return path
 }

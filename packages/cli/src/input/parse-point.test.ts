@@ -17,9 +17,23 @@ test.each([
   expect(parsePoint(text)).toEqual(point)
 })
 
-test.each(['', '-', '-5', '5m', '-5x', '-m', '-30m1h', '24:00', '14:60', '14:3', '1.5', '+5', '-5m ', 'yesterday', '2026-02-30T00:00:00Z', '99999999999999999999'])(
-  '%j is none',
-  (text) => {
-    expect(parsePoint(text)).toBeUndefined()
-  },
-)
+test.each([
+  '',
+  '-',
+  '-5',
+  '5m',
+  '-5x',
+  '-m',
+  '-30m1h',
+  '24:00',
+  '14:60',
+  '14:3',
+  '1.5',
+  '+5',
+  '-5m ',
+  'yesterday',
+  '2026-02-30T00:00:00Z',
+  '99999999999999999999',
+])('%j is none', (text) => {
+  expect(parsePoint(text)).toBeUndefined()
+})

@@ -11,7 +11,8 @@ export type Point =
   | { readonly type: 'back'; readonly by: number }
 
 /** What a point can look like, for error messages and help texts. */
-export const POINT_FORMS = 'a seq (118), a time (2026-01-31T14:03:00Z, 14:03, 14:03:20), or how long before the last record (-5m, -1h30m)'
+export const POINT_FORMS =
+  'a seq (118), a time (2026-01-31T14:03:00Z, 14:03, 14:03:20), or how long before the last record (-5m, -1h30m)'
 
 /** Reads a point in time: the grammar of `POINT_FORMS`. Undefined for everything else. */
 export function parsePoint(text: string): Point | undefined {
@@ -25,7 +26,15 @@ function parseClock(text: string): Point | undefined {
   const match = /^(\d\d):(\d\d)(?::(\d\d))?$/.exec(text)
   if (match === null) return undefined
   const [hours, minutes, seconds] = [match[1], match[2], match[3]].map((part) => Number(part ?? 0))
-  if (hours === undefined || minutes === undefined || seconds === undefined || hours > 23 || minutes > 59 || seconds > 59) return undefined
+  if (
+    hours === undefined ||
+    minutes === undefined ||
+    seconds === undefined ||
+    hours > 23 ||
+    minutes > 59 ||
+    seconds > 59
+  )
+    return undefined
   return { type: 'clock', sinceMidnight: ((hours * 60 + minutes) * 60 + seconds) * 1000 }
 }
 

@@ -56,8 +56,10 @@ export function resolveRange({
   if (since === undefined) return { fromSeq: info.firstSeq, toSeq }
   const time = timeOfPoint(since, info)
   // Everything since a time before the log is everything.
-  const fromSeq = time === undefined ? seqOfPoint({ reader, text: since, option: sinceOption, info }) : firstSince(reader, time, info)
-  if (fromSeq > toSeq && until !== undefined) throw new CliError('USAGE', `${sinceOption} ${since} is after --until ${until}`)
+  const fromSeq =
+    time === undefined ? seqOfPoint({ reader, text: since, option: sinceOption, info }) : firstSince(reader, time, info)
+  if (fromSeq > toSeq && until !== undefined)
+    throw new CliError('USAGE', `${sinceOption} ${since} is after --until ${until}`)
   return { fromSeq, toSeq }
 }
 
@@ -77,7 +79,10 @@ interface Lookup {
 function seqOfPoint({ reader, text, option, info }: Lookup): Seq {
   const point = parsePoint(text)
   if (point === undefined) {
-    throw new CliError('USAGE', `${option} ${JSON.stringify(text)} is no point in time: give ${POINT_FORMS}; the log holds ${describeRange(info)}`)
+    throw new CliError(
+      'USAGE',
+      `${option} ${JSON.stringify(text)} is no point in time: give ${POINT_FORMS}; the log holds ${describeRange(info)}`,
+    )
   }
   const time = timeOfPoint(text, info)
   const found = point.type === 'seq' ? seq(point.seq) : time === undefined ? NO_SEQ : reader.seqAt(time)
@@ -105,5 +110,8 @@ function firstSince(reader: ChangeLogReader, time: number, info: LogInfo): Seq {
 function appliedSeq(reader: ChangeLogReader, position: Seq): Seq {
   const sync = reader.appliedAt(position)
   if (sync !== undefined) return sync.toSeq
-  throw new CliError('NOT_FOUND', `no sync had succeeded by seq ${position}: leave --applied out, or make syncs with \`pointsman replay --record\``)
+  throw new CliError(
+    'NOT_FOUND',
+    `no sync had succeeded by seq ${position}: leave --applied out, or make syncs with \`pointsman replay --record\``,
+  )
 }

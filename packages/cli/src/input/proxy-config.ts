@@ -41,14 +41,22 @@ export function withConfigOptions(command: Command): Command {
  * The effective configuration: the file and the flags, else the one that the log carries, else kube-proxy's defaults, which
  * standard error then says. CliError or FileError for what is wrong in it.
  */
-export async function resolveConfig(options: ConfigOptions, logged: JsonObject | undefined, context: Context): Promise<ProxyConfig> {
+export async function resolveConfig(
+  options: ConfigOptions,
+  logged: JsonObject | undefined,
+  context: Context,
+): Promise<ProxyConfig> {
   const flags = documentOfFlags(options)
-  const base = options.config === undefined ? undefined : await readConfigFile(options.config, byteStream(context.stdin))
+  const base =
+    options.config === undefined ? undefined : await readConfigFile(options.config, byteStream(context.stdin))
   for (const warning of base?.warnings ?? []) warn(context, warning)
   if (base === undefined && flags.given.size === 0) {
     // What the log carries was written from a ProxyConfig.
     if (logged !== undefined) return { ...DEFAULT_PROXY_CONFIG, ...(logged as Partial<ProxyConfig>) }
-    warn(context, "no configuration was given, so that kube-proxy's defaults are used, without a cluster CIDR: --config or --cluster-cidr says otherwise")
+    warn(
+      context,
+      "no configuration was given, so that kube-proxy's defaults are used, without a cluster CIDR: --config or --cluster-cidr says otherwise",
+    )
     return DEFAULT_PROXY_CONFIG
   }
   const { config, errors } = readProxyConfig(flags.document)
@@ -111,8 +119,10 @@ const FLAG_OF_PATH: ReadonlyMap<string, string> = new Map([
 ])
 
 // What is no number or no boolean is left as it is: the reader of configurations names it.
-const numberOf = (text: string | undefined): number | string | undefined => (text !== undefined && /^-?\d+$/.test(text) ? Number(text) : text)
-const flagOf = (text: string | undefined): boolean | string | undefined => (text === 'true' ? true : text === 'false' ? false : text)
+const numberOf = (text: string | undefined): number | string | undefined =>
+  text !== undefined && /^-?\d+$/.test(text) ? Number(text) : text
+const flagOf = (text: string | undefined): boolean | string | undefined =>
+  text === 'true' ? true : text === 'false' ? false : text
 
 const withoutUndefined = (document: object): JsonObject => JSON.parse(JSON.stringify(document)) as JsonObject
 

@@ -7,6 +7,9 @@ export const point = objectOf('Point', {
 
 /** The fields that every document begins with. */
 export const documentHead = (kind: string): Fields => ({
-  apiVersion: required(oneOf('pointsman/v1'), 'changes when a field loses or changes its meaning, not when one is added'),
+  apiVersion: required(
+    oneOf('pointsman/v1'),
+    'changes when a field loses or changes its meaning, not when one is added',
+  ),
   kind: required(oneOf(kind), 'what the document is'),
 })

@@ -8,11 +8,13 @@ export function renderDocumentShape(kind: string, shape: Shape): string {
 
 type Named = Extract<Shape, { readonly type: 'object' }>
 
-const heading = ({ name = '' }: Named, kind: string): string => (name === kind ? `## ${name}\n\n` : `### ${kind}: ${name}\n\n`)
+const heading = ({ name = '' }: Named, kind: string): string =>
+  name === kind ? `## ${name}\n\n` : `### ${kind}: ${name}\n\n`
 
 function fieldTable({ fields }: Named): string {
   const rows = Object.entries(fields).map(
-    ([name, { shape, meaning, optional }]) => `| \`${name}\` | ${typeName(shape)}${optional === true ? ', may be absent' : ''} | ${meaning} |\n`,
+    ([name, { shape, meaning, optional }]) =>
+      `| \`${name}\` | ${typeName(shape)}${optional === true ? ', may be absent' : ''} | ${meaning} |\n`,
   )
   return `| field | type | meaning |\n|---|---|---|\n${rows.join('')}`
 }
@@ -27,7 +29,12 @@ function typeName(shape: Shape): string {
       return `object: name to ${typeName(shape.of)}`
     case 'object':
       return shape.name ?? 'object'
-    default:
+    case 'string':
+    case 'number':
+    case 'integer':
+    case 'boolean':
+    case 'time':
+    case 'any':
       return shape.type
   }
 }

@@ -19,7 +19,7 @@ export const replaySummary = objectOf('ReplaySummary', {
   syncs: required(integer, 'runs of the backend that succeeded'),
   failures: required(integer, 'runs that failed'),
   servicePorts: required(integer, 'service ports in the last state'),
-  spanMs: required(integer, 'from the first to the last event, in the recording\'s time'),
+  spanMs: required(integer, "from the first to the last event, in the recording's time"),
   last: optional(lastSync, 'the last sync that succeeded'),
   recordedTo: optional(text, 'the log that keeps the events and syncs'),
 })

@@ -13,8 +13,8 @@ const verdict = objectOf('Verdict', {
 
 const endpoint = objectOf('Endpoint', {
   address: required(text, 'in canonical spelling'),
-  port: required(integer, 'its port, which need not be the Service\'s'),
-  pod: optional(text, 'the Pod behind it, in the Service\'s namespace'),
+  port: required(integer, "its port, which need not be the Service's"),
+  pod: optional(text, "the Pod behind it, in the Service's namespace"),
   nodeName: optional(text, 'the node it is on'),
   zone: optional(text, 'the zone it is in'),
   ready: required(flag, 'its condition; nil is true'),
@@ -71,7 +71,10 @@ export const serviceList = objectOf('ServiceList', {
   ...documentHead('ServiceList'),
   at: optional(point, 'absent where the answer is from `--objects`'),
   node: optional(text, 'the node that the answer is for; absent where the input has no Node'),
-  items: required(listOf(serviceItem), 'a service port of one family each, by namespace, name, port, protocol and family'),
+  items: required(
+    listOf(serviceItem),
+    'a service port of one family each, by namespace, name, port, protocol and family',
+  ),
   skipped: required(listOf(skipped), 'Services, and ports of them, that get no rules'),
   diagnostics: required(listOf(diagnostic), 'fields that were left out, or read otherwise than written'),
 })

@@ -18,7 +18,11 @@ export interface TableOptions {
  * Lines of a table as kubectl prints one: titles, then a row a line, columns two spaces apart and as wide as their widest
  * cell, nothing behind the last. Ends in a line feed; without rows only the titles.
  */
-export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], options: TableOptions = {}): string {
+export function renderTable<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  options: TableOptions = {},
+): string {
   const cells = rows.map((row) => columns.map((column) => column.cell(row)))
   const widths = columns.map(({ title }, index) =>
     cells.reduce((width, row) => Math.max(width, textWidth(row[index] ?? '')), textWidth(title)),
@@ -30,10 +34,20 @@ export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly
       .trimEnd()
   const indent = options.indent ?? ''
   const title = options.title ?? ((text) => text)
-  return [title(line(columns.map((column) => column.title))), ...cells.map(line)].map((text) => `${indent}${text}\n`).join('')
+  return [title(line(columns.map((column) => column.title))), ...cells.map(line)]
+    .map((text) => `${indent}${text}\n`)
+    .join('')
 }
 
-function pad({ text, width, align }: { readonly text: string; readonly width: number; readonly align: 'left' | 'right' }): string {
+function pad({
+  text,
+  width,
+  align,
+}: {
+  readonly text: string
+  readonly width: number
+  readonly align: 'left' | 'right'
+}): string {
   const space = ' '.repeat(Math.max(0, width - textWidth(text)))
   return align === 'left' ? text + space : space + text
 }

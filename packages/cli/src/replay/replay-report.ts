@@ -22,10 +22,17 @@ export function replayText({ summary, backend, path, seq, recordedTo, elapsedMs 
   const lines = [
     `${style.bold(conclusion)}: ${formatDuration(spanMs)} of recording in ${formatDuration(elapsedMs)}`,
     `  service ports  ${formatCount(state.services.size)}`,
-    ...(backend === 'none' ? [] : [`  syncs          ${formatCount(syncs)} to ${backend}${failures > 0 ? style.red(`, ${formatCount(failures)} failed`) : ''}`]),
-    ...(last === undefined ? [] : [`  in force       ${formatCount(last.result.rules)} rules, digest ${last.result.digest}`]),
+    ...(backend === 'none'
+      ? []
+      : [
+          `  syncs          ${formatCount(syncs)} to ${backend}${failures > 0 ? style.red(`, ${formatCount(failures)} failed`) : ''}`,
+        ]),
+    ...(last === undefined
+      ? []
+      : [`  in force       ${formatCount(last.result.rules)} rules, digest ${last.result.digest}`]),
   ]
-  if (recordedTo !== undefined) lines.push(`  recorded to    ${recordedTo}`, `next: pointsman log --log ${shellWord(recordedTo)}`)
+  if (recordedTo !== undefined)
+    lines.push(`  recorded to    ${recordedTo}`, `next: pointsman log --log ${shellWord(recordedTo)}`)
   return lines.map((line) => `${line}\n`).join('')
 }
 
@@ -41,7 +48,15 @@ export function replayDocument({ summary, backend, path, seq, time, recordedTo }
     failures,
     servicePorts: state.services.size,
     spanMs,
-    ...(last && { last: { fromSeq: last.fromSeq, toSeq: last.toSeq, full: last.result.full, rules: last.result.rules, digest: last.result.digest } }),
+    ...(last && {
+      last: {
+        fromSeq: last.fromSeq,
+        toSeq: last.toSeq,
+        full: last.result.full,
+        rules: last.result.rules,
+        digest: last.result.digest,
+      },
+    }),
     ...(recordedTo !== undefined && { recordedTo }),
   }
 }

@@ -1,5 +1,20 @@
-import { buildState, displayName, explainSelection, isJsonObject, isLocalEndpoint, servesWhileTerminating } from '@pointsman/core'
-import type { BuiltState, Endpoint, EndpointVerdict, KubernetesObject, NodeInfo, Seq, ServicePort } from '@pointsman/core'
+import {
+  buildState,
+  displayName,
+  explainSelection,
+  isJsonObject,
+  isLocalEndpoint,
+  servesWhileTerminating,
+} from '@pointsman/core'
+import type {
+  BuiltState,
+  Endpoint,
+  EndpointVerdict,
+  KubernetesObject,
+  NodeInfo,
+  Seq,
+  ServicePort,
+} from '@pointsman/core'
 
 /** One endpoint of a service port, and whether the node that was asked about sends packets to it. */
 export interface EndpointRow {
@@ -40,10 +55,19 @@ export interface ServicesQuestion {
 
 /** Every service port that objects make, sorted by name, port, protocol and family, with its endpoints. */
 export function serviceRows({ objects, seq, node }: ServicesQuestion): ServicesView {
-  const { state, skipped, diagnostics } = buildState({ objects, ...(seq !== undefined && { seq }), nodeName: node?.name })
+  const { state, skipped, diagnostics } = buildState({
+    objects,
+    ...(seq !== undefined && { seq }),
+    nodeName: node?.name,
+  })
   const types = serviceTypes(objects)
   const rows = [...state.services.values()].map((port) =>
-    serviceRow({ port, serviceType: types.get(port.service) ?? 'ClusterIP', endpoints: state.endpoints.get(port.id) ?? [], node }),
+    serviceRow({
+      port,
+      serviceType: types.get(port.service) ?? 'ClusterIP',
+      endpoints: state.endpoints.get(port.id) ?? [],
+      node,
+    }),
   )
   return { rows: rows.sort((one, other) => compareText(sortKey(one.port), sortKey(other.port))), skipped, diagnostics }
 }
@@ -68,13 +92,20 @@ function serviceRow({ port, serviceType, endpoints, node }: RowInput): ServiceRo
       ...(node !== undefined && { isOnNode: isLocalEndpoint(endpoint, node) }),
     })),
     ready: endpoints.filter(({ ready }) => ready).length,
-    fallback: endpoints.filter((endpoint, index) => !endpoint.ready && servesWhileTerminating(endpoint) && isUsed(index)).length,
+    fallback: endpoints.filter(
+      (endpoint, index) => !endpoint.ready && servesWhileTerminating(endpoint) && isUsed(index),
+    ).length,
     used: endpoints.filter((_, index) => isUsed(index)).length,
-    ...(node !== undefined && { onNode: endpoints.filter((endpoint, index) => isUsed(index) && isLocalEndpoint(endpoint, node)).length }),
+    ...(node !== undefined && {
+      onNode: endpoints.filter((endpoint, index) => isUsed(index) && isLocalEndpoint(endpoint, node)).length,
+    }),
   }
 }
 
-function verdict<Name extends 'cluster' | 'local'>(name: Name, found: EndpointVerdict | undefined): { readonly [key in Name]?: EndpointVerdict } {
+function verdict<Name extends 'cluster' | 'local'>(
+  name: Name,
+  found: EndpointVerdict | undefined,
+): { readonly [key in Name]?: EndpointVerdict } {
   if (found === undefined || found.reason === 'POLICY_NOT_USED') return {}
   return { [name]: found } as { readonly [key in Name]: EndpointVerdict }
 }
@@ -89,7 +120,8 @@ function serviceTypes(objects: readonly KubernetesObject[]): ReadonlyMap<string,
 }
 
 // Letters order what they order for a person: namespace first, an unnamed port before named ones.
-const sortKey = (port: ServicePort): string => [port.namespace, port.name, port.portName, port.protocol, port.family].join('\u0000')
+const sortKey = (port: ServicePort): string =>
+  [port.namespace, port.name, port.portName, port.protocol, port.family].join('\u0000')
 const compareText = (one: string, other: string): number => (one < other ? -1 : Number(one > other))
 
 /** `shop/checkout:http`. */

@@ -32,18 +32,34 @@ const COLUMNS: readonly ServiceColumn[] = [
   { title: 'TYPE', text: ({ serviceType }) => serviceType },
   { title: 'PROTO', text: ({ port }) => port.protocol },
   { title: 'CLUSTER-IP', text: ({ port }) => endpointKey({ address: port.clusterIP, port: port.port }) },
-  { title: 'EXTERNAL', text: ({ port }) => externals(port).join(','), isShown: ({ port }) => externals(port).length > 0 },
-  { title: 'NODE-PORT', text: ({ port }) => (port.nodePort === 0 ? '' : String(port.nodePort)), isShown: ({ port }) => port.nodePort !== 0 },
+  {
+    title: 'EXTERNAL',
+    text: ({ port }) => externals(port).join(','),
+    isShown: ({ port }) => externals(port).length > 0,
+  },
+  {
+    title: 'NODE-PORT',
+    text: ({ port }) => (port.nodePort === 0 ? '' : String(port.nodePort)),
+    isShown: ({ port }) => port.nodePort !== 0,
+  },
   { title: 'ENDPOINTS', text: endpointsCell },
   // By hints, or by policy Local alone: fewer than could serve.
   { title: 'USED', text: ({ used }) => String(used), isShown: ({ used, ready, fallback }) => used < ready + fallback },
   { title: 'ON-NODE', text: ({ onNode }) => String(onNode ?? ''), isShown: ({ onNode }) => onNode !== undefined },
   { title: 'POLICY', text: ({ port }) => policies(port), isShown: ({ port }) => policies(port) !== '' },
   { title: 'AFFINITY', text: ({ port }) => affinity(port), isShown: ({ port }) => port.affinitySeconds > 0 },
-  { title: 'SOURCES', text: ({ port }) => port.loadBalancerSourceRanges.join(','), isShown: ({ port }) => port.loadBalancerSourceRanges.length > 0 },
+  {
+    title: 'SOURCES',
+    text: ({ port }) => port.loadBalancerSourceRanges.join(','),
+    isShown: ({ port }) => port.loadBalancerSourceRanges.length > 0,
+  },
 ]
 
-const externals = (port: ServicePort): readonly string[] => [...port.externalIPs, ...port.loadBalancerVIPs, ...port.loadBalancerProxyIPs]
+const externals = (port: ServicePort): readonly string[] => [
+  ...port.externalIPs,
+  ...port.loadBalancerVIPs,
+  ...port.loadBalancerProxyIPs,
+]
 
 function endpointsCell({ endpoints, ready, fallback }: ServiceRow, style: Style): string {
   const count = `${ready}/${endpoints.length}`
@@ -54,7 +70,10 @@ function endpointsCell({ endpoints, ready, fallback }: ServiceRow, style: Style)
 }
 
 function policies({ externalTrafficPolicy, internalTrafficPolicy }: ServicePort): string {
-  return [externalTrafficPolicy === 'Local' ? 'external=Local' : '', internalTrafficPolicy === 'Local' ? 'internal=Local' : '']
+  return [
+    externalTrafficPolicy === 'Local' ? 'external=Local' : '',
+    internalTrafficPolicy === 'Local' ? 'internal=Local' : '',
+  ]
     .filter((text) => text !== '')
     .join(',')
 }
@@ -76,7 +95,10 @@ function endpointLines(endpoints: readonly EndpointRow[], style: Style): string 
   const columns: readonly Column<EndpointRow>[] = [
     { title: '', cell: ({ endpoint }) => endpointKey(endpoint) },
     { title: '', cell: ({ endpoint }) => endpoint.pod ?? '' },
-    { title: '', cell: ({ endpoint, isOnNode }) => `${endpoint.nodeName ?? ''}${isOnNode === true ? ' (this node)' : ''}` },
+    {
+      title: '',
+      cell: ({ endpoint, isOnNode }) => `${endpoint.nodeName ?? ''}${isOnNode === true ? ' (this node)' : ''}`,
+    },
     { title: '', cell: (row) => useCell(row, style) },
   ]
   return renderTable(columns, endpoints, { indent: '  ' }).split('\n').slice(1).join('\n')
@@ -85,9 +107,11 @@ function endpointLines(endpoints: readonly EndpointRow[], style: Style): string 
 /** `used`, or why not; both kinds of traffic where they differ. */
 export function describeUse({ cluster, local }: Pick<EndpointRow, 'cluster' | 'local'>): string {
   const say = (verdict: EndpointRow['cluster']): string | undefined =>
-    verdict && `${verdict.used ? 'used' : 'not used'}${verdict.reason === 'READY' ? '' : `: ${ENDPOINT_REASONS[verdict.reason]}`}`
+    verdict &&
+    `${verdict.used ? 'used' : 'not used'}${verdict.reason === 'READY' ? '' : `: ${ENDPOINT_REASONS[verdict.reason]}`}`
   const [clusterText, localText] = [say(cluster), say(local)]
-  if (clusterText === undefined || localText === undefined || clusterText === localText) return clusterText ?? localText ?? 'not used'
+  if (clusterText === undefined || localText === undefined || clusterText === localText)
+    return clusterText ?? localText ?? 'not used'
   return `cluster traffic: ${clusterText}; local traffic: ${localText}`
 }
 

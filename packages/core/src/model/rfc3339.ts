@@ -12,7 +12,11 @@ export function parseRfc3339(text: string): number | undefined {
   date.setUTCFullYear(part(1), part(2) - 1, part(3))
   date.setUTCHours(part(4), part(5), part(6), Number((match[7] ?? '').slice(0, 3).padEnd(3, '0')))
   const isReal =
-    date.getUTCMonth() === part(2) - 1 && date.getUTCDate() === part(3) && date.getUTCHours() === part(4) && part(5) < 60 && part(6) < 60
+    date.getUTCMonth() === part(2) - 1 &&
+    date.getUTCDate() === part(3) &&
+    date.getUTCHours() === part(4) &&
+    part(5) < 60 &&
+    part(6) < 60
   if (!isReal || part(10) > 23 || part(11) > 59) return undefined
   const offsetMs = (part(10) * 60 + part(11)) * 60_000
   return date.getTime() + (match[9] === '-' ? offsetMs : -offsetMs)

@@ -5,7 +5,8 @@ export const FILE_ERRORS = {
   CANNOT_WRITE: 'it cannot be written',
   BAD_GZIP: 'the gzip data ends early or is damaged: copy the file again; what came before the damage is used',
   NOT_YAML: 'it is neither YAML nor JSON',
-  NOT_OBJECTS: 'it holds no Kubernetes objects: give what `kubectl get services,endpointslices,nodes -A -o json` prints',
+  NOT_OBJECTS:
+    'it holds no Kubernetes objects: give what `kubectl get services,endpointslices,nodes -A -o json` prints',
   NOT_CONFIG: 'it is no KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)',
 } as const
 export type FileErrorCode = keyof typeof FILE_ERRORS
@@ -25,7 +26,8 @@ export class FileError extends Error {
   /** Wraps what the file system or a parser threw; a FileError stays itself, a missing file becomes NOT_FOUND. */
   static from(code: FileErrorCode, file: string, error: unknown): FileError {
     if (error instanceof FileError) return error
-    const systemCode = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+    const systemCode =
+      error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
     if (systemCode === 'ENOENT') return new FileError('NOT_FOUND', file, undefined, { cause: error })
     const detail = systemCode ?? (error instanceof Error ? error.message : String(error))
     return new FileError(code, file, detail, { cause: error })

@@ -31,7 +31,10 @@ export function parseWatchEvent(text: string): ParsedEvent {
   if (typeof type !== 'string' || !isJsonObject(object)) return bad(causeOfNoEvent(value))
   const time = typeof observedAt === 'string' ? parseRfc3339(observedAt) : undefined
   if (observedAt !== undefined && time === undefined) return bad(`observedAt is no RFC 3339 time: ${shown(observedAt)}`)
-  const timed = { ...(time !== undefined && { observedAt: time }), ...(value['estimated'] === true && { estimated: true as const }) }
+  const timed = {
+    ...(time !== undefined && { observedAt: time }),
+    ...(value['estimated'] === true && { estimated: true as const }),
+  }
   switch (type) {
     case 'ADDED':
     case 'MODIFIED':
@@ -93,7 +96,10 @@ function passedOver(object: JsonObject): ParsedEvent {
   const { kind, apiVersion } = object
   if (typeof kind !== 'string' || kind === '') return bad('the object has no kind')
   const isOurs = OBJECT_KINDS.some((known) => known === kind)
-  return { type: 'passed-over', kind: isOurs && typeof apiVersion === 'string' ? `${kind} (${printable(apiVersion)})` : printable(kind) }
+  return {
+    type: 'passed-over',
+    kind: isOurs && typeof apiVersion === 'string' ? `${kind} (${printable(apiVersion)})` : printable(kind),
+  }
 }
 
 /** Whether an object is of a kind that a service proxy reads, and has a name. */
@@ -111,7 +117,12 @@ function authorOf(value: Json | undefined): { readonly author?: Author } {
   if (typeof manager !== 'string' || typeof operation !== 'string') return {}
   const at = typeof time === 'string' ? parseRfc3339(time) : undefined
   return {
-    author: { manager, operation, ...(at !== undefined && { time: at }), ...(typeof subresource === 'string' && { subresource }) },
+    author: {
+      manager,
+      operation,
+      ...(at !== undefined && { time: at }),
+      ...(typeof subresource === 'string' && { subresource }),
+    },
   }
 }
 

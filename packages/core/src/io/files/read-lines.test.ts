@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import { readLines } from './read-lines.js'
 
 async function* cut(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
-  for (let start = 0; start < bytes.length; start += size) yield await Promise.resolve(bytes.subarray(start, start + size))
+  for (let start = 0; start < bytes.length; start += size)
+    yield await Promise.resolve(bytes.subarray(start, start + size))
 }
 
 async function linesOf(text: string, size: number, maxLineBytes?: number): Promise<readonly string[]> {

@@ -12,7 +12,10 @@ const LINE_FEED = 10
  * Cuts a stream of UTF-8 bytes into lines, a block for each chunk, so that a line costs no more than its decoding. Memory is
  * bounded by a chunk and the longest line. The last line need not end in a line feed; a byte order mark is taken off.
  */
-export async function* readLines(chunks: AsyncIterable<Buffer>, maxLineBytes = MAX_LINE_BYTES): AsyncGenerator<LineBlock> {
+export async function* readLines(
+  chunks: AsyncIterable<Buffer>,
+  maxLineBytes = MAX_LINE_BYTES,
+): AsyncGenerator<LineBlock> {
   let pending: Buffer[] = []
   let pendingBytes = 0
   let isSkipping = false

@@ -31,8 +31,15 @@ async function namesIn(...texts: readonly string[]): Promise<readonly string[]> 
 }
 
 test('reads single objects, Lists and several documents, YAML or JSON', async () => {
-  const yaml = '---\nkind: Service\napiVersion: v1\nmetadata: {name: web, namespace: shop}\n---\n---\nkind: Deployment\nmetadata: {name: web}\n'
-  const list = JSON.stringify({ kind: 'List', items: [{ kind: 'Node', metadata: { name: 'node-a' } }, { kind: 'Service', metadata: {} }] })
+  const yaml =
+    '---\nkind: Service\napiVersion: v1\nmetadata: {name: web, namespace: shop}\n---\n---\nkind: Deployment\nmetadata: {name: web}\n'
+  const list = JSON.stringify({
+    kind: 'List',
+    items: [
+      { kind: 'Node', metadata: { name: 'node-a' } },
+      { kind: 'Service', metadata: {} },
+    ],
+  })
   const typed = JSON.stringify({ kind: 'EndpointSliceList', items: [{ metadata: { name: 'web-1' } }] })
   expect(await namesIn(yaml, list, typed)).toEqual([
     'Service shop/web',
@@ -52,7 +59,10 @@ test.each([
   ['kind: [', /0\.yaml: it is neither YAML nor JSON/],
   ['just text', /0\.yaml: it holds no Kubernetes objects/],
   ['{"type":"ADDED","object":{}}', /pointsman import/],
-  ['a: &a [1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]', /0\.yaml: it is neither/],
+  [
+    'a: &a [1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]',
+    /0\.yaml: it is neither/,
+  ],
 ])('%j is an error that names the file', async (text, message) => {
   await expect(namesIn(text)).rejects.toThrow(message)
 })
@@ -64,5 +74,7 @@ test('a configuration is read from YAML, and what is wrong in it is named', asyn
   expect(config).toMatchObject({ nodeName: 'node-a', detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.244.0.0/16'] } })
   expect(warnings).toEqual([expect.stringMatching(/good\.yaml: wrongField is not a field/)])
   const wrong = write('wrong.yaml', `${head}clusterCIDR: nonsense\n`)
-  await expect(readConfigFile(wrong, Readable.from([]))).rejects.toThrow(/wrong\.yaml: .*clusterCIDR "nonsense" is not a CIDR/)
+  await expect(readConfigFile(wrong, Readable.from([]))).rejects.toThrow(
+    /wrong\.yaml: .*clusterCIDR "nonsense" is not a CIDR/,
+  )
 })

@@ -20,7 +20,10 @@ export interface ObjectsRead {
  * Reads Kubernetes objects from YAML or JSON files, `-` for standard input: single objects, Lists, several documents.
  * FileError when a file cannot be read or holds no objects at all.
  */
-export async function readObjects(paths: readonly string[], stdin: AsyncIterable<Buffer | string>): Promise<ObjectsRead> {
+export async function readObjects(
+  paths: readonly string[],
+  stdin: AsyncIterable<Buffer | string>,
+): Promise<ObjectsRead> {
   const objects: KubernetesObject[] = []
   const problems: string[] = []
   const passedOver = new Map<string, number>()
@@ -28,10 +31,11 @@ export async function readObjects(paths: readonly string[], stdin: AsyncIterable
     const source = await readText(path, stdin)
     const items = parseDocuments(source).flatMap((document) => itemsOf(document, source.name))
     for (const item of items) {
-      const kept = kindOf(item) === undefined ? undefined : keepObject(withNamespace(item))
+      const kind = kindOf(item)
+      const kept = kind === undefined ? undefined : keepObject(withNamespace(item))
       if (kept !== undefined) objects.push(kept)
-      else if (kindOf(item) !== undefined) problems.push(`${source.name}: a ${String(item['kind'])} has no metadata.name, and is passed over`)
-      else count(passedOver, String(item['kind']))
+      else if (kind !== undefined) problems.push(`${source.name}: a ${kind} has no metadata.name, and is passed over`)
+      else count(passedOver, typeof item['kind'] === 'string' ? item['kind'] : 'object without a kind')
     }
   }
   return { objects, passedOver, problems }
@@ -41,7 +45,8 @@ function itemsOf(document: unknown, file: string): readonly JsonObject[] {
   if (Array.isArray(document)) return document.flatMap((item: unknown) => itemsOf(item, file))
   if (!isJsonObject(document)) throw new FileError('NOT_OBJECTS', file)
   const { kind, items } = document
-  if (typeof kind !== 'string') throw new FileError('NOT_OBJECTS', file, isRecording(document) ? RECORDING_HINT : 'an object without a kind')
+  if (typeof kind !== 'string')
+    throw new FileError('NOT_OBJECTS', file, isRecording(document) ? RECORDING_HINT : 'an object without a kind')
   if (!Array.isArray(items) || !kind.endsWith('List')) return [document]
   // The API leaves the kind of a typed list's items out.
   const itemKind = OBJECT_KINDS.find((known) => kind === `${known}List`)
@@ -50,7 +55,8 @@ function itemsOf(document: unknown, file: string): readonly JsonObject[] {
 }
 
 const RECORDING_HINT = 'it is a recording of watch events: bring it into a log with `pointsman import`'
-const isRecording = (document: JsonObject): boolean => typeof document['type'] === 'string' && isJsonObject(document['object'])
+const isRecording = (document: JsonObject): boolean =>
+  typeof document['type'] === 'string' && isJsonObject(document['object'])
 
 function withNamespace(object: JsonObject): JsonObject {
   const { kind, metadata } = object

@@ -65,7 +65,8 @@ function shown(items: readonly RecordingItem[]): readonly string[] {
       case 'event': {
         const { event: one } = item
         const seconds = new Date(one.observedAt).toISOString().slice(17, -1)
-        const what = one.type === 'BOOKMARK' ? `${one.kind}${one.initialEventsEnd ? ' initial' : ''}` : one.object.metadata.name
+        const what =
+          one.type === 'BOOKMARK' ? `${one.kind}${one.initialEventsEnd ? ' initial' : ''}` : one.object.metadata.name
         return `${seconds} ${one.type} ${what}${one.estimated === true ? ' estimated' : ''}`
       }
       case 'passed-over':
@@ -82,7 +83,12 @@ describe('files with times', () => {
   test('are merged by them, the first file first at the same time', async () => {
     const one = write('one.jsonl', lines(event({ at: '01.000', name: 'a' }), event({ at: '03.000', name: 'b' })))
     const two = write('two.jsonl', lines(event({ at: '01.000', name: 'c' }), event({ at: '02.000', name: 'd' })))
-    expect(shown(await itemsOf([one, two]))).toEqual(['01.000 ADDED a', '01.000 ADDED c', '02.000 ADDED d', '03.000 ADDED b'])
+    expect(shown(await itemsOf([one, two]))).toEqual([
+      '01.000 ADDED a',
+      '01.000 ADDED c',
+      '02.000 ADDED d',
+      '03.000 ADDED b',
+    ])
   })
 
   test('may be gzip, come from standard input, and name who made a change', async () => {
@@ -90,16 +96,27 @@ describe('files with times', () => {
     const zipped = write('one.jsonl.gz', gzipSync(lines({ ...event({ at: '01.000', name: 'a' }), author })))
     const items = await itemsOf([zipped, '-'], lines(event({ at: '00.500', name: 'b' })))
     expect(shown(items)).toEqual(['00.500 ADDED b', '01.000 ADDED a'])
-    expect(items[1]).toMatchObject({ event: { author: { manager: 'kubectl-edit', operation: 'Update', time: Date.UTC(2026, 0, 1, 0, 0, 1) } } })
+    expect(items[1]).toMatchObject({
+      event: { author: { manager: 'kubectl-edit', operation: 'Update', time: Date.UTC(2026, 0, 1, 0, 0, 1) } },
+    })
   })
 })
 
 describe('files that kubectl printed', () => {
   test('are ordered together by resourceVersion, at the newest managedFields time, which never goes back', async () => {
-    const services = write('services.json', lines(event({ name: 'late', version: '1000', written: '05' }), event({ name: 'early', version: '90', written: '01' })))
+    const services = write(
+      'services.json',
+      lines(
+        event({ name: 'late', version: '1000', written: '05' }),
+        event({ name: 'early', version: '90', written: '01' }),
+      ),
+    )
     const slices = write(
       'slices.json',
-      lines(event({ name: 'between', kind: 'EndpointSlice', version: '200', written: '09' }), event({ type: 'DELETED', name: 'between', kind: 'EndpointSlice', version: '1001' })),
+      lines(
+        event({ name: 'between', kind: 'EndpointSlice', version: '200', written: '09' }),
+        event({ type: 'DELETED', name: 'between', kind: 'EndpointSlice', version: '1001' }),
+      ),
     )
     expect(shown(await itemsOf([services, slices]))).toEqual([
       '01.000 ADDED early estimated',
@@ -110,7 +127,10 @@ describe('files that kubectl printed', () => {
   })
 
   test('may be pretty-printed, with carriage returns and a byte order mark', async () => {
-    const pretty = [event({ name: 'a', version: '1', written: '01' }), event({ name: 'b', version: '2', written: '02' })]
+    const pretty = [
+      event({ name: 'a', version: '1', written: '01' }),
+      event({ name: 'b', version: '2', written: '02' }),
+    ]
       .map((one) => `${JSON.stringify(one, undefined, 4)}\n`)
       .join('')
     const path = write('pretty.json', `\uFEFF${pretty.replaceAll('\n', '\r\n')}`)
@@ -119,8 +139,15 @@ describe('files that kubectl printed', () => {
 
   test('are merged with files that have times', async () => {
     const untimed = write('kubectl.json', lines(event({ name: 'a', version: '2', written: '02' })))
-    const timed = write('recording.jsonl', lines(event({ at: '01.000', name: 'b' }), event({ at: '03.000', name: 'c' })))
-    expect(shown(await itemsOf([untimed, timed]))).toEqual(['01.000 ADDED b', '02.000 ADDED a estimated', '03.000 ADDED c'])
+    const timed = write(
+      'recording.jsonl',
+      lines(event({ at: '01.000', name: 'b' }), event({ at: '03.000', name: 'c' })),
+    )
+    expect(shown(await itemsOf([untimed, timed]))).toEqual([
+      '01.000 ADDED b',
+      '02.000 ADDED a estimated',
+      '03.000 ADDED c',
+    ])
   })
 })
 
@@ -170,7 +197,9 @@ test('says of each line that is no event where it stands and why, and reads the 
 })
 
 test('a gzip file that was cut off gives what came before, and says so', async () => {
-  const text = lines(...Array.from({ length: 5000 }, (_, index) => event({ at: '01.000', name: `s${(index * 7919) % 5000}` })))
+  const text = lines(
+    ...Array.from({ length: 5000 }, (_, index) => event({ at: '01.000', name: `s${(index * 7919) % 5000}` })),
+  )
   const path = write('cut.jsonl.gz', gzipSync(text).subarray(0, 8000))
   const items = await itemsOf([path])
   const bad = items.filter(({ type }) => type === 'bad-line')
@@ -179,7 +208,10 @@ test('a gzip file that was cut off gives what came before, and says so', async (
 })
 
 test('reads a line of a hundred megabytes', async () => {
-  const path = write('long.jsonl', `${JSON.stringify({ ...event({ at: '01.000', name: 'a' }), filler: 'x'.repeat(100_000_000) })}\n${JSON.stringify(event({ at: '02.000', name: 'b' }))}`)
+  const path = write(
+    'long.jsonl',
+    `${JSON.stringify({ ...event({ at: '01.000', name: 'a' }), filler: 'x'.repeat(100_000_000) })}\n${JSON.stringify(event({ at: '02.000', name: 'b' }))}`,
+  )
   expect(shown(await itemsOf([path]))).toEqual(['01.000 ADDED a', '02.000 ADDED b'])
 })
 

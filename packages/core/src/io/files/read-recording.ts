@@ -20,7 +20,10 @@ export interface Recording {
  * streaming; files without (what kubectl prints) are read whole and ordered together by resourceVersion. FileError when a
  * file cannot be opened; everything after that is an item of the recording.
  */
-export async function readRecording(paths: readonly string[], stdin: AsyncIterable<Buffer | string>): Promise<Recording> {
+export async function readRecording(
+  paths: readonly string[],
+  stdin: AsyncIterable<Buffer | string>,
+): Promise<Recording> {
   const sources: ByteSource[] = []
   for (const path of paths) sources.push(await openBytes(path, stdin))
   const sizes = sources.flatMap(({ size }) => (size === undefined ? [] : [size]))
@@ -65,7 +68,10 @@ async function peek(batches: AsyncGenerator<readonly PlacedEvent[]>): Promise<Pe
   return { head, batches: chain(head, batches) }
 }
 
-async function* chain<Item>(head: readonly Item[], rest: AsyncGenerator<readonly Item[]>): AsyncGenerator<readonly Item[]> {
+async function* chain<Item>(
+  head: readonly Item[],
+  rest: AsyncGenerator<readonly Item[]>,
+): AsyncGenerator<readonly Item[]> {
   try {
     yield head
     yield* rest

@@ -4,7 +4,10 @@ import { openBytes } from './open-bytes.js'
 const MAX_TEXT_BYTES = 256 * 1024 * 1024
 
 /** A whole file, or standard input for `-`, as text; unzipped, without a byte order mark. FileError when it cannot be read. */
-export async function readText(path: string, stdin: AsyncIterable<Buffer | string>): Promise<{ readonly name: string; readonly text: string }> {
+export async function readText(
+  path: string,
+  stdin: AsyncIterable<Buffer | string>,
+): Promise<{ readonly name: string; readonly text: string }> {
   const { name, bytes } = await openBytes(path, stdin)
   const chunks: Buffer[] = []
   let size = 0

@@ -13,7 +13,9 @@ const MAX_DOCUMENT_CHARACTERS = 64 * 1024 * 1024
  * Cuts lines into documents: a line each, or, as pretty-printers write them, from a line `{` to a line `}`. Empty lines are
  * left out. When reading fails half-way, the last document says so.
  */
-export async function* recordingDocuments(blocks: AsyncIterable<LineBlock>): AsyncGenerator<readonly RecordingDocument[]> {
+export async function* recordingDocuments(
+  blocks: AsyncIterable<LineBlock>,
+): AsyncGenerator<readonly RecordingDocument[]> {
   let open: OpenDocument | undefined
   let line = 0
   try {
@@ -26,7 +28,8 @@ export async function* recordingDocuments(blocks: AsyncIterable<LineBlock>): Asy
         line = block.firstLine - 1
         for (const text of block.lines) {
           line += 1
-          open = open === undefined ? takeLine({ line, text }, documents) : takeInnerLine(open, { line, text }, documents)
+          open =
+            open === undefined ? takeLine({ line, text }, documents) : takeInnerLine(open, { line, text }, documents)
         }
       }
       if (documents.length > 0) yield documents
@@ -63,7 +66,11 @@ function takeLine({ line, text }: Line, documents: RecordingDocument[]): OpenDoc
   return undefined
 }
 
-function takeInnerLine(open: OpenDocument, { line, text }: Line, documents: RecordingDocument[]): OpenDocument | undefined {
+function takeInnerLine(
+  open: OpenDocument,
+  { line, text }: Line,
+  documents: RecordingDocument[],
+): OpenDocument | undefined {
   // Inner lines are indented, so that one which is not begins another document: the open one was cut off.
   if (text.charCodeAt(0) === OPENING_BRACE) {
     documents.push({ line: open.line, cause: 'the document does not end: its last line should be }' })

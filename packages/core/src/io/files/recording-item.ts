@@ -18,4 +18,5 @@ export type RecordingItem =
   | ({ readonly type: 'watch-error'; readonly message: string; readonly code?: number } & Place & Timed)
   | ({ readonly type: 'bad-line'; readonly cause: string } & Place & Timed)
 
-export const timeOfItem = (item: RecordingItem): number => (item.type === 'event' ? item.event.observedAt : item.observedAt)
+export const timeOfItem = (item: RecordingItem): number =>
+  item.type === 'event' ? item.event.observedAt : item.observedAt
