@@ -13,7 +13,8 @@ const failure = objectOf('Failure', {
   message: required(text, 'why, for a person'),
 })
 
-const record = objectOf('Record', {
+/** An item of it: what `-o jsonl` prints. */
+export const recordItemShape = objectOf('Record', {
   seq: required(integer, 'its position in the log'),
   time: required(time, 'when it was observed'),
   type: required(
@@ -57,5 +58,5 @@ const record = objectOf('Record', {
 export const recordList = objectOf('RecordList', {
   ...documentHead('RecordList'),
   at: required(point, 'the last record that was looked at'),
-  items: required(listOf(record), 'the records, newest first; with --reverse oldest first'),
+  items: required(listOf(recordItemShape), 'the records, newest first; with --reverse oldest first'),
 })

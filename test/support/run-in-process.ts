@@ -1,0 +1,48 @@
+import { Readable } from 'node:stream'
+import { run } from '../../packages/cli/src/main.js'
+import { styleFor } from '../../packages/cli/src/output/colour.js'
+
+export interface RunningCommand {
+  /** Resolves when standard output matches. */
+  readonly said: (pattern: RegExp) => Promise<void>
+  readonly stdout: () => string
+  /** Ctrl-C. */
+  readonly interrupt: () => void
+  /** The exit status. */
+  readonly ended: Promise<number>
+}
+
+/** Runs a command in this process, as in a pipe: for tests that change its world while it runs. */
+export function runInProcess(args: readonly string[]): RunningCommand {
+  const interrupt = new AbortController()
+  const style = styleFor({ env: {}, isTTY: false })
+  let text = ''
+  let waiting: readonly (() => void)[] = []
+  const stdout = {
+    write(part: string) {
+      text += part
+      for (const look of waiting) look()
+    },
+  }
+  const ended = run(args, {
+    stdin: Readable.from([]),
+    stdout,
+    stderr: { write: () => undefined },
+    env: {},
+    now: Date.now,
+    interrupted: interrupt.signal,
+    style,
+    errorStyle: style,
+  })
+  const said = (pattern: RegExp): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (!pattern.test(text)) return
+        waiting = waiting.filter((other) => other !== look)
+        resolve()
+      }
+      waiting = [...waiting, look]
+      look()
+    })
+  return { said, stdout: () => text, interrupt: () => interrupt.abort(), ended }
+}
