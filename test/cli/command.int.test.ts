@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { runPointsman } from '../support/run-pointsman.js'
+import { POINTSMAN, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
 const folder = temporaryFolder()
@@ -105,13 +104,7 @@ test('a damaged log ends with status 3 and one line', async () => {
 })
 
 test('a reader that closes the pipe early is no failure', async () => {
-  const child = spawn(process.execPath, [
-    fileURLToPath(new URL('../../packages/cli/bin/pointsman.mjs', import.meta.url)),
-    'services',
-    '--wide',
-    '--log',
-    log,
-  ])
+  const child = spawn(process.execPath, [POINTSMAN, 'services', '--wide', '--log', log])
   child.stdout.destroy()
   let stderr = ''
   child.stderr.on('data', (text: Buffer) => (stderr += text.toString()))

@@ -1,10 +1,12 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { openChangeLog } from '@pointsman/core/io'
 import { afterAll, describe, expect, test } from 'vitest'
 import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
 import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
-import { runPointsman } from '../support/run-pointsman.js'
+import { POINTSMAN, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
 const folder = temporaryFolder()
@@ -157,3 +159,30 @@ test('a file that is no log is refused, and left as it is', async () => {
   expect(stderr).toMatch(/^error: .*letter\.txt: the file is not a change log: .*\n$/)
   expect(readFileSync(file)).toEqual(before)
 })
+
+test('Ctrl-C keeps what came in, closes the log and says how to go on', async () => {
+  const log = folder.path('interrupted.db')
+  const child = spawn(process.execPath, [POINTSMAN, 'import', '-', '--log', log])
+  let stderr = ''
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()))
+  child.stdin.write(`${lines.slice(0, 60).join('\n')}\n`)
+  // The log can be read while it is written: that its events are there is the sign to interrupt.
+  await expect.poll(() => (existsSync(log) ? countOf(log) : 0), { timeout: 20_000, interval: 20 }).toBe(60)
+  child.kill('SIGINT')
+  const [status] = (await once(child, 'close')) as [number | null]
+  expect(status).toBe(130)
+  expect(stderr).toBe(`interrupted: what is in the log stays; go on with: pointsman import - --log ${log}\n`)
+  expect(existsSync(`${log}-wal`)).toBe(false)
+  const again = await runPointsman(['import', SHOP_RECORDING, '--log', log])
+  expect(again.stdout).toContain('imported 68 events')
+  expect(countOf(log)).toBe(128)
+})
+
+function countOf(path: string): number {
+  try {
+    return recordsOf(path).length
+  } catch {
+    // Not a log yet: the first transaction is under way.
+    return 0
+  }
+}

@@ -14,13 +14,19 @@ export interface RunOptions {
   readonly cwd?: string
 }
 
-const COMMAND = fileURLToPath(new URL('../../packages/cli/bin/pointsman.mjs', import.meta.url))
+/** The script of the command, for tests that talk to it while it runs. */
+export const POINTSMAN = fileURLToPath(new URL('../../packages/cli/bin/pointsman.mjs', import.meta.url))
 
 /** Runs the built command as a process of its own, in a pipe. */
-export const runPointsman = (args: readonly string[], options: RunOptions = {}): Promise<Ended> => runScript(COMMAND, args, options)
+export const runPointsman = (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
+  runScript(POINTSMAN, args, options)
 
 /** Runs a script with this Node. Of the environment only PATH is handed on. */
-export async function runScript(script: string, args: readonly string[], { input = '', env = {}, cwd }: RunOptions = {}): Promise<Ended> {
+export async function runScript(
+  script: string,
+  args: readonly string[],
+  { input = '', env = {}, cwd }: RunOptions = {},
+): Promise<Ended> {
   const child = spawn(process.execPath, [script, ...args], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['pipe', 'pipe', 'pipe'],

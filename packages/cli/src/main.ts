@@ -28,6 +28,8 @@ export async function main(): Promise<void> {
     style: styleFor({ env: process.env, isTTY: process.stdout.isTTY }),
     errorStyle: styleFor({ env: process.env, isTTY: process.stderr.isTTY }),
   })
+  // An input that was left half-read, as after Ctrl-C, would keep the process.
+  process.stdin.destroy()
   process.off('SIGINT', end)
   process.off('SIGTERM', end)
 }

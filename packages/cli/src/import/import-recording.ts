@@ -1,5 +1,6 @@
 import type { AppendOutcome, LogEntry, ObjectKind } from '@pointsman/core'
 import type { RecordingItem, SqliteChangeLog } from '@pointsman/core/io'
+import { untilAborted } from './until-aborted.js'
 
 export interface ImportOptions {
   readonly batches: AsyncIterable<readonly RecordingItem[]>
@@ -44,11 +45,7 @@ const MAX_PROBLEMS = 100
 export async function importRecording(options: ImportOptions): Promise<ImportTally> {
   const { batches, log, interrupted, onBatch, onStep = () => undefined } = options
   const tally = emptyTally()
-  for await (const batch of batches) {
-    if (interrupted?.aborted === true) {
-      tally.isInterrupted = true
-      break
-    }
+  for await (const batch of untilAborted(batches, interrupted)) {
     const items = batch.filter((item) => take(item, tally))
     if (items.length > 0) {
       onStep('before append')
@@ -58,6 +55,7 @@ export async function importRecording(options: ImportOptions): Promise<ImportTal
     }
     onBatch?.(tally)
   }
+  tally.isInterrupted = interrupted?.aborted === true
   return tally
 }
 
