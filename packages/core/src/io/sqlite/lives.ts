@@ -1,7 +1,8 @@
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
 import { loadObjectById } from './load-objects.js'
 import type { LogTables } from './log-tables.js'
-import { storeVersion } from './record-codec.js'
+import { floorOf } from './meta.js'
+import { loadObject, storeVersion } from './record-codec.js'
 import { KIND_CODES, kindOfCode } from './schema.js'
 import { type PackedVersion, unpackVersion } from './packed-version.js'
 
@@ -76,9 +77,13 @@ export function createLives(tables: LogTables): Lives {
     const id = life !== undefined && life.uid === reference.uid ? life.id : known[0]
     if (id === undefined) return undefined
     const position = last.get(id) as number | null
-    if (position === null || tables.record(position)?.[1] !== type) return undefined
+    const row = position === null ? undefined : tables.record(position)
+    if (position === null || row === undefined || row[1] !== type || position <= floorOf(tables.meta)) return undefined
     const packed = versions.get(id)
-    const present = packed === undefined ? loadObjectById(tables, id, position) : unpackVersion(packed)
+    const present =
+      packed === undefined
+        ? loadObject(row, loadObjectById(tables, id, position - 1), undefined)
+        : unpackVersion(packed)
     return JSON.stringify(present) === JSON.stringify(object) ? position : undefined
   }
 

@@ -50,7 +50,7 @@ function* pages(tables: LogTables, after: number, to: number): Generator<RecordR
   }
 }
 
-/** One object's life after its last record up to a position, deletion included; undefined before its first. */
+/** One object at a position, where its life is not over; undefined before its first record. */
 export function loadObjectById(tables: LogTables, id: number, seq: number): KubernetesObject | undefined {
   refusePruned(tables, seq)
   const from = tables.snapshots.before(seq)?.seq ?? 0

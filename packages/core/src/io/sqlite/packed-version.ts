@@ -115,7 +115,7 @@ function packSlice(object: KubernetesObject, from?: PackedSlice): PackedSlice {
     annotations: annotations === undefined ? undefined : kept(from?.annotations, JSON.stringify(annotations)),
     generation: generation === undefined ? undefined : JSON.stringify(generation),
     managedFields: managedFields === undefined ? undefined : kept(from?.managedFields, JSON.stringify(managedFields)),
-    resourceVersion: String(resourceVersion),
+    resourceVersion: isInColumn(resourceVersion) ? resourceVersion : '',
     endpoints: texts,
   }
 }

@@ -1,0 +1,207 @@
+import { describe, expect, test } from 'vitest'
+import type { KubernetesObject } from '../model/kubernetes-object.js'
+import { type LogEntry, NO_SEQ, seq } from '../model/record.js'
+import type { WatchEvent } from '../model/watch-event.js'
+import {
+  type ChangeLogUnderTest,
+  type ContractTools,
+  describeRecord,
+  entries,
+  notice,
+  positions,
+  START,
+  unversioned,
+} from './change-log-samples.js'
+import { createEventMaker, node, service, slice } from './manifests.js'
+
+/** What a change log promises of appending. */
+export function appendingContract({ fresh }: ContractTools): void {
+  const filled = async (events: readonly WatchEvent[]): Promise<ChangeLogUnderTest['log']> => {
+    const { log } = fresh()
+    await log.append(entries(events))
+    return log
+  }
+
+  describe('appending', () => {
+    test('an empty log has nothing to tell', () => {
+      const { log } = fresh()
+      expect([log.head, log.lastObservedAt]).toEqual([0, 0])
+      expect([...log.records()]).toEqual([])
+      expect(log.objectsAt(NO_SEQ)).toEqual({ seq: 0, objects: [], received: new Set() })
+      expect([log.seqAt(START), log.timeOf(seq(1)), log.configAt(seq(1)), log.appliedAt(seq(1))]).toEqual([
+        0,
+        undefined,
+        undefined,
+        undefined,
+      ])
+      expect(log.info()).toMatchObject({ firstSeq: 0, lastSeq: 0, applied: [], pruned: false })
+    })
+
+    test('numbers records from one upwards, in the order of the entries', async () => {
+      const { added, listed } = createEventMaker(START)
+      const { log } = fresh()
+      expect(await log.append(entries([added(service({ name: 'web' })), listed('Service')]))).toEqual([
+        { type: 'appended', seq: 1 },
+        { type: 'appended', seq: 2 },
+      ])
+      expect(await log.append(entries([added(node({ name: 'node-a' }))]))).toEqual([{ type: 'appended', seq: 3 }])
+      expect([...log.records()].map(describeRecord)).toEqual([
+        '1 ADDED Service shop/web',
+        '2 bookmark Service',
+        '3 ADDED Node /node-a',
+      ])
+      expect([log.head, log.lastObservedAt]).toEqual([3, [...log.records()][2]?.observedAt])
+    })
+
+    test('keeps the numbers that entries got while the log could not be written', async () => {
+      const { log } = fresh()
+      const event = createEventMaker(START).added(service({ name: 'web' }))
+      await log.append([{ type: 'event', event, seq: seq(7) }, notice(START + 60_000)])
+      expect([...log.records()].map(({ seq: position }) => position)).toEqual([7, 8])
+      expect([log.seqAt(START + 59_000), log.timeOf(seq(7)), log.timeOf(seq(6))]).toEqual([
+        7,
+        event.observedAt,
+        undefined,
+      ])
+      expect(log.objectsAt(seq(6)).objects).toHaveLength(0)
+      expect(log.objectsAt(seq(7)).objects).toHaveLength(1)
+    })
+
+    test('counts the same event again as a duplicate, wherever it comes', async () => {
+      const { added, modified, deleted, listed } = createEventMaker(START)
+      const events = [
+        added(service({ name: 'web', resourceVersion: '9' })),
+        modified(service({ name: 'web', resourceVersion: '10' })),
+        added(slice({ name: 'web-1', service: 'web', endpoints: ['10.244.1.1'], resourceVersion: '11' })),
+        listed('Service'),
+        deleted(service({ name: 'web', resourceVersion: '12' })),
+        added(service({ name: 'web', uid: 'second', resourceVersion: '13' })),
+      ]
+      const log = await filled(events)
+      expect(positions(await log.append(entries(events)))).toEqual(events.map((_, index) => `duplicate ${index + 1}`))
+      expect(log.head).toBe(6)
+    })
+
+    test('tells an event from another of the same version by its type and by its object', async () => {
+      const { added, modified } = createEventMaker(START)
+      const log = await filled([added(service({ name: 'web', resourceVersion: '10' }))])
+      expect(
+        positions(
+          await log.append(
+            entries([
+              modified(service({ name: 'web', resourceVersion: '10' })),
+              added(service({ name: 'api', resourceVersion: '10' })),
+            ]),
+          ),
+        ),
+      ).toEqual(['appended 2', 'appended 3'])
+    })
+
+    test('finds a duplicate of a version that is no number', async () => {
+      const { added, modified } = createEventMaker(START)
+      const events = [
+        added(service({ name: 'web', resourceVersion: 'abc' })),
+        modified(service({ name: 'web', resourceVersion: '007' })),
+        modified(service({ name: 'web', resourceVersion: '7' })),
+      ]
+      const log = await filled(events)
+      expect(positions(await log.append(entries(events)))).toEqual(['duplicate 1', 'duplicate 2', 'duplicate 3'])
+      expect([...log.records()].map((record) => record.type === 'object' && record.resourceVersion)).toEqual([
+        'abc',
+        '007',
+        '7',
+      ])
+    })
+
+    test('without versions, an event is a duplicate when it changes nothing', async () => {
+      const { log } = fresh()
+      const web = unversioned(service({ name: 'web' }))
+      const event = (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: KubernetesObject): LogEntry => ({
+        type: 'event',
+        event: { type, object, observedAt: START },
+      })
+      const moved = { ...web, spec: { type: 'NodePort' } }
+      const all = [
+        event('ADDED', web),
+        event('ADDED', web),
+        event('MODIFIED', moved),
+        event('DELETED', moved),
+        event('DELETED', moved),
+        event('ADDED', web),
+      ]
+      expect(positions(await log.append(all))).toEqual([
+        'appended 1',
+        'duplicate 1',
+        'appended 2',
+        'appended 3',
+        'duplicate 3',
+        'appended 4',
+      ])
+    })
+
+    test('keeps a bookmark that ends a list apart from a plain one of that version', async () => {
+      const { log } = fresh()
+      const bookmark = (initialEventsEnd: boolean): LogEntry => ({
+        type: 'event',
+        event: { type: 'BOOKMARK', kind: 'Service', resourceVersion: '5', initialEventsEnd, observedAt: START },
+      })
+      expect(positions(await log.append([bookmark(false), bookmark(true), bookmark(true), bookmark(false)]))).toEqual([
+        'appended 1',
+        'appended 2',
+        'duplicate 2',
+        'duplicate 1',
+      ])
+      expect([log.objectsAt(seq(1)).received, log.objectsAt(seq(2)).received]).toEqual([
+        new Set(),
+        new Set(['Service']),
+      ])
+    })
+
+    test('a notice of the same time and words is there once', async () => {
+      const { log } = fresh()
+      const [one, other] = [notice(START), notice(START, 'other words')]
+      expect(positions(await log.append([one, other, one, notice(START + 1)]))).toEqual([
+        'appended 1',
+        'appended 2',
+        'duplicate 1',
+        'appended 3',
+      ])
+    })
+
+    test('refuses what was observed before the last record, and takes the rest of the batch', async () => {
+      const { log } = fresh()
+      const { added } = createEventMaker(START)
+      const [early, late, later] = [
+        added(service({ name: 'a' })),
+        added(service({ name: 'b' })),
+        added(service({ name: 'c' })),
+      ]
+      const outcomes = await log.append(entries([late, early, late, later]))
+      expect(positions(outcomes)).toEqual(['appended 1', 'refused RECORD_TOO_OLD', 'duplicate 1', 'appended 2'])
+      expect(await log.append([notice(START)])).toMatchObject([{ type: 'refused', code: 'RECORD_TOO_OLD' }])
+    })
+
+    test('refuses the Service default/kubernetes of another cluster while its own lives', async () => {
+      const { log } = fresh()
+      const { added, deleted, modified } = createEventMaker(START)
+      const kubernetes = (uid: string): KubernetesObject => service({ name: 'kubernetes', namespace: 'default', uid })
+      const outcomes = await log.append(
+        entries([
+          added(kubernetes('one')),
+          added(kubernetes('two')),
+          modified(kubernetes('one')),
+          deleted(kubernetes('one')),
+          added(kubernetes('two')),
+        ]),
+      )
+      expect(positions(outcomes)).toEqual([
+        'appended 1',
+        'refused OTHER_CLUSTER',
+        'appended 2',
+        'appended 3',
+        'appended 4',
+      ])
+      expect(log.info().clusterId).toBe('two')
+    })
+  })
+}
