@@ -66,7 +66,10 @@ async function demo(files: readonly string[], context: Context): Promise<void> {
 function warnOfLosses({ tally }: Pick<Demo, 'tally'>, context: Context): void {
   const lost = tally.badLines + tally.refused
   if (lost === 0) return
-  warn(context, `${formatCount(lost)} lines of the recording were left out: \`pointsman import\` says why`)
+  warn(
+    context,
+    `${formatCount(lost)} ${lost === 1 ? 'line of the recording was' : 'lines of the recording were'} left out: \`pointsman import\` says why`,
+  )
   context.finish(2)
 }
 

@@ -65,7 +65,7 @@ export function momentTable({ moment: { rows }, service, style }: TableQuestion)
     { title: 'ENDPOINTS', cell: (row) => endpointsCell(row, style) },
   ]
   const left = rows.length - shown.length
-  const more = left === 0 ? '' : style.dim(`  and ${left} more of the namespace\n`)
+  const more = left === 0 ? '' : `${style.dim(`  and ${left} more of the namespace`)}\n`
   return `${renderTable(columns, shown, { indent: '  ', title: style.dim })}${more}`
 }
 
