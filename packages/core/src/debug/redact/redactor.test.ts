@@ -57,6 +57,20 @@ describe('addresses', () => {
     )
   })
 
+  test('differ from themselves right behind the bits that say their sort, by every key', () => {
+    for (let key = 0; key < 50; key++) {
+      expect(commonBits(addresses(`${key}`)('10.244.1.1') ?? '', '10.244.1.1')).toBe(5)
+      expect(commonBits(addresses(`${key}`)('fd00::1') ?? '', 'fd00::1')).toBe(8)
+    }
+  })
+
+  test('of two networks are not shuffled alike', () => {
+    const redact = addresses()
+    const hosts = (network: string): readonly string[] =>
+      Array.from({ length: 16 }, (_, host) => (redact(`${network}.${host}`) ?? '').split('.')[3] ?? '')
+    expect(hosts('10.1.1')).not.toEqual(hosts('10.1.2'))
+  })
+
   test.each(['0.0.0.0', '127.0.0.1', '::1', '::', '0.0.0.0/0', '::/0', '127.0.0.0/8'])('%s stays', (text) => {
     expect(addresses()(text)).toBe(text)
   })
