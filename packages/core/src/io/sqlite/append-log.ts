@@ -177,11 +177,14 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
   }
 
   function* lines(): Generator<readonly [id: number, line: string]> {
-    for (const id of [...versions.keys()].sort((a, b) => a - b)) yield [id, packedLine(versions.get(id) ?? '')]
+    const ids = [...versions.keys()].sort((a, b) => a - b)
+    for (const [index, id] of ids.entries()) {
+      if (index === ids.length >> 1) onStep('snapshot')
+      yield [id, packedLine(versions.get(id) ?? '')]
+    }
   }
 
   const snapshot = (): void => {
-    onStep('snapshot')
     snapshots.write({ seq: head, observedAt: lastObservedAt, received, objects: lines() })
     sinceSnapshot = 0
   }

@@ -87,6 +87,7 @@ function createWriter(
           .transaction(() => {
             onStep('begin')
             const changed = change(current)
+            db.exec('COMMIT; BEGIN')
             current.finish()
             onStep('commit')
             return changed

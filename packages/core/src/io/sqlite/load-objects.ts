@@ -15,12 +15,19 @@ export interface LoadedObjects {
 
 const PAGE = 4096
 
-/** All objects that live at a position: the snapshot before it, and the records since. Throws LOG_PRUNED below the floor. */
-export function loadObjects(tables: LogTables, seq: number): LoadedObjects {
+/**
+ * All objects that live at a position: the snapshot before it, and the records since; not many more than `parsed` of them
+ * as objects, the others as text. Throws LOG_PRUNED below the floor.
+ */
+export function loadObjects(
+  tables: LogTables,
+  seq: number,
+  { parsed = Number.POSITIVE_INFINITY }: { readonly parsed?: number } = {},
+): LoadedObjects {
   refusePruned(tables, seq)
   const snapshot = tables.snapshots.before(seq)
   const from = snapshot?.seq ?? 0
-  const versions = createVersions({ parsed: Number.POSITIVE_INFINITY })
+  const versions = createVersions({ parsed })
   const received = new Set(snapshot?.received)
   if (snapshot !== undefined) for (const [id, line] of tables.snapshots.lines(from)) versions.setLine(id, line)
   for (const row of pages(tables, from, seq)) {

@@ -1,6 +1,6 @@
 import type { JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { NO_SEQ, type Seq, seq, type SyncRecord } from '../../model/record.js'
-import type { ChangeLogReader, LogInfo } from '../../ports/change-log.js'
+import type { ChangeLogReader, LogInfo, ObjectsAt } from '../../ports/change-log.js'
 import { ChangeLogError, toChangeLogError } from './errors.js'
 import { loadObjects } from './load-objects.js'
 import type { LogTables } from './log-tables.js'
@@ -8,6 +8,9 @@ import { floorOf } from './meta.js'
 import { engineRecord, RECORD_COLUMNS, type RecordRow } from './record-codec.js'
 import { readRecords } from './read-records.js'
 import { CODES_OF_TYPE, kindOfCode, TYPE_CODES } from './schema.js'
+
+/** Objects held as such while the records since a snapshot are read: enough that those which change often stay. */
+const PARSED = 1024
 
 /** The reading side of an open log, for a reader's connection and for the writer's own. */
 export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close'> {
@@ -29,6 +32,16 @@ export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close
     const row = engine.get(type, position) as RecordRow | undefined
     return row === undefined ? undefined : engineRecord(row)
   }
+
+  const eachObjectAt = (position: Seq, visit: (object: KubernetesObject) => void): Omit<ObjectsAt, 'objects'> =>
+    guard(file, () =>
+      db.transaction(() => {
+        const last = Math.min(position, tables.head())
+        const { versions, received } = loadObjects(tables, last, { parsed: PARSED })
+        for (const id of versions.ids()) visit(versions.take(id) as KubernetesObject)
+        return { seq: last === 0 ? NO_SEQ : seq(last), received }
+      })(),
+    )
 
   return {
     info: () => guard(file, () => db.transaction(() => readInfo(tables))()),
@@ -58,16 +71,12 @@ export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close
         yield next.value
       }
     },
-    objectsAt: (position) =>
-      guard(file, () =>
-        db.transaction(() => {
-          const last = Math.min(position, tables.head())
-          const { versions, received } = loadObjects(tables, last)
-          const objects: KubernetesObject[] = []
-          for (const id of versions.ids()) objects.push(versions.get(id) as KubernetesObject)
-          return { seq: last === 0 ? NO_SEQ : seq(last), objects, received }
-        })(),
-      ),
+    objectsAt: (position) => {
+      const objects: KubernetesObject[] = []
+      const at = eachObjectAt(position, (object) => objects.push(object))
+      return { ...at, objects }
+    },
+    eachObjectAt,
     configAt: (position) =>
       guard(file, (): JsonObject | undefined => {
         const record = lastOf(TYPE_CODES.CONFIG, position)

@@ -7,6 +7,8 @@ import { fromLine } from './packed-version.js'
  */
 export interface Versions {
   get(id: number): KubernetesObject | undefined
+  /** The same, and forgets it. */
+  take(id: number): KubernetesObject | undefined
   set(id: number, object: KubernetesObject): void
   /** A line of a snapshot. */
   setLine(id: number, line: string): void
@@ -37,13 +39,22 @@ export function createVersions({ parsed: limit = 4096 }: { readonly parsed?: num
     young.delete(id)
   }
 
+  const peek = (id: number): KubernetesObject | undefined => {
+    const held = young.get(id) ?? old.get(id)
+    if (held !== undefined) return held
+    const line = lines.get(id)
+    return line === undefined ? undefined : fromLine(line)
+  }
+
   return {
     get(id) {
-      const found = young.get(id)
-      if (found !== undefined) return found
-      const line = lines.get(id)
-      const object = old.get(id) ?? (line === undefined ? undefined : fromLine(line))
-      if (object !== undefined) put(id, object)
+      const object = peek(id)
+      if (object !== undefined && !young.has(id)) put(id, object)
+      return object
+    },
+    take(id) {
+      const object = peek(id)
+      forget(id)
       return object
     },
     set(id, object) {

@@ -1,0 +1,343 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type LogEntry, seq } from '../../model/record.js'
+import { createEventMaker, service } from '../../testing/manifests.js'
+import { openChangeLog, openChangeLogWriter, type SqliteChangeLog, type WriterOptions } from './change-log.js'
+import { CHANGE_LOG_ERRORS, ChangeLogError } from './errors.js'
+import { openForReading, openForWriting } from './open-database.js'
+import { MIGRATIONS } from './schema.js'
+
+let directory = ''
+let file = ''
+const opened: { close(): void }[] = []
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pointsman-log-'))
+  file = join(directory, 'log.db')
+})
+afterEach(() => {
+  for (const log of opened.splice(0)) log.close()
+  rmSync(directory, { recursive: true })
+})
+
+const write = (options: Partial<WriterOptions> = {}): SqliteChangeLog => {
+  const log = openChangeLogWriter(file, { durability: 'normal', ...options })
+  opened.push(log)
+  return log
+}
+const closed = (log: { close(): void }): void => {
+  opened.splice(opened.indexOf(log), 1)
+  log.close()
+}
+const event = (name = 'web'): LogEntry => ({ type: 'event', event: createEventMaker().added(service({ name })) })
+const filled = (): void => {
+  const log = write()
+  log.appendSync([event()])
+  closed(log)
+}
+const mode = (path: string): string => (statSync(path).mode & 0o777).toString(8)
+const codeOf = (run: () => unknown): string | undefined => {
+  try {
+    run()
+  } catch (error) {
+    if (!(error instanceof ChangeLogError)) throw error
+    expect(error.message).toBe(error.message.split('\n')[0])
+    expect(error.message).toContain(file)
+    expect(error.message).toContain(CHANGE_LOG_ERRORS[error.code])
+    return error.code
+  }
+  return undefined
+}
+const readCode = (): string | undefined => codeOf(() => openChangeLog(file).close())
+const writeCode = (options: Partial<WriterOptions> = {}): string | undefined => codeOf(() => write(options))
+const withRaw = (change: (db: Database.Database) => void): void => {
+  const db = new Database(file)
+  change(db)
+  db.close()
+}
+
+describe('a file that is no log is refused with its reason', () => {
+  test('it is missing', () => {
+    expect(readCode()).toBe('LOG_NOT_FOUND')
+    expect(existsSync(file)).toBe(false)
+  })
+
+  test('its directory is missing', () => {
+    file = join(directory, 'nowhere', 'log.db')
+    expect([readCode(), writeCode()]).toEqual(['LOG_NOT_FOUND', 'LOG_NOT_FOUND'])
+  })
+
+  test('it is empty: that can be read from nowhere, and is written as a new log', () => {
+    writeFileSync(file, '')
+    expect(readCode()).toBe('LOG_NOT_A_LOG')
+    expect(write().head).toBe(0)
+  })
+
+  test('it is text, and is left as it is', () => {
+    writeFileSync(file, '{"observedAt": "2026-01-01T00:00:00Z"}\n'.repeat(100))
+    const before = readFileSync(file)
+    expect([readCode(), writeCode()]).toEqual(['LOG_NOT_A_LOG', 'LOG_NOT_A_LOG'])
+    expect(readFileSync(file)).toEqual(before)
+    expect(existsSync(`${file}-lock`)).toBe(false)
+  })
+
+  test('it is a directory', () => {
+    file = directory
+    expect(readCode()).toBe('LOG_NOT_A_LOG')
+  })
+
+  test('it is a database of another application, and is left as it is', () => {
+    withRaw((db) => db.exec('CREATE TABLE notes (text)'))
+    const before = readFileSync(file)
+    expect([readCode(), writeCode()]).toEqual(['LOG_NOT_A_LOG', 'LOG_NOT_A_LOG'])
+    expect(readFileSync(file)).toEqual(before)
+  })
+
+  test('it was written by a later version', () => {
+    filled()
+    withRaw((db) => db.pragma(`user_version = ${MIGRATIONS.length + 1}`))
+    expect([readCode(), writeCode()]).toEqual(['LOG_TOO_NEW', 'LOG_TOO_NEW'])
+  })
+})
+
+describe('damage is said, not guessed around', () => {
+  const thousand = (): void => {
+    const log = write()
+    const { added } = createEventMaker()
+    log.appendSync(
+      Array.from({ length: 1000 }, (_, index) => ({ type: 'event', event: added(service({ name: `s${index}` })) })),
+    )
+    closed(log)
+  }
+
+  test('a file that was cut', () => {
+    thousand()
+    truncateSync(file, statSync(file).size >> 1)
+    expect(codeOf(() => [...openChangeLog(file).records()])).toBe('LOG_DAMAGED')
+  })
+
+  test('a page of other bytes', () => {
+    thousand()
+    const bytes = readFileSync(file)
+    bytes.fill(0xa5, 4096 * 40, 4096 * 60)
+    writeFileSync(file, bytes)
+    expect(codeOf(() => openChangeLog(file).objectsAt(seq(1000)))).toBe('LOG_DAMAGED')
+    expect(writeCode()).toBe('LOG_DAMAGED')
+  })
+
+  test('a patch that is no JSON', () => {
+    filled()
+    withRaw((db) => db.exec("UPDATE records SET patch = '{'"))
+    expect(codeOf(() => [...openChangeLog(file).records()])).toBe('LOG_DAMAGED')
+  })
+})
+
+describe('a log of an earlier version', () => {
+  const migrations = [...MIGRATIONS, (db: Database.Database) => db.exec('ALTER TABLE objects ADD COLUMN owner TEXT')]
+
+  test('is migrated when it is opened for writing, and nothing in it is lost', () => {
+    filled()
+    const migrated = openForWriting(file, { durability: 'normal', migrations })
+    opened.push(migrated)
+    expect(migrated.db.pragma('user_version', { simple: true })).toBe(MIGRATIONS.length + 1)
+    expect(migrated.db.prepare('SELECT name, owner FROM objects').all()).toEqual([{ name: 'web', owner: null }])
+  })
+
+  test('stays as it was when a step fails', () => {
+    filled()
+    const failing = [
+      ...migrations,
+      () => {
+        throw new Error('the step failed')
+      },
+    ]
+    expect(() => openForWriting(file, { durability: 'normal', migrations: failing })).toThrow('the step failed')
+    const log = openChangeLog(file)
+    opened.push(log)
+    expect([...log.records()]).toHaveLength(1)
+  })
+
+  test('cannot be read before that', () => {
+    filled()
+    expect(codeOf(() => openForReading(file, { known: MIGRATIONS.length + 1 }))).toBe('LOG_TOO_OLD')
+  })
+})
+
+describe('one writer', () => {
+  test('keeps another one out, until it closes', () => {
+    const first = write()
+    expect(writeCode()).toBe('LOG_LOCKED')
+    expect(first.appendSync([event()])).toHaveLength(1)
+    closed(first)
+    expect(write().head).toBe(1)
+  })
+
+  test('leaves one plain file behind', () => {
+    filled()
+    expect(['', '-wal', '-shm', '-lock', '-journal'].filter((suffix) => existsSync(file + suffix))).toEqual([''])
+  })
+
+  test('makes files that their owner alone can read', () => {
+    const umask = process.umask(0)
+    try {
+      write().appendSync([event()])
+    } finally {
+      process.umask(umask)
+    }
+    expect(['', '-wal', '-shm', '-lock'].map((suffix) => mode(file + suffix))).toEqual(['600', '600', '600', '600'])
+  })
+})
+
+describe('readers', () => {
+  test('read while a writer appends, and hold nobody up', () => {
+    const log = write()
+    log.appendSync([event('a')])
+    const reader = openChangeLog(file)
+    opened.push(reader)
+    const reading = reader.records()[Symbol.iterator]()
+    reading.next()
+    log.appendSync([event('b')])
+    expect(log.head).toBe(2)
+    expect([...reader.records()]).toHaveLength(2)
+    closed(log)
+    expect([...reader.records()]).toHaveLength(2)
+  })
+
+  test('that have a log open do not keep a writer from it', () => {
+    filled()
+    const reader = openChangeLog(file)
+    opened.push(reader)
+    expect(reader.info().lastSeq).toBe(1)
+    const log = write()
+    log.appendSync([event('b')])
+    expect(reader.info().lastSeq).toBe(2)
+  })
+
+  test('change nothing', () => {
+    filled()
+    const before = readFileSync(file)
+    chmodSync(file, 0o400)
+    const reader = openChangeLog(file)
+    expect([...reader.records()]).toHaveLength(1)
+    reader.close()
+    expect(readFileSync(file)).toEqual(before)
+    expect(existsSync(`${file}-wal`)).toBe(false)
+  })
+})
+
+describe('durability', () => {
+  test.each([
+    ['full', 2],
+    ['normal', 1],
+  ] as const)('%s is the level of synchronous that is in force', (durability, level) => {
+    const log = openForWriting(file, { durability })
+    opened.push(log)
+    const { db } = log
+    expect([db.pragma('synchronous', { simple: true }), db.pragma('journal_mode', { simple: true })]).toEqual([
+      level,
+      'wal',
+    ])
+  })
+})
+
+describe('the log belongs to', () => {
+  test('one node', () => {
+    closed(write({ node: 'node-a' }))
+    expect(writeCode({ node: 'node-b' })).toBe('LOG_OTHER_NODE')
+    const log = write({ node: 'node-a' })
+    expect(log.info().nodeName).toBe('node-a')
+    expect(codeOf(() => log.setNode('node-b'))).toBe('LOG_OTHER_NODE')
+  })
+
+  test('one cluster, also after it was closed', () => {
+    const log = write()
+    const { added } = createEventMaker()
+    const kubernetes = (uid: string): LogEntry => ({
+      type: 'event',
+      event: added(service({ name: 'kubernetes', namespace: 'default', uid })),
+    })
+    log.appendSync([kubernetes('one')])
+    closed(log)
+    expect(write().appendSync([kubernetes('two')])).toMatchObject([{ type: 'refused', code: 'OTHER_CLUSTER' }])
+  })
+
+  test('a boot of the machine, and another one is noted', () => {
+    const log = write({ bootId: 'first' })
+    log.appendSync([event()])
+    closed(log)
+    closed(write({ bootId: 'first' }))
+    const later = write({ bootId: 'second' })
+    expect([...later.records()].slice(1)).toMatchObject([
+      { type: 'notice', code: 'BOOT', observedAt: later.lastObservedAt, details: { before: 'first', now: 'second' } },
+    ])
+    expect(later.info()).toMatchObject({ bootId: 'second', counts: { notice: 1 } })
+  })
+})
+
+test('after a batch that failed, the log goes on as if it had never been', () => {
+  const log = write({ snapshotEvery: 2 })
+  const { added } = createEventMaker()
+  const [one, two, three] = ['one', 'two', 'three'].map((name): LogEntry => ({
+    type: 'event',
+    event: added(service({ name })),
+  }))
+  if (one === undefined || two === undefined || three === undefined) throw new Error('three events')
+  log.appendSync([one])
+  const nameless = { ...added(service({ name: 'x' })), object: { kind: 'Service', metadata: { name: '' } } } as never
+  expect(() => log.appendSync([two, { type: 'event', event: nameless }])).toThrow(TypeError)
+  expect(log.head).toBe(1)
+  expect([...log.records()]).toHaveLength(1)
+  expect(log.appendSync([two, three])).toMatchObject([
+    { type: 'appended', seq: 2 },
+    { type: 'appended', seq: 3 },
+  ])
+  expect(log.objectsAt(seq(3)).objects).toHaveLength(3)
+  expect(log.info()).toMatchObject({ counts: { object: 3 }, snapshots: 1 })
+})
+
+test('a change of a slice of a hundred endpoints costs what changed', () => {
+  const log = write({ snapshotEvery: 1_000_000 })
+  const endpoints = (ready: boolean) =>
+    Array.from({ length: 100 }, (_, index) => ({
+      addresses: [`10.244.1.${index}`],
+      conditions: { ready: ready || index !== 50, serving: true, terminating: false },
+      nodeName: `node-${index}`,
+      targetRef: {
+        kind: 'Pod',
+        namespace: 'shop',
+        name: `web-${index}`,
+        uid: `00000000-0000-4000-8000-0000000000${index}`,
+      },
+    }))
+  const object = (version: number) => ({
+    kind: 'EndpointSlice' as const,
+    metadata: {
+      name: 'web-1',
+      namespace: 'shop',
+      uid: 'u',
+      resourceVersion: String(version),
+      labels: { 'kubernetes.io/service-name': 'web' },
+    },
+    addressType: 'IPv4',
+    endpoints: endpoints(version % 2 === 0),
+  })
+  log.appendSync(
+    Array.from({ length: 5000 }, (_, index): LogEntry => ({
+      type: 'event',
+      event: { type: index === 0 ? 'ADDED' : 'MODIFIED', observedAt: index, object: object(index) },
+    })),
+  )
+  expect(log.info().bytes / 5000).toBeLessThan(150)
+})
