@@ -87,7 +87,6 @@ function createWriter(
           .transaction(() => {
             onStep('begin')
             const changed = change(current)
-            db.exec('COMMIT; BEGIN')
             current.finish()
             onStep('commit')
             return changed
