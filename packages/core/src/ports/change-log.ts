@@ -75,6 +75,8 @@ export interface ChangeLogReader {
   /** Records in order of seq. Object records carry the object after the event. */
   records(filter?: RecordFilter): Iterable<LogRecord>
   objectsAt(seq: Seq): ObjectsAt
+  /** The same, handed over one object at a time, so that a restart costs the memory of a few. */
+  eachObjectAt(seq: Seq, visit: (object: KubernetesObject) => void): Omit<ObjectsAt, 'objects'>
   /** The last configuration at or before a position. */
   configAt(seq: Seq): JsonObject | undefined
   /** The last successful sync at or before a position. */

@@ -109,6 +109,9 @@ export function objectsContract({ fresh, open }: ContractTools): void {
               const records = [...under.log.records()]
               for (const [index, { seq: position }] of records.entries()) {
                 const { objects, received } = under.log.objectsAt(position)
+                const oneByOne: KubernetesObject[] = []
+                const at = under.log.eachObjectAt(position, (object) => oneByOne.push(object))
+                expect({ ...at, objects: oneByOne }).toEqual({ seq: position, objects, received })
                 expect(sorted(objects)).toEqual(sorted(fold(records.slice(0, index + 1))))
                 expect(received).toEqual(receivedBy(records.slice(0, index + 1)))
               }

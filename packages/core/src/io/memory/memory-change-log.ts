@@ -63,6 +63,11 @@ export function createMemoryChangeLog(): MemoryChangeLog {
       yield* (filter.descending === true ? found.reverse() : found).slice(0, filter.limit)
     },
     objectsAt: (position) => objectsAt(log, position),
+    eachObjectAt(position, visit) {
+      const { objects, ...at } = objectsAt(log, position)
+      objects.forEach(visit)
+      return at
+    },
     configAt: (position) => {
       const last = log.findLast((record) => record.type === 'config' && record.seq <= position)
       return last?.type === 'config' ? last.config : undefined
