@@ -186,3 +186,29 @@ function countOf(path: string): number {
     return 0
   }
 }
+
+test('a file system that takes no more ends the import with status 3, and what is in the log stays', async () => {
+  const log = folder.path('full.db')
+  const many = folder.path('many.jsonl')
+  // Enough transactions for some of them to fit: a thousand events each.
+  const copies = Array.from({ length: 40 }, (_, copy) =>
+    lines
+      .filter((line) => !line.includes('"BOOKMARK"'))
+      .map((line) => line.replaceAll('"shop"', `"shop${copy}"`).replace(/"uid":"/, `"uid":"${copy}-`)),
+  )
+  const sorted = copies.flat().sort((one, other) => (one.slice(0, 45) < other.slice(0, 45) ? -1 : 1))
+  writeFileSync(many, sorted.filter((line) => !line.includes('"kubernetes"')).join('\n'))
+  const script = folder.path('limited.sh')
+  writeFileSync(script, 'trap "" XFSZ; ulimit -f "$1"; shift; exec "$@"\n')
+  const child = spawn('bash', [script, '1500', process.execPath, POINTSMAN, 'import', many, '--log', log])
+  let stderr = ''
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()))
+  const [status] = (await once(child, 'close')) as [number | null]
+  expect(status).toBe(3)
+  expect(stderr).toMatch(/^error: .*full\.db: .*\n$/)
+  const kept = countOf(log)
+  expect(kept).toBeGreaterThan(0)
+  const again = await runPointsman(['import', many, '--log', log])
+  expect(again.status).toBe(0)
+  expect(countOf(log)).toBeGreaterThan(kept)
+})

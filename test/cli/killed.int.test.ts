@@ -1,5 +1,6 @@
 import { copyFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { LogRecord } from '@pointsman/core'
 import { openChangeLog } from '@pointsman/core/io'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runPointsman, runScript } from '../support/run-pointsman.js'
@@ -58,7 +59,7 @@ function expectNothingAcknowledgedIsLost(log: string, acknowledged: number, want
 const acknowledgedBy = (stdout: string): number =>
   Number([...stdout.matchAll(/^acknowledged (\d+)$/gm)].at(-1)?.[1] ?? 0)
 
-/** Every record as text, and then the state at the end; empty for a log that was not made yet. */
+/** Every record as text, which the log must have counted right; empty for a log that was not made yet. */
 function contents(path: string): readonly string[] {
   let reader: ReturnType<typeof openChangeLog>
   try {
@@ -69,10 +70,28 @@ function contents(path: string): readonly string[] {
     return []
   }
   try {
-    return [...reader.records()].map((record) => JSON.stringify(record))
+    const records = [...reader.records()]
+    const { counts, kinds } = reader.info()
+    expect(counts, path).toEqual(tallied(records, counts, ({ type }) => type))
+    expect(kinds, path).toEqual(tallied(records, kinds, (record) => (record.type === 'object' ? record.kind : '')))
+    return records.map((record) => JSON.stringify(record))
   } finally {
     reader.close()
   }
+}
+
+/** What the log should have counted: the names of `names`, each with the number of its records. */
+function tallied(
+  records: readonly LogRecord[],
+  names: object,
+  nameOf: (record: LogRecord) => string,
+): Readonly<Record<string, number>> {
+  const tally = Object.fromEntries(Object.keys(names).map((name) => [name, 0]))
+  for (const record of records) {
+    const name = nameOf(record)
+    if (name in tally) tally[name] = (tally[name] ?? 0) + 1
+  }
+  return tally
 }
 
 function spread(occurrences: number): readonly number[] {

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The bundled recording. */
-export const SHOP_RECORDING = fileURLToPath(new URL('../../fixtures/recordings/shop-incident/watch.jsonl', import.meta.url))
+export const SHOP_RECORDING = fileURLToPath(
+  new URL('../../fixtures/recordings/shop-incident/watch.jsonl', import.meta.url),
+)
 
 export interface Folder {
   readonly path: (name: string) => string
