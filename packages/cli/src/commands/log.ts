@@ -87,7 +87,8 @@ async function showLog(service: string | undefined, options: LogOptions, context
     }
     const accepts = (record: LogRecord): boolean => isWanted(record, wanted, options)
     const write = writerOf({ format, options, context })
-    const question = { reader, filter, accepts, write, context }
+    const withPatch = options.patch === true
+    const question = { reader, filter, accepts, write, withPatch, context }
     if (isFollowing) await follow({ ...question, limit, since: options.since })
     else if (format === 'json') writeAll({ ...question, limit, options })
     else
@@ -120,6 +121,7 @@ interface LogQuestion {
   readonly filter: RecordFilter
   readonly accepts: (record: LogRecord) => boolean
   readonly write: (entry: HistoryEntry) => void
+  readonly withPatch: boolean
   readonly context: Context
 }
 
@@ -154,20 +156,14 @@ async function writeEach(entries: Iterable<HistoryEntry>, { write, context }: Lo
   }
 }
 
-function writeAll({
-  reader,
-  filter,
-  accepts,
-  limit,
-  options,
-  context,
-}: LogQuestion & { readonly limit: number; readonly options: LogOptions }): void {
-  const entries = history({ reader, filter: { ...filter, descending: options.reverse !== true }, accepts, limit })
+function writeAll(question: LogQuestion & { readonly limit: number; readonly options: LogOptions }): void {
+  const { reader, filter, withPatch, options, context } = question
+  const entries = history({ ...question, filter: { ...filter, descending: options.reverse !== true } })
   const time = filter.toSeq === undefined ? undefined : reader.timeOf(filter.toSeq)
   writeDocument(context, {
     kind: 'RecordList',
     at: { seq: filter.toSeq ?? 0, ...(time === undefined ? {} : { time: formatTime(time) }) },
-    items: [...entries].map((entry) => recordItem(entry, { withPatch: options.patch === true })),
+    items: [...entries].map((entry) => recordItem(entry, { withPatch })),
   })
 }
 
@@ -178,16 +174,18 @@ const FOLLOWED_FROM = 10
 async function follow(
   question: LogQuestion & { readonly limit: number; readonly since: string | undefined },
 ): Promise<void> {
-  const { reader, filter, accepts, limit, since, context } = question
+  const { reader, filter, accepts, limit, since, withPatch, context } = question
   const first = Number.isFinite(limit) ? limit : since === undefined ? FOLLOWED_FROM : Number.POSITIVE_INFINITY
   let last: Seq = filter.toSeq ?? reader.info().lastSeq
-  const before = [...history({ reader, filter: { ...filter, descending: true }, accepts, limit: first })].reverse()
+  const before = [
+    ...history({ reader, filter: { ...filter, descending: true }, accepts, limit: first, withPatch }),
+  ].reverse()
   await writeEach(before, question)
   while (!context.interrupted.aborted) {
     const { lastSeq } = reader.info()
     if (lastSeq > last) {
       const fresh = { ...filter, fromSeq: seq(last + 1), toSeq: lastSeq }
-      await writeEach(history({ reader, filter: fresh, accepts, limit: Number.POSITIVE_INFINITY }), question)
+      await writeEach(history({ reader, filter: fresh, accepts, limit: Number.POSITIVE_INFINITY, withPatch }), question)
       last = lastSeq
     } else await setTimeout(POLL_MS, undefined, { signal: context.interrupted }).catch(() => undefined)
   }

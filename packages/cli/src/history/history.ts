@@ -14,7 +14,7 @@ export interface HistoryEntry {
   readonly record: LogRecord
   /** For people: `describeChange`. Absent for records that are no objects. */
   readonly changes?: readonly string[]
-  /** The merge patch (RFC 7396) from the object's version before; the whole object where there was none. */
+  /** The merge patch (RFC 7396) from the object's version before, or the whole object; absent where it was not asked for. */
   readonly patch?: Json
 }
 
@@ -25,22 +25,24 @@ export interface HistoryQuestion {
   readonly accepts: (record: LogRecord) => boolean
   /** Entries wanted. */
   readonly limit: number
+  readonly withPatch: boolean
 }
 
 /**
- * Entries in the filter's order. Records are read ahead in growing portions: the version before an object's record is the
- * next older one of the same object, and only what a portion does not hold has to be looked up.
+ * Entries in the filter's order. Records are read in growing portions: the version before an object's record is the next
+ * older one of the same object, and only what a portion does not hold has to be looked up.
  */
-export function* history({ reader, filter, accepts, limit }: HistoryQuestion): Generator<HistoryEntry> {
-  const older: OlderVersions = filter.descending === true ? lookedUp(reader) : remembered(reader)
+export function* history({ reader, filter, accepts, limit, withPatch }: HistoryQuestion): Generator<HistoryEntry> {
+  const isDescending = filter.descending === true
+  const follow = remembered(reader)
   let wanted = limit
-  for (const portion of portions(reader.records(filter))) {
+  for (const portion of isDescending ? portionsDown(reader, filter) : portions(reader.records(filter))) {
     // Versions are followed over all records, those that are left out as well.
-    const versions = older(portion.filter((record) => record.type === 'object'))
-    for (const record of portion) {
+    const versions = (isDescending ? remembered(reader) : follow)(portion.filter((record) => record.type === 'object'))
+    for (const record of isDescending ? portion.toReversed() : portion) {
       if (!accepts(record)) continue
       if (wanted-- <= 0) return
-      yield entryOf(record, versions)
+      yield entryOf(record, versions, withPatch)
     }
   }
 }
@@ -48,6 +50,7 @@ export function* history({ reader, filter, accepts, limit }: HistoryQuestion): G
 const FIRST_PORTION = 100
 const LAST_PORTION = 20_000
 
+/** Records in order, in growing portions: the first comes at once, and long histories are not read bit by bit. */
 function* portions(records: Iterable<LogRecord>): Generator<readonly LogRecord[]> {
   let portion: LogRecord[] = []
   let size = FIRST_PORTION
@@ -61,14 +64,40 @@ function* portions(records: Iterable<LogRecord>): Generator<readonly LogRecord[]
   yield portion
 }
 
+/** From so many records on, a span is read forwards: a log follows versions in one direction, the other costs look-ups. */
+const READ_FORWARDS = 1000
+
+/** Portions from the newest to the oldest, each of them in order. */
+function* portionsDown(reader: ChangeLogReader, filter: RecordFilter): Generator<readonly LogRecord[]> {
+  for (const portion of portions(reader.records(filter))) {
+    yield portion.toReversed()
+    const last = portion.at(-1)
+    if (portion.length < READ_FORWARDS || last === undefined || filter.object !== undefined) continue
+    yield* spansDown(reader, filter, { before: last.seq })
+    return
+  }
+}
+
+function* spansDown(
+  reader: ChangeLogReader,
+  filter: RecordFilter,
+  { before }: { readonly before: Seq },
+): Generator<readonly LogRecord[]> {
+  const first = Math.max(filter.fromSeq ?? 1, reader.info().firstSeq)
+  for (let end = before - 1; end >= first; end -= LAST_PORTION) {
+    const start = Math.max(first, end - LAST_PORTION + 1)
+    yield [...reader.records({ ...filter, descending: false, fromSeq: seq(start), toSeq: seq(end) })]
+  }
+}
+
 /** Answers the versions before the given records, for those that had one. */
 type OlderVersions = (records: readonly ObjectRecord[]) => ReadonlyMap<Seq, KubernetesObject>
 
-function entryOf(record: LogRecord, older: ReturnType<OlderVersions>): HistoryEntry {
+function entryOf(record: LogRecord, older: ReturnType<OlderVersions>, withPatch: boolean): HistoryEntry {
   if (record.type !== 'object') return { record }
   const previous = older.get(record.seq)
-  const patch = diffMergePatch(previous, record.object) ?? {}
-  return { record, changes: describeChange({ event: record.event, previous, object: record.object }), patch }
+  const changes = describeChange({ event: record.event, previous, object: record.object })
+  return { record, changes, ...(withPatch && { patch: diffMergePatch(previous, record.object) ?? {} }) }
 }
 
 /** For records that come in order: each object's last version is kept from one portion to the next. */
@@ -84,14 +113,6 @@ function remembered(reader: ChangeLogReader): OlderVersions {
       last.set(keyOf(record), record.event === 'DELETED' ? undefined : record.object)
     }
     return older
-  }
-}
-
-/** For records that come newest first. */
-function lookedUp(reader: ChangeLogReader): OlderVersions {
-  return (records) => {
-    const forwards = [...records].reverse()
-    return remembered(reader)(forwards)
   }
 }
 
