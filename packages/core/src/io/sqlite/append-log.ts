@@ -50,7 +50,7 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
   let head = tables.head()
   let lastObservedAt = tables.record(head)?.[3] ?? 0
   const loaded = loadObjects(tables, head)
-  for (const id of loaded.versions.ids()) versions.set(id, packVersion(loaded.versions.get(id) as KubernetesObject))
+  for (const id of loaded.ids) versions.set(id, packVersion(loaded.take(id) as KubernetesObject))
   const received = loaded.received
   let sinceSnapshot = countSinceSnapshot(tables)
 

@@ -3,48 +3,84 @@ import { ChangeLogError } from './errors.js'
 import type { LogTables } from './log-tables.js'
 import { floorOf } from './meta.js'
 import { fromLine } from './packed-version.js'
-import { loadObject, type RecordRow } from './record-codec.js'
+import { isFull, loadObject, type RecordRow } from './record-codec.js'
 import { kindOfCode, TYPE_CODES } from './schema.js'
 import { createVersions, type Versions } from './versions.js'
 
+/** Objects that live at a position, each made when it is taken: until then they are text. */
 export interface LoadedObjects {
-  /** Live objects. */
-  readonly versions: Versions
+  /** In order. */
+  readonly ids: readonly number[]
+  /** Forgets the object: what is taken one by one takes the memory of one. */
+  take(id: number): KubernetesObject | undefined
+  /** The same, to go on from there. */
+  toVersions(): Versions
   readonly received: Set<ObjectKind>
 }
 
 const PAGE = 4096
 
-/**
- * All objects that live at a position: the snapshot before it, and the records since; not many more than `parsed` of them
- * as objects, the others as text. Throws LOG_PRUNED below the floor.
- */
-export function loadObjects(
-  tables: LogTables,
-  seq: number,
-  { parsed = Number.POSITIVE_INFINITY }: { readonly parsed?: number } = {},
-): LoadedObjects {
+/** All objects that live at a position: the snapshot before it, and the records since. Throws LOG_PRUNED below the floor. */
+export function loadObjects(tables: LogTables, seq: number): LoadedObjects {
   refusePruned(tables, seq)
   const snapshot = tables.snapshots.before(seq)
   const from = snapshot?.seq ?? 0
-  const versions = createVersions({ parsed })
   const received = new Set(snapshot?.received)
-  if (snapshot !== undefined) for (const [id, line] of tables.snapshots.lines(from)) versions.setLine(id, line)
+  const lines = new Map(snapshot === undefined ? [] : tables.snapshots.lines(from))
+  const changes = new Map<number, RecordRow[]>()
+  const forget = (id: number): void => {
+    lines.delete(id)
+    changes.delete(id)
+  }
+
   for (const row of pages(tables, from, seq)) {
-    const [, type, , , objectId] = row
-    if (objectId === null) continue
-    if (type === TYPE_CODES.LIST_END) received.add(kindOfCode(tables.object(objectId)[0]))
-    else if (type <= TYPE_CODES.DELETED) step(tables, versions, row, objectId)
+    const [, type, , , id] = row
+    if (id === null) continue
+    if (type === TYPE_CODES.LIST_END) received.add(kindOfCode(tables.object(id)[0]))
+    if (type > TYPE_CODES.DELETED) continue
+    if (type === TYPE_CODES.DELETED || isFull(row)) forget(id)
+    if (type === TYPE_CODES.DELETED) continue
+    const earlier = changes.get(id)
+    if (earlier === undefined) changes.set(id, [row])
+    else earlier.push(row)
   }
   // Objects that another one of their name replaced have no record of their own that says so.
   const ended = tables.db.prepare('SELECT id FROM objects WHERE ended_seq > ? AND ended_seq <= ?').pluck()
-  for (const id of ended.all(from, seq) as number[]) versions.delete(id)
-  return { versions, received }
+  for (const id of ended.all(from, seq) as number[]) forget(id)
+
+  const take = (id: number): KubernetesObject | undefined => {
+    const line = lines.get(id)
+    const rows = changes.get(id) ?? []
+    forget(id)
+    return applyRows(tables, rows, line === undefined ? undefined : fromLine(line))
+  }
+  const ids = [...new Set([...lines.keys(), ...changes.keys()])].sort((a, b) => a - b)
+  return {
+    ids,
+    take,
+    toVersions() {
+      const versions = createVersions()
+      for (const id of ids) {
+        const line = changes.has(id) ? undefined : lines.get(id)
+        const object = line === undefined ? take(id) : undefined
+        if (line !== undefined) versions.setLine(id, line)
+        else if (object !== undefined) versions.set(id, object)
+      }
+      return versions
+    },
+    received,
+  }
 }
 
-function step(tables: LogTables, versions: Versions, row: RecordRow, objectId: number): void {
-  if (row[1] === TYPE_CODES.DELETED) return versions.delete(objectId)
-  versions.set(objectId, loadObject(row, versions.get(objectId), tables.authors.authorOf(row[6], row[7])))
+function applyRows(
+  tables: LogTables,
+  rows: readonly RecordRow[],
+  before: KubernetesObject | undefined,
+): KubernetesObject | undefined {
+  return rows.reduce<KubernetesObject | undefined>(
+    (object, row) => loadObject(row, object, tables.authors.authorOf(row[6], row[7])),
+    before,
+  )
 }
 
 function* pages(tables: LogTables, after: number, to: number): Generator<RecordRow> {
@@ -62,12 +98,11 @@ export function loadObjectById(tables: LogTables, id: number, seq: number): Kube
   refusePruned(tables, seq)
   const from = tables.snapshots.before(seq)?.seq ?? 0
   const line = from === 0 ? undefined : tables.snapshots.line(from, id)
-  let object = line === undefined ? undefined : fromLine(line)
-  for (const position of tables.seqsOf(id, from, seq)) {
+  const rows = tables.seqsOf(id, from, seq).flatMap((position) => {
     const row = tables.record(position)
-    if (row !== undefined) object = loadObject(row, object, tables.authors.authorOf(row[6], row[7]))
-  }
-  return object
+    return row === undefined ? [] : [row]
+  })
+  return applyRows(tables, rows, line === undefined ? undefined : fromLine(line))
 }
 
 export function refusePruned(tables: LogTables, seq: number): void {

@@ -9,9 +9,6 @@ import { engineRecord, RECORD_COLUMNS, type RecordRow } from './record-codec.js'
 import { readRecords } from './read-records.js'
 import { CODES_OF_TYPE, kindOfCode, TYPE_CODES } from './schema.js'
 
-/** Objects held as such while the records since a snapshot are read: enough that those which change often stay. */
-const PARSED = 1024
-
 /** The reading side of an open log, for a reader's connection and for the writer's own. */
 export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close'> {
   const { db, file, meta } = tables
@@ -37,9 +34,9 @@ export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close
     guard(file, () =>
       db.transaction(() => {
         const last = Math.min(position, tables.head())
-        const { versions, received } = loadObjects(tables, last, { parsed: PARSED })
-        for (const id of versions.ids()) visit(versions.take(id) as KubernetesObject)
-        return { seq: last === 0 ? NO_SEQ : seq(last), received }
+        const loaded = loadObjects(tables, last)
+        for (const id of loaded.ids) visit(loaded.take(id) as KubernetesObject)
+        return { seq: last === 0 ? NO_SEQ : seq(last), received: loaded.received }
       })(),
     )
 

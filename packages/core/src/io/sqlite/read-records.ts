@@ -39,7 +39,7 @@ export function* readRecords(tables: LogTables, filter: RecordFilter = {}): Gene
   }
   // A long scan meets most objects: loading all at its beginning is cheaper than one by one.
   const preload = seqs === undefined && span.limit > PAGE && span.from > floor + 1
-  const versions = preload ? loadObjects(tables, span.from - 1).versions : createVersions()
+  const versions = preload ? loadObjects(tables, span.from - 1).toVersions() : createVersions()
   for (const page of pages) yield* decodeRows(tables, page, versions)
 }
 

@@ -7,17 +7,16 @@ import { fromLine } from './packed-version.js'
  */
 export interface Versions {
   get(id: number): KubernetesObject | undefined
-  /** The same, and forgets it. */
-  take(id: number): KubernetesObject | undefined
   set(id: number, object: KubernetesObject): void
   /** A line of a snapshot. */
   setLine(id: number, line: string): void
   delete(id: number): void
-  /** In order. */
-  ids(): readonly number[]
 }
 
-export function createVersions({ parsed: limit = 4096 }: { readonly parsed?: number } = {}): Versions {
+/** Objects of a generation: two of them take some 40 MB. */
+const GENERATION = 4096
+
+export function createVersions(): Versions {
   const lines = new Map<number, string>()
   // Two generations: what was not asked for in one whole generation falls back to text.
   let young = new Map<number, KubernetesObject>()
@@ -25,7 +24,7 @@ export function createVersions({ parsed: limit = 4096 }: { readonly parsed?: num
 
   const put = (id: number, object: KubernetesObject): void => {
     young.set(id, object)
-    if (young.size < limit) return
+    if (young.size < GENERATION) return
     for (const [oldId, oldObject] of old) {
       if (!young.has(oldId) && !lines.has(oldId)) lines.set(oldId, JSON.stringify(oldObject))
     }
@@ -52,11 +51,6 @@ export function createVersions({ parsed: limit = 4096 }: { readonly parsed?: num
       if (object !== undefined && !young.has(id)) put(id, object)
       return object
     },
-    take(id) {
-      const object = peek(id)
-      forget(id)
-      return object
-    },
     set(id, object) {
       lines.delete(id)
       put(id, object)
@@ -66,6 +60,5 @@ export function createVersions({ parsed: limit = 4096 }: { readonly parsed?: num
       lines.set(id, line)
     },
     delete: forget,
-    ids: () => [...new Set([...young.keys(), ...old.keys(), ...lines.keys()])].sort((a, b) => a - b),
   }
 }
