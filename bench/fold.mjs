@@ -13,10 +13,17 @@ const foldAll = (applyEvery) => () => {
 }
 const bare = () => {
   const map = new Map()
-  for (const { object, kind } of events) map.set(object ? `${object.kind} ${object.metadata.namespace}/${object.metadata.name}` : kind, object)
+  for (const { object, kind } of events)
+    map.set(object ? `${object.kind} ${object.metadata.namespace}/${object.metadata.name}` : kind, object)
 }
 
-console.log(JSON.stringify({ once: perSecond(foldAll(Number.POSITIVE_INFINITY)), every100: perSecond(foldAll(100)), bare: perSecond(bare) }))
+console.log(
+  JSON.stringify({
+    once: perSecond(foldAll(Number.POSITIVE_INFINITY)),
+    every100: perSecond(foldAll(100)),
+    bare: perSecond(bare),
+  }),
+)
 
 function perSecond(run) {
   run()

@@ -9,8 +9,9 @@ import { createStateFold } from '@pointsman/core'
 import { openChangeLog, openChangeLogWriter } from '@pointsman/core/io'
 
 const mb = (bytes) => Math.round(bytes / 2 ** 20)
-if (process.argv[2] === undefined) await measureInAnother()
-else measure(process.argv[2])
+const file = process.argv.at(2)
+if (file === undefined) await measureInAnother()
+else measure(file)
 
 function measure(file) {
   gc()
@@ -19,7 +20,9 @@ function measure(file) {
   gc()
   if (fold.state.services.size !== 10_000) throw new Error('not the state that was meant')
   const { rss, heapUsed } = process.memoryUsage()
-  console.log(JSON.stringify({ empty, rss: mb(rss), heap: mb(heapUsed), peak: mb(process.resourceUsage().maxRSS * 1024) }))
+  console.log(
+    JSON.stringify({ empty, rss: mb(rss), heap: mb(heapUsed), peak: mb(process.resourceUsage().maxRSS * 1024) }),
+  )
 }
 
 function restore(file) {
@@ -49,7 +52,11 @@ async function measureInAnother() {
   log.appendSync(batch)
   log.close()
   const run = (...flags) =>
-    JSON.parse(execFileSync(process.execPath, ['--expose-gc', ...flags, fileURLToPath(import.meta.url), file], { encoding: 'utf8' }))
+    JSON.parse(
+      execFileSync(process.execPath, ['--expose-gc', ...flags, fileURLToPath(import.meta.url), file], {
+        encoding: 'utf8',
+      }),
+    )
   console.log(JSON.stringify({ usual: run(), small: run('--optimize-for-size', '--max-semi-space-size=1') }))
   rmSync(directory, { recursive: true })
 }

@@ -25,5 +25,9 @@ function lineOf(event) {
   const observedAt = new Date(event.observedAt).toISOString()
   if (event.type !== 'BOOKMARK') return { observedAt, type: event.type, object: event.object }
   const annotations = event.initialEventsEnd ? { 'k8s.io/initial-events-end': 'true' } : {}
-  return { observedAt, type: 'BOOKMARK', object: { kind: event.kind, metadata: { resourceVersion: event.resourceVersion, annotations } } }
+  return {
+    observedAt,
+    type: 'BOOKMARK',
+    object: { kind: event.kind, metadata: { resourceVersion: event.resourceVersion, annotations } },
+  }
 }

@@ -11,7 +11,11 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const { values } = parseArgs({
-  options: { events: { type: 'string', default: '1000000' }, rounds: { type: 'string', default: '3' }, keep: { type: 'boolean', default: false } },
+  options: {
+    events: { type: 'string', default: '1000000' },
+    rounds: { type: 'string', default: '3' },
+    keep: { type: 'boolean', default: false },
+  },
 })
 const events = Number(values.events)
 const rounds = Number(values.rounds)
@@ -33,7 +37,12 @@ try {
     return lines / ((performance.now() - started) / 1000)
   })
   const parsed = repeat('parse.mjs', [recording]).map(({ perSecond }) => perSecond)
-  add('events imported a second (whole command)', { aim: 50_000, measured: median(imported), beside: median(parsed), besideWhat: 'JSON.parse of the same lines' })
+  add('events imported a second (whole command)', {
+    aim: 50_000,
+    measured: median(imported),
+    beside: median(parsed),
+    besideWhat: 'JSON.parse of the same lines',
+  })
 
   say('folding')
   const folded = repeat('fold.mjs', [])
@@ -41,22 +50,50 @@ try {
     ['events folded a second, applied at the end', 'once'],
     ['events folded a second, applied every 100', 'every100'],
   ]) {
-    add(name, { aim: 150_000, measured: median(folded.map((result) => result[key])), beside: median(folded.map(({ bare }) => bare)), besideWhat: 'the same events into a bare Map' })
+    add(name, {
+      aim: 150_000,
+      measured: median(folded.map((result) => result[key])),
+      beside: median(folded.map(({ bare }) => bare)),
+      besideWhat: 'the same events into a bare Map',
+    })
   }
-  add('log records read a second', { measured: median(repeat('read-log.mjs', [log]).map(({ perSecond }) => perSecond)) })
+  add('log records read a second', {
+    measured: median(repeat('read-log.mjs', [log]).map(({ perSecond }) => perSecond)),
+  })
 
   say('reading states at random points')
   const states = repeat('state-at.mjs', [log])
-  add(`state at a random point of ${lines} events, ms (median)`, { aim: 1000, measured: median(states.map((state) => state.median)) })
+  add(`state at a random point of ${lines} events, ms (median)`, {
+    aim: 1000,
+    measured: median(states.map((state) => state.median)),
+  })
   add('... slowest of 20, ms', { aim: 1000, measured: median(states.map((state) => state.slowest)) })
   const command = Array.from({ length: rounds }, (_, round) => {
     const started = performance.now()
-    execFileSync(process.execPath, [pointsman, 'services', '--log', log, '--at', String(Math.floor((lines * (round + 1)) / (rounds + 2))), '-o', 'json'], { maxBuffer: 2 ** 30 })
+    execFileSync(
+      process.execPath,
+      [
+        pointsman,
+        'services',
+        '--log',
+        log,
+        '--at',
+        String(Math.floor((lines * (round + 1)) / (rounds + 2))),
+        '-o',
+        'json',
+      ],
+      { maxBuffer: 2 ** 30 },
+    )
     return performance.now() - started
   })
   add('... `pointsman services --at N -o json`, ms (whole command)', { aim: 1000, measured: median(command) })
 
-  add('bytes an event on disk', { aim: 300, measured: statSync(log).size / lines, beside: bytes / lines, besideWhat: 'the recording' })
+  add('bytes an event on disk', {
+    aim: 300,
+    measured: statSync(log).size / lines,
+    beside: bytes / lines,
+    besideWhat: 'the recording',
+  })
 
   say('measuring memory')
   const memory = repeat('memory.mjs', [])
@@ -65,7 +102,12 @@ try {
     ['usual', 'node as it is'],
   ]) {
     const of = (key) => median(memory.map((result) => result[mode][key]))
-    add(`memory of the state of 10,000 services of 5 endpoints, restored from a log, MB (${how})`, { aim: 120, measured: of('rss'), beside: of('empty'), besideWhat: 'the same process before' })
+    add(`memory of the state of 10,000 services of 5 endpoints, restored from a log, MB (${how})`, {
+      aim: 120,
+      measured: of('rss'),
+      beside: of('empty'),
+      besideWhat: 'the same process before',
+    })
     add('... at its peak, MB', { measured: of('peak') })
     add('... live heap, MB', { measured: of('heap') })
   }
@@ -76,7 +118,12 @@ try {
 }
 
 function measure(script, args) {
-  return JSON.parse(execFileSync(process.execPath, ['--expose-gc', join(here, script), ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }))
+  return JSON.parse(
+    execFileSync(process.execPath, ['--expose-gc', join(here, script), ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
+  )
 }
 
 function repeat(script, args) {
@@ -89,7 +136,12 @@ function median(numbers) {
 }
 
 function add(what, { aim, measured, beside, besideWhat }) {
-  rows.push({ what, aim: aim === undefined ? '' : format(aim), measured: format(measured), ratio: beside === undefined ? '' : `${(measured / beside).toFixed(2)} of ${format(beside)} (${besideWhat})` })
+  rows.push({
+    what,
+    aim: aim === undefined ? '' : format(aim),
+    measured: format(measured),
+    ratio: beside === undefined ? '' : `${(measured / beside).toFixed(2)} of ${format(beside)} (${besideWhat})`,
+  })
 }
 
 function format(number) {

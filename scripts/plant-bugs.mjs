@@ -47,7 +47,8 @@ const BUGS = [
     bug: 'a run that failed is forgotten',
     file: 'packages/core/src/pipeline/sync-engine.ts',
     code: "if ('error' in outcome) return runSubscriber.error",
-    instead: "if ('error' in outcome) changed = new Set()\n          if ('error' in outcome) return runSubscriber.error",
+    instead:
+      "if ('error' in outcome) changed = new Set()\n          if ('error' in outcome) return runSubscriber.error",
     test: 'test/simulation.test.ts',
   },
   {
@@ -78,8 +79,8 @@ const BUGS = [
     invariant: 9,
     bug: 'a line of a recording that is no JSON is passed over in silence',
     file: 'packages/core/src/io/files/parse-watch-event.ts',
-    code: "return bad(`not JSON:",
-    instead: "return passedOver({}) ?? bad(`not JSON:",
+    code: 'return bad(`not JSON:',
+    instead: 'return passedOver({}) ?? bad(`not JSON:',
     test: 'packages/core/src/io/files/read-recording.int.test.ts',
   },
   {
@@ -103,7 +104,11 @@ const BUGS = [
 const copy = mkdtempSync(join(tmpdir(), 'pointsman-bugs-'))
 try {
   for (const entry of ['packages', 'test', 'fixtures', 'vitest.config.ts', 'package.json', 'tsconfig.base.json']) {
-    cpSync(join(root, entry), join(copy, entry), { recursive: true, verbatimSymlinks: false, filter: (from) => !from.endsWith('dist') })
+    cpSync(join(root, entry), join(copy, entry), {
+      recursive: true,
+      verbatimSymlinks: false,
+      filter: (from) => !from.endsWith('dist'),
+    })
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   const tests = [...new Set(BUGS.map(({ test }) => test))]
@@ -127,7 +132,10 @@ async function isNoticed({ file, code, instead, test }) {
   const path = join(copy, file)
   const text = readFileSync(path, 'utf8')
   if (text.split(code).length !== 2) throw new Error(`${file} does not hold once: ${code}`)
-  writeFileSync(path, text.replace(code, () => instead))
+  writeFileSync(
+    path,
+    text.replace(code, () => instead),
+  )
   try {
     // A file that does not even load proves nothing: a test has to have run and failed.
     const { status, output } = await run([test])

@@ -72,8 +72,9 @@ function contents(path: string): readonly string[] {
   try {
     const records = [...reader.records()]
     const { counts, kinds } = reader.info()
-    expect(counts, path).toEqual(tallied(records, counts, ({ type }) => type))
-    expect(kinds, path).toEqual(tallied(records, kinds, (record) => (record.type === 'object' ? record.kind : '')))
+    expect({ path, counts }).toEqual({ path, counts: tallied(records, counts, ({ type }) => type) })
+    const kindOf = (record: LogRecord): string => (record.type === 'object' ? record.kind : '')
+    expect({ path, kinds }).toEqual({ path, kinds: tallied(records, kinds, kindOf) })
     return records.map((record) => JSON.stringify(record))
   } finally {
     reader.close()

@@ -148,7 +148,9 @@ function digestOf(parts: {
   readonly sum: bigint
 }): string {
   const { config, node, sum } = parts
+  // When syncs run decides about no packet.
+  const { minSyncPeriodMs: _min, syncPeriodMs: _max, ...answering } = config
   return createHash('sha256')
-    .update(canonicalJson({ config, node: node ?? null, sum: sum.toString(16) }))
+    .update(canonicalJson({ config: answering, node: node ?? null, sum: sum.toString(16) }))
     .digest('hex')
 }

@@ -29,7 +29,11 @@ export function fieldReader(findings: Findings, base: string): FieldReader {
     text: (value, field, index) => (typeof value === 'string' ? value : wrongType(value, field, index)),
     flag: (value, field, index) => (typeof value === 'boolean' ? value : wrongType(value, field, index)),
     record: (value, field, index) => (isJsonObject(value) ? value : wrongType(value, field, index)),
-    list: (value, field, index) => (isList(value) ? value : (wrongType(value, field, index) ?? NOTHING)),
+    list(value, field, index) {
+      if (isList(value)) return value
+      wrongType(value, field, index)
+      return NOTHING
+    },
     path,
   }
 }

@@ -57,6 +57,6 @@ function describe(value: Json): string {
 function objectLabel({ kind, metadata }: KubernetesObject): string {
   // Types promise strings here; a file from outside keeps no promises.
   const part = (value: Json | undefined): string => (typeof value === 'string' ? visible(value) : '')
-  const name = part(metadata?.name)
-  return metadata?.namespace === undefined ? `${kind} ${name}` : `${kind} ${part(metadata.namespace)}/${name}`
+  const name = part(metadata.name)
+  return metadata.namespace === undefined ? `${kind} ${name}` : `${kind} ${part(metadata.namespace)}/${name}`
 }

@@ -8,7 +8,11 @@ const options = { minIntervalMs: 3, maxIntervalMs: 1000, retryMs: 4, maxRetryMs:
 /** Marbles: one character a millisecond; `(x` groups take their own width, as in RxJS. */
 function scenario(
   check: (tools: {
-    throttled: (source: string, runs: readonly string[], overrides?: Partial<BoundedFrequencyOptions<string>>) => Observable<string>
+    throttled: (
+      source: string,
+      runs: readonly string[],
+      overrides?: Partial<BoundedFrequencyOptions<string>>,
+    ) => Observable<string>
     expectObservable: TestScheduler['expectObservable']
     starts: () => readonly number[]
   }) => void,
@@ -27,7 +31,9 @@ function scenario(
         }
         return hot(source).pipe(
           boundedFrequency({ ...options, run, ...overrides }, scheduler),
-          map((outcome) => (outcome.type === 'done' ? outcome.result : `failed, again in ${outcome.retryInMs ?? 'never'}`)),
+          map((outcome) =>
+            outcome.type === 'done' ? outcome.result : `failed, again in ${outcome.retryInMs ?? 'never'}`,
+          ),
         )
       },
     })

@@ -1,4 +1,12 @@
-import { from, last, Observable, type ObservableInput, type OperatorFunction, type SchedulerLike, Subscription } from 'rxjs'
+import {
+  from,
+  last,
+  Observable,
+  type ObservableInput,
+  type OperatorFunction,
+  type SchedulerLike,
+  Subscription,
+} from 'rxjs'
 
 export interface BoundedFrequencyOptions<Result> {
   /** From the end of a run to the start of the next, at least. */

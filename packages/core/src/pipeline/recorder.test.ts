@@ -30,7 +30,11 @@ function recording(options: Partial<RecorderOptions> = {}): {
     outcomes,
     health,
     put: (entry) => recorder.put(entry, (outcome) => outcomes.push(describeOutcome(outcome))),
-    inLog: () => [...log.records()].map((record) => `${record.seq} ${record.type === 'object' ? record.resourceVersion : record.type === 'notice' ? record.code : record.type}`),
+    inLog: () =>
+      [...log.records()].map(
+        (record) =>
+          `${record.seq} ${record.type === 'object' ? record.resourceVersion : record.type === 'notice' ? record.code : record.type}`,
+      ),
   }
 }
 
@@ -42,7 +46,9 @@ function hang(log: MemoryChangeLog): () => void {
 }
 
 const describeOutcome = (outcome: RecordOutcome): string =>
-  outcome.type === 'duplicate' ? `duplicate of ${outcome.seq}` : `${outcome.seq}${outcome.durable ? '' : ' from memory'}`
+  outcome.type === 'duplicate'
+    ? `duplicate of ${outcome.seq}`
+    : `${outcome.seq}${outcome.durable ? '' : ' from memory'}`
 
 const version = (name: string, resourceVersion: number): LogEntry => ({
   type: 'event',

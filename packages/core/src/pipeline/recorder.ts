@@ -73,7 +73,9 @@ export function createRecorder({
   let lastObservedAt = log.lastObservedAt
   let queue: Queued[] = []
   let underWay: Promise<void> | undefined
-  let degraded: { code: string; message: string; since: number; firstSeq: Seq; lastSeq: Seq; lost: number; cause?: unknown } | undefined
+  let degraded:
+    | { code: string; message: string; since: number; firstSeq: Seq; lastSeq: Seq; lost: number; cause?: unknown }
+    | undefined
   let compactAt = unwrittenLimit
   let closing = false
   /** The log is not ours to write: another cluster's, or another time's. */

@@ -57,7 +57,13 @@ export async function replay(options: ReplayOptions): Promise<ReplaySummary> {
   recorder?.put({ type: 'config', observedAt: startAt, config: { ...config } })
 
   const source = new Subject<Recorded>()
-  const events = recorder === undefined ? source : source.pipe(map(({ event }) => event), record(recorder))
+  const events =
+    recorder === undefined
+      ? source
+      : source.pipe(
+          map(({ event }) => event),
+          record(recorder),
+        )
   const outcome = { syncs: 0, failures: 0, done: false, error: undefined as unknown }
   let last: Synced | undefined
   const onRun = (ended: Promise<void>): void => {
@@ -139,7 +145,16 @@ function reports({
 }): Observable<EngineReport> {
   if (backend === undefined) return events.pipe(trackChanges(fold), ignoreElements())
   const { minSyncPeriodMs, syncPeriodMs } = config
-  return runSyncEngine({ events, fold, backend, minSyncPeriodMs, syncPeriodMs, scheduler: clock, onRun, ...(recorder && { recorder }) })
+  return runSyncEngine({
+    events,
+    fold,
+    backend,
+    minSyncPeriodMs,
+    syncPeriodMs,
+    scheduler: clock,
+    onRun,
+    ...(recorder && { recorder }),
+  })
 }
 
 /** The watch events of a log; of a pruned one first the objects that were there. */
@@ -149,7 +164,10 @@ function* eventsOf({ log, untilSeq }: ReplayOptions, info: LogInfo): Iterable<Re
     const observedAt = info.firstAt ?? 0
     for (const object of floor.objects) yield { seq: floor.seq, event: { type: 'ADDED', object, observedAt } }
     for (const kind of floor.received) {
-      yield { seq: floor.seq, event: { type: 'BOOKMARK', kind, resourceVersion: '', initialEventsEnd: true, observedAt } }
+      yield {
+        seq: floor.seq,
+        event: { type: 'BOOKMARK', kind, resourceVersion: '', initialEventsEnd: true, observedAt },
+      }
     }
   }
   const filter = { types: ['object', 'bookmark'] as const, ...(untilSeq !== undefined && { toSeq: untilSeq }) }

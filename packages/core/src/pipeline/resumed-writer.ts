@@ -6,7 +6,9 @@ export class ResumeError extends Error {
   readonly code = 'LOG_OF_ANOTHER_RUN'
 
   constructor(record: LogRecord, entry: LogEntry) {
-    super(`record ${record.seq} (${describe(record)}) is not what this run writes there (${describe(entry)}): give another file`)
+    super(
+      `record ${record.seq} (${describe(record)}) is not what this run writes there (${describe(entry)}): give another file`,
+    )
   }
 }
 

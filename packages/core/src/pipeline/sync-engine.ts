@@ -135,7 +135,11 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
 
 type Outcome = { readonly result: SyncResult } | { readonly result?: never; readonly error: unknown }
 
-async function attempt(backend: Backend, { state, changed, fromSeq, toSeq }: SyncRequest, signal: AbortSignal): Promise<Outcome> {
+async function attempt(
+  backend: Backend,
+  { state, changed, fromSeq, toSeq }: SyncRequest,
+  signal: AbortSignal,
+): Promise<Outcome> {
   try {
     return { result: await backend.sync({ state, changed, fromSeq, toSeq }, signal) }
   } catch (error) {

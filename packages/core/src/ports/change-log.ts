@@ -7,7 +7,11 @@ export type AppendOutcome =
   /** The same event (kind, uid, resourceVersion, type) is there already, at `seq`. */
   | { readonly type: 'duplicate'; readonly seq: Seq }
   /** Not appended, for a reason that belongs to the entry; the other entries of the batch are. */
-  | { readonly type: 'refused'; readonly code: 'RECORD_TOO_OLD' | 'OTHER_CLUSTER' | 'OTHER_NODE'; readonly message: string }
+  | {
+      readonly type: 'refused'
+      readonly code: 'RECORD_TOO_OLD' | 'OTHER_CLUSTER' | 'OTHER_NODE'
+      readonly message: string
+    }
 
 /** The writing side. One writer at a time. */
 export interface ChangeLogWriter {

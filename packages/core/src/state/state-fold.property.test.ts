@@ -20,7 +20,9 @@ test('the folded state is the state of the final objects, however often it was a
         if (applyAfter.next().value) fold.apply()
       }
       fold.apply()
-      expect(canonicalState(fold.state)).toBe(canonicalState(buildState({ objects: finalObjects(events), nodeName }).state))
+      expect(canonicalState(fold.state)).toBe(
+        canonicalState(buildState({ objects: finalObjects(events), nodeName }).state),
+      )
     }),
   )
 })
@@ -45,7 +47,9 @@ test('what an application calls changed is what differs, no more and no less', (
       for (const event of events.slice(middle)) track(fold, event)
       const { changed } = fold.apply()
       const after = contents(fold.state)
-      const differing = [...new Set([...before.keys(), ...after.keys()])].filter((id) => before.get(id) !== after.get(id))
+      const differing = [...new Set([...before.keys(), ...after.keys()])].filter(
+        (id) => before.get(id) !== after.get(id),
+      )
       expect([...changed].toSorted()).toEqual(differing.toSorted())
     }),
   )
@@ -64,7 +68,12 @@ function folded(events: readonly WatchEvent[]): State {
 
 /** Each service port and its endpoints as text. */
 const contents = ({ services, endpoints }: State): Map<string, string> =>
-  new Map([...new Set([...services.keys(), ...endpoints.keys()])].map((id) => [id, JSON.stringify([services.get(id), endpoints.get(id)])]))
+  new Map(
+    [...new Set([...services.keys(), ...endpoints.keys()])].map((id) => [
+      id,
+      JSON.stringify([services.get(id), endpoints.get(id)]),
+    ]),
+  )
 
 function finalObjects(events: readonly WatchEvent[]): KubernetesObject[] {
   const objects = new Map<string, KubernetesObject>()
@@ -77,7 +86,9 @@ function finalObjects(events: readonly WatchEvent[]): KubernetesObject[] {
 }
 
 const nameOf = (event: WatchEvent): string =>
-  event.type === 'BOOKMARK' ? 'bookmark' : `${event.object.kind} ${event.object.metadata.namespace ?? ''}/${event.object.metadata.name}`
+  event.type === 'BOOKMARK'
+    ? 'bookmark'
+    : `${event.object.kind} ${event.object.metadata.namespace ?? ''}/${event.object.metadata.name}`
 
 /** The events of each object in their order, those of different objects mixed anew. */
 function shuffleObjects(events: readonly WatchEvent[], seed: number): WatchEvent[] {

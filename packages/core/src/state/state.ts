@@ -24,7 +24,10 @@ export interface State {
 }
 
 /** The Node that the rules are for: the named one, else the only one. */
-export function nodeOfInterest(nodes: ReadonlyMap<string, NodeInfo>, nodeName: string | undefined): NodeInfo | undefined {
+export function nodeOfInterest(
+  nodes: ReadonlyMap<string, NodeInfo>,
+  nodeName: string | undefined,
+): NodeInfo | undefined {
   if (nodeName !== undefined) return nodes.get(nodeName)
   return nodes.size === 1 ? [...nodes.values()][0] : undefined
 }

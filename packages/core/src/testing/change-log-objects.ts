@@ -120,7 +120,6 @@ export function objectsContract({ fresh, open }: ContractTools): void {
             }
           },
         ),
-        { numRuns: 15 },
       )
     })
   })

@@ -55,7 +55,6 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
             }
           },
         ),
-        { numRuns: 40 },
       )
     })
 
@@ -73,7 +72,6 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
             other.remove()
           }
         }),
-        { numRuns: 15 },
       )
     })
 
@@ -98,7 +96,6 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
             never.remove()
           }
         }),
-        { numRuns: 15 },
       )
     })
   })

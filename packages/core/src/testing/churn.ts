@@ -48,7 +48,15 @@ export function* churn({ services, events, endpointsPerService = 5, seed = 1 }: 
   }
   const workloads = Array.from({ length: services }, (_, index): Workload => {
     const endpoints = Array.from({ length: endpointsPerService }, () => newEndpoint('ready'))
-    return { index, namespace: `team-${index % 50}`, name: `service-${index}`, generation: 1, serviceVersion: 1, label: 0, endpoints }
+    return {
+      index,
+      namespace: `team-${index % 50}`,
+      name: `service-${index}`,
+      generation: 1,
+      serviceVersion: 1,
+      label: 0,
+      endpoints,
+    }
   })
   const service = (type: 'ADDED' | 'MODIFIED', workload: Workload): WatchEvent => ({
     type,
@@ -88,13 +96,19 @@ export function* churn({ services, events, endpointsPerService = 5, seed = 1 }: 
 /** One step of a rolling update; where none is under way a flap of readiness, or the first step of the next. */
 function nextEndpoints(
   endpoints: readonly Endpoint[],
-  { random, newEndpoint, wanted }: { random: () => number; newEndpoint: (state: Endpoint['state']) => Endpoint; wanted: number },
+  {
+    random,
+    newEndpoint,
+    wanted,
+  }: { random: () => number; newEndpoint: (state: Endpoint['state']) => Endpoint; wanted: number },
 ): readonly Endpoint[] {
   const terminating = endpoints.find(({ state }) => state === 'terminating')
   if (terminating !== undefined) return endpoints.filter((endpoint) => endpoint !== terminating)
   const starting = endpoints.find(({ state }) => state === 'starting')
-  if (starting !== undefined) return endpoints.map((endpoint) => (endpoint === starting ? { ...endpoint, state: 'ready' } : endpoint))
-  if (endpoints.length > wanted) return endpoints.map((endpoint, i) => (i === 0 ? { ...endpoint, state: 'terminating' } : endpoint))
+  if (starting !== undefined)
+    return endpoints.map((endpoint) => (endpoint === starting ? { ...endpoint, state: 'ready' } : endpoint))
+  if (endpoints.length > wanted)
+    return endpoints.map((endpoint, i) => (i === 0 ? { ...endpoint, state: 'terminating' } : endpoint))
   if (random() < 0.3) {
     const flapping = Math.floor(random() * endpoints.length)
     return endpoints.map((endpoint, i) => (i === flapping ? { ...endpoint, state: 'starting' } : endpoint))
@@ -102,7 +116,11 @@ function nextEndpoints(
   return [...endpoints, newEndpoint('starting')]
 }
 
-function serviceObject({ index, namespace, name, serviceVersion, label }: Workload, version: number, observedAt: number): KubernetesObject {
+function serviceObject(
+  { index, namespace, name, serviceVersion, label }: Workload,
+  version: number,
+  observedAt: number,
+): KubernetesObject {
   const clusterIP = `10.${96 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`
   return {
     kind: 'Service',
@@ -115,8 +133,27 @@ function serviceObject({ index, namespace, name, serviceVersion, label }: Worklo
       creationTimestamp: timestamp(START),
       labels: { app: name, release: `r${label}` },
       managedFields: [
-        managed('deployer', START, { 'f:metadata': { 'f:labels': { '.': {}, 'f:app': {} } }, 'f:spec': { 'f:ports': { '.': {}, 'k:{"port":80,"protocol":"TCP"}': { '.': {}, 'f:name': {}, 'f:port': {}, 'f:protocol': {}, 'f:targetPort': {} } }, 'f:selector': {}, 'f:sessionAffinity': {}, 'f:type': {} } }),
-        ...(serviceVersion > 1 ? [managed('kubectl-edit', observedAt, { 'f:metadata': { 'f:labels': { 'f:release': {} } } })] : []),
+        managed('deployer', START, {
+          'f:metadata': { 'f:labels': { '.': {}, 'f:app': {} } },
+          'f:spec': {
+            'f:ports': {
+              '.': {},
+              'k:{"port":80,"protocol":"TCP"}': {
+                '.': {},
+                'f:name': {},
+                'f:port': {},
+                'f:protocol': {},
+                'f:targetPort': {},
+              },
+            },
+            'f:selector': {},
+            'f:sessionAffinity': {},
+            'f:type': {},
+          },
+        }),
+        ...(serviceVersion > 1
+          ? [managed('kubectl-edit', observedAt, { 'f:metadata': { 'f:labels': { 'f:release': {} } } })]
+          : []),
       ],
     },
     spec: {
@@ -134,7 +171,11 @@ function serviceObject({ index, namespace, name, serviceVersion, label }: Worklo
   }
 }
 
-function sliceObject({ index, namespace, name, generation, endpoints }: Workload, version: number, observedAt: number): KubernetesObject {
+function sliceObject(
+  { index, namespace, name, generation, endpoints }: Workload,
+  version: number,
+  observedAt: number,
+): KubernetesObject {
   return {
     kind: 'EndpointSlice',
     apiVersion: 'discovery.k8s.io/v1',
@@ -146,11 +187,39 @@ function sliceObject({ index, namespace, name, generation, endpoints }: Workload
       resourceVersion: String(version),
       generation,
       creationTimestamp: timestamp(START),
-      labels: { app: name, 'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io', 'kubernetes.io/service-name': name },
+      labels: {
+        app: name,
+        'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+        'kubernetes.io/service-name': name,
+      },
       annotations: { 'endpoints.kubernetes.io/last-change-trigger-time': timestamp(observedAt) },
-      ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name, uid: uid('5e41', index), controller: true, blockOwnerDeletion: true }],
+      ownerReferences: [
+        {
+          apiVersion: 'v1',
+          kind: 'Service',
+          name,
+          uid: uid('5e41', index),
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
       managedFields: [
-        managed('kube-controller-manager', observedAt, { 'f:addressType': {}, 'f:endpoints': {}, 'f:metadata': { 'f:annotations': { '.': {}, 'f:endpoints.kubernetes.io/last-change-trigger-time': {} }, 'f:generateName': {}, 'f:labels': { '.': {}, 'f:app': {}, 'f:endpointslice.kubernetes.io/managed-by': {}, 'f:kubernetes.io/service-name': {} }, 'f:ownerReferences': { '.': {}, [`k:{"uid":"${uid('5e41', index)}"}`]: {} } }, 'f:ports': {} }),
+        managed('kube-controller-manager', observedAt, {
+          'f:addressType': {},
+          'f:endpoints': {},
+          'f:metadata': {
+            'f:annotations': { '.': {}, 'f:endpoints.kubernetes.io/last-change-trigger-time': {} },
+            'f:generateName': {},
+            'f:labels': {
+              '.': {},
+              'f:app': {},
+              'f:endpointslice.kubernetes.io/managed-by': {},
+              'f:kubernetes.io/service-name': {},
+            },
+            'f:ownerReferences': { '.': {}, [`k:{"uid":"${uid('5e41', index)}"}`]: {} },
+          },
+          'f:ports': {},
+        }),
       ],
     },
     addressType: 'IPv4',
@@ -168,7 +237,13 @@ function sliceObject({ index, namespace, name, generation, endpoints }: Workload
 const nodeObject = (version: number): KubernetesObject => ({
   kind: 'Node',
   apiVersion: 'v1',
-  metadata: { name: 'node-0', uid: uid('40de', 0), resourceVersion: String(version), creationTimestamp: timestamp(START), labels: { 'topology.kubernetes.io/zone': 'zone-0' } },
+  metadata: {
+    name: 'node-0',
+    uid: uid('40de', 0),
+    resourceVersion: String(version),
+    creationTimestamp: timestamp(START),
+    labels: { 'topology.kubernetes.io/zone': 'zone-0' },
+  },
   spec: { podCIDRs: ['10.64.0.0/24'] },
   status: { addresses: [{ type: 'InternalIP', address: '192.168.55.10' }] },
 })
@@ -184,7 +259,8 @@ const managed = (manager: string, time: number, fieldsV1: JsonObject): JsonObjec
 
 const timestamp = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
 
-const uid = (kind: string, index: number): string => `${index.toString(16).padStart(8, '0')}-${kind}-4000-8000-000000000000`
+const uid = (kind: string, index: number): string =>
+  `${index.toString(16).padStart(8, '0')}-${kind}-4000-8000-000000000000`
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
 function createRandom(seed: number): () => number {

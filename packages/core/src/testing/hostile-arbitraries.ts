@@ -48,7 +48,7 @@ export const hostileObjectArbitrary = (kind: ObjectKind): fc.Arbitrary<Kubernete
       const metadata = isObject(damaged['metadata']) ? damaged['metadata'] : {}
       const kept = typeof metadata['name'] === 'string' ? metadata['name'] : object.metadata.name
       // A namespace of a wrong type is among the damages, which the type of an object denies.
-      return { ...damaged, kind, metadata: { ...metadata, name: name ?? kept } } as KubernetesObject
+      return { ...damaged, kind, metadata: { ...metadata, name: name ?? kept } }
     })
 
 const isObject = (value: Json | undefined): value is JsonObject =>
@@ -70,6 +70,6 @@ function damage(object: JsonObject, place: number, value: Json | undefined): Jso
 }
 
 function countValues(node: Json | undefined): number {
-  if (Array.isArray(node)) return node.reduce((sum: number, item: Json) => sum + countValues(item), 1)
+  if (Array.isArray(node)) return node.reduce<number>((sum, item: Json) => sum + countValues(item), 1)
   return isObject(node) ? Object.values(node).reduce((sum: number, child) => sum + countValues(child), 1) : 1
 }

@@ -14,7 +14,13 @@ export interface ServiceFields {
   readonly status?: JsonObject
 }
 
-export function service({ name, namespace = 'shop', spec = {}, status = { loadBalancer: {} }, ...rest }: ServiceFields): KubernetesObject {
+export function service({
+  name,
+  namespace = 'shop',
+  spec = {},
+  status = { loadBalancer: {} },
+  ...rest
+}: ServiceFields): KubernetesObject {
   return {
     kind: 'Service',
     apiVersion: 'v1',
@@ -48,11 +54,24 @@ export interface SliceFields {
   readonly ports?: readonly JsonObject[]
 }
 
-export function slice({ name, namespace = 'shop', endpoints, ports, service: owner, addressType = 'IPv4', ...rest }: SliceFields): KubernetesObject {
+export function slice({
+  name,
+  namespace = 'shop',
+  endpoints,
+  ports,
+  service: owner,
+  addressType = 'IPv4',
+  ...rest
+}: SliceFields): KubernetesObject {
   return {
     kind: 'EndpointSlice',
     apiVersion: 'discovery.k8s.io/v1',
-    metadata: metadata({ name, namespace, ...rest, labels: owner === null ? {} : { 'kubernetes.io/service-name': owner } }),
+    metadata: metadata({
+      name,
+      namespace,
+      ...rest,
+      labels: owner === null ? {} : { 'kubernetes.io/service-name': owner },
+    }),
     addressType,
     endpoints: endpoints.map((endpoint) => (typeof endpoint === 'string' ? readyEndpoint(endpoint) : endpoint)),
     ports: ports ?? [{ name: 'http', protocol: 'TCP', port: 8080 }],
@@ -76,7 +95,14 @@ export interface NodeFields {
   readonly taints?: readonly JsonObject[]
 }
 
-export function node({ name, zone = 'zone-a', addresses = ['192.168.55.10'], podCIDRs = ['10.244.1.0/24'], taints = [], ...rest }: NodeFields): KubernetesObject {
+export function node({
+  name,
+  zone = 'zone-a',
+  addresses = ['192.168.55.10'],
+  podCIDRs = ['10.244.1.0/24'],
+  taints = [],
+  ...rest
+}: NodeFields): KubernetesObject {
   return {
     kind: 'Node',
     apiVersion: 'v1',
@@ -94,10 +120,16 @@ export function createEventMaker(startMs = Date.UTC(2026, 0, 1)): {
   readonly listed: (kind: ObjectKind) => WatchEvent
 } {
   let count = 0
-  const make = (type: 'ADDED' | 'MODIFIED' | 'DELETED') => (object: KubernetesObject): WatchEvent => {
-    const resourceVersion = object.metadata['resourceVersion'] ?? String(1000 + ++count)
-    return { type, observedAt: startMs + ++count * 1000, object: { ...object, metadata: { ...object.metadata, resourceVersion } } }
-  }
+  const make =
+    (type: 'ADDED' | 'MODIFIED' | 'DELETED') =>
+    (object: KubernetesObject): WatchEvent => {
+      const resourceVersion = object.metadata['resourceVersion'] ?? String(1000 + ++count)
+      return {
+        type,
+        observedAt: startMs + ++count * 1000,
+        object: { ...object, metadata: { ...object.metadata, resourceVersion } },
+      }
+    }
   return {
     added: make('ADDED'),
     modified: make('MODIFIED'),
