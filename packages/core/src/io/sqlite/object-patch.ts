@@ -94,8 +94,8 @@ function diffMetadata(from: JsonObject, to: JsonObject): JsonObject | undefined 
     changes++
   }
   for (const key in from) {
-    if (from[key] === undefined || to[key] !== undefined || (key === 'resourceVersion' && isInColumn(from[key])))
-      continue
+    if (from[key] === undefined || (key === 'resourceVersion' && isInColumn(from[key]))) continue
+    if (to[key] !== undefined && !(key === 'resourceVersion' && isInColumn(to[key]))) continue
     patch[key] = null
     changes++
   }
