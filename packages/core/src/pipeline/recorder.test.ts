@@ -112,6 +112,9 @@ describe('a log that cannot be written', () => {
     void clock.advanceTo(START + 1000)
     await settle()
     expect(inLog()).toEqual(['1 1', '2 2', '3 3', '4 4', '5 LOG_GAP'])
+    expect([...log.records({ types: ['notice'] })]).toMatchObject([
+      { details: { cause: 'LOG_FULL', fromSeq: 2, toSeq: 4, lost: 0 } },
+    ])
     expect(health.at(-1)).toEqual({ type: 'ok' })
     put(version('web', 6))
     await settle()

@@ -107,7 +107,7 @@ export function createRecorder({
   }
 
   const degrade = ({ code, message, cause }: Trouble, batch: readonly Queued[]): void => {
-    const first = batch[0]?.entry.seq ?? seq(lastSeq)
+    const first = (batch[0] ?? queue[0])?.entry.seq ?? seq(lastSeq)
     degraded ??= { code, message, since: scheduler.now(), firstSeq: first, lastSeq: first, lost: 0, cause }
     release([...batch, ...queue])
     boundMemory()
