@@ -13,8 +13,6 @@ import { readSliceEndpoint } from './slice-endpoint.js'
 import type { SliceReading } from './slice-endpoint.js'
 import { isObjectName, isPortName } from './valid-names.js'
 
-export { gatherEndpoints } from './gather-endpoints.js'
-
 /** What one EndpointSlice gives to the service ports of the Service that owns it. */
 export interface SliceEndpoints {
   readonly service: ServiceName

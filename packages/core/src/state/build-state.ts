@@ -7,7 +7,8 @@ import { nodeInfoOf } from '../model/node.js'
 import { NO_SEQ, type Seq } from '../model/record.js'
 import type { ServicePort, SkippedPort } from '../model/service-port.js'
 import { servicePortsOf } from '../model/service-ports.js'
-import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
+import { gatherEndpoints } from '../model/gather-endpoints.js'
+import { endpointsOfSlice, type SliceEndpoints } from '../model/slice-endpoints.js'
 import { nodeOfInterest, type State } from './state.js'
 
 export interface BuiltState {

@@ -1,6 +1,7 @@
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ServiceName } from '../model/names.js'
-import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
+import { gatherEndpoints } from '../model/gather-endpoints.js'
+import { endpointsOfSlice, type SliceEndpoints } from '../model/slice-endpoints.js'
 import { changedEndpoints, type EndpointsChange } from './endpoints-map.js'
 import type { EndpointsMap } from './state.js'
 
