@@ -4,7 +4,7 @@ import type { ServicePortName } from '../model/names.js'
 import type { ObjectRecord } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import { gatherEndpoints } from '../model/gather-endpoints.js'
-import type { SliceEndpoints } from '../model/gather-endpoints.js'
+import type { SliceEndpoints } from '../model/slice-endpoints.js'
 import type { ServiceEdit } from './outage.js'
 
 /** A Service with its slices, as far as they have been seen. */
