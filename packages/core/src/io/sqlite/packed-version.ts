@@ -97,27 +97,52 @@ export function diffPacked(from: PackedVersion, to: KubernetesObject): PackedDif
 /** The keys of a slice that can be held in parts, which all but odd ones can. */
 function endpointKeys(object: KubernetesObject): readonly string[] | undefined {
   const { kind, endpoints, metadata } = object
-  if (kind !== 'EndpointSlice' || !Array.isArray(endpoints) || !isInColumn(metadata['resourceVersion']))
-    return undefined
+  if (kind !== 'EndpointSlice' || !Array.isArray(endpoints)) return undefined
+  if (!isInColumn(metadata['resourceVersion']) || !hasOnlyParts(metadata)) return undefined
   const keys = keysOf(endpoints, endpointKeyOf)
   // A key with a suffix stands for a place among others of its address.
   return keys === undefined || keys.some((key) => key.includes('#')) ? undefined : keys
 }
 
 function packSlice(object: KubernetesObject, from?: PackedSlice): PackedSlice {
-  const { endpoints, metadata, ...rest } = object
-  const { annotations, generation, managedFields, resourceVersion, ...others } = metadata
+  const { addressType, apiVersion, endpoints, kind, metadata, ports } = object
+  const { annotations, generation, managedFields, resourceVersion } = metadata
   const before = from?.endpoints ?? []
   const texts = (endpoints as readonly Json[]).map((endpoint, index) => kept(before[index], JSON.stringify(endpoint)))
   return {
-    rest: kept(from?.rest, JSON.stringify(rest)),
-    metadata: kept(from?.metadata, JSON.stringify(others)),
+    rest: kept(from?.rest, JSON.stringify({ addressType, apiVersion, kind, ports })),
+    metadata: kept(from?.metadata, JSON.stringify(pickOthers(metadata))),
     annotations: annotations === undefined ? undefined : kept(from?.annotations, JSON.stringify(annotations)),
     generation: generation === undefined ? undefined : JSON.stringify(generation),
     managedFields: managedFields === undefined ? undefined : kept(from?.managedFields, JSON.stringify(managedFields)),
     resourceVersion: isInColumn(resourceVersion) ? resourceVersion : '',
     endpoints: texts,
   }
+}
+
+/** The members of metadata that hardly ever change. */
+function pickOthers(metadata: JsonObject): JsonObject {
+  const { creationTimestamp, deletionTimestamp, finalizers, generateName, labels } = metadata
+  const { name, namespace, ownerReferences, uid } = metadata
+  return {
+    creationTimestamp,
+    deletionTimestamp,
+    finalizers,
+    generateName,
+    labels,
+    name,
+    namespace,
+    ownerReferences,
+    uid,
+  }
+}
+
+const PARTS = new Set(['annotations', 'generation', 'managedFields', 'resourceVersion', ...Object.keys(pickOthers({}))])
+
+/** Whether the parts hold all of it. */
+function hasOnlyParts(metadata: JsonObject): boolean {
+  for (const key in metadata) if (!PARTS.has(key)) return false
+  return true
 }
 
 /** The text that is there already, where it is the same: the new one is then gone at the next collection. */
