@@ -8,18 +8,26 @@ export async function* untilAborted<Item>(
     return
   }
   const iterator = items[Symbol.asyncIterator]()
-  let stop = (): void => undefined
-  const aborted = new Promise<undefined>((resolve) => (stop = () => resolve(undefined)))
-  signal.addEventListener('abort', stop)
   try {
     while (!signal.aborted) {
-      const next = await Promise.race([iterator.next(), aborted])
+      const next = await unlessAborted(iterator.next(), signal)
       if (next === undefined || next.done === true) return
       yield next.value
     }
   } finally {
-    signal.removeEventListener('abort', stop)
     // Not awaited: a stream that is waiting for input would never end.
     if (signal.aborted) void iterator.return?.().then(undefined, () => undefined)
   }
+}
+
+/**
+ * The promise's value, or undefined when the signal comes first. A promise of the abort, raced again and again, would hold
+ * on to the value of every race.
+ */
+function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value | undefined> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => resolve(undefined)
+    signal.addEventListener('abort', stop)
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
 }
