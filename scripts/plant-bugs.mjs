@@ -147,5 +147,8 @@ async function isNoticed({ file, code, instead, test }) {
 
 function run(tests) {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  return runQuietly(process.execPath, [vitest, 'run', ...tests], { cwd: copy, env: { ...process.env, NO_COLOR: '1' } })
+  return runQuietly(process.execPath, [vitest, 'run', ...tests], {
+    cwd: copy,
+    env: { ...process.env, NO_COLOR: '1', POINTSMAN_TEST_COUNTS: '' },
+  })
 }

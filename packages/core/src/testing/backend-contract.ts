@@ -23,7 +23,7 @@ export interface BackendContract {
   readonly name: string
   /** A backend with nothing in force, for IPv4 and IPv6. The suite closes it. */
   readonly create: () => BackendUnderTest | Promise<BackendUnderTest>
-  /** Parts of the contract that this backend cannot be held to, each with the reason. */
+  /** Parts of the contract that this backend cannot be held to, each with the reason: they are no tests of it. */
   readonly skips?: { readonly [part in ContractPart]?: string }
 }
 
@@ -69,9 +69,8 @@ export function backendContract({ name, create, skips = {} }: BackendContract): 
     })
 
     const part = (which: ContractPart, check: () => Promise<void>): void => {
-      const reason = skips[which]
-      const suffix = reason === undefined ? '' : ` (skipped: ${reason})`
-      it.skipIf(reason !== undefined)(`${CONTRACT_PARTS[which]}${suffix}`, async () => {
+      if (skips[which] !== undefined) return
+      it(`${CONTRACT_PARTS[which]}`, async () => {
         await check()
       })
     }

@@ -8,7 +8,7 @@ import type { ChangeLogUnderTest, OpenChangeLog } from './change-log-samples.js'
 export interface ChangeLogContract {
   readonly name: string
   readonly open: OpenChangeLog
-  /** Parts that this log cannot be held to, each with the reason. */
+  /** Parts that this log cannot be held to, each with the reason: they are no tests of it. */
   readonly skips?: { readonly [part in 'reopen']?: string }
 }
 

@@ -75,7 +75,8 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
       )
     })
 
-    test.skipIf(!canReopen)('a log that was closed in between tells the same as one that never was', async () => {
+    if (!canReopen) return
+    test('a log that was closed in between tells the same as one that never was', async () => {
       await fc.assert(
         fc.asyncProperty(managedEventsArbitrary(eventSequenceArbitrary()), fc.nat(), async (events, place) => {
           const half = events.length === 0 ? 0 : place % events.length
