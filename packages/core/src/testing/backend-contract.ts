@@ -70,7 +70,7 @@ export function backendContract({ name, create, skips = {} }: BackendContract): 
 
     const part = (which: ContractPart, check: () => Promise<void>): void => {
       if (skips[which] !== undefined) return
-      it(`${CONTRACT_PARTS[which]}`, async () => {
+      it.each([CONTRACT_PARTS[which]])('%s', async () => {
         await check()
       })
     }
