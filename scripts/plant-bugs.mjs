@@ -56,7 +56,7 @@ const BUGS = [
     bug: 'the applied seq moves though the run failed',
     file: 'packages/core/src/pipeline/sync-engine.ts',
     code: "if ('error' in outcome) return runSubscriber.error",
-    instead: "appliedSeq = request.toSeq\n          if ('error' in outcome) return runSubscriber.error",
+    instead: "firstTaken = undefined\n          if ('error' in outcome) return runSubscriber.error",
     test: 'test/simulation.test.ts',
   },
   {

@@ -1,4 +1,4 @@
-import { asyncScheduler, map, Observable, type SchedulerLike } from 'rxjs'
+import { asyncScheduler, map, Observable, type SchedulerLike, tap } from 'rxjs'
 import type { ObjectKind } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
 import { NO_SEQ, seq, type Seq } from '../model/record.js'
@@ -57,9 +57,12 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
   const { events, fold, backend, recorder, received = [], scheduler = asyncScheduler } = options
 
   return new Observable<EngineReport>((subscriber) => {
-    let appliedSeq = options.appliedSeq ?? NO_SEQ
+    const { appliedSeq = NO_SEQ } = options
     let changed: ReadonlySet<ServicePortName> | 'all' = 'all'
     let fronts = new Map<string, Front>()
+    /** The first event that no run has taken yet, and the first of those taken that no run has brought about yet. */
+    let firstPending = fold.trackedSeq > appliedSeq ? seq(appliedSeq + 1) : undefined
+    let firstTaken: Seq | undefined
 
     /** Everything since the last success, in one request. */
     const takeRequest = (): SyncReport => {
@@ -68,8 +71,10 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       if (applied.nodeChanged) changed = 'all'
       if (changed !== 'all') changed = new Set([...changed, ...applied.changed])
       const startedAt = scheduler.now()
-      const fromSeq = seq(Math.min(appliedSeq + 1, fold.state.seq))
-      return { fromSeq, toSeq: fold.state.seq, changed, startedAt, endedAt: startedAt }
+      firstTaken ??= firstPending
+      firstPending = undefined
+      const toSeq = fold.state.seq
+      return { fromSeq: firstTaken ?? toSeq, toSeq, changed, startedAt, endedAt: startedAt }
     }
 
     const run = (): Observable<EngineReport> =>
@@ -83,8 +88,8 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
           const report = { ...request, endedAt: scheduler.now() }
           recordSync({ report, outcome })
           if ('error' in outcome) return runSubscriber.error(new FailedSync(report, outcome.error))
-          appliedSeq = request.toSeq
           changed = new Set()
+          firstTaken = undefined
           const conntrackFronts = [...fronts.values()]
           fronts = new Map()
           runSubscriber.next({ type: 'synced', result: outcome.result, conntrackFronts, ...report })
@@ -115,6 +120,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
 
     return events
       .pipe(
+        tap((recorded) => (firstPending ??= recorded.seq)),
         trackChanges(fold, received),
         boundedFrequency(
           {
