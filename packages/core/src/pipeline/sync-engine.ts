@@ -1,7 +1,7 @@
 import { asyncScheduler, map, Observable, type SchedulerLike, tap } from 'rxjs'
 import type { ObjectKind } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
-import { NO_SEQ, seq, type Seq } from '../model/record.js'
+import { seq, type Seq } from '../model/record.js'
 import type { Backend, SyncRequest, SyncResult } from '../ports/backend.js'
 import { type Front, frontKey } from '../state/fronts.js'
 import type { StateFold } from '../state/state-fold.js'
@@ -36,7 +36,7 @@ export interface SyncEngineOptions {
   /** Where runs are recorded; absent: nowhere. */
   readonly recorder?: Pick<Recorder, 'put'>
   readonly scheduler?: SchedulerLike
-  /** What a log had received, and applied, before: a restart goes on there. */
+  /** What a log had received, and applied (0: nothing), before: a restart goes on there. */
   readonly received?: Iterable<ObjectKind>
   readonly appliedSeq?: Seq
   /** Called as a run begins, with a promise of its end: when it is recorded and reported. */
@@ -57,11 +57,11 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
   const { events, fold, backend, recorder, received = [], scheduler = asyncScheduler } = options
 
   return new Observable<EngineReport>((subscriber) => {
-    const { appliedSeq = NO_SEQ } = options
+    const { appliedSeq } = options
     let changed: ReadonlySet<ServicePortName> | 'all' = 'all'
     let fronts = new Map<string, Front>()
     /** The first event that no run has taken yet, and the first of those taken that no run has brought about yet. */
-    let firstPending = fold.trackedSeq > appliedSeq ? seq(appliedSeq + 1) : undefined
+    let firstPending = appliedSeq === undefined ? undefined : seq(appliedSeq + 1)
     let firstTaken: Seq | undefined
 
     /** Everything since the last success, in one request. */
@@ -74,7 +74,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       firstTaken ??= firstPending
       firstPending = undefined
       const toSeq = fold.state.seq
-      return { fromSeq: firstTaken ?? toSeq, toSeq, changed, startedAt, endedAt: startedAt }
+      return { fromSeq: seq(Math.min(firstTaken ?? toSeq, toSeq)), toSeq, changed, startedAt, endedAt: startedAt }
     }
 
     const run = (): Observable<EngineReport> =>
