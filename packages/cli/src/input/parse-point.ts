@@ -23,7 +23,7 @@ export function parsePoint(text: string): Point | undefined {
 }
 
 function parseClock(text: string): Point | undefined {
-  const match = /^(\d\d):(\d\d)(?::(\d\d))?$/.exec(text)
+  const match = /^(\d\d):(\d\d)(?::(\d\d(?:\.\d{1,3})?))?$/.exec(text)
   if (match === null) return undefined
   const [hours, minutes, seconds] = [match[1], match[2], match[3]].map((part) => Number(part ?? 0))
   if (
@@ -32,10 +32,10 @@ function parseClock(text: string): Point | undefined {
     seconds === undefined ||
     hours > 23 ||
     minutes > 59 ||
-    seconds > 59
+    seconds >= 60
   )
     return undefined
-  return { type: 'clock', sinceMidnight: ((hours * 60 + minutes) * 60 + seconds) * 1000 }
+  return { type: 'clock', sinceMidnight: Math.round(((hours * 60 + minutes) * 60 + seconds) * 1000) }
 }
 
 function parseBack(text: string): Point | undefined {
