@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -142,6 +142,20 @@ describe('another recording', () => {
     expect(status).toBe(2)
     expect(stderr).toBe('warning: 1 line of the recording was left out: `pointsman import` says why\n')
     expect(stdout).toContain('No service lost its endpoints')
+  })
+
+  test('without times says that the times are estimated', async () => {
+    const file = folder.path('without-times.jsonl')
+    const lines = readFileSync(SHOP_RECORDING, 'utf8').trim().split('\n')
+    const withoutTime = (line: string): string => line.replace(/"observedAt":"[^"]*",/, '')
+    const objects = lines.filter((line) => !line.includes('"type":"BOOKMARK"')).map(withoutTime)
+    writeFileSync(file, `${objects.join('\n')}\n`)
+    const { status, stdout } = await demo('--recording', file)
+    expect(status).toBe(0)
+    expect(stdout).toMatch(
+      /\n125 watch events in .* 1 of Nodes, 125 with estimated times, times of 2026-11-21 in UTC\n/,
+    )
+    expect((await demo()).stdout).not.toContain('estimated')
   })
 
   test('that is not there', async () => {

@@ -76,10 +76,12 @@ function tables(
   return [...part('Before', moments.before), ...part('After', moments.after)]
 }
 
-function counted({ events, kinds, firstAt, lastAt }: ImportTally): string {
+function counted({ events, kinds, firstAt, lastAt, estimated }: ImportTally): string {
   const span = firstAt === undefined || lastAt === undefined ? '' : ` in ${formatDuration(lastAt - firstAt)}`
   const counts = Object.entries(kinds).map(([kind, count]) => `${formatCount(count)} of ${kind}s`)
-  return `${formatCount(events)} watch events${span}: ${counts.join(', ')}`
+  // kubectl writes no times, and what stands in for them may be far off.
+  const guessed = estimated === 0 ? '' : `, ${formatCount(estimated)} with estimated times`
+  return `${formatCount(events)} watch events${span}: ${counts.join(', ')}${guessed}`
 }
 
 function replayedLine({ syncs, failures, state }: Demo['replayed']): string {
