@@ -56,6 +56,10 @@ const isTexts = (value: unknown): value is readonly string[] => Array.isArray(va
 function describe(value: unknown): string {
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object') return 'a mapping'
-  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > MOST_SHOWN ? `${value.slice(0, MOST_SHOWN)}...` : value)
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : `a ${typeof value}`
 }
+
+/** A file that is no configuration at all may be one long text. */
+const MOST_SHOWN = 80

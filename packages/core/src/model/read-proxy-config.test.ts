@@ -105,6 +105,7 @@ describe('readProxyConfig', () => {
       'must be set where detectLocalMode is InterfaceNamePrefix',
     ],
     ['iptables', { iptables: 'yes' }, 'must be a mapping, and is "yes"'],
+    ['iptables', { iptables: 'x'.repeat(9000) }, `must be a mapping, and is "${'x'.repeat(80)}..."`],
     ['iptables.masqueradeAll', { iptables: { masqueradeAll: 'yes' } }, 'must be true or false, and is "yes"'],
     ['iptables.masqueradeBit', { iptables: { masqueradeBit: 32 } }, 'must be a bit from 0 to 31, and is 32'],
     ['iptables.masqueradeBit', { iptables: { masqueradeBit: 1.5 } }, 'must be a whole number, and is 1.5'],
