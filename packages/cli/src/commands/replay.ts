@@ -24,6 +24,7 @@ interface ReplayCommandOptions extends ConfigOptions {
   readonly speed: string
   readonly until?: string
   readonly record?: string
+  readonly log?: string
   readonly node?: string
   readonly output?: string
 }
@@ -47,6 +48,7 @@ export function registerReplay(program: Command, context: Context): void {
       '--record <file>',
       'keep the events and syncs of this run in a new log; of a run that was cut short, the rest',
     )
+    .option('--log <file>', 'another way to name LOG')
     .option('--node <name>', 'the node whose rules are made (else the configured one, else the only Node in the log)')
     .addOption(outputOption(['text', 'json']))
     .action(async (log: string | undefined, options: ReplayCommandOptions) => replayLog(log, options, context))
@@ -60,7 +62,10 @@ export function registerReplay(program: Command, context: Context): void {
 async function replayLog(log: string | undefined, options: ReplayCommandOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, ['text', 'json'])
   const speed = parseSpeed(options.speed)
-  const { path, reader } = openLog(log === undefined ? {} : { log }, context)
+  if (log !== undefined && options.log !== undefined) {
+    throw new CliError('USAGE', 'LOG and --log are two logs: give one of them')
+  }
+  const { path, reader } = openLog(log === undefined ? options : { log }, context)
   const progress = createProgress(context)
   try {
     const point = resolvePoint({ reader, text: options.until, option: '--until' })

@@ -180,7 +180,7 @@ function writeText(
   const body = servicesTable(view, { style, wide })
   stdout.write(`${style.dim(when + whose)}\n${body === '' ? 'no services\n' : body}`)
   const { diagnostics } = view
-  if (wide) for (const { object, path, message } of diagnostics) warn(context, `${object}: ${path}: ${message}`)
+  if (wide) for (const { object, message } of diagnostics) warn(context, `${object}: ${message}`)
   else if (diagnostics.length > 0) {
     const fields = diagnostics.length === 1 ? 'one field was' : `${diagnostics.length} fields were`
     warn(context, `${fields} left out or read otherwise than written: --wide lists them`)

@@ -50,12 +50,9 @@ function kindCounts(kinds: LogInfo['kinds']): string {
     .join(', ')
 }
 
-function syncs({ applied, lastSeq }: LogInfo): readonly Row[] {
+function syncs({ applied }: LogInfo): readonly Row[] {
   if (applied.length === 0) return [['applied', 'no sync succeeded']]
-  return applied.map(({ backend, seq, at }) => {
-    const behind = seq < lastSeq ? `, ${formatCount(lastSeq - seq)} records before the last` : ''
-    return ['applied', `${backend}: seq ${seq} at ${formatTime(at)}${behind}`]
-  })
+  return applied.map(({ backend, seq, at }) => ['applied', `${backend}: seq ${seq} at ${formatTime(at)}`])
 }
 
 const optional = (title: string, text: string | undefined): readonly Row[] =>

@@ -72,13 +72,19 @@ function countLines({
     .map(([count, what]) => `  ${formatCount(count).padStart(width)}  ${what}`)
 }
 
-/** A line for each of the first problems: `FILE:LINE: CODE message`. */
+/** A log only goes on: what was observed meanwhile cannot be put in later. */
+const TOO_OLD_ADVICE =
+  'what is older than the end of a log does not go in: give files of one time together, to a new log'
+
+/** A line for each of the first problems: `FILE:LINE: CODE message`; then what to do. */
 export function problemLines({ problems, badLines, refused }: ImportTally, limit = 10): readonly string[] {
   const lines = problems
     .slice(0, limit)
     .map(({ file, line, code, message }: Problem) => `${file}:${line}: ${code}: ${message}`)
   const more = badLines + refused - lines.length
-  return more > 0 ? [...lines, `and ${formatCount(more)} more like these`] : lines
+  if (more > 0) lines.push(`and ${formatCount(more)} more like these`)
+  if (problems.some(({ code }) => code === 'RECORD_TOO_OLD')) lines.push(TOO_OLD_ADVICE)
+  return lines
 }
 
 export function importDocument({ tally, path, head, headAt }: ImportReport): Document {

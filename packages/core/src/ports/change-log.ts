@@ -62,7 +62,7 @@ export interface LogInfo {
   readonly kinds: { readonly [kind in ObjectKind]: number }
   readonly snapshots: number
   readonly bytes: number
-  /** Last successful sync of each backend. */
+  /** The applied seq of each backend, and when its last successful sync was recorded. */
   readonly applied: readonly { readonly backend: string; readonly seq: Seq; readonly at: number }[]
   readonly bootId?: string
   /** Whether records before firstSeq were pruned. */

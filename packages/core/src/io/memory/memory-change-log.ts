@@ -268,5 +268,5 @@ function lastSyncs(log: readonly LogRecord[]): LogInfo['applied'] {
   const syncs = log.flatMap((record) => (record.type === 'sync' && record.error === undefined ? [record] : []))
   const last = new Map(syncs.map((record) => [record.backend, record]))
   const backends = [...last.values()].sort((a, b) => (a.backend < b.backend ? -1 : 1))
-  return backends.map(({ backend, seq: position, observedAt }) => ({ backend, seq: position, at: observedAt }))
+  return backends.map(({ backend, toSeq, observedAt }) => ({ backend, seq: toSeq, at: observedAt }))
 }

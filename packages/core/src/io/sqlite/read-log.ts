@@ -137,9 +137,11 @@ function readInfo(tables: LogTables): LogInfo {
     kinds: { Service: kindCount('Service'), EndpointSlice: kindCount('EndpointSlice'), Node: kindCount('Node') },
     snapshots: Number(db.prepare('SELECT count(*) FROM snapshots').pluck().get()),
     bytes: Number(db.pragma('page_count', { simple: true })) * Number(db.pragma('page_size', { simple: true })),
-    applied: meta
-      .applied()
-      .map(({ backend, seq: position }) => ({ backend, seq: seq(position), at: tables.record(position)?.[3] ?? 0 })),
+    applied: meta.applied().flatMap(({ backend, seq: position }) => {
+      const row = tables.record(position)
+      const record = row === undefined ? undefined : engineRecord(row)
+      return record?.type === 'sync' ? [{ backend, seq: record.toSeq, at: record.observedAt }] : []
+    }),
     ...(bootId === undefined ? {} : { bootId: String(bootId) }),
     pruned: floor > 0,
   }

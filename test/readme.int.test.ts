@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { runPointsman } from './support/run-pointsman.js'
+import { SHOP_RECORDING, temporaryFolder } from './support/shop.js'
+
+const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+
+/** What a command prints, as an indented block of a document; where its log is differs from run to run. */
+const block = (printed: string): string =>
+  printed
+    .replaceAll(/--log \S+/g, '--log incident.db')
+    .trimEnd()
+    .split('\n')
+    .map((line) => (line === '' ? '' : `    ${line}`))
+    .join('\n')
+
+test('the README shows what the demo prints', async () => {
+  const { status, stdout } = await runPointsman(['demo'])
+  expect(status).toBe(0)
+  expect(README).toContain(block(stdout))
+})
+
+test('the README shows what the history prints', async () => {
+  const folder = temporaryFolder()
+  try {
+    const log = folder.path('incident.db')
+    await runPointsman(['import', SHOP_RECORDING, '--log', log])
+    const { stdout } = await runPointsman(['log', 'shop/checkout', '--log', log, '-n', '2', '--until', '108'])
+    expect(README).toContain(block(stdout))
+  } finally {
+    folder.remove()
+  }
+})
