@@ -1,0 +1,100 @@
+import { setImmediate } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { runProcess } from './run-process.js'
+
+const node = (script: string): readonly string[] => [process.execPath, '-e', script]
+
+describe('a process', () => {
+  it('gives its output, its complaints and its exit status, and failing is not an error', async () => {
+    const argv = ['sh', '-c', 'cat; echo no >&2; exit 3']
+    expect(await runProcess({ argv, input: ['a', 'é\n'] })).toEqual({
+      argv,
+      exitCode: 3,
+      signal: null,
+      stdout: 'aé\n',
+      stderr: 'no\n',
+    })
+  })
+
+  it('is given its arguments as they are, past no shell', async () => {
+    const { stdout } = await runProcess({ argv: ['printf', '%s|', '$HOME', '; ls', '*', ''] })
+    expect(stdout).toBe('$HOME|; ls|*||')
+  })
+
+  it('speaks English whatever the environment says', async () => {
+    const { stdout } = await runProcess({ argv: ['sh', '-c', 'echo $LC_ALL $X'], env: { LC_ALL: 'de_DE', X: 'y' } })
+    expect(stdout).toBe('C y\n')
+  })
+
+  it('is asked for input no faster than it reads', async () => {
+    let given = 0
+    const givenSoFar = (): number => given
+    const stuck = new AbortController()
+    function* endless(): Generator<string> {
+      for (;;) {
+        given += 1
+        yield 'x'.repeat(1024)
+        if (given > 10_000) throw new Error('the input ran ahead')
+      }
+    }
+    const run = runProcess({ argv: node('setInterval(() => {}, 1000)'), input: endless(), signal: stuck.signal })
+    while (givenSoFar() < 64) await setImmediate()
+    for (let turn = 0; turn < 1000; turn += 1) await setImmediate()
+    expect(given).toBeLessThan(1000)
+    stuck.abort()
+    await expect(run).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
+  it('may end before its input does', async () => {
+    async function* never(): AsyncGenerator<string> {
+      yield 'x'
+      await new Promise(() => undefined)
+    }
+    expect(await runProcess({ argv: ['sh', '-c', 'exit 1'], input: never() })).toMatchObject({ exitCode: 1 })
+  })
+
+  it('waits while its output is taken', async () => {
+    const order: string[] = []
+    await runProcess({
+      argv: ['sh', '-c', 'echo a'],
+      onOutput: async (piece) => {
+        await setImmediate()
+        order.push(piece)
+      },
+    })
+    expect(order).toEqual(['a\n'])
+  })
+
+  it.each([
+    ['that does not exist', { argv: ['/nonexistent/iptables'] }, 'NOT_FOUND'],
+    ['that may not be executed', { argv: ['/etc/passwd'] }, 'CANNOT_START'],
+    ['that takes too long', { argv: ['sleep', '1000'], timeoutMs: 50 }, 'TIMED_OUT'],
+    ['that was aborted before it began', { argv: ['sleep', '1000'], signal: AbortSignal.abort() }, 'ABORTED'],
+    ['that prints too much', { argv: ['yes'], maxOutputBytes: 1000 }, 'OUTPUT_TOO_LONG'],
+  ])('%s is an error with a code', async (_, request, code) => {
+    await expect(runProcess(request)).rejects.toMatchObject({ name: 'IptablesError', code, argv: request.argv })
+  })
+
+  it('is ended with all that it started', async () => {
+    const abort = new AbortController()
+    let pid = 0
+    const run = runProcess({
+      argv: ['sh', '-c', 'sleep 1000 & echo $!; wait'],
+      signal: abort.signal,
+      onOutput: (piece) => {
+        pid = Number(piece)
+        abort.abort()
+      },
+    })
+    await expect(run).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect.poll(async () => (await runProcess({ argv: ['cat', `/proc/${pid}/cmdline`] })).stdout).toBe('')
+  })
+
+  it('fails with what its input fails with', async () => {
+    function* broken(): Generator<string> {
+      yield 'a'
+      throw new Error('no more rules')
+    }
+    await expect(runProcess({ argv: ['cat'], input: broken() })).rejects.toThrow('no more rules')
+  })
+})

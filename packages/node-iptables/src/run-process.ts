@@ -1,0 +1,171 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcessWithoutNullStreams } from 'node:child_process'
+import { once } from 'node:events'
+import { IptablesError } from './iptables-error.js'
+
+export interface RunRequest {
+  /** The executable (a path, or a name that PATH leads to) and its arguments. No shell reads them. */
+  readonly argv: readonly string[]
+  /** What the process reads, in pieces of any size; asked for no faster than the process reads. None: an empty input. */
+  readonly input?: Iterable<string> | AsyncIterable<string> | undefined
+  /** Takes standard output piece by piece, and is waited for; the result's `stdout` is then empty. */
+  readonly onOutput?: ((piece: string) => void | Promise<void>) | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly timeoutMs?: number | undefined
+  /** How much of standard output is kept. Default: 256 MiB. */
+  readonly maxOutputBytes?: number | undefined
+  /** Besides the environment of this process; LC_ALL is always C, so that messages can be told apart. */
+  readonly env?: Readonly<Record<string, string>> | undefined
+}
+
+export interface RunResult {
+  readonly argv: readonly string[]
+  /** Null where a signal ended the process. */
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly stdout: string
+  /** The first 64 KiB. */
+  readonly stderr: string
+}
+
+/** How processes are started: a parameter of everything here, so that a caller can log, delegate or stand in. */
+export type Run = (request: RunRequest) => Promise<RunResult>
+
+/**
+ * Runs one process to its end. A failing exit status is a result, not an error.
+ *
+ * Fails with an IptablesError: NOT_FOUND, CANNOT_START, TIMED_OUT, ABORTED, OUTPUT_TOO_LONG; and with whatever `input`
+ * or `onOutput` throws. When it fails, the process and what it started have been killed.
+ */
+export async function runProcess(request: RunRequest): Promise<RunResult> {
+  const { argv, signal, timeoutMs } = request
+  if (signal?.aborted === true) throw new IptablesError('ABORTED', { argv }, { cause: signal.reason })
+
+  const child = start(request)
+  let failure: { readonly error: unknown } | undefined
+  const fail = (error: unknown): void => {
+    failure ??= { error }
+    endGroup(child)
+  }
+  const onAbort = (): void => fail(new IptablesError('ABORTED', { argv }, { cause: signal?.reason }))
+  signal?.addEventListener('abort', onAbort)
+  const timer =
+    timeoutMs === undefined ? undefined : setTimeout(() => fail(new IptablesError('TIMED_OUT', { argv })), timeoutMs)
+
+  try {
+    const exited = exitOf(child)
+    const [exit, stdout, stderr] = await Promise.all([
+      exited,
+      readOutput(child, request).catch(fail),
+      readErrors(child).catch(fail),
+      // A process may end before its input does, and an input may never end.
+      Promise.race([exited, feed(child, request.input).catch(fail)]),
+    ])
+    if (failure !== undefined) throw failure.error
+    return { argv, ...exit, stdout: stdout ?? '', stderr: stderr ?? '' }
+  } catch (error) {
+    throw failure === undefined ? toStartError(argv, error) : failure.error
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+const STDERR_BYTES = 64 * 1024
+const DEFAULT_MAX_OUTPUT_BYTES = 256 * 1024 * 1024
+const PIECE_LENGTH = 64 * 1024
+
+function start({ argv, env }: RunRequest): ChildProcessWithoutNullStreams {
+  const [file = '', ...args] = argv
+  try {
+    // Its own process group, so that what it starts (a wrapper script's iptables) can be ended with it.
+    return spawn(file, args, { detached: true, env: { ...process.env, ...env, LC_ALL: 'C' } })
+  } catch (error) {
+    throw toStartError(argv, error)
+  }
+}
+
+async function exitOf(child: ChildProcessWithoutNullStreams): Promise<Pick<RunResult, 'exitCode' | 'signal'>> {
+  const [exitCode, signal] = (await once(child, 'exit')) as [number | null, string | null]
+  return { exitCode, signal }
+}
+
+async function readOutput(
+  child: ChildProcessWithoutNullStreams,
+  { argv, onOutput, maxOutputBytes = DEFAULT_MAX_OUTPUT_BYTES }: RunRequest,
+): Promise<string> {
+  const pieces: string[] = []
+  let length = 0
+  child.stdout.setEncoding('utf8')
+  for await (const piece of piecesOf(child.stdout)) {
+    length += piece.length
+    if (onOutput !== undefined) await onOutput(piece)
+    else if (length > maxOutputBytes) throw new IptablesError('OUTPUT_TOO_LONG', { argv })
+    else pieces.push(piece)
+  }
+  return pieces.join('')
+}
+
+async function readErrors(child: ChildProcessWithoutNullStreams): Promise<string> {
+  let text = ''
+  child.stderr.setEncoding('utf8')
+  // What comes after the limit is read and dropped: a process must not wait for us to read its complaints.
+  for await (const piece of piecesOf(child.stderr)) if (text.length < STDERR_BYTES) text += piece
+  return text.slice(0, STDERR_BYTES)
+}
+
+/** A stream that ends because its process was killed has simply ended. */
+async function* piecesOf(stream: AsyncIterable<unknown>): AsyncGenerator<string> {
+  try {
+    for await (const piece of stream) yield String(piece)
+  } catch (error) {
+    if (codeOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+  }
+}
+
+async function feed(child: ChildProcessWithoutNullStreams, input: RunRequest['input']): Promise<void> {
+  const { stdin } = child
+  // A process that ends before it has read everything says why by its exit status.
+  stdin.on('error', () => undefined)
+  let held = ''
+  for await (const piece of input ?? []) {
+    held += piece
+    if (held.length < PIECE_LENGTH) continue
+    if (!stdin.writable) return
+    // Longer than the stream's buffer, so that each write waits for the process and leaves the event loop free.
+    if (!stdin.write(held)) await drainedOrClosed(stdin)
+    held = ''
+  }
+  stdin.end(held)
+}
+
+async function drainedOrClosed(stdin: ChildProcessWithoutNullStreams['stdin']): Promise<void> {
+  if (stdin.destroyed) return
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      stdin.off('drain', done)
+      stdin.off('close', done)
+      resolve()
+    }
+    stdin.on('drain', done)
+    stdin.on('close', done)
+  })
+}
+
+function endGroup(child: ChildProcessWithoutNullStreams): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // Nothing of the group is left.
+  }
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy()
+}
+
+function toStartError(argv: readonly string[], cause: unknown): unknown {
+  const code = codeOf(cause)
+  if (cause instanceof IptablesError || code === undefined) return cause
+  return new IptablesError(code === 'ENOENT' ? 'NOT_FOUND' : 'CANNOT_START', { argv }, { cause })
+}
+
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
