@@ -1,0 +1,62 @@
+import type { Variant } from './capabilities.js'
+
+/** What tells which variant others on this node use. Nothing here is known by heart: the caller names the chains. */
+export interface VariantHints {
+  /** Chains that are there, in mangle, where the node's manager uses the variant; the first that is found decides. */
+  readonly chains: readonly string[]
+  /** How the chains begin that must not be in both variants: a warning says so. */
+  readonly prefix: string
+}
+
+/** What one variant's save (of all tables, both families) has. */
+export interface VariantEvidence {
+  readonly hints: readonly string[]
+  readonly rules: number
+  /** Chains that begin with the prefix. */
+  readonly chains: number
+}
+
+export interface VariantChoice {
+  readonly variant: Variant
+  readonly because: 'hint chain' | 'more rules' | 'the only one installed'
+  /** For a person: rules with the prefix exist in both variants. */
+  readonly warning: string | undefined
+}
+
+/** Undefined evidence: that variant is not installed. Undefined choice: neither is. Equal counts: nft. */
+export function chooseVariant(
+  evidence: Readonly<Record<Variant, VariantEvidence | undefined>>,
+  { prefix }: VariantHints,
+): VariantChoice | undefined {
+  const { nft, legacy } = evidence
+  if (nft === undefined || legacy === undefined) {
+    if (nft === legacy) return undefined
+    return { variant: nft === undefined ? 'legacy' : 'nft', because: 'the only one installed', warning: undefined }
+  }
+  const warning =
+    nft.chains === 0 || legacy.chains === 0
+      ? undefined
+      : `chains ${prefix}* exist in both variants (nft ${nft.chains}, legacy ${legacy.chains}): packets meet both; ` +
+        'clean up the one that is no longer used'
+  if (nft.hints.length > 0) return { variant: 'nft', because: 'hint chain', warning }
+  if (legacy.hints.length > 0) return { variant: 'legacy', because: 'hint chain', warning }
+  return { variant: legacy.rules > nft.rules ? 'legacy' : 'nft', because: 'more rules', warning }
+}
+
+/** Reads one variant's saves, as they come. */
+export async function evidenceIn(lines: AsyncIterable<string>, hints: VariantHints): Promise<VariantEvidence> {
+  let table = ''
+  let rules = 0
+  let chains = 0
+  const found = new Set<string>()
+  for await (const line of lines) {
+    if (line.startsWith('*')) table = line.slice(1)
+    else if (line.startsWith('-')) rules += 1
+    else if (line.startsWith(':')) {
+      const chain = line.slice(1).split(' ')[0] ?? ''
+      if (chain.startsWith(hints.prefix)) chains += 1
+      if (table === 'mangle' && hints.chains.includes(chain)) found.add(chain)
+    }
+  }
+  return { hints: hints.chains.filter((chain) => found.has(chain)), rules, chains }
+}
