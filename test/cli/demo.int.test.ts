@@ -96,6 +96,23 @@ describe('another recording', () => {
     expect(text).not.toMatch(/shop|checkout/)
   })
 
+  test('with a Service that was replaced: before is before the old one went', async () => {
+    const file = folder.path('replaced.jsonl')
+    const old = storyService(tram)
+    const steps = [
+      ...before.map((object) => ({ object })),
+      { object: old, deleted: true as const },
+      { object: storyService({ ...tram, selector: { app: 'tarm' }, by: 'jenkins' }) },
+      { object: storySlice({ of: 'tram', pods: {} }) },
+    ]
+    writeStory(file, { namespace: 'metro', steps })
+    const { status, stdout } = await demo('--recording', file)
+    expect(status).toBe(0)
+    expect(stdout).toMatch(
+      /\nBefore, at seq 5\n[^]*metro\/tram:api +10\.7\.0\.5:443\/TCP +172\.20\.7\.4:9443 172\.20\.8\.4:9443\n[^]*\nAfter, at seq 8\n/,
+    )
+  })
+
   test('with another selector, put right by somebody else', async () => {
     const edited = storyService({ ...tram, selector: { app: 'tarm' }, by: 'jenkins' })
     const text = await tell(

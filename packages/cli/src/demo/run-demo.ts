@@ -1,6 +1,6 @@
 import { createMockBackend } from '@pointsman/backend-mock'
 import { DEFAULT_PROXY_CONFIG, findIncidents, NO_SEQ, replay, seq } from '@pointsman/core'
-import type { ChangeLogReader, Outage, ProxyConfig, Seq } from '@pointsman/core'
+import type { ChangeLogReader, ObjectRecord, Outage, ProxyConfig, Seq } from '@pointsman/core'
 import type { RecordingItem, SqliteChangeLog } from '@pointsman/core/io'
 import { importRecording } from '../import/import-recording.js'
 import type { ImportTally } from '../import/import-recording.js'
@@ -31,7 +31,7 @@ export async function runDemo({
   const outages = findIncidents(log.records({ types: ['object'] }))
   const [outage] = outages
   if (outage === undefined) return { tally, replayed, outages }
-  const before = await momentAt({ reader: log, seq: seqBefore(outage), config, outage })
+  const before = await momentAt({ reader: log, seq: seqBefore(log, outage), config, outage })
   const after = await momentAt({ reader: log, seq: outage.emptiedBy.seq, config, outage })
   return { tally, replayed, outages, moments: { before, after } }
 }
@@ -48,7 +48,16 @@ function demoConfig(reader: ChangeLogReader): ProxyConfig {
 }
 
 /** The last record before the edit, or before the endpoints went where there was none. */
-function seqBefore({ emptiedBy, cause }: Outage): Seq {
-  const first = cause.type === 'service-edit' ? Math.min(cause.edit.record.seq, emptiedBy.seq) : emptiedBy.seq
+function seqBefore(reader: ChangeLogReader, { emptiedBy, cause }: Outage): Seq {
+  const edit = cause.type === 'service-edit' ? startOf(reader, cause.edit.record) : emptiedBy.seq
+  const first = Math.min(edit, emptiedBy.seq)
   return first > 1 ? seq(first - 1) : NO_SEQ
+}
+
+/** The record that an edit begins with: of a Service that was replaced, the deletion of the one before. */
+function startOf(reader: ChangeLogReader, { event, namespace, name, seq: at }: ObjectRecord): Seq {
+  if (event !== 'ADDED') return at
+  const object = { kind: 'Service', namespace, name } as const
+  const [before] = reader.records({ object, toSeq: seq(at - 1), descending: true, limit: 1 })
+  return before?.type === 'object' && before.event === 'DELETED' ? before.seq : at
 }
