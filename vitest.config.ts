@@ -11,7 +11,6 @@ export default defineConfig({
       { find: /^@pointsman\/core\/io$/, replacement: source('core/src/io/index.ts') },
       { find: /^@pointsman\/core\/testing$/, replacement: source('core/src/testing/index.ts') },
       { find: /^node-iptables$/, replacement: source('node-iptables/src/index.ts') },
-      { find: /^node-iptables\/fake$/, replacement: source('node-iptables/src/fake/index.ts') },
       { find: /^@pointsman\/backend-mock$/, replacement: source('backend-mock/src/index.ts') },
     ],
   },

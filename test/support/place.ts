@@ -22,8 +22,4 @@ export function placeOf(path: string): Place | undefined {
   }
 }
 
-const FRONT_DOORS = new Set([
-  'packages/core/src/io/index.ts',
-  'packages/core/src/testing/index.ts',
-  'packages/node-iptables/src/fake/index.ts',
-])
+const FRONT_DOORS = new Set(['packages/core/src/io/index.ts', 'packages/core/src/testing/index.ts'])

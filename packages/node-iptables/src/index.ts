@@ -1,5 +1,9 @@
 export { capabilitiesOf } from './capabilities.js'
 export type { Capabilities, Variant } from './capabilities.js'
+export { createIptables, type IptablesOptions } from './create-iptables.js'
+export type { VariantChoice, VariantHints } from './detect-variant.js'
+export type { Family } from './executables.js'
+export type { ChainPlace, Iptables, Limits, RestoreOptions, RulePlace, SaveOptions } from './iptables.js'
 export { IPTABLES_ERRORS, IptablesError } from './iptables-error.js'
 export type {
   IptablesErrorCode,

@@ -1,0 +1,30 @@
+import type { IptablesErrorCode } from './iptables-error.js'
+
+/** The code for what a failed iptables, save or restore said. Tried on 1.8.9; older spellings are of 1.4 and 1.6. */
+export function classifyFailure({ exitCode, stderr }: FailedRun): IptablesErrorCode {
+  const known = BY_MESSAGE.find(({ pattern }) => pattern.test(stderr))
+  if (known !== undefined) return known.code
+  return exitCode === PARAMETER_PROBLEM ? 'BAD_ARGUMENT' : 'FAILED'
+}
+
+export interface FailedRun {
+  readonly exitCode: number | null
+  readonly stderr: string
+}
+
+const PARAMETER_PROBLEM = 2
+
+// The first that fits counts: a held lock comes with "Resource temporarily unavailable", a missing table with advice.
+const BY_MESSAGE: readonly { readonly pattern: RegExp; readonly code: IptablesErrorCode }[] = [
+  { pattern: /holding the xtables lock|xtables\.lock: Resource temporarily unavailable/, code: 'LOCK_HELD' },
+  { pattern: /you must be root|Permission denied|Operation not permitted/i, code: 'NO_PERMISSION' },
+  { pattern: /Too many links|Directory not empty|CHAIN_(?:USER_)?DEL failed \(Device/, code: 'CHAIN_IN_USE' },
+  { pattern: /Chain already exists|CHAIN_(?:USER_)?ADD failed \(File exists\)/, code: 'CHAIN_EXISTS' },
+  { pattern: /does a matching rule exist|RULE_DELETE failed \(No such file/, code: 'NO_SUCH_RULE' },
+  { pattern: /RULE_\w+ failed \((?:No such file or directory|Operation not supported)/, code: 'NO_KERNEL_SUPPORT' },
+  { pattern: /missing kernel module|kernel needs to be upgraded|Protocol not supported/, code: 'NO_KERNEL_SUPPORT' },
+  { pattern: /table name '[^']*' invalid|unable to initialize table/, code: 'NO_KERNEL_SUPPORT' },
+  { pattern: /No chain\/target\/match by that name|Chain '[^']*' does not exist/, code: 'NO_SUCH_CHAIN' },
+  { pattern: /Couldn't load (?:target|match)/, code: 'NO_SUCH_CHAIN' },
+  { pattern: /[Uu]nknown option|unrecognized option|invalid option|Unknown arg/, code: 'UNKNOWN_OPTION' },
+]

@@ -1,0 +1,70 @@
+import { classifyFailure } from './classify-failure.js'
+import { IptablesError } from './iptables-error.js'
+import type { IptablesErrorCode } from './iptables-error.js'
+import { lockHolderOf } from './lock-holder.js'
+import { failedLineOf, restoreFailureAt } from './restore-failure.js'
+import type { Run, RunRequest, RunResult } from './run-process.js'
+import { LOCK_CONFLICT } from './xtables-lock.js'
+
+/** Where and how commands are run. */
+export interface CommandsOptions {
+  readonly run: Run
+  /** Words before every command: `['ip', 'netns', 'exec', 'blue']`. */
+  readonly prefix: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly lockFile: string
+}
+
+export interface Commands {
+  /** Runs to a good end, or fails with the code for what went wrong. */
+  readonly run: (request: RunRequest) => Promise<RunResult>
+  /** The same for a restore: the error has the line that failed, out of `pieces`, and its neighbours. */
+  readonly restore: (request: RunRequest & { readonly pieces: readonly string[] }) => Promise<RunResult>
+}
+
+export function commandsOf({ run, prefix, env, lockFile }: CommandsOptions): Commands {
+  const attempt = (request: RunRequest): Promise<RunResult> =>
+    run({ ...request, argv: [...prefix, ...request.argv], env: { ...env, ...request.env } })
+
+  const errorOf = async (result: RunResult, pieces?: readonly string[]): Promise<IptablesError> => {
+    const code = codeFor(result, pieces !== undefined)
+    const number = pieces === undefined ? undefined : failedLineOf(result.stderr)
+    return new IptablesError(code, {
+      argv: result.argv,
+      exitCode: result.exitCode ?? undefined,
+      stderr: result.stderr,
+      restore: number === undefined || pieces === undefined ? undefined : restoreFailureAt(number, pieces),
+      lockHolder: code === 'LOCK_HELD' ? await lockHolderOf(lockFile) : undefined,
+    })
+  }
+
+  return {
+    run: async (request) => {
+      const result = await attempt(request)
+      if (result.exitCode !== 0) throw await errorOf(result)
+      return result
+    },
+    restore: async ({ pieces, ...request }) => {
+      const result = await attempt(request)
+      if (result.exitCode !== 0) throw await errorOf(result, pieces)
+      return result
+    },
+  }
+}
+
+/** A failure that is expected: gives false instead of the error when it has one of the codes. */
+export async function unless(codes: readonly IptablesErrorCode[], attempt: Promise<unknown>): Promise<boolean> {
+  try {
+    await attempt
+    return true
+  } catch (error) {
+    if (error instanceof IptablesError && codes.includes(error.code)) return false
+    throw error
+  }
+}
+
+function codeFor(result: RunResult, isRestore: boolean): IptablesErrorCode {
+  if (result.exitCode === LOCK_CONFLICT) return 'LOCK_HELD'
+  const code = classifyFailure(result)
+  return isRestore && code === 'FAILED' ? 'RESTORE_FAILED' : code
+}

@@ -1,0 +1,124 @@
+import { capabilitiesOf } from './capabilities.js'
+import type { Capabilities, Variant } from './capabilities.js'
+import { commandsOf, unless } from './commands.js'
+import type { Commands } from './commands.js'
+import { chooseVariant, evidenceIn } from './detect-variant.js'
+import type { VariantChoice, VariantEvidence, VariantHints } from './detect-variant.js'
+import { executablesOf } from './executables.js'
+import type { Executables, Family } from './executables.js'
+import { IptablesError } from './iptables-error.js'
+import type { Iptables, Limits } from './iptables.js'
+import { linesOf } from './lines-of.js'
+import { runProcess } from './run-process.js'
+import type { Run } from './run-process.js'
+import { tableMethods } from './table-methods.js'
+
+export interface IptablesOptions {
+  readonly family: Family
+  /** `auto`: by `hints` when given, otherwise whatever `iptables` is on this node. Default: `auto`. */
+  readonly variant?: 'auto' | Variant | undefined
+  readonly hints?: VariantHints | undefined
+  /** How long commands wait for the xtables lock, in whole seconds from 1. Default: 5. nft takes no lock. */
+  readonly waitSeconds?: number | undefined
+  /** For calls that set none. Default: no limit. */
+  readonly timeoutMs?: number | undefined
+  /** The folder of the executables. Default: PATH. */
+  readonly folder?: string | undefined
+  /** Words before every command, such as `['ip', 'netns', 'exec', 'blue']`. */
+  readonly prefix?: readonly string[] | undefined
+  /** Default: `/run/xtables.lock`. */
+  readonly lockFile?: string | undefined
+  readonly run?: Run | undefined
+}
+
+/**
+ * Finds out which iptables is there and what it can do, and gives the methods for it.
+ *
+ * Fails with an IptablesError: NOT_FOUND, CANNOT_START, UNKNOWN_VERSION, and with `hints` NO_PERMISSION.
+ */
+export async function createIptables(options: IptablesOptions, limits: Limits = {}): Promise<Iptables> {
+  const { family, variant = 'auto', hints, waitSeconds = 5, folder, lockFile } = options
+  const commands = commandsOf({
+    run: options.run ?? runProcess,
+    prefix: options.prefix ?? [],
+    env: lockFile === undefined ? {} : { XTABLES_LOCKFILE: lockFile },
+    lockFile: lockFile ?? DEFAULT_LOCK_FILE,
+  })
+  const probe: Probe = { commands, folder, limits: { timeoutMs: options.timeoutMs, ...limits } }
+  const choice = variant === 'auto' && hints !== undefined ? await choiceBy(probe, hints) : undefined
+  const wanted = choice?.variant ?? variant
+  const { executables, capabilities } = await installed(probe, { family, variant: wanted })
+  return {
+    family,
+    capabilities,
+    choice,
+    ...tableMethods({
+      commands,
+      executables,
+      capabilities,
+      family,
+      waitSeconds,
+      timeoutMs: options.timeoutMs,
+      lockFile: lockFile ?? DEFAULT_LOCK_FILE,
+    }),
+  }
+}
+
+const DEFAULT_LOCK_FILE = '/run/xtables.lock'
+const FAMILIES: readonly Family[] = ['IPv4', 'IPv6']
+
+interface Probe {
+  readonly commands: Commands
+  readonly folder: string | undefined
+  readonly limits: Limits
+}
+
+interface Installed {
+  readonly executables: Executables
+  readonly capabilities: Capabilities
+}
+
+/** Versions before 1.8 have no names with a variant: the plain one serves when it is of the wanted kind. */
+async function installed(
+  { commands, folder, limits }: Probe,
+  { family, variant }: { readonly family: Family; readonly variant: 'auto' | Variant },
+): Promise<Installed> {
+  const look = async (named: 'auto' | Variant): Promise<Installed> => {
+    const executables = executablesOf({ family, variant: named, folder })
+    const { argv, stdout, stderr } = await commands.run({ argv: [executables.iptables, '--version'], ...limits })
+    const capabilities = capabilitiesOf(stdout)
+    if (capabilities === undefined) throw new IptablesError('UNKNOWN_VERSION', { argv, stderr: stdout + stderr })
+    return { executables, capabilities }
+  }
+  try {
+    return await look(variant)
+  } catch (error) {
+    if (variant === 'auto' || !(error instanceof IptablesError) || error.code !== 'NOT_FOUND') throw error
+    const plain = await look('auto').catch(() => undefined)
+    if (plain?.capabilities.variant !== variant) throw error
+    return plain
+  }
+}
+
+async function choiceBy(probe: Probe, hints: VariantHints): Promise<VariantChoice | undefined> {
+  const [nft, legacy] = await Promise.all([evidenceOf(probe, 'nft', hints), evidenceOf(probe, 'legacy', hints)])
+  return chooseVariant({ nft, legacy }, hints)
+}
+
+/** Both families' rules count: a node uses one variant for both. */
+async function evidenceOf(probe: Probe, variant: Variant, hints: VariantHints): Promise<VariantEvidence | undefined> {
+  const read: { evidence?: VariantEvidence } = {}
+  const isInstalled = await unless(
+    ['NOT_FOUND'],
+    evidenceIn(savedLines(probe, variant), hints).then((evidence) => (read.evidence = evidence)),
+  )
+  return isInstalled ? read.evidence : undefined
+}
+
+async function* savedLines({ commands, folder, limits }: Probe, variant: Variant): AsyncGenerator<string> {
+  for (const family of FAMILIES) {
+    const { save } = executablesOf({ family, variant, folder })
+    // Without a table's name, legacy lists the tables that are there and makes none.
+    yield* linesOf({ start: (onOutput) => commands.run({ argv: [save], onOutput, ...limits }), stop: () => undefined })
+  }
+}

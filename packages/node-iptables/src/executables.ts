@@ -1,0 +1,24 @@
+import type { Variant } from './capabilities.js'
+
+export type Family = 'IPv4' | 'IPv6'
+
+/** The three programs of one family and variant. */
+export interface Executables {
+  readonly iptables: string
+  readonly save: string
+  readonly restore: string
+}
+
+/** Their names, as distributions have them; `auto` is whichever variant the system's alternatives lead to. */
+export function executablesOf({ family, variant, folder }: ExecutablesRequest): Executables {
+  const base = family === 'IPv4' ? 'iptables' : 'ip6tables'
+  const name = `${folder === undefined ? '' : `${folder}/`}${base}${variant === 'auto' ? '' : `-${variant}`}`
+  return { iptables: name, save: `${name}-save`, restore: `${name}-restore` }
+}
+
+export interface ExecutablesRequest {
+  readonly family: Family
+  readonly variant: 'auto' | Variant
+  /** Where they are. Default: where PATH leads. */
+  readonly folder?: string | undefined
+}

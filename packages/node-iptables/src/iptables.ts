@@ -1,0 +1,75 @@
+import type { Capabilities } from './capabilities.js'
+import type { Family } from './executables.js'
+import type { RestoreInput } from './restore-input.js'
+import type { VariantChoice } from './detect-variant.js'
+
+/** How long one call may take, and what ends it early: TIMED_OUT and ABORTED. Neither undoes what is done. */
+export interface Limits {
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ChainPlace {
+  /** `filter`, `nat`, `mangle`, `raw`, `security`. */
+  readonly table: string
+  readonly chain: string
+}
+
+export interface RulePlace extends ChainPlace {
+  /** The rule's words after `-A CHAIN`, unquoted: `['-p', 'tcp', '--dport', '80', '-j', 'ACCEPT']`. */
+  readonly rule: readonly string[]
+}
+
+export interface RestoreOptions {
+  /** Restore these tables of the input alone. Default: all that it has. */
+  readonly tables?: readonly string[] | undefined
+  /** Empty each table of the input first; false (`--noflush`) keeps what the input does not name. */
+  readonly flush: boolean
+  /** Take the counters from the input. */
+  readonly counters: boolean
+  /** How long to wait for the xtables lock, in whole seconds from 1. Default: as given to createIptables. */
+  readonly waitSeconds?: number | undefined
+}
+
+/** iptables of one family. Every method fails with an IptablesError. */
+export interface Iptables {
+  readonly family: Family
+  readonly capabilities: Capabilities
+  /** Why this variant: there when it was chosen by looking at the rules of this node. */
+  readonly choice: VariantChoice | undefined
+
+  /** Makes the chain when it is not there, and leaves it as it is otherwise. */
+  readonly ensureChain: (place: ChainPlace, limits?: Limits) => Promise<{ readonly existed: boolean }>
+  /** Deletes the chain's rules. NO_SUCH_CHAIN. */
+  readonly flushChain: (place: ChainPlace, limits?: Limits) => Promise<void>
+  /** Deletes an empty chain that nothing jumps to. NO_SUCH_CHAIN, CHAIN_IN_USE. */
+  readonly deleteChain: (place: ChainPlace, limits?: Limits) => Promise<void>
+
+  /** Adds the rule as the chain's first or last, when the chain has no such rule. NO_SUCH_CHAIN. */
+  readonly ensureRule: (
+    rule: RulePlace & { readonly position: 'prepend' | 'append' },
+    limits?: Limits,
+  ) => Promise<{ readonly existed: boolean }>
+  /** Whether the chain has the rule; false also where there is no such chain, or nothing that it jumps to. */
+  readonly checkRule: (rule: RulePlace, limits?: Limits) => Promise<boolean>
+  /** Deletes the first such rule, when there is one. */
+  readonly deleteRule: (rule: RulePlace, limits?: Limits) => Promise<{ readonly existed: boolean }>
+
+  /** What `iptables-save` prints, of one table or of all. Empty for a table that legacy does not have: asking would make it. */
+  readonly save: (options?: SaveOptions, limits?: Limits) => Promise<string>
+  /** The same, line by line as it comes, never held whole. */
+  readonly saveLines: (options?: SaveOptions, limits?: Limits) => AsyncIterable<string>
+
+  /**
+   * Restores tables: each is applied at its COMMIT, whole or not at all; a table before the failing one stays applied.
+   * The input is read as the restore takes it, so that its size does not block the event loop; what was read is kept
+   * until the end, for the error's lines. The error has `restore` where iptables named a line, and the most exact code.
+   */
+  readonly restore: (request: RestoreInput & RestoreOptions, limits?: Limits) => Promise<void>
+}
+
+export interface SaveOptions {
+  readonly table?: string | undefined
+  /** With counters of packets and bytes before each rule. */
+  readonly counters?: boolean | undefined
+}

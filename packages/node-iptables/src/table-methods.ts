@@ -1,0 +1,110 @@
+import type { Capabilities } from './capabilities.js'
+import { unless } from './commands.js'
+import type { Commands } from './commands.js'
+import type { Executables, Family } from './executables.js'
+import type { ChainPlace, Iptables, Limits, RestoreOptions, RulePlace, SaveOptions } from './iptables.js'
+import { linesOf } from './lines-of.js'
+import { restorePieces } from './restore-input.js'
+import { isRuleInSave } from './rule-in-save.js'
+import type { RunRequest } from './run-process.js'
+import { underXtablesLock } from './xtables-lock.js'
+
+export interface TableMethodsOptions {
+  readonly commands: Commands
+  readonly executables: Executables
+  readonly capabilities: Capabilities
+  readonly family: Family
+  readonly waitSeconds: number
+  readonly timeoutMs: number | undefined
+  readonly lockFile: string
+}
+
+/** Everything of Iptables that runs a command, for one family and what is installed. */
+export function tableMethods(options: TableMethodsOptions): Omit<Iptables, 'family' | 'capabilities' | 'choice'> {
+  const { commands, executables, capabilities, family, lockFile } = options
+
+  const limited = (limits: Limits | undefined): Limits => ({ timeoutMs: options.timeoutMs, ...limits })
+
+  const change = (args: readonly string[], limits: Limits | undefined): Promise<unknown> =>
+    commands.run({ argv: waiting(args), ...limited(limits) })
+
+  const waiting = (args: readonly string[]): readonly string[] => {
+    const { iptables } = executables
+    if (capabilities.waitSeconds) return [iptables, '-w', String(options.waitSeconds), ...args]
+    if (capabilities.wait) return [iptables, '-w', ...args]
+    return underXtablesLock([iptables, ...args], { file: lockFile, waitSeconds: options.waitSeconds })
+  }
+
+  const hasTable = async (table: string, limits: Limits): Promise<boolean> => {
+    const names = `/proc/net/${family === 'IPv4' ? 'ip' : 'ip6'}_tables_names`
+    const listed = await commands.run({ argv: ['cat', names], ...limits })
+    return listed.stdout.split('\n').includes(table)
+  }
+
+  const saveInto = async ({ table, counters, ...request }: SaveOptions & Omit<RunRequest, 'argv'>): Promise<string> => {
+    if (table !== undefined && capabilities.variant === 'legacy' && !(await hasTable(table, request))) return ''
+    const argv = [executables.save, ...(counters === true ? ['-c'] : []), ...(table === undefined ? [] : ['-t', table])]
+    return (await commands.run({ argv, ...request })).stdout
+  }
+
+  const save: Iptables['save'] = (what, limits) => saveInto({ ...what, ...limited(limits) })
+
+  const saveLines: Iptables['saveLines'] = (what, limits) => {
+    const stopping = new AbortController()
+    const { signal, timeoutMs } = limited(limits)
+    const either = signal === undefined ? stopping.signal : AbortSignal.any([signal, stopping.signal])
+    return linesOf({
+      start: (onOutput) => saveInto({ ...what, onOutput, timeoutMs, signal: either }),
+      stop: () => stopping.abort(),
+    })
+  }
+
+  const checkRule: Iptables['checkRule'] = async (rule, limits) => {
+    if (!capabilities.check) return isRuleInSave(await save({ table: rule.table }, limits), rule)
+    return unless(['NO_SUCH_RULE', 'NO_SUCH_CHAIN'], change(ruleWords('-C', rule), limits))
+  }
+
+  const restoreWords = ({ flush, counters, waitSeconds = options.waitSeconds }: RestoreOptions): readonly string[] => {
+    const words = [executables.restore, ...(flush ? [] : ['--noflush']), ...(counters ? ['--counters'] : [])]
+    if (capabilities.restoreWait) return [...words, `--wait=${waitSeconds}`]
+    return underXtablesLock(words, { file: lockFile, waitSeconds })
+  }
+
+  return {
+    ensureChain: async (place, limits) => ({
+      existed: !(await unless(['CHAIN_EXISTS'], change(chainWords('-N', place), limits))),
+    }),
+    flushChain: async (place, limits) => void (await change(chainWords('-F', place), limits)),
+    deleteChain: async (place, limits) => void (await change(chainWords('-X', place), limits)),
+    ensureRule: async ({ position, ...rule }, limits) => {
+      const existed = await checkRule(rule, limits)
+      if (!existed) await change(ruleWords(position === 'prepend' ? '-I' : '-A', rule), limits)
+      return { existed }
+    },
+    checkRule,
+    deleteRule: async (rule, limits) => ({
+      existed: await unless(['NO_SUCH_RULE', 'NO_SUCH_CHAIN'], change(ruleWords('-D', rule), limits)),
+    }),
+    save,
+    saveLines,
+    restore: async (request, limits) => {
+      const pieces: string[] = []
+      const input = kept(restorePieces(request, request.tables), pieces)
+      await commands.restore({ argv: restoreWords(request), input, pieces, ...limited(limits) })
+    },
+  }
+}
+
+const chainWords = (command: string, { table, chain }: ChainPlace): readonly string[] => ['-t', table, command, chain]
+
+const ruleWords = (command: string, { rule, ...place }: RulePlace): readonly string[] => [
+  ...chainWords(command, place),
+  ...rule,
+]
+
+async function* kept(pieces: AsyncIterable<string>, into: string[]): AsyncGenerator<string, void, undefined> {
+  for await (const piece of pieces) {
+    into.push(piece)
+    yield piece
+  }
+}

@@ -1,0 +1,41 @@
+import { execFileSync } from 'node:child_process'
+import { describe } from 'vitest'
+
+/** A network namespace of the test's own: words to put before a command, and its end. */
+export interface Namespace {
+  readonly prefix: readonly string[]
+  remove(): void
+}
+
+let count = 0
+
+export function createNamespace(): Namespace {
+  const name = `node-iptables-${process.pid}-${++count}`
+  execFileSync('ip', ['netns', 'add', name])
+  return {
+    prefix: ['ip', 'netns', 'exec', name],
+    remove: () => void execFileSync('ip', ['netns', 'del', name]),
+  }
+}
+
+/** Skips for lack of root or of the executables, and says so; with POINTSMAN_REQUIRE_KERNEL=1 that is a failure. */
+export function describeKernel(name: string, suite: () => void): void {
+  const missing = lacking()
+  if (missing !== undefined && process.env['POINTSMAN_REQUIRE_KERNEL'] === '1') throw new Error(`${name}: ${missing}`)
+  const reason = missing === undefined ? '' : ` (skipped: ${missing})`
+  describe.skipIf(missing !== undefined)(`${name}${reason}`, () => {
+    suite()
+  })
+}
+
+function lacking(): string | undefined {
+  if (process.getuid?.() !== 0) return 'it needs root'
+  for (const command of ['ip', 'iptables-nft', 'iptables-legacy', 'ip6tables-nft', 'ip6tables-legacy']) {
+    try {
+      execFileSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' })
+    } catch {
+      return `it needs ${command}`
+    }
+  }
+  return undefined
+}

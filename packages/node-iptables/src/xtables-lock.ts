@@ -1,0 +1,25 @@
+/**
+ * Wraps a command so that it runs under the xtables lock, for versions that do not take it themselves: flock(1) of
+ * util-linux takes the file that iptables 1.6 and later lock, then becomes the command. The abstract socket `@xtables` of
+ * 1.4.20 and 1.4.21 is not taken: Node pads the names of abstract sockets, so it would be another socket.
+ */
+export function underXtablesLock(argv: readonly string[], { file, waitSeconds }: LockRequest): readonly string[] {
+  return [
+    'flock',
+    '--exclusive',
+    '--no-fork',
+    `--timeout=${waitSeconds}`,
+    `--conflict-exit-code=${LOCK_CONFLICT}`,
+    file,
+    ...argv,
+  ]
+}
+
+export interface LockRequest {
+  /** The lock file: `/run/xtables.lock`. */
+  readonly file: string
+  readonly waitSeconds: number
+}
+
+/** The exit status of a wrapped command that did not get the lock; none that iptables has. */
+export const LOCK_CONFLICT = 75
