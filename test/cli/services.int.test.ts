@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
 import { serviceItem } from '../../packages/cli/src/json-shapes/service-list.js'
@@ -215,6 +216,34 @@ test('the JSON document and its lines are of the shape that the documents give',
     .map((line) => JSON.parse(line) as unknown)
   expect(items).toEqual(document.items)
   expect(items.flatMap((item) => shapeProblems(item, serviceItem))).toEqual([])
+})
+
+describe('the node', () => {
+  const nodes = folder.path('nodes.json')
+  const config = folder.path('config.yaml')
+  beforeAll(() => {
+    const node = (name: string): object => ({ apiVersion: 'v1', kind: 'Node', metadata: { name, uid: name } })
+    writeFileSync(nodes, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [node('tram-1'), node('tram-2')] }))
+    writeFileSync(
+      config,
+      'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nhostnameOverride: tram-2\n',
+    )
+  })
+
+  test("is the configuration's where several are in the input, and --node goes before it", async () => {
+    const configured = await runPointsman(['services', '--objects', nodes, '--config', config])
+    expect(configured.stdout.split('\n')[0]).toBe('from objects, node tram-2')
+    const given = await runPointsman(['services', '--objects', nodes, '--config', config, '--node', 'tram-1'])
+    expect(given.stdout.split('\n')[0]).toBe('from objects, node tram-1')
+  })
+
+  test('has to be said where several are in the input and nothing names one', async () => {
+    const { status, stderr } = await runPointsman(['services', '--objects', nodes])
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: 'error: for which node? give --node with one of tram-1, tram-2\n',
+    })
+  })
 })
 
 describe('objects in place of a log', () => {

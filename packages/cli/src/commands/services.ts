@@ -5,6 +5,7 @@ import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { nodeNameFor } from '../input/node-name.js'
 import { type Input, type InputOptions, openInput, withInputOptions } from '../input/open-input.js'
+import { resolveConfig } from '../input/proxy-config.js'
 import { resolvePoint, type ResolvedPoint } from '../input/point-in-time.js'
 import { POINT_FORMS } from '../input/parse-point.js'
 import { didYouMean } from '../input/suggest.js'
@@ -19,6 +20,7 @@ interface ServicesOptions extends InputOptions {
   readonly at?: string
   readonly applied?: true
   readonly node?: string
+  readonly config?: string
   readonly namespace?: string
   readonly wide?: true
   readonly output?: string
@@ -34,6 +36,7 @@ export function registerServices(program: Command, context: Context): void {
     .option('--at <point>', `the point in time: ${POINT_FORMS}; default: the last record`)
     .option('--applied', 'what the last successful sync at or before that point had brought into force')
     .option('--node <name>', 'the node whose view is shown (else the configured one, else the only Node in the input)')
+    .option('--config <file>', "a KubeProxyConfiguration (YAML or JSON): of it the node's name counts here")
     .option('-n, --namespace <namespace>', 'only services of this namespace')
     .option('--wide', 'list the endpoints, with the reason where one is not used')
     .addOption(outputOption(FORMATS))
@@ -56,7 +59,8 @@ async function services(service: string | undefined, options: ServicesOptions, c
         `the log ends at ${formatTime(question.point.time ?? 0)}, before --at ${options.at ?? ''}: this is its last state`,
       )
     }
-    const node = nodeOf(question, options)
+    const configured = await configuredNode(options, question, context)
+    const node = nodeOf({ objects: question.objects, configured }, options)
     const all = serviceRows({ ...question, node })
     const view = only(all, { service, namespace: options.namespace })
     if (service !== undefined && view.rows.length === 0 && view.skipped.length === 0)
@@ -108,10 +112,25 @@ function questionOf(input: Input, { at, applied }: ServicesOptions): Question {
   }
 }
 
-function nodeOf({ objects, configuredNode }: Question, { node: given }: ServicesOptions): Node | undefined {
+/** The node that `--config` names, else the one of the log. */
+async function configuredNode(
+  { config }: ServicesOptions,
+  question: Question,
+  context: Context,
+): Promise<string | undefined> {
+  const named = config === undefined ? undefined : (await resolveConfig({ config }, undefined, context)).nodeName
+  return named ?? question.configuredNode
+}
+
+interface NodeQuestion {
+  readonly objects: readonly KubernetesObject[]
+  readonly configured: string | undefined
+}
+
+function nodeOf({ objects, configured }: NodeQuestion, { node: given }: ServicesOptions): Node | undefined {
   const { state } = buildState({ objects })
   const nodesOfEndpoints = new Set([...state.endpoints.values()].flat().flatMap(({ nodeName }) => nodeName ?? []))
-  const name = nodeNameFor({ given, configured: configuredNode, nodes: state.nodes, nodesOfEndpoints })
+  const name = nodeNameFor({ given, configured, nodes: state.nodes, nodesOfEndpoints })
   return name === undefined ? undefined : (state.nodes.get(name) ?? { name, zone: '' })
 }
 
