@@ -137,7 +137,6 @@ const shown = (value: Json): string => printable(JSON.stringify(value))
 
 // Causes end up on terminals and in the log: no control characters, no line of a hundred megabytes.
 function printable(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- these are what is taken out
-  const clean = text.slice(0, 200).replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, ' ')
+  const clean = text.slice(0, 200).replaceAll(/\p{Cc}+/gu, ' ')
   return text.length > 200 ? `${clean}...` : clean
 }
