@@ -4,39 +4,56 @@ export interface UnclosedQuote {
   readonly column: number
 }
 
+/** One word of a line: what it says, and how it is spelt there, quotes and escapes included. */
+export interface Word {
+  readonly text: string
+  readonly spelling: string
+}
+
 /**
- * The words of a line as iptables-restore reads them: parted by spaces and tabs; inside double quotes these are
- * ordinary, and a backslash takes the next character as it is. Outside of quotes a backslash is ordinary. An empty
- * quotation is no word.
+ * The words of a line as iptables-restore reads them: parted by spaces and tabs. A double quote may begin anywhere in a
+ * word; inside of it these are ordinary, a backslash takes the next character as it is, and the closing quote ends the
+ * word. Outside of quotes a backslash is ordinary. An empty quotation is an empty word.
  */
-export function splitWords(
-  line: string,
-): { readonly type: 'words'; readonly words: readonly string[] } | UnclosedQuote {
-  const words: string[] = []
-  let word = ''
+export function splitWords(line: string): { readonly type: 'words'; readonly words: readonly Word[] } | UnclosedQuote {
+  const words: Word[] = []
+  let text = ''
+  let begin: number | undefined
   let quoteAt: number | undefined
+  const end = (index: number): void => {
+    if (begin !== undefined) words.push({ text, spelling: line.slice(begin, index) })
+    text = ''
+    begin = undefined
+  }
   for (let index = 0; index < line.length; index++) {
     const character = line.charAt(index)
-    if (character === '"') quoteAt = quoteAt === undefined ? index : undefined
-    else if (quoteAt !== undefined && character === '\\') word += line.charAt(++index)
-    else if (quoteAt !== undefined || !/[ \t\n]/.test(character)) word += character
-    else if (word !== '') {
-      words.push(word)
-      word = ''
+    if (quoteAt !== undefined) {
+      if (character === '\\') text += line.charAt(++index)
+      else if (character !== '"') text += character
+      else {
+        quoteAt = undefined
+        end(index + 1)
+      }
+    } else if (character === ' ' || character === '\t' || character === '\n') end(index)
+    else {
+      begin ??= index
+      if (character === '"') quoteAt = index
+      else text += character
     }
   }
   if (quoteAt !== undefined) return { type: 'unclosed-quote', column: quoteAt + 1 }
-  return { type: 'words', words: word === '' ? words : [...words, word] }
+  end(line.length)
+  return { type: 'words', words }
 }
 
 /**
  * A string such as a comment in iptables-save's spelling: bare when it is letters, digits, `_` and `-` alone, else in
  * double quotes with both kinds of quotes and backslashes escaped. Undefined for what no line of a restore can say:
- * nothing at all, line ends, NUL.
+ * line ends and NUL.
  */
 export function quoteWord(text: string): string | undefined {
-  if (text === '' || UNSAYABLE.some((character) => text.includes(character))) return undefined
   if (/^[\w-]+$/.test(text)) return text
+  if (UNSAYABLE.some((character) => text.includes(character))) return undefined
   return `"${text.replaceAll(/["'\\]/g, String.raw`\$&`)}"`
 }
 
