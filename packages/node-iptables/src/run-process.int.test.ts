@@ -45,6 +45,27 @@ describe('a process', () => {
     await expect(run).rejects.toMatchObject({ code: 'ABORTED' })
   })
 
+  it('that reads faster than it is written to leaves others their turn', async () => {
+    const piece = 'x'.repeat(64 * 1024)
+    let given = 0
+    let turns = 0
+    const over = new AbortController()
+    function* input(): Generator<string> {
+      for (; given < 200; given += 1) yield piece
+    }
+    const others = async (): Promise<void> => {
+      while (!over.signal.aborted) {
+        await setImmediate()
+        if (given > 0 && given < 200) turns += 1
+      }
+    }
+    const counting = others()
+    await runProcess({ argv: ['sh', '-c', 'cat > /dev/null'], input: input() })
+    over.abort()
+    await counting
+    expect(turns).toBeGreaterThan(100)
+  })
+
   it('may end before its input does', async () => {
     async function* never(): AsyncGenerator<string> {
       yield 'x'
@@ -71,8 +92,13 @@ describe('a process', () => {
     ['that takes too long', { argv: ['sleep', '1000'], timeoutMs: 50 }, 'TIMED_OUT'],
     ['that was aborted before it began', { argv: ['sleep', '1000'], signal: AbortSignal.abort() }, 'ABORTED'],
     ['that prints too much', { argv: ['yes'], maxOutputBytes: 1000 }, 'OUTPUT_TOO_LONG'],
+    ['that prints too many bytes', { argv: ['printf', 'é€'], maxOutputBytes: 4 }, 'OUTPUT_TOO_LONG'],
   ])('%s is an error with a code', async (_, request, code) => {
     await expect(runProcess(request)).rejects.toMatchObject({ name: 'IptablesError', code, argv: request.argv })
+  })
+
+  it('may print as many bytes as the limit', async () => {
+    expect((await runProcess({ argv: ['printf', 'é€'], maxOutputBytes: 5 })).stdout).toBe('é€')
   })
 
   it('is ended with all that it started', async () => {

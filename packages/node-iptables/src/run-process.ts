@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
 import { IptablesError } from './iptables-error.js'
 
 export interface RunRequest {
@@ -12,7 +13,7 @@ export interface RunRequest {
   readonly onOutput?: ((piece: string) => void | Promise<void>) | undefined
   readonly signal?: AbortSignal | undefined
   readonly timeoutMs?: number | undefined
-  /** How much of standard output is kept. Default: 256 MiB. */
+  /** How much of standard output is kept, in bytes of UTF-8; more is an error. Default: 256 MiB. */
   readonly maxOutputBytes?: number | undefined
   /** Besides the environment of this process; LC_ALL is always C, so that messages can be told apart. */
   readonly env?: Readonly<Record<string, string>> | undefined
@@ -24,7 +25,7 @@ export interface RunResult {
   readonly exitCode: number | null
   readonly signal: string | null
   readonly stdout: string
-  /** The first 64 KiB. */
+  /** Its first 65,536 characters. */
   readonly stderr: string
 }
 
@@ -71,7 +72,7 @@ export async function runProcess(request: RunRequest): Promise<RunResult> {
   }
 }
 
-const STDERR_BYTES = 64 * 1024
+const STDERR_LENGTH = 64 * 1024
 const DEFAULT_MAX_OUTPUT_BYTES = 256 * 1024 * 1024
 const PIECE_LENGTH = 64 * 1024
 
@@ -95,12 +96,12 @@ async function readOutput(
   { argv, onOutput, maxOutputBytes = DEFAULT_MAX_OUTPUT_BYTES }: RunRequest,
 ): Promise<string> {
   const pieces: string[] = []
-  let length = 0
+  let bytes = 0
   child.stdout.setEncoding('utf8')
   for await (const piece of piecesOf(child.stdout)) {
-    length += piece.length
+    bytes += Buffer.byteLength(piece)
     if (onOutput !== undefined) await onOutput(piece)
-    else if (length > maxOutputBytes) throw new IptablesError('OUTPUT_TOO_LONG', { argv })
+    else if (bytes > maxOutputBytes) throw new IptablesError('OUTPUT_TOO_LONG', { argv })
     else pieces.push(piece)
   }
   return pieces.join('')
@@ -110,8 +111,8 @@ async function readErrors(child: ChildProcessWithoutNullStreams): Promise<string
   let text = ''
   child.stderr.setEncoding('utf8')
   // What comes after the limit is read and dropped: a process must not wait for us to read its complaints.
-  for await (const piece of piecesOf(child.stderr)) if (text.length < STDERR_BYTES) text += piece
-  return text.slice(0, STDERR_BYTES)
+  for await (const piece of piecesOf(child.stderr)) if (text.length < STDERR_LENGTH) text += piece
+  return text.slice(0, STDERR_LENGTH)
 }
 
 /** A stream that ends because its process was killed has simply ended. */
@@ -132,9 +133,11 @@ async function feed(child: ChildProcessWithoutNullStreams, input: RunRequest['in
     held += piece
     if (held.length < PIECE_LENGTH) continue
     if (!stdin.writable) return
-    // Longer than the stream's buffer, so that each write waits for the process and leaves the event loop free.
+    // Longer than the stream's buffer, so that each write waits for the process.
     if (!stdin.write(held)) await drainedOrClosed(stdin)
     held = ''
+    // A process that reads faster than we write never makes us wait: others need their turn all the same.
+    await setImmediate()
   }
   stdin.end(held)
 }
