@@ -1,8 +1,9 @@
 import { classifyFailure } from './classify-failure.js'
 import { IptablesError } from './iptables-error.js'
-import type { IptablesErrorCode } from './iptables-error.js'
+import type { IptablesErrorCode, RestoreFailure } from './iptables-error.js'
 import { lockHolderOf } from './lock-holder.js'
 import { failedLineOf, restoreFailureAt } from './restore-failure.js'
+import type { RestoreSource } from './restore-input.js'
 import type { Run, RunRequest, RunResult } from './run-process.js'
 import { LOCK_CONFLICT } from './xtables-lock.js'
 
@@ -18,22 +19,21 @@ export interface CommandsOptions {
 export interface Commands {
   /** Runs to a good end, or fails with the code for what went wrong. */
   readonly run: (request: RunRequest) => Promise<RunResult>
-  /** The same for a restore: the error has the line that failed, out of `pieces`, and its neighbours. */
-  readonly restore: (request: RunRequest & { readonly pieces: readonly string[] }) => Promise<RunResult>
+  /** The same for a restore: the error has the line that failed, and its neighbours. */
+  readonly restore: (request: Omit<RunRequest, 'input'> & { readonly source: RestoreSource }) => Promise<RunResult>
 }
 
 export function commandsOf({ run, prefix, env, lockFile }: CommandsOptions): Commands {
   const attempt = (request: RunRequest): Promise<RunResult> =>
     run({ ...request, argv: [...prefix, ...request.argv], env: { ...env, ...request.env } })
 
-  const errorOf = async (result: RunResult, pieces?: readonly string[]): Promise<IptablesError> => {
-    const code = codeFor(result, pieces !== undefined)
-    const number = pieces === undefined ? undefined : failedLineOf(result.stderr)
+  const errorOf = async (result: RunResult, source?: RestoreSource): Promise<IptablesError> => {
+    const code = codeFor(result, source !== undefined)
     return new IptablesError(code, {
       argv: result.argv,
       exitCode: result.exitCode ?? undefined,
       stderr: result.stderr,
-      restore: number === undefined || pieces === undefined ? undefined : restoreFailureAt(number, pieces),
+      restore: source === undefined ? undefined : await failureIn(result, source),
       lockHolder: code === 'LOCK_HELD' ? await lockHolderOf(lockFile) : undefined,
     })
   }
@@ -44,12 +44,18 @@ export function commandsOf({ run, prefix, env, lockFile }: CommandsOptions): Com
       if (result.exitCode !== 0) throw await errorOf(result)
       return result
     },
-    restore: async ({ pieces, ...request }) => {
-      const result = await attempt(request)
-      if (result.exitCode !== 0) throw await errorOf(result, pieces)
+    restore: async ({ source, ...request }) => {
+      const result = await attempt({ ...request, input: source.pieces })
+      if (result.exitCode !== 0) throw await errorOf(result, source)
       return result
     },
   }
+}
+
+/** Undefined too where the lines cannot be had again: what iptables said counts more. */
+async function failureIn({ stderr }: RunResult, source: RestoreSource): Promise<RestoreFailure | undefined> {
+  const number = failedLineOf(stderr)
+  return number === undefined ? undefined : restoreFailureAt(number, source.again()).catch(() => undefined)
 }
 
 /** A failure that is expected: gives false instead of the error when it has one of the codes. */

@@ -12,6 +12,7 @@ import { linesOf } from './lines-of.js'
 import { runProcess } from './run-process.js'
 import type { Run } from './run-process.js'
 import { tableMethods } from './table-methods.js'
+import { checkWaitSeconds } from './xtables-lock.js'
 
 export interface IptablesOptions {
   readonly family: Family
@@ -34,10 +35,12 @@ export interface IptablesOptions {
 /**
  * Finds out which iptables is there and what it can do, and gives the methods for it.
  *
- * Fails with an IptablesError: NOT_FOUND, CANNOT_START, UNKNOWN_VERSION, and with `hints` NO_PERMISSION.
+ * Fails with an IptablesError: NOT_FOUND, CANNOT_START, UNKNOWN_VERSION, and with `hints` NO_PERMISSION; and with a
+ * RangeError for a wrong `waitSeconds`.
  */
 export async function createIptables(options: IptablesOptions, limits: Limits = {}): Promise<Iptables> {
   const { family, variant = 'auto', hints, waitSeconds = 5, folder, lockFile } = options
+  checkWaitSeconds(waitSeconds)
   const commands = commandsOf({
     run: options.run ?? runProcess,
     prefix: options.prefix ?? [],

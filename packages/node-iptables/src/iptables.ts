@@ -31,7 +31,7 @@ export interface RestoreOptions {
   readonly waitSeconds?: number | undefined
 }
 
-/** iptables of one family. Every method fails with an IptablesError. */
+/** iptables of one family. Every method fails with an IptablesError; a wrong `waitSeconds` is a RangeError. */
 export interface Iptables {
   readonly family: Family
   readonly capabilities: Capabilities
@@ -62,8 +62,9 @@ export interface Iptables {
 
   /**
    * Restores tables: each is applied at its COMMIT, whole or not at all; a table before the failing one stays applied.
-   * The input is read as the restore takes it, so that its size does not block the event loop; what was read is kept
-   * until the end, for the error's lines. The error has `restore` where iptables named a line, and the most exact code.
+   * The input is read as the restore takes it, so that its size does not block the event loop. Nothing is copied of a
+   * text or of lines that a function gives; of other lines, what was read is kept until the end, for the error's. The
+   * error has `restore` where iptables named a line, and the most exact code.
    */
   readonly restore: (request: RestoreInput & RestoreOptions, limits?: Limits) => Promise<void>
 }

@@ -1,6 +1,10 @@
 import { expect, it } from 'vitest'
 import { failedLineOf, restoreFailureAt } from './restore-failure.js'
 
+async function* pieces(...given: readonly string[]): AsyncGenerator<string> {
+  yield* given
+}
+
 it.each([
   ['iptables-restore: line 3 failed', 3],
   ['iptables-nft-restore: line 3 failed: No chain/target/match by that name.', 3],
@@ -16,12 +20,12 @@ it.each([
   [1, 'one', ['2 two', '3 three']],
   [3, 'three', ['1 one', '2 two', '4 four', '5 five']],
   [5, 'five', ['3 three', '4 four']],
-])('shows line %i with its neighbours, wherever the pieces break', (number, text, neighbours) => {
-  const failure = restoreFailureAt(number, ['one\ntw', 'o\n', 'three\nfour\nfi', 've'])
+])('shows line %i with its neighbours, wherever the pieces break', async (number, text, neighbours) => {
+  const failure = await restoreFailureAt(number, pieces('one\ntw', 'o\n', 'three\nfour\nfi', 've'))
   expect(failure?.line).toEqual({ number, text })
   expect(failure?.neighbours.map((line) => `${line.number} ${line.text}`)).toEqual(neighbours)
 })
 
-it('shows nothing for a line that the input does not have', () => {
-  expect(restoreFailureAt(9, ['one\n'])).toBeUndefined()
+it('shows nothing for a line that the input does not have', async () => {
+  expect(await restoreFailureAt(9, pieces('one\n'))).toBeUndefined()
 })

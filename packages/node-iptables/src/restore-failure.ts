@@ -7,8 +7,11 @@ export function failedLineOf(stderr: string): number | undefined {
 }
 
 /** That line and its neighbours. Undefined where the input has no such line. `pieces` together are the text. */
-export function restoreFailureAt(number: number, pieces: readonly string[]): RestoreFailure | undefined {
-  const around = linesBetween({ pieces, first: number - REACH, last: number + REACH })
+export async function restoreFailureAt(
+  number: number,
+  pieces: AsyncIterable<string>,
+): Promise<RestoreFailure | undefined> {
+  const around = await linesBetween({ pieces, first: number - REACH, last: number + REACH })
   const line = around.find((line) => line.number === number)
   return line === undefined ? undefined : { line, neighbours: around.filter((other) => other !== line) }
 }
@@ -25,16 +28,16 @@ const LINE_SPELLINGS = [
 ]
 
 interface Stretch {
-  readonly pieces: readonly string[]
+  readonly pieces: AsyncIterable<string>
   readonly first: number
   readonly last: number
 }
 
-function linesBetween({ pieces, first, last }: Stretch): readonly RestoreLine[] {
+async function linesBetween({ pieces, first, last }: Stretch): Promise<readonly RestoreLine[]> {
   const lines: RestoreLine[] = []
   let number = 1
   let text = ''
-  for (const piece of pieces) {
+  for await (const piece of pieces) {
     const [head = '', ...rest] = piece.split('\n')
     text += head
     for (const next of rest) {

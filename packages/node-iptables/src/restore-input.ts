@@ -1,19 +1,63 @@
-/** What a restore reads: text, or lines without their line ends, as they come. */
-export type RestoreInput = { readonly text: string } | { readonly lines: Iterable<string> | AsyncIterable<string> }
+/** What a restore reads. */
+export type RestoreInput =
+  | { readonly text: string }
+  /**
+   * Lines without their line ends, as they come. A function is asked again when the restore fails, for the error's
+   * lines, and must then give the same; of anything else, what was read is kept until the restore ends.
+   */
+  | { readonly lines: Lines | (() => Lines) }
+
+type Lines = Iterable<string> | AsyncIterable<string>
+
+/** The input in pieces that end with a line's end, each about 64 KiB. */
+export interface RestoreSource {
+  /** To be read once. */
+  readonly pieces: AsyncIterable<string>
+  /** What was read of it, again: to be read once it is known that something is wrong with a line. */
+  readonly again: () => AsyncIterable<string>
+}
 
 /**
- * The input in pieces that end with a line's end, each about 64 KiB; a text is one piece. Lines of other tables than
- * `tables` are empty lines, so that the line numbers in an error are those of the input.
+ * Lines of other tables than `tables` are empty lines, so that the line numbers in an error are those of the input.
+ * Nothing is kept of a text, nor of lines that a function gives.
  */
-export async function* restorePieces(
-  input: RestoreInput,
-  tables: readonly string[] | undefined,
-): AsyncGenerator<string, void, undefined> {
-  if ('text' in input && tables === undefined) {
-    yield input.text.endsWith('\n') || input.text === '' ? input.text : `${input.text}\n`
-    return
+export function restoreSource(input: RestoreInput, tables: readonly string[] | undefined): RestoreSource {
+  if ('text' in input) {
+    const { text } = input
+    return repeatable(() => (tables === undefined ? asyncOf(slicesOf(text)) : gathered(linesOf(text), tables)))
   }
-  const lines = 'text' in input ? input.text.split('\n') : input.lines
+  const { lines } = input
+  if (typeof lines === 'function') return repeatable(() => gathered(lines(), tables))
+  const kept: string[] = []
+  return { pieces: keeping(gathered(lines, tables), kept), again: () => asyncOf(kept) }
+}
+
+const PIECE_LENGTH = 64 * 1024
+
+const repeatable = (pieces: () => AsyncIterable<string>): RestoreSource => ({ pieces: pieces(), again: pieces })
+
+/** Slices share the text's memory. */
+function* slicesOf(text: string): Generator<string, void, undefined> {
+  for (let at = 0; at < text.length;) {
+    const end = text.indexOf('\n', at + PIECE_LENGTH - 1)
+    if (end < 0) {
+      yield text.endsWith('\n') ? text.slice(at) : `${text.slice(at)}\n`
+      return
+    }
+    yield text.slice(at, end + 1)
+    at = end + 1
+  }
+}
+
+function* linesOf(text: string): Generator<string, void, undefined> {
+  for (let at = 0; at < text.length;) {
+    const end = text.indexOf('\n', at)
+    yield end < 0 ? text.slice(at) : text.slice(at, end)
+    at = end < 0 ? text.length : end + 1
+  }
+}
+
+async function* gathered(lines: Lines, tables: readonly string[] | undefined): AsyncGenerator<string, void, undefined> {
   const isWanted = tables === undefined ? () => true : wantedLines(new Set(tables))
   let piece = ''
   for await (const line of lines) {
@@ -25,12 +69,21 @@ export async function* restorePieces(
   if (piece !== '') yield piece
 }
 
-const PIECE_LENGTH = 64 * 1024
-
 function wantedLines(tables: ReadonlySet<string>): (line: string) => boolean {
   let wanted = false
   return (line) => {
     if (line.startsWith('*')) wanted = tables.has(line.slice(1).trim())
     return wanted
   }
+}
+
+async function* keeping(pieces: AsyncIterable<string>, into: string[]): AsyncGenerator<string, void, undefined> {
+  for await (const piece of pieces) {
+    into.push(piece)
+    yield piece
+  }
+}
+
+async function* asyncOf(pieces: Iterable<string>): AsyncGenerator<string, void, undefined> {
+  yield* pieces
 }

@@ -4,10 +4,10 @@ import type { Commands } from './commands.js'
 import type { Executables, Family } from './executables.js'
 import type { ChainPlace, Iptables, Limits, RestoreOptions, RulePlace, SaveOptions } from './iptables.js'
 import { linesOf } from './lines-of.js'
-import { restorePieces } from './restore-input.js'
+import { restoreSource } from './restore-input.js'
 import { isRuleInSave } from './rule-in-save.js'
 import type { RunRequest } from './run-process.js'
-import { underXtablesLock } from './xtables-lock.js'
+import { checkWaitSeconds, underXtablesLock } from './xtables-lock.js'
 
 export interface TableMethodsOptions {
   readonly commands: Commands
@@ -66,6 +66,7 @@ export function tableMethods(options: TableMethodsOptions): Omit<Iptables, 'fami
 
   const restoreWords = ({ flush, counters, waitSeconds = options.waitSeconds }: RestoreOptions): readonly string[] => {
     const words = [executables.restore, ...(flush ? [] : ['--noflush']), ...(counters ? ['--counters'] : [])]
+    checkWaitSeconds(waitSeconds)
     if (capabilities.restoreWait) return [...words, `--wait=${waitSeconds}`]
     return underXtablesLock(words, { file: lockFile, waitSeconds })
   }
@@ -88,9 +89,8 @@ export function tableMethods(options: TableMethodsOptions): Omit<Iptables, 'fami
     save,
     saveLines,
     restore: async (request, limits) => {
-      const pieces: string[] = []
-      const input = kept(restorePieces(request, request.tables), pieces)
-      await commands.restore({ argv: restoreWords(request), input, pieces, ...limited(limits) })
+      const argv = restoreWords(request)
+      await commands.restore({ argv, source: restoreSource(request, request.tables), ...limited(limits) })
     },
   }
 }
@@ -101,10 +101,3 @@ const ruleWords = (command: string, { rule, ...place }: RulePlace): readonly str
   ...chainWords(command, place),
   ...rule,
 ]
-
-async function* kept(pieces: AsyncIterable<string>, into: string[]): AsyncGenerator<string, void, undefined> {
-  for await (const piece of pieces) {
-    into.push(piece)
-    yield piece
-  }
-}

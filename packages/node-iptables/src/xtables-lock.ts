@@ -21,5 +21,18 @@ export interface LockRequest {
   readonly waitSeconds: number
 }
 
+/**
+ * Refuses what iptables would take for something else: `-w 0` waits for ever, a fraction is cut off.
+ *
+ * Throws a RangeError.
+ */
+export function checkWaitSeconds(waitSeconds: number): void {
+  if (Number.isInteger(waitSeconds) && waitSeconds >= 1 && waitSeconds <= LONGEST_WAIT) return
+  throw new RangeError(`waitSeconds: ${waitSeconds}: give whole seconds from 1 to ${LONGEST_WAIT}`)
+}
+
+// What a C int holds: iptables reads no more.
+const LONGEST_WAIT = 2_147_483_647
+
 /** The exit status of a wrapped command that did not get the lock; none that iptables has. */
 export const LOCK_CONFLICT = 75
