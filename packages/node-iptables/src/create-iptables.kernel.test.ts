@@ -50,6 +50,15 @@ describeKernel('iptables in a namespace of its own', () => {
       expect(await codeOf(iptables.flushChain(TEST))).toBe('NO_SUCH_CHAIN')
     })
 
+    test('a chain is found where it is, and looking makes nothing', async () => {
+      expect(await iptables.hasChain(TEST)).toBe(false)
+      expect(await iptables.save()).toBe('')
+      await iptables.ensureChain(TEST)
+      expect(await iptables.hasChain(TEST)).toBe(true)
+      expect(await iptables.hasChain({ ...TEST, chain: 'TES' })).toBe(false)
+      expect(await iptables.hasChain({ ...TEST, table: 'mangle' })).toBe(false)
+    })
+
     test('a chain that is jumped to is not deleted', async () => {
       await iptables.ensureChain(TEST)
       await iptables.ensureChain(OTHER)

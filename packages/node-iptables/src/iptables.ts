@@ -38,6 +38,8 @@ export interface Iptables {
   /** Why this variant: there when it was chosen by looking at the rules of this node. */
   readonly choice: VariantChoice | undefined
 
+  /** Whether the chain is there; false also where it has rules that only nft can read. Makes no table by looking. */
+  readonly hasChain: (place: ChainPlace, limits?: Limits) => Promise<boolean>
   /** Makes the chain when it is not there, and leaves it as it is otherwise. */
   readonly ensureChain: (place: ChainPlace, limits?: Limits) => Promise<{ readonly existed: boolean }>
   /** Deletes the chain's rules. NO_SUCH_CHAIN. */

@@ -26,6 +26,12 @@ describe('a process', () => {
     expect(stdout).toBe('C y\n')
   })
 
+  it('tells its number as it starts', async () => {
+    const started: number[] = []
+    const { stdout } = await runProcess({ argv: ['sh', '-c', 'echo $$'], onStart: (pid) => started.push(pid) })
+    expect(started).toEqual([Number(stdout)])
+  })
+
   it('is asked for input no faster than it reads', async () => {
     let given = 0
     const givenSoFar = (): number => given

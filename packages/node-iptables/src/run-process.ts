@@ -17,6 +17,8 @@ export interface RunRequest {
   readonly maxOutputBytes?: number | undefined
   /** Besides the environment of this process; LC_ALL is always C, so that messages can be told apart. */
   readonly env?: Readonly<Record<string, string>> | undefined
+  /** Told the process's number, in the pid namespace of this process, before anything else can come of it. */
+  readonly onStart?: ((pid: number) => void) | undefined
 }
 
 export interface RunResult {
@@ -43,6 +45,7 @@ export async function runProcess(request: RunRequest): Promise<RunResult> {
   if (signal?.aborted === true) throw new IptablesError('ABORTED', { argv }, { cause: signal.reason })
 
   const child = start(request)
+  if (child.pid !== undefined) request.onStart?.(child.pid)
   let failure: { readonly error: unknown } | undefined
   const fail = (error: unknown): void => {
     failure ??= { error }

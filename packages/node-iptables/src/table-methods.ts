@@ -71,7 +71,13 @@ export function tableMethods(options: TableMethodsOptions): Omit<Iptables, 'fami
     return underXtablesLock(words, { file: lockFile, waitSeconds })
   }
 
+  const hasChain: Iptables['hasChain'] = async (place, limits) => {
+    if (capabilities.variant === 'legacy' && !(await hasTable(place.table, limited(limits)))) return false
+    return unless(['NO_SUCH_CHAIN'], change(chainWords('-S', place), limits))
+  }
+
   return {
+    hasChain,
     ensureChain: async (place, limits) => ({
       existed: !(await unless(['CHAIN_EXISTS'], change(chainWords('-N', place), limits))),
     }),
