@@ -64,7 +64,7 @@ describeKernel('what the installed iptables says when it fails', () => {
       expect(await codeOf(attempt())).toBe(code)
     })
 
-    test.each([
+    test.each<readonly [string, string]>([
       restored('-X USED', 'CHAIN_IN_USE'),
       restored('-X NOPE', 'NO_SUCH_CHAIN'),
       restored('-D USED -j DROP', 'NO_SUCH_RULE'),
@@ -78,6 +78,11 @@ describeKernel('what the installed iptables says when it fails', () => {
     ])('restoring %s: %s', async (line, code) => {
       const text = `*filter\n${line}\nCOMMIT\n`
       expect(await codeOf(iptables.restore({ text, flush: false, counters: false }))).toBe(code)
+    })
+
+    test('a missing chain is seen to be missing', async () => {
+      expect(await iptables.hasChain(USED)).toBe(true)
+      expect(await iptables.hasChain(NOPE)).toBe(false)
     })
 
     test('nobody may neither look nor change', async () => {

@@ -25,6 +25,7 @@ const NFT: readonly Said[] = [
     2,
     `iptables-nft-restore v1.8.9 (nf_tables): Chain 'NOPE' does not exist\nError occurred at line: 3${advice}`,
   ],
+  ['NO_SUCH_CHAIN', 1, "iptables v1.8.9 (nf_tables): chain `NOPE' in table `filter' is incompatible, use 'nft' tool."],
   ['NO_SUCH_CHAIN', 1, 'iptables-nft-restore: line 2 failed: No chain/target/match by that name.'],
   [
     'NO_SUCH_CHAIN',

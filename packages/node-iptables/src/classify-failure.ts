@@ -31,6 +31,8 @@ const BY_MESSAGE: readonly { readonly pattern: RegExp; readonly code: IptablesEr
   { pattern: /table name '[^']*' invalid|unable to initialize table/, code: 'NO_KERNEL_SUPPORT' },
   { pattern: /Table (?:`[^']*' )?does not exist|Set \S+ doesn't exist/, code: 'NO_KERNEL_SUPPORT' },
   { pattern: /No chain\/target\/match by that name|Chain '[^']*' does not exist/, code: 'NO_SUCH_CHAIN' },
+  // What `iptables-nft -S` and `-L` of 1.8.9 say of a chain that is not there.
+  { pattern: /chain [`'][^']*' in table [`'][^']*' is incompatible/, code: 'NO_SUCH_CHAIN' },
   { pattern: /Couldn't load (?:target|match)/, code: 'NO_SUCH_CHAIN' },
   { pattern: /[Uu]nknown option|unrecognized option|invalid option|Unknown arg/, code: 'UNKNOWN_OPTION' },
 ]
