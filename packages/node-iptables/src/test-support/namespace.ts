@@ -30,7 +30,7 @@ export function describeKernel(name: string, suite: () => void): void {
 
 function lacking(): string | undefined {
   if (process.getuid?.() !== 0) return 'it needs root'
-  for (const command of ['ip', 'iptables-nft', 'iptables-legacy', 'ip6tables-nft', 'ip6tables-legacy']) {
+  for (const command of NEEDED) {
     try {
       execFileSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' })
     } catch {
@@ -39,3 +39,5 @@ function lacking(): string | undefined {
   }
   return undefined
 }
+
+const NEEDED = ['ip', 'iptables-nft', 'iptables-legacy', 'ip6tables-nft', 'ip6tables-legacy', 'nft', 'xtables-monitor']

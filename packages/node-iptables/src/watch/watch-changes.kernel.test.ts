@@ -1,0 +1,172 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createIptables } from '../create-iptables.js'
+import { IptablesError } from '../iptables-error.js'
+import { runProcess } from '../run-process.js'
+import { createNamespace, describeKernel, type Namespace } from '../test-support/namespace.js'
+import { ownProcesses } from './own-processes.js'
+import type { TableChange } from './table-change.js'
+import { watchChanges } from './watch-changes.js'
+import type { CanaryOptions, MonitorOptions } from './watch-changes.js'
+
+describeKernel('a watch in a namespace of its own', () => {
+  let namespace: Namespace
+  let changes: TableChange[]
+  let errors: unknown[]
+  let abort: AbortController
+  let watch: Promise<void>
+
+  beforeEach(() => {
+    namespace = createNamespace()
+    changes = []
+    errors = []
+    abort = new AbortController()
+    watch = Promise.resolve()
+  })
+  afterEach(async () => {
+    abort.abort()
+    await watch
+    namespace.remove()
+  })
+
+  /** Runs what somebody else would, and gives its pid. */
+  const other = async (...words: readonly string[]): Promise<number> => {
+    const started: number[] = []
+    const argv = [...namespace.prefix, ...words]
+    const { exitCode, stderr } = await runProcess({ argv, onStart: (pid) => started.push(pid) })
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 })
+    return started[0] ?? 0
+  }
+
+  const start = (options: { readonly canary?: CanaryOptions; readonly monitor?: MonitorOptions }): void => {
+    watch = watchChanges({
+      ...options,
+      signal: abort.signal,
+      onChange: (change) => changes.push(change),
+      onError: (error) => errors.push(error),
+    })
+  }
+
+  const programs = (['nft', 'xtables-monitor'] as const).map((program) => ({ program }))
+  describe.each(programs)('with $program', ({ program }) => {
+    it("tells another's change and who made it, and nothing of our own", async () => {
+      const own = ownProcesses({ run: runProcess, match: 'pid' })
+      const { prefix } = namespace
+      const iptables = await createIptables({ family: 'IPv4', variant: 'nft', prefix, run: own.run })
+      start({ monitor: { prefix, program, isOwn: own.isOwn } })
+      await until(async () => {
+        await other('ip6tables-nft', '-A', 'INPUT', '-j', 'ACCEPT')
+        return changes.length > 0
+      })
+      expect(changes[0]).toMatchObject({ type: 'generation', command: 'ip6tables-nft' })
+
+      const text = '*nat\n:OURS - [0:0]\n-A OURS -j RETURN\nCOMMIT\n*filter\n:OURS - [0:0]\nCOMMIT\n'
+      await iptables.restore({ text, flush: false, counters: false })
+      const pid = await other('iptables-nft', '-t', 'nat', '-F')
+      await until(async () => changes.some((change) => 'pid' in change && change.pid === pid))
+      expect(commandsAfter(changes, 'ip6tables-nft')).toEqual([{ pid, command: 'iptables-nft' }])
+      expect(changes.filter(({ type }) => type !== 'generation')).toEqual([])
+      expect(errors).toEqual([])
+    })
+
+    it('has no process left when it has ended', async () => {
+      start({ monitor: { prefix: namespace.prefix, program, isOwn: () => false } })
+      await until(async () => {
+        await other('iptables-nft', '-A', 'INPUT', '-j', 'ACCEPT')
+        return changes.length > 0
+      })
+      const name = namespace.prefix.at(-1) ?? ''
+      expect(await processesIn(name)).toHaveLength(1)
+      abort.abort()
+      await watch
+      expect(await processesIn(name)).toEqual([])
+      expect(errors).toEqual([])
+    })
+  })
+
+  it("takes a container's own changes for its own, though the kernel numbers its processes otherwise", async () => {
+    const prefix = [...namespace.prefix, 'unshare', '--pid', '--fork']
+    const own = ownProcesses({ run: runProcess, match: 'command' })
+    const iptables = await createIptables({ family: 'IPv4', variant: 'nft', prefix, run: own.run })
+    start({ monitor: { prefix: namespace.prefix, isOwn: own.isOwn } })
+    await until(async () => {
+      await other('ip6tables-nft', '-A', 'INPUT', '-j', 'ACCEPT')
+      return changes.length > 0
+    })
+    await iptables.restore({ text: '*nat\n:OURS - [0:0]\nCOMMIT\n', flush: false, counters: false })
+    const pid = await other('nft', 'add', 'table', 'inet', 'theirs')
+    await until(async () => changes.some((change) => 'pid' in change && change.pid === pid))
+    expect(commandsAfter(changes, 'ip6tables-nft')).toEqual([{ pid, command: 'nft' }])
+  })
+
+  const families = (['nft', 'legacy'] as const).flatMap((variant) =>
+    (['IPv4', 'IPv6'] as const).map((family) => ({ variant, family })),
+  )
+  describe.each(families)('with canaries, $variant, $family', ({ variant, family }) => {
+    const executable = `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}`
+
+    /** A watch that looks all the time, when all its canaries are there. */
+    const startWithCanaries = async (rule?: readonly string[]): Promise<void> => {
+      const iptables = await createIptables({ family, variant, prefix: namespace.prefix })
+      start({ canary: { iptables: [iptables], chain: 'CANARY', rule, intervalMs: 20 } })
+      const count = rule === undefined ? 3 : 6
+      await until(
+        async () => (await iptables.save()).split('\n').filter((line) => /[:A]\s?CANARY/.test(line)).length === count,
+      )
+    }
+
+    it.each(['nat', 'filter', 'mangle'])('tells that %s was flushed and emptied of chains, once', async (table) => {
+      await startWithCanaries()
+      await other(executable, '-t', table, '-F')
+      await other(executable, '-t', table, '-X')
+      await until(async () => changes.length > 0)
+      expect(changes).toEqual([{ type: 'canary-gone', family, tables: [table] }])
+
+      const iptables = await createIptables({ family, variant, prefix: namespace.prefix })
+      await until(() => iptables.hasChain({ table, chain: 'CANARY' }))
+      await other(executable, '-t', table, '-X', 'CANARY')
+      await until(async () => changes.length > 1)
+      expect(changes.slice(1)).toEqual([{ type: 'canary-gone', family, tables: [table] }])
+      expect(errors).toEqual([])
+    })
+
+    it('tells of a flush that deletes no chain where the canary has a rule', async () => {
+      await startWithCanaries(['-j', 'RETURN'])
+      await other(executable, '-t', 'nat', '-F')
+      await until(async () => changes.length > 0)
+      expect(changes).toEqual([{ type: 'canary-flushed', family, tables: ['nat'] }])
+      expect(errors).toEqual([])
+    })
+  })
+
+  it('goes on when a look fails, and says why', async () => {
+    const broken = { now: true }
+    const iptables = await createIptables({
+      family: 'IPv4',
+      variant: 'nft',
+      prefix: namespace.prefix,
+      run: (request) =>
+        runProcess(broken.now && request.argv.includes('CANARY') ? { ...request, argv: ['/nonexistent/ip'] } : request),
+    })
+    start({ canary: { iptables: [iptables], tables: ['nat'], chain: 'CANARY', intervalMs: 20 } })
+    await until(async () => errors.length > 1)
+    expect(errors.every((error) => error instanceof IptablesError && error.code === 'NOT_FOUND')).toBe(true)
+    broken.now = false
+    await until(() => iptables.hasChain({ table: 'nat', chain: 'CANARY' }))
+    expect(changes).toEqual([])
+  })
+})
+
+const until = async (isSo: () => Promise<boolean>): Promise<void> => {
+  await expect.poll(isSo, { timeout: 20_000, interval: 10 }).toBe(true)
+}
+
+/** Who made the generations, without those of a command that only waited for the monitor. */
+const commandsAfter = (changes: readonly TableChange[], waiting: string) =>
+  changes.flatMap((change) =>
+    'pid' in change && change.command !== waiting ? [{ pid: change.pid, command: change.command }] : [],
+  )
+
+async function processesIn(namespace: string): Promise<readonly string[]> {
+  const { stdout } = await runProcess({ argv: ['ip', 'netns', 'pids', namespace] })
+  return stdout.split('\n').filter((line) => line !== '')
+}
