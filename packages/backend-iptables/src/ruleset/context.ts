@@ -1,0 +1,77 @@
+import type { IpFamily, NodeInfo, ProxyConfig, State } from '@pointsman/core'
+import { localTrafficOf, type LocalTraffic } from './local-traffic.js'
+import { answersOnLocalhost, nodeIpOf, nodePortAddressesOf } from './node-addresses.js'
+
+/** What the machine has, and what is asked for, besides the configuration that kube-proxy would have. */
+export interface RulesetOptions {
+  readonly family: IpFamily
+  /** Whether iptables knows `--random-fully` (1.6.2 and later do). Default: it does. */
+  readonly randomFully?: boolean | undefined
+  /** Count in nfacct objects, which have to be there. Default: don't. */
+  readonly nfacct?: boolean | undefined
+  /** What the kernel's nf_conntrack_tcp_be_liberal is, when that is known. Default: as configured. */
+  readonly tcpBeLiberal?: boolean | undefined
+  /** Addresses that the node's interfaces bear. Default: those of the Node object, and loopback. */
+  readonly interfaceAddresses?: readonly string[] | undefined
+  /** Comment endpoints' rules in a large cluster too, which kube-proxy does not. Default: as kube-proxy. */
+  readonly keepComments?: boolean | undefined
+}
+
+/** All that the rules of one service port are made from, besides itself and its endpoints. */
+export interface RulesetContext {
+  readonly family: IpFamily
+  /** The node that the rules are for. */
+  readonly node: NodeInfo | undefined
+  readonly nodeIp: string
+  /** Undefined: not configured, or not for this family. */
+  readonly localTraffic: LocalTraffic | undefined
+  readonly masqueradeAll: boolean
+  /** The bit of a packet's mark that asks for masquerading. */
+  readonly masqueradeMark: number
+  /** Node ports answer on 127.0.0.0/8. */
+  readonly localhostNodePorts: boolean
+  readonly nodePortAddresses: 'all' | readonly string[]
+  readonly dropInvalid: boolean
+  readonly randomFully: boolean
+  readonly nfacct: boolean
+  /** Whether rules of endpoints, and those that lead to them, say whose they are. */
+  readonly endpointComments: boolean
+}
+
+export function rulesetContext(
+  state: Pick<State, 'node' | 'services' | 'endpoints'>,
+  config: ProxyConfig,
+  options: RulesetOptions,
+): RulesetContext {
+  const { family, randomFully = true, nfacct = false, keepComments = false } = options
+  const { node } = state
+  return {
+    family,
+    node,
+    nodeIp: nodeIpOf(node, family),
+    localTraffic: localTrafficOf(config.detectLocal, { node, family }),
+    masqueradeAll: config.masqueradeAll,
+    masqueradeMark: 2 ** config.masqueradeBit,
+    localhostNodePorts: answersOnLocalhost(config, family, node),
+    nodePortAddresses: nodePortAddressesOf(config, family, { node, interfaceAddresses: options.interfaceAddresses }),
+    dropInvalid: !(options.tcpBeLiberal ?? config.tcpBeLiberal),
+    randomFully,
+    nfacct,
+    endpointComments: keepComments || !isLargeCluster(state, family),
+  }
+}
+
+/**
+ * Whether there are so many endpoints that kube-proxy leaves comments out: more than 1000 of the family, whatever their
+ * conditions, each counted once a service port.
+ */
+export function isLargeCluster(
+  { services, endpoints }: Pick<State, 'services' | 'endpoints'>,
+  family: IpFamily,
+): boolean {
+  let count = 0
+  for (const [id, port] of services) if (port.family === family) count += endpoints.get(id)?.length ?? 0
+  return count > LARGE_CLUSTER_ENDPOINTS
+}
+
+const LARGE_CLUSTER_ENDPOINTS = 1000

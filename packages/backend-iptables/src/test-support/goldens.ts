@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import {
+  buildState,
+  readProxyConfig,
+  type IpFamily,
+  type KubernetesObject,
+  type ProxyConfig,
+  type State,
+} from '@pointsman/core'
+
+/** One scenario of fixtures/golden: what a real API server served, and what the real kube-proxy 1.36 made of it. */
+export interface Golden {
+  readonly config: ProxyConfig
+  readonly state: State
+  readonly saved: { readonly [family in IpFamily]: string }
+}
+
+const FOLDER = new URL('../../../../fixtures/golden/kube-proxy-1.36/', import.meta.url)
+const TOOL = new URL('../../../../tools/compare-rules.mjs', import.meta.url)
+
+export const GOLDENS: readonly string[] = readdirSync(FOLDER).toSorted()
+
+export function readGolden(scenario: string): Golden {
+  const read = (file: string): string => readFileSync(new URL(`${scenario}/${file}`, FOLDER), 'utf8')
+  const { config } = readProxyConfig(JSON.parse(read('config.json')))
+  const { items } = JSON.parse(read('objects.json')) as { readonly items: readonly KubernetesObject[] }
+  const objects = items.filter((object) => !isLeftOut(scenario, object))
+  return {
+    config,
+    state: buildState({ objects, nodeName: config.nodeName }).state,
+    saved: { IPv4: read('iptables-save.txt'), IPv6: read('ip6tables-save.txt') },
+  }
+}
+
+/** The objects were read from the API server after kube-proxy's rules were saved: it had this Service by then. */
+export const WITHOUT_API_SERVICE: ReadonlySet<string> = new Set([
+  'external-traffic-policy-local',
+  'several-slices-duplicates',
+  'skipped-services',
+])
+
+const isLeftOut = (scenario: string, { kind, metadata }: KubernetesObject): boolean =>
+  WITHOUT_API_SERVICE.has(scenario) &&
+  kind === 'Service' &&
+  metadata.namespace === 'default' &&
+  metadata.name === 'kubernetes'
+
+/** The relation "equal" of two saves; what it gives is the chains that differ. */
+export async function differencesOf(expected: string, actual: string): Promise<readonly unknown[]> {
+  const { compare } = (await import(TOOL.href)) as {
+    readonly compare: (expected: string, actual: string) => readonly unknown[]
+  }
+  return compare(expected, actual)
+}
