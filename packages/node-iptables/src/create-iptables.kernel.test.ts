@@ -97,6 +97,18 @@ describeKernel('iptables in a namespace of its own', () => {
       expect(await rules()).toEqual(['-A TEST -p tcp -m tcp --dport 80 -j RETURN'])
     })
 
+    test('a save comes line by line as it comes whole', async () => {
+      const text = '*nat\n:TEST - [0:0]\n-A TEST -j RETURN\nCOMMIT\n*filter\nCOMMIT\n'
+      await iptables.restore({ text, flush: false, counters: false })
+      const withoutTimes = (lines: readonly string[]): readonly string[] => lines.filter((line) => !/^#|^$/.test(line))
+      for (const options of [{ table: 'nat' }, {}]) {
+        const lines: string[] = []
+        for await (const line of iptables.saveLines(options)) lines.push(line)
+        expect(withoutTimes(lines)).toContain('-A TEST -j RETURN')
+        expect(withoutTimes(lines)).toEqual(withoutTimes((await iptables.save(options)).split('\n')))
+      }
+    })
+
     test('a restore that is refused names the line, and changes nothing', async () => {
       const text = '*nat\n:TEST - [0:0]\n-A TEST -j RETURN\n-A TEST -p tcp --no-such-option 1 -j RETURN\nCOMMIT\n'
       await expect(iptables.restore({ text, flush: false, counters: false })).rejects.toMatchObject({

@@ -3,6 +3,7 @@ import { unless } from './commands.js'
 import type { Commands } from './commands.js'
 import type { Executables, Family } from './executables.js'
 import type { ChainPlace, Iptables, Limits, RestoreOptions, RulePlace, SaveOptions } from './iptables.js'
+import { IptablesError } from './iptables-error.js'
 import { linesOf } from './lines-of.js'
 import { restoreSource } from './restore-input.js'
 import { isRuleInSave } from './rule-in-save.js'
@@ -35,10 +36,16 @@ export function tableMethods(options: TableMethodsOptions): Omit<Iptables, 'fami
     return underXtablesLock([iptables, ...args], { file: lockFile, waitSeconds: options.waitSeconds })
   }
 
-  const hasTable = async (table: string, limits: Limits): Promise<boolean> => {
+  const hasTable = async (table: string, { timeoutMs, signal }: Limits): Promise<boolean> => {
     const names = `/proc/net/${family === 'IPv4' ? 'ip' : 'ip6'}_tables_names`
-    const listed = await commands.run({ argv: ['cat', names], ...limits })
-    return listed.stdout.split('\n').includes(table)
+    try {
+      const listed = await commands.run({ argv: ['cat', names], timeoutMs, signal })
+      return listed.stdout.split('\n').includes(table)
+    } catch (error) {
+      // The kernel has the list once something of ip_tables is loaded.
+      if (error instanceof IptablesError && error.stderr.includes('No such file or directory')) return false
+      throw error
+    }
   }
 
   const saveInto = async ({ table, counters, ...request }: SaveOptions & Omit<RunRequest, 'argv'>): Promise<string> => {
