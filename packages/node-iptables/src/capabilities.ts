@@ -12,7 +12,7 @@ export interface Capabilities {
   readonly wait: boolean
   /** `-w SECONDS` waits so long (1.4.22). */
   readonly waitSeconds: boolean
-  /** The restore takes the xtables lock and has `--wait=SECONDS` (1.6.2). */
+  /** The restore takes the xtables lock and has `--wait=SECONDS` (1.6.2, and before where a distribution added it). */
   readonly restoreWait: boolean
   /** `--random-fully` of MASQUERADE (1.6.2). */
   readonly randomFully: boolean

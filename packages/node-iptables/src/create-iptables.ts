@@ -19,7 +19,10 @@ export interface IptablesOptions {
   /** `auto`: by `hints` when given, otherwise whatever `iptables` is on this node. Default: `auto`. */
   readonly variant?: 'auto' | Variant | undefined
   readonly hints?: VariantHints | undefined
-  /** How long commands wait for the xtables lock, in whole seconds from 1. Default: 5. nft takes no lock. */
+  /**
+   * How long commands wait for the xtables lock, in whole seconds from 1. Default: 5. nft takes no lock; 1.4.20 and
+   * 1.4.21 wait as long as it takes, so give those a `timeoutMs`.
+   */
   readonly waitSeconds?: number | undefined
   /** For calls that set none. Default: no limit. */
   readonly timeoutMs?: number | undefined
@@ -27,7 +30,10 @@ export interface IptablesOptions {
   readonly folder?: string | undefined
   /** Words before every command, such as `['ip', 'netns', 'exec', 'blue']`. */
   readonly prefix?: readonly string[] | undefined
-  /** Default: `/run/xtables.lock`. */
+  /**
+   * Default: `/run/xtables.lock`. Passed on as XTABLES_LOCKFILE, which iptables reads from 1.8.6; older versions lock
+   * the default whatever this says.
+   */
   readonly lockFile?: string | undefined
   readonly run?: Run | undefined
 }
@@ -91,7 +97,24 @@ async function installed(
     const { argv, stdout, stderr } = await commands.run({ argv: [executables.iptables, '--version'], ...limits })
     const capabilities = capabilitiesOf(stdout)
     if (capabilities === undefined) throw new IptablesError('UNKNOWN_VERSION', { argv, stderr: stdout + stderr })
-    return { executables, capabilities }
+    return {
+      executables,
+      capabilities: { ...capabilities, restoreWait: await restoreWaits(executables, capabilities) },
+    }
+  }
+  /**
+   * Distributions gave the restore's own lock to 1.4 as well: held by us, it would wait for ever. As kube-proxy did, such
+   * a restore is told by its having a version at all; others complain, and end with their empty input.
+   */
+  const restoreWaits = async ({ restore }: Executables, { restoreWait }: Capabilities): Promise<boolean> => {
+    if (restoreWait) return true
+    try {
+      const { stdout } = await commands.run({ argv: [restore, '--version'], ...limits })
+      return capabilitiesOf(stdout) !== undefined
+    } catch (error) {
+      if (!(error instanceof IptablesError) || error.code === 'ABORTED' || error.code === 'TIMED_OUT') throw error
+      return false
+    }
   }
   try {
     return await look(variant)
