@@ -10,7 +10,7 @@ export type {
   IptablesErrorDetails,
   LockHolder,
   RestoreFailure,
-  RestoreLine,
+  NumberedLine,
 } from './iptables-error.js'
 export { runProcess } from './run-process.js'
 export type { Run, RunRequest, RunResult } from './run-process.js'
@@ -20,3 +20,14 @@ export type { Sleep } from './watch/sleep.js'
 export type { Generation, TableChange, Watchers } from './watch/table-change.js'
 export { watchChanges } from './watch/watch-changes.js'
 export type { CanaryOptions, MonitorOptions, WatchOptions } from './watch/watch-changes.js'
+export { IptablesFormatError } from './rules/format-error.js'
+export { formatRule } from './rules/format-rule.js'
+export { IPTABLES_PARSE_ERRORS, IptablesParseError } from './rules/parse-error.js'
+export type { IptablesParseErrorCode, ParseErrorPlace } from './rules/parse-error.js'
+export { formatRestoreLine, parseRestoreLine } from './rules/restore-line.js'
+export type { RestoreLine } from './rules/restore-line.js'
+export type * from './rules/rule.js'
+export { formatSave, parseSave, parseSaveLines, saveLinesOf } from './rules/saved-tables.js'
+export type { SavedChain, SavedRule, SavedTable } from './rules/saved-tables.js'
+export { STATISTIC_CHANCES } from './rules/extensions/statistic.js'
+export { addressOf, networkOf } from './rules/networks.js'

@@ -23,7 +23,7 @@ export const IPTABLES_ERRORS = {
 export type IptablesErrorCode = keyof typeof IPTABLES_ERRORS
 
 /** One line of what was to be restored. Numbers count from 1. */
-export interface RestoreLine {
+export interface NumberedLine {
   readonly number: number
   readonly text: string
 }
@@ -31,8 +31,8 @@ export interface RestoreLine {
 /** Where a restore failed: the line that iptables named, and up to two lines before and after it. */
 export interface RestoreFailure {
   /** nft names the COMMIT's line for a missing jump target, and legacy for whatever the kernel refuses. */
-  readonly line: RestoreLine
-  readonly neighbours: readonly RestoreLine[]
+  readonly line: NumberedLine
+  readonly neighbours: readonly NumberedLine[]
 }
 
 /** Who has the xtables lock. */

@@ -1,4 +1,4 @@
-import type { RestoreFailure, RestoreLine } from './iptables-error.js'
+import type { RestoreFailure, NumberedLine } from './iptables-error.js'
 
 /** The line that a failed restore's standard error names, from 1. Undefined: it names none. */
 export function failedLineOf(stderr: string): number | undefined {
@@ -33,8 +33,8 @@ interface Stretch {
   readonly last: number
 }
 
-async function linesBetween({ pieces, first, last }: Stretch): Promise<readonly RestoreLine[]> {
-  const lines: RestoreLine[] = []
+async function linesBetween({ pieces, first, last }: Stretch): Promise<readonly NumberedLine[]> {
+  const lines: NumberedLine[] = []
   let number = 1
   let text = ''
   for await (const piece of pieces) {

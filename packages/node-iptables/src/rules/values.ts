@@ -46,3 +46,6 @@ export function listOf<T extends string>(text: string, known: readonly T[]): rea
 
 /** A name that stands bare on a line: no white space, quotes or control characters, and not to be taken for an option. */
 export const isBareName = (text: string): boolean => /^[^-!"\s\p{Cc}][^"\s\p{Cc}]*$/u.test(text)
+
+// IFNAMSIZ is 16 with the ending NUL.
+export const isInterfaceName = (text: string): boolean => isBareName(text) && Buffer.byteLength(text) < 16
