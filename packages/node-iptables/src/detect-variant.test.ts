@@ -35,6 +35,41 @@ it.each([
   expect(choice?.warning).toBeUndefined()
 })
 
+// What kubelets make on a node that is Kubernetes', by the names of the real chains.
+const kubelet = { chains: ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'], prefix: 'KUBE-' }
+const hint = '*mangle\n:KUBE-IPTABLES-HINT - [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT'
+const canary = '*mangle\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT'
+const proxy = `*mangle\n:KUBE-PROXY-CANARY - [0:0]\nCOMMIT\n*nat\n:KUBE-SERVICES - [0:0]\n${'-A KUBE-SERVICES -j ACCEPT\n'.repeat(9)}COMMIT`
+const foreign = '*nat\n:DOCKER - [0:0]\n-A OUTPUT -j DOCKER\nCOMMIT'
+// Both families are read, one after the other.
+const secondFamily = `${foreign}\n${hint}`
+
+it.each([
+  ['the hint in nft', hint, foreign, 'nft, hint chain'],
+  ['the hint in legacy', foreign, hint, 'legacy, hint chain'],
+  ['the hint of one family', '', secondFamily, 'legacy, hint chain'],
+  ['an earlier kubelet in legacy', foreign, canary, 'legacy, hint chain'],
+  ['the hint in both', hint, hint, 'nft, hint chain, warns: nft 2, legacy 2'],
+  [
+    'the hint in legacy, the remains of an earlier kubelet in nft',
+    canary,
+    hint,
+    'nft, hint chain, warns: nft 1, legacy 2',
+  ],
+  ['the hint in nft, more rules in legacy', hint, proxy, 'nft, hint chain, warns: nft 2, legacy 2'],
+  ['the hint in legacy, more rules in nft', proxy, hint, 'legacy, hint chain, warns: nft 2, legacy 2'],
+  ['no hint, rules in legacy', '', proxy, 'legacy, more rules'],
+  ['no hint, rules in both', proxy, proxy, 'nft, more rules, warns: nft 2, legacy 2'],
+])('on a node of Kubernetes, %s', async (_, nft, legacy, expected) => {
+  const choice = chooseVariant(
+    { nft: await evidenceIn(lines(nft), kubelet), legacy: await evidenceIn(lines(legacy), kubelet) },
+    kubelet,
+  )
+  const counts = /KUBE-\* exist in both variants \((.*)\): packets meet both/.exec(choice?.warning ?? '')?.[1]
+  const warning = counts === undefined ? [] : [`warns: ${counts}`]
+  expect([choice?.variant, choice?.because, ...warning].join(', ')).toBe(expected)
+})
+
 it('warns when both variants have chains of one owner', async () => {
   const choice = chooseVariant({ nft: await save(hinted), legacy: await save(elsewhere) }, hints)
   expect(choice?.warning).toContain('NODE-* exist in both')

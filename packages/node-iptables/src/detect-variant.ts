@@ -1,8 +1,15 @@
 import type { Variant } from './capabilities.js'
 
-/** What tells which variant others on this node use. Nothing here is known by heart: the caller names the chains. */
+/**
+ * What tells which variant others on this node use. Nothing here is known by heart: the caller names the chains. On a
+ * node of Kubernetes they are those that kubelet makes for this, and that the iptables-wrappers of kubernetes-sigs look
+ * for: KUBE-IPTABLES-HINT and, of earlier kubelets, KUBE-KUBELET-CANARY.
+ */
 export interface VariantHints {
-  /** Chains that are there, in mangle, where the node's manager uses the variant; the first that is found decides. */
+  /**
+   * Chains that are there, in mangle, where the node's manager uses the variant. Any of them, in either family, decides;
+   * where both variants have one, nft, whichever they are: so do the iptables-wrappers, and all on a node have to agree.
+   */
   readonly chains: readonly string[]
   /** How the chains begin that must not be in both variants: a warning says so. */
   readonly prefix: string
@@ -23,7 +30,10 @@ export interface VariantChoice {
   readonly warning: string | undefined
 }
 
-/** Undefined evidence: that variant is not installed. Undefined choice: neither is. Equal counts: nft. */
+/**
+ * By hint chains, else by the number of rules. Undefined evidence: that variant is not installed. Undefined choice:
+ * neither is. Equal counts: nft, as the iptables-wrappers choose where there is no hint.
+ */
 export function chooseVariant(
   evidence: Readonly<Record<Variant, VariantEvidence | undefined>>,
   { prefix }: VariantHints,

@@ -1,0 +1,51 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Variant } from './capabilities.js'
+import { createIptables } from './create-iptables.js'
+import type { Family } from './executables.js'
+import type { Iptables } from './iptables.js'
+import { runProcess } from './run-process.js'
+import { createNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
+
+const hints = { chains: ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'], prefix: 'KUBE-' }
+
+describeKernel('which variant the node uses', () => {
+  let namespace: Namespace
+  beforeEach(() => {
+    namespace = createNamespace()
+  })
+  afterEach(() => namespace.remove())
+
+  const open = (family: Family, variant: Variant): Promise<Iptables> =>
+    createIptables({ family, variant, prefix: namespace.prefix })
+  const found = async (): Promise<string> => {
+    const { choice, capabilities } = await createIptables({ family: 'IPv4', hints, prefix: namespace.prefix })
+    const warning = choice?.warning === undefined ? [] : ['warns']
+    return [capabilities.variant, choice?.because, ...warning].join(', ')
+  }
+
+  test('looking makes no table', async () => {
+    expect(await found()).toBe('nft, more rules')
+    for (const names of ['ip_tables_names', 'ip6_tables_names']) {
+      const argv = [...namespace.prefix, 'cat', `/proc/net/${names}`]
+      expect((await runProcess({ argv })).stdout).toBe('')
+    }
+    expect(await (await open('IPv4', 'nft')).save()).toBe('')
+  })
+
+  test('a hint of either family decides, and of two that of nft, with a warning', async () => {
+    await (await open('IPv6', 'legacy')).ensureChain({ table: 'mangle', chain: 'KUBE-KUBELET-CANARY' })
+    expect(await found()).toBe('legacy, hint chain')
+    await (await open('IPv4', 'nft')).ensureChain({ table: 'nat', chain: 'KUBE-IPTABLES-HINT' })
+    expect(await found()).toBe('legacy, hint chain, warns')
+    await (await open('IPv6', 'nft')).ensureChain({ table: 'mangle', chain: 'KUBE-IPTABLES-HINT' })
+    expect(await found()).toBe('nft, hint chain, warns')
+  })
+
+  test('without a hint the variant with more rules is taken', async () => {
+    const rule = { table: 'filter', chain: 'INPUT', rule: ['-j', 'ACCEPT'] }
+    await (await open('IPv4', 'legacy')).ensureRule({ ...rule, position: 'append' })
+    expect(await found()).toBe('legacy, more rules')
+    await (await open('IPv6', 'nft')).ensureRule({ ...rule, position: 'append' })
+    expect(await found()).toBe('nft, more rules')
+  })
+})
