@@ -31,8 +31,8 @@ export interface IptablesOptions {
   /** Words before every command, such as `['ip', 'netns', 'exec', 'blue']`. */
   readonly prefix?: readonly string[] | undefined
   /**
-   * Default: `/run/xtables.lock`. Passed on as XTABLES_LOCKFILE, which iptables reads from 1.8.6; older versions lock
-   * the default whatever this says.
+   * Default: `/run/xtables.lock`. Passed on as XTABLES_LOCKFILE, which 1.8.9 heeds; an old version that does not locks
+   * the file that it was built with, whatever this says.
    */
   readonly lockFile?: string | undefined
   readonly run?: Run | undefined
@@ -103,8 +103,8 @@ async function installed(
     }
   }
   /**
-   * Distributions gave the restore's own lock to 1.4 as well: held by us, it would wait for ever. As kube-proxy did, such
-   * a restore is told by its having a version at all; others complain, and end with their empty input.
+   * Distributions gave the restore's lock to 1.4 as well: run under ours, it would be refused its own. As kube-proxy
+   * did, such a restore is told by its having a version at all; others complain, and end with their empty input.
    */
   const restoreWaits = async ({ restore }: Executables, { restoreWait }: Capabilities): Promise<boolean> => {
     if (restoreWait) return true
