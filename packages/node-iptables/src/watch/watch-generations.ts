@@ -25,16 +25,16 @@ export async function watchGenerations(watch: GenerationWatch): Promise<void> {
   const take = newsTaker(watch)
   let delayMs = restart.minMs
   let isReported = false
-  for (;;) {
-    const { error, hasPrinted, isOverrun } = await runMonitor(watch, take)
-    if (signal.aborted) return
-    if (hasPrinted) {
+  while (!signal.aborted) {
+    const end = await runMonitor(watch, take)
+    if (end === undefined) return
+    if (end.hasPrinted) {
       delayMs = restart.minMs
       isReported = false
     }
-    if (isOverrun) onChange({ type: 'changes-unseen' })
+    if (end.isOverrun) onChange({ type: 'changes-unseen' })
     else if (!isReported) {
-      onError(error)
+      onError(end.error)
       isReported = true
     }
     await sleep(delayMs, signal)
@@ -64,7 +64,8 @@ interface MonitorEnd {
   readonly isOverrun: boolean
 }
 
-async function runMonitor(watch: GenerationWatch, take: (news: MonitorNews) => void): Promise<MonitorEnd> {
+/** Undefined: it was aborted. */
+async function runMonitor(watch: GenerationWatch, take: (news: MonitorNews) => void): Promise<MonitorEnd | undefined> {
   const { argv, run, signal } = watch
   const read = monitorLines(take)
   const seen: { hasPrinted: boolean; thrown?: { readonly error: unknown } } = { hasPrinted: false }
@@ -82,7 +83,7 @@ async function runMonitor(watch: GenerationWatch, take: (news: MonitorNews) => v
     (cause: unknown) => ({ error: new IptablesError('MONITOR_ENDED', { argv }, { cause }), isOverrun: false }),
   )
   if (seen.thrown !== undefined) throw seen.thrown.error
-  return { ...end, hasPrinted: seen.hasPrinted }
+  return signal.aborted ? undefined : { ...end, hasPrinted: seen.hasPrinted }
 }
 
 const XTABLES_OVERRUN = /No buffer space available/
