@@ -9,3 +9,12 @@ export * from './ruleset/ruleset.js'
 export { renderRestore, type RestoreOnto } from './render/render-restore.js'
 export { renderSave } from './render/render-save.js'
 export { savedTablesOf } from './render/saved-tables-of.js'
+export {
+  createIptablesBackend,
+  type FamilyCleanup,
+  type FamilyRestore,
+  type IptablesBackend,
+  type IptablesBackendOptions,
+} from './adapter/iptables-backend.js'
+export type { ForeignReference } from './adapter/look-at-tables.js'
+export { type CleanupPlan, type LeftChain, planCleanup } from './adapter/plan-cleanup.js'

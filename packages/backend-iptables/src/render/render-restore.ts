@@ -9,6 +9,8 @@ export interface RestoreOnto {
   readonly chains: { readonly [table in Table]?: ReadonlySet<string> }
   /** The rules of `ruleset.base.jumps` that are lacking. They are put at the beginning of their chains. */
   readonly missingJumps: readonly JumpRule[]
+  /** Chains, as `TABLE CHAIN`, that rules of others lead to: they are emptied where they are not planned, and kept. */
+  readonly referred?: ReadonlySet<string>
 }
 
 /**
@@ -59,7 +61,9 @@ function* wholeTable(table: Table, ruleset: Ruleset, onto: RestoreOnto): Generat
   for (const chain of planned.keys()) if (!kept.has(chain)) yield { type: 'chain', chain, counters: NONE }
   for (const chain of stale) yield { type: 'chain', chain, counters: NONE }
   for (const [chain, rules] of planned) yield* appended(chain, rules)
-  for (const chain of stale) yield { type: 'delete-chain', chain }
+  for (const chain of stale) {
+    if (onto.referred?.has(`${table} ${chain}`) !== true) yield { type: 'delete-chain', chain }
+  }
   // Each goes to the first place, so that the last one to come is the first one to stand.
   for (const jump of onto.missingJumps.toReversed()) {
     if (jump.table === table) yield { type: 'insert', chain: jump.chain, position: 1, rule: jump.rule }

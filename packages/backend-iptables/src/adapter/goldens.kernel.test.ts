@@ -1,0 +1,56 @@
+import { seq, type State, type SyncRequest } from '@pointsman/core'
+import type { Family, Iptables, Variant } from 'node-iptables'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { renderSave } from '../render/render-save.js'
+import { NFACCT_COUNTERS } from '../ruleset/nfacct-counters.js'
+import { planRuleset } from '../ruleset/plan-ruleset.js'
+import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
+import { createKernelNamespace, describeWithKernel, type KernelNamespace } from '../test-support/kernel.js'
+import { createIptablesBackend } from './iptables-backend.js'
+
+const all = (state: State): SyncRequest => ({ state, changed: 'all', fromSeq: seq(1), toSeq: state.seq })
+
+const signal = new AbortController().signal
+
+describeWithKernel('the rules of kube-proxy 1.36 in a kernel', () => {
+  const kinds = (['nft', 'legacy'] as const).flatMap((variant) =>
+    (['IPv4', 'IPv6'] as const).map((family) => ({ variant, family })),
+  )
+
+  describe.each(kinds)('$variant, $family', ({ variant, family }: { variant: Variant; family: Family }) => {
+    let namespace: KernelNamespace
+    let iptables: Iptables
+
+    beforeEach(async () => {
+      namespace = createKernelNamespace()
+      for (const object of NFACCT_COUNTERS) namespace.run('nfacct', 'add', object)
+      iptables = await namespace.iptables({ family, variant })
+    })
+    afterEach(() => namespace.remove())
+
+    /** The save without its comments, the tables in the order of a golden. */
+    const saved = async (): Promise<string> => {
+      const texts = []
+      for (const table of ['mangle', 'filter', 'nat']) texts.push(await iptables.save({ table }))
+      return texts.join('').replaceAll(/^#.*\n/gm, '')
+    }
+
+    test.each(GOLDENS)('%s: what a sync leaves is equal to the recording, and the text of render', async (scenario) => {
+      const { state, config, saved: recorded } = readGolden(scenario)
+      const backend = createIptablesBackend({ config, iptables: [iptables], nfacct: true })
+      const result = await backend.sync(all(state), signal)
+      const text = await saved()
+      expect(await differencesOf(recorded[family], text)).toEqual([])
+      expect(await backend.read()).toEqual({ rules: result.rules, digest: result.digest })
+
+      const rendered = [...renderSave(planRuleset(state, config, { family, nfacct: true }))]
+      expect(text.split('\n').slice(0, -1)).toEqual(rendered)
+
+      await backend.sync(all(state), signal)
+      expect(await saved()).toBe(text)
+
+      await iptables.restore({ lines: rendered, flush: true, counters: false })
+      expect(await saved()).toBe(text)
+    })
+  })
+})

@@ -1,0 +1,28 @@
+import type { Rule } from 'node-iptables'
+import { CHAINS, isServiceChain } from '../ruleset/chain-names.js'
+
+const SHARED: ReadonlySet<string> = new Set(Object.values(CHAINS))
+
+/** Whether a chain is the proxy's alone. KUBE-FIREWALL is not: kubelet makes it, and puts rules into it, as well. */
+export const isOurChain = (chain: string): boolean =>
+  chain !== CHAINS.firewall && (SHARED.has(chain) || isServiceChain(chain))
+
+/** The chain that a rule leads to. Undefined: none, or a target that is no chain. */
+export const chainOf = ({ target }: Rule): string | undefined =>
+  target?.type === 'jump' || target?.type === 'goto' ? target.chain : undefined
+
+/**
+ * Whether a rule in a chain that is not ours is of a proxy's making: it leads to one of ours and asks for nothing but new
+ * connections. Any other rule that leads to our chains is somebody else's.
+ */
+export function isOurJump(rule: Rule): boolean {
+  const chain = chainOf(rule)
+  if (chain === undefined || !isOurChain(chain)) return false
+  const { matches, target, ...conditions } = rule
+  return (
+    target?.type === 'jump' &&
+    Object.values(conditions).every((condition) => condition === undefined) &&
+    matches.some((match) => match.type === 'comment' && match.comment.startsWith('kubernetes ')) &&
+    matches.every((match) => match.type === 'comment' || (match.type === 'conntrack' && !match.negated))
+  )
+}
