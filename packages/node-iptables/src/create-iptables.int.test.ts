@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, statSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { createIptables } from './create-iptables.js'
 import { IptablesError } from './iptables-error.js'
@@ -32,15 +33,14 @@ const hold = async (file: string): Promise<ChildProcess> => {
   return holder
 }
 
-/** Resolves when somebody waits for the file's lock, as /proc/locks tells. */
-const untilWaitedFor = async (file: string): Promise<string> => {
-  const { ino } = statSync(file)
-  const isWaited = (): boolean =>
-    readFileSync('/proc/locks', 'utf8')
-      .split('\n')
-      .some((line) => line.includes('->') && line.includes(`:${ino} `))
-  await expect.poll(isWaited, { timeout: 4000 }).toBe(true)
-  return 'waited for'
+/** Whether somebody waits for the file's lock, as /proc/locks tells, within 4 seconds. */
+const isWaitedFor = async (file: string): Promise<boolean> => {
+  const place = `:${statSync(file).ino} `
+  for (const end = performance.now() + 4000; performance.now() < end; await setImmediate()) {
+    const locks = readFileSync('/proc/locks', 'utf8').split('\n')
+    if (locks.some((line) => line.includes('->') && line.includes(place))) return true
+  }
+  return false
 }
 
 interface Opened {
@@ -162,10 +162,24 @@ describe.concurrent('the lock', () => {
     const file = version === '1.4.20' ? old.socketFile : old.lockFile
     const holder = await hold(file)
     const waiting = iptables.ensureChain(TEST)
-    expect(await Promise.race([waiting, untilWaitedFor(file)])).toBe('waited for')
+    expect(await Promise.race([waiting, isWaitedFor(file)])).toBe(true)
     holder.kill()
     expect(await waiting).toEqual({ existed: false })
   })
+
+  test.for<OldVersion>(['1.4.10', '1.4.20'])(
+    '%s gives up after a limit on time, and does nothing later',
+    async (version, { onTestFinished }) => {
+      const { old, iptables } = await open(version, onTestFinished)
+      const holder = await hold(version === '1.4.20' ? old.socketFile : old.lockFile)
+      expect(await codeOf(iptables.ensureChain(TEST, { timeoutMs: 500 }))).toBe('TIMED_OUT')
+      holder.kill()
+      await once(holder, 'exit')
+      // Has the lock after whatever was still waiting for it.
+      await iptables.ensureChain(OTHER)
+      expect(await iptables.hasChain(TEST)).toBe(false)
+    },
+  )
 
   test('a restore may wait longer than the rest, and never less than a second', async ({ onTestFinished }) => {
     const { old, iptables } = await open('1.6.2', onTestFinished)

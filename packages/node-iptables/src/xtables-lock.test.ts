@@ -16,6 +16,6 @@ it.each([1, 5, 2 ** 31 - 1])('a wait of %d seconds is taken', (seconds) => {
 
 it('a command becomes one that runs under the lock', () => {
   expect(underXtablesLock(['iptables', '-F'], { file: '/run/xtables.lock', waitSeconds: 5 }).join(' ')).toBe(
-    'flock --exclusive --no-fork --timeout=5 --conflict-exit-code=75 /run/xtables.lock iptables -F',
+    'flock --exclusive --timeout=5 --conflict-exit-code=75 /run/xtables.lock iptables -F',
   )
 })

@@ -1,18 +1,11 @@
 /**
  * Wraps a command so that it runs under the xtables lock, for versions that do not take it themselves: flock(1) of
- * util-linux takes the file that iptables 1.6 and later lock, then becomes the command. The abstract socket `@xtables` of
- * 1.4.20 and 1.4.21 is not taken: Node pads the names of abstract sockets, so it would be another socket.
+ * util-linux takes the file that iptables 1.6 and later lock, and runs the command as its child (with `--no-fork` it
+ * would become the command, but where iptables is that old, flock has no such option yet). The abstract socket `@xtables`
+ * of 1.4.20 and 1.4.21 is not taken: Node pads the names of abstract sockets, so it would be another socket.
  */
 export function underXtablesLock(argv: readonly string[], { file, waitSeconds }: LockRequest): readonly string[] {
-  return [
-    'flock',
-    '--exclusive',
-    '--no-fork',
-    `--timeout=${waitSeconds}`,
-    `--conflict-exit-code=${LOCK_CONFLICT}`,
-    file,
-    ...argv,
-  ]
+  return ['flock', '--exclusive', `--timeout=${waitSeconds}`, `--conflict-exit-code=${LOCK_CONFLICT}`, file, ...argv]
 }
 
 export interface LockRequest {
