@@ -18,3 +18,4 @@ export {
 } from './adapter/iptables-backend.js'
 export type { ForeignReference } from './adapter/look-at-tables.js'
 export { type CleanupPlan, type LeftChain, planCleanup } from './adapter/plan-cleanup.js'
+export { type PreparedNode, prepareNode, type PrepareNodeOptions } from './adapter/prepare-node.js'
