@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { createIptables } from './create-iptables.js'
 import { IptablesError } from './iptables-error.js'
 import type { Iptables } from './iptables.js'
+import type { Run } from './run-process.js'
 import { createOldIptables } from './test-support/old-iptables.js'
 import type { OldIptables, OldVersion } from './test-support/old-iptables.js'
 
@@ -210,5 +211,31 @@ describe.concurrent('which executables', () => {
     await second.ensureRule({ ...rule, position: 'append' })
     expect(await second.checkRule(rule)).toBe(true)
     expect(await iptables.hasChain(TEST)).toBe(false)
+  })
+
+  const hints = { chains: ['HINT'], prefix: 'HINT' }
+  const rule = '*nat\n-A OUTPUT -j ACCEPT\nCOMMIT\n'
+  const lacking = 'iptables-nft-save v1.8.9 (nf_tables): Could not fetch rule set generation id: Invalid argument'
+  test.each([
+    [
+      'a kernel without nf_tables',
+      { 'iptables-nft-save': lacking, 'ip6tables-nft-save': lacking },
+      'the only one installed',
+    ],
+    [
+      'a kernel without IPv6 in nf_tables',
+      { 'iptables-legacy-save': rule, 'ip6tables-nft-save': lacking },
+      'more rules',
+    ],
+  ])('on %s there is legacy', async (_, outputs: Readonly<Record<string, string>>, because) => {
+    const run: Run = async ({ argv, onOutput }) => {
+      const said = outputs[argv[0] ?? ''] ?? ''
+      const isError = said === lacking
+      if (argv[1] !== '--version' && !isError) await onOutput?.(said)
+      const stdout = argv[1] === '--version' ? 'iptables v1.8.9 (legacy)' : ''
+      return { argv, exitCode: isError ? 4 : 0, signal: null, stdout, stderr: isError ? said : '' }
+    }
+    const { choice } = await createIptables({ family: 'IPv4', hints, run })
+    expect(choice).toMatchObject({ variant: 'legacy', because })
   })
 })

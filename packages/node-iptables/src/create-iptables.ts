@@ -1,12 +1,13 @@
 import { capabilitiesOf } from './capabilities.js'
 import type { Capabilities, Variant } from './capabilities.js'
-import { commandsOf, unless } from './commands.js'
+import { commandsOf } from './commands.js'
 import type { Commands } from './commands.js'
 import { chooseVariant, evidenceIn } from './detect-variant.js'
 import type { VariantChoice, VariantEvidence, VariantHints } from './detect-variant.js'
 import { executablesOf } from './executables.js'
 import type { Executables, Family } from './executables.js'
 import { IptablesError } from './iptables-error.js'
+import type { IptablesErrorCode } from './iptables-error.js'
 import type { Iptables, Limits } from './iptables.js'
 import { linesOf } from './lines-of.js'
 import { runProcess } from './run-process.js'
@@ -133,18 +134,31 @@ async function choiceBy(probe: Probe, hints: VariantHints): Promise<VariantChoic
 
 /** Both families' rules count: a node uses one variant for both. */
 async function evidenceOf(probe: Probe, variant: Variant, hints: VariantHints): Promise<VariantEvidence | undefined> {
-  const read: { evidence?: VariantEvidence } = {}
-  const isInstalled = await unless(
-    ['NOT_FOUND'],
-    evidenceIn(savedLines(probe, variant), hints).then((evidence) => (read.evidence = evidence)),
-  )
-  return isInstalled ? read.evidence : undefined
+  const absent = new Set<Family>()
+  const evidence = await evidenceIn(savedLines({ ...probe, variant, absent }), hints)
+  return absent.size === FAMILIES.length ? undefined : evidence
 }
 
-async function* savedLines({ commands, folder, limits }: Probe, variant: Variant): AsyncGenerator<string> {
+interface SavedRequest extends Probe {
+  readonly variant: Variant
+  /** Is told the families that are not installed, or that the kernel does not have. */
+  readonly absent: Set<Family>
+}
+
+async function* savedLines({ commands, folder, limits, variant, absent }: SavedRequest): AsyncGenerator<string> {
   for (const family of FAMILIES) {
     const { save } = executablesOf({ family, variant, folder })
-    // Without a table's name, legacy lists the tables that are there and makes none.
-    yield* linesOf({ start: (onOutput) => commands.run({ argv: [save], onOutput, ...limits }), stop: () => undefined })
+    try {
+      // Without a table's name, legacy lists the tables that are there and makes none.
+      yield* linesOf({
+        start: (onOutput) => commands.run({ argv: [save], onOutput, ...limits }),
+        stop: () => undefined,
+      })
+    } catch (error) {
+      if (!(error instanceof IptablesError) || !ABSENT.has(error.code)) throw error
+      absent.add(family)
+    }
   }
 }
+
+const ABSENT: ReadonlySet<IptablesErrorCode> = new Set(['NOT_FOUND', 'NO_KERNEL_SUPPORT'])

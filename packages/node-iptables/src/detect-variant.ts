@@ -25,14 +25,15 @@ export interface VariantEvidence {
 
 export interface VariantChoice {
   readonly variant: Variant
+  /** `the only one installed`: or the only one that this kernel has. */
   readonly because: 'hint chain' | 'more rules' | 'the only one installed'
   /** For a person: rules with the prefix exist in both variants. */
   readonly warning: string | undefined
 }
 
 /**
- * By hint chains, else by the number of rules. Undefined evidence: that variant is not installed. Undefined choice:
- * neither is. Equal counts: nft, as the iptables-wrappers choose where there is no hint.
+ * By hint chains, else by the number of rules. Undefined evidence: that variant is not installed, or the kernel lacks it.
+ * Undefined choice: so it is with both. Equal counts: nft, as the iptables-wrappers choose where there is no hint.
  */
 export function chooseVariant(
   evidence: Readonly<Record<Variant, VariantEvidence | undefined>>,
