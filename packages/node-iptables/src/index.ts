@@ -12,6 +12,7 @@ export type {
   RestoreFailure,
   NumberedLine,
 } from './iptables-error.js'
+export type { RestoreInput } from './restore-input.js'
 export { runProcess } from './run-process.js'
 export type { Run, RunRequest, RunResult } from './run-process.js'
 export { ownProcesses } from './watch/own-processes.js'
