@@ -14,7 +14,8 @@ export const IPTABLES_ERRORS = {
   BAD_ARGUMENT: 'iptables refuses an argument: its own words say which',
   RESTORE_FAILED: 'the restore was refused: look at the line and its neighbours; that table is as it was',
   FAILED: 'iptables failed: its own words say why',
-  MONITOR_ENDED: 'the monitor of changes ended or did not start; it is started again, and until then no commit is heard of',
+  MONITOR_ENDED:
+    'the monitor of changes ended or did not start; it is started again, and until then no commit is heard of',
   OUTPUT_TOO_LONG: 'more output than the limit: raise maxOutputBytes, or read it line by line',
   TIMED_OUT: 'it took longer than timeoutMs and was ended: raise the limit, or look at what it waits for',
   ABORTED: 'the caller ended it',
