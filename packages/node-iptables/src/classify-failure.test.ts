@@ -162,7 +162,15 @@ it.each(ALL)('%s: exit status %i, %s', (code, exitCode, stderr) => {
 })
 
 it('covers every code that a message leads to', () => {
-  const elsewhere = ['CANNOT_START', 'UNKNOWN_VERSION', 'RESTORE_FAILED', 'OUTPUT_TOO_LONG', 'TIMED_OUT', 'ABORTED']
+  const elsewhere = [
+    'CANNOT_START',
+    'UNKNOWN_VERSION',
+    'MONITOR_ENDED',
+    'RESTORE_FAILED',
+    'OUTPUT_TOO_LONG',
+    'TIMED_OUT',
+    'ABORTED',
+  ]
   const covered = new Set<string>([...ALL.map(([code]) => code), ...elsewhere])
   expect(Object.keys(IPTABLES_ERRORS).filter((code) => !covered.has(code))).toEqual([])
 })
