@@ -42,23 +42,27 @@ function canaryCheck(watch: CanaryWatch, iptables: Iptables): () => Promise<void
   /** The tables whose canary was whole when it was last seen. */
   const known = new Set<string>()
 
-  const attempt = async <T>(work: Promise<T>): Promise<T | undefined> => {
-    const outcome = await work.then(
+  const isOver = (): boolean => signal.aborted
+
+  /** Undefined: it failed, and that is told, or the watch ends. */
+  const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+    if (isOver()) return undefined
+    const outcome = await work().then(
       (value) => ({ value }),
       (error: unknown) => ({ error }),
     )
     if ('value' in outcome) return outcome.value
-    if (!signal.aborted) onError(outcome.error)
+    if (!isOver()) onError(outcome.error)
     return undefined
   }
 
   return async () => {
     const found: Found[] = []
     for (const table of tables) {
-      const canary = await attempt(look(iptables, { ...watch, table, limits }))
+      const canary = await attempt(() => look(iptables, { ...watch, table, limits }))
       if (canary !== undefined) found.push({ table, canary })
     }
-    if (signal.aborted) return
+    if (isOver()) return
     tell(
       watch,
       iptables.family,
@@ -66,7 +70,8 @@ function canaryCheck(watch: CanaryWatch, iptables: Iptables): () => Promise<void
     )
     for (const { table, canary } of found) {
       if (canary !== 'whole') known.delete(table)
-      const isWhole = canary === 'whole' || (await attempt(make(iptables, { ...watch, table, limits }))) === 'whole'
+      const isWhole =
+        canary === 'whole' || (await attempt(() => make(iptables, { ...watch, table, limits }))) === 'whole'
       if (isWhole) known.add(table)
     }
   }

@@ -83,6 +83,23 @@ describeKernel('a watch in a namespace of its own', () => {
     })
   })
 
+  it('reads past what a large restore of our own puts into the tables', async () => {
+    const own = ownProcesses({ run: runProcess, match: 'pid' })
+    const { prefix } = namespace
+    const iptables = await createIptables({ family: 'IPv4', variant: 'nft', prefix, run: own.run })
+    start({ monitor: { prefix, isOwn: own.isOwn } })
+    await until(async () => {
+      await other('ip6tables-nft', '-A', 'INPUT', '-j', 'ACCEPT')
+      return changes.length > 0
+    })
+    const rules = Array.from({ length: 10_000 }, (_, index) => `-A OURS -p tcp -m tcp --dport ${index + 1} -j RETURN`)
+    await iptables.restore({ lines: ['*nat', ':OURS - [0:0]', ...rules, 'COMMIT'], flush: false, counters: false })
+    const pid = await other('nft', 'add', 'table', 'inet', 'theirs')
+    await until(async () => changes.some((change) => 'pid' in change && change.pid === pid))
+    expect(commandsAfter(changes, 'ip6tables-nft')).toEqual([{ pid, command: 'nft' }])
+    expect(changes.filter(({ type }) => type !== 'generation')).toEqual([])
+  })
+
   it("takes a container's own changes for its own, though the kernel numbers its processes otherwise", async () => {
     const prefix = [...namespace.prefix, 'unshare', '--pid', '--fork']
     const own = ownProcesses({ run: runProcess, match: 'command' })

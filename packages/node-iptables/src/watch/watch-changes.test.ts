@@ -4,29 +4,33 @@ import { IptablesError } from '../iptables-error.js'
 import type { Run } from '../run-process.js'
 import { watchChanges } from './watch-changes.js'
 
-/** iptables finds no chain; a monitor ends when it is aborted, a little later. */
-function programs() {
+/** Every look of iptables fails, or with `hang` never ends; what is aborted ends a little later. */
+function programs({ hang = false } = {}) {
   const monitors: string[] = []
   const run: Run = async ({ argv, signal }) => {
     const ended = { argv, exitCode: 0, signal: null, stdout: 'iptables v1.8.9 (nf_tables)\n', stderr: '' }
-    if (!argv.includes('monitor')) return argv.includes('-S') ? { ...ended, exitCode: 3, stderr: 'Killed' } : ended
-    monitors.push('started')
+    const isMonitor = argv.includes('monitor')
+    if (!isMonitor && !argv.includes('-S')) return ended
+    if (!isMonitor && !hang) return { ...ended, exitCode: 3, stderr: 'Killed' }
+    if (isMonitor) monitors.push('started')
     await new Promise((resolve) => signal?.addEventListener('abort', resolve))
     await new Promise(setImmediate)
-    monitors.push('ended')
+    if (isMonitor) monitors.push('ended')
     throw new IptablesError('ABORTED', { argv })
   }
   return { run, monitors }
 }
 
 describe('a watch', () => {
-  it('settles when its monitor has ended', async () => {
-    const { run, monitors } = programs()
+  it('settles when its monitor has ended, and what was given up for it is no error', async () => {
+    const { run, monitors } = programs({ hang: true })
+    const iptables = await createIptables({ family: 'IPv4', run })
     const abort = new AbortController()
     const told: unknown[] = []
     const tell = (what: unknown): void => void told.push(what)
     const monitor = { run, isOwn: () => false }
-    const watch = watchChanges({ monitor, signal: abort.signal, onChange: tell, onError: tell })
+    const canary = { iptables: [iptables], chain: 'CANARY' }
+    const watch = watchChanges({ canary, monitor, signal: abort.signal, onChange: tell, onError: tell })
     abort.abort()
     await watch
     expect(monitors).toEqual(['started', 'ended'])
