@@ -30,7 +30,7 @@ export interface OwnProcesses {
  * that another's iptables-restore makes just then is not told. hostPID avoids it.
  */
 export function ownProcesses(options: OwnProcessesOptions): OwnProcesses {
-  const { match = matchHere(), now = () => performance.now() } = options
+  const { match = processMatchHere(), now = () => performance.now() } = options
   const keepMs = options.keepMs ?? (match === 'pid' ? 60_000 : 2000)
   const remembered = new Set<OwnProcess>()
 
@@ -80,7 +80,8 @@ const LONGEST_COMMAND = 15
 /** The kernel gives the first pid namespace this number for good, PROC_PID_INIT_INO. */
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]'
 
-function matchHere(): 'pid' | 'command' {
+/** By what processes that are started here can be told in the kernel's words. */
+export function processMatchHere(): 'pid' | 'command' {
   try {
     return readlinkSync('/proc/self/ns/pid') === INITIAL_PID_NAMESPACE ? 'pid' : 'command'
   } catch {
