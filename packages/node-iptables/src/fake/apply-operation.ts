@@ -1,0 +1,209 @@
+import { assertNever } from '../assert-never.js'
+import type { Variant } from '../capabilities.js'
+import { hookOf, hooksOf } from './built-in-chains.js'
+import type { KernelChain, KernelTable } from './kernel-table.js'
+import { isVerdict } from './operation.js'
+import type { Operation, ReadRule } from './operation.js'
+import { state, usage } from './refusal.js'
+import type { KernelReason, KernelStep, Refusal } from './refusal.js'
+
+export interface ApplyOptions {
+  readonly variant: Variant
+  /** A chain's line empties the chain where it is there already; otherwise legacy refuses it. */
+  readonly noflush: boolean
+}
+
+/** Makes the change in the table, as far as the kernel would without the whole in view. Undefined: it is made. */
+export function applyOperation(
+  table: KernelTable,
+  operation: Operation,
+  { variant, noflush }: ApplyOptions,
+): Refusal | undefined {
+  const isNft = variant === 'nft'
+  const isBuiltIn = (name: string): boolean => hookOf(table.name, name) !== undefined
+  /** nft makes a built-in chain when it is first needed. */
+  const find = (name: string): KernelChain | undefined =>
+    table.chains.get(name) ?? (isNft && isBuiltIn(name) ? table.addChain(name) : undefined)
+  const add = (
+    chainName: string,
+    step: 'append' | 'insert',
+    rule: ReadRule,
+    position?: number,
+  ): Refusal | undefined => {
+    const missing = missingTarget(table, rule, variant)
+    if (missing !== undefined) return missing
+    const chain = find(chainName)
+    if (chain === undefined) return NO_CHAIN
+    const at = position === undefined ? chain.rules.length : position - 1
+    if (at > chain.rules.length) return state('Index of insertion too big.')
+    if (!isNft && rule.kernelRule.to !== undefined && isBuiltIn(rule.kernelRule.to)) return state('Invalid argument.')
+    const refused = rule.refused ?? refusedAt(table, { chain, rule, variant })
+    table.insert(chain, at, rule.kernelRule)
+    return refused === undefined
+      ? undefined
+      : kernel(step === 'append' ? 'RULE_APPEND' : 'RULE_INSERT', refused, `rule in chain ${chainName}`)
+  }
+
+  switch (operation.type) {
+    case 'flush-table':
+      flushTable(table, variant)
+      return undefined
+    case 'chain':
+      return restoreChain(table, operation, { find, isNft, noflush })
+    case 'new-chain':
+      if (isVerdict(operation.chain)) return usage('chain name may not clash with target name\n')
+      if (table.chains.has(operation.chain) || isBuiltIn(operation.chain)) return state('Chain already exists.')
+      table.addChain(operation.chain)
+      return undefined
+    case 'append':
+      return add(operation.chain, 'append', operation.rule)
+    case 'insert':
+      return add(operation.chain, 'insert', operation.rule, operation.position)
+    case 'delete':
+    case 'check': {
+      const missing = missingTarget(table, operation.rule, variant)
+      if (missing !== undefined) return missing
+      const chain = table.chains.get(operation.chain)
+      const at = chain?.rules.findIndex(({ text }) => text === operation.rule.kernelRule.text) ?? -1
+      if (chain === undefined || at < 0) return state('Bad rule (does a matching rule exist in that chain?).')
+      if (operation.type === 'delete') table.remove(chain, at)
+      return undefined
+    }
+    case 'delete-at': {
+      const chain = table.chains.get(operation.chain)
+      if (chain === undefined) return NO_CHAIN
+      if (operation.position > chain.rules.length) return state('Index of deletion too big.')
+      table.remove(chain, operation.position - 1)
+      return undefined
+    }
+    case 'flush': {
+      const chain = operation.chain === undefined ? undefined : find(operation.chain)
+      if (operation.chain !== undefined && chain === undefined) return NO_CHAIN
+      for (const each of chain === undefined ? [...table.chains.values()] : [chain]) table.flush(each)
+      return undefined
+    }
+    case 'delete-chain':
+      return isNft ? deleteOnNft(table, operation.chain) : deleteOnLegacy(table, operation.chain)
+    case 'policy': {
+      if (!isBuiltIn(operation.chain)) return state('Bad built-in chain name.')
+      if (!POLICIES.has(operation.policy)) return state('Bad policy name.')
+      const chain = find(operation.chain)
+      if (chain !== undefined) table.setPolicy(chain, operation.policy, chain.counters)
+      return undefined
+    }
+    default:
+      return assertNever(operation)
+  }
+}
+
+const NO_CHAIN = state('No chain/target/match by that name.')
+const POLICIES: ReadonlySet<string> = new Set(['ACCEPT', 'DROP'])
+
+const kernel = (step: KernelStep, reason: KernelReason, object: string): Refusal => ({
+  type: 'kernel',
+  step,
+  reason,
+  object,
+})
+
+function flushTable(table: KernelTable, variant: Variant): void {
+  if (variant === 'nft') {
+    table.removeAll()
+    return
+  }
+  for (const chain of table.chains.values()) table.flush(chain)
+  for (const chain of table.chains.values()) if (chain.policy === undefined) table.removeChain(chain)
+}
+
+interface RestoreChainContext {
+  readonly find: (name: string) => KernelChain | undefined
+  readonly isNft: boolean
+  readonly noflush: boolean
+}
+
+function restoreChain(
+  table: KernelTable,
+  { chain: name, policy, counters }: Extract<Operation, { type: 'chain' }>,
+  { find, isNft, noflush }: RestoreChainContext,
+): Refusal | undefined {
+  const chain = find(name)
+  const isUserChain = hookOf(table.name, name) === undefined
+  if (isUserChain && isVerdict(name)) {
+    return usage(isNft ? 'chain name may not clash with target name\n' : `error creating chain '${name}':File exists\n`)
+  }
+  if (isUserChain && chain === undefined) table.addChain(name)
+  else if (isUserChain && chain !== undefined) {
+    if (!isNft && !noflush) return usage(`error creating chain '${name}':File exists\n`)
+    table.flush(chain)
+  }
+  if (policy === undefined) return undefined
+  if (isUserChain) return isNft ? undefined : state('Bad built-in chain name.')
+  if (!POLICIES.has(policy)) return state('Bad policy name.')
+  if (chain !== undefined) table.setPolicy(chain, policy, counters)
+  return undefined
+}
+
+/** nft takes the chains as they are when the line's turn comes at COMMIT, legacy when it reads the line. */
+function missingTarget(
+  table: KernelTable,
+  { kernelRule: { to }, isGoto }: ReadRule,
+  variant: Variant,
+): Refusal | undefined {
+  if (to === undefined || table.chains.has(to) || hookOf(table.name, to) !== undefined) return undefined
+  if (variant === 'nft') return usage(`Chain '${to}' does not exist`)
+  return usage(isGoto ? `goto '${to}' is not a chain\n` : `Couldn't load target \`${to}':No such file or directory\n`)
+}
+
+function refusedAt(
+  table: KernelTable,
+  { chain, rule, variant }: { readonly chain: KernelChain; readonly rule: ReadRule; readonly variant: Variant },
+): KernelReason | undefined {
+  const { to, demands } = rule.kernelRule
+  if (to !== undefined && hookOf(table.name, to) !== undefined) {
+    return table.chains.has(to) ? 'Operation not supported' : 'No such file or directory'
+  }
+  const hook = hookOf(table.name, chain.name)
+  if (variant === 'legacy' || hook === undefined || demands === undefined) return undefined
+  const isTaken = (hooks: readonly string[] | undefined): boolean => hooks === undefined || hooks.includes(hook)
+  return isTaken(demands.reachedFrom) && isTaken(demands.directlyIn) ? undefined : 'Invalid argument'
+}
+
+const isBusy = ({ rules, referrers }: KernelChain): boolean => rules.length > 0 || referrers.size > 0
+
+function deleteOnNft(table: KernelTable, name: string | undefined): Refusal | undefined {
+  if (name === undefined) {
+    const removed = [...table.chains.values()].filter(
+      ({ policy, rules }) => policy === undefined || (policy === 'ACCEPT' && rules.length === 0),
+    )
+    const busy = removed.filter((chain) => isBusy(chain)).toSorted(byName)[0]
+    for (const chain of removed) table.removeChain(chain)
+    return busy === undefined ? undefined : kernel('CHAIN_DEL', 'Device or resource busy', `chain ${busy.name}`)
+  }
+  const chain = table.chains.get(name)
+  if (chain === undefined) return NO_CHAIN
+  if (chain.policy !== undefined && chain.policy !== 'ACCEPT') return state('Directory not empty.')
+  const refusal = isBusy(chain) ? kernel('CHAIN_DEL', 'Device or resource busy', `chain ${name}`) : undefined
+  table.removeChain(chain)
+  return refusal
+}
+
+function deleteOnLegacy(table: KernelTable, name: string | undefined): Refusal | undefined {
+  const user = [...table.chains.values()].filter(({ policy }) => policy === undefined)
+  const chains = name === undefined ? user.toSorted(byName) : [table.chains.get(name)]
+  for (const chain of chains) {
+    if (chain === undefined) return NO_CHAIN
+    if (chain.policy !== undefined) return state('Invalid argument.')
+    if (chain.referrers.size > 0) return state('Too many links.')
+    if (chain.rules.length > 0) return state('Directory not empty.')
+    table.removeChain(chain)
+  }
+  return undefined
+}
+
+const byName = (one: KernelChain, other: KernelChain): number =>
+  Buffer.compare(Buffer.from(one.name), Buffer.from(other.name))
+
+/** All built-in chains, as legacy has them from the first look at a table. */
+export function makeBuiltInChains(table: KernelTable): void {
+  for (const hook of hooksOf(table.name)) if (!table.chains.has(hook)) table.addChain(hook)
+}
