@@ -1,0 +1,140 @@
+import {
+  planRuleset,
+  planService,
+  renderSave,
+  type Ruleset,
+  type RulesetOptions,
+  rulesetContext,
+  savedTablesOf,
+  type ServiceRules,
+} from '@pointsman/backend-iptables'
+import { buildState, type KubernetesObject, type ProxyConfig, type State } from '@pointsman/core'
+import fc from 'fast-check'
+import { parseSave } from 'node-iptables'
+import { expect, test } from 'vitest'
+import {
+  configArbitrary,
+  hostileObjectsArbitrary,
+  objectsArbitrary,
+  optionsArbitrary,
+  stateArbitrary,
+} from './support/proxy-arbitraries.js'
+
+const save = (ruleset: Ruleset): string => [...renderSave(ruleset)].map((line) => `${line}\n`).join('')
+
+test('the same objects in another order give the same bytes', () => {
+  const shuffled = objectsArbitrary().chain((objects) =>
+    fc.tuple(fc.constant(objects), fc.shuffledSubarray([...objects], { minLength: objects.length })),
+  )
+  fc.assert(
+    fc.property(shuffled, configArbitrary(), optionsArbitrary(), ([objects, others], config, options) => {
+      const render = (list: readonly KubernetesObject[]): string =>
+        save(planRuleset(buildState({ objects: list, nodeName: 'node-a' }).state, config, options))
+      expect(render(others)).toBe(render(objects))
+    }),
+  )
+})
+
+test('service ports in another order give the same bytes, where they claim one front as well', () => {
+  fc.assert(
+    fc.property(stateArbitrary(), configArbitrary(), optionsArbitrary(), (state, config, options) => {
+      const services = new Map([...state.services].toReversed())
+      expect(save(planRuleset({ ...state, services }, config, options))).toBe(save(planRuleset(state, config, options)))
+    }),
+  )
+})
+
+test('whatever the objects say, what is read from the text is what was planned', () => {
+  fc.assert(
+    fc.property(hostileObjectsArbitrary(), configArbitrary(), optionsArbitrary(), (objects, config, options) => {
+      const { state } = buildState({ objects, nodeName: 'node-a' })
+      expectReadBack(planRuleset(state, config, options))
+    }),
+  )
+})
+
+test('what is read from the text of services with endpoints is what was planned', () => {
+  fc.assert(
+    fc.property(stateArbitrary(), configArbitrary(), optionsArbitrary(), (state, config, options) => {
+      expectReadBack(planRuleset(state, config, options))
+    }),
+  )
+})
+
+const expectReadBack = (ruleset: Ruleset): void => {
+  expect(parseSave(save(ruleset))).toEqual(savedTablesOf(ruleset))
+}
+
+test('every chain is of one service port, and every jump leads to a chain', () => {
+  fc.assert(
+    fc.property(stateArbitrary(), configArbitrary(), optionsArbitrary(), (state, config, options) => {
+      const ruleset = planRuleset(state, config, options)
+      const own = ruleset.services.flatMap(({ chains }) => chains.map(({ table, chain }) => `${table} ${chain}`))
+      expect(new Set(own).size).toBe(own.length)
+      const { declared, jumpedTo } = chainsIn(ruleset)
+      expect(jumpedTo.filter((chain) => !declared.has(chain))).toEqual([])
+      // What nothing leads to would only be there to be looked at.
+      expect(own.filter((chain) => !jumpedTo.includes(chain))).toEqual([])
+    }),
+  )
+})
+
+function chainsIn(ruleset: Ruleset): { readonly declared: ReadonlySet<string>; readonly jumpedTo: readonly string[] } {
+  const chains = savedTablesOf(ruleset).flatMap(({ table, chains: ofTable }) =>
+    ofTable.map(({ chain, rules }) => ({ table, chain, rules })),
+  )
+  return {
+    declared: new Set(chains.map(({ table, chain }) => `${table} ${chain}`)),
+    jumpedTo: chains.flatMap(({ table, rules }) =>
+      rules.flatMap(({ rule: { target } }) =>
+        target?.type === 'jump' && target.chain.startsWith('KUBE-') ? [`${table} ${target.chain}`] : [],
+      ),
+    ),
+  }
+}
+
+test('the rules of a service port stay what they are, whatever becomes of other services', () => {
+  fc.assert(
+    fc.property(
+      stateArbitrary(),
+      stateArbitrary(),
+      configArbitrary(),
+      optionsArbitrary(),
+      (state, later, config, options) => {
+        const kept = [...state.services.keys()].filter((id, index) => index % 2 === 0 || !later.services.has(id))
+        const merged: State = {
+          ...state,
+          services: new Map([...later.services, ...kept.flatMap((id) => entryOf(state.services, id))]),
+          endpoints: new Map([
+            ...[...later.endpoints].filter(([id]) => !kept.includes(id)),
+            ...kept.flatMap((id) => entryOf(state.endpoints, id)),
+          ]),
+        }
+        const before = rulesByOwner(state, config, options)
+        const after = rulesByOwner(merged, config, options)
+        for (const id of kept) expect(after.get(id)).toEqual(before.get(id))
+      },
+    ),
+  )
+})
+
+const entryOf = <Key, Value>(map: ReadonlyMap<Key, Value>, key: Key): readonly (readonly [Key, Value])[] => {
+  const value = map.get(key)
+  return value === undefined ? [] : [[key, value]]
+}
+
+const rulesByOwner = (state: State, config: ProxyConfig, options: RulesetOptions): ReadonlyMap<string, ServiceRules> =>
+  new Map(planRuleset(state, config, options).services.map((service) => [service.owner, service]))
+
+test('a service port planned by itself is what it is in the whole', () => {
+  fc.assert(
+    fc.property(stateArbitrary(), configArbitrary(), optionsArbitrary(), (state, config, options) => {
+      const context = rulesetContext(state, config, options)
+      const whole = rulesByOwner(state, config, options)
+      for (const port of state.services.values()) {
+        if (port.family !== options.family) continue
+        expect(planService(port, state.endpoints.get(port.id) ?? [], context)).toEqual(whole.get(port.id))
+      }
+    }),
+  )
+})
