@@ -122,7 +122,7 @@ const PACKAGES: { readonly [name: string]: readonly string[] } = {
   'node-iptables': [],
   'backend-mock': ['core'],
   'backend-iptables': ['core', 'node-iptables'],
-  cli: ['core', 'backend-mock', 'backend-iptables'],
+  cli: ['core', 'node-iptables', 'backend-mock', 'backend-iptables'],
 }
 
 const LAYERS: { readonly [layer: string]: readonly string[] } = {

@@ -7,6 +7,7 @@ export { planRuleset } from './ruleset/plan-ruleset.js'
 export { planService } from './ruleset/plan-service.js'
 export * from './ruleset/ruleset.js'
 export { renderRestore, type RestoreOnto } from './render/render-restore.js'
+export { ownedRules, type OwnedRule } from './render/owned-rules.js'
 export { renderSave } from './render/render-save.js'
 export { savedTablesOf } from './render/saved-tables-of.js'
 export {

@@ -1,9 +1,10 @@
 import type { ExitStatus } from './errors.js'
 import type { Style } from './output/colour.js'
 
-/** Where a command writes to. A write to a pipe or a file has happened when it returns. */
+/** Where a command writes to. A write that gives false asks to wait for `drain` before the next, as a slow pipe's does. */
 export interface TextSink {
   write(text: string): unknown
+  once?(event: 'drain', listener: () => void): unknown
   readonly isTTY?: boolean
   readonly columns?: number
 }

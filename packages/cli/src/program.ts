@@ -4,6 +4,7 @@ import { registerDemo } from './commands/demo.js'
 import { registerExport } from './commands/export.js'
 import { registerImport } from './commands/import.js'
 import { registerLog } from './commands/log.js'
+import { registerRender } from './commands/render.js'
 import { registerReplay } from './commands/replay.js'
 import { registerServices } from './commands/services.js'
 import type { Context } from './context.js'
@@ -44,6 +45,7 @@ const COMMANDS = [
   registerReplay,
   registerLog,
   registerServices,
+  registerRender,
   registerDemo,
   registerCompletion,
 ]

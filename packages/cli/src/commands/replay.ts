@@ -167,9 +167,8 @@ interface ConfigQuestion {
 async function configFor({ reader, untilSeq, options, context }: ConfigQuestion): Promise<ProxyConfig> {
   const config = await resolveConfig(options, reader.configAt(untilSeq), context)
   const { state } = buildState({ objects: reader.objectsAt(untilSeq).objects })
-  const nodesOfEndpoints = new Set([...state.endpoints.values()].flat().flatMap(({ nodeName }) => nodeName ?? []))
   const configured = config.nodeName ?? reader.info().nodeName
-  const nodeName = nodeNameFor({ given: options.node, configured, nodes: state.nodes, nodesOfEndpoints })
+  const nodeName = nodeNameFor({ given: options.node, configured, state })
   return nodeName === undefined ? config : { ...config, nodeName }
 }
 

@@ -1,4 +1,4 @@
-import type { NodeInfo } from '@pointsman/core'
+import type { State } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { didYouMean } from './suggest.js'
 
@@ -7,18 +7,18 @@ export interface NodeQuestion {
   readonly given: string | undefined
   /** hostnameOverride of the configuration, or the node that an agent's log belongs to. */
   readonly configured: string | undefined
-  readonly nodes: ReadonlyMap<string, NodeInfo>
-  /** Nodes that endpoints say they are on. */
-  readonly nodesOfEndpoints: ReadonlySet<string>
+  /** Of the input: its Nodes, and those that endpoints say they are on, are known. */
+  readonly state: Pick<State, 'nodes' | 'endpoints'>
 }
 
 /**
  * The node that the answer is for: `--node`, else the configuration's, else the only Node in the input; undefined where the
  * input holds no Node. CliError USAGE for a name that the input does not know, and for several Nodes without `--node`.
  */
-export function nodeNameFor({ given, configured, nodes, nodesOfEndpoints }: NodeQuestion): string | undefined {
-  const known = [...new Set([...nodes.keys(), ...nodesOfEndpoints])].sort()
+export function nodeNameFor({ given, configured, state }: NodeQuestion): string | undefined {
+  const { nodes } = state
   if (given !== undefined) {
+    const known = [...new Set([...nodes.keys(), ...nodesOfEndpoints(state)])].sort()
     if (known.includes(given)) return given
     const names = known.length === 0 ? 'it knows none' : `it knows ${listed(known)}`
     throw new CliError('USAGE', `--node ${given} is not in the input, ${names}${didYouMean(given, known)}`)
@@ -27,6 +27,10 @@ export function nodeNameFor({ given, configured, nodes, nodesOfEndpoints }: Node
   if (nodes.size > 1)
     throw new CliError('USAGE', `for which node? give --node with one of ${listed([...nodes.keys()].sort())}`)
   return nodes.size === 1 ? [...nodes.keys()][0] : undefined
+}
+
+function* nodesOfEndpoints({ endpoints }: NodeQuestion['state']): Generator<string> {
+  for (const list of endpoints.values()) for (const { nodeName } of list) if (nodeName !== undefined) yield nodeName
 }
 
 function listed(names: readonly string[]): string {

@@ -17,6 +17,7 @@ export interface ConfigOptions {
   readonly masqueradeAll?: true
   readonly iptablesMasqueradeBit?: string
   readonly iptablesLocalhostNodeports?: string
+  readonly conntrackTcpBeLiberal?: true
   readonly iptablesSyncPeriod?: string
   readonly iptablesMinSyncPeriod?: string
 }
@@ -33,6 +34,7 @@ export function withConfigOptions(command: Command): Command {
     .option('--masquerade-all', 'masquerade everything that is sent to a cluster IP')
     .option('--iptables-masquerade-bit <bit>', 'the bit of the packet mark that asks for masquerading')
     .option('--iptables-localhost-nodeports <bool>', 'true or false: node ports on 127.0.0.0/8')
+    .option('--conntrack-tcp-be-liberal', 'do not drop packets of state INVALID')
     .option('--iptables-sync-period <duration>', 'between retries, at most (30s)')
     .option('--iptables-min-sync-period <duration>', 'between syncs, at least (1s)')
 }
@@ -94,6 +96,7 @@ function documentOfFlags(options: ConfigOptions): FlagDocument {
       interfaceNamePrefix: value('detectLocal', options.podInterfaceNamePrefix),
     },
     nodePortAddresses: value('nodePortAddresses', options.nodeportAddresses)?.split(','),
+    conntrack: { tcpBeLiberal: value('tcpBeLiberal', options.conntrackTcpBeLiberal) },
     iptables: {
       masqueradeAll: value('masqueradeAll', options.masqueradeAll),
       masqueradeBit: value('masqueradeBit', numberOf(options.iptablesMasqueradeBit)),

@@ -2,6 +2,7 @@ import { importSummary } from './import-summary.js'
 import { logInfo } from './log-info.js'
 import { recordList } from './record-list.js'
 import { replaySummary } from './replay-summary.js'
+import { ruleList } from './rule-list.js'
 import { serviceList } from './service-list.js'
 import type { Shape } from './shape.js'
 
@@ -11,5 +12,6 @@ export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   LogInfo: logInfo,
   RecordList: recordList,
   ReplaySummary: replaySummary,
+  RuleList: ruleList,
   ServiceList: serviceList,
 }

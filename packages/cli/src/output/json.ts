@@ -1,5 +1,6 @@
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
+import type { ResolvedPoint } from '../input/point-in-time.js'
 
 export const FORMATS = ['text', 'wide', 'json', 'jsonl'] as const
 export type Format = (typeof FORMATS)[number]
@@ -24,10 +25,30 @@ export function writeDocument(context: Context, document: Document): void {
   context.stdout.write(`${JSON.stringify({ apiVersion: 'pointsman/v1', ...document }, undefined, 2)}\n`)
 }
 
+/** The lines of the same document with items that come one by one and are not all held. */
+export function* documentLines(document: Document, items: Iterable<object>): Generator<string, void, undefined> {
+  // Without the brace that ends it.
+  yield JSON.stringify({ apiVersion: 'pointsman/v1', ...document }, undefined, 2).slice(0, -2) + ','
+  let before: string | undefined
+  for (const item of items) {
+    yield before === undefined ? '  "items": [' : `${before},`
+    before = `    ${JSON.stringify(item, undefined, 2).replaceAll('\n', '\n    ')}`
+  }
+  if (before === undefined) yield '  "items": []'
+  else yield `${before}\n  ]`
+  yield '}'
+}
+
 /** Prints an item a line. */
 export function writeLine(context: Context, item: unknown): void {
   context.stdout.write(`${JSON.stringify(item)}\n`)
 }
+
+/** The `at` of a document; nothing without a log. */
+export const pointOf = ({ point }: { readonly point?: Pick<ResolvedPoint, 'seq' | 'time'> }): Pick<Document, 'at'> =>
+  point === undefined
+    ? {}
+    : { at: { seq: point.seq, ...(point.time !== undefined && { time: formatTime(point.time) }) } }
 
 /** RFC 3339 in UTC with milliseconds. */
 export const formatTime = (time: number): string => new Date(time).toISOString()

@@ -1,0 +1,139 @@
+import { planRuleset, renderSave, type Ruleset } from '@pointsman/backend-iptables'
+import type { IpFamily } from '@pointsman/core'
+import type { Command } from 'commander'
+import { type Context, warn } from '../context.js'
+import { CliError } from '../errors.js'
+import {
+  type AskedObjects,
+  askedObjects,
+  describeAsked,
+  type PointOptions,
+  withPointOptions,
+} from '../input/asked-objects.js'
+import { type InputOptions, openInput, withInputOptions } from '../input/open-input.js'
+import { withConfigOptions } from '../input/proxy-config.js'
+import { type RulesQuestion, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
+import { familiesOf, interfaceAddressesOf, withRulesetOptions } from '../input/ruleset-options.js'
+import { documentLines, type Format, parseFormat, pointOf } from '../output/json.js'
+import { outputOption } from '../output/output-option.js'
+import { warnOfDiagnostics } from '../output/warn-of-diagnostics.js'
+import { withExamples } from '../output/with-examples.js'
+import { writePieces } from '../output/write-pieces.js'
+import { ruleItems } from '../rules/rule-list.js'
+import { writeSaves } from '../rules/write-saves.js'
+
+interface RenderOptions extends InputOptions, PointOptions, RulesQuestionOptions {
+  readonly outputDir?: string
+  readonly nfacct?: true
+  readonly output?: string
+}
+
+const FORMATS = ['text', 'json', 'jsonl'] as const
+
+export function registerRender(program: Command, context: Context): void {
+  const command = program
+    .command('render')
+    .summary('print the rules as iptables-save would, touch nothing')
+    .description(
+      "Prints kube-proxy's rules for a node as iptables-save would print them, and touches nothing. The rules are those for " +
+        'iptables 1.6.2 and later. With -o json each rule comes with the service port that it is for.',
+    )
+    .option('--node <name>', 'the node whose rules are printed (else the configured one, else the only Node)')
+    .option('--output-dir <dir>', 'write iptables-save.txt and ip6tables-save.txt into this folder instead')
+    .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
+    .addOption(outputOption(FORMATS))
+    .action(async (options: RenderOptions) => render(options, context))
+  withRulesetOptions(command, { family: "ipv4, ipv6 (default: the Node's first), or dual, which needs --output-dir" })
+  withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
+    'pointsman render --log shop.db --at 14:03 --cluster-cidr 10.244.0.0/16',
+    'kubectl get services,endpointslices,nodes -A -o json | pointsman render --objects - --node node-a',
+    'pointsman render --objects objects.yaml --config kube-proxy.yaml --family dual --output-dir rules',
+    'pointsman render --log shop.db -o jsonl | grep shop/checkout',
+  ])
+}
+
+async function render(options: RenderOptions, context: Context): Promise<void> {
+  const format = parseFormat(options.output, FORMATS)
+  checkOutput(options, format)
+  const interfaceAddresses = interfaceAddressesOf(options)
+  const input = await openInput(options, context)
+  try {
+    const asked = askedObjects(input, options, context)
+    const question = await rulesQuestion(asked, options, context)
+    const { state, config, diagnostics } = question
+    warnOfDiagnostics(diagnostics, '`pointsman services --wide` lists them', context)
+    if (interfaceAddresses === undefined) warnOfNodePortAddresses(question, context)
+    const rulesetOf = (family: IpFamily): Ruleset =>
+      planRuleset(state, config, { family, nfacct: options.nfacct, interfaceAddresses })
+    const families = wantedFamilies(options, question, context)
+    if (options.outputDir !== undefined) {
+      writeSaves({ folder: options.outputDir, families, rulesetOf }, context)
+      return
+    }
+    const [family = 'IPv4'] = families
+    const ruleset = rulesetOf(family)
+    await writePieces(linesOf({ format, asked, question, ruleset }, context), context)
+  } finally {
+    if (input.type === 'log') input.reader.close()
+  }
+}
+
+function checkOutput({ family, outputDir }: RenderOptions, format: string): void {
+  if (family === 'dual' && outputDir === undefined)
+    throw new CliError('USAGE', '--family dual makes two texts: say with --output-dir where to put them')
+  if (outputDir !== undefined && format !== 'text')
+    throw new CliError('USAGE', `--output-dir takes what iptables-save prints: leave -o ${format} out`)
+}
+
+/** Those of `--family`, else the Node's first, else IPv4, which standard error then says. */
+function wantedFamilies(options: RenderOptions, { state }: RulesQuestion, context: Context): readonly IpFamily[] {
+  const families = familiesOf(options, state)
+  if (options.family !== undefined) return families
+  const [first] = families
+  if (first === undefined)
+    warn(
+      context,
+      'no address of the node says which family it has: these are the IPv4 rules, --family ipv6 gives the others',
+    )
+  return [first ?? 'IPv4']
+}
+
+function warnOfNodePortAddresses({ state: { node }, config }: RulesQuestion, context: Context): void {
+  if (config.nodePortAddresses === 'all' || node === undefined) return
+  const known = [...node.addresses, 'loopback'].join(', ')
+  warn(
+    context,
+    `node ports are taken to answer on no other addresses than ${known}: --node-address names those of the interfaces`,
+  )
+}
+
+interface Answer {
+  readonly format: Format
+  readonly asked: AskedObjects
+  readonly question: RulesQuestion
+  readonly ruleset: Ruleset
+}
+
+function linesOf({ format, asked, question: { state }, ruleset }: Answer, context: Context): Iterable<string> {
+  const { family } = ruleset
+  if (format === 'jsonl') return jsonLines(ruleItems(ruleset, state))
+  if (format === 'json') {
+    const head = {
+      kind: 'RuleList',
+      ...pointOf(asked),
+      ...(state.node && { node: state.node.name }),
+      family,
+      layout: 'current',
+    }
+    return documentLines(head, ruleItems(ruleset, state))
+  }
+  const whose = state.node === undefined ? '' : `, node ${state.node.name}`
+  context.stderr.write(
+    `${context.errorStyle.dim(`${describeAsked(asked)}${whose}: ${family} rules for iptables 1.6.2 and later`)}\n`,
+  )
+  return renderSave(ruleset)
+}
+
+function* jsonLines(items: Iterable<object>): Generator<string> {
+  for (const item of items) yield JSON.stringify(item)
+}

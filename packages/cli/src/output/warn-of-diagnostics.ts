@@ -1,0 +1,10 @@
+import type { Diagnostic } from '@pointsman/core'
+import { type Context, warn } from '../context.js'
+
+/** One line on standard error that counts the fields that were left out, and says how to see them. */
+export function warnOfDiagnostics(diagnostics: readonly Diagnostic[], how: string, context: Context): void {
+  const count = diagnostics.length
+  if (count === 0) return
+  const fields = count === 1 ? 'one field was' : `${count} fields were`
+  warn(context, `${fields} left out or read otherwise than written: ${how}`)
+}
