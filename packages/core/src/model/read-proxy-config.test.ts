@@ -104,6 +104,16 @@ describe('readProxyConfig', () => {
       { detectLocalMode: 'InterfaceNamePrefix' },
       'must be set where detectLocalMode is InterfaceNamePrefix',
     ],
+    ...['two words', 'say"it"', '-x', 'sixteen-letters-', 'a\nb'].map((bridgeInterface): [string, object, string] => [
+      'detectLocal.bridgeInterface',
+      { detectLocalMode: 'BridgeInterface', detectLocal: { bridgeInterface } },
+      `${JSON.stringify(bridgeInterface)} is no name of a network interface`,
+    ]),
+    [
+      'detectLocal.interfaceNamePrefix',
+      { detectLocalMode: 'InterfaceNamePrefix', detectLocal: { interfaceNamePrefix: 'fifteen-letters' } },
+      '"fifteen-letters" is no name that one of a network interface can begin with',
+    ],
     ['iptables', { iptables: 'yes' }, 'must be a mapping, and is "yes"'],
     ['iptables', { iptables: 'x'.repeat(9000) }, `must be a mapping, and is "${'x'.repeat(80)}..."`],
     ['iptables.masqueradeAll', { iptables: { masqueradeAll: 'yes' } }, 'must be true or false, and is "yes"'],

@@ -1,6 +1,7 @@
 import { parseCidr } from './address.js'
 import { configFields, type ConfigError, type ConfigFields } from './config-fields.js'
 import { parseGoDuration } from './go-duration.js'
+import { isInterfaceName, LONGEST_INTERFACE_NAME } from './interface-name.js'
 import { KNOWN_CONFIG_FIELDS } from './known-config-fields.js'
 import { DEFAULT_PROXY_CONFIG, type DetectLocal, type ProxyConfig } from './proxy-config.js'
 
@@ -91,12 +92,19 @@ function readDetectLocal(root: ConfigFields, warnings: string[]): DetectLocal {
       return { mode }
     case 'BridgeInterface':
       if (bridge === '') interfaces.reject('bridgeInterface', 'must be set where detectLocalMode is BridgeInterface')
-      return bridge === '' ? { mode: 'None' } : { mode, bridge }
+      else if (isInterfaceName(bridge)) return { mode, bridge }
+      else interfaces.reject('bridgeInterface', `${JSON.stringify(bridge)} is no name of a network interface`)
+      return { mode: 'None' }
     case 'InterfaceNamePrefix':
       if (prefix === '') {
         interfaces.reject('interfaceNamePrefix', 'must be set where detectLocalMode is InterfaceNamePrefix')
+      } else if (isInterfaceName(prefix, LONGEST_INTERFACE_NAME - 1)) {
+        return { mode, prefix }
+      } else {
+        const message = `${JSON.stringify(prefix)} is no name that one of a network interface can begin with`
+        interfaces.reject('interfaceNamePrefix', message)
       }
-      return prefix === '' ? { mode: 'None' } : { mode, prefix }
+      return { mode: 'None' }
     default:
       root.reject(
         'detectLocalMode',
