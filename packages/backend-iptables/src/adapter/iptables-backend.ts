@@ -51,13 +51,15 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     const look = await lookAtTables(one, signal)
     const ruleset = rulesetFor(state, one)
     let bytes = 0
+    // A function, so that nothing is kept: it is asked again when the restore names a line that failed.
     const counted = function* (): Generator<string> {
+      bytes = 0
       for (const line of renderRestore(ruleset, look)) {
         bytes += Buffer.byteLength(line) + 1
         yield line
       }
     }
-    await one.restore({ lines: counted(), flush: false, counters: true }, { signal })
+    await one.restore({ lines: counted, flush: false, counters: true }, { signal })
     return { family: one.family, tables: savedTablesOf(ruleset), bytes, left: look.foreign }
   }
 

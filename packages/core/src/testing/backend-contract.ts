@@ -183,7 +183,10 @@ export function backendContract({ name, create, skips = {} }: BackendContract): 
     part('after cleanup', async () => {
       const first = await syncAll(under.backend, CONTRACT_STATES.shop)
       await under.backend.cleanup()
-      expect(await syncAll(under.backend, CONTRACT_STATES.shop)).toEqual(first)
+      const { bytes, ...second } = await syncAll(under.backend, CONTRACT_STATES.shop)
+      // What a cleanup leaves, because others use it too, is not sent again.
+      expect(second).toEqual({ full: first.full, rules: first.rules, digest: first.digest })
+      expect(bytes).toBeGreaterThan(0)
     })
 
     part('aborted', async () => {

@@ -1,0 +1,23 @@
+import { DEFAULT_PROXY_CONFIG } from '@pointsman/core'
+import { backendContract } from '@pointsman/core/testing'
+import { createFakeIptables } from 'node-iptables/fake'
+import { createIptablesBackend } from './iptables-backend.js'
+
+for (const variant of ['nft', 'legacy'] as const) {
+  backendContract({
+    name: `iptables-${variant}, in memory`,
+    create: () => {
+      const iptables = (['IPv4', 'IPv6'] as const).map((family) => createFakeIptables({ family, variant }))
+      const failRestore = (applied: number): void => {
+        for (const one of iptables.slice(-1)) one.failNext({ failure: 'REFUSED', program: 'restore', applied })
+      }
+      return {
+        backend: createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables }),
+        fault: {
+          failNext: () => iptables[0]?.failNext({ failure: 'LOCK_HELD', program: 'restore' }),
+          failHalfWay: () => failRestore(2),
+        },
+      }
+    },
+  })
+}
