@@ -114,7 +114,7 @@ function walked(
   const shares = new Map<string, { odds: number; readonly tell: (odds: number) => string }>()
   for (const { odds, fate, masqueraded } of outcomes) {
     const tell = (total: number): string => {
-      if (typeof fate === 'object') return told({ ...fate, odds: total, masqueraded })
+      if (typeof fate === 'object') return told({ ...fate, address: canonical(fate.address), odds: total, masqueraded })
       return fate === 'untouched' ? 'no-service' : fate
     }
     const share = shares.get(tell(0)) ?? { odds: 0, tell }
@@ -141,4 +141,6 @@ function sourceOfNode(to: string, node: NodeInfo | undefined): string {
 
 const isOfNode = (node: NodeInfo | undefined, address: string): boolean =>
   node?.addresses.some((own) => isEqual(own, address)) ?? false
+/** Two spellings of one address are one. */
+const canonical = (text: string): string => parseAddress(text)?.text ?? text
 const familyOf = (text: string): IpFamily | undefined => parseAddress(text)?.family

@@ -87,10 +87,14 @@ const endpointArbitrary: fc.Arbitrary<EndpointSketch> = fc
   })
   .map(({ conditions, hints, ...rest }) => ({ ...conditions, ...hints, ...rest }))
 
+/** One of them is spelt otherwise by iptables: `::10.244.1.4`. */
+const addressV6 = (net: number, number: number): string =>
+  number === 4 ? `::af4:${net}04` : `fd00:10:244:${net}::${number}`
+
 function inFamily(sketches: readonly EndpointSketch[], family: IpFamily): readonly Endpoint[] {
   const endpoints = sketches.map(({ number, onNode, ...rest }): Endpoint => {
     const net = onNode === 'node-a' ? 1 : 2
-    const address = family === 'IPv4' ? `10.244.${net}.${number}` : `fd00:10:244:${net}::${number}`
+    const address = family === 'IPv4' ? `10.244.${net}.${number}` : addressV6(net, number)
     return { address, ...rest, ...(onNode !== undefined && { nodeName: onNode }) }
   })
   const once = new Map(endpoints.map((endpoint) => [endpointKey(endpoint), endpoint]))
@@ -112,6 +116,7 @@ export const configArbitrary = (): fc.Arbitrary<ProxyConfig> =>
         { mode: 'None' },
         { mode: 'ClusterCIDR', cidrs: ['10.244.0.0/16', 'fd00:10:244::/48'] },
         { mode: 'ClusterCIDR', cidrs: ['fd00:10:244::/48'] },
+        { mode: 'ClusterCIDR', cidrs: ['0.0.0.0/0', '::/0'] },
         { mode: 'NodeCIDR' },
         { mode: 'BridgeInterface', bridge: 'cbr0' },
         { mode: 'InterfaceNamePrefix', prefix: 'cali' },

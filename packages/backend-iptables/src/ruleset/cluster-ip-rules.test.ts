@@ -117,6 +117,13 @@ describe('traffic to a cluster IP that no pod of this node sends is masqueraded'
     expect(by({ mode: 'NodeCIDR' }, 'IPv6')).toEqual(['! -s fd00:10:244:1::/64 -d fd00:10:96::30/128 -p tcp'])
   })
 
+  it.each(['IPv4', 'IPv6'] as const)(
+    'never where the cluster CIDR holds every address: iptables would refuse to be asked, %s',
+    (family) => {
+      expect(by({ mode: 'ClusterCIDR', cidrs: ['0.0.0.0/0', '::/0'] }, family)).toEqual([])
+    },
+  )
+
   it('from wherever, with masqueradeAll, also where nothing tells pods', () => {
     expect(masqueraded({ config: { masqueradeAll: true } })).toEqual(['-d 10.96.0.30/32 -p tcp'])
     expect(masqueraded({ config: { masqueradeAll: true, detectLocal: { mode: 'None' } } })).toEqual([

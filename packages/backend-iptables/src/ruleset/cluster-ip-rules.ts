@@ -24,7 +24,8 @@ export function masqueradeClusterIp({ port, name, context }: PortPlan): readonly
   const matched = toClusterIp({ port, because: `${name} cluster IP` })
   const target = jumpTo(CHAINS.markMasq)
   if (context.masqueradeAll) return [{ ...matched, target }]
-  return context.localTraffic === undefined ? [] : [{ ...matched, ...context.localTraffic.ifNotLocal, target }]
+  const { ifNotLocal } = context.localTraffic ?? {}
+  return ifNotLocal === undefined ? [] : [{ ...matched, ...ifNotLocal, target }]
 }
 
 const toClusterIp = ({ port, because }: Pick<PortPlan, 'port'> & { readonly because: string }): Rule => ({

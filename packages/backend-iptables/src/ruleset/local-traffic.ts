@@ -5,7 +5,8 @@ import { from, notFrom } from './matches.js'
 /** What tells packets that pods of this node send from all others, as parts of a rule. */
 export interface LocalTraffic {
   readonly ifLocal: Pick<Rule, 'source' | 'inInterface'>
-  readonly ifNotLocal: Pick<Rule, 'source' | 'inInterface'>
+  /** Undefined: every packet is local, and no rule has to ask. */
+  readonly ifNotLocal: Pick<Rule, 'source' | 'inInterface'> | undefined
 }
 
 /**
@@ -33,10 +34,14 @@ export function localTrafficOf(
   }
 }
 
-/** kube-proxy uses the first of each family. */
-function byCidr(cidrs: readonly string[], family: IpFamily): LocalTraffic | undefined {
-  const cidr = cidrs.find((text) => parseCidr(text)?.family === family)
-  return cidr === undefined ? undefined : { ifLocal: from(cidr), ifNotLocal: notFrom(cidr) }
+/**
+ * kube-proxy uses the first of each family. Where that holds every address, it asks for packets from none: iptables on
+ * nf_tables refuses such a rule, and the whole restore with it. Here no rule asks.
+ */
+function byCidr(texts: readonly string[], family: IpFamily): LocalTraffic | undefined {
+  const cidr = texts.map(parseCidr).find((parsed) => parsed?.family === family)
+  if (cidr === undefined) return undefined
+  return { ifLocal: from(cidr.text), ifNotLocal: cidr.prefix === 0 ? undefined : notFrom(cidr.text) }
 }
 
 const byInterface = (name: string): LocalTraffic => ({
