@@ -1,0 +1,89 @@
+import { createSocket } from 'node:dgram'
+import { connect, createServer, isIPv6 } from 'node:net'
+import { createInterface } from 'node:readline'
+
+/*
+ * Runs in one network namespace: answers there who it is, and sends what it is told to. A request is a line of JSON on
+ * standard input, its answer a line on standard output with the same `id`; the end of the input is the end of it.
+ */
+const [, , host = ''] = process.argv
+
+const answer = ({ localAddress, localPort, remoteAddress }) =>
+  JSON.stringify({ host, at: plain(localAddress), port: localPort, peer: plain(remoteAddress) })
+
+/** A socket of both families spells IPv4 addresses in IPv6's way. */
+const plain = (address) => address.replace(/^::ffff:/, '')
+
+const LISTEN = {
+  tcp: ({ address, port }) =>
+    new Promise((resolve, reject) => {
+      const server = createServer((socket) => socket.on('error', () => {}).end(answer(socket)))
+      server.once('error', reject).listen({ host: address, port, backlog: 4096 }, resolve)
+    }),
+  udp: ({ address, port }) =>
+    new Promise((resolve, reject) => {
+      const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
+      socket.on('message', (_, { address: peer, port: peerPort }) => {
+        socket.send(answer({ localAddress: address, localPort: port, remoteAddress: peer }), peerPort, peer, () => {})
+      })
+      socket.once('error', reject).bind({ address, port }, resolve)
+    }),
+}
+
+const SEND = {
+  tcp: ({ from, to, port, timeoutMs }) =>
+    new Promise((resolve) => {
+      const socket = connect({ host: to, port, localAddress: from })
+      let sender
+      let text = ''
+      const done = (result) => {
+        clearTimeout(timer)
+        // A reset leaves no port behind that waits.
+        socket.resetAndDestroy()
+        resolve({ sender, ...result })
+      }
+      const timer = setTimeout(() => done({ type: 'no-answer' }), timeoutMs)
+      socket.on('connect', () => (sender = plain(socket.localAddress)))
+      socket.on('data', (data) => (text += data))
+      socket.on('end', () => done({ type: 'answer', ...JSON.parse(text) }))
+      socket.on('error', (error) => done(failure(error)))
+    }),
+  udp: ({ from, to, port, timeoutMs }) =>
+    new Promise((resolve) => {
+      const socket = createSocket(isIPv6(to) ? 'udp6' : 'udp4')
+      let sender
+      const done = (result) => {
+        clearTimeout(timer)
+        socket.removeAllListeners().on('error', () => {})
+        socket.close()
+        resolve({ sender, ...result })
+      }
+      const timer = setTimeout(() => done({ type: 'no-answer' }), timeoutMs)
+      socket.on('error', (error) => done(failure(error)))
+      socket.on('message', (data) => done({ type: 'answer', ...JSON.parse(String(data)) }))
+      socket.bind({ address: from }, () =>
+        socket.connect(port, to, () => {
+          sender = socket.address().address
+          socket.send('who are you?', (error) => error && done(failure(error)))
+        }),
+      )
+    }),
+}
+
+const failure = ({ code }) => (code === 'ECONNREFUSED' ? { type: 'refused' } : { type: 'failed', code })
+
+const REQUESTS = {
+  listen: ({ sockets }) =>
+    Promise.all(sockets.map((socket) => LISTEN[socket.protocol](socket))).then(() => 'listening'),
+  send: ({ packet, times }) => Promise.all(Array.from({ length: times }, () => SEND[packet.protocol](packet))),
+}
+
+createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const { id, request } = JSON.parse(line)
+    REQUESTS[request.type](request).then(
+      (result) => process.stdout.write(`${JSON.stringify({ id, result })}\n`),
+      (error) => process.stdout.write(`${JSON.stringify({ id, error: String(error) })}\n`),
+    )
+  })
+  .on('close', () => process.exit())

@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+/** A process in a network namespace that answers there, and sends what it is told to. */
+export interface Host {
+  readonly name: string
+  /** Answers on these sockets from now on. */
+  listen(sockets: readonly ListeningSocket[]): Promise<void>
+  /** Sends so many first packets of connections at the same time, and tells what became of each. */
+  send(packet: SentPacket, times: number): Promise<readonly Outcome[]>
+  close(): Promise<void>
+}
+
+export interface ListeningSocket {
+  readonly protocol: 'tcp' | 'udp'
+  readonly address: string
+  readonly port: number
+}
+
+export interface SentPacket {
+  readonly protocol: 'tcp' | 'udp'
+  /** Default: the kernel's choice. */
+  readonly from?: string | undefined
+  readonly to: string
+  readonly port: number
+  /** How long the sender waits for an answer. */
+  readonly timeoutMs: number
+}
+
+/** What the sender of a packet is told, or is not. */
+export type Outcome =
+  | {
+      readonly type: 'answer'
+      /** The host that answered, and the address and port on which it was asked. */
+      readonly host: string
+      readonly at: string
+      readonly port: number
+      /** The source address that it saw. */
+      readonly peer: string
+      /** The source address that the sender used. */
+      readonly sender: string
+    }
+  | { readonly type: 'refused' }
+  | { readonly type: 'no-answer' }
+  /** Anything else, by the kernel's word: a mistake in the network of the test. */
+  | { readonly type: 'failed'; readonly code: string }
+
+export function startHost(name: string, namespace: string): Host {
+  const argv = ['netns', 'exec', namespace, process.execPath, SCRIPT, name]
+  const child = spawn('ip', argv, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>()
+  const ended = new Promise<void>((resolve) => {
+    child.once('close', () => {
+      for (const { reject } of waiting.values()) reject(new Error(`the host ${name} has ended`))
+      resolve()
+    })
+  })
+  let count = 0
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { id, result, error } = JSON.parse(line) as { id: number; result: unknown; error?: string }
+    if (error === undefined) waiting.get(id)?.resolve(result)
+    else waiting.get(id)?.reject(new Error(`${name}: ${error}`))
+    waiting.delete(id)
+  })
+  const ask = (request: object): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const id = ++count
+      waiting.set(id, { resolve, reject })
+      child.stdin.write(`${JSON.stringify({ id, request })}\n`)
+    })
+  return {
+    name,
+    listen: async (sockets) => void (await ask({ type: 'listen', sockets })),
+    send: async (packet, times) => (await ask({ type: 'send', packet, times })) as readonly Outcome[],
+    close: () => {
+      child.stdin.end()
+      return ended
+    },
+  }
+}
+
+const SCRIPT = fileURLToPath(new URL('host.mjs', import.meta.url))
