@@ -1,20 +1,11 @@
 import { planRuleset, renderSave } from '@pointsman/backend-iptables'
 import { route } from '@pointsman/backend-mock'
-import {
-  frontsOf,
-  isEqual,
-  parseAddress,
-  type IpFamily,
-  type NodeInfo,
-  type Protocol,
-  type ProxyConfig,
-  type State,
-} from '@pointsman/core'
+import type { ProxyConfig, State } from '@pointsman/core'
 import fc from 'fast-check'
-import { parseSave, type SavedTable } from 'node-iptables'
+import { parseSave } from 'node-iptables'
 import { expect, test } from 'vitest'
+import { type AskedPacket, packetsTo, told, walked } from './support/asked-packets.js'
 import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
-import { walk } from './support/walk-rules.js'
 
 /*
  * Two views of one thing that share no code: what the rules do to packets, and what Services mean. Each combination of
@@ -32,115 +23,8 @@ test('the rules do to every packet what its Service means', () => {
   )
 })
 
-interface AskedPacket {
-  readonly from: string
-  readonly via: string
-  readonly to: string
-  readonly port: number
-  readonly protocol: Protocol
-}
-
-/** Packets to each front and to its neighbours, from each kind of sender. */
-function packetsTo(state: State, family: IpFamily): readonly AskedPacket[] {
-  const ownAddresses = [...(state.node?.addresses ?? []), LOOPBACK[family]].filter((text) => familyOf(text) === family)
-  const asked = new Map<string, Pick<AskedPacket, 'to' | 'port' | 'protocol'>>()
-  for (const servicePort of state.services.values()) {
-    if (servicePort.family !== family) continue
-    for (const { address, port, protocol } of frontsOf(servicePort)) {
-      for (const to of address === undefined ? ownAddresses : [address]) {
-        asked.set(`${protocol} ${to} ${port}`, { protocol, to, port })
-        asked.set(`${protocol} ${to} 8`, { protocol, to, port: 8 })
-      }
-    }
-    const { healthCheckNodePort: port } = servicePort
-    if (port !== 0) for (const to of ownAddresses) asked.set(`TCP ${to} ${port}`, { protocol: 'TCP', to, port })
-  }
-  return [...asked.values()].flatMap((to) =>
-    SENDERS[family]
-      .filter(({ from }) => from === 'node' || to.to !== LOOPBACK[family])
-      .map((sender) => ({ ...sender, ...to })),
-  )
-}
-
-const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const
-const OUTSIDE = { IPv4: '198.18.0.1', IPv6: '2001:db8:ffff::1' } as const
-
-/** The node, the world, pods of this node and of others (endpoints among them), a peer in a source range, a VIP. */
-const SENDERS: { readonly [family in IpFamily]: readonly Pick<AskedPacket, 'from' | 'via'>[] } = {
-  IPv4: [
-    { from: 'node', via: '' },
-    { from: 'outside', via: 'eth0' },
-    { from: '10.244.1.2', via: 'cali7' },
-    { from: '10.244.1.1', via: 'cbr0' },
-    { from: '10.244.2.10', via: 'eth0' },
-    { from: '192.0.2.9', via: 'eth0' },
-    { from: '203.0.113.1', via: 'eth0' },
-  ],
-  IPv6: [
-    { from: 'node', via: '' },
-    { from: 'outside', via: 'eth0' },
-    { from: 'fd00:10:244:1::2', via: 'cali7' },
-    { from: 'fd00:10:244:1::1', via: 'cbr0' },
-    { from: 'fd00:10:244:2::a', via: 'eth0' },
-    { from: '2001:db8::1', via: 'eth0' },
-  ],
-}
-
 function meant({ via, ...packet }: AskedPacket, state: State, config: ProxyConfig): readonly string[] {
   const { verdict, endpoints } = route(state, config, { ...packet, ...(via !== '' && { interface: via }) })
   if (verdict !== 'endpoints') return [verdict]
   return endpoints.map(({ address, port, odds, masqueraded }) => told({ address, port, odds, masqueraded })).toSorted()
 }
-
-function walked(
-  { from, via, to, port, protocol }: AskedPacket,
-  tables: readonly SavedTable[],
-  state: State,
-): readonly string[] {
-  const family = familyOf(to) ?? 'IPv4'
-  const isOwnAddress = (address: string): boolean => address === LOOPBACK[family] || isOfNode(state.node, address)
-  const own = from === 'node' || isOwnAddress(from)
-  const outcomes = walk(
-    {
-      protocol: protocol.toLowerCase(),
-      source: from === 'node' ? sourceOfNode(to, state.node) : from === 'outside' ? OUTSIDE[family] : from,
-      destination: to,
-      port,
-      interface: own ? undefined : via,
-      own,
-    },
-    { tables, isOwnAddress },
-  )
-  const shares = new Map<string, { odds: number; readonly tell: (odds: number) => string }>()
-  for (const { odds, fate, masqueraded } of outcomes) {
-    const tell = (total: number): string => {
-      if (typeof fate === 'object') return told({ ...fate, address: canonical(fate.address), odds: total, masqueraded })
-      return fate === 'untouched' ? 'no-service' : fate
-    }
-    const share = shares.get(tell(0)) ?? { odds: 0, tell }
-    share.odds += odds
-    shares.set(tell(0), share)
-  }
-  return [...shares.values()].map(({ odds, tell }) => tell(odds)).toSorted()
-}
-
-/** The odds with three decimals: the kernel rounds. */
-const told = (end: {
-  readonly address: string
-  readonly port: number
-  readonly odds: number
-  readonly masqueraded: boolean
-}): string => `${end.address} ${end.port} ${end.odds.toFixed(3)}${end.masqueraded ? ' masqueraded' : ''}`
-
-/** The source address that a node would choose. */
-function sourceOfNode(to: string, node: NodeInfo | undefined): string {
-  const family = familyOf(to) ?? 'IPv4'
-  if (to === LOOPBACK[family] || isOfNode(node, to)) return to
-  return node?.addresses.find((address) => familyOf(address) === family) ?? OUTSIDE[family]
-}
-
-const isOfNode = (node: NodeInfo | undefined, address: string): boolean =>
-  node?.addresses.some((own) => isEqual(own, address)) ?? false
-/** Two spellings of one address are one. */
-const canonical = (text: string): string => parseAddress(text)?.text ?? text
-const familyOf = (text: string): IpFamily | undefined => parseAddress(text)?.family

@@ -1,0 +1,95 @@
+import { planRuleset, renderRestore, renderSave, type RestoreOnto, type Ruleset } from '@pointsman/backend-iptables'
+import { frontsOf, isEqual, type State } from '@pointsman/core'
+import fc from 'fast-check'
+import { parseSave, type SavedTable } from 'node-iptables'
+import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
+import { expect, test } from 'vitest'
+import { type AskedPacket, packetsTo, walked } from './support/asked-packets.js'
+import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
+
+/*
+ * A restore takes effect table by table. Whatever changes, a packet that comes in between meets what was before or what is
+ * to be, and never a Service that is in neither table; where nobody will take it in the end, it may be turned away in
+ * another way than before and after.
+ */
+test('between the tables of a restore, packets meet what was or what is to be', () => {
+  fc.assert(
+    fc.property(changeArbitrary(), configArbitrary(), optionsArbitrary(), ({ before, after }, config, options) => {
+      const plan = (state: State): Ruleset => planRuleset(state, config, { ...options, nfacct: false })
+      const packets = packetsTo(before, options.family).filter((packet) => ownersOf(packet, [before, after]).size <= 1)
+      const moments = momentsBetween(plan(before), plan(after)).map((tables) =>
+        packets.map((packet) => walked(packet, tables, before)),
+      )
+      for (const [index, packet] of packets.entries()) {
+        const fates = moments.map((moment) => moment[index] ?? [])
+        const allowed = allowedBetween(fates[0], fates.at(-1))
+        expect({ packet, fates: fates.filter((fate) => !allowed.some((one) => isEqual(one, fate))) }).toEqual({
+          packet,
+          fates: [],
+        })
+      }
+    }),
+  )
+})
+
+/** Two states on one node. */
+const changeArbitrary = (): fc.Arbitrary<{ readonly before: State; readonly after: State }> =>
+  fc.tuple(stateArbitrary(), stateArbitrary()).map(([before, { node: _, ...after }]) => ({
+    before,
+    after: { ...after, ...(before.node && { node: before.node }) },
+  }))
+
+/** What is in the kernel before a restore, after each of its tables, and in the end. */
+function momentsBetween(before: Ruleset, after: Ruleset): readonly (readonly SavedTable[])[] {
+  const fake = createFakeIptables({ family: before.family, variant: 'nft' })
+  fake.change([...renderSave(before)].join('\n'))
+  const moments = [parseSave(fake.text())]
+  for (const table of tablesOf([...renderRestore(after, { chains: chainsOf(fake), missingJumps: [] })])) {
+    fake.change(table)
+    moments.push(parseSave(fake.text()))
+  }
+  return moments
+}
+
+function allowedBetween(before: readonly string[] = [], after: readonly string[] = []): readonly (readonly string[])[] {
+  const reachesEndpoints = !after.some((fate) => NOBODY.includes(fate))
+  return [before, after, ...(reachesEndpoints ? [] : [['dropped'], ['rejected']])]
+}
+
+const NOBODY = ['dropped', 'rejected', 'no-service']
+
+/**
+ * The service ports that a packet may be for. Where there are several, one may be on its way into a table and another one
+ * out of it.
+ */
+function ownersOf({ to, port, protocol }: AskedPacket, states: readonly State[]): ReadonlySet<string> {
+  const owners = new Set<string>()
+  for (const { services } of states) {
+    for (const servicePort of services.values()) {
+      const ports = frontsOf(servicePort).filter((front) => (front.address ?? to) === to && front.protocol === protocol)
+      if (ports.some((front) => front.port === port) || servicePort.healthCheckNodePort === port)
+        owners.add(servicePort.id)
+    }
+  }
+  return owners
+}
+
+function tablesOf(lines: readonly string[]): readonly string[] {
+  const tables: string[] = []
+  let open: string[] = []
+  for (const line of lines) {
+    open.push(line)
+    if (line !== 'COMMIT') continue
+    tables.push(open.join('\n'))
+    open = []
+  }
+  return tables
+}
+
+const chainsOf = (fake: FakeIptables): RestoreOnto['chains'] =>
+  Object.fromEntries(
+    parseSave(fake.text()).map(({ table, chains }) => [
+      table,
+      new Set(chains.flatMap(({ chain, policy }) => (policy === undefined ? [chain] : []))),
+    ]),
+  )
