@@ -20,3 +20,10 @@ export {
 export type { ForeignReference } from './adapter/look-at-tables.js'
 export { type CleanupPlan, type LeftChain, planCleanup } from './adapter/plan-cleanup.js'
 export { type PreparedNode, prepareNode, type PrepareNodeOptions } from './adapter/prepare-node.js'
+export { CONNTRACK_ERRORS, ConntrackError, type ConntrackErrorCode } from './conntrack/conntrack-error.js'
+export {
+  type ConntrackHook,
+  type ConntrackHookOptions,
+  type ConntrackReport,
+  createConntrackHook,
+} from './conntrack/conntrack-hook.js'

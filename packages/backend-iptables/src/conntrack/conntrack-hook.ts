@@ -1,0 +1,142 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Front, IpFamily, ProxyConfig, State } from '@pointsman/core'
+import { runProcess, type Sleep } from 'node-iptables'
+import { conntrackCommands, type ConntrackCommandsOptions } from './conntrack-commands.js'
+import type { ConntrackError } from './conntrack-error.js'
+import { createConntrackReconciler, type Reconciliation } from './conntrack-reconciler.js'
+import { servedFrontsOf } from './served-fronts.js'
+
+/** What is told after each attempt. */
+export type ConntrackReport =
+  | {
+      readonly type: 'reconciled'
+      /** UDP flows that were looked at, and of these how many were deleted; all families together. */
+      readonly listed: number
+      readonly deleted: number
+      readonly durationMs: number
+    }
+  | {
+      readonly type: 'failed'
+      readonly error: ConntrackError
+      readonly listed: number
+      readonly deleted: number
+      readonly durationMs: number
+      /** Absent: not before the next sync. */
+      readonly retryInMs?: number
+    }
+
+/**
+ * Where a backend calls: around each sync. What it does never makes a sync fail, and never delays one that was
+ * successful; the next sync waits for it, because it judges flows by the rules that are in force.
+ */
+export interface ConntrackHook {
+  /** Before rules change. Waits for what is under way, and gives up a retry that was to come. */
+  readonly beforeSync: () => Promise<void>
+  /**
+   * After a sync was successful: begins, and returns at once. `state` is read before it returns. `removedFronts` are
+   * those that no earlier call had in its state: what a log knows of the time before the start.
+   */
+  readonly afterSync: (state: State, removedFronts?: readonly Front[]) => void
+  /** Ends what is under way. */
+  readonly close: () => Promise<void>
+}
+
+export interface ConntrackHookOptions extends Partial<ConntrackCommandsOptions> {
+  readonly config: ProxyConfig
+  /** Families whose rules are synced. Default: those of the configuration. */
+  readonly families?: readonly IpFamily[] | undefined
+  /** What the node's interfaces bear, asked after each sync. Default: the addresses of the Node object, and loopback. */
+  readonly nodeAddresses?: (() => readonly string[] | undefined) | undefined
+  readonly onReport?: ((report: ConntrackReport) => void) | undefined
+  /** The pause before the first retry, doubled each time up to the configuration's syncPeriodMs. Default: 1 second. */
+  readonly retryMs?: number | undefined
+  readonly sleep?: Sleep | undefined
+  /** A clock in milliseconds that never goes back. */
+  readonly now?: (() => number) | undefined
+}
+
+export function createConntrackHook(options: ConntrackHookOptions): ConntrackHook {
+  const { config, families = config.families, nodeAddresses, onReport, retryMs = 1000 } = options
+  const { sleep = pause, now = () => performance.now(), run = runProcess } = options
+  const commands = conntrackCommands({ ...options, run })
+  const reconcilers = families.map((family) => ({ family, ...createConntrackReconciler({ commands }) }))
+  const closing = new AbortController()
+  let underWay: UnderWay | undefined
+  let toldMissing = false
+
+  const reconcileAll = async (tasks: readonly Task[]): Promise<Reconciliation> => {
+    const results: Reconciliation[] = []
+    for (const task of tasks) results.push(await task(closing.signal))
+    return sumOf(results)
+  }
+
+  const tell = (report: ConntrackReport): void => {
+    const isMissing = report.type === 'failed' && report.error.code === 'NOT_FOUND'
+    if (!(isMissing && toldMissing)) onReport?.(report)
+    toldMissing = isMissing
+  }
+
+  const reconcileUntilDone = async (tasks: readonly Task[], giveUp: AbortSignal): Promise<void> => {
+    for (let pauseMs = retryMs; ; pauseMs = Math.min(2 * pauseMs, config.syncPeriodMs)) {
+      const startedAt = now()
+      const { failure, ...counts } = await reconcileAll(tasks)
+      const done = { ...counts, durationMs: now() - startedAt }
+      if (closing.signal.aborted) return
+      if (failure === undefined) return tell({ type: 'reconciled', ...done })
+      // A program that is lacking is asked for again at the next sync.
+      const retries = failure.code !== 'NOT_FOUND' && !giveUp.aborted
+      tell({ type: 'failed', error: failure, ...done, ...(retries && { retryInMs: pauseMs }) })
+      if (!retries || !(await isToContinueAfter(pauseMs, giveUp))) return
+    }
+  }
+
+  const isToContinueAfter = async (pauseMs: number, giveUp: AbortSignal): Promise<boolean> => {
+    await sleep(pauseMs, giveUp)
+    return !giveUp.aborted
+  }
+
+  const settle = async (): Promise<void> => {
+    underWay?.giveUp.abort()
+    await underWay?.ended
+  }
+
+  return {
+    beforeSync: settle,
+
+    afterSync(state, removedFronts) {
+      const interfaces = nodeAddresses?.()
+      const tasks = reconcilers.map(({ family, reconcile }): Task => {
+        const served = servedFrontsOf({ state, config, family, nodeAddresses: interfaces })
+        return (signal) => reconcile({ served, removedFronts }, signal)
+      })
+      const giveUp = new AbortController()
+      const before = settle()
+      underWay = { giveUp, ended: before.then(() => reconcileUntilDone(tasks, giveUp.signal)) }
+    },
+
+    async close() {
+      closing.abort()
+      await settle()
+    },
+  }
+}
+
+type Task = (signal: AbortSignal) => Promise<Reconciliation>
+
+interface UnderWay {
+  readonly giveUp: AbortController
+  readonly ended: Promise<void>
+}
+
+function sumOf(results: readonly Reconciliation[]): Reconciliation {
+  const failure = results.find((result) => result.failure !== undefined)?.failure
+  return {
+    listed: results.reduce((sum, { listed }) => sum + listed, 0),
+    deleted: results.reduce((sum, { deleted }) => sum + deleted, 0),
+    ...(failure && { failure }),
+  }
+}
+
+const pause: Sleep = async (ms, signal) => {
+  await setTimeout(ms, undefined, { signal }).catch(() => undefined)
+}

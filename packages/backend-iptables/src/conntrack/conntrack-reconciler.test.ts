@@ -1,0 +1,134 @@
+import { DEFAULT_PROXY_CONFIG, frontsOf, type Front } from '@pointsman/core'
+import { servicePortOf, stateOf, type PortDescription } from '@pointsman/core/testing'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { conntrackCommands } from './conntrack-commands.js'
+import { createConntrackReconciler, type ConntrackReconciler, type Reconciliation } from './conntrack-reconciler.js'
+import { servedFrontsOf } from './served-fronts.js'
+import { fakeConntrack, type FakeConntrack } from './test-support/fake-conntrack.js'
+
+const dns: PortDescription = { is: 'kube-system/dns', protocol: 'UDP', clusterIP: '10.96.0.10', port: 53 }
+const on = (...endpoints: readonly string[]): PortDescription => ({ ...dns, endpoints })
+
+const A = '10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.5:53'
+const B = '10.0.1.3:4000 > 10.96.0.10:53 > 10.244.1.5:53'
+const C = '10.0.1.4:4000 > 10.96.0.10:53 > 10.244.1.6:53'
+const FOREIGN = '10.244.1.5:4000 > 9.9.9.9:53'
+
+let conntrack: FakeConntrack
+let reconciler: ConntrackReconciler
+
+beforeEach(() => {
+  conntrack = fakeConntrack(A, B, C, FOREIGN)
+  reconciler = createConntrackReconciler({ commands: conntrackCommands({ run: conntrack.run }) })
+})
+
+const reconcile = async (
+  ports: readonly PortDescription[],
+  removedFronts: readonly Front[] = [],
+): Promise<Reconciliation> => {
+  const served = servedFrontsOf({ state: stateOf({ ports }), config: DEFAULT_PROXY_CONFIG, family: 'IPv4' })
+  return reconciler.reconcile({ served, removedFronts })
+}
+
+const failing = (pattern: RegExp) => (args: string) =>
+  pattern.test(args) ? Promise.resolve({ exitCode: 1, stderr: 'conntrack: Operation failed: busy' }) : undefined
+
+describe('reconciling', () => {
+  test('deletes what leads to endpoints that are gone, one command for those that go to the same', async () => {
+    expect(await reconcile([on('10.244.1.6:53')])).toEqual({ listed: 4, deleted: 2 })
+    expect(conntrack.flows()).toEqual([C, FOREIGN])
+    expect(conntrack.commands.map((command) => command.slice(0, 2))).toEqual(['-L', '-D'])
+  })
+
+  test('leaves all flows where they are when every target serves', async () => {
+    expect(await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])).toEqual({ listed: 4, deleted: 0 })
+    expect(conntrack.flows()).toHaveLength(4)
+  })
+
+  test('deletes the flows of a Service that has no endpoints any more', async () => {
+    expect(await reconcile([on()])).toEqual({ listed: 4, deleted: 3 })
+    expect(conntrack.flows()).toEqual([FOREIGN])
+  })
+
+  test('deletes the flows of a Service that was there before', async () => {
+    await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])
+    expect(await reconcile([])).toEqual({ listed: 4, deleted: 3 })
+    expect(conntrack.flows()).toEqual([FOREIGN])
+  })
+
+  test('deletes the flows of a Service that a log says was there, in this family', async () => {
+    const front = frontsOf(servicePortOf(dns))
+    const ofOther = frontsOf(servicePortOf({ ...dns, clusterIP: 'fd00:96::a' }))
+    expect(await reconcile([], ofOther)).toEqual({ listed: 0, deleted: 0 })
+    expect(await reconcile([], front)).toEqual({ listed: 4, deleted: 3 })
+  })
+
+  test('leaves the flows of an address that was never a service’s', async () => {
+    await reconcile([{ ...dns, clusterIP: '10.96.0.99' }])
+    expect(await reconcile([])).toEqual({ listed: 4, deleted: 0 })
+  })
+
+  test('does not ask the kernel where there is no UDP service and was none', async () => {
+    await reconcile([{ ...dns, protocol: 'TCP' }])
+    expect(conntrack.commands).toEqual([])
+  })
+
+  test('counts a flow that was gone by itself as no failure, and not as deleted', async () => {
+    conntrack.intercept = (args) => {
+      if (!args.startsWith('-D')) return undefined
+      conntrack.intercept = () => undefined
+      return conntrack.run({ argv: ['conntrack', ...args.split(' ')] }).then(() => undefined)
+    }
+    expect(await reconcile([on('10.244.1.6:53')])).toEqual({ listed: 4, deleted: 0 })
+    expect(conntrack.flows()).toEqual([C, FOREIGN])
+  })
+})
+
+describe('a failure', () => {
+  test('of one deletion does not stop the others, and the next call makes up for it', async () => {
+    await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])
+    conntrack.intercept = failing(/^-D.*10\.244\.1\.5/)
+    expect(await reconcile([])).toMatchObject({ listed: 4, deleted: 1, failure: { code: 'FAILED' } })
+    expect(conntrack.flows()).toEqual([A, B, FOREIGN])
+    conntrack.intercept = () => undefined
+    expect(await reconcile([])).toEqual({ listed: 3, deleted: 2 })
+    expect(conntrack.flows()).toEqual([FOREIGN])
+  })
+
+  test('of the listing forgets nothing that was removed until one succeeds', async () => {
+    conntrack.intercept = failing(/^-L/)
+    const seenWhileFailing = { ...on('10.244.1.5:53'), clusterIP: '10.96.0.20' }
+    const ofThat = '10.0.1.2:4000 > 10.96.0.20:53 > 10.244.1.5:53'
+    conntrack.add(ofThat)
+    expect(await reconcile([on('10.244.1.5:53')])).toMatchObject({ failure: { code: 'FAILED' } })
+    expect(await reconcile([seenWhileFailing])).toMatchObject({ failure: { code: 'FAILED' } })
+    expect(await reconcile([])).toMatchObject({ failure: { code: 'FAILED' } })
+    conntrack.intercept = () => undefined
+    expect(await reconcile([])).toEqual({ listed: 5, deleted: 4 })
+    expect(conntrack.flows()).toEqual([FOREIGN])
+  })
+
+  test('is over with a success: an address that somebody else translates later is theirs', async () => {
+    await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])
+    await reconcile([])
+    conntrack.add(A)
+    expect(await reconcile([])).toMatchObject({ deleted: 0 })
+    expect(conntrack.flows()).toEqual([FOREIGN, A])
+  })
+})
+
+test('no more commands run at a time than are allowed', async () => {
+  let running = 0
+  let most = 0
+  conntrack = fakeConntrack(...Array.from({ length: 20 }, (_, n) => `10.0.1.2:4000 > 10.96.0.10:53 > 10.244.9.${n}:53`))
+  conntrack.intercept = async () => {
+    most = Math.max(most, ++running)
+    await Promise.resolve()
+    running--
+    return undefined
+  }
+  const commands = conntrackCommands({ run: conntrack.run })
+  reconciler = createConntrackReconciler({ commands, concurrency: 3 })
+  expect(await reconcile([on()])).toEqual({ listed: 20, deleted: 20 })
+  expect(most).toBe(3)
+})

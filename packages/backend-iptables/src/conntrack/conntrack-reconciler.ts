@@ -1,0 +1,106 @@
+import { frontKey, type Front } from '@pointsman/core'
+import { groupOf, type ConntrackCommands, type FlowGroup } from './conntrack-commands.js'
+import { ConntrackError } from './conntrack-error.js'
+import type { Flow } from './flow.js'
+import { isStale } from './plan-flow-deletions.js'
+import type { ServedFronts } from './served-fronts.js'
+
+export interface ReconcileRequest {
+  readonly served: ServedFronts
+  /** Fronts that are known to have been there before: from a log, at start. Those that are there now do no harm. */
+  readonly removedFronts?: readonly Front[] | undefined
+}
+
+export interface Reconciliation {
+  /** UDP flows that were looked at. */
+  readonly listed: number
+  readonly deleted: number
+  /** The first thing that went wrong; there may be flows left that have to go. */
+  readonly failure?: ConntrackError
+}
+
+/** Brings the kernel's UDP flows of one family in step with the rules. Calls must not overlap. */
+export interface ConntrackReconciler {
+  /**
+   * Lists the flows and deletes those whose target no longer serves: by level, whatever happened before. What was a
+   * front in a state since the last reconciliation that succeeded counts as removed when it is none now, so that a
+   * failure is made up for by the next call. Fails with nothing but a bug.
+   */
+  readonly reconcile: (request: ReconcileRequest, signal?: AbortSignal) => Promise<Reconciliation>
+}
+
+export interface ReconcilerOptions {
+  readonly commands: ConntrackCommands
+  /** Commands at a time. Default: 2. */
+  readonly concurrency?: number | undefined
+}
+
+export function createConntrackReconciler({ commands, concurrency = 2 }: ReconcilerOptions): ConntrackReconciler {
+  /** `frontKey`s: fronts of the last success, and of everything since. */
+  let remembered: ReadonlySet<string> = new Set()
+
+  const listStale = async (served: ServedFronts, signal: AbortSignal | undefined): Promise<StaleFlows> => {
+    const groups = new Map<string, FlowGroup>()
+    let listed = 0
+    // Without any UDP front, now or before, the kernel need not be asked.
+    if (served.targets.size === 0 && remembered.size === 0) return { listed, groups: [] }
+    const look = (flow: Flow): void => {
+      listed++
+      if (!isStale(flow, { served, formerFronts: remembered })) return
+      const group = groupOf(flow)
+      groups.set(Object.values(group).join(' '), group)
+    }
+    await commands.listFlows(served.family, look, signal)
+    return { listed, groups: [...groups.values()] }
+  }
+
+  const deleteStale = async (
+    { listed, groups }: StaleFlows,
+    signal: AbortSignal | undefined,
+  ): Promise<Reconciliation> => {
+    const waiting = [...groups]
+    let deleted = 0
+    let failure: ConntrackError | undefined
+    const work = async (): Promise<void> => {
+      for (let group = waiting.shift(); group !== undefined; group = waiting.shift()) {
+        const result = await settled(commands.deleteFlows(group, signal))
+        if (result instanceof ConntrackError) failure ??= result
+        else deleted += result
+      }
+    }
+    await Promise.all(Array.from({ length: concurrency }, work))
+    return { listed, deleted, ...(failure && { failure }) }
+  }
+
+  return {
+    async reconcile({ served, removedFronts = [] }, signal) {
+      const removed = removedFronts.filter(({ family }) => family === served.family).map(frontKey)
+      remembered = newestOf([...remembered, ...removed])
+      const stale = await settled(listStale(served, signal))
+      const result =
+        stale instanceof ConntrackError ? { listed: 0, deleted: 0, failure: stale } : await deleteStale(stale, signal)
+      const before = result.failure === undefined ? [] : remembered
+      remembered = newestOf([...before, ...served.targets.keys()])
+      return result
+    },
+  }
+}
+
+interface StaleFlows {
+  readonly listed: number
+  readonly groups: readonly FlowGroup[]
+}
+
+/** Where conntrack is never there to succeed, what is remembered must not grow for ever. */
+const MOST_REMEMBERED = 100_000
+
+const newestOf = (keys: readonly string[]): ReadonlySet<string> => new Set(keys.slice(-MOST_REMEMBERED))
+
+async function settled<Result>(attempt: Promise<Result>): Promise<Result | ConntrackError> {
+  try {
+    return await attempt
+  } catch (error) {
+    if (error instanceof ConntrackError) return error
+    throw error
+  }
+}

@@ -1,0 +1,68 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { ConntrackCommands } from '../conntrack-commands.js'
+import { groupOf } from '../conntrack-commands.js'
+import { flowOf, flowText } from './flow-text.js'
+
+/** A kernel's flows, or what stands in for them, none at first. */
+export interface ConntrackWorld {
+  readonly commands: ConntrackCommands
+  readonly add: (...flows: readonly string[]) => Promise<void>
+  readonly end: () => void
+}
+
+const FLOWS = [
+  '10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.5:53',
+  '10.0.1.2:4001 > 10.96.0.10:53 > 10.244.1.5:53',
+  '10.0.1.2:4002 > 10.96.0.10:53 > 10.244.1.6:53',
+  '10.0.1.2:4004 > 10.96.0.11:53 > 10.244.1.5:53',
+  '10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.5:53 zone 5',
+  '10.0.1.2:4003 > 10.96.0.10:53',
+  '[fd00::2]:4000 > [fd00:96::a]:53 > [fd00:244::5]:53',
+] as const
+
+/** What conntrack(8) does for us: the fake and the real one do the same. */
+export function describeConntrackCommands(create: () => ConntrackWorld): void {
+  let world: ConntrackWorld
+
+  beforeEach(async () => {
+    world = create()
+    await world.add(...FLOWS)
+  })
+  afterEach(() => world.end())
+
+  const listed = async (family: 'IPv4' | 'IPv6' = 'IPv4'): Promise<readonly string[]> => {
+    const flows: string[] = []
+    await world.commands.listFlows(family, (flow) => flows.push(flowText(flow)))
+    return flows.toSorted()
+  }
+
+  test('lists the flows of one family', async () => {
+    expect(await listed()).toEqual(FLOWS.slice(0, 6).toSorted())
+    expect(await listed('IPv6')).toEqual(FLOWS.slice(6))
+  })
+
+  test.each([
+    ['all flows of one destination and target', [0, 1]],
+    ['a target of its own', [2]],
+    ['a destination of its own', [3]],
+    ['one zone', [4]],
+    ['flows that are not translated', [5]],
+  ])('deletes %s, and no others', async (_, indexes) => {
+    const [first = 0] = indexes
+    expect(await world.commands.deleteFlows(groupOf(flowOf(FLOWS[first] ?? '')))).toBe(indexes.length)
+    expect(await listed()).toEqual(FLOWS.filter((_flow, at) => at < 6 && !indexes.includes(at)).toSorted())
+    expect(await listed('IPv6')).toEqual(FLOWS.slice(6))
+  })
+
+  test('deletes flows of IPv6', async () => {
+    expect(await world.commands.deleteFlows(groupOf(flowOf(FLOWS[6])))).toBe(1)
+    expect(await listed('IPv6')).toEqual([])
+    expect(await listed()).toHaveLength(6)
+  })
+
+  test('finds nothing to delete where a flow came again by other rules', async () => {
+    const group = { ...groupOf(flowOf(FLOWS[0])), targetAddress: '10.244.1.9' }
+    expect(await world.commands.deleteFlows(group)).toBe(0)
+    expect(await listed()).toHaveLength(6)
+  })
+}
