@@ -9,6 +9,7 @@ import { root } from './lib/workspace.mjs'
 const CHECKS = [
   { name: 'types', command: 'tsc', args: ['-b'] },
   { name: 'types of the tests', command: 'tsc', args: ['-p', 'test'] },
+  { name: 'types of the examples', command: 'tsc', args: ['-p', 'packages/node-iptables/examples'] },
   { name: 'lint', command: 'oxlint', args: ['--type-aware'] },
   { name: 'format', command: 'oxfmt', args: ['--check'] },
 ]
