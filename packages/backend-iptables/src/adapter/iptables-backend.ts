@@ -6,6 +6,7 @@ import type { RulesetOptions } from '../ruleset/context.js'
 import { planRuleset } from '../ruleset/plan-ruleset.js'
 import { TABLES } from '../ruleset/ruleset.js'
 import { contentsOf, type FamilyTables } from './contents.js'
+import type { ConntrackHook } from '../conntrack/conntrack-hook.js'
 import { type ForeignReference, lookAtTables } from './look-at-tables.js'
 import { type CleanupPlan, planCleanup } from './plan-cleanup.js'
 
@@ -17,6 +18,8 @@ export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 
   readonly name?: string | undefined
   /** Called after a sync with what it had to leave: chains that are empty now, but that others lead to. */
   readonly onLeft?: ((left: readonly ForeignReference[]) => void) | undefined
+  /** Told before and after each sync that changes rules, and closed with the backend: UDP flows outlive the rules. */
+  readonly conntrack?: ConntrackHook | undefined
 }
 
 /** The backend that writes kube-proxy's rules, and what only this one can do. */
@@ -41,7 +44,7 @@ export interface FamilyCleanup extends CleanupPlan {
  * the IptablesError of whatever was run; each table is then as it was or as it was to be, and the next sync mends it.
  */
 export function createIptablesBackend(options: IptablesBackendOptions): IptablesBackend {
-  const { config, iptables, name = 'iptables', onLeft } = options
+  const { config, iptables, name = 'iptables', onLeft, conntrack } = options
   let last: SyncResult | undefined
 
   const rulesetFor = (state: State, one: Iptables): ReturnType<typeof planRuleset> =>
@@ -68,12 +71,14 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     if (last !== undefined && changed !== 'all' && changed.size === 0) return { ...last, full: false, bytes: 0 }
     // Until it has succeeded, nothing is known of what is in force.
     last = undefined
+    await conntrack?.beforeSync()
     const written: WrittenFamily[] = []
     for (const one of iptables) written.push(await syncFamily(one, state, signal))
     const left = written.flatMap((family) => family.left)
     if (left.length > 0) onLeft?.(left)
     const bytes = written.reduce((sum, family) => sum + family.bytes, 0)
     last = { full: true, bytes, ...contentsOf(written) }
+    conntrack?.afterSync(state)
     return last
   }
 
@@ -109,7 +114,7 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
         if (lines.length > 0) await one.restore({ lines, flush: false, counters: false })
       }
     },
-    close: () => Promise.resolve(),
+    close: async () => conntrack?.close(),
   }
 }
 
