@@ -50,7 +50,7 @@ beforeEach(() => {
 const told = (): readonly string[] =>
   reports.map((report) =>
     report.type === 'reconciled'
-      ? `${report.deleted} of ${report.listed} in ${report.durationMs} ms`
+      ? `${report.deleted} of ${report.listed} in ${report.durationMs} ms${report.left > 0 ? `, ${report.left} left` : ''}`
       : `${report.error.code}, ${report.deleted} of ${report.listed}, ${
           report.retryInMs === undefined ? 'no retry' : `again in ${report.retryInMs} ms`
         }`,
@@ -94,6 +94,26 @@ describe('after a sync', () => {
     finish()
     await waited
     expect(told()).toEqual(['1 of 1 in 10 ms'])
+  })
+
+  test('the next sync does not wait for all of many deletions', async () => {
+    conntrack.add(...[6, 7, 8].map((pod) => `10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.${pod}:53`))
+    const held: (() => void)[] = []
+    conntrack.intercept = (args) =>
+      args.startsWith('-D') ? new Promise((resolve) => held.push(() => resolve(undefined))) : undefined
+    hook.afterSync(stateWith(dns))
+    const waited = hook.beforeSync()
+    await vi.waitFor(() => expect(held).toHaveLength(2))
+    expect(pauses.map(({ ms }) => ms)).toEqual([1000])
+    pauses[0]?.end()
+    await Promise.resolve()
+    for (const release of held) release()
+    await waited
+    expect(told()).toEqual(['2 of 4 in 15 ms, 2 left'])
+    conntrack.intercept = succeed
+    hook.afterSync(stateWith())
+    await hook.beforeSync()
+    expect(conntrack.flows()).toEqual([FLOW6])
   })
 
   test('two in a row come one after the other', async () => {

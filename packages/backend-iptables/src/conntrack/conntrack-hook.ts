@@ -8,29 +8,31 @@ import { servedFrontsOf } from './served-fronts.js'
 
 /** What is told after each attempt. */
 export type ConntrackReport =
-  | {
-      readonly type: 'reconciled'
-      /** UDP flows that were looked at, and of these how many were deleted; all families together. */
-      readonly listed: number
-      readonly deleted: number
-      readonly durationMs: number
-    }
-  | {
+  | ({ readonly type: 'reconciled' } & ConntrackCounts)
+  | ({
       readonly type: 'failed'
       readonly error: ConntrackError
-      readonly listed: number
-      readonly deleted: number
-      readonly durationMs: number
       /** Absent: not before the next sync. */
       readonly retryInMs?: number
-    }
+    } & ConntrackCounts)
+
+/** All families together. */
+export interface ConntrackCounts {
+  /** UDP flows that were looked at, and of these how many were deleted. */
+  readonly listed: number
+  readonly deleted: number
+  /** Deletions that were left for the time after the sync that waited. */
+  readonly left: number
+  readonly durationMs: number
+}
 
 /**
- * Where a backend calls: around each sync. What it does never makes a sync fail, and never delays one that was
- * successful; the next sync waits for it, because it judges flows by the rules that are in force.
+ * Where a backend calls: around each sync that writes rules. What it does never makes a sync fail, and never delays one
+ * that was successful. The next sync waits for it, because it judges flows by the rules that are in force, but not for
+ * long: what is left then is done after that sync. A sync that fails has no `afterSync`: the one that mends it has.
  */
 export interface ConntrackHook {
-  /** Before rules change. Waits for what is under way, and gives up a retry that was to come. */
+  /** Before rules change. Gives up a retry that was to come, and waits for what is under way: about a second. */
   readonly beforeSync: () => Promise<void>
   /**
    * After a sync was successful: begins, and returns at once. `state` is read before it returns. `removedFronts` are
@@ -50,13 +52,16 @@ export interface ConntrackHookOptions extends Partial<ConntrackCommandsOptions> 
   readonly onReport?: ((report: ConntrackReport) => void) | undefined
   /** The pause before the first retry, doubled each time up to the configuration's syncPeriodMs. Default: 1 second. */
   readonly retryMs?: number | undefined
+  /** How long a sync waits, before no further deletion is begun. Default: 1 second. */
+  readonly patienceMs?: number | undefined
   readonly sleep?: Sleep | undefined
   /** A clock in milliseconds that never goes back. */
   readonly now?: (() => number) | undefined
 }
 
 export function createConntrackHook(options: ConntrackHookOptions): ConntrackHook {
-  const { config, families = config.families, nodeAddresses, onReport, retryMs = 1000 } = options
+  const { config, families = config.families, nodeAddresses, onReport } = options
+  const { retryMs = 1000, patienceMs = 1000 } = options
   const { sleep = pause, now = () => performance.now(), run = runProcess } = options
   const commands = conntrackCommands({ ...options, run })
   const reconcilers = families.map((family) => ({ family, ...createConntrackReconciler({ commands }) }))
@@ -96,22 +101,27 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
   }
 
   const settle = async (): Promise<void> => {
-    underWay?.giveUp.abort()
-    await underWay?.ended
+    if (underWay === undefined) return
+    const { giveUp, stop, ended } = underWay
+    giveUp.abort()
+    const isOver = new AbortController()
+    void sleep(patienceMs, isOver.signal).then(() => stop.abort())
+    await ended
+    isOver.abort()
   }
 
   return {
     beforeSync: settle,
 
     afterSync(state, removedFronts) {
+      const [giveUp, stop] = [new AbortController(), new AbortController()]
       const interfaces = nodeAddresses?.()
       const tasks = reconcilers.map(({ family, reconcile }): Task => {
         const served = servedFrontsOf({ state, config, family, nodeAddresses: interfaces })
-        return (signal) => reconcile({ served, removedFronts }, signal)
+        return (signal) => reconcile({ served, removedFronts, yieldTo: stop.signal }, signal)
       })
-      const giveUp = new AbortController()
       const before = settle()
-      underWay = { giveUp, ended: before.then(() => reconcileUntilDone(tasks, giveUp.signal)) }
+      underWay = { giveUp, stop, ended: before.then(() => reconcileUntilDone(tasks, giveUp.signal)) }
     },
 
     async close() {
@@ -124,7 +134,10 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
 type Task = (signal: AbortSignal) => Promise<Reconciliation>
 
 interface UnderWay {
+  /** No further attempt. */
   readonly giveUp: AbortController
+  /** No further deletion. */
+  readonly stop: AbortController
   readonly ended: Promise<void>
 }
 
@@ -133,6 +146,7 @@ function sumOf(results: readonly Reconciliation[]): Reconciliation {
   return {
     listed: results.reduce((sum, { listed }) => sum + listed, 0),
     deleted: results.reduce((sum, { deleted }) => sum + deleted, 0),
+    left: results.reduce((sum, { left }) => sum + left, 0),
     ...(failure && { failure }),
   }
 }

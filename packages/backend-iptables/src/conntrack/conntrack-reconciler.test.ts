@@ -35,37 +35,37 @@ const failing = (pattern: RegExp) => (args: string) =>
 
 describe('reconciling', () => {
   test('deletes what leads to endpoints that are gone, one command for those that go to the same', async () => {
-    expect(await reconcile([on('10.244.1.6:53')])).toEqual({ listed: 4, deleted: 2 })
+    expect(await reconcile([on('10.244.1.6:53')])).toEqual({ listed: 4, deleted: 2, left: 0 })
     expect(conntrack.flows()).toEqual([C, FOREIGN])
     expect(conntrack.commands.map((command) => command.slice(0, 2))).toEqual(['-L', '-D'])
   })
 
   test('leaves all flows where they are when every target serves', async () => {
-    expect(await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])).toEqual({ listed: 4, deleted: 0 })
+    expect(await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])).toEqual({ listed: 4, deleted: 0, left: 0 })
     expect(conntrack.flows()).toHaveLength(4)
   })
 
   test('deletes the flows of a Service that has no endpoints any more', async () => {
-    expect(await reconcile([on()])).toEqual({ listed: 4, deleted: 3 })
+    expect(await reconcile([on()])).toEqual({ listed: 4, deleted: 3, left: 0 })
     expect(conntrack.flows()).toEqual([FOREIGN])
   })
 
   test('deletes the flows of a Service that was there before', async () => {
     await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])
-    expect(await reconcile([])).toEqual({ listed: 4, deleted: 3 })
+    expect(await reconcile([])).toEqual({ listed: 4, deleted: 3, left: 0 })
     expect(conntrack.flows()).toEqual([FOREIGN])
   })
 
   test('deletes the flows of a Service that a log says was there, in this family', async () => {
     const front = frontsOf(servicePortOf(dns))
     const ofOther = frontsOf(servicePortOf({ ...dns, clusterIP: 'fd00:96::a' }))
-    expect(await reconcile([], ofOther)).toEqual({ listed: 0, deleted: 0 })
-    expect(await reconcile([], front)).toEqual({ listed: 4, deleted: 3 })
+    expect(await reconcile([], ofOther)).toEqual({ listed: 0, deleted: 0, left: 0 })
+    expect(await reconcile([], front)).toEqual({ listed: 4, deleted: 3, left: 0 })
   })
 
   test('leaves the flows of an address that was never a service’s', async () => {
     await reconcile([{ ...dns, clusterIP: '10.96.0.99' }])
-    expect(await reconcile([])).toEqual({ listed: 4, deleted: 0 })
+    expect(await reconcile([])).toEqual({ listed: 4, deleted: 0, left: 0 })
   })
 
   test('does not ask the kernel where there is no UDP service and was none', async () => {
@@ -79,7 +79,7 @@ describe('reconciling', () => {
       conntrack.intercept = () => undefined
       return conntrack.run({ argv: ['conntrack', ...args.split(' ')] }).then(() => undefined)
     }
-    expect(await reconcile([on('10.244.1.6:53')])).toEqual({ listed: 4, deleted: 0 })
+    expect(await reconcile([on('10.244.1.6:53')])).toEqual({ listed: 4, deleted: 0, left: 0 })
     expect(conntrack.flows()).toEqual([C, FOREIGN])
   })
 })
@@ -91,7 +91,7 @@ describe('a failure', () => {
     expect(await reconcile([])).toMatchObject({ listed: 4, deleted: 1, failure: { code: 'FAILED' } })
     expect(conntrack.flows()).toEqual([A, B, FOREIGN])
     conntrack.intercept = () => undefined
-    expect(await reconcile([])).toEqual({ listed: 3, deleted: 2 })
+    expect(await reconcile([])).toEqual({ listed: 3, deleted: 2, left: 0 })
     expect(conntrack.flows()).toEqual([FOREIGN])
   })
 
@@ -104,7 +104,7 @@ describe('a failure', () => {
     expect(await reconcile([seenWhileFailing])).toMatchObject({ failure: { code: 'FAILED' } })
     expect(await reconcile([])).toMatchObject({ failure: { code: 'FAILED' } })
     conntrack.intercept = () => undefined
-    expect(await reconcile([])).toEqual({ listed: 5, deleted: 4 })
+    expect(await reconcile([])).toEqual({ listed: 5, deleted: 4, left: 0 })
     expect(conntrack.flows()).toEqual([FOREIGN])
   })
 
@@ -115,6 +115,21 @@ describe('a failure', () => {
     expect(await reconcile([])).toMatchObject({ deleted: 0 })
     expect(conntrack.flows()).toEqual([FOREIGN, A])
   })
+})
+
+test('others that have to go on do not wait for all of it, and the rest is not forgotten', async () => {
+  const targets = ['10.244.1.1', '10.244.1.2', '10.244.1.3', '10.244.1.4', '10.244.1.5']
+  conntrack = fakeConntrack(...targets.map((target) => `10.0.1.2:4000 > 10.96.0.10:53 > ${target}:53`))
+  reconciler = createConntrackReconciler({ commands: conntrackCommands({ run: conntrack.run }), concurrency: 1 })
+  const on5 = on(...targets.map((target) => `${target}:53`))
+  const config = DEFAULT_PROXY_CONFIG
+  await reconcile([on5])
+  const served = servedFrontsOf({ state: stateOf({ ports: [] }), config, family: 'IPv4' })
+  const yieldTo = AbortSignal.abort()
+  expect(await reconciler.reconcile({ served, yieldTo })).toEqual({ listed: 5, deleted: 1, left: 4 })
+  expect(await reconciler.reconcile({ served, yieldTo })).toEqual({ listed: 4, deleted: 1, left: 3 })
+  expect(await reconcile([])).toEqual({ listed: 3, deleted: 3, left: 0 })
+  expect(conntrack.flows()).toEqual([])
 })
 
 test('no more commands run at a time than are allowed', async () => {
@@ -129,6 +144,6 @@ test('no more commands run at a time than are allowed', async () => {
   }
   const commands = conntrackCommands({ run: conntrack.run })
   reconciler = createConntrackReconciler({ commands, concurrency: 3 })
-  expect(await reconcile([on()])).toEqual({ listed: 20, deleted: 20 })
+  expect(await reconcile([on()])).toEqual({ listed: 20, deleted: 20, left: 0 })
   expect(most).toBe(3)
 })

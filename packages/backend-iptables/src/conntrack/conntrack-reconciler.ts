@@ -9,12 +9,16 @@ export interface ReconcileRequest {
   readonly served: ServedFronts
   /** Fronts that are known to have been there before: from a log, at start. Those that are there now do no harm. */
   readonly removedFronts?: readonly Front[] | undefined
+  /** Once it is aborted, no further deletion begins, but for a first one: each call gets on. */
+  readonly yieldTo?: AbortSignal | undefined
 }
 
 export interface Reconciliation {
   /** UDP flows that were looked at. */
   readonly listed: number
   readonly deleted: number
+  /** Deletions that were not begun, because others had to go on. */
+  readonly left: number
   /** The first thing that went wrong; there may be flows left that have to go. */
   readonly failure?: ConntrackError
 }
@@ -23,7 +27,7 @@ export interface Reconciliation {
 export interface ConntrackReconciler {
   /**
    * Lists the flows and deletes those whose target no longer serves: by level, whatever happened before. What was a
-   * front in a state since the last reconciliation that succeeded counts as removed when it is none now, so that a
+   * front in a state since the last reconciliation that did all of it counts as removed when it is none now, so that a
    * failure is made up for by the next call. Fails with nothing but a bug.
    */
   readonly reconcile: (request: ReconcileRequest, signal?: AbortSignal) => Promise<Reconciliation>
@@ -56,30 +60,35 @@ export function createConntrackReconciler({ commands, concurrency = 2 }: Reconci
 
   const deleteStale = async (
     { listed, groups }: StaleFlows,
-    signal: AbortSignal | undefined,
+    { yieldTo, signal }: { readonly yieldTo: AbortSignal | undefined; readonly signal: AbortSignal | undefined },
   ): Promise<Reconciliation> => {
     const waiting = [...groups]
+    const next = (): FlowGroup | undefined =>
+      yieldTo?.aborted === true && waiting.length < groups.length ? undefined : waiting.shift()
     let deleted = 0
     let failure: ConntrackError | undefined
     const work = async (): Promise<void> => {
-      for (let group = waiting.shift(); group !== undefined; group = waiting.shift()) {
+      for (let group = next(); group !== undefined; group = next()) {
         const result = await settled(commands.deleteFlows(group, signal))
         if (result instanceof ConntrackError) failure ??= result
         else deleted += result
       }
     }
     await Promise.all(Array.from({ length: concurrency }, work))
-    return { listed, deleted, ...(failure && { failure }) }
+    return { listed, deleted, left: waiting.length, ...(failure && { failure }) }
   }
 
   return {
-    async reconcile({ served, removedFronts = [] }, signal) {
+    async reconcile({ served, removedFronts = [], yieldTo }, signal) {
       const removed = removedFronts.filter(({ family }) => family === served.family).map(frontKey)
       remembered = newestOf([...remembered, ...removed])
       const stale = await settled(listStale(served, signal))
       const result =
-        stale instanceof ConntrackError ? { listed: 0, deleted: 0, failure: stale } : await deleteStale(stale, signal)
-      const before = result.failure === undefined ? [] : remembered
+        stale instanceof ConntrackError
+          ? { listed: 0, deleted: 0, left: 0, failure: stale }
+          : await deleteStale(stale, { yieldTo, signal })
+      const isDone = result.failure === undefined && result.left === 0
+      const before = isDone ? [] : remembered
       remembered = newestOf([...before, ...served.targets.keys()])
       return result
     },
