@@ -5,8 +5,8 @@ import { addressOf, FAMILIES, type Name } from './names.js'
 /** A Service of both families on port 80, with its endpoints on port 8080; what is not said is as the API server defaults it. */
 export interface ServiceDescription {
   readonly name?: 'web' | 'other'
-  /** NodePort where it has a node port, LoadBalancer where it has VIPs, else ClusterIP. */
   readonly protocol?: 'TCP' | 'UDP' | 'SCTP'
+  /** Its type is NodePort with one, LoadBalancer with VIPs, else ClusterIP. */
   readonly nodePort?: number
   readonly externalIPs?: readonly Name[]
   readonly vips?: readonly Name[]
@@ -15,11 +15,13 @@ export interface ServiceDescription {
   readonly sourceRanges?: readonly string[]
   readonly externalTrafficPolicy?: 'Cluster' | 'Local'
   readonly internalTrafficPolicy?: 'Cluster' | 'Local'
-  readonly healthCheckNodePort?: number
   readonly affinitySeconds?: number
   readonly targetPort?: 8080 | 9090
   readonly endpoints: readonly (Pod | EndpointDescription)[]
 }
+
+/** Those that Services with a load balancer and policy Local get. */
+export const HEALTH_CHECK_NODE_PORT = { web: 32000, other: 32001 } as const
 
 export type Pod = 'near-a' | 'near-b' | 'far-c' | 'far-d'
 
@@ -45,7 +47,7 @@ export const objectsOf = (services: readonly ServiceDescription[]): readonly Kub
 
 function serviceOf(description: ServiceDescription): KubernetesObject {
   const { name = 'web', protocol = 'TCP', nodePort, externalIPs = [], vips = [], proxiedVips = [] } = description
-  const { targetPort = 8080, affinitySeconds, sourceRanges, healthCheckNodePort } = description
+  const { targetPort = 8080, affinitySeconds, sourceRanges, externalTrafficPolicy = 'Cluster' } = description
   const isBalanced = vips.length + proxiedVips.length > 0
   const clusterIPs = FAMILIES.map((family) => addressOf(name, family))
   return service({
@@ -59,9 +61,9 @@ function serviceOf(description: ServiceDescription): KubernetesObject {
       ports: [{ name: 'p', protocol, port: 80, targetPort, ...(nodePort !== undefined && { nodePort }) }],
       externalIPs: inBothFamilies(externalIPs),
       internalTrafficPolicy: description.internalTrafficPolicy ?? 'Cluster',
-      externalTrafficPolicy: description.externalTrafficPolicy ?? 'Cluster',
+      externalTrafficPolicy,
       ...(sourceRanges && { loadBalancerSourceRanges: sourceRanges }),
-      ...(healthCheckNodePort !== undefined && { healthCheckNodePort }),
+      ...(isBalanced && externalTrafficPolicy === 'Local' && { healthCheckNodePort: HEALTH_CHECK_NODE_PORT[name] }),
       ...(affinitySeconds !== undefined && {
         sessionAffinity: 'ClientIP',
         sessionAffinityConfig: { clientIP: { timeoutSeconds: affinitySeconds } },

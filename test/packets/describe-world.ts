@@ -26,6 +26,9 @@ export function describeWorld(name: string, suite: (world: World) => void, also:
         get network() {
           return current().network
         },
+        get iptables() {
+          return current().iptables
+        },
         apply: (scenario) => current().apply(scenario),
         fatesOf: (packet) => current().fatesOf(packet),
         send: (packet, options) => current().send(packet, options),
@@ -41,25 +44,27 @@ export interface Fates {
 }
 
 /**
- * Sends packets, all of a family at the same time, and expects what becomes of each. What the meaning of the Services says
- * has to be the same. Default: in both families.
+ * Sends packets, all at the same time, and expects what becomes of each. What the meaning of the Services says has to be
+ * the same. Default: in both families.
  */
 export async function expectFates(
   world: World,
   expected: Fates,
   { families = FAMILIES }: { readonly families?: readonly IpFamily[] } = {},
 ): Promise<void> {
-  for (const family of families) {
-    const told = await Promise.all(
-      Object.keys(expected).map(async (text) => ({
-        text,
-        ...(await world.fatesOf({ ...readPacket(text), family })),
-      })),
-    )
-    expect({
-      family,
-      seen: Object.fromEntries(told.map(({ text, seen }) => [text, seen])),
-      meant: Object.fromEntries(told.map(({ text, meant }) => [text, meant])),
-    }).toEqual({ family, seen: expected, meant: expected })
-  }
+  const told = await Promise.all(
+    families.flatMap((family) =>
+      Object.keys(expected).map(async (text) => {
+        const fates = await world.fatesOf({ ...readPacket(text), family })
+        return { name: `${family} ${text}`, expected: expected[text], ...fates }
+      }),
+    ),
+  )
+  const table = (fateOf: (row: (typeof told)[number]) => string | undefined): object =>
+    Object.fromEntries(told.map((row) => [row.name, fateOf(row)]))
+  const wanted = table((row) => row.expected)
+  expect({ seen: table(({ seen }) => seen), meant: table(({ meant }) => meant) }).toEqual({
+    seen: wanted,
+    meant: wanted,
+  })
 }

@@ -11,13 +11,20 @@ const [, , host = ''] = process.argv
 const answer = ({ localAddress, localPort, remoteAddress }) =>
   JSON.stringify({ host, at: plain(localAddress), port: localPort, peer: plain(remoteAddress) })
 
+/** A peer that is gone before it is greeted gets nothing. */
+const greet = (socket) => {
+  socket.on('error', () => {})
+  if (socket.remoteAddress === undefined) socket.destroy()
+  else socket.end(answer(socket))
+}
+
 /** A socket of both families spells IPv4 addresses in IPv6's way. */
 const plain = (address) => address.replace(/^::ffff:/, '')
 
 const LISTEN = {
   tcp: ({ address, port }) =>
     new Promise((resolve, reject) => {
-      const server = createServer((socket) => socket.on('error', () => {}).end(answer(socket)))
+      const server = createServer(greet)
       server.once('error', reject).listen({ host: address, port, backlog: 4096 }, resolve)
     }),
   udp: ({ address, port }) =>
@@ -38,8 +45,9 @@ const SEND = {
       let text = ''
       const done = (result) => {
         clearTimeout(timer)
-        // A reset leaves no port behind that waits.
-        socket.resetAndDestroy()
+        // A reset leaves no port behind that waits; but it would wait for a connection.
+        if (socket.connecting) socket.destroy()
+        else socket.resetAndDestroy()
         resolve({ sender, ...result })
       }
       const timer = setTimeout(() => done({ type: 'no-answer' }), timeoutMs)
@@ -64,7 +72,8 @@ const SEND = {
       socket.bind({ address: from }, () =>
         socket.connect(port, to, () => {
           sender = socket.address().address
-          socket.send('who are you?', (error) => error && done(failure(error)))
+          // The node's own packets that are refused cannot even be sent (EPERM); why is told as to everybody else.
+          socket.send('who are you?', (error) => error && error.code !== 'EPERM' && done(failure(error)))
         }),
       )
     }),

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { HEALTH_CHECK_NODE_PORT } from './cluster.js'
 import { startHost, type Host, type ListeningSocket } from './host.js'
 import { addressOf, FAMILIES, FAR_END, GATEWAY, type Name } from './names.js'
 
@@ -102,9 +103,9 @@ const SETTINGS: readonly string[] = [
   'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding',
   'echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter',
   'echo 0 > /proc/sys/net/ipv4/conf/default/rp_filter',
-  // Many refusals at once are what is asked for here.
-  'echo 0 > /proc/sys/net/ipv4/icmp_ratelimit',
-  'echo 0 > /proc/sys/net/ipv6/icmp/ratelimit',
+  // Many refusals at once are what is asked for here: no kind of ICMP error is limited.
+  'echo 0 > /proc/sys/net/ipv4/icmp_ratemask',
+  'echo 0 > /proc/sys/net/ipv6/icmp/ratemask',
   'ip link set lo up',
 ]
 
@@ -187,7 +188,7 @@ const everywhere = (...ports: readonly number[]): readonly ListeningSocket[] =>
 
 const SOCKETS: { readonly [host in HostName]: readonly ListeningSocket[] } = {
   client: [],
-  node: everywhere(80, 30080, 32000, FREE_PORT),
+  node: everywhere(80, 30080, HEALTH_CHECK_NODE_PORT.web, FREE_PORT),
   internet: everywhere(80, 30080, FREE_PORT),
   'near-a': podSockets('near-a'),
   'near-b': podSockets('near-b'),

@@ -1,17 +1,19 @@
 import { createMockBackend, type Packet, type Route } from '@pointsman/backend-mock'
 import { createIptablesBackend, prepareNode } from '@pointsman/backend-iptables'
 import { buildState, DEFAULT_PROXY_CONFIG, seq, type IpFamily, type ProxyConfig } from '@pointsman/core'
-import { createIptables, runProcess, type Variant } from 'node-iptables'
+import { createIptables, runProcess, type Iptables, type Variant } from 'node-iptables'
 import { objectsOf, type ServiceDescription } from './cluster.js'
 import { fateByMeaning, fateSeen } from './fate.js'
 import type { Outcome } from './host.js'
 import { addressOf, CLUSTER_CIDRS, FAMILIES } from './names.js'
 import { INTERFACES, type Network } from './network.js'
-import { readPacket, type PacketInFamily } from './packet.js'
+import { readPacket, type NamedPacket, type PacketInFamily } from './packet.js'
 
 /** The node under test in its network, and what its Services mean. */
 export interface World {
   readonly network: Network
+  /** iptables on the node, for each family. */
+  readonly iptables: readonly Iptables[]
   /**
    * Puts the rules of these Services on the node in place of what was there, both families, and what they mean into the
    * mock. The node forgets its connections.
@@ -82,12 +84,13 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
 
   return {
     network,
+    iptables,
     apply,
     fatesOf: async (packet) => {
       if (meaning === undefined) throw new Error('nothing is applied yet')
       const route = meaning(asRouted(packet))
       return {
-        seen: fateSeen(await sendMany(packet, sendingFor(route)), packet),
+        seen: fateSeen(await sendMany(packet, sendingFor(route, packet)), packet),
         meant: fateByMeaning(route, packet),
       }
     },
@@ -102,14 +105,20 @@ interface Sending {
 }
 
 /** Often enough that an endpoint that may be reached is not missed once in a hundred million runs. */
-function sendingFor({ verdict, endpoints: { length } }: Route): Sending {
-  if (verdict === 'dropped') return { times: 2, timeoutMs: PATIENCE_MS.forNone }
+function sendingFor({ verdict, endpoints: { length } }: Route, { protocol }: NamedPacket): Sending {
+  if (verdict === 'dropped') {
+    return { times: 2, timeoutMs: protocol === 'tcp' ? PATIENCE_MS.forRefusalOfTcp : PATIENCE_MS.forRefusal }
+  }
   const times = length > 1 ? Math.ceil(Math.log(length * 1e8) / -Math.log(1 - 1 / length)) : 5
   return { times, timeoutMs: PATIENCE_MS.forAnswer }
 }
 
-/** How long a sender waits: an answer that is expected may be slow on a busy machine. */
-const PATIENCE_MS = { forAnswer: 5_000, forNone: 500 } as const
+/**
+ * How long a sender waits. An answer that is expected may be slow on a busy machine. Where there is to be none, a refusal
+ * is waited for: on these links it can come before connect(2) has returned and takes notice, which TCP then does when it
+ * tries again, after a second.
+ */
+const PATIENCE_MS = { forAnswer: 5_000, forRefusal: 500, forRefusalOfTcp: 1_300 } as const
 
 const asRouted = ({ protocol, from, to, port, family }: PacketInFamily): Packet => ({
   from: from === 'node' ? 'node' : addressOf(from, family),

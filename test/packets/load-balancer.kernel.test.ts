@@ -1,0 +1,158 @@
+import { test } from 'vitest'
+import { describeWorld, expectFates } from './describe-world.js'
+
+const CLIENTS = ['192.0.2.0/24', '2001:db8:c::/64'] as const
+
+describeWorld('packets to an external address', (world) => {
+  test('reach every endpoint in the name of the node, by external IP and by load-balancer VIP', async () => {
+    await world.apply({
+      services: [{ nodePort: 30080, externalIPs: ['external'], vips: ['vip'], endpoints: ['near-b', 'far-c'] }],
+    })
+    await expectFates(world, {
+      'tcp client -> external:80': 'far-c near-b as the node',
+      'tcp node -> external:80': 'far-c near-b as the node',
+      'tcp near-a -> external:80': 'far-c near-b as the node',
+      'tcp client -> vip:80': 'far-c near-b as the node',
+      'tcp node -> vip:80': 'far-c near-b as the node',
+      'tcp near-a -> vip:80': 'far-c near-b as the node',
+      'tcp near-b -> vip:80': 'far-c near-b as the node',
+      'tcp client -> vip:30080': 'the internet',
+    })
+  })
+
+  test('go out to the load balancer where it has the address for itself (ipMode Proxy)', async () => {
+    await world.apply({ services: [{ nodePort: 30080, proxiedVips: ['proxied-vip'], endpoints: ['near-b'] }] })
+    await expectFates(world, {
+      'tcp client -> proxied-vip:80': 'the internet',
+      'tcp near-a -> proxied-vip:80': 'the internet',
+      'tcp node -> proxied-vip:80': 'the internet',
+      'tcp client -> node:30080': 'near-b as the node',
+    })
+  })
+
+  test('are refused where there are no endpoints, but go out from the node itself', async () => {
+    await world.apply({
+      services: [{ nodePort: 30080, externalIPs: ['external'], vips: ['vip'], endpoints: [] }],
+    })
+    await expectFates(world, {
+      'tcp client -> external:80': 'refused',
+      'tcp near-a -> external:80': 'refused',
+      'tcp client -> vip:80': 'refused',
+      'tcp near-a -> vip:80': 'refused',
+      'tcp node -> vip:80': 'the internet',
+    })
+  })
+
+  test('keep their source with policy Local, and reach pods of this node alone but from this node', async () => {
+    await world.apply({
+      services: [
+        {
+          nodePort: 30080,
+          externalTrafficPolicy: 'Local',
+          externalIPs: ['external'],
+          vips: ['vip'],
+          endpoints: ['near-b', 'far-c'],
+        },
+      ],
+    })
+    await expectFates(world, {
+      'tcp client -> external:80': 'near-b as sent',
+      'tcp client -> vip:80': 'near-b as sent',
+      'tcp near-a -> external:80': 'far-c near-b as sent',
+      'tcp near-a -> vip:80': 'far-c near-b as sent',
+      'tcp near-b -> vip:80': 'far-c as sent, near-b as the node',
+      'tcp node -> vip:80': 'far-c near-b as the node',
+      'tcp client -> web:80': 'far-c near-b as the node',
+    })
+  })
+
+  test('get no answer with policy Local where the endpoints are elsewhere, but from this node', async () => {
+    await world.apply({
+      services: [
+        {
+          nodePort: 30080,
+          externalTrafficPolicy: 'Local',
+          externalIPs: ['external'],
+          vips: ['vip'],
+          endpoints: ['far-c'],
+        },
+      ],
+    })
+    await expectFates(world, {
+      'tcp client -> external:80': 'no answer',
+      'tcp client -> vip:80': 'no answer',
+      'tcp near-a -> vip:80': 'far-c as sent',
+      'tcp node -> vip:80': 'far-c as the node',
+    })
+  })
+
+  test('within the source ranges reach endpoints, others get no answer; node ports ask for no range', async () => {
+    await world.apply({
+      services: [{ nodePort: 30080, vips: ['vip'], sourceRanges: CLIENTS, endpoints: ['near-b', 'far-c'] }],
+    })
+    await expectFates(world, {
+      'tcp client -> vip:80': 'far-c near-b as the node',
+      'tcp stranger -> vip:80': 'no answer',
+      'tcp near-a -> vip:80': 'no answer',
+      'tcp node -> vip:80': 'far-c near-b as the node',
+      'tcp stranger -> node:30080': 'far-c near-b as the node',
+      'tcp stranger -> web:80': 'far-c near-b as the node',
+    })
+  })
+
+  test('from the node get no answer where the ranges leave it out', async () => {
+    await world.apply({
+      services: [
+        {
+          vips: ['vip'],
+          nodePort: 30080,
+          sourceRanges: ['203.0.113.64/26', '2001:db8:bad::/48'],
+          endpoints: ['near-b', 'far-c'],
+        },
+      ],
+    })
+    await expectFates(world, {
+      'tcp stranger -> vip:80': 'far-c near-b as the node',
+      'tcp client -> vip:80': 'no answer',
+      'tcp node -> vip:80': 'no answer',
+    })
+  })
+
+  test('within the source ranges keep their source with policy Local', async () => {
+    await world.apply({
+      services: [
+        {
+          nodePort: 30080,
+          vips: ['vip'],
+          externalTrafficPolicy: 'Local',
+          sourceRanges: CLIENTS,
+          endpoints: ['near-b', 'far-c'],
+        },
+        {
+          name: 'other',
+          nodePort: 30081,
+          vips: ['external'],
+          externalTrafficPolicy: 'Local',
+          sourceRanges: CLIENTS,
+          endpoints: ['far-c'],
+        },
+      ],
+    })
+    await expectFates(world, {
+      'tcp client -> vip:80': 'near-b as sent',
+      'tcp stranger -> vip:80': 'no answer',
+      'tcp node -> vip:80': 'far-c near-b as the node',
+      'tcp client -> external:80': 'no answer',
+    })
+  })
+
+  test('of source ranges that hold everything reach endpoints', async () => {
+    await world.apply({
+      services: [{ nodePort: 30080, vips: ['vip'], sourceRanges: ['0.0.0.0/0', '::/0'], endpoints: ['near-b'] }],
+    })
+    await expectFates(world, {
+      'tcp stranger -> vip:80': 'near-b as the node',
+      'tcp near-a -> vip:80': 'near-b as the node',
+    })
+  })
+})

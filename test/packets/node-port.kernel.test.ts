@@ -1,0 +1,102 @@
+import { test } from 'vitest'
+import { describeWorld, expectFates } from './describe-world.js'
+
+describeWorld('packets to a node port', (world) => {
+  test('reach every endpoint on each address of the node, in the name of the node', async () => {
+    await world.apply({ services: [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
+    await expectFates(world, {
+      'tcp client -> node:30080': 'far-c near-b as the node',
+      'tcp client -> node-2:30080': 'far-c near-b as the node',
+      'tcp near-a -> node:30080': 'far-c near-b as the node',
+      'tcp near-b -> node:30080': 'far-c near-b as the node',
+      'tcp far-d -> node:30080': 'far-c near-b as the node',
+      'tcp node -> node:30080': 'far-c near-b as the node',
+      'tcp node -> node-2:30080': 'far-c near-b as the node',
+      'tcp client -> node:7777': 'the node itself',
+      'tcp client -> node:80': 'the node itself',
+      'tcp client -> internet:30080': 'the internet',
+    })
+  })
+
+  test('by UDP reach its endpoints', async () => {
+    await world.apply({ services: [{ protocol: 'UDP', nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
+    await expectFates(world, {
+      'udp client -> node:30080': 'far-c near-b as the node',
+      'udp node -> node:30080': 'far-c near-b as the node',
+      'tcp client -> node:30080': 'the node itself',
+    })
+  })
+
+  test('on localhost reach endpoints in IPv4 while localhostNodePorts are on, and the node itself otherwise', async () => {
+    const services = [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] as const
+    await world.apply({ services })
+    await expectFates(world, { 'tcp localhost -> localhost:30080': 'far-c near-b as the node' }, { families: ['IPv4'] })
+    await expectFates(world, { 'tcp localhost -> localhost:30080': 'the node itself' }, { families: ['IPv6'] })
+    await world.apply({ services, config: { localhostNodePorts: false } })
+    await expectFates(world, { 'tcp localhost -> localhost:30080': 'the node itself' })
+  })
+
+  test('are refused without endpoints, also where a process of the node listens', async () => {
+    await world.apply({ services: [{ nodePort: 30080, endpoints: [] }] })
+    await expectFates(world, {
+      'tcp client -> node:30080': 'refused',
+      'tcp near-a -> node:30080': 'refused',
+      'tcp node -> node:30080': 'refused',
+    })
+  })
+
+  test('keep their source with policy Local, and reach pods of this node alone but from this node', async () => {
+    await world.apply({
+      services: [{ nodePort: 30080, externalTrafficPolicy: 'Local', endpoints: ['near-a', 'near-b', 'far-c'] }],
+    })
+    await expectFates(world, {
+      'tcp client -> node:30080': 'near-a near-b as sent',
+      'tcp stranger -> node-2:30080': 'near-a near-b as sent',
+      'tcp near-a -> node:30080': 'far-c near-b as sent, near-a as the node',
+      'tcp node -> node:30080': 'far-c near-a near-b as the node',
+    })
+  })
+
+  test('get no answer with policy Local where the endpoints are elsewhere, but from this node', async () => {
+    await world.apply({ services: [{ nodePort: 30080, externalTrafficPolicy: 'Local', endpoints: ['far-c'] }] })
+    await expectFates(world, {
+      'tcp client -> node:30080': 'no answer',
+      'tcp client -> node-2:30080': 'no answer',
+      'tcp near-a -> node:30080': 'far-c as sent',
+      'tcp node -> node:30080': 'far-c as the node',
+    })
+  })
+
+  test('reach endpoints on the addresses of nodePortAddresses, and the node itself on others', async () => {
+    const services = [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] as const
+    await world.apply({ services, config: { nodePortAddresses: 'primary' } })
+    await expectFates(world, {
+      'tcp client -> node:30080': 'far-c near-b as the node',
+      'tcp client -> node-2:30080': 'the node itself',
+      'tcp localhost -> localhost:30080': 'the node itself',
+    })
+    await world.apply({ services, config: { nodePortAddresses: ['198.51.100.0/24', '2001:db8:1e::/64'] } })
+    await expectFates(world, {
+      'tcp client -> node:30080': 'the node itself',
+      'tcp client -> node-2:30080': 'far-c near-b as the node',
+      'tcp node -> node-2:30080': 'far-c near-b as the node',
+    })
+  })
+
+  test('reach endpoints though the policy of FORWARD is to drop', async () => {
+    await world.apply({ services: [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
+    const setPolicy = async (policy: 'ACCEPT' | 'DROP'): Promise<void> => {
+      const text = `*filter\n:FORWARD ${policy} [0:0]\nCOMMIT\n`
+      for (const one of world.iptables) await one.restore({ text, flush: false, counters: false })
+    }
+    await setPolicy('DROP')
+    try {
+      await expectFates(world, {
+        'tcp client -> node:30080': 'far-c near-b as the node',
+        'tcp client -> web:80': 'far-c near-b as the node',
+      })
+    } finally {
+      await setPolicy('ACCEPT')
+    }
+  })
+})
