@@ -27,3 +27,8 @@ export {
   type ConntrackReport,
   createConntrackHook,
 } from './conntrack/conntrack-hook.js'
+export { type ChainOwner, isEndpointChain, ownerOfChain } from './blame/owner-of-chain.js'
+export * from './blame/rule-change.js'
+export { createRuleHistory, type RuleHistory, type RuleHistoryOptions } from './blame/rule-history.js'
+export { bareIdentityOf, identityOf, oddsOf } from './blame/rule-identity.js'
+export { type FrontWay, frontWays } from './ruleset/front-ways.js'
