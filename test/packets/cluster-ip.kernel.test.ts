@@ -1,10 +1,10 @@
 import { test } from 'vitest'
-import { describeWorld, expectFates } from './describe-world.js'
+import { describeWorlds, expectFates } from './describe-worlds.js'
 
-describeWorld('packets to a cluster IP', (world) => {
+describeWorlds('packets to a cluster IP', (worlds) => {
   test('reach every endpoint, and those that no pod sends are masqueraded', async () => {
-    await world.apply({ services: [{ endpoints: ['near-b', 'far-c', 'far-d'] }] })
-    await expectFates(world, {
+    await worlds.apply({ services: [{ endpoints: ['near-b', 'far-c', 'far-d'] }] })
+    await expectFates(worlds, {
       'tcp client -> web:80': 'far-c far-d near-b as the node',
       'tcp node -> web:80': 'far-c far-d near-b as the node',
       'tcp near-a -> web:80': 'far-c far-d near-b as sent',
@@ -14,13 +14,13 @@ describeWorld('packets to a cluster IP', (world) => {
   })
 
   test('reach the port that the endpoints have, by UDP as well', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [
         { name: 'web', protocol: 'UDP', endpoints: ['near-a', 'far-c'] },
         { name: 'other', protocol: 'UDP', targetPort: 9090, endpoints: ['near-a', 'near-b'] },
       ],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'udp client -> web:80': 'far-c near-a as the node',
       'udp node -> web:80': 'far-c near-a as the node',
       'udp near-b -> web:80': 'far-c near-a as sent',
@@ -30,8 +30,8 @@ describeWorld('packets to a cluster IP', (world) => {
   })
 
   test('come back to the pod that sent them in the name of the node', async () => {
-    await world.apply({ services: [{ endpoints: ['near-a', 'far-c'] }, { name: 'other', endpoints: ['near-a'] }] })
-    await expectFates(world, {
+    await worlds.apply({ services: [{ endpoints: ['near-a', 'far-c'] }, { name: 'other', endpoints: ['near-a'] }] })
+    await expectFates(worlds, {
       'tcp near-a -> web:80': 'far-c as sent, near-a as the node',
       'tcp near-a -> other:80': 'near-a as the node',
       'tcp near-b -> other:80': 'near-a as sent',
@@ -40,8 +40,8 @@ describeWorld('packets to a cluster IP', (world) => {
 
   test('are refused at once where no endpoint is left, whoever sends them', async () => {
     const endpoints = [{ pod: 'near-a', conditions: { ready: false, serving: false } }] as const
-    await world.apply({ services: [{ endpoints: [] }, { name: 'other', protocol: 'UDP', endpoints }] })
-    await expectFates(world, {
+    await worlds.apply({ services: [{ endpoints: [] }, { name: 'other', protocol: 'UDP', endpoints }] })
+    await expectFates(worlds, {
       'tcp client -> web:80': 'refused',
       'tcp node -> web:80': 'refused',
       'tcp near-a -> web:80': 'refused',
@@ -52,13 +52,13 @@ describeWorld('packets to a cluster IP', (world) => {
   })
 
   test('reach endpoints on this node alone where the internal policy is Local, and nothing where there are none', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [
         { internalTrafficPolicy: 'Local', endpoints: ['near-a', 'near-b', 'far-c'] },
         { name: 'other', internalTrafficPolicy: 'Local', endpoints: ['far-c'] },
       ],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> web:80': 'near-a near-b as the node',
       'tcp near-a -> web:80': 'near-b as sent, near-a as the node',
       'tcp client -> other:80': 'no answer',
@@ -68,39 +68,39 @@ describeWorld('packets to a cluster IP', (world) => {
   })
 
   test('are all masqueraded with masqueradeAll', async () => {
-    await world.apply({ services: [{ endpoints: ['near-b', 'far-c'] }], config: { masqueradeAll: true } })
-    await expectFates(world, {
+    await worlds.apply({ services: [{ endpoints: ['near-b', 'far-c'] }], config: { masqueradeAll: true } })
+    await expectFates(worlds, {
       'tcp client -> web:80': 'far-c near-b as the node',
       'tcp near-a -> web:80': 'far-c near-b as the node',
     })
   })
 
   test('are masqueraded with another mark as well', async () => {
-    await world.apply({ services: [{ endpoints: ['near-b', 'far-c'] }], config: { masqueradeBit: 31 } })
-    await expectFates(world, { 'tcp client -> web:80': 'far-c near-b as the node' })
+    await worlds.apply({ services: [{ endpoints: ['near-b', 'far-c'] }], config: { masqueradeBit: 31 } })
+    await expectFates(worlds, { 'tcp client -> web:80': 'far-c near-b as the node' })
   })
 
   test('are told from those of pods by the interface on which they come, or by nothing', async () => {
     const services = [{ endpoints: ['near-b', 'far-c'] }] as const
-    await world.apply({ services, config: { detectLocal: { mode: 'InterfaceNamePrefix', prefix: 'pod-' } } })
-    await expectFates(world, {
+    await worlds.apply({ services, config: { detectLocal: { mode: 'InterfaceNamePrefix', prefix: 'pod-' } } })
+    await expectFates(worlds, {
       'tcp client -> web:80': 'far-c near-b as the node',
       'tcp far-d -> web:80': 'far-c near-b as the node',
       'tcp near-a -> web:80': 'far-c near-b as sent',
       'tcp node -> web:80': 'far-c near-b as the node',
     })
-    await world.apply({ services, config: { detectLocal: { mode: 'BridgeInterface', bridge: 'pod-a' } } })
-    await expectFates(world, {
+    await worlds.apply({ services, config: { detectLocal: { mode: 'BridgeInterface', bridge: 'pod-a' } } })
+    await expectFates(worlds, {
       'tcp near-a -> web:80': 'far-c near-b as sent',
       'tcp near-b -> web:80': 'far-c near-b as the node',
     })
-    await world.apply({ services, config: { detectLocal: { mode: 'NodeCIDR' } } })
-    await expectFates(world, {
+    await worlds.apply({ services, config: { detectLocal: { mode: 'NodeCIDR' } } })
+    await expectFates(worlds, {
       'tcp near-a -> web:80': 'far-c near-b as sent',
       'tcp far-d -> web:80': 'far-c near-b as the node',
     })
-    await world.apply({ services, config: { detectLocal: { mode: 'None' } } })
-    await expectFates(world, {
+    await worlds.apply({ services, config: { detectLocal: { mode: 'None' } } })
+    await expectFates(worlds, {
       'tcp client -> web:80': 'far-c near-b as sent',
       'tcp node -> web:80': 'far-c near-b as sent',
     })

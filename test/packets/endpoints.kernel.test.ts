@@ -1,12 +1,12 @@
 import { test } from 'vitest'
-import { describeWorld, expectFates } from './describe-world.js'
+import { describeWorlds, expectFates } from './describe-worlds.js'
 
 const LEAVING = { ready: false, serving: true, terminating: true } as const
 const STUCK = { ready: false, serving: false, terminating: true } as const
 
-describeWorld('endpoints', (world) => {
+describeWorlds('endpoints', (worlds) => {
   test('that terminate and still serve are used when no ready one is left, on the node and in the cluster apart', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [
         {
           nodePort: 30080,
@@ -23,7 +23,7 @@ describeWorld('endpoints', (world) => {
         },
       ],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> web:80': 'far-c as the node',
       'tcp client -> node:30080': 'near-a as sent',
       'tcp near-b -> other:80': 'far-c near-a as sent',
@@ -31,8 +31,8 @@ describeWorld('endpoints', (world) => {
   })
 
   test('that only terminate and do not serve are none', async () => {
-    await world.apply({ services: [{ endpoints: [{ pod: 'near-a', conditions: STUCK }] }] })
-    await expectFates(world, { 'tcp client -> web:80': 'refused' })
+    await worlds.apply({ services: [{ endpoints: [{ pod: 'near-a', conditions: STUCK }] }] })
+    await expectFates(worlds, { 'tcp client -> web:80': 'refused' })
   })
 
   test('are those of the hints: of this node, else of its zone, else all', async () => {
@@ -40,7 +40,7 @@ describeWorld('endpoints', (world) => {
       (['near-a', 'near-b', 'far-c', 'far-d'] as const).map((pod) => ({ pod, hints: hints(pod) }))
     const zoneOf = (pod: string) => ({ forZones: [{ name: pod === 'far-d' ? 'zone-b' : 'zone-a' }] })
     const all = hinted(zoneOf)
-    await world.apply({
+    await worlds.apply({
       services: [
         { nodePort: 30080, endpoints: all },
         {
@@ -52,21 +52,21 @@ describeWorld('endpoints', (world) => {
         },
       ],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> web:80': 'far-c near-a near-b as the node',
       'tcp client -> node:30080': 'far-c near-a near-b as the node',
       'tcp client -> other:80': 'near-b as the node',
     })
-    await world.apply({ services: [{ endpoints: [...all.slice(1), 'near-a'] }] })
-    await expectFates(world, { 'tcp client -> web:80': 'far-c far-d near-a near-b as the node' })
+    await worlds.apply({ services: [{ endpoints: [...all.slice(1), 'near-a'] }] })
+    await expectFates(worlds, { 'tcp client -> web:80': 'far-c far-d near-a near-b as the node' })
   })
 
   test('that the rules no longer name get no new connections after the next sync', async () => {
-    await world.apply({ services: [{ endpoints: ['near-a', 'far-c'] }] })
-    await expectFates(world, { 'tcp client -> web:80': 'far-c near-a as the node' })
-    await world.apply({ services: [{ endpoints: ['far-c', 'far-d'] }] })
-    await expectFates(world, { 'tcp client -> web:80': 'far-c far-d as the node' })
-    await world.apply({ services: [] })
-    await expectFates(world, { 'tcp client -> web:80': 'the internet' })
+    await worlds.apply({ services: [{ endpoints: ['near-a', 'far-c'] }] })
+    await expectFates(worlds, { 'tcp client -> web:80': 'far-c near-a as the node' })
+    await worlds.apply({ services: [{ endpoints: ['far-c', 'far-d'] }] })
+    await expectFates(worlds, { 'tcp client -> web:80': 'far-c far-d as the node' })
+    await worlds.apply({ services: [] })
+    await expectFates(worlds, { 'tcp client -> web:80': 'the internet' })
   })
 })

@@ -1,14 +1,14 @@
 import { test } from 'vitest'
-import { describeWorld, expectFates } from './describe-world.js'
+import { describeWorlds, expectFates } from './describe-worlds.js'
 
 const CLIENTS = ['192.0.2.0/24', '2001:db8:c::/64'] as const
 
-describeWorld('packets to an external address', (world) => {
+describeWorlds('packets to an external address', (worlds) => {
   test('reach every endpoint in the name of the node, by external IP and by load-balancer VIP', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [{ nodePort: 30080, externalIPs: ['external'], vips: ['vip'], endpoints: ['near-b', 'far-c'] }],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> external:80': 'far-c near-b as the node',
       'tcp node -> external:80': 'far-c near-b as the node',
       'tcp near-a -> external:80': 'far-c near-b as the node',
@@ -21,8 +21,8 @@ describeWorld('packets to an external address', (world) => {
   })
 
   test('go out to the load balancer where it has the address for itself (ipMode Proxy)', async () => {
-    await world.apply({ services: [{ nodePort: 30080, proxiedVips: ['proxied-vip'], endpoints: ['near-b'] }] })
-    await expectFates(world, {
+    await worlds.apply({ services: [{ nodePort: 30080, proxiedVips: ['proxied-vip'], endpoints: ['near-b'] }] })
+    await expectFates(worlds, {
       'tcp client -> proxied-vip:80': 'the internet',
       'tcp near-a -> proxied-vip:80': 'the internet',
       'tcp node -> proxied-vip:80': 'the internet',
@@ -31,10 +31,10 @@ describeWorld('packets to an external address', (world) => {
   })
 
   test('are refused where there are no endpoints, but go out from the node itself', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [{ nodePort: 30080, externalIPs: ['external'], vips: ['vip'], endpoints: [] }],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> external:80': 'refused',
       'tcp near-a -> external:80': 'refused',
       'tcp client -> vip:80': 'refused',
@@ -44,7 +44,7 @@ describeWorld('packets to an external address', (world) => {
   })
 
   test('keep their source with policy Local, and reach pods of this node alone but from this node', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [
         {
           nodePort: 30080,
@@ -55,7 +55,7 @@ describeWorld('packets to an external address', (world) => {
         },
       ],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> external:80': 'near-b as sent',
       'tcp client -> vip:80': 'near-b as sent',
       'tcp near-a -> external:80': 'far-c near-b as sent',
@@ -67,7 +67,7 @@ describeWorld('packets to an external address', (world) => {
   })
 
   test('get no answer with policy Local where the endpoints are elsewhere, but from this node', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [
         {
           nodePort: 30080,
@@ -78,7 +78,7 @@ describeWorld('packets to an external address', (world) => {
         },
       ],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> external:80': 'no answer',
       'tcp client -> vip:80': 'no answer',
       'tcp near-a -> vip:80': 'far-c as sent',
@@ -87,10 +87,10 @@ describeWorld('packets to an external address', (world) => {
   })
 
   test('within the source ranges reach endpoints, others get no answer; node ports ask for no range', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [{ nodePort: 30080, vips: ['vip'], sourceRanges: CLIENTS, endpoints: ['near-b', 'far-c'] }],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> vip:80': 'far-c near-b as the node',
       'tcp stranger -> vip:80': 'no answer',
       'tcp near-a -> vip:80': 'no answer',
@@ -101,7 +101,7 @@ describeWorld('packets to an external address', (world) => {
   })
 
   test('from the node get no answer where the ranges leave it out', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [
         {
           vips: ['vip'],
@@ -111,7 +111,7 @@ describeWorld('packets to an external address', (world) => {
         },
       ],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp stranger -> vip:80': 'far-c near-b as the node',
       'tcp client -> vip:80': 'no answer',
       'tcp node -> vip:80': 'no answer',
@@ -119,7 +119,7 @@ describeWorld('packets to an external address', (world) => {
   })
 
   test('within the source ranges keep their source with policy Local', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [
         {
           nodePort: 30080,
@@ -138,7 +138,7 @@ describeWorld('packets to an external address', (world) => {
         },
       ],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> vip:80': 'near-b as sent',
       'tcp stranger -> vip:80': 'no answer',
       'tcp node -> vip:80': 'far-c near-b as the node',
@@ -147,10 +147,10 @@ describeWorld('packets to an external address', (world) => {
   })
 
   test('of source ranges that hold everything reach endpoints', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [{ nodePort: 30080, vips: ['vip'], sourceRanges: ['0.0.0.0/0', '::/0'], endpoints: ['near-b'] }],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp stranger -> vip:80': 'near-b as the node',
       'tcp near-a -> vip:80': 'near-b as the node',
     })

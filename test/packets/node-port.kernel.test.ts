@@ -1,10 +1,10 @@
 import { test } from 'vitest'
-import { describeWorld, expectFates } from './describe-world.js'
+import { describeWorlds, expectFates } from './describe-worlds.js'
 
-describeWorld('packets to a node port', (world) => {
+describeWorlds('packets to a node port', (worlds) => {
   test('reach every endpoint on each address of the node, in the name of the node', async () => {
-    await world.apply({ services: [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
-    await expectFates(world, {
+    await worlds.apply({ services: [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
+    await expectFates(worlds, {
       'tcp client -> node:30080': 'far-c near-b as the node',
       'tcp client -> node-2:30080': 'far-c near-b as the node',
       'tcp near-a -> node:30080': 'far-c near-b as the node',
@@ -19,8 +19,8 @@ describeWorld('packets to a node port', (world) => {
   })
 
   test('by UDP reach its endpoints', async () => {
-    await world.apply({ services: [{ protocol: 'UDP', nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
-    await expectFates(world, {
+    await worlds.apply({ services: [{ protocol: 'UDP', nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
+    await expectFates(worlds, {
       'udp client -> node:30080': 'far-c near-b as the node',
       'udp node -> node:30080': 'far-c near-b as the node',
       'tcp client -> node:30080': 'the node itself',
@@ -29,16 +29,20 @@ describeWorld('packets to a node port', (world) => {
 
   test('on localhost reach endpoints in IPv4 while localhostNodePorts are on, and the node itself otherwise', async () => {
     const services = [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] as const
-    await world.apply({ services })
-    await expectFates(world, { 'tcp localhost -> localhost:30080': 'far-c near-b as the node' }, { families: ['IPv4'] })
-    await expectFates(world, { 'tcp localhost -> localhost:30080': 'the node itself' }, { families: ['IPv6'] })
-    await world.apply({ services, config: { localhostNodePorts: false } })
-    await expectFates(world, { 'tcp localhost -> localhost:30080': 'the node itself' })
+    await worlds.apply({ services })
+    await expectFates(
+      worlds,
+      { 'tcp localhost -> localhost:30080': 'far-c near-b as the node' },
+      { families: ['IPv4'] },
+    )
+    await expectFates(worlds, { 'tcp localhost -> localhost:30080': 'the node itself' }, { families: ['IPv6'] })
+    await worlds.apply({ services, config: { localhostNodePorts: false } })
+    await expectFates(worlds, { 'tcp localhost -> localhost:30080': 'the node itself' })
   })
 
   test('are refused without endpoints, also where a process of the node listens', async () => {
-    await world.apply({ services: [{ nodePort: 30080, endpoints: [] }] })
-    await expectFates(world, {
+    await worlds.apply({ services: [{ nodePort: 30080, endpoints: [] }] })
+    await expectFates(worlds, {
       'tcp client -> node:30080': 'refused',
       'tcp near-a -> node:30080': 'refused',
       'tcp node -> node:30080': 'refused',
@@ -46,10 +50,10 @@ describeWorld('packets to a node port', (world) => {
   })
 
   test('keep their source with policy Local, and reach pods of this node alone but from this node', async () => {
-    await world.apply({
+    await worlds.apply({
       services: [{ nodePort: 30080, externalTrafficPolicy: 'Local', endpoints: ['near-a', 'near-b', 'far-c'] }],
     })
-    await expectFates(world, {
+    await expectFates(worlds, {
       'tcp client -> node:30080': 'near-a near-b as sent',
       'tcp stranger -> node-2:30080': 'near-a near-b as sent',
       'tcp near-a -> node:30080': 'far-c near-b as sent, near-a as the node',
@@ -58,8 +62,8 @@ describeWorld('packets to a node port', (world) => {
   })
 
   test('get no answer with policy Local where the endpoints are elsewhere, but from this node', async () => {
-    await world.apply({ services: [{ nodePort: 30080, externalTrafficPolicy: 'Local', endpoints: ['far-c'] }] })
-    await expectFates(world, {
+    await worlds.apply({ services: [{ nodePort: 30080, externalTrafficPolicy: 'Local', endpoints: ['far-c'] }] })
+    await expectFates(worlds, {
       'tcp client -> node:30080': 'no answer',
       'tcp client -> node-2:30080': 'no answer',
       'tcp near-a -> node:30080': 'far-c as sent',
@@ -69,14 +73,14 @@ describeWorld('packets to a node port', (world) => {
 
   test('reach endpoints on the addresses of nodePortAddresses, and the node itself on others', async () => {
     const services = [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] as const
-    await world.apply({ services, config: { nodePortAddresses: 'primary' } })
-    await expectFates(world, {
+    await worlds.apply({ services, config: { nodePortAddresses: 'primary' } })
+    await expectFates(worlds, {
       'tcp client -> node:30080': 'far-c near-b as the node',
       'tcp client -> node-2:30080': 'the node itself',
       'tcp localhost -> localhost:30080': 'the node itself',
     })
-    await world.apply({ services, config: { nodePortAddresses: ['198.51.100.0/24', '2001:db8:1e::/64'] } })
-    await expectFates(world, {
+    await worlds.apply({ services, config: { nodePortAddresses: ['198.51.100.0/24', '2001:db8:1e::/64'] } })
+    await expectFates(worlds, {
       'tcp client -> node:30080': 'the node itself',
       'tcp client -> node-2:30080': 'far-c near-b as the node',
       'tcp node -> node-2:30080': 'far-c near-b as the node',
@@ -84,14 +88,15 @@ describeWorld('packets to a node port', (world) => {
   })
 
   test('reach endpoints though the policy of FORWARD is to drop', async () => {
-    await world.apply({ services: [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
+    await worlds.apply({ services: [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
     const setPolicy = async (policy: 'ACCEPT' | 'DROP'): Promise<void> => {
       const text = `*filter\n:FORWARD ${policy} [0:0]\nCOMMIT\n`
-      for (const one of world.iptables) await one.restore({ text, flush: false, counters: false })
+      for (const one of worlds.all.flatMap(({ iptables }) => iptables))
+        await one.restore({ text, flush: false, counters: false })
     }
     await setPolicy('DROP')
     try {
-      await expectFates(world, {
+      await expectFates(worlds, {
         'tcp client -> node:30080': 'far-c near-b as the node',
         'tcp client -> web:80': 'far-c near-b as the node',
       })

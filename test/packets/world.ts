@@ -11,6 +11,7 @@ import { readPacket, type NamedPacket, type PacketInFamily } from './packet.js'
 
 /** The node under test in its network, and what its Services mean. */
 export interface World {
+  readonly variant: Variant
   readonly network: Network
   /** iptables on the node, for each family. */
   readonly iptables: readonly Iptables[]
@@ -83,6 +84,7 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
   }
 
   return {
+    variant,
     network,
     iptables,
     apply,
