@@ -66,6 +66,16 @@ const PLANTED: {
     ['packages/backend-mock/src/x.ts', "import { x } from '@pointsman/backend-iptables'", 'meaning'],
     ['packages/backend-mock/src/x.ts', "import { x } from './render/rules.js'", 'meaning'],
   ],
+  'a trace knows rules alone': [
+    ['packages/backend-iptables/src/trace/x.ts', "import { route } from '@pointsman/backend-mock'", 'trace/'],
+    ['packages/backend-iptables/src/trace/x.ts', "import { planRuleset } from '../ruleset/plan-ruleset.js'", 'trace/'],
+    [
+      'packages/backend-iptables/src/trace/x.ts',
+      "import {\n  parseAddress,\n  selectEndpoints,\n} from '@pointsman/core'",
+      'trace/',
+    ],
+    ['packages/backend-iptables/src/trace/x.ts', "export * from '@pointsman/core'", 'trace/'],
+  ],
   'pure folders are pure': [
     ['packages/core/src/model/x.ts', 'export const now = () => Date.now()', 'observedAt'],
     ['packages/core/src/state/x.ts', 'export const now = new Date( )', 'observedAt'],
@@ -117,6 +127,10 @@ const innocent: readonly SourceFile[] = [
   },
   { path: 'packages/core/src/io/index.ts', text: "export { a } from './sqlite/a.js'" },
   { path: 'packages/backend-mock/src/a.ts', text: "import type { Backend } from '@pointsman/core'" },
+  {
+    path: 'packages/backend-iptables/src/trace/a.ts',
+    text: "import { parseAddress, type IpFamily } from '@pointsman/core'\nimport { b } from './b.js'",
+  },
   {
     path: 'packages/cli/src/a.ts',
     text: "import { a } from '@pointsman/core/io'\nimport type { V1Pod } from '@kubernetes/client-node'",

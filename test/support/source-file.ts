@@ -29,6 +29,16 @@ export function importsOf({ path, text }: SourceFile): readonly ImportOf[] {
   })
 }
 
+/** The names that a file imports or re-exports from a module, as the module calls them; `*` for all. */
+export function namesFrom(specifier: string, { text }: SourceFile): readonly string[] {
+  const clauses = [...withoutComments(text).matchAll(STATEMENT)].filter((match) => match[3] === specifier)
+  return clauses.flatMap(([, , clause = '']) => {
+    const names = /\{([^}]*)\}/.exec(clause)?.[1]
+    if (names === undefined) return ['*']
+    return names.split(',').flatMap((name) => /^\s*(?:type\s+)?(\w+)/.exec(name)?.[1] ?? [])
+  })
+}
+
 const STATEMENT =
   /^[ \t]*(?:import|export)\s+(type\s+)?((?:[\w\s{},*$]*?\sfrom\s+|[\w\s{},*$]*?\}\s*from\s+)?)['"]([^'"\n]+)['"]/gm
 const CALL = /\b(?:import|require)\s*\(\s*['"]([^'"\n]+)['"]/g

@@ -1,6 +1,6 @@
 import { placeOf } from './place.js'
 import type { Place } from './place.js'
-import { importsOf, withoutComments } from './source-file.js'
+import { importsOf, namesFrom, withoutComments } from './source-file.js'
 import type { ImportOf, SourceFile } from './source-file.js'
 
 /** What one guard has against one file: sentences that name what to do instead. None: nothing. */
@@ -89,6 +89,23 @@ export const WALLS = {
         : `${specifier}: the mock is what rules are compared with: answer from the state's meaning alone`,
     ),
 
+  // What checks the other must not share its code: a bug in it would be in both.
+  'a trace knows rules alone': (file) => {
+    const place = placeOf(file.path)
+    if (place?.package !== 'backend-iptables' || place.layer !== 'trace' || place.isTest) return []
+    const besides = importsOf(file).filter(
+      ({ specifier, target }) =>
+        target?.startsWith('packages/backend-iptables/src/trace/') !== true &&
+        specifier !== 'node-iptables' &&
+        specifier !== '@pointsman/core',
+    )
+    const ofCore = namesFrom('@pointsman/core', file).filter((name) => !TRACE_MAY_TAKE.has(name))
+    return [...besides.map(({ specifier }) => specifier), ...ofCore].map(
+      (what) =>
+        `${what}: a trace reads rules and addresses, and nothing of what Services mean: write what it needs in trace/`,
+    )
+  },
+
   'pure folders are pure': (file) => {
     const place = placeOf(file.path)
     if (place === undefined || place.isTest || !PURE.has(place.layer)) return []
@@ -139,6 +156,9 @@ const PURE = new Set(['model', 'state', 'debug', 'ruleset', 'plan', 'render', 't
 
 /** The one file that may start processes. */
 const PROCESS_STARTERS: ReadonlySet<string> = new Set(['packages/node-iptables/src/run-process.ts'])
+
+/** Addresses and a compiler's help: of what Services and endpoints mean, nothing. */
+const TRACE_MAY_TAKE: ReadonlySet<string> = new Set(['assertNever', 'IpFamily', 'parseAddress'])
 
 const TIMER = 'time is an input: let pipeline/ schedule it'
 const IMPURE = [

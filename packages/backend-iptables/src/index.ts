@@ -27,6 +27,11 @@ export {
   type ConntrackReport,
   createConntrackHook,
 } from './conntrack/conntrack-hook.js'
+export { type Odds, toNumber as oddsToNumber } from './trace/odds.js'
+export { tracePacket, type TraceQuestion } from './trace/trace-packet.js'
+export * from './trace/trace.js'
+export * from './trace/trace-error.js'
+export type { AffinityEntry, Connection, Surroundings, TracedPacket } from './trace/traced-packet.js'
 export { type ChainOwner, isEndpointChain, ownerOfChain } from './blame/owner-of-chain.js'
 export * from './blame/rule-change.js'
 export { createRuleHistory, type RuleHistory, type RuleHistoryOptions } from './blame/rule-history.js'

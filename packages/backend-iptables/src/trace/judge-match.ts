@@ -1,0 +1,109 @@
+import { assertNever } from '@pointsman/core'
+import { STATISTIC_CHANCES, type AddrtypeMatch, type ConntrackState, type Match } from 'node-iptables'
+import { allOf, assumed, known, negatedIf, type Finding } from './finding.js'
+import { judgePhysdev } from './judge-interface.js'
+import { judgePorts } from './judge-ports.js'
+import { judgeRecent } from './judge-recent.js'
+import { dyadic, isCertain, isImpossible, oneIn, otherwise, type Odds } from './odds.js'
+import { isOwnAddress, type PacketState, type Surroundings } from './traced-packet.js'
+
+/** What a match comes to. Undefined: it is no condition, but a comment or a counter. */
+export function judgeMatch(match: Match, packet: PacketState, surroundings: Surroundings): Finding | undefined {
+  switch (match.type) {
+    case 'comment':
+    case 'nfacct':
+      return undefined
+    case 'tcp':
+    case 'udp':
+    case 'sctp':
+      return judgePorts(match, packet)
+    case 'mark':
+      return negatedIf(match.negated, judgeMark(match, packet))
+    case 'conntrack':
+      return negatedIf(match.negated, judgeTracking(match.states, packet))
+    case 'statistic-random':
+      return byChance(dyadic(match.chances, Math.log2(STATISTIC_CHANCES)), match)
+    case 'statistic-nth':
+      return { ...byChance(oneIn(match.every), match), assumption: countUnknown(match.every) }
+    case 'recent':
+      return negatedIf(match.negated, judgeRecent(match, packet, surroundings))
+    case 'addrtype':
+      return judgeAddrtype(match, packet, surroundings)
+    case 'physdev':
+      return judgePhysdev(match, packet)
+    case 'other':
+      return assumed(false, {
+        code: 'UNKNOWN_MATCH',
+        message: `\`-m ${match.name}\` is not known here: taken not to match`,
+      })
+    default:
+      return assertNever(match)
+  }
+}
+
+const judgeMark = (
+  { value, mask }: { readonly value: number; readonly mask: number },
+  { mark }: PacketState,
+): Finding => known((mark & mask) >>> 0 === value, `the mark is 0x${mark.toString(16)}`)
+
+function judgeTracking(states: readonly ConntrackState[], packet: PacketState): Finding {
+  const actual: readonly ConntrackState[] = [
+    packet.tracking,
+    ...(packet.sourceRewritten === undefined ? [] : (['SNAT'] as const)),
+    ...(packet.destinationRewritten ? (['DNAT'] as const) : []),
+  ]
+  return known(
+    states.some((state) => actual.includes(state)),
+    `the connection is ${actual.join(', ')}`,
+  )
+}
+
+function byChance(chance: Odds, { negated }: { readonly negated: boolean }): Finding {
+  const odds = negated ? otherwise(chance) : chance
+  if (isCertain(odds) || isImpossible(odds)) return known(isCertain(odds), 'no chance is in it')
+  return { holds: true, because: 'chance decides', odds }
+}
+
+const countUnknown = (every: number): Finding['assumption'] => ({
+  code: 'PACKET_COUNT',
+  message: `how many packets a rule has counted is not known: one in ${every} is taken to match`,
+})
+
+function judgeAddrtype(match: AddrtypeMatch, packet: PacketState, surroundings: Surroundings): Finding {
+  const judge = (types: readonly string[], address: string): Finding => {
+    const type = addressType(address, surroundings)
+    return known(types.includes(type), `${address} is ${TYPE_WORDS[type]}`)
+  }
+  const { source, destination, limit } = match
+  const findings = [
+    ...(source === undefined ? [] : [negatedIf(source.negated, judge(source.types, packet.source))]),
+    ...(destination === undefined
+      ? []
+      : [negatedIf(destination.negated, judge(destination.types, packet.destination))]),
+  ]
+  const found = allOf(findings)
+  if (limit === undefined || !found.holds) return found
+  // Which of the node's interfaces bears an address is not known.
+  const code = limit === 'in' ? 'IN_INTERFACE' : 'OUT_INTERFACE'
+  return assumed(true, {
+    code,
+    message: `${found.because}: taken to be so of the one interface that the rule asks about`,
+  })
+}
+
+type AddressType = 'LOCAL' | 'MULTICAST' | 'BROADCAST' | 'UNICAST'
+
+const TYPE_WORDS: { readonly [type in AddressType]: string } = {
+  LOCAL: "one of the node's own addresses",
+  MULTICAST: 'a multicast address',
+  BROADCAST: 'a broadcast address',
+  UNICAST: "none of the node's own addresses",
+}
+
+function addressType(address: string, surroundings: Surroundings): AddressType {
+  if (isOwnAddress(surroundings, address)) return 'LOCAL'
+  if (address === '255.255.255.255') return 'BROADCAST'
+  const first = Number.parseInt(address, 10)
+  const isMulticast = address.includes(':') ? address.startsWith('ff') : first >= 224 && first < 240
+  return isMulticast ? 'MULTICAST' : 'UNICAST'
+}

@@ -1,0 +1,38 @@
+import { both, CERTAIN, type Odds } from './odds.js'
+import type { MissedRule, PassedRules, Step } from './trace.js'
+
+/** Rules in a row that did not match, while they are being passed. */
+export interface PassedRun {
+  readonly first: number
+  readonly last: number
+  readonly missed: MissedList | undefined
+  readonly odds: Odds
+}
+
+interface MissedList {
+  readonly rule: MissedRule
+  readonly before: MissedList | undefined
+}
+
+/** The run with one rule more: what is kept of it, and the odds of passing it, where that is told. */
+export function passing(
+  run: PassedRun | undefined,
+  { number, missed, odds }: { readonly number: number; readonly missed?: MissedRule; readonly odds?: Odds },
+): PassedRun {
+  const kept = run?.missed
+  return {
+    first: run?.first ?? number,
+    last: number,
+    missed: missed === undefined ? kept : { rule: missed, before: kept },
+    odds: odds === undefined ? (run?.odds ?? CERTAIN) : both(run?.odds ?? CERTAIN, odds),
+  }
+}
+
+export function passedStep(
+  { first, last, missed, odds }: PassedRun,
+  place: Pick<PassedRules, 'table' | 'chain' | 'depth'>,
+): Step {
+  const rules: MissedRule[] = []
+  for (let link = missed; link !== undefined; link = link.before) rules.push(link.rule)
+  return { type: 'passed', ...place, first, last, missed: rules.reverse(), odds }
+}

@@ -1,0 +1,57 @@
+import { parseAddress } from '@pointsman/core'
+import type { Assumption, Effect } from './trace.js'
+import type { PacketState, RewrittenSource, Surroundings } from './traced-packet.js'
+
+/** What a rule does to a packet that it matches. */
+export interface Applied {
+  readonly effect: Effect
+  readonly packet: PacketState
+  readonly assumptions: readonly Assumption[]
+}
+
+export interface TargetPlace {
+  readonly packet: PacketState
+  readonly surroundings: Surroundings
+  /** The rules in a chain of the table. Undefined: there is no such chain. */
+  readonly rulesIn: (chain: string) => number | undefined
+}
+
+export const unchanged = (packet: PacketState, effect: Effect): Applied => ({ effect, packet, assumptions: [] })
+
+/** Where a packet is sent to in place of its own destination. A port that is not named stays. */
+export function rewriteDestination(
+  packet: PacketState,
+  { address, port = packet.destinationPort }: { readonly address: string; readonly port?: number | undefined },
+): Applied {
+  const isNew = address !== packet.destination || port !== packet.destinationPort
+  return {
+    effect: { type: 'dnat', address, port },
+    packet: {
+      ...packet,
+      destination: address,
+      destinationPort: port,
+      translated: true,
+      destinationRewritten: packet.destinationRewritten || isNew,
+    },
+    assumptions: [],
+  }
+}
+
+/** What its receiver sees as the sender; `otherwise` is what rules see where the address is not known. */
+export function rewriteSource(packet: PacketState, rewritten: RewrittenSource, otherwise = packet.source): Applied {
+  return {
+    effect: { type: 'snat', ...rewritten },
+    packet: { ...packet, source: rewritten.address ?? otherwise, sourceRewritten: rewritten },
+    assumptions: [],
+  }
+}
+
+/** `10.244.1.5:8080`, `[fd00::5]:80`, or an address alone, in canonical spelling. */
+export function readPlace(text: string): { readonly address: string; readonly port?: number } {
+  const [, bracketed, bare, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(text) ?? []
+  const address = bracketed ?? bare ?? text
+  return {
+    address: parseAddress(address)?.text ?? address,
+    ...(port !== undefined && { port: Number(port) }),
+  }
+}

@@ -1,0 +1,298 @@
+import { describe, expect, it, test } from 'vitest'
+import { endsOf, stepsTold, traceOf, type TracedCase } from '../test-support/tell-trace.js'
+
+const NODE = '192.168.55.10'
+const TO_NAT = 'nat PREROUTING -j X'
+const DNAT = 'DNAT --to-destination 10.244.2.7:8080'
+
+/** What becomes of `tcp 10.244.1.5 -> 10.96.0.10:80`, from a pod, unless the case says otherwise. */
+const CASES: readonly (readonly [name: string, asked: TracedCase, ends: readonly string[]])[] = [
+  ['without rules', { rules: [] }, ['untouched 10.96.0.10:80']],
+  ['rewritten', { rules: [`nat PREROUTING -j ${DNAT}`] }, ['10.244.2.7:8080']],
+  [
+    'rewritten where it keeps its port',
+    { rules: ['nat PREROUTING -j DNAT --to-destination 10.244.2.7'] },
+    ['10.244.2.7:80'],
+  ],
+  ['rewritten to what it was', { rules: ['nat PREROUTING -j DNAT --to-destination 10.96.0.10:80'] }, ['10.96.0.10:80']],
+  ['dropped', { rules: ['filter FORWARD -j DROP'] }, ['dropped by filter FORWARD 1']],
+  ['dropped by policy', { rules: ['filter FORWARD policy DROP'] }, ['dropped by filter FORWARD policy']],
+  [
+    'let in before the policy',
+    { rules: ['filter FORWARD policy DROP', 'filter FORWARD -j ACCEPT'] },
+    ['untouched 10.96.0.10:80'],
+  ],
+  ['rejected', { rules: ['filter FORWARD -j REJECT'] }, ['rejected with icmp-port-unreachable by filter FORWARD 1']],
+  [
+    'rejected in words',
+    { rules: ['filter FORWARD -p tcp -j REJECT --reject-with tcp-reset'] },
+    ['rejected with tcp-reset by filter FORWARD 1'],
+  ],
+  [
+    'a jump comes back to the next rule',
+    { rules: ['filter FORWARD -j X', 'filter FORWARD -j DROP', 'filter X -p udp -j ACCEPT'] },
+    ['dropped by filter FORWARD 2'],
+  ],
+  [
+    'a goto comes back to where the last jump was',
+    {
+      rules: [
+        'filter FORWARD -j X',
+        'filter FORWARD -j DROP',
+        'filter X -g Y',
+        'filter X -j ACCEPT',
+        'filter Y -p udp -j ACCEPT',
+      ],
+    },
+    ['dropped by filter FORWARD 2'],
+  ],
+  [
+    'RETURN leaves one chain',
+    { rules: ['filter FORWARD -j X', 'filter FORWARD -j DROP', 'filter X -j RETURN', 'filter X -j ACCEPT'] },
+    ['dropped by filter FORWARD 2'],
+  ],
+  [
+    'RETURN from a built-in chain is its policy',
+    { rules: ['filter FORWARD policy DROP', 'filter FORWARD -j RETURN', 'filter FORWARD -j ACCEPT'] },
+    ['dropped by filter FORWARD policy'],
+  ],
+  [
+    'accepted in one table, asked by the next',
+    { rules: ['mangle FORWARD -j ACCEPT', 'filter FORWARD -j DROP'] },
+    ['dropped by filter FORWARD 1'],
+  ],
+  [
+    'a mark is carried on',
+    {
+      rules: [
+        'nat PREROUTING -j MARK --set-xmark 0x4000/0x4000',
+        'nat POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE',
+      ],
+    },
+    [`untouched 10.96.0.10:80 MASQUERADE ${NODE}`],
+  ],
+  [
+    'a bit that is flipped twice is gone',
+    {
+      rules: [
+        'mangle PREROUTING -j MARK --set-xmark 0x1/0x0',
+        'mangle FORWARD -j MARK --set-xmark 0x1/0x0',
+        'nat POSTROUTING -m mark --mark 0x1/0x1 -j MASQUERADE',
+      ],
+    },
+    ['untouched 10.96.0.10:80'],
+  ],
+  ['SNAT', { rules: ['nat POSTROUTING -j SNAT --to-source 192.0.2.1'] }, ['untouched 10.96.0.10:80 SNAT 192.0.2.1']],
+  [
+    'chance',
+    {
+      rules: [
+        TO_NAT,
+        'nat X -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.0.1:1',
+        'nat X -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.0.2:1',
+        'nat X -j DNAT --to-destination 10.0.0.3:1',
+      ],
+    },
+    ['10.0.0.1:1 1/2', '10.0.0.2:1 1/4', '10.0.0.3:1 1/4'],
+  ],
+  [
+    'chance upside down',
+    { rules: ['filter FORWARD -m statistic --mode random ! --probability 0.75 -j DROP'] },
+    ['dropped by filter FORWARD 1 1/4', 'untouched 10.96.0.10:80 75.0%'],
+  ],
+  [
+    'the first match of a chance comes back',
+    {
+      rules: [
+        'filter FORWARD -m statistic --mode random --probability 0.5 -j X',
+        'filter FORWARD -m mark --mark 0x1 -j DROP',
+        'filter X -j MARK --set-xmark 0x1/0x1',
+      ],
+    },
+    ['dropped by filter FORWARD 2 1/2', 'untouched 10.96.0.10:80 1/2'],
+  ],
+  [
+    'chance that decides nothing parts nothing',
+    { rules: ['filter FORWARD -m statistic --mode random --probability 0.5 -j LOG'] },
+    ['untouched 10.96.0.10:80'],
+  ],
+  [
+    'no chance at all',
+    {
+      rules: [
+        'filter FORWARD -m statistic --mode random --probability 0 -j DROP',
+        'filter FORWARD -m statistic --mode random --probability 1 -j ACCEPT',
+        'filter FORWARD -j DROP',
+      ],
+    },
+    ['untouched 10.96.0.10:80'],
+  ],
+  [
+    'one packet in three',
+    { rules: ['filter FORWARD -m statistic --mode nth --every 3 --packet 0 -j DROP'] },
+    ['dropped by filter FORWARD 1 1/3', 'untouched 10.96.0.10:80 66.7%'],
+  ],
+  [
+    'redirected to the node',
+    { rules: ['nat PREROUTING -p tcp -j REDIRECT --to-ports 15001', 'filter FORWARD -j DROP'] },
+    [`${NODE}:15001`],
+  ],
+  [
+    'the first of a range',
+    { rules: ['nat PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.9:80-90'] },
+    ['10.0.0.1:80'],
+  ],
+]
+
+describe('tcp 10.244.1.5 -> 10.96.0.10:80', () => {
+  it.each(CASES)('%s', (_, asked, ends) => {
+    expect(endsOf(traceOf(asked))).toEqual(ends)
+  })
+})
+
+/** Whether a rule of FORWARD with this condition drops the packet. */
+const CONDITIONS: readonly (readonly [condition: string, asked: Partial<TracedCase>, matches: boolean])[] = [
+  ['-s 10.244.0.0/16', {}, true],
+  ['! -s 10.244.0.0/16', {}, false],
+  ['-d 10.96.0.10/32', {}, true],
+  ['-d 10.96.0.0/255.255.0.255', {}, false],
+  ['-p udp', {}, false],
+  ['! -p udp', {}, true],
+  ['-f', {}, false],
+  ['! -f', {}, true],
+  ['-p tcp -m tcp --dport 80', {}, true],
+  ['-p tcp -m tcp ! --dport 1:79', {}, true],
+  ['-p tcp -m tcp --sport 1024:65535', {}, true],
+  ['-p tcp -m tcp --sport 40000', {}, false],
+  ['-p tcp -m tcp --sport 40000', { sourcePort: 40_000 }, true],
+  ['-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN', {}, true],
+  ['-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN', { state: 'ESTABLISHED' }, false],
+  ['-p tcp -m tcp --tcp-flags ALL ACK', { state: 'ESTABLISHED' }, true],
+  ['-i cali+', { inInterface: 'cali123' }, true],
+  ['-i cali+', { inInterface: 'eth0' }, false],
+  ['! -i cbr0', { inInterface: 'eth0' }, true],
+  ['-o eth0', { outInterface: 'eth0' }, true],
+  ['-m mark --mark 0x8/0xf', { mark: 0x18 }, true],
+  ['-m mark ! --mark 0x8', { mark: 0x18 }, true],
+  ['-m conntrack --ctstate NEW', {}, true],
+  ['-m conntrack --ctstate RELATED,ESTABLISHED', {}, false],
+  ['-m conntrack --ctstate RELATED,ESTABLISHED', { state: 'ESTABLISHED' }, true],
+  ['-m conntrack ! --ctstate DNAT', {}, true],
+  ['-m conntrack --ctstate INVALID', { state: 'INVALID' }, true],
+  ['-m addrtype --dst-type LOCAL', {}, false],
+  ['-m addrtype ! --src-type LOCAL', {}, true],
+  ['-m addrtype --dst-type UNICAST,MULTICAST', {}, true],
+  ['-m comment --comment x -m nfacct --nfacct-name y', {}, true],
+  ['-m recent --set --name L --mask 255.255.255.255 --rsource', {}, true],
+  ['-m recent --rcheck --seconds 60 --name L --mask 255.255.255.255 --rsource', {}, false],
+  ['-m recent ! --rcheck --seconds 60 --name L --mask 255.255.255.255 --rsource', {}, true],
+  [
+    '-m recent --rcheck --seconds 60 --name L --mask 255.255.255.255 --rsource',
+    { affinity: [{ list: 'L', address: '10.244.1.5', secondsAgo: 60 }] },
+    true,
+  ],
+  [
+    '-m recent --rcheck --seconds 60 --name L --mask 255.255.255.255 --rsource',
+    { affinity: [{ list: 'L', address: '10.244.1.5', secondsAgo: 61 }] },
+    false,
+  ],
+  [
+    '-m recent --rcheck --name L --mask 255.255.255.255 --rsource',
+    { affinity: [{ list: 'M', address: '10.244.1.5' }] },
+    false,
+  ],
+  [
+    '-m recent --update --hitcount 3 --name L --mask 255.255.255.255 --rdest',
+    { affinity: [{ list: 'L', address: '10.96.0.10', hits: 3 }] },
+    true,
+  ],
+  [
+    '-m recent --rcheck --name L --mask 255.255.0.0 --rsource',
+    { affinity: [{ list: 'L', address: '10.244.9.9' }] },
+    true,
+  ],
+  ['-m set --match-set blue src', {}, false],
+]
+
+describe('a rule with the condition', () => {
+  it.each(CONDITIONS)('%s, of %o: %s', (condition, asked, matches) => {
+    const trace = traceOf({ rules: [`filter FORWARD ${condition} -j DROP`], ...asked })
+    expect(trace.fate).toBe(matches ? 'dropped' : 'no-service')
+  })
+})
+
+describe('what had to be assumed', () => {
+  const assumed = (asked: TracedCase): readonly string[] => traceOf(asked).assumptions.map(({ code }) => code)
+
+  test.each([
+    ['-m set --match-set blue src -j DROP', ['UNKNOWN_MATCH']],
+    ['-i eth7 -j DROP', ['IN_INTERFACE']],
+    ['! -i eth7 -j ACCEPT', ['IN_INTERFACE']],
+    ['-o eth7 -j DROP', ['OUT_INTERFACE']],
+    ['-p tcp -m tcp --sport 4000 -j DROP', ['SOURCE_PORT']],
+    ['-m physdev --physdev-is-in -j DROP', ['BRIDGE_PORT']],
+    ['-m recent --rcheck --name L --mask 255.255.255.255 --rsource -j DROP', ['NEW_CLIENT']],
+    ['-m statistic --mode nth --every 2 --packet 0 -j DROP', ['PACKET_COUNT']],
+    ['-j NFQUEUE --queue-num 1', ['UNKNOWN_TARGET']],
+    ['-j LOG --log-prefix x', []],
+    // Whatever nobody knows, these rules fail by something else.
+    ['-p udp -m set --match-set blue src -j DROP', []],
+    ['-s 10.0.0.1/32 -i eth7 -j DROP', []],
+  ])('%s', (rule, codes) => {
+    expect(assumed({ rules: [`filter FORWARD ${rule}`, 'nat PREROUTING'] })).toEqual(codes)
+  })
+
+  it('says which of the tables that matter are not there', () => {
+    expect(assumed({ rules: ['nat PREROUTING'] })).toEqual(['TABLE_MISSING'])
+  })
+})
+
+describe('rules that do not match', () => {
+  const fillers = Array.from(
+    { length: 100 },
+    (_, index) => `nat X -d 10.97.0.${index}/32 -p tcp -m tcp --dport 80 -j Y`,
+  )
+  const rules = [TO_NAT, ...fillers, 'nat X -d 10.96.0.10/32 -p udp -m udp --dport 80 -j Y', 'nat Y -j DROP']
+
+  it('are told one by one where they are about the same address, else as a number', () => {
+    expect(stepsTold(traceOf({ rules }))[2]).toBe(
+      '  X 1-101 passed [101: -p udp, but the protocol is tcp; -m udp --dport 80, but the protocol is tcp]',
+    )
+  })
+
+  it('are all told when that is asked for', () => {
+    const [, , passed] = traceOf({ rules, everyRule: true }).ways[0]?.steps ?? []
+    expect(passed?.type === 'passed' && passed.missed.length).toBe(101)
+  })
+})
+
+describe('refused', () => {
+  const codeOf = (ask: () => unknown): unknown => {
+    try {
+      return ask()
+    } catch (error) {
+      return (error as { readonly code?: unknown }).code
+    }
+  }
+
+  test.each([
+    ['NOT_AN_ADDRESS', { rules: [], destination: 'kube-dns' }],
+    ['NOT_AN_ADDRESS', { rules: [], source: '' }],
+    ['NOT_A_PORT', { rules: [], destinationPort: 0 }],
+    ['NOT_A_PORT', { rules: [], sourcePort: 70_000 }],
+    ['FAMILY_MISMATCH', { rules: [], destination: 'fd00::1' }],
+    ['OTHER_FAMILY', { rules: ['nat PREROUTING -d fd00::1/128 -j ACCEPT'] }],
+    ['RULE_LOOP', { rules: [TO_NAT, 'nat X -j Y', 'nat Y -g X'] }],
+    [
+      'TOO_MANY_WAYS',
+      {
+        rules: Array.from(
+          { length: 20 },
+          (_, bit) => `nat PREROUTING -m statistic --mode random --probability 0.5 -j MARK --set-xmark ${2 ** bit}/0x0`,
+        ),
+      },
+    ],
+  ] satisfies readonly (readonly [string, TracedCase])[])('%s', (code, asked) => {
+    expect(codeOf(() => traceOf(asked))).toBe(code)
+  })
+})

@@ -1,0 +1,127 @@
+import type { SavedTable } from 'node-iptables'
+import { throughHooks, type EndedWay } from './hooks.js'
+import { sumOf, toNumber, type Odds } from './odds.js'
+import { ruleTablesOf, type RuleTables } from './rule-tables.js'
+import { TraceError } from './trace-error.js'
+import type { Assumption, Fate, FateOdds, Trace, TracedEndpoint, Way } from './trace.js'
+import { isOwnAddress, startOf, type PacketState, type Surroundings, type TracedPacket } from './traced-packet.js'
+import type { Walker } from './walk-chain.js'
+import { stepsOf, wayOf } from './way.js'
+
+export interface TraceQuestion {
+  /** What iptables-save printed, of the packet's family: kube-proxy's rules or anybody's. */
+  readonly tables: readonly SavedTable[]
+  readonly packet: TracedPacket
+  readonly surroundings: Surroundings
+  /** Tell of every rule that did not match. Default: of those that nearly did, and of all in small chains. */
+  readonly everyRule?: boolean | undefined
+}
+
+/**
+ * The way of a packet through rules, as the kernel goes it: every hook, table, chain and rule that it meets, in order. Where
+ * chance decides, each way is told with its exact odds. What a rule asks and nobody knows is taken for granted, and said.
+ * Knows nothing of Services: the rules are all that it looks at. Throws a TraceError for what is no packet, or no rules that a
+ * kernel would take.
+ */
+export function tracePacket({ tables, packet, surroundings, everyRule = false }: TraceQuestion): Trace {
+  const start = startOf(packet)
+  const ruleTables = ruleTablesOf(tables)
+  checkFamily(tables, start)
+  const assumptions = new Map<string, Assumption>()
+  const assume = (assumption: Assumption): void => void assumptions.set(assumption.message, assumption)
+  for (const assumption of missingTables(ruleTables)) assume(assumption)
+  const walker: Walker = {
+    tables: ruleTables,
+    surroundings: withSender(surroundings, start),
+    everyRule,
+    assume,
+    part: countedTo(MAX_WAYS),
+  }
+  const ended = throughHooks(walker, wayOf(start), packet.connection)
+  const fates = fatesOf(ended)
+  return {
+    fate: fates[0]?.fate ?? 'no-service',
+    fates,
+    endpoints: endpointsOf(ended),
+    ways: ended.map(({ way, end }): Way => ({ odds: way.odds, end, steps: stepsOf(way) })),
+    assumptions: [...assumptions.values()],
+  }
+}
+
+/** What the node sends is from an address of its own, whatever else is known of it. */
+const withSender = (surroundings: Surroundings, { bornHere, source }: PacketState): Surroundings =>
+  bornHere && !isOwnAddress(surroundings, source)
+    ? { ...surroundings, nodeAddresses: [...surroundings.nodeAddresses, source] }
+    : surroundings
+
+const MAX_WAYS = 20_000
+
+function countedTo(limit: number): () => void {
+  let count = 0
+  return () => {
+    count += 1
+    if (count < limit) return
+    throw new TraceError('TOO_MANY_WAYS', `the packet has more than ${limit} ways: too many rules leave it to chance`)
+  }
+}
+
+/** Those that nearly every node has rules in. */
+const missingTables = (tables: RuleTables): readonly Assumption[] =>
+  ['nat', 'filter']
+    .filter((table) => !tables.has(table))
+    .map((table) => ({ code: 'TABLE_MISSING', message: `the rules have no table ${table}: it is taken to be empty` }))
+
+/** Rules of the other family would match nothing, and an answer from them would be wrong. */
+function checkFamily(tables: readonly SavedTable[], { family, destination }: PacketState): void {
+  for (const { chains } of tables) {
+    for (const { rules } of chains) {
+      for (const { rule } of rules) {
+        const network = (rule.destination ?? rule.source)?.network
+        if (network === undefined) continue
+        const ofRule = network.includes(':') ? 'IPv6' : 'IPv4'
+        if (ofRule === family) return
+        const hint = family === 'IPv6' ? 'give what ip6tables-save prints' : 'give what iptables-save prints'
+        throw new TraceError('OTHER_FAMILY', `the rules are ${ofRule}, and ${destination} is ${family}: ${hint}`)
+      }
+    }
+  }
+}
+
+function fatesOf(ended: readonly EndedWay[]): readonly FateOdds[] {
+  return groupsOf(ended, ({ end }) => end.fate)
+    .map(([fate, ways]) => ({ fate: fate as Fate, odds: oddsOf(ways) }))
+    .toSorted((a, b) => toNumber(b.odds) - toNumber(a.odds))
+}
+
+function endpointsOf(ended: readonly EndedWay[]): readonly TracedEndpoint[] {
+  const arrived = ended.flatMap(({ way, end }) => (end.fate === 'endpoints' ? [{ way, end }] : []))
+  return groupsOf(arrived, ({ end }) => [end.address, end.port, end.source.rewritten, end.source.address].join(' '))
+    .flatMap(([, ways]) => {
+      const [first] = ways
+      return first === undefined ? [] : [{ ...placeOf(first.end), odds: oddsOf(ways) }]
+    })
+    .toSorted(byPlace)
+}
+
+const placeOf = ({ address, port, source }: Omit<TracedEndpoint, 'odds'>): Omit<TracedEndpoint, 'odds'> => ({
+  address,
+  port,
+  source,
+})
+
+function byPlace(a: TracedEndpoint, b: TracedEndpoint): number {
+  if (a.address !== b.address) return a.address < b.address ? -1 : 1
+  return a.port - b.port || (a.source.rewritten < b.source.rewritten ? -1 : 1)
+}
+
+const oddsOf = (ways: readonly Pick<EndedWay, 'way'>[]): Odds => sumOf(ways.map(({ way }) => way.odds))
+
+function groupsOf<T>(all: readonly T[], keyOf: (one: T) => string): readonly (readonly [string, readonly T[]])[] {
+  const groups = new Map<string, T[]>()
+  for (const one of all) {
+    const group = groups.get(keyOf(one))
+    if (group === undefined) groups.set(keyOf(one), [one])
+    else group.push(one)
+  }
+  return [...groups]
+}

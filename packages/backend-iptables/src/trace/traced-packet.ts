@@ -1,0 +1,121 @@
+import { parseAddress, type IpFamily } from '@pointsman/core'
+import { TraceError } from './trace-error.js'
+
+/** A packet, where it meets the rules of a node. */
+export interface TracedPacket {
+  /** As iptables names it: `tcp`, `udp`, `sctp`. */
+  readonly protocol: string
+  readonly source: string
+  /** Absent: not known, as of a client that has not chosen one. */
+  readonly sourcePort?: number | undefined
+  readonly destination: string
+  readonly destinationPort: number
+  /** `node`: the node itself sends it. Else it arrives. */
+  readonly from: 'node' | 'pod' | 'outside'
+  /** By which interface it arrives. Absent: not known. */
+  readonly inInterface?: string | undefined
+  /** By which it leaves the node, if it does. Absent: not known. */
+  readonly outInterface?: string | undefined
+  /** The packet's mark when it meets the first rule. Absent: 0. */
+  readonly mark?: number | undefined
+  /** What conntrack says of it. Absent: NEW, the first packet of its connection. */
+  readonly state?: 'NEW' | 'ESTABLISHED' | 'INVALID' | undefined
+  /** What conntrack makes of an ESTABLISHED one, as the first packet's rules decided. Absent: not known. */
+  readonly connection?: Connection | undefined
+}
+
+/** The addresses that conntrack has for a connection in place of the packet's own. */
+export interface Connection {
+  readonly destination: { readonly address: string; readonly port: number }
+  /** Absent: the source is not rewritten. */
+  readonly source?: string | undefined
+}
+
+/** What the node is to its rules. */
+export interface Surroundings {
+  /** The addresses of its interfaces; loopback is added. */
+  readonly nodeAddresses: readonly string[]
+  /** Who is on the lists of `-m recent`, as far as it is known. Absent: not known. */
+  readonly affinity?: readonly AffinityEntry[] | undefined
+}
+
+/** A line of /proc/net/xt_recent/LIST. */
+export interface AffinityEntry {
+  readonly list: string
+  readonly address: string
+  /** Absent: just now. */
+  readonly secondsAgo?: number | undefined
+  /** How many packets are on record. Absent: 1. */
+  readonly hits?: number | undefined
+}
+
+/** The packet at one point of its way. */
+export interface PacketState {
+  readonly family: IpFamily
+  readonly protocol: string
+  readonly source: string
+  readonly sourcePort: number | undefined
+  readonly destination: string
+  readonly destinationPort: number
+  readonly mark: number
+  readonly tracking: 'NEW' | 'ESTABLISHED' | 'INVALID' | 'UNTRACKED'
+  /** A rule said where it goes. */
+  readonly translated: boolean
+  /** And that is another place than the sender's. */
+  readonly destinationRewritten: boolean
+  readonly sourceRewritten: RewrittenSource | undefined
+  /** Empty: it came, or goes, by none. Undefined: not known. */
+  readonly inInterface: string | undefined
+  readonly outInterface: string | undefined
+  readonly bornHere: boolean
+  /** Lists of `-m recent` that it has put its source on. */
+  readonly remembered: readonly string[]
+}
+
+export interface RewrittenSource {
+  readonly by: 'MASQUERADE' | 'SNAT'
+  /** Absent: that of an interface, and it is not known which. */
+  readonly address?: string | undefined
+}
+
+/** The packet before it meets a rule. Throws a TraceError that names what is wrong with it. */
+export function startOf(packet: TracedPacket): PacketState {
+  const source = readAddress('source', packet.source)
+  const destination = readAddress('destination', packet.destination)
+  if (source.family !== destination.family) {
+    const families = `${packet.source} is ${source.family} and ${packet.destination} is ${destination.family}`
+    throw new TraceError('FAMILY_MISMATCH', families)
+  }
+  const { sourcePort, destinationPort, from } = packet
+  for (const port of [sourcePort ?? 1, destinationPort]) {
+    if (Number.isInteger(port) && port >= 1 && port <= 65_535) continue
+    throw new TraceError('NOT_A_PORT', `${port} is not a port: give a whole number from 1 to 65535`)
+  }
+  return {
+    family: destination.family,
+    protocol: packet.protocol,
+    source: source.text,
+    sourcePort,
+    destination: destination.text,
+    destinationPort,
+    mark: packet.mark ?? 0,
+    tracking: packet.state ?? 'NEW',
+    translated: false,
+    destinationRewritten: false,
+    sourceRewritten: undefined,
+    inInterface: from === 'node' ? '' : packet.inInterface,
+    outInterface: packet.outInterface,
+    bornHere: from === 'node',
+    remembered: [],
+  }
+}
+
+function readAddress(what: string, text: string): { readonly family: IpFamily; readonly text: string } {
+  const address = parseAddress(text)
+  if (address !== undefined) return address
+  throw new TraceError('NOT_AN_ADDRESS', `the ${what} ${JSON.stringify(text)} is not an IP address`)
+}
+
+/** Whether the node takes packets for this address itself. */
+export const isOwnAddress = ({ nodeAddresses }: Surroundings, address: string): boolean =>
+  address === '::1' || address.startsWith('127.') || nodeAddresses.includes(address)

@@ -1,0 +1,182 @@
+import { assertNever } from '@pointsman/core'
+import type { Rule } from 'node-iptables'
+import { applyTarget } from './apply-target.js'
+import { failsPlainly, judgeRule, nearlyMatches, type Judgement } from './judge-rule.js'
+import { both, isCertain, otherwise } from './odds.js'
+import { passedStep, passing, type PassedRun } from './passed-run.js'
+import type { RuleTables } from './rule-tables.js'
+import { TraceError } from './trace-error.js'
+import type { Assumption, Effect, End } from './trace.js'
+import type { Surroundings } from './traced-packet.js'
+import { withStep, type PartialWay } from './way.js'
+
+/** What every step of a walk needs. */
+export interface Walker {
+  readonly tables: RuleTables
+  readonly surroundings: Surroundings
+  /** Keep every rule that did not match, not only those that nearly did. */
+  readonly everyRule: boolean
+  readonly assume: (assumption: Assumption) => void
+  /** Counts a parting of ways. Throws where there are too many. */
+  readonly part: () => void
+}
+
+export interface ChainPlace {
+  readonly table: string
+  readonly chain: string
+  readonly depth: number
+  /** The chains that the packet is in, this one included. */
+  readonly trail: readonly string[]
+}
+
+/** `return`: the chain is at its end. `done`: the table has nothing more to say. */
+export interface ChainOutcome {
+  readonly way: PartialWay
+  readonly verdict: 'return' | 'done' | End
+}
+
+/** A packet's ways through one chain, and the chains that it leads to: in the order of the rules that part them. */
+export function walkChain(walker: Walker, place: ChainPlace, start: PartialWay): readonly ChainOutcome[] {
+  const rules = walker.tables.chain(place.table, place.chain)?.rules ?? []
+  const outcomes: ChainOutcome[] = []
+  // The last one goes first.
+  const waiting: Visit[] = [{ way: start, index: 0, run: undefined }]
+  for (let visit = waiting.pop(); visit !== undefined; visit = waiting.pop()) {
+    const { ended, goOn } = walkOn(walker, { ...place, rules }, visit)
+    outcomes.push(...ended)
+    waiting.push(...goOn.toReversed())
+  }
+  return outcomes
+}
+
+/** A way that is about to meet a rule, having passed a run of them. */
+interface Visit {
+  readonly way: PartialWay
+  readonly index: number
+  readonly run: PassedRun | undefined
+}
+
+interface Chain extends ChainPlace {
+  readonly rules: readonly Rule[]
+}
+
+interface Walked {
+  readonly ended: readonly ChainOutcome[]
+  readonly goOn: readonly Visit[]
+}
+
+/** As far as the next rule that matches. */
+function walkOn(walker: Walker, chain: Chain, { way, index, run }: Visit): Walked {
+  const { rules } = chain
+  const { packet } = way
+  const isSmall = rules.length <= SMALL_CHAIN || walker.everyRule
+  let passed = run
+  for (let at = index; at < rules.length; at++) {
+    const rule = rules[at] ?? { matches: [] }
+    const number = at + 1
+    const isKept = isSmall || nearlyMatches(rule, packet)
+    if (!isKept && failsPlainly(rule, packet)) {
+      passed = passing(passed, { number })
+      continue
+    }
+    const judgement = judgeRule(rule, packet, walker.surroundings)
+    for (const assumption of judgement.assumptions) walker.assume(assumption)
+    if (judgement.matches) return matched(walker, chain, { way, run: passed, number, rule, judgement })
+    const { conditions } = judgement
+    passed = passing(passed, { number, ...(isKept && { missed: { number, rule, conditions } }) })
+  }
+  return { ended: [{ way: flushed(way, passed, chain), verdict: 'return' }], goOn: [] }
+}
+
+/** A chain whose rules are all worth telling, those that did not match as well. */
+const SMALL_CHAIN = 32
+
+interface Match {
+  readonly way: PartialWay
+  readonly run: PassedRun | undefined
+  readonly number: number
+  readonly rule: Rule
+  readonly judgement: Judgement
+}
+
+function matched(walker: Walker, chain: Chain, { way, run, number, rule, judgement }: Match): Walked {
+  const { table, depth } = chain
+  const { odds, conditions, remembers } = judgement
+  const { effect, packet, assumptions } = applyTarget(rule.target, {
+    packet: way.packet,
+    surroundings: walker.surroundings,
+    rulesIn: (name) => walker.tables.chain(table, name)?.rules.length,
+  })
+  for (const assumption of assumptions) walker.assume(assumption)
+  const step = { type: 'rule', table, chain: chain.chain, depth, number, rule, conditions, odds, effect } as const
+  const here = withStep(flushed(way, run, chain), step)
+  const next = { index: number, run: undefined }
+  const changesNothing = effect.type === 'continue' && remembers.length === 0
+  if (isCertain(odds) || changesNothing) {
+    return followed(walker, chain, { effect, way: { ...here, packet: remembering(packet, remembers) }, next })
+  }
+  walker.part()
+  const taken = { ...here, packet: remembering(packet, remembers), odds: both(way.odds, odds) }
+  const notTaken = otherwise(odds)
+  const rest: Visit = {
+    way: { ...way, odds: both(way.odds, notTaken) },
+    index: number,
+    run: passing(run, { number, odds: notTaken }),
+  }
+  const { ended, goOn } = followed(walker, chain, { effect, way: taken, next })
+  return { ended, goOn: [...goOn, rest] }
+}
+
+interface Following {
+  readonly effect: Effect
+  readonly way: PartialWay
+  readonly next: Pick<Visit, 'index' | 'run'>
+}
+
+function followed(walker: Walker, chain: Chain, { effect, way, next }: Following): Walked {
+  const { table, chain: name, depth, trail } = chain
+  const number = next.index
+  const ended = (verdict: ChainOutcome['verdict']): Walked => ({ ended: [{ way, verdict }], goOn: [] })
+  switch (effect.type) {
+    case 'jump':
+    case 'goto': {
+      const place = { table, chain: effect.chain, depth: depth + 1, trail: [...trail, effect.chain] }
+      if (trail.includes(effect.chain)) throw loopOf(place)
+      const outcomes = walkChain(walker, place, way)
+      // Who went by goto comes back to where the last jump was.
+      if (effect.type === 'goto') return { ended: outcomes, goOn: [] }
+      return {
+        ended: outcomes.filter(({ verdict }) => verdict !== 'return'),
+        goOn: outcomes.filter(({ verdict }) => verdict === 'return').map((outcome) => ({ ...next, way: outcome.way })),
+      }
+    }
+    case 'return':
+      return ended('return')
+    case 'accept':
+    case 'dnat':
+    case 'snat':
+      return ended('done')
+    case 'drop':
+      return ended({ fate: 'dropped', by: { table, chain: name, number } })
+    case 'reject':
+      return ended({ fate: 'rejected', with: effect.with, by: { table, chain: name, number } })
+    case 'mark':
+    case 'untracked':
+    case 'continue':
+      return { ended: [], goOn: [{ ...next, way }] }
+    default:
+      return assertNever(effect)
+  }
+}
+
+const loopOf = ({ table, trail }: ChainPlace): TraceError =>
+  new TraceError('RULE_LOOP', `the chains of ${table} go round in a loop: ${trail.join(' -> ')}`)
+
+const flushed = (way: PartialWay, run: PassedRun | undefined, place: ChainPlace): PartialWay =>
+  run === undefined ? way : withStep(way, passedStep(run, placeIn(place)))
+
+const placeIn = ({ table, chain, depth }: ChainPlace) => ({ table, chain, depth })
+
+function remembering(packet: PartialWay['packet'], lists: readonly string[]): PartialWay['packet'] {
+  return lists.length === 0 ? packet : { ...packet, remembered: [...packet.remembered, ...lists] }
+}
