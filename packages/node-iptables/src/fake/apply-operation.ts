@@ -11,13 +11,15 @@ export interface ApplyOptions {
   readonly variant: Variant
   /** A chain's line empties the chain where it is there already; otherwise legacy refuses it. */
   readonly noflush: boolean
+  /** The table was there before the restore, and was not emptied by it: else nft finds nothing for a `-F` of all chains. */
+  readonly wasThere: boolean
 }
 
 /** Makes the change in the table, as far as the kernel would without the whole in view. Undefined: it is made. */
 export function applyOperation(
   table: KernelTable,
   operation: Operation,
-  { variant, noflush }: ApplyOptions,
+  { variant, noflush, wasThere }: ApplyOptions,
 ): Refusal | undefined {
   const isNft = variant === 'nft'
   const isBuiltIn = (name: string): boolean => hookOf(table.name, name) !== undefined
@@ -37,7 +39,7 @@ export function applyOperation(
     const at = position === undefined ? chain.rules.length : position - 1
     if (at > chain.rules.length) return state('Index of insertion too big.')
     if (!isNft && rule.kernelRule.to !== undefined && isBuiltIn(rule.kernelRule.to)) return state('Invalid argument.')
-    const refused = rule.refused ?? refusedAt(table, { chain, rule, variant })
+    const refused = isNft ? (rule.refused ?? refusedAt(table, { chain, rule })) : undefined
     table.insert(chain, at, rule.kernelRule)
     return refused === undefined
       ? undefined
@@ -79,6 +81,7 @@ export function applyOperation(
     case 'flush': {
       const chain = operation.chain === undefined ? undefined : find(operation.chain)
       if (operation.chain !== undefined && chain === undefined) return NO_CHAIN
+      if (isNft && chain === undefined && !wasThere) return undefined
       for (const each of chain === undefined ? [...table.chains.values()] : [chain]) table.flush(each)
       return undefined
     }
@@ -88,7 +91,7 @@ export function applyOperation(
       if (!isBuiltIn(operation.chain)) return state('Bad built-in chain name.')
       if (!POLICIES.has(operation.policy)) return state('Bad policy name.')
       const chain = find(operation.chain)
-      if (chain !== undefined) table.setPolicy(chain, operation.policy, chain.counters)
+      if (chain !== undefined) table.setPolicy(chain, operation.policy, undefined)
       return undefined
     }
     default:
@@ -136,7 +139,10 @@ function restoreChain(
     if (!isNft && !noflush) return usage(`error creating chain '${name}':File exists\n`)
     table.flush(chain)
   }
-  if (policy === undefined) return undefined
+  if (policy === undefined) {
+    if (isNft && chain?.policy !== undefined) table.setPolicy(chain, chain.policy, counters)
+    return undefined
+  }
   if (isUserChain) return isNft ? undefined : state('Bad built-in chain name.')
   if (!POLICIES.has(policy)) return state('Bad policy name.')
   if (chain !== undefined) table.setPolicy(chain, policy, counters)
@@ -156,14 +162,14 @@ function missingTarget(
 
 function refusedAt(
   table: KernelTable,
-  { chain, rule, variant }: { readonly chain: KernelChain; readonly rule: ReadRule; readonly variant: Variant },
+  { chain, rule }: { readonly chain: KernelChain; readonly rule: ReadRule },
 ): KernelReason | undefined {
   const { to, demands } = rule.kernelRule
   if (to !== undefined && hookOf(table.name, to) !== undefined) {
     return table.chains.has(to) ? 'Operation not supported' : 'No such file or directory'
   }
   const hook = hookOf(table.name, chain.name)
-  if (variant === 'legacy' || hook === undefined || demands === undefined) return undefined
+  if (hook === undefined || demands === undefined) return undefined
   const isTaken = (hooks: readonly string[] | undefined): boolean => hooks === undefined || hooks.includes(hook)
   return isTaken(demands.reachedFrom) && isTaken(demands.directlyIn) ? undefined : 'Invalid argument'
 }

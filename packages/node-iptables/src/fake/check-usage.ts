@@ -1,7 +1,19 @@
-import { isIPv4 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
 import { assertNever } from '../assert-never.js'
 import type { Variant } from '../capabilities.js'
 import type { Family } from '../executables.js'
+import { addrtype } from '../rules/extensions/addrtype.js'
+import { comment } from '../rules/extensions/comment.js'
+import { conntrack } from '../rules/extensions/conntrack.js'
+import type { ExtensionReader } from '../rules/extensions/extension.js'
+import { mark, markTarget } from '../rules/extensions/mark.js'
+import { dnat, masquerade, snat } from '../rules/extensions/nat.js'
+import { nfacct } from '../rules/extensions/nfacct.js'
+import { physdev } from '../rules/extensions/physdev.js'
+import { sctp, tcp, udp } from '../rules/extensions/ports.js'
+import { recent } from '../rules/extensions/recent.js'
+import { reject } from '../rules/extensions/reject.js'
+import { statistic } from '../rules/extensions/statistic.js'
 import type { Match, Rule, Target } from '../rules/rule.js'
 import { REJECT_KINDS } from './canonical-rule.js'
 
@@ -73,12 +85,9 @@ function targetError(target: Target, { rule, table, family }: TargetContext): st
         ? undefined
         : `unknown reject type "${target.with}"`
     case 'jump':
-      if (target.chain === 'DROP' && table === 'nat') {
-        return '\nThe "nat" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n'
-      }
-      return undefined
+      return target.chain === 'DROP' && table === 'nat' ? NAT_IS_NO_FILTER : undefined
     case 'other':
-      return otherError('target', target)
+      return isAddressRange(target, family) ? undefined : otherError('target', target)
     case 'goto':
     case 'MARK':
       return undefined
@@ -87,11 +96,15 @@ function targetError(target: Target, { rule, table, family }: TargetContext): st
   }
 }
 
+/** What iptables says to a rule or a policy that drops there; a chain's line may. */
+export const NAT_IS_NO_FILTER =
+  '\nThe "nat" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n'
+
 const PORTS_NEED_PROTOCOL = 'Need TCP, UDP, SCTP or DCCP with port specification'
 const PORT_PROTOCOLS: ReadonlySet<string> = new Set(['tcp', 'udp', 'sctp', '33'])
 
-const hasPorts = ({ protocol }: Rule): boolean =>
-  protocol !== undefined && !protocol.negated && PORT_PROTOCOLS.has(protocol.name)
+/** The contrary of such a protocol will do. */
+const hasPorts = ({ protocol }: Rule): boolean => protocol !== undefined && PORT_PROTOCOLS.has(protocol.name)
 
 function addressError(
   to: string,
@@ -101,6 +114,16 @@ function addressError(
   if (isVersion4 !== (family === 'IPv4')) return `Bad IP address "${to}"\n`
   const withPort = isVersion4 ? to.includes(':') : to.startsWith('[')
   return withPort && !hasPorts(rule) ? PORTS_NEED_PROTOCOL : undefined
+}
+
+/** `--to-source 10.0.0.1-10.0.0.9`, which is kept word by word. */
+function isAddressRange(
+  { name, words }: { readonly name: string; readonly words: readonly string[] },
+  family: Family,
+): boolean {
+  const at = words.indexOf(name === 'DNAT' ? '--to-destination' : '--to-source')
+  const ends = words[at + 1]?.split('-') ?? []
+  return at >= 0 && ends.length === 2 && ends.every((end) => (family === 'IPv4' ? isIPv4(end) : isIPv6(end)))
 }
 
 /** A match or target that is kept word by word: one that the fake does not know, or options that make no sense. */
@@ -113,6 +136,8 @@ function otherError(
     return OTHER_EXTENSIONS.has(name) ? undefined : `Couldn't load ${kind} \`${name}':No such file or directory\n`
   }
   if (words.some((word) => further.includes(word))) return undefined
+  const unknown = words.find((word) => word.startsWith('--') && KNOWN_OPTIONS.get(name)?.has(word) !== true)
+  if (unknown !== undefined) return `unknown option "${unknown}"`
   return `${name}: the options ${JSON.stringify(words.join(' '))} cannot stand so`
 }
 
@@ -135,6 +160,28 @@ const FURTHER_OPTIONS: ReadonlyMap<string, readonly string[]> = new Map([
   ['MASQUERADE', []],
   ['REJECT', []],
 ])
+
+/** The options of known matches and targets, by all of their names. */
+const KNOWN_OPTIONS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+  Object.entries<ExtensionReader<unknown>>({
+    addrtype,
+    comment,
+    conntrack,
+    mark,
+    nfacct,
+    physdev,
+    recent,
+    sctp,
+    statistic,
+    tcp,
+    udp,
+    MARK: markTarget,
+    DNAT: dnat,
+    SNAT: snat,
+    MASQUERADE: masquerade,
+    REJECT: reject,
+  }).map(([name, { options, aliases = {} }]) => [name, new Set([...Object.keys(options), ...Object.keys(aliases)])]),
+)
 
 /** Other matches and targets that iptables has. Their options are taken as they are. */
 const OTHER_MATCHES =

@@ -118,6 +118,11 @@ export class KernelTable {
     this.#undo.push(() => Object.assign(chain, before))
   }
 
+  setCounters(name: string, counters: Counters | undefined): void {
+    const chain = this.#chains.get(name)
+    if (chain?.policy !== undefined) this.setPolicy(chain, chain.policy, counters)
+  }
+
   /** Takes everything back since the last `keep`. */
   rollBack(): void {
     for (const undo of this.#undo.toReversed()) undo()

@@ -49,11 +49,12 @@ export function readRule(
       to: target !== undefined && leadsToChain(target) ? target.chain : undefined,
       demands: demandsOf(rule),
       endsChain: isUnconditional(rule) && target?.type === 'jump' && VERDICTS.has(target.chain),
-      counters,
+      // ip6tables-nft-restore of 1.8.9 reads the counters of rules, and forgets them.
+      counters: variant === 'nft' && family === 'IPv6' ? undefined : counters,
       alive: false,
     },
     isGoto: target?.type === 'goto',
-    refused: refusedIn(table, { rule, family, objects }),
+    refused: refusedIn(table, { rule, variant, family, objects }),
   }
 }
 

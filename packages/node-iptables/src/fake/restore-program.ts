@@ -2,9 +2,11 @@ import { IptablesParseError } from '../rules/parse-error.js'
 import { parseRestoreLine } from '../rules/restore-line.js'
 import type { RestoreLine } from '../rules/restore-line.js'
 import type { Counters } from '../rules/rule.js'
+import { NAT_IS_NO_FILTER } from './check-usage.js'
 import type { KernelTables } from './kernel-tables.js'
 import { readRule } from './operation.js'
 import type { Operation } from './operation.js'
+import { usage } from './refusal.js'
 import type { Refusal } from './refusal.js'
 import { commitExpected, misplacedLine, refusalOf, restoreEnding, unknownRestoreTable } from './spell-failure.js'
 import type { Ending } from './spell-failure.js'
@@ -107,6 +109,7 @@ export function operationOf(
     const { chain, policy } = line
     return { type: 'chain', chain, ...(policy === undefined ? {} : { policy }), ...counted }
   }
+  if (line.type === 'policy' && table === 'nat' && line.policy === 'DROP') return { refusal: usage(NAT_IS_NO_FILTER) }
   if (line.type !== 'append' && line.type !== 'insert' && line.type !== 'delete') return line
   const given: { chain: string; rule: typeof line.rule; counters?: Counters } = {
     chain: line.chain,

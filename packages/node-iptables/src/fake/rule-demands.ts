@@ -1,5 +1,6 @@
+import type { Variant } from '../capabilities.js'
 import type { Family } from '../executables.js'
-import type { Match, Rule, Target } from '../rules/rule.js'
+import type { AddrtypeMatch, Match, Rule, Target } from '../rules/rule.js'
 import type { Hook } from './built-in-chains.js'
 import type { KernelReason } from './refusal.js'
 
@@ -21,14 +22,14 @@ export function demandsOf({ target, matches }: Rule): RuleDemands | undefined {
 }
 
 /** Why the kernel refuses a rule wherever in this table it stands. Undefined: it does not. */
-export function refusedIn(
-  table: string,
-  { rule, objects }: { readonly rule: Rule; readonly family: Family; readonly objects: ReadonlySet<string> },
-): KernelReason | undefined {
+export function refusedIn(table: string, { rule, variant, family, objects }: RefusalContext): KernelReason | undefined {
   const { target, matches, protocol } = rule
   for (const match of matches) {
     if (match.type === 'nfacct' && !objects.has(match.name)) return 'No such file or directory'
-    if (match.type === 'sctp' && (protocol?.name !== match.type || protocol.negated)) return 'Invalid argument'
+    if (match.type === 'addrtype' && family === 'IPv6' && IPV4_TYPES.some((type) => looksFor(match, type))) {
+      return 'Invalid argument'
+    }
+    if (isForProtocol(match, variant) && (protocol?.name !== match.type || protocol.negated)) return 'Invalid argument'
   }
   if (target === undefined) return undefined
   const tables = TARGET_TABLES.get(nameOf(target))
@@ -38,6 +39,26 @@ export function refusedIn(
   }
   return undefined
 }
+
+export interface RefusalContext {
+  readonly rule: Rule
+  readonly variant: Variant
+  readonly family: Family
+  readonly objects: ReadonlySet<string>
+}
+
+/** Types of addresses that IPv6 does not have. */
+const IPV4_TYPES = ['BROADCAST', 'PROHIBIT', 'THROW', 'NAT', 'XRESOLVE']
+
+const looksFor = ({ source, destination }: AddrtypeMatch, type: string): boolean =>
+  source?.types.includes(type) === true || destination?.types.includes(type) === true
+
+/** nft has its own way to look at the ports of TCP and UDP, which takes the contrary of a protocol too. */
+const isForProtocol = (match: Match, variant: Variant): boolean =>
+  match.type === 'sctp' ||
+  ((match.type === 'tcp' || match.type === 'udp') &&
+    (variant === 'legacy' ||
+      (match.source === undefined && match.destination === undefined && match.flags === undefined)))
 
 const ALL_HOOKS: readonly Hook[] = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING']
 

@@ -1,8 +1,9 @@
-import type { Variant } from '../capabilities.js'
 import { applyOperation } from './apply-operation.js'
+import type { ApplyOptions } from './apply-operation.js'
+import { hookOf } from './built-in-chains.js'
 import type { KernelTable } from './kernel-table.js'
 import type { Operation } from './operation.js'
-import type { KernelRefusal, Refusal } from './refusal.js'
+import type { KernelReason, KernelRefusal, Refusal } from './refusal.js'
 import { invalidIn } from './validate-table.js'
 import type { AddedRule } from './validate-table.js'
 
@@ -21,10 +22,7 @@ export interface TableSession {
   readonly giveUp: () => void
 }
 
-export interface TableSessionOptions {
-  readonly variant: Variant
-  readonly noflush: boolean
-}
+export type TableSessionOptions = Omit<ApplyOptions, 'wasThere'>
 
 /** nft gathers the lines and runs them all at COMMIT; legacy runs each as it comes, and the kernel looks at COMMIT. */
 export function tableSession(table: KernelTable, options: TableSessionOptions): TableSession {
@@ -36,19 +34,21 @@ interface NumberedOperation {
   readonly line: number
 }
 
-function nftSession(table: KernelTable, options: TableSessionOptions): TableSession {
+function nftSession(table: KernelTable, { variant, noflush }: TableSessionOptions): TableSession {
   const operations: NumberedOperation[] = []
-  const { variant } = options
+  const options: ApplyOptions = { variant, noflush, wasThere: noflush && table.exists }
 
   /** The first thing that the kernel has against it; what iptables itself says comes before all of that. */
   const applyAll = (commitLine: number): RefusedAt | undefined => {
-    let first: RefusedAt | undefined
+    let refused: readonly RefusedAt[] = []
     for (const { operation, line } of operations) {
+      if (flushesUserChain(table, operation) && (operation.chain !== undefined || options.wasThere))
+        refused = withoutFlushed(refused, operation.chain)
       const refusal = applyOperation(table, operation, options)
-      if (refusal?.type === 'kernel') first ??= { refusal, line }
+      if (refusal?.type === 'kernel') refused = [...refused, { refusal, line }]
       else if (refusal !== undefined) return { refusal, line: refusal.type === 'usage' ? commitLine : line }
     }
-    return first
+    return refused[0]
   }
 
   /** The kernel goes through it again to find the first rule that makes the table a wrong one. */
@@ -57,7 +57,7 @@ function nftSession(table: KernelTable, options: TableSessionOptions): TableSess
     for (const { operation, line } of operations) {
       applyOperation(table, operation, options)
       const invalid = invalidIn(table, { added: addedBy(table, operation), variant })
-      if (invalid !== undefined) return { refusal: kernelRefusal(operation, invalid), line }
+      if (invalid !== undefined) return { refusal: kernelRefusal(operation, REASONS[invalid]), line }
     }
     return undefined
   }
@@ -83,36 +83,71 @@ function nftSession(table: KernelTable, options: TableSessionOptions): TableSess
   }
 }
 
-function legacySession(table: KernelTable, options: TableSessionOptions): TableSession {
-  let refusedByKernel: KernelRefusal | undefined
-  let changesWay = false
+type Flush = Extract<Operation, { readonly type: 'flush' | 'chain' }>
+
+const flushesUserChain = (table: KernelTable, operation: Operation): operation is Flush =>
+  operation.type === 'flush' || (operation.type === 'chain' && hookOf(table.name, operation.chain) === undefined)
+
+/** The kernel never gets to see rules of a chain that is emptied later in the same restore. Undefined: of any chain. */
+const withoutFlushed = (refused: readonly RefusedAt[], chain: string | undefined): readonly RefusedAt[] =>
+  refused.filter(
+    ({ refusal }) =>
+      refusal.type !== 'kernel' ||
+      refusal.step === 'CHAIN_DEL' ||
+      (chain !== undefined && refusal.object !== `rule in chain ${chain}`),
+  )
+
+function legacySession(table: KernelTable, given: TableSessionOptions): TableSession {
+  const options: ApplyOptions = { ...given, wasThere: true }
+  const operations: Operation[] = []
+
+  /** The kernel sees what is left at COMMIT, and says nothing of where it is. */
+  const refusedByKernel = (): KernelRefusal | undefined => {
+    const added = operations.flatMap((operation) =>
+      operation.type === 'append' || operation.type === 'insert' ? [operation] : [],
+    )
+    const refused = added.find(({ rule }) => rule.kernelRule.alive && rule.refused !== undefined)
+    if (refused?.rule.refused !== undefined) return kernelRefusal(refused, refused.rule.refused)
+    const changesWays = operations.some(({ type }) => type !== 'chain' && type !== 'new-chain' && type !== 'policy')
+    const invalid = changesWays ? invalidIn(table, { added: [], variant: 'legacy' }) : undefined
+    return invalid === undefined ? undefined : kernelRefusal({ type: 'flush-table' }, REASONS[invalid])
+  }
 
   return {
     add: (operation, line) => {
-      changesWay ||= operation.type !== 'chain' && operation.type !== 'new-chain' && operation.type !== 'policy'
+      operations.push(operation)
       const refusal = applyOperation(table, operation, options)
-      if (refusal === undefined) return undefined
-      if (refusal.type === 'kernel') {
-        refusedByKernel ??= refusal
-        return undefined
-      }
-      table.rollBack()
-      return { refusal, line }
+      return refusal === undefined ? undefined : { refusal, line }
     },
     commit: (line) => {
-      const invalid = changesWay ? invalidIn(table, { added: [], variant: 'legacy' }) : undefined
-      const refusal =
-        refusedByKernel ?? (invalid === undefined ? undefined : kernelRefusal({ type: 'flush-table' }, invalid))
-      if (refusal === undefined) {
-        table.keep()
-        return undefined
+      const refusal = refusedByKernel()
+      if (refusal !== undefined) {
+        table.rollBack()
+        return { refusal, line }
       }
-      table.rollBack()
-      return { refusal, line }
+      if (operations.some((operation) => isChange(table, operation))) forgetCounters(table, operations)
+      table.keep()
+      return undefined
     },
     giveUp: () => table.rollBack(),
   }
 }
+
+/** A built-in chain's line without a policy says nothing to legacy. */
+const isChange = (table: KernelTable, operation: Operation): boolean =>
+  operation.type !== 'chain' || operation.policy !== undefined || hookOf(table.name, operation.chain) === undefined
+
+/** A changed table's built-in chains count from zero, but for those whose counters were given. */
+function forgetCounters(table: KernelTable, operations: readonly Operation[]): void {
+  const given = new Set(
+    operations.flatMap((one) => (one.type === 'chain' && one.policy !== undefined ? [one.chain] : [])),
+  )
+  for (const { name, policy, ...chain } of table.chains.values()) {
+    if (policy !== undefined && chain.counters !== undefined && !given.has(name)) table.setCounters(name, undefined)
+  }
+}
+
+const REASONS = { loop: 'Too many links', hook: 'Invalid argument' } as const
 
 function addedBy(table: KernelTable, operation: Operation): readonly AddedRule[] {
   if (operation.type !== 'append' && operation.type !== 'insert') return []
@@ -120,9 +155,9 @@ function addedBy(table: KernelTable, operation: Operation): readonly AddedRule[]
   return chain === undefined ? [] : [{ chain, rule: operation.rule.kernelRule }]
 }
 
-const kernelRefusal = (operation: Operation, invalid: 'loop' | 'hook'): KernelRefusal => ({
+const kernelRefusal = (operation: Operation, reason: KernelReason): KernelRefusal => ({
   type: 'kernel',
   step: operation.type === 'insert' ? 'RULE_INSERT' : 'RULE_APPEND',
-  reason: invalid === 'loop' ? 'Too many links' : 'Invalid argument',
+  reason,
   object: `rule in chain ${'chain' in operation ? (operation.chain ?? '') : ''}`,
 })
