@@ -1,18 +1,25 @@
 import { isIPv4, isIPv6 } from 'node:net'
 
 /**
- * A network as iptables-save spells it: host bits cleared, always with the prefix length (`10.0.0.1` is `10.0.0.1/32`);
+ * A network as iptables-save spells it: host bits cleared, always with the prefix length (`10.0.0.1` is `10.0.0.1/32`,
+ * `10/8` is `10.0.0.0/8`);
  * a mask of separate bits stays a mask (`10.0.0.1/255.0.255.0`). `any` is the whole family. Undefined: none.
  */
 export function networkOf(text: string): { readonly network: string; readonly any: boolean } | undefined {
   const [address = '', maskText, ...rest] = text.split('/')
-  const bytes = bytesOf(address)
+  const bytes = bytesOf(address) ?? shortened(address)
   if (bytes === undefined || rest.length > 0) return undefined
   const mask = maskText === undefined ? bytes.map(() => 255) : maskOf(maskText, bytes.length)
   if (mask === undefined) return undefined
   const masked = bytes.map((byte, at) => byte & (mask[at] ?? 0))
   const length = prefixLengthOf(mask)
   return { network: `${spell(masked)}/${length ?? spell(mask)}`, any: length === 0 }
+}
+
+/** `10.1` is 10.1.0.0 where iptables reads a network, and not the 10.0.0.1 of inet_aton(3). */
+function shortened(address: string): readonly number[] | undefined {
+  const whole = `${address}${'.0'.repeat(Math.max(0, 4 - address.split('.').length))}`
+  return isIPv4(whole) ? bytesOf(whole) : undefined
 }
 
 /** An address as inet_ntop(3) spells it. Undefined: none. */

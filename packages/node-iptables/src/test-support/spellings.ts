@@ -16,6 +16,13 @@ export const SPELLINGS: readonly (readonly [written: string, saved: string])[] =
   ['-p tcp ! --syn', '-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN'],
   ['-p tcp --tcp-flags ALL NONE', '-p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH,ACK,URG NONE'],
   ['-p 132 -m sctp --dport 5', '-p sctp -m sctp --dport 5'],
+  // The same digits are other ports to each: udp reads decimal numbers, and only sctp prints all ports.
+  ['-p udp --dport 053', '-p udp -m udp --dport 53'],
+  ['-p tcp --dport 053', '-p tcp -m tcp --dport 43'],
+  ['-p sctp --dport 0x50 --sport :', '-p sctp -m sctp --sport 0:65535 --dport 80'],
+  ['-s 10/8 -d 10.1.2/24', '-s 10.0.0.0/8 -d 10.1.2.0/24'],
+  ['-s 10.1 -d 0/0', '-s 10.1.0.0/32'],
+  [`-m comment --comment ${'x'.repeat(300)}`, `-m comment --comment ${'x'.repeat(255)}`],
   ['-p all', ''],
   ['-p 200 -f', '-p 200 -f'],
   ['! -p TCP ! -f', '! -p tcp ! -f'],
@@ -57,6 +64,7 @@ export const SPELLINGS: readonly (readonly [written: string, saved: string])[] =
 
 /** The same in the nat and mangle tables. */
 export const NAT_SPELLINGS: readonly (readonly [written: string, saved: string])[] = [
+  ['-p udp -j DNAT --to-destination 10.0.0.1:050', '-p udp -j DNAT --to-destination 10.0.0.1:40'],
   ['-p tcp -j DNAT --to-destination 10.244.1.5:8080', '-p tcp -j DNAT --to-destination 10.244.1.5:8080'],
   [
     '-p udp -j DNAT --persistent --random --to-destination 10.244.1.5',

@@ -8,7 +8,8 @@ export const comment: Extension<CommentMatch> = {
   options: { '--comment': { values: 1 } },
   read: (given) => {
     const [text] = given.get('--comment')?.values ?? []
-    return text === undefined || Buffer.byteLength(text) > MAX_BYTES ? undefined : { type: 'comment', comment: text }
+    const comment = text === undefined ? undefined : shortened(text)
+    return comment === undefined ? undefined : { type: 'comment', comment }
   },
   write: (match) => {
     const word = quoteWord(match.comment)
@@ -18,3 +19,11 @@ export const comment: Extension<CommentMatch> = {
 
 // XT_MAX_COMMENT_LEN is 256 with the ending NUL.
 const MAX_BYTES = 255
+
+/** iptables cuts off what is too long. Undefined: it would cut through a character. */
+function shortened(text: string): string | undefined {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= MAX_BYTES) return text
+  const kept = bytes.subarray(0, MAX_BYTES).toString('utf8')
+  return text.startsWith(kept) ? kept : undefined
+}

@@ -1,7 +1,7 @@
 import { isIPv4 } from 'node:net'
 import { addressOf } from '../networks.js'
 import type { Target } from '../rule.js'
-import { portRangeOf, spellPorts } from '../values.js'
+import { numberOf, portRangeOf, spellPorts } from '../values.js'
 import { flagWords } from './extension.js'
 import type { Extension } from './extension.js'
 
@@ -56,7 +56,7 @@ export const masquerade: Extension<MasqueradeTarget> = {
   options: { '--to-ports': { values: 1 }, '--random': { values: 0 }, '--random-fully': { values: 0 } },
   read: (given) => {
     const text = given.get('--to-ports')?.values[0]
-    const ports = text === undefined ? undefined : portRangeOf(text, '-')
+    const ports = text === undefined || /^-|-$/.test(text) ? undefined : portRangeOf(text, '-')
     if (text !== undefined && ports === undefined) return undefined
     return {
       type: 'MASQUERADE',
@@ -83,7 +83,7 @@ function placeOf(text: string): string | undefined {
   if (address === undefined || (found['bracketed'] !== undefined && isIPv4(address))) return undefined
   if (found['bracketed'] === undefined && !isIPv4(address)) return undefined
   if (found['port'] === undefined) return address
-  const port = Number(found['port'])
-  if (port < 1 || port > 65_535) return undefined
+  const port = numberOf(found['port'], 65_535)
+  if (port === undefined || port < 1) return undefined
   return isIPv4(address) ? `${address}:${port}` : `[${address}]:${port}`
 }

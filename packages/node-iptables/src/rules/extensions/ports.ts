@@ -38,17 +38,23 @@ function portsOf(type: 'udp' | 'sctp'): Extension<PortsMatch> {
 }
 
 function readPorts(type: PortsMatch['type'], given: ReadonlyMap<string, GivenOption>): PortsMatch | undefined {
-  const source = valueOf(given, '--sport', portRangeOf)
-  const destination = valueOf(given, '--dport', portRangeOf)
+  const read = type === 'udp' ? decimalPortsOf : portRangeOf
+  const source = valueOf(given, '--sport', read)
+  const destination = valueOf(given, '--dport', read)
   if (source === 'wrong' || destination === 'wrong') return undefined
-  return { type, ...kept('source', source), ...kept('destination', destination) }
+  return { type, ...kept('source', { type, range: source }), ...kept('destination', { type, range: destination }) }
 }
 
-/** All ports is no condition, and iptables-save does not print it. */
+/** Those of `udp` alone are read as decimal numbers whatever they begin with: `053` is 53 there, and 43 elsewhere. */
+const decimalPortsOf = (text: string): PortRange | undefined =>
+  /x/i.test(text) ? undefined : portRangeOf(text.replaceAll(/\b0+(?=\d)/g, ''))
+
+/** All ports is no condition, and iptables-save does not print it but for `sctp`. */
 const kept = (
   name: 'source' | 'destination',
-  range: (PortRange & { readonly negated: boolean }) | undefined,
-): Partial<PortsMatch> => (range === undefined || (isAnyPort(range) && !range.negated) ? {} : { [name]: range })
+  { type, range }: { readonly type: PortsMatch['type']; readonly range: PortsMatch['source'] },
+): Partial<PortsMatch> =>
+  range === undefined || (isAnyPort(range) && !range.negated && type !== 'sctp') ? {} : { [name]: range }
 
 const FLAGS: readonly TcpFlag[] = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG']
 
