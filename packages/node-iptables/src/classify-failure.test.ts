@@ -68,6 +68,17 @@ const NFT: readonly Said[] = [
     `iptables-nft-restore v1.8.9 (nf_tables): unknown option "--nosuch"\nError occurred at line: 2${advice}`,
   ],
   ['FAILED', 4, 'iptables v1.8.9 (nf_tables):  RULE_APPEND failed (Invalid argument): rule in chain A'],
+  ['FAILED', 4, 'iptables v1.8.9 (nf_tables):  RULE_APPEND failed (Too many links): rule in chain A'],
+  [
+    'FAILED',
+    4,
+    'iptables-nft-restore v1.8.9 (nf_tables): \nline 6: RULE_APPEND failed (Invalid argument): rule in chain C\nline 7: CHAIN_DEL failed (Device or resource busy): chain B',
+  ],
+  [
+    'CHAIN_IN_USE',
+    4,
+    'iptables-nft-restore v1.8.9 (nf_tables): \nline 5: CHAIN_DEL failed (Device or resource busy): chain B\nline 6: RULE_APPEND failed (No such file or directory): rule in chain C',
+  ],
   ['FAILED', 1, 'iptables-nft-restore: line 2 failed: Bad policy name.'],
 ]
 

@@ -2,7 +2,8 @@ import type { IptablesErrorCode } from './iptables-error.js'
 
 /** The code for what a failed iptables, save or restore said. Tried on 1.8.9; older spellings are of 1.4 and 1.6. */
 export function classifyFailure({ exitCode, stderr }: FailedRun): IptablesErrorCode {
-  const known = BY_MESSAGE.find(({ pattern }) => pattern.test(stderr))
+  const said = firstStep(stderr)
+  const known = BY_MESSAGE.find(({ pattern }) => pattern.test(said))
   if (known !== undefined) return known.code
   return exitCode === PARAMETER_PROBLEM ? 'BAD_ARGUMENT' : 'FAILED'
 }
@@ -14,12 +15,20 @@ export interface FailedRun {
 
 const PARAMETER_PROBLEM = 2
 
+/** nft lists each step that the kernel refused, with its line; those after the first may be its consequences. */
+function firstStep(stderr: string): string {
+  const [first, second] = stderr.matchAll(/^line \d+: /gm)
+  return first === undefined || second === undefined ? stderr : stderr.slice(0, second.index)
+}
+
 // The first that fits counts: a held lock comes with "Resource temporarily unavailable", a missing table with advice.
 const BY_MESSAGE: readonly { readonly pattern: RegExp; readonly code: IptablesErrorCode }[] = [
   // ip-netns, flock, setpriv and nsenter, where they stand before the command.
   { pattern: /(?:^exec of "[^"]*" failed|failed to execute .*): No such file or directory/m, code: 'NOT_FOUND' },
   { pattern: /holding the xtables lock|xtables\.lock: Resource temporarily unavailable/, code: 'LOCK_HELD' },
   { pattern: /you must be root|Permission denied|Operation not permitted/i, code: 'NO_PERMISSION' },
+  // The jumps would go round.
+  { pattern: /RULE_\w+ failed \(Too many links/, code: 'FAILED' },
   { pattern: /Too many links|Directory not empty|CHAIN_(?:USER_)?DEL failed \(Device/, code: 'CHAIN_IN_USE' },
   { pattern: /Chain already exists|CHAIN_(?:USER_)?ADD failed \(File exists\)/, code: 'CHAIN_EXISTS' },
   { pattern: /does a matching rule exist|RULE_DELETE failed \(No such file/, code: 'NO_SUCH_RULE' },
