@@ -12,6 +12,8 @@ export interface RunOptions {
   readonly input?: string | Buffer
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** Words before the command: `['ip', 'netns', 'exec', 'blue']`. */
+  readonly prefix?: readonly string[]
 }
 
 /** The script of the command, for tests that talk to it while it runs. */
@@ -25,9 +27,10 @@ export const runPointsman = (args: readonly string[], options: RunOptions = {}):
 export async function runScript(
   script: string,
   args: readonly string[],
-  { input = '', env = {}, cwd }: RunOptions = {},
+  { input = '', env = {}, cwd, prefix = [] }: RunOptions = {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [script, ...args], {
+  const [program = '', ...words] = [...prefix, process.execPath, script, ...args]
+  const child = spawn(program, words, {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
     ...(cwd !== undefined && { cwd }),

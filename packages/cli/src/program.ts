@@ -1,4 +1,6 @@
 import { Command } from 'commander'
+import { registerApply } from './commands/apply.js'
+import { registerCleanup } from './commands/cleanup.js'
 import { registerCompletion } from './commands/completion.js'
 import { registerDemo } from './commands/demo.js'
 import { registerExport } from './commands/export.js'
@@ -46,6 +48,8 @@ const COMMANDS = [
   registerLog,
   registerServices,
   registerRender,
+  registerApply,
+  registerCleanup,
   registerDemo,
   registerCompletion,
 ]

@@ -43,7 +43,10 @@ export function registerRender(program: Command, context: Context): void {
     .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
     .addOption(outputOption(FORMATS))
     .action(async (options: RenderOptions) => render(options, context))
-  withRulesetOptions(command, { family: "ipv4, ipv6 (default: the Node's first), or dual, which needs --output-dir" })
+  withRulesetOptions(command, {
+    family: "ipv4, ipv6 (default: the Node's first), or dual, which needs --output-dir",
+    addresses: 'those of the Node object',
+  })
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
     'pointsman render --log shop.db --at 14:03 --cluster-cidr 10.244.0.0/16',
     'kubectl get services,endpointslices,nodes -A -o json | pointsman render --objects - --node node-a',

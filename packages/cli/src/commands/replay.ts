@@ -1,8 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { createMockBackend } from '@pointsman/backend-mock'
 import { buildState, replay, ResumeError, resumedWriter } from '@pointsman/core'
-import type { Backend, ChangeLogReader, ProxyConfig, ReplaySummary, Seq } from '@pointsman/core'
+import type { Backend, ChangeLogReader, EngineReport, ProxyConfig, ReplaySummary, Seq } from '@pointsman/core'
 import { openChangeLogWriter } from '@pointsman/core/io'
 import { type Command, Option } from 'commander'
 import type { Context } from '../context.js'
@@ -11,16 +10,19 @@ import { nodeNameFor } from '../input/node-name.js'
 import { openLog } from '../input/open-input.js'
 import { POINT_FORMS } from '../input/parse-point.js'
 import { resolvePoint } from '../input/point-in-time.js'
+import { ON_THIS_MACHINE, type RulesetCommandOptions, withRulesetOptions } from '../input/ruleset-options.js'
+import { type VariantOptions, withVariantOption } from '../machine/iptables-option.js'
 import { type ConfigOptions, resolveConfig, withConfigOptions } from '../input/proxy-config.js'
 import { formatCount } from '../output/duration.js'
 import { parseFormat, writeDocument } from '../output/json.js'
 import { createProgress, type Progress } from '../output/progress.js'
 import { outputOption } from '../output/output-option.js'
 import { withExamples } from '../output/with-examples.js'
+import { type BackendQuestion, REPLAY_BACKENDS, type ReplayBackend, replayBackend } from '../replay/replay-backend.js'
 import { replayDocument, type ReplayReport, replayText } from '../replay/replay-report.js'
 
-interface ReplayCommandOptions extends ConfigOptions {
-  readonly backend: string
+interface ReplayCommandOptions extends ConfigOptions, RulesetCommandOptions, VariantOptions {
+  readonly backend: ReplayBackend
   readonly speed: string
   readonly until?: string
   readonly record?: string
@@ -38,9 +40,12 @@ export function registerReplay(program: Command, context: Context): void {
         "the recording's own, so that the same log and settings give the same syncs at whatever speed.",
     )
     .addOption(
-      new Option('--backend <name>', 'mock, or none: fold the events and sync nothing')
-        .choices(['mock', 'none'])
-        .default('mock'),
+      new Option(
+        '--backend <name>',
+        'mock; iptables: write the rules into the tables of this machine, as root; or none: fold the events and sync nothing',
+      )
+        .choices(REPLAY_BACKENDS)
+        .default(REPLAY_BACKENDS[0]),
     )
     .option('--speed <factor>', 'how many times as fast as it was recorded (1, 10, 0.5), or max', 'max')
     .option('--until <point>', `the last record that is played: ${POINT_FORMS}`)
@@ -52,10 +57,13 @@ export function registerReplay(program: Command, context: Context): void {
     .option('--node <name>', 'the node whose rules are made (else the configured one, else the only Node in the log)')
     .addOption(outputOption(['text', 'json']))
     .action(async (log: string | undefined, options: ReplayCommandOptions) => replayLog(log, options, context))
+  withVariantOption(command, 'for --backend iptables; auto: the one that this node uses')
+  withRulesetOptions(command, ON_THIS_MACHINE)
   withExamples(withConfigOptions(command), [
     'pointsman replay shop.db',
     'pointsman replay shop.db --until 14:03 --record until-1403.db --cluster-cidr 10.244.0.0/16',
     'pointsman replay shop.db --speed 10 --iptables-min-sync-period 5s',
+    'ip netns exec lab pointsman replay shop.db --backend iptables --cluster-cidr 10.244.0.0/16',
   ])
 }
 
@@ -69,19 +77,22 @@ async function replayLog(log: string | undefined, options: ReplayCommandOptions,
   const progress = createProgress(context)
   try {
     const point = resolvePoint({ reader, text: options.until, option: '--until' })
-    const config = await configFor({ reader, untilSeq: point.seq, options, context })
-    const backend = backendOf(options.backend, config)
+    const question = await backendQuestion({ reader, untilSeq: point.seq, options, context })
+    const backend = await replayBackend(options.backend, question, { options, context })
     const startedAt = context.now()
+    // Of the last sync: what an earlier one could not do was made good by a later one.
+    let failure: unknown
     const summary = await run({
       reader,
       untilSeq: point.seq,
-      config,
+      config: question.config,
       backend,
       speed,
       path,
       record: options.record,
       context,
       progress,
+      onReport: (report) => (failure = report.type === 'failed' ? report.error : undefined),
     })
     progress.end()
     const report: ReplayReport = {
@@ -94,6 +105,7 @@ async function replayLog(log: string | undefined, options: ReplayCommandOptions,
     }
     if (format === 'json') writeDocument(context, replayDocument(report))
     else context.stdout.write(replayText(report, context.style))
+    if (failure !== undefined) throw failure
   } catch (error) {
     progress.end()
     if (error instanceof ResumeError)
@@ -119,6 +131,7 @@ interface Run {
   readonly record: string | undefined
   readonly context: Context
   readonly progress: Progress
+  readonly onReport: (report: EngineReport) => void
 }
 
 async function run({
@@ -131,6 +144,7 @@ async function run({
   record,
   context,
   progress,
+  onReport,
 }: Run): Promise<ReplaySummary> {
   if (record !== undefined) refuseSameFile(path, record)
   // After a power cut the replay is run again: what it writes need not survive one.
@@ -143,6 +157,7 @@ async function run({
       untilSeq,
       config,
       signal,
+      onReport,
       onEvent: () => {
         count++
         progress.show(() => `replaying ${formatCount(count)} events`)
@@ -157,23 +172,22 @@ async function run({
   }
 }
 
-interface ConfigQuestion {
+interface LogQuestion {
   readonly reader: ChangeLogReader
   readonly untilSeq: Seq
   readonly options: ReplayCommandOptions
   readonly context: Context
 }
 
-async function configFor({ reader, untilSeq, options, context }: ConfigQuestion): Promise<ProxyConfig> {
+async function backendQuestion({ reader, untilSeq, options, context }: LogQuestion): Promise<BackendQuestion> {
   const config = await resolveConfig(options, reader.configAt(untilSeq), context)
-  const { state } = buildState({ objects: reader.objectsAt(untilSeq).objects })
+  const { objects } = reader.objectsAt(untilSeq)
   const configured = config.nodeName ?? reader.info().nodeName
-  const nodeName = nodeNameFor({ given: options.node, configured, state })
-  return nodeName === undefined ? config : { ...config, nodeName }
-}
-
-function backendOf(name: string, config: ProxyConfig): Backend | undefined {
-  return name === 'mock' ? createMockBackend({ config }) : undefined
+  const nodeName = nodeNameFor({ given: options.node, configured, state: buildState({ objects }).state })
+  return {
+    state: buildState({ objects, nodeName }).state,
+    config: nodeName === undefined ? config : { ...config, nodeName },
+  }
 }
 
 function parseSpeed(text: string): number | undefined {

@@ -1,6 +1,6 @@
 import type { ChangeLogReader } from '@pointsman/core'
 import type { Style } from '../output/colour.js'
-import { formatCount, formatDuration } from '../output/duration.js'
+import { countOf, formatCount, formatDuration } from '../output/duration.js'
 import { type Document, formatTime } from '../output/json.js'
 import { shellWord } from '../output/shell-word.js'
 import type { ImportTally, Problem } from './import-recording.js'
@@ -37,7 +37,7 @@ export function importText({ tally, path }: ImportReport, style: Style): string 
   const conclusion =
     events === 0 && tally.duplicates > 0
       ? `nothing new for ${path}`
-      : `imported ${plural(events, 'event')} into ${path}`
+      : `imported ${countOf(events, 'event')} into ${path}`
   const lines = [style.bold(conclusion) + span, ...countLines(tally)]
   if (events > 0 || tally.duplicates > 0) lines.push(`next: pointsman services --log ${shellWord(path)}`)
   return lines.map((line) => `${line}\n`).join('')
@@ -121,6 +121,4 @@ export function importDocument({ tally, path, head, headAt }: ImportReport): Doc
     interrupted: tally.isInterrupted,
   }
 }
-
-const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
 const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, number) => total + number, 0)

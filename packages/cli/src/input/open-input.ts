@@ -19,10 +19,13 @@ export const withLogOption = (command: Command): Command =>
   command.option('--log <file>', 'the change log to ask (else the environment variable POINTSMAN_LOG)')
 
 /** Adds `--log` and `--objects`. */
-export const withInputOptions = (command: Command): Command =>
-  withLogOption(command).option(
+export const withInputOptions = (command: Command): Command => withObjectsOption(withLogOption(command))
+
+/** Adds `--objects`. */
+export const withObjectsOption = (command: Command): Command =>
+  command.option(
     '--objects <file>',
-    'ask about objects in a YAML or JSON file, or - for standard input, in place of a log (several times)',
+    'objects in a YAML or JSON file, or - for standard input, in place of a log (several times)',
     (file: string, files: readonly string[] | undefined) => [...(files ?? []), file],
   )
 

@@ -57,7 +57,7 @@ function warnOfUnknownNode(
   if (node === undefined) {
     warn(
       context,
-      'the input has no Node, so that no endpoint counts as local and no address as the node’s: add its Node',
+      "the input has no Node, so that no endpoint counts as local and no address as the node's: add its Node",
     )
   } else if (!state.nodes.has(node.name)) {
     warn(context, `the input has no Node ${node.name}, so that its addresses, zone and pod CIDRs are not known: add it`)

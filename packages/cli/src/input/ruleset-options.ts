@@ -17,8 +17,20 @@ const FAMILIES = {
 } as const satisfies { readonly [choice: string]: readonly IpFamily[] }
 export type FamilyChoice = keyof typeof FAMILIES
 
+export interface RulesetOptionTexts {
+  readonly family: string
+  /** Where they come from by default. */
+  readonly addresses: string
+}
+
+/** For commands that write into the tables of this machine. */
+export const ON_THIS_MACHINE: RulesetOptionTexts = {
+  family: "ipv4, ipv6 or dual (default: those of the Node's addresses, else dual)",
+  addresses: "this machine's",
+}
+
 /** Adds `--family`, `--layout` and `--node-address`. */
-export const withRulesetOptions = (command: Command, { family }: { readonly family: string }): Command =>
+export const withRulesetOptions = (command: Command, { family, addresses }: RulesetOptionTexts): Command =>
   command
     .addOption(new Option('--family <family>', family).choices(Object.keys(FAMILIES)))
     .addOption(
@@ -29,7 +41,7 @@ export const withRulesetOptions = (command: Command, { family }: { readonly fami
     )
     .option(
       '--node-address <address>',
-      "an address of the node's interfaces, in place of those of its Node object (several times)",
+      `an address that the node's interfaces bear (several times; default: ${addresses} and loopback)`,
       (address: string, addresses: readonly string[] | undefined) => [...(addresses ?? []), address],
     )
 

@@ -1,15 +1,27 @@
+import { IptablesError } from 'node-iptables'
 import { CliError } from '../errors.js'
 import type { Style } from './colour.js'
 
 /**
  * What a failure looks like on standard error: one line for a user's mistake and for an obstacle that has a name, a stack
- * trace for a bug of ours alone.
+ * trace for a bug of ours alone. Of a restore that was refused, the lines around the one that iptables named come next.
  */
 export function describeFailure(error: unknown, style: Style): string {
   const prefix = style.red('error:')
-  if (error instanceof CliError || isNamedObstacle(error)) return `${prefix} ${oneLine(error.message)}\n`
+  if (error instanceof CliError || isNamedObstacle(error))
+    return `${prefix} ${oneLine(error.message)}\n${restoreLines(error)}`
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return `${prefix} this is a bug in pointsman, please report it with these lines:\n${stack}\n`
+}
+
+/** The line that iptables named between its neighbours. */
+function restoreLines(error: Error): string {
+  if (!(error instanceof IptablesError) || error.restore === undefined) return ''
+  const { line, neighbours } = error.restore
+  return [...neighbours, line]
+    .toSorted((one, other) => one.number - other.number)
+    .map(({ number, text }) => `  ${number === line.number ? '>' : ' '} ${number}  ${text}\n`)
+    .join('')
 }
 
 const oneLine = (message: string): string => message.replaceAll(/\s*\n\s*/g, ' ')

@@ -15,3 +15,6 @@ export function formatDuration(ms: number): string {
 
 /** `1,234,567`. */
 export const formatCount = (count: number): string => String(count).replaceAll(/\B(?=(\d{3})+$)/g, ',')
+
+/** `1 rule`, `1,234 rules`. */
+export const countOf = (count: number, what: string): string => `${formatCount(count)} ${what}${count === 1 ? '' : 's'}`

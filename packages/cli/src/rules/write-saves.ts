@@ -5,7 +5,7 @@ import { renderSave, type Ruleset } from '@pointsman/backend-iptables'
 import type { IpFamily } from '@pointsman/core'
 import { FileError, openLinesFile } from '@pointsman/core/io'
 import type { Context } from '../context.js'
-import { formatCount } from '../output/duration.js'
+import { countOf } from '../output/duration.js'
 import { portionsOf } from '../output/write-pieces.js'
 
 export interface SavesToWrite {
@@ -25,7 +25,7 @@ export function writeSaves({ folder, families, rulesetOf }: SavesToWrite, contex
   for (const family of families) {
     const path = join(folder, SAVE_FILES[family])
     const rules = writeSave(path, rulesetOf(family))
-    context.stdout.write(`${path}: ${formatCount(rules)} ${family} rules\n`)
+    context.stdout.write(`${path}: ${countOf(rules, `${family} rule`)}\n`)
   }
 }
 

@@ -1,0 +1,68 @@
+import type { FamilyRestore, ForeignReference } from '@pointsman/backend-iptables'
+import type { IpFamily, SyncResult } from '@pointsman/core'
+import type { Iptables } from 'node-iptables'
+import { describeIptables } from '../machine/open-iptables.js'
+import type { Style } from '../output/colour.js'
+import { countOf, formatDuration } from '../output/duration.js'
+import type { Document } from '../output/json.js'
+
+/** Where rules went, or would go. */
+export interface Target {
+  readonly node: string | undefined
+  readonly iptables: Pick<Iptables, 'capabilities'>
+  readonly families: readonly IpFamily[]
+  /** Service ports of these families. */
+  readonly servicePorts: number
+}
+
+export interface Applied extends Target {
+  readonly result: SyncResult
+  readonly durationMs: number
+  readonly left: readonly ForeignReference[]
+}
+
+export function appliedText(applied: Applied, style: Style): string {
+  const { result, families, servicePorts, durationMs } = applied
+  const done = `applied ${countOf(result.rules, 'rule')} for ${countOf(servicePorts, 'service port')}`
+  const where = `to ${families.join(' and ')} with ${describeIptables(applied.iptables)}`
+  return `${style.bold(done)} ${where}: ${countOf(result.bytes, 'byte')} restored in ${formatDuration(durationMs)}\n`
+}
+
+/** What is left although no rules are made for it any more, in a sentence. */
+export const leftText = ({ table, from, rule, chain }: ForeignReference): string =>
+  `${chain} in ${table} was not deleted where it is no longer needed, because of a rule that is not ours: -A ${from} ${rule}`
+
+const targetItem = ({ node, iptables, families, servicePorts }: Target): object => ({
+  ...(node !== undefined && { node }),
+  families,
+  variant: iptables.capabilities.variant,
+  iptables: iptables.capabilities.version,
+  servicePorts,
+})
+
+export const appliedDocument = (applied: Applied): Document => ({
+  kind: 'ApplySummary',
+  dryRun: false,
+  ...targetItem(applied),
+  rules: applied.result.rules,
+  bytes: applied.result.bytes,
+  digest: applied.result.digest,
+  durationMs: Math.round(applied.durationMs),
+  left: applied.left.map(({ table, chain, from, rule }) => ({ table, chain, rule: `-A ${from} ${rule}` })),
+})
+
+export const dryRunDocument = (target: Target, restores: readonly FamilyRestore[]): Document => ({
+  kind: 'ApplySummary',
+  dryRun: true,
+  ...targetItem(target),
+  restores: restores.map(({ family, lines }) => ({ family, lines: [...lines] })),
+})
+
+/** What would be given to iptables-restore, one family after the other. */
+export function* dryRunLines(target: Target, restores: readonly FamilyRestore[]): Generator<string, void, undefined> {
+  const { variant } = target.iptables.capabilities
+  for (const { family, lines } of restores) {
+    yield `# ${family}: ${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}-restore --noflush --counters`
+    yield* lines
+  }
+}

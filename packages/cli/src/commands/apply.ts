@@ -1,0 +1,111 @@
+import { NO_SEQ } from '@pointsman/core'
+import type { Command } from 'commander'
+import {
+  type Applied,
+  appliedDocument,
+  appliedText,
+  dryRunDocument,
+  dryRunLines,
+  leftText,
+  type Target,
+} from '../apply/apply-report.js'
+import { type Context, warn } from '../context.js'
+import { CliError } from '../errors.js'
+import { askedObjects } from '../input/asked-objects.js'
+import { type InputOptions, openInput, withObjectsOption } from '../input/open-input.js'
+import { withConfigOptions } from '../input/proxy-config.js'
+import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
+import { ON_THIS_MACHINE, withRulesetOptions } from '../input/ruleset-options.js'
+import { type VariantOptions, withVariantOption } from '../machine/iptables-option.js'
+import { openBackend, type OpenedBackend } from '../machine/open-backend.js'
+import { parseFormat, writeDocument } from '../output/json.js'
+import { outputOption } from '../output/output-option.js'
+import { warnOfDiagnostics } from '../output/warn-of-diagnostics.js'
+import { withExamples } from '../output/with-examples.js'
+import { writePieces } from '../output/write-pieces.js'
+
+interface ApplyOptions extends Pick<InputOptions, 'objects'>, RulesQuestionOptions, VariantOptions {
+  readonly dryRun?: true
+  readonly output?: string
+}
+
+export function registerApply(program: Command, context: Context): void {
+  const command = program
+    .command('apply [files...]')
+    .summary('write the rules for objects into the kernel, once')
+    .description(
+      'Writes the rules for the objects in FILES (YAML or JSON, - for standard input) into the tables of this machine, or of the ' +
+        "network namespace that it runs in, and ends. What is not the proxy's is not touched. It takes CAP_NET_ADMIN and, for " +
+        'iptables-legacy, CAP_NET_RAW. `pointsman cleanup` takes the rules out again.',
+    )
+    .option('--node <name>', 'the node whose rules are written (else the configured one, else the only Node)')
+    .option('--dry-run', 'print what would be restored, in place of restoring it')
+    .addOption(outputOption(['text', 'json']))
+    .action(async (files: readonly string[], options: ApplyOptions) => apply(files, options, context))
+  withVariantOption(command, 'auto: the one that this node uses')
+  withRulesetOptions(command, ON_THIS_MACHINE)
+  withExamples(withConfigOptions(withObjectsOption(command)), [
+    'pointsman apply objects.yaml --config kube-proxy.yaml --dry-run',
+    'kubectl get services,endpointslices,nodes -A -o json | pointsman apply - --node node-a --cluster-cidr 10.244.0.0/16',
+    'ip netns exec lab pointsman apply objects.json --config kube-proxy.yaml',
+  ])
+}
+
+async function apply(files: readonly string[], options: ApplyOptions, context: Context): Promise<void> {
+  const format = parseFormat(options.output, ['text', 'json'])
+  const objects = [...files, ...(options.objects ?? [])]
+  if (objects.length === 0) {
+    throw new CliError(
+      'USAGE',
+      'which objects? give files, or - for what `kubectl get services,endpointslices,nodes -A -o json` prints',
+    )
+  }
+  const asked = askedObjects(await openInput({ objects }, context), {}, context)
+  const question = await rulesQuestion(asked, options, context)
+  warnOfDiagnostics(question.diagnostics, '`pointsman services --wide --objects` lists them', context)
+  const machine = await openBackend(question, options, context)
+  const target = targetOf(machine, question)
+  if (options.dryRun !== true) {
+    const applied = await applyTo(machine, target, { question, context })
+    if (applied === undefined) return
+    for (const reference of applied.left) warn(context, leftText(reference))
+    if (format === 'json') writeDocument(context, appliedDocument(applied))
+    else context.stdout.write(appliedText(applied, context.style))
+    return
+  }
+  const restores = await machine.backend.dryRun(question.state)
+  machine.settle()
+  for (const step of machine.skipped) context.stderr.write(`would also ${step}\n`)
+  if (format === 'json') writeDocument(context, dryRunDocument(target, restores))
+  else await writePieces(dryRunLines(target, restores), context)
+}
+
+function targetOf({ iptables, families }: OpenedBackend, { state }: RulesQuestion): Target {
+  const servicePorts = [...state.services.values()].filter(({ family }) => families.includes(family)).length
+  return { node: state.node?.name, iptables, families, servicePorts }
+}
+
+/** Undefined when it was interrupted. */
+async function applyTo(
+  { backend, left, settle }: OpenedBackend,
+  target: Target,
+  { question: { state }, context }: { readonly question: RulesQuestion; readonly context: Context },
+): Promise<Applied | undefined> {
+  const startedAt = context.now()
+  try {
+    const request = { state, changed: 'all', fromSeq: NO_SEQ, toSeq: NO_SEQ } as const
+    const result = await backend.sync(request, context.interrupted)
+    return { ...target, result, durationMs: context.now() - startedAt, left }
+  } catch (error) {
+    if (!context.interrupted.aborted) throw error
+    settle()
+    context.stderr.write(
+      'interrupted: each table has its old rules or its new ones; run it again to have the new ones in all\n',
+    )
+    context.finish(130)
+    return undefined
+  } finally {
+    settle()
+    await backend.close()
+  }
+}

@@ -1,0 +1,114 @@
+import {
+  planRuleset,
+  planService,
+  renderSave,
+  type RulesetContext,
+  rulesetContext,
+  type Ruleset,
+  type RulesetOptions,
+} from '@pointsman/backend-iptables'
+import type { IpFamily, ServicePort } from '@pointsman/core'
+import type { Command } from 'commander'
+import type { Context } from '../context.js'
+import {
+  type AskedObjects,
+  askedObjects,
+  describeAsked,
+  type PointOptions,
+  withPointOptions,
+} from '../input/asked-objects.js'
+import { type InputOptions, openInput, withInputOptions } from '../input/open-input.js'
+import { withConfigOptions } from '../input/proxy-config.js'
+import { type RulesQuestion, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
+import { interfaceAddressesOf, withRulesetOptions } from '../input/ruleset-options.js'
+import { documentLines, parseFormat, pointOf } from '../output/json.js'
+import { outputOption } from '../output/output-option.js'
+import { warnOfDiagnostics } from '../output/warn-of-diagnostics.js'
+import { withExamples } from '../output/with-examples.js'
+import { writePieces } from '../output/write-pieces.js'
+import { chainRules } from '../rules/chain-rules.js'
+import { chainText } from '../rules/chain-text.js'
+import { familyAsked } from '../rules/family-asked.js'
+import { ownedItems } from '../rules/rule-list.js'
+import { type RulesTarget, rulesTarget } from '../rules/rules-target.js'
+import { chainMeanings, type PortRules, portRulesText } from '../rules/service-rules-text.js'
+import { sharedChainText } from '../rules/shared-chain-text.js'
+
+interface RulesOptions extends InputOptions, PointOptions, RulesQuestionOptions {
+  readonly nfacct?: true
+  readonly output?: string
+}
+
+const FORMATS = ['text', 'json', 'jsonl'] as const
+
+export function registerRules(program: Command, context: Context): void {
+  const command = program
+    .command('rules')
+    .argument('[target]', 'only of this service (NAME or NAMESPACE/NAME) or of this chain (KUBE-SVC-..., KUBE-SERVICES)')
+    .summary('the rules at a point in time: all, of one service, or of one chain')
+    .description(
+      "Shows the rules that kube-proxy 1.36 would have on a node at a point in time. All of them are printed as iptables-save would; those of a service chain by chain, with where each of its addresses leads first. A chain's name can be pasted from a terminal.",
+    )
+    .option('--node <name>', 'the node whose rules are shown (else the configured one, else the only Node)')
+    .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
+    .addOption(outputOption(FORMATS))
+    .action(async (target: string | undefined, options: RulesOptions) => rules(target, options, context))
+  withRulesetOptions(command, {
+    family: "ipv4 or ipv6 (default: the Node's first)",
+    addresses: 'those of the Node object',
+  })
+  withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
+    'pointsman rules shop/checkout --log shop.db --at 14:03',
+    'pointsman rules KUBE-SEP-7QAUW7YOD5YU2AQB --log shop.db',
+    'pointsman rules KUBE-SERVICES --log shop.db --at -5m',
+    'pointsman rules --log shop.db | grep checkout',
+  ])
+}
+
+async function rules(text: string | undefined, options: RulesOptions, context: Context): Promise<void> {
+  const format = parseFormat(options.output, FORMATS)
+  const interfaceAddresses = interfaceAddressesOf(options)
+  const input = await openInput(options, context)
+  try {
+    const asked = askedObjects(input, options, context)
+    const question = await rulesQuestion(asked, options, context)
+    warnOfDiagnostics(question.diagnostics, '`pointsman services --wide` lists them', context)
+    const family = familyAsked(options, question, context)
+    const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
+    const target = rulesTarget({ text, state: question.state, family, when })
+    const ruleset: RulesetOptions = { family, nfacct: options.nfacct, interfaceAddresses }
+    const answer = answerOf(target, { asked, question, ruleset, when }, context)
+    if (format === 'jsonl') await writePieces(jsonLines(answer.items()), context)
+    else if (format === 'json') await writePieces(documentLines(headOf(asked, question, family), answer.items()), context)
+    else await writePieces(answer.text(), context)
+  } finally {
+    if (input.type === 'log') input.reader.close()
+  }
+}
+
+interface Asked {
+  readonly asked: AskedObjects
+  readonly question: RulesQuestion
+  readonly ruleset: RulesetOptions
+  readonly when: string
+}
+
+/** Made only when it is asked for. */
+interface Answer {
+  readonly text: () => Iterable<string>
+  readonly items: () => Iterable<object>
+}
+
+function answerOf(target: RulesTarget, asked: Asked, context: Context): Answer {
+  const { question } = asked
+  switch (target.type) {
+    case 'all':
+      return wholeAnswer(asked, context)
+    case 'service':
+      return serviceAnswer(target.ports.map((port) => portRules(port, asked)), asked, context)
+    case 'owned-chain':
+      return ownedChainAnswer(target, asked, context)
+    case 'chain':
+      return sharedChainAnswer(target.chain, asked, context)
+  }
+}

@@ -1,0 +1,32 @@
+import { documentHead } from './document-head.js'
+import { flag, integer, listOf, objectOf, oneOf, optional, required, text } from './shape.js'
+
+const family = oneOf('IPv4', 'IPv6')
+
+const restore = objectOf('Restore', {
+  family: required(family, 'of which iptables-restore'),
+  lines: required(listOf(text), 'its input, a line each'),
+})
+
+const left = objectOf('Left', {
+  table: required(text, 'the table'),
+  chain: required(text, 'a chain that would be deleted once it is no longer needed'),
+  rule: required(text, 'the rule that leads to it and is not ours, as iptables-save prints it'),
+})
+
+/** What `pointsman apply -o json` prints. */
+export const applySummary = objectOf('ApplySummary', {
+  ...documentHead('ApplySummary'),
+  dryRun: required(flag, 'true: nothing was changed, and the fields from `rules` to `left` are absent'),
+  node: optional(text, 'the node that the rules are for; absent where the objects have no Node'),
+  families: required(listOf(family), 'the families that were written'),
+  variant: required(oneOf('nft', 'legacy'), 'the variant of iptables'),
+  iptables: required(text, 'its version'),
+  servicePorts: required(integer, 'service ports of these families'),
+  rules: optional(integer, "the proxy's rules in force now"),
+  bytes: optional(integer, 'bytes that were restored'),
+  digest: optional(text, 'of what is in force: equal states and configurations give equal digests'),
+  durationMs: optional(integer, 'how long it took'),
+  left: optional(listOf(left), 'chains that rules of others lead to'),
+  restores: optional(listOf(restore), 'of a dry run: what would be restored, a family after the other'),
+})

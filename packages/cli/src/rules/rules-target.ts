@@ -1,0 +1,48 @@
+import type { IpFamily, ServicePort, State } from '@pointsman/core'
+import { ownerOfChain, type ChainOwner } from '@pointsman/backend-iptables'
+import { CliError } from '../errors.js'
+import { didYouMean } from '../input/suggest.js'
+
+/** What SERVICE or CHAIN on the command line names. */
+export type RulesTarget =
+  | { readonly type: 'all' }
+  /** All ports of one Service, of the family that is asked for. */
+  | { readonly type: 'service'; readonly name: string; readonly ports: readonly ServicePort[] }
+  /** A chain of one service port. */
+  | { readonly type: 'owned-chain'; readonly chain: string; readonly owner: ChainOwner }
+  /** A chain that all share, or one that nobody in the state has. */
+  | { readonly type: 'chain'; readonly chain: string }
+
+export interface TargetQuestion {
+  readonly text: string | undefined
+  readonly state: Pick<State, 'services' | 'endpoints'>
+  readonly family: IpFamily
+  /** `at seq 108`, for the error. */
+  readonly when: string
+}
+
+/** Names of Services are in lower case, and those of chains are not. */
+export const namesChain = (text: string): boolean => /[A-Z]/.test(text)
+
+/** CliError NOT_FOUND for a Service that the state does not have, USAGE where several namespaces have one of its name. */
+export function rulesTarget({ text, state, family, when }: TargetQuestion): RulesTarget {
+  if (text === undefined) return { type: 'all' }
+  const services = new Map([...state.services].filter(([, port]) => port.family === family))
+  if (!namesChain(text)) return serviceTarget(text, [...services.values()], when)
+  const owner = ownerOfChain(text, { services, endpoints: state.endpoints })
+  return owner === undefined ? { type: 'chain', chain: text } : { type: 'owned-chain', chain: text, owner }
+}
+
+function serviceTarget(text: string, all: readonly ServicePort[], when: string): RulesTarget {
+  const ports = all.filter(({ service, name }) => (text.includes('/') ? service : name) === text)
+  const names = [...new Set<string>(ports.map(({ service }) => service))].toSorted()
+  const [name] = names
+  if (names.length > 1) throw new CliError('USAGE', `which ${text}? there are ${names.join(', ')}: give one of them`)
+  if (name !== undefined) return { type: 'service', name, ports: ports.toSorted((a, b) => (a.id < b.id ? -1 : 1)) }
+  const known = new Set<string>(all.map((port) => (text.includes('/') ? port.service : port.name)))
+  const hint = didYouMean(text, known)
+  throw new CliError(
+    'NOT_FOUND',
+    `there are no rules of a service ${text} ${when}${hint === '' ? ': `pointsman services` lists the services that there are' : hint}`,
+  )
+}
