@@ -8,6 +8,7 @@ import {
   type ObjectKind,
   type NodeInfo,
   type ProxyConfig,
+  type ServicePort,
   type ServicePortName,
   type State,
 } from '@pointsman/core'
@@ -38,16 +39,37 @@ export const stateArbitrary = (): fc.Arbitrary<State> =>
       services: fc.array(validArbitrary('Service'), { minLength: 1, maxLength: 5 }),
       node: fc.constantFrom(undefined, ...NODES),
       lists: fc.array(fc.array(endpointArbitrary, { maxLength: 4 }), { minLength: 4, maxLength: 8 }),
+      guards: fc.array(fc.constantFrom(undefined, ...GUARDS), { minLength: 4, maxLength: 8 }),
     })
-    .map(({ services, node, lists }) => {
+    .map(({ services, node, lists, guards }) => {
       const { state } = buildState({ objects: onceEach(services) })
+      const ports = new Map<ServicePortName, ServicePort>()
       const endpoints = new Map<ServicePortName, readonly Endpoint[]>()
-      for (const [index, { id, family }] of [...state.services.values()].entries()) {
-        const list = inFamily(lists[index % lists.length] ?? [], family)
-        if (list.length > 0) endpoints.set(id, list)
+      for (const [index, port] of [...state.services.values()].entries()) {
+        ports.set(port.id, { ...port, ...guards[index % guards.length]?.[port.family] })
+        const list = inFamily(lists[index % lists.length] ?? [], port.family)
+        if (list.length > 0) endpoints.set(port.id, list)
       }
-      return { ...state, endpoints, ...(node && { node: nodeInfoWith(node) }) }
+      return { ...state, services: ports, endpoints, ...(node && { node: nodeInfoWith(node) }) }
     })
+
+/** Load balancers with source ranges: too many things have to meet for chance to make them often. */
+const GUARDS: readonly { readonly [family in IpFamily]: Guard }[] = [
+  {
+    IPv4: { loadBalancerVIPs: ['203.0.113.1'], loadBalancerSourceRanges: ['10.244.1.0/24', '192.0.2.0/24'] },
+    IPv6: { loadBalancerVIPs: ['2001:db8::1'], loadBalancerSourceRanges: ['fd00:10:244:1::/64'] },
+  },
+  {
+    IPv4: { loadBalancerVIPs: ['203.0.113.1', '203.0.113.2'], loadBalancerSourceRanges: ['192.168.55.0/24'] },
+    IPv6: { loadBalancerVIPs: ['2001:db8::1'], loadBalancerSourceRanges: ['fd00:55::/64', 'fd00:10:244:2::/64'] },
+  },
+  {
+    IPv4: { loadBalancerVIPs: ['203.0.113.3'], loadBalancerSourceRanges: ['0.0.0.0/0'] },
+    IPv6: { loadBalancerVIPs: ['2001:db8::3'], loadBalancerSourceRanges: ['::/0'] },
+  },
+]
+
+type Guard = Pick<ServicePort, 'loadBalancerVIPs' | 'loadBalancerSourceRanges'>
 
 const NODES: readonly Partial<NodeInfo>[] = [
   {},
