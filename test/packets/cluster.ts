@@ -16,6 +16,8 @@ export interface ServiceDescription {
   readonly externalTrafficPolicy?: 'Cluster' | 'Local'
   readonly internalTrafficPolicy?: 'Cluster' | 'Local'
   readonly affinitySeconds?: number
+  /** Default: the same for all. */
+  readonly createdAt?: string
   readonly targetPort?: 8080 | 9090
   readonly endpoints: readonly (Pod | EndpointDescription)[]
 }
@@ -52,6 +54,7 @@ function serviceOf(description: ServiceDescription): KubernetesObject {
   const clusterIPs = FAMILIES.map((family) => addressOf(name, family))
   return service({
     name,
+    ...(description.createdAt !== undefined && { createdAt: description.createdAt }),
     spec: {
       type: isBalanced ? 'LoadBalancer' : nodePort === undefined ? 'ClusterIP' : 'NodePort',
       clusterIP: clusterIPs[0] ?? '',

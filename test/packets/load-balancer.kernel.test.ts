@@ -1,5 +1,7 @@
-import { test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeWorlds, expectFates } from './describe-worlds.js'
+import { addressOf, FAMILIES } from './names.js'
+import { setPolicy } from './set-policy.js'
 
 const CLIENTS = ['192.0.2.0/24', '2001:db8:c::/64'] as const
 
@@ -155,4 +157,56 @@ describeWorlds('packets to an external address', (worlds) => {
       'tcp near-a -> vip:80': 'near-b as the node',
     })
   })
+
+  test('from a node that has the address reach endpoints as the node does', async () => {
+    const both = FAMILIES.map((family) => addressOf('vip', family))
+    for (const { network } of worlds.all)
+      for (const vip of both) network.run('node', 'ip', 'addr', 'add', vip, 'dev', 'lo')
+    try {
+      const service = { nodePort: 30080, vips: ['vip'], endpoints: ['near-b', 'far-c'] } as const
+      await worlds.apply({ services: [{ ...service, sourceRanges: CLIENTS }] })
+      await expectFates(worlds, {
+        'tcp vip -> vip:80': 'far-c near-b as the node',
+        'tcp client -> vip:80': 'far-c near-b as the node',
+        'tcp stranger -> vip:80': 'no answer',
+      })
+    } finally {
+      for (const { network } of worlds.all) {
+        for (const vip of both) network.run('node', 'ip', 'addr', 'del', vip, 'dev', 'lo')
+      }
+    }
+  })
+
+  test('of two Services that share it go to the older one, and to the other where that has no endpoints', async () => {
+    const older = { nodePort: 30080, vips: ['vip'] } as const
+    const younger = { name: 'other', vips: ['vip'], nodePort: 30081, endpoints: ['far-c'], createdAt: LATER } as const
+    await worlds.apply({ services: [younger, { ...older, endpoints: ['near-a', 'near-b'] }] })
+    await expectFates(worlds, { 'tcp client -> vip:80': 'near-a near-b as the node' })
+    await worlds.apply({ services: [younger, { ...older, endpoints: [] }] })
+    await expectFates(worlds, { 'tcp client -> vip:80': 'far-c as the node' })
+  })
+
+  test('for health checks are let in with and without endpoints, though the policy of INPUT is to drop', async () => {
+    await setPolicy(worlds, 'INPUT', 'DROP')
+    for (const endpoints of [['near-a'], ['far-c']] as const) {
+      await worlds.apply({
+        services: [{ nodePort: 30080, vips: ['vip'], externalTrafficPolicy: 'Local', endpoints }],
+      })
+      await expectFates(worlds, {
+        'tcp client -> node:32000': 'the node itself',
+        'tcp stranger -> node-2:32000': 'the node itself',
+      })
+    }
+    // It is the policy, then, that keeps others out.
+    await worlds.apply({ services: [{ nodePort: 30080, endpoints: [] }] })
+    const outcomes = await Promise.all(
+      worlds.all.flatMap((world) =>
+        FAMILIES.map((family) => world.send('tcp client -> node:32000', { family, patienceMs: 500 })),
+      ),
+    )
+    expect(outcomes.flat().map(({ type }) => type)).toEqual(['no-answer', 'no-answer', 'no-answer', 'no-answer'])
+    await setPolicy(worlds, 'INPUT', 'ACCEPT')
+  })
 })
+
+const LATER = '2026-02-02T00:00:00Z'

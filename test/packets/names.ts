@@ -33,6 +33,10 @@ export const CLUSTER_CIDRS: readonly string[] = ['10.244.0.0/16', 'fd00:10:244::
 export const GATEWAY = { IPv4: '10.244.1.1', IPv6: 'fd00:10:244:1::1' } as const
 export const FAR_END = { IPv4: '172.20.0.1', IPv6: 'fd00:20::1' } as const
 
+/** More clients, which all behave alike. */
+export const crowdOf = (family: IpFamily): readonly string[] =>
+  Array.from({ length: 24 }, (_, index) => `${family === 'IPv4' ? '192.0.2.' : '2001:db8:c::'}${100 + index}`)
+
 export const addressOf = (name: Name, family: IpFamily): string => ADDRESSES[name][family === 'IPv4' ? 0 : 1]
 
 export function nameAt(address: string): Name | undefined {

@@ -1,14 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { HEALTH_CHECK_NODE_PORT } from './cluster.js'
 import { startHost, type Host, type ListeningSocket } from './host.js'
-import { addressOf, FAMILIES, FAR_END, GATEWAY, type Name } from './names.js'
+import { addressOf, crowdOf, FAMILIES, FAR_END, GATEWAY, type Name } from './names.js'
 
 /**
  * A node and its surroundings in network namespaces, both families:
  *
- *     client, stranger ── node ── internet (answers on every address)
- *                         │ │ └── far-c, far-d: pods of another node
- *                    near-a near-b: pods of this node, a routed link each
+ *     client, stranger, crowd ── node ── internet (answers on every address)
+ *                                │ │ └── far-c, far-d: pods of another node
+ *                           near-a near-b: pods of this node, a routed link each
  *
  * Everybody but the node sends all it has by the node. Pods answer TCP and UDP on 8080 and 9090, the internet and the
  * node itself TCP on ports that services have.
@@ -16,8 +16,8 @@ import { addressOf, FAMILIES, FAR_END, GATEWAY, type Name } from './names.js'
 export interface Network {
   /** Words before a command that runs on the node. */
   readonly onNode: readonly string[]
-  /** Runs a command on the node and gives its output. Throws when it fails. */
-  readonly runOnNode: (...argv: readonly string[]) => string
+  /** Runs a command in a namespace and gives its output. Throws when it fails. */
+  readonly run: (host: HostName, ...argv: readonly string[]) => string
   /** The process that sends for a name. */
   readonly senderFor: (name: Name) => Host
   readonly close: () => Promise<void>
@@ -58,7 +58,7 @@ export async function createNetwork(): Promise<Network> {
   }
   return {
     onNode: ['ip', 'netns', 'exec', namespaceOf('node')],
-    runOnNode: (...argv) => inNamespace(namespaceOf('node'), ...argv),
+    run: (host, ...argv) => inNamespace(namespaceOf(host), ...argv),
     senderFor: (name) => {
       const host = hosts.get(SENDERS[name] ?? 'node')
       if (host === undefined || SENDERS[name] === undefined) throw new Error(`${name} sends nothing`)
@@ -79,7 +79,7 @@ function connect(namespaceOf: (host: HostName) => string): void {
 
 const NEIGHBOURS = ['client', 'internet', 'near-a', 'near-b', 'far'] as const
 const HOSTS = ['node', ...NEIGHBOURS] as const
-type HostName = (typeof HOSTS)[number]
+export type HostName = (typeof HOSTS)[number]
 
 const SENDERS: { readonly [name in Name]?: HostName } = {
   client: 'client',
@@ -92,6 +92,8 @@ const SENDERS: { readonly [name in Name]?: HostName } = {
   'near-b': 'near-b',
   'far-c': 'far',
   'far-d': 'far',
+  // Where it has the address.
+  vip: 'node',
 }
 
 /** Before there are links: what a link has of this is settled when it is made. */
@@ -123,18 +125,22 @@ const LINKS: readonly Link[] = [
 ]
 
 /** A link between an address and its neighbour's, with a route for each end. */
-const link = (device: string, own: string, other: string): readonly string[] => [
-  `addr add ${own}/${bitsOf(own)} dev ${device}${own.includes(':') ? ' nodad' : ''}`,
+const link = (device: string, address: string, other: string): readonly string[] => [
+  own(address, device),
   `route add ${other} dev ${device}`,
 ]
-const bitsOf = (address: string): number => (address.includes(':') ? 128 : 32)
+
+const own = (address: string, device: string): string =>
+  address.includes(':') ? `addr add ${address}/128 dev ${device} nodad` : `addr add ${address}/32 dev ${device}`
 
 const NODE: readonly string[] = [
   ...LINKS.map(({ at }) => `link set ${at} up`),
   ...FAMILIES.flatMap((family) => [
     ...link(INTERFACES.client, addressOf('node', family), addressOf('client', family)),
     ...link(INTERFACES.internet, addressOf('node-2', family), addressOf('internet', family)),
-    `route add ${addressOf('stranger', family)} via ${addressOf('client', family)}`,
+    ...[addressOf('stranger', family), ...crowdOf(family)].map(
+      (address) => `route add ${address} via ${addressOf('client', family)}`,
+    ),
     // What the node sends anywhere else has its first address.
     `route add default via ${addressOf('internet', family)} src ${addressOf('node', family)}`,
     ...(['near-a', 'near-b'] as const).flatMap((pod) => link(INTERFACES[pod], GATEWAY[family], addressOf(pod, family))),
@@ -152,14 +158,17 @@ const neighbour = (
     const [first = '', ...others] = names.map((name) => addressOf(name, family))
     return [
       ...link('eth0', first, gateway(family)),
-      ...others.flatMap((other) => `addr add ${other}/${bitsOf(other)} dev eth0${other.includes(':') ? ' nodad' : ''}`),
+      ...others.map((other) => own(other, 'eth0')),
       `route add default via ${gateway(family)} src ${first}`,
     ]
   }),
 ]
 
 const CONFIGURATION: { readonly [host in (typeof NEIGHBOURS)[number]]: readonly string[] } = {
-  client: neighbour(['client', 'stranger'], (family) => addressOf('node', family)),
+  client: [
+    ...neighbour(['client', 'stranger'], (family) => addressOf('node', family)),
+    ...FAMILIES.flatMap((family) => crowdOf(family).map((address) => own(address, 'eth0'))),
+  ],
   internet: neighbour(['internet'], (family) => addressOf('node-2', family)),
   'near-a': neighbour(['near-a'], (family) => GATEWAY[family]),
   'near-b': neighbour(['near-b'], (family) => GATEWAY[family]),

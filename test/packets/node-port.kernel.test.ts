@@ -1,5 +1,7 @@
-import { test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeWorlds, expectFates } from './describe-worlds.js'
+import { addressOf } from './names.js'
+import { setPolicy } from './set-policy.js'
 
 describeWorlds('packets to a node port', (worlds) => {
   test('reach every endpoint on each address of the node, in the name of the node', async () => {
@@ -89,19 +91,40 @@ describeWorlds('packets to a node port', (worlds) => {
 
   test('reach endpoints though the policy of FORWARD is to drop', async () => {
     await worlds.apply({ services: [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
-    const setPolicy = async (policy: 'ACCEPT' | 'DROP'): Promise<void> => {
-      const text = `*filter\n:FORWARD ${policy} [0:0]\nCOMMIT\n`
-      for (const one of worlds.all.flatMap(({ iptables }) => iptables))
-        await one.restore({ text, flush: false, counters: false })
-    }
-    await setPolicy('DROP')
+    await setPolicy(worlds, 'FORWARD', 'DROP')
     try {
       await expectFates(worlds, {
         'tcp client -> node:30080': 'far-c near-b as the node',
         'tcp client -> web:80': 'far-c near-b as the node',
       })
     } finally {
-      await setPolicy('ACCEPT')
+      await setPolicy(worlds, 'FORWARD', 'ACCEPT')
+    }
+  })
+
+  test('on localhost reach endpoints from a neighbour that routes it here, but nothing else of the node (CVE-2020-8558)', async () => {
+    for (const { network } of worlds.all) network.run('client', 'sh', '-c', LOCALHOST_BY_NODE.join('\n'))
+    await worlds.apply({ services: [{ nodePort: 30080, endpoints: ['near-b', 'far-c'] }] })
+    await expectFates(
+      worlds,
+      {
+        'tcp client -> localhost:30080': 'far-c near-b as the node',
+        'tcp client -> localhost:7777': 'no answer',
+        'tcp localhost -> localhost:7777': 'the node itself',
+      },
+      { families: ['IPv4'] },
+    )
+    // It is the guard, then, that keeps others out.
+    for (const { variant, network, send } of worlds.all) {
+      network.run('node', `iptables-${variant}`, '-F', 'KUBE-FIREWALL')
+      expect(await send('tcp client -> localhost:7777', { family: 'IPv4' })).toMatchObject([{ host: 'node' }])
     }
   })
 })
+
+/** Makes a host believe that 127.0.0.1 is somewhere else, and take packets from there. */
+const LOCALHOST_BY_NODE: readonly string[] = [
+  'echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet',
+  'ip addr flush dev lo',
+  `ip route add 127.0.0.1 via ${addressOf('node', 'IPv4')}`,
+]

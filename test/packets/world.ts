@@ -22,11 +22,19 @@ export interface World {
   readonly apply: (scenario: Scenario) => Promise<void>
   /** Sends a packet as often as it takes to see every endpoint that it may reach. */
   readonly fatesOf: (packet: PacketInFamily) => Promise<FatesOfPacket>
-  /** Sends a packet so many times at once. */
-  readonly send: (
-    packet: string,
-    options: { readonly family: IpFamily; readonly times: number },
-  ) => Promise<readonly Outcome[]>
+  readonly send: (packet: string, options: SendOptions) => Promise<readonly Outcome[]>
+  /** What the meaning of the Services says of a packet. */
+  readonly routeOf: (packet: PacketInFamily) => Route
+}
+
+export interface SendOptions {
+  readonly family: IpFamily
+  /** At once. Default: 1. */
+  readonly times?: number
+  /** A source address in place of the sender's own. */
+  readonly from?: string
+  /** How long the sender waits. Default: long enough for an answer. */
+  readonly patienceMs?: number
 }
 
 export interface Scenario {
@@ -45,7 +53,9 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
   const iptables = await Promise.all(
     FAMILIES.map((family) => createIptables({ family, variant, prefix: network.onNode })),
   )
-  let meaning: ((packet: Packet) => Route) | undefined
+  let meaning = (_: Packet): Route => {
+    throw new Error('nothing is applied yet')
+  }
 
   async function apply({ services, config: changes = {} }: Scenario): Promise<void> {
     const config: ProxyConfig = {
@@ -71,39 +81,39 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
       await backend.sync(request, new AbortController().signal)
     }
     meaning = (packet) => mock.route(packet)
-    network.runOnNode('conntrack', '-F')
+    network.run('node', 'conntrack', '-F')
   }
 
-  const sendMany = (packet: PacketInFamily, { times, timeoutMs }: Sending): Promise<readonly Outcome[]> => {
-    const { family, from, to, port, protocol } = packet
+  const sendMany = (packet: PacketInFamily, { times, timeoutMs, from }: Sending): Promise<readonly Outcome[]> => {
+    const { family, protocol, port } = packet
     if (protocol === 'sctp') throw new Error('no host sends SCTP')
     // The node chooses its address by where it sends to.
-    const source = from === 'node' ? undefined : addressOf(from, family)
-    const sent = { protocol, from: source, to: addressOf(to, family), port, timeoutMs }
-    return network.senderFor(from).send(sent, times)
+    const own = packet.from === 'node' ? undefined : addressOf(packet.from, family)
+    const sent = { protocol, from: from ?? own, to: addressOf(packet.to, family), port, timeoutMs }
+    return network.senderFor(packet.from).send(sent, times)
   }
+  const routeOf = (packet: PacketInFamily): Route => meaning(asRouted(packet))
 
   return {
     variant,
     network,
     iptables,
     apply,
+    routeOf,
     fatesOf: async (packet) => {
-      if (meaning === undefined) throw new Error('nothing is applied yet')
-      const route = meaning(asRouted(packet))
-      return {
-        seen: fateSeen(await sendMany(packet, sendingFor(route, packet)), packet),
-        meant: fateByMeaning(route, packet),
-      }
+      const route = routeOf(packet)
+      const outcomes = await sendMany(packet, sendingFor(route, packet))
+      return { seen: fateSeen(outcomes, packet), meant: fateByMeaning(route, packet) }
     },
-    send: (text, { family, times }) =>
-      sendMany({ ...readPacket(text), family }, { times, timeoutMs: PATIENCE_MS.forAnswer }),
+    send: (text, { family, times = 1, from, patienceMs = PATIENCE_MS.forAnswer }) =>
+      sendMany({ ...readPacket(text), family }, { times, timeoutMs: patienceMs, from }),
   }
 }
 
 interface Sending {
   readonly times: number
   readonly timeoutMs: number
+  readonly from?: string | undefined
 }
 
 /** Often enough that an endpoint that may be reached is not missed once in a hundred million runs. */
