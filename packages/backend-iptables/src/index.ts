@@ -27,6 +27,10 @@ export {
   type ConntrackReport,
   createConntrackHook,
 } from './conntrack/conntrack-hook.js'
+export { type Flow, type FlowTuple, isTranslated } from './conntrack/flow.js'
+export { parseConntrack } from './conntrack/parse-conntrack.js'
+export { type FlowRules, planFlowDeletions } from './conntrack/plan-flow-deletions.js'
+export { type ServedFronts, servedFrontsOf, type ServedFrontsInput } from './conntrack/served-fronts.js'
 export { type Odds, toNumber as oddsToNumber } from './trace/odds.js'
 export { tracePacket, type TraceQuestion } from './trace/trace-packet.js'
 export * from './trace/trace.js'

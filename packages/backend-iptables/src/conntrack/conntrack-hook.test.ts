@@ -167,11 +167,14 @@ describe('a failure', () => {
 
   test('for lack of the program is told once, and asked for again at each sync', async () => {
     conntrack.intercept = fail('exec of "conntrack" failed: No such file or directory')
+    hook.afterSync(stateWith(dns))
+    await vi.waitFor(() => expect(reports).toHaveLength(1))
     for (const ports of [[dns], [], [dns]]) {
       hook.afterSync(stateWith(...ports))
       await hook.beforeSync()
     }
     expect(told()).toEqual(['NOT_FOUND, 0 of 0, no retry'])
+    expect(conntrack.commands).toHaveLength(4)
     conntrack.intercept = succeed
     hook.afterSync(stateWith(dns))
     await hook.beforeSync()

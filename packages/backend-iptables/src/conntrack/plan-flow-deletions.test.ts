@@ -44,13 +44,18 @@ describe('flows to a cluster IP', () => {
   test.each([
     ['an endpoint that is gone', '10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.9:5353'],
     ['a port that the endpoint no longer has', '10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.5:53'],
-    ['nowhere else, because they are older than the Service', '10.0.1.2:4000 > 10.96.0.10:53'],
+    ['nowhere else, because they are older than the endpoints', '10.0.1.2:4000 > 10.96.0.10:53'],
   ])('go when they lead to %s', (_, flow) => {
     expect(deletionsOf({ flows: [...stays, flow] })).toEqual([flow])
   })
 
   test('go when the Service has no endpoints at all', () => {
     expect(deletionsOf({ ports: [{ ...dns, endpoints: [] }], flows: stays })).toEqual(stays)
+  })
+
+  test('stay when the Service has no endpoints, and the rules let them go their way', () => {
+    const ports = [{ ...dns, endpoints: [], externalIPs: ['203.0.113.1'] }]
+    expect(deletionsOf({ ports, flows: ['192.168.55.10:4000 > 203.0.113.1:53'] })).toEqual([])
   })
 
   test.each([
@@ -120,7 +125,7 @@ describe('flows to other fronts', () => {
   })
 
   test('to a node port count on the addresses alone on which it answers', () => {
-    const flows = ['192.168.55.10', '10.0.0.4', '127.0.0.1'].map(
+    const flows = ['192.168.55.10', '10.0.0.4', '127.0.0.1', '127.9.9.9'].map(
       (address) => `10.0.1.2:4000 > ${address}:30053 > 10.244.1.9:5353`,
     )
     const nodeAddresses = ['192.168.55.10', '10.0.0.4', '127.0.0.1']
@@ -129,7 +134,8 @@ describe('flows to other fronts', () => {
     expect(on({ localhostNodePorts: false })).toEqual(flows.slice(0, 2))
     expect(on({ nodePortAddresses: ['10.0.0.0/8'] })).toEqual(flows.slice(1, 2))
     expect(on({ nodePortAddresses: 'primary' })).toEqual(flows.slice(0, 1))
-    expect(on({ nodePortAddresses: ['127.0.0.0/8'] })).toEqual(flows.slice(2))
+    expect(on({ nodePortAddresses: ['127.0.0.0/8'] })).toEqual(flows.slice(2, 3))
+    expect(on({ nodePortAddresses: ['0.0.0.0/0'] })).toEqual(flows)
   })
 
   test('that two Services claim stay with what serves either', () => {

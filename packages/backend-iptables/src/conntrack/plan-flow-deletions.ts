@@ -19,19 +19,21 @@ export const planFlowDeletions = ({
  * Whether a flow has to go, so that its next packet meets the rules anew: UDP has no end that conntrack could see, and a
  * flow that is used never expires.
  *
- * Its original destination is a front, and its packets go to nothing that serves that front: also where nothing does, and
- * where they go through untranslated because the flow is older than the Service. Or it is a front no more, and they are
- * translated all the same. Node ports count on the addresses alone on which they answer: another destination with that
- * port is somebody else's flow. So is one that is tracked in a zone of its own and goes untranslated: Open vSwitch tracks
- * packets before they come to iptables.
+ * Its original destination is a front, and its packets go to nothing that serves that front; also where they go through
+ * untranslated, because the flow is older than the endpoints. Where nothing serves it, or it is a front no more, those
+ * alone that are translated: others went their own way by the rules, such as the node's own packets to a load balancer.
+ *
+ * Node ports count on the addresses alone on which they answer: another destination with that port is somebody else's
+ * flow. So is one that is tracked in a zone of its own and goes untranslated: Open vSwitch tracks packets before they come
+ * to iptables.
  */
 export function isStale(flow: Flow, { served, formerFronts }: FlowRules): boolean {
   const { family, protocol, zone, original, reply } = flow
   if (protocol !== 'udp' || family !== served.family) return false
   const keys = frontKeysAt(served, { address: original.dst, port: original.dport })
-  const targets = keys.flatMap((key) => served.targets.get(key) ?? [])
-  if (targets.length === 0) return isTranslated(flow) && keys.some((key) => formerFronts.has(key))
-  if (zone !== 0 && !isTranslated(flow)) return false
+  if (!keys.some((key) => served.targets.has(key) || formerFronts.has(key))) return false
   const target = endpointKey({ address: reply.src, port: reply.sport })
-  return !targets.some((serving) => serving.has(target))
+  const serving = keys.flatMap((key) => served.targets.get(key) ?? [])
+  if (serving.some((targets) => targets.has(target))) return false
+  return isTranslated(flow) || (zone === 0 && serving.some((targets) => targets.size > 0))
 }
