@@ -6,7 +6,7 @@ const written = [
   '-A WEB -j MARK --or-mark 16384',
   '-I WEB 1 -m conntrack --ctstate related,established -j ACCEPT',
 ]
-for (const [index, line] of written.entries()) console.log(formatRestoreLine(parseRestoreLine(line, index + 1)))
+for (const line of written) console.log(formatRestoreLine(parseRestoreLine(line)))
 // -> -A WEB -d 10.0.0.0/8 -p tcp -m tcp --dport 80 -j ACCEPT
 // -> -A WEB -m statistic --mode random --probability 0.33330000006 -j WEB-1
 // -> -A WEB -j MARK --set-xmark 0x4000/0x4000

@@ -16,9 +16,11 @@ import { tableMethods } from './table-methods.js'
 import { checkWaitSeconds } from './xtables-lock.js'
 
 export interface IptablesOptions {
+  /** One object serves one family. */
   readonly family: Family
   /** `auto`: by `hints` when given, otherwise whatever `iptables` is on this node. Default: `auto`. */
   readonly variant?: 'auto' | Variant | undefined
+  /** What tells which variant others use. Counts with `auto` alone. */
   readonly hints?: VariantHints | undefined
   /**
    * How long commands wait for the xtables lock, in whole seconds from 1. Default: 5. nft takes no lock; 1.4.20 and
@@ -36,6 +38,7 @@ export interface IptablesOptions {
    * the file that it was built with, whatever this says.
    */
   readonly lockFile?: string | undefined
+  /** How processes are started. Default: runProcess. */
   readonly run?: Run | undefined
 }
 

@@ -1,5 +1,6 @@
 import type { Variant } from './capabilities.js'
 
+/** Each has tables of its own, and programs of its own: iptables and ip6tables. */
 export type Family = 'IPv4' | 'IPv6'
 
 /** The three programs of one family and variant. */

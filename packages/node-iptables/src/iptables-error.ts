@@ -44,11 +44,15 @@ export interface LockHolder {
 }
 
 export interface IptablesErrorDetails {
+  /** The command and its arguments, a prefix included. */
   readonly argv: readonly string[]
   /** Undefined where the process did not start, or was ended by a signal. */
   readonly exitCode?: number | undefined
+  /** What it said: its first 65,536 characters. Default: nothing. */
   readonly stderr?: string | undefined
+  /** Of a restore whose line iptables named. */
   readonly restore?: RestoreFailure | undefined
+  /** With LOCK_HELD, where /proc shows it. */
   readonly lockHolder?: LockHolder | undefined
 }
 

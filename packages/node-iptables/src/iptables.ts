@@ -5,16 +5,19 @@ import type { VariantChoice } from './detect-variant.js'
 
 /** How long one call may take, and what ends it early: TIMED_OUT and ABORTED. Neither undoes what is done. */
 export interface Limits {
+  /** Default: as given to createIptables. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
+/** A chain, built-in or of one's own, in its table. */
 export interface ChainPlace {
   /** `filter`, `nat`, `mangle`, `raw`, `security`. */
   readonly table: string
   readonly chain: string
 }
 
+/** A rule by what it says. Its place among the others does not count. */
 export interface RulePlace extends ChainPlace {
   /** The rule's words after `-A CHAIN`, unquoted: `['-p', 'tcp', '--dport', '80', '-j', 'ACCEPT']`. */
   readonly rule: readonly string[]
@@ -34,6 +37,7 @@ export interface RestoreOptions {
 /** iptables of one family. Every method fails with an IptablesError; a wrong `waitSeconds` is a RangeError. */
 export interface Iptables {
   readonly family: Family
+  /** What the iptables that was found can do. */
   readonly capabilities: Capabilities
   /** Why this variant: there when it was chosen by looking at the rules of this node. */
   readonly choice: VariantChoice | undefined
@@ -72,6 +76,7 @@ export interface Iptables {
 }
 
 export interface SaveOptions {
+  /** Default: all tables that there are. */
   readonly table?: string | undefined
   /** With counters of packets and bytes before each rule. */
   readonly counters?: boolean | undefined

@@ -35,8 +35,8 @@ export type RestoreLine =
   | { readonly type: 'policy'; readonly chain: string; readonly policy: string }
   | { readonly type: 'commit' }
 
-/** Reads one line, without its line end. Fails with an IptablesParseError. */
-export function parseRestoreLine(text: string, number: number): RestoreLine {
+/** Reads one line, without its line end. Fails with an IptablesParseError, which has `number` as its line. */
+export function parseRestoreLine(text: string, number = 1): RestoreLine {
   const place = { line: number, text }
   const fail = (code: IptablesParseErrorCode, found?: string): never => {
     throw new IptablesParseError(code, { ...place, found })

@@ -27,14 +27,17 @@ export interface Rule {
 export type Match =
   | { readonly type: 'comment'; readonly comment: string }
   | PortsMatch
+  /** The packet's mark, of which the bits in mask count. */
   | Negatable<{ readonly type: 'mark'; readonly value: number; readonly mask: number }>
   /** States in iptables-save's order. */
   | Negatable<{ readonly type: 'conntrack'; readonly states: readonly ConntrackState[] }>
   /** The kernel's own number: the probability is `chances / 2^31`. */
   | Negatable<{ readonly type: 'statistic-random'; readonly chances: number }>
+  /** One packet of so many: `packet` counts from 0, and is less than `every`. */
   | Negatable<{ readonly type: 'statistic-nth'; readonly every: number; readonly packet: number }>
   | RecentMatch
   | AddrtypeMatch
+  /** Counts into this object, and always matches. */
   | { readonly type: 'nfacct'; readonly name: string }
   | PhysdevMatch
   | OtherMatch
@@ -48,6 +51,7 @@ export interface PortsMatch {
   readonly flags?: Negatable<{ readonly mask: readonly TcpFlag[]; readonly set: readonly TcpFlag[] }> | undefined
 }
 
+/** Both included. One port: twice the same. */
 export interface PortRange {
   readonly first: number
   readonly last: number
@@ -77,6 +81,7 @@ export interface AddrtypeMatch {
   readonly type: 'addrtype'
   readonly source?: Negatable<{ readonly types: readonly string[] }> | undefined
   readonly destination?: Negatable<{ readonly types: readonly string[] }> | undefined
+  /** The address has to be of the interface that the packet comes in by, or goes out by. */
   readonly limit?: 'in' | 'out' | undefined
 }
 
@@ -100,11 +105,13 @@ export interface OtherMatch {
 export type Target =
   /** To a chain, or one of ACCEPT, DROP, RETURN, or a target without options. */
   | { readonly type: 'jump'; readonly chain: string }
+  /** Like a jump, but a RETURN there goes on where this chain was called. */
   | { readonly type: 'goto'; readonly chain: string }
   /** `--set-xmark VALUE/MASK`: the mask's bits are cleared, then the value's are flipped. */
   | { readonly type: 'MARK'; readonly value: number; readonly mask: number }
   /** `--to-destination`, as written: `10.244.1.5:8080`, `[fd00::5]:80`. */
   | { readonly type: 'DNAT'; readonly to: string; readonly random: boolean; readonly persistent: boolean }
+  /** `--to-source`, as written. */
   | {
       readonly type: 'SNAT'
       readonly to: string
@@ -118,11 +125,12 @@ export type Target =
       readonly random: boolean
       readonly randomFully: boolean
     }
-  /** Undefined: the family's default, port unreachable. */
+  /** `icmp-port-unreachable`, `tcp-reset` and the like. Undefined: the family's default, port unreachable. */
   | { readonly type: 'REJECT'; readonly with?: string | undefined }
   /** A target that is not known here, with its options; the words keep their spelling. */
   | { readonly type: 'other'; readonly name: string; readonly words: readonly string[] }
 
+/** How many packets a rule matched, or a built-in chain's policy decided, and their bytes. */
 export interface Counters {
   /** Whole numbers; as text, because they outgrow 2^53. */
   readonly packets: string

@@ -45,12 +45,15 @@ export async function parseSaveLines(lines: AsyncIterable<string> | Iterable<str
 
 const LINES_A_TURN = 1000
 
-/** The text of the tables, ending with a line end; line for line what iptables-save prints, without its comments. */
+/**
+ * The text of the tables, ending with a line end; line for line what iptables-save prints, without its comments. Fails
+ * with an IptablesFormatError.
+ */
 export function formatSave(tables: readonly SavedTable[]): string {
   return [...saveLinesOf(tables)].map((line) => `${line}\n`).join('')
 }
 
-/** Its lines one by one, without line ends. */
+/** Its lines one by one, without line ends, as a restore takes them. Fails with an IptablesFormatError. */
 export function* saveLinesOf(tables: Iterable<SavedTable>): Generator<string, void, undefined> {
   for (const { table, chains } of tables) {
     yield formatRestoreLine({ type: 'table', table })
