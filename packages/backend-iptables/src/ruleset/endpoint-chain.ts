@@ -28,7 +28,8 @@ export function endpointChain({ port, name, context }: PortPlan, endpoint: Endpo
 
 /** In the kernel's spelling, which differs from Kubernetes' for some IPv6 addresses. */
 function place({ address, port }: Endpoint): string {
+  if (!address.includes(':')) return `${address}:${port}`
   const spelt = addressOf(address)
   if (spelt === undefined) throw new Error(`not an address: ${JSON.stringify(address)}`)
-  return spelt.includes(':') ? `[${spelt}]:${port}` : `${spelt}:${port}`
+  return `[${spelt}]:${port}`
 }

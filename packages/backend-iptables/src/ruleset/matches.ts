@@ -51,6 +51,8 @@ export const fromLocal: AddrtypeMatch = { type: 'addrtype', source: { types: ['L
 export const isNew: Match = { type: 'conntrack', states: ['NEW'], negated: false }
 
 function spell(network: string): { readonly network: string; readonly any: boolean } {
+  // Most are IPv4 addresses, whose spelling in Kubernetes is iptables' own.
+  if (!network.includes(':') && !network.includes('/')) return { network: `${network}/32`, any: false }
   const found = networkOf(network)
   // The core hands over addresses and networks that it has read: anything else is a bug, and must not become "any".
   if (found === undefined) throw new Error(`not an address or a network: ${JSON.stringify(network)}`)
