@@ -2,7 +2,6 @@ import { assertNever } from '../assert-never.js'
 import type { Variant } from '../capabilities.js'
 import { hookOf, hooksOf } from './built-in-chains.js'
 import type { KernelChain, KernelTable } from './kernel-table.js'
-import { isVerdict } from './operation.js'
 import type { Operation, ReadRule } from './operation.js'
 import { state, usage } from './refusal.js'
 import type { KernelReason, KernelStep, Refusal } from './refusal.js'
@@ -53,7 +52,6 @@ export function applyOperation(
     case 'chain':
       return restoreChain(table, operation, { find, isNft, noflush })
     case 'new-chain':
-      if (isVerdict(operation.chain)) return usage('chain name may not clash with target name\n')
       if (table.chains.has(operation.chain) || isBuiltIn(operation.chain)) return state('Chain already exists.')
       table.addChain(operation.chain)
       return undefined
@@ -131,9 +129,6 @@ function restoreChain(
 ): Refusal | undefined {
   const chain = find(name)
   const isUserChain = hookOf(table.name, name) === undefined
-  if (isUserChain && isVerdict(name)) {
-    return usage(isNft ? 'chain name may not clash with target name\n' : `error creating chain '${name}':File exists\n`)
-  }
   if (isUserChain && chain === undefined) table.addChain(name)
   else if (isUserChain && chain !== undefined) {
     if (!isNft && !noflush) return usage(`error creating chain '${name}':File exists\n`)

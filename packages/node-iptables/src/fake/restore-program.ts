@@ -4,7 +4,7 @@ import type { RestoreLine } from '../rules/restore-line.js'
 import type { Counters } from '../rules/rule.js'
 import { NAT_IS_NO_FILTER } from './check-usage.js'
 import type { KernelTables } from './kernel-tables.js'
-import { readRule } from './operation.js'
+import { isVerdict, readRule } from './operation.js'
 import type { Operation } from './operation.js'
 import { usage } from './refusal.js'
 import type { Refusal } from './refusal.js'
@@ -105,6 +105,9 @@ export function operationOf(
   { tables: { program, objects }, table, counters: takesCounters }: OperationContext,
 ): Operation | Refused {
   const counted = takesCounters && 'counters' in line ? { counters: line.counters } : {}
+  if ((line.type === 'chain' || line.type === 'new-chain') && isVerdict(line.chain)) {
+    return { refusal: usage('chain name may not clash with target name\n') }
+  }
   if (line.type === 'chain') {
     const { chain, policy } = line
     return { type: 'chain', chain, ...(policy === undefined ? {} : { policy }), ...counted }
