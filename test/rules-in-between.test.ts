@@ -1,10 +1,10 @@
 import { planRuleset, renderRestore, renderSave, type RestoreOnto, type Ruleset } from '@pointsman/backend-iptables'
-import { frontsOf, isEqual, type State } from '@pointsman/core'
+import { isEqual, type State } from '@pointsman/core'
 import fc from 'fast-check'
 import { parseSave, type SavedTable } from 'node-iptables'
 import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
 import { expect, test } from 'vitest'
-import { type AskedPacket, packetsTo, walked } from './support/asked-packets.js'
+import { allowedBetween, ownersOf, packetsTo, walked } from './support/asked-packets.js'
 import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
 
 /*
@@ -49,29 +49,6 @@ function momentsBetween(before: Ruleset, after: Ruleset): readonly (readonly Sav
     moments.push(parseSave(fake.text()))
   }
   return moments
-}
-
-function allowedBetween(before: readonly string[] = [], after: readonly string[] = []): readonly (readonly string[])[] {
-  const reachesEndpoints = !after.some((fate) => NOBODY.includes(fate))
-  return [before, after, ...(reachesEndpoints ? [] : [['dropped'], ['rejected']])]
-}
-
-const NOBODY = ['dropped', 'rejected', 'no-service']
-
-/**
- * The service ports that a packet may be for. Where there are several, one may be on its way into a table and another one
- * out of it.
- */
-function ownersOf({ to, port, protocol }: AskedPacket, states: readonly State[]): ReadonlySet<string> {
-  const owners = new Set<string>()
-  for (const { services } of states) {
-    for (const servicePort of services.values()) {
-      const ports = frontsOf(servicePort).filter((front) => (front.address ?? to) === to && front.protocol === protocol)
-      if (ports.some((front) => front.port === port) || servicePort.healthCheckNodePort === port)
-        owners.add(servicePort.id)
-    }
-  }
-  return owners
 }
 
 function tablesOf(lines: readonly string[]): readonly string[] {

@@ -118,3 +118,33 @@ const isOfNode = (node: NodeInfo | undefined, address: string): boolean =>
 /** Two spellings of one address are one. */
 const canonical = (text: string): string => parseAddress(text)?.text ?? text
 const familyOf = (text: string): IpFamily | undefined => parseAddress(text)?.family
+
+/**
+ * What may become of a packet between two restores: what did before, or will after; where nobody will take it in the end, it
+ * may be turned away in another way.
+ */
+export function allowedBetween(
+  before: readonly string[] = [],
+  after: readonly string[] = [],
+): readonly (readonly string[])[] {
+  const reachesEndpoints = !after.some((fate) => NOBODY.includes(fate))
+  return [before, after, ...(reachesEndpoints ? [] : [['dropped'], ['rejected']])]
+}
+
+const NOBODY = ['dropped', 'rejected', 'no-service']
+
+/**
+ * The service ports that a packet may be for. Where there are several, one may be on its way into a table and another one
+ * out of it.
+ */
+export function ownersOf({ to, port, protocol }: AskedPacket, states: readonly State[]): ReadonlySet<string> {
+  const owners = new Set<string>()
+  for (const { services } of states) {
+    for (const servicePort of services.values()) {
+      const ports = frontsOf(servicePort).filter((front) => (front.address ?? to) === to && front.protocol === protocol)
+      if (ports.some((front) => front.port === port) || servicePort.healthCheckNodePort === port)
+        owners.add(servicePort.id)
+    }
+  }
+  return owners
+}

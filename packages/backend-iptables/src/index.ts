@@ -1,5 +1,5 @@
 export { rulesetContext, isLargeCluster, type RulesetContext, type RulesetOptions } from './ruleset/context.js'
-export { CHAINS, isServiceChain } from './ruleset/chain-names.js'
+export { CHAINS, endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
 export { inOverlapOrder } from './ruleset/overlap-order.js'
 export { NFACCT_COUNTERS } from './ruleset/nfacct-counters.js'
 export { planBase } from './ruleset/plan-base.js'
@@ -17,7 +17,7 @@ export {
   type IptablesBackend,
   type IptablesBackendOptions,
 } from './adapter/iptables-backend.js'
-export type { ForeignReference } from './adapter/look-at-tables.js'
+export type { ForeignReference } from './adapter/read-found.js'
 export { type CleanupPlan, type LeftChain, planCleanup } from './adapter/plan-cleanup.js'
 export { type PreparedNode, prepareNode, type PrepareNodeOptions } from './adapter/prepare-node.js'
 export { CONNTRACK_ERRORS, ConntrackError, type ConntrackErrorCode } from './conntrack/conntrack-error.js'

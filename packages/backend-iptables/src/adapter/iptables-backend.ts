@@ -1,14 +1,13 @@
 import type { Backend, ProxyConfig, State, SyncRequest, SyncResult } from '@pointsman/core'
-import { type Iptables, parseSaveLines, type SavedTable } from 'node-iptables'
-import { renderRestore } from '../render/render-restore.js'
-import { savedTablesOf } from '../render/saved-tables-of.js'
-import type { RulesetOptions } from '../ruleset/context.js'
-import { planRuleset } from '../ruleset/plan-ruleset.js'
-import { TABLES } from '../ruleset/ruleset.js'
-import { contentsOf, type FamilyTables } from './contents.js'
+import { type Iptables, parseSaveLines, type SavedTable, type Variant } from 'node-iptables'
 import type { ConntrackHook } from '../conntrack/conntrack-hook.js'
-import { type ForeignReference, lookAtTables } from './look-at-tables.js'
+import type { RestoreLimits } from '../plan/plan-restores.js'
+import type { RulesetOptions } from '../ruleset/context.js'
+import { TABLES } from '../ruleset/ruleset.js'
+import { createFamilySync } from './family-sync.js'
 import { type CleanupPlan, planCleanup } from './plan-cleanup.js'
+import { type ForeignReference, readFound } from './read-found.js'
+import { digestText, EMPTY_SUM, plus, type RulesetSum, sumOfFound } from './ruleset-digest.js'
 
 export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 'randomFully'> {
   readonly config: ProxyConfig
@@ -16,15 +15,17 @@ export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 
   readonly iptables: readonly Iptables[]
   /** `iptables` unless said otherwise. */
   readonly name?: string | undefined
-  /** Called after a sync with what it had to leave: chains that are empty now, but that others lead to. */
+  /** Called after a sync that read the tables: chains of ours that rules of others lead to, so that they are kept. */
   readonly onLeft?: ((left: readonly ForeignReference[]) => void) | undefined
   /** Told before and after each sync that changes rules, and closed with the backend: UDP flows outlive the rules. */
   readonly conntrack?: ConntrackHook | undefined
+  /** How large a restore may be. Default: as measured for the variant. */
+  readonly limits?: RestoreLimits | undefined
 }
 
 /** The backend that writes kube-proxy's rules, and what only this one can do. */
 export interface IptablesBackend extends Backend {
-  /** What a sync would restore, a family at a time, line by line; reads the tables and changes nothing. */
+  /** What a sync would restore, a family at a time. Reads the tables and changes nothing. */
   dryRun(state: State): Promise<readonly FamilyRestore[]>
   /** What `cleanup` would do. */
   planCleanup(): Promise<readonly FamilyCleanup[]>
@@ -32,7 +33,8 @@ export interface IptablesBackend extends Backend {
 
 export interface FamilyRestore {
   readonly family: Iptables['family']
-  readonly lines: Iterable<string>
+  /** One restore after the other, without line ends. None: all is as it should be. */
+  readonly lines: readonly string[]
 }
 
 export interface FamilyCleanup extends CleanupPlan {
@@ -40,85 +42,74 @@ export interface FamilyCleanup extends CleanupPlan {
 }
 
 /**
- * Writes the rules of a state into the kernel through iptables-restore, whole at each sync that has changes. A failure is
- * the IptablesError of whatever was run; each table is then as it was or as it was to be, and the next sync mends it.
+ * Brings a state's rules into the kernel through iptables-restore. The first sync, one for `all`, and one after a failure
+ * read the tables and change what differs; every other one renders what changed, and sends the difference. A failure is the
+ * IptablesError of whatever was run; each table is then as it was or as it was to be.
  */
 export function createIptablesBackend(options: IptablesBackendOptions): IptablesBackend {
   const { config, iptables, name = 'iptables', onLeft, conntrack } = options
-  let last: SyncResult | undefined
+  const families = iptables.map((one) => ({
+    one,
+    ...createFamilySync({
+      iptables: one,
+      config,
+      options,
+      limits: options.limits ?? DEFAULT_LIMITS[one.capabilities.variant],
+    }),
+  }))
 
-  const rulesetFor = (state: State, one: Iptables): ReturnType<typeof planRuleset> =>
-    planRuleset(state, config, { ...options, family: one.family, randomFully: one.capabilities.randomFully })
-
-  async function syncFamily(one: Iptables, state: State, signal: AbortSignal): Promise<WrittenFamily> {
-    const look = await lookAtTables(one, signal)
-    const ruleset = rulesetFor(state, one)
-    let bytes = 0
-    // A function, so that nothing is kept: it is asked again when the restore names a line that failed.
-    const counted = function* (): Generator<string> {
-      bytes = 0
-      for (const line of renderRestore(ruleset, look)) {
-        bytes += Buffer.byteLength(line) + 1
-        yield line
-      }
-    }
-    await one.restore({ lines: counted, flush: false, counters: true }, { signal })
-    return { family: one.family, tables: savedTablesOf(ruleset), bytes, left: look.foreign }
+  const contents = (sums: readonly RulesetSum[]): Pick<SyncResult, 'rules' | 'digest'> => {
+    const sum = sums.reduce(plus, EMPTY_SUM)
+    return { rules: sum.rules, digest: digestText(sum) }
   }
 
-  async function sync({ state, changed }: SyncRequest, signal: AbortSignal): Promise<SyncResult> {
+  async function sync(request: SyncRequest, signal: AbortSignal): Promise<SyncResult> {
     signal.throwIfAborted()
-    if (last !== undefined && changed !== 'all' && changed.size === 0) return { ...last, full: false, bytes: 0 }
-    // Until it has succeeded, nothing is known of what is in force.
-    last = undefined
     await conntrack?.beforeSync()
-    const written: WrittenFamily[] = []
-    for (const one of iptables) written.push(await syncFamily(one, state, signal))
-    const left = written.flatMap((family) => family.left)
+    const outcomes = []
+    for (const family of families) outcomes.push(await family.sync(request, signal))
+    const left = outcomes.flatMap((outcome) => outcome.left)
     if (left.length > 0) onLeft?.(left)
-    const bytes = written.reduce((sum, family) => sum + family.bytes, 0)
-    last = { full: true, bytes, ...contentsOf(written) }
-    conntrack?.afterSync(state)
-    return last
+    conntrack?.afterSync(request.state)
+    return {
+      full: outcomes.some(({ full }) => full),
+      bytes: outcomes.reduce((total, { bytes }) => total + bytes, 0),
+      ...contents(families.map(({ sum }) => sum() ?? EMPTY_SUM)),
+    }
   }
 
-  const readTables = async (one: Iptables): Promise<FamilyTables> => {
+  const savedTables = async (one: Iptables): Promise<readonly SavedTable[]> => {
     const tables: SavedTable[] = []
     for (const table of TABLES) tables.push(...(await parseSaveLines(one.saveLines({ table }))))
-    return { family: one.family, tables }
-  }
-
-  const readFamilies = async (): Promise<readonly FamilyTables[]> => {
-    const families: FamilyTables[] = []
-    for (const one of iptables) families.push(await readTables(one))
-    return families
+    return tables
   }
 
   return {
     name,
     sync,
-    read: async () => contentsOf(await readFamilies()),
+    async read() {
+      const sums: RulesetSum[] = []
+      for (const one of iptables) sums.push(sumOfFound(one.family, await readFound(one)))
+      return contents(sums)
+    },
     dryRun: (state) =>
-      Promise.all(
-        iptables.map(async (one) => ({
-          family: one.family,
-          lines: renderRestore(rulesetFor(state, one), await lookAtTables(one)),
-        })),
-      ),
-    planCleanup: async () => (await readFamilies()).map(({ family, tables }) => ({ family, ...planCleanup(tables) })),
-    cleanup: async () => {
-      last = undefined
-      for (const one of iptables) {
-        const { tables } = await readTables(one)
-        const { lines } = planCleanup(tables)
-        if (lines.length > 0) await one.restore({ lines, flush: false, counters: false })
+      Promise.all(families.map(async ({ one, plan }) => ({ family: one.family, lines: (await plan(state)).flat() }))),
+    planCleanup: () =>
+      Promise.all(iptables.map(async (one) => ({ family: one.family, ...planCleanup(await savedTables(one)) }))),
+    async cleanup() {
+      for (const { one, forget } of families) {
+        forget()
+        const { lines } = planCleanup(await savedTables(one))
+        if (lines.length > 0) await one.restore({ lines: () => lines, flush: false, counters: false })
       }
     },
     close: async () => conntrack?.close(),
   }
 }
 
-interface WrittenFamily extends FamilyTables {
-  readonly bytes: number
-  readonly left: readonly ForeignReference[]
+const DEFAULT_LIMITS: Readonly<Record<Variant, RestoreLimits>> = {
+  // A restore costs the square of its size; taking a rule out costs the length of the chain, about as putting five in.
+  nft: { maxLines: 6000, rewriteAt: 40, deletionWeight: 5 },
+  // Each COMMIT writes the whole table, however much changes.
+  legacy: { maxLines: Number.MAX_SAFE_INTEGER, rewriteAt: 2000, deletionWeight: 1 },
 }

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readGolden } from '../test-support/goldens.js'
 import { createKernelNamespace, describeWithKernel, type KernelNamespace } from '../test-support/kernel.js'
 import { createIptablesBackend } from './iptables-backend.js'
-import type { ForeignReference } from './look-at-tables.js'
+import type { ForeignReference } from './read-found.js'
 
 const all = (state: State): SyncRequest => ({ state, changed: 'all', fromSeq: seq(1), toSeq: state.seq })
 

@@ -18,7 +18,8 @@ export function inOverlapOrder(ports: readonly ServicePort[]): readonly ServiceP
   return ordered
 }
 
-function byAge(a: ServicePort, b: ServicePort): number {
+/** The older Service first: which of two that claim one front wins. */
+export function byAge(a: ServicePort, b: ServicePort): number {
   return compare(a.createdAt, b.createdAt) || compare(a.service, b.service) || compare(a.id, b.id)
 }
 

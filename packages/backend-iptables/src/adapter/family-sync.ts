@@ -1,0 +1,180 @@
+import { isEqual, type ProxyConfig, type ServicePort, type ServicePortName, type State } from '@pointsman/core'
+import type { Iptables } from 'node-iptables'
+import { changesTo, type Wanted } from '../plan/changes-to.js'
+import { installedAfter } from '../plan/installed-after.js'
+import { adopt, type Installed } from '../plan/installed.js'
+import { createOverlapIndex, type OverlapIndex } from '../plan/overlap-index.js'
+import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
+import { renderBase, renderService, type RenderedService } from '../plan/rendered-service.js'
+import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
+import { inOverlapOrder } from '../ruleset/overlap-order.js'
+import { planBase } from '../ruleset/plan-base.js'
+import { planService } from '../ruleset/plan-service.js'
+import { type ForeignReference, readFound } from './read-found.js'
+import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'
+
+export interface FamilySyncOptions {
+  readonly iptables: Iptables
+  readonly config: ProxyConfig
+  readonly options: Omit<RulesetOptions, 'family' | 'randomFully'>
+  readonly limits: RestoreLimits
+}
+
+export interface FamilyOutcome {
+  /** The tables were read, and everything was compared. */
+  readonly full: boolean
+  readonly bytes: number
+  readonly left: readonly ForeignReference[]
+}
+
+/** The rules of one family: what is known to be in the kernel, and how that becomes what a state wants. */
+export interface FamilySync {
+  readonly sync: (request: FamilyRequest, signal: AbortSignal) => Promise<FamilyOutcome>
+  /** What a first sync would restore; nothing is done, and nothing remembered. */
+  readonly plan: (state: State, signal?: AbortSignal) => Promise<readonly RestoreLines[]>
+  /** What is in force. Before the first sync, and after a failed one: nothing known. */
+  readonly sum: () => RulesetSum | undefined
+  /** Trust nothing: the next sync reads the tables. */
+  readonly forget: () => void
+}
+
+export interface FamilyRequest {
+  readonly state: State
+  readonly changed: ReadonlySet<ServicePortName> | 'all'
+}
+
+/** What is known after a sync. */
+interface Known {
+  readonly installed: Installed
+  readonly context: RulesetContext
+  readonly overlaps: OverlapIndex
+  readonly sum: RulesetSum
+  readonly left: readonly ForeignReference[]
+}
+
+interface Step {
+  readonly before: Installed
+  readonly wanted: Wanted
+  readonly restores: readonly RestoreLines[]
+  /** Called when the restores have succeeded. */
+  readonly after: () => Known
+  readonly left: readonly ForeignReference[]
+}
+
+export function createFamilySync({ iptables, config, options, limits }: FamilySyncOptions): FamilySync {
+  const { family, capabilities } = iptables
+  let known: Known | undefined
+
+  const contextOf = (state: State): RulesetContext =>
+    rulesetContext(state, config, { ...options, family, randomFully: capabilities.randomFully })
+
+  const portsOf = (state: State): readonly ServicePort[] =>
+    [...state.services.values()].filter((port) => port.family === family)
+
+  const render = (port: ServicePort, state: State, context: RulesetContext): RenderedService =>
+    renderService(planService(port, state.endpoints.get(port.id) ?? [], context))
+
+  async function firstStep(state: State, signal?: AbortSignal): Promise<Step> {
+    const reading = await readFound(iptables, signal)
+    const context = contextOf(state)
+    const ports = portsOf(state)
+    const services = new Map(ports.map((port) => [port.id, render(port, state, context)]))
+    const overlaps = createOverlapIndex()
+    for (const port of ports) overlaps.put(port.id, port)
+    const wanted: Wanted = {
+      base: renderBase(planBase(context)),
+      services,
+      overlapping: overlaps.groupsOf(services.keys()),
+      order: () => inOverlapOrder(ports).map(({ id }) => id),
+    }
+    const before = adopt(reading, services, wanted)
+    return {
+      before,
+      wanted,
+      restores: planRestores(changesTo(before, wanted), limits),
+      left: reading.foreign,
+      after: () => {
+        const installed = installedAfter(before, wanted)
+        const sums = [...services.values()].map((service) => sumOfService(family, service))
+        return {
+          installed,
+          context,
+          overlaps,
+          sum: sums.reduce(plus, sumOfBase(family, installed)),
+          left: reading.foreign,
+        }
+      },
+    }
+  }
+
+  function nextStep(
+    { state, changed }: { readonly state: State; readonly changed: Iterable<ServicePortName> },
+    last: Known,
+  ): Step {
+    const context = contextOf(state)
+    const { installed, overlaps } = last
+    // What all service ports are made from has changed, such as the node's address: each may have.
+    const isSameContext = isEqual(context, last.context)
+    const asked = isSameContext
+      ? [...changed].filter((name) => installed.services.has(name) || state.services.get(name)?.family === family)
+      : new Set([...portsOf(state).map(({ id }) => id), ...installed.services.keys()])
+    const services = new Map<ServicePortName, RenderedService | undefined>()
+    for (const name of asked) {
+      const port = state.services.get(name)
+      overlaps.put(name, port)
+      services.set(name, port === undefined ? undefined : render(port, state, context))
+    }
+    const wanted: Wanted = {
+      base: isSameContext ? baseOf(installed) : renderBase(planBase(context)),
+      services,
+      overlapping: overlaps.groupsOf([...services.keys()].filter((name) => state.services.has(name))),
+      order: () => inOverlapOrder(portsOf(state)).map(({ id }) => id),
+    }
+    return {
+      before: installed,
+      wanted,
+      restores: planRestores(changesTo(installed, wanted), limits),
+      left: last.left,
+      after: () => {
+        const after = installedAfter(installed, wanted)
+        let sum = isSameContext
+          ? last.sum
+          : plus(minus(last.sum, sumOfBase(family, installed)), sumOfBase(family, after))
+        for (const [name, service] of services) {
+          const old = installed.services.get(name)
+          if (old !== undefined) sum = minus(sum, sumOfService(family, old))
+          if (service !== undefined) sum = plus(sum, sumOfService(family, service))
+        }
+        return { installed: after, context, overlaps, sum, left: last.left }
+      },
+    }
+  }
+
+  return {
+    async sync({ state, changed }, signal) {
+      const last = known
+      const full = changed === 'all' || last === undefined
+      // Until it has succeeded, nothing is known of what is in force.
+      known = undefined
+      const step = full ? await firstStep(state, signal) : nextStep({ state, changed }, last)
+      let bytes = 0
+      for (const lines of step.restores) {
+        await iptables.restore({ lines: () => lines, flush: false, counters: true }, { signal })
+        for (const line of lines) bytes += Buffer.byteLength(line) + 1
+      }
+      known = step.after()
+      return { full, bytes, left: full ? step.left : [] }
+    },
+    plan: async (state, signal) => (await firstStep(state, signal)).restores,
+    sum: () => known?.sum,
+    forget: () => (known = undefined),
+  }
+}
+
+/** The base as it was wanted last. */
+const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] => ({
+  fixed,
+  dispatch: new Map([...dispatch].map(([key, lines]) => [key, lines ?? ''])),
+  kubelet,
+  jumps: [],
+})

@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto'
+import { formatRule } from 'node-iptables'
+import type { IpFamily } from '@pointsman/core'
+import type { Found, Installed } from '../plan/installed.js'
+import { type ChainKey, linesOf, type RenderedService, type RuleLines } from '../plan/rendered-service.js'
+import { CHAINS } from '../ruleset/chain-names.js'
+import { JUMPS } from '../ruleset/jump-rules.js'
+
+/**
+ * A sum over rules that tells equal rulesets: service ports may stand in any order in the chains that they share, the rules
+ * of every other chain in one. Added to and taken from, so that a small change costs little. KUBE-FIREWALL and what leads to
+ * it are left out: they are kubelet's as well.
+ */
+export interface RulesetSum {
+  readonly rules: number
+  /** The sum of the SHA-256 of each part, modulo 2^256. */
+  readonly sum: bigint
+}
+
+export const EMPTY_SUM: RulesetSum = { rules: 0, sum: 0n }
+
+export const plus = (a: RulesetSum, b: RulesetSum): RulesetSum => ({
+  rules: a.rules + b.rules,
+  sum: (a.sum + b.sum) % MODULUS,
+})
+export const minus = (a: RulesetSum, b: RulesetSum): RulesetSum => ({
+  rules: a.rules - b.rules,
+  sum: (a.sum - b.sum + MODULUS) % MODULUS,
+})
+export const digestText = ({ sum }: RulesetSum): string => sum.toString(16).padStart(64, '0')
+
+const MODULUS = 2n ** 256n
+
+export const sumOfService = (family: IpFamily, { chains, entries }: RenderedService): RulesetSum =>
+  total([
+    ...chains.map(([key, lines]) => sumOfChain(family, key, lines)),
+    ...entries.map(([key, lines]) => sumOfShared(family, key, lines)),
+  ])
+
+/** What of a base is in force: fixed chains, the ends of shared ones, and jumps. */
+export const sumOfBase = (family: IpFamily, { fixed, dispatch }: Pick<Installed, 'fixed' | 'dispatch'>): RulesetSum =>
+  total([
+    ...[...fixed].map(([key, lines]) => sumOfChain(family, key, lines)),
+    ...[...dispatch].map(([key, lines]) => sumOfShared(family, key, lines ?? '')),
+    sumOfJumps(family, []),
+  ])
+
+/** What was read. */
+export function sumOfFound(family: IpFamily, { chains, missingJumps }: Found): RulesetSum {
+  return total([
+    ...[...chains]
+      .filter(([key]) => key !== KUBELET)
+      .map(([key, lines]) => (SHARED.has(key) ? sumOfShared(family, key, lines) : sumOfChain(family, key, lines))),
+    sumOfJumps(family, missingJumps),
+  ])
+}
+
+const KUBELET: ChainKey = `filter ${CHAINS.firewall}`
+const SHARED: ReadonlySet<ChainKey> = new Set<ChainKey>([
+  `filter ${CHAINS.services}`,
+  `filter ${CHAINS.externalServices}`,
+  `filter ${CHAINS.nodePorts}`,
+  `filter ${CHAINS.proxyFirewall}`,
+  `nat ${CHAINS.services}`,
+  `nat ${CHAINS.nodePorts}`,
+])
+
+const sumOfChain = (family: IpFamily, key: ChainKey, lines: RuleLines): RulesetSum =>
+  lines === '' ? EMPTY_SUM : { rules: linesOf(lines).length, sum: hashed(`${family} ${key}\n${lines}`) }
+
+const sumOfShared = (family: IpFamily, key: ChainKey, lines: RuleLines): RulesetSum =>
+  total(linesOf(lines).map((line) => ({ rules: 1, sum: hashed(`${family} ${key}\n${line}`) })))
+
+const sumOfJumps = (family: IpFamily, missing: Found['missingJumps']): RulesetSum =>
+  total(
+    JUMPS.filter((jump) => !missing.includes(jump))
+      .filter(({ rule: { target } }) => target?.type !== 'jump' || target.chain !== CHAINS.firewall)
+      .map(({ table, chain, rule }) => ({ rules: 1, sum: hashed(`${family} ${table} ${chain}\n${formatRule(rule)}`) })),
+  )
+
+const total = (sums: readonly RulesetSum[]): RulesetSum => sums.reduce(plus, EMPTY_SUM)
+
+const hashed = (text: string): bigint => BigInt(`0x${createHash('sha256').update(text).digest('hex')}`)

@@ -1,0 +1,156 @@
+import type { ServicePortName } from '@pointsman/core'
+import type { JumpRule } from '../ruleset/ruleset.js'
+import { groupText, type Installed, type OverlapGroup } from './installed.js'
+import {
+  type ChainKey,
+  linesOf,
+  type RenderedBase,
+  type RenderedService,
+  type RuleLines,
+  tableOf,
+} from './rendered-service.js'
+
+/** What is to be in the kernel. */
+export interface Wanted {
+  readonly base: RenderedBase
+  /** Service ports that may differ from what is installed; undefined: gone. Of others nothing is changed. */
+  readonly services: ReadonlyMap<ServicePortName, RenderedService | undefined>
+  /** Groups that have, or had, one of these service ports among them. */
+  readonly overlapping: readonly OverlapGroup[]
+  /** Every service port that is to be there, in the order of a chain that is written anew. */
+  readonly order: () => readonly ServicePortName[]
+}
+
+/** What one family's tables have to be changed by: a description, of which nothing is done. */
+export interface Changes {
+  /** Chains to be made, or emptied and filled anew, of one service port after the other. */
+  readonly writes: readonly ServiceWrites[]
+  /** Chains to be emptied; and deleted, but for those that others refer to. */
+  readonly removed: readonly ChainKey[]
+  readonly referred: ReadonlySet<ChainKey>
+  /** The chains that all service ports share, as far as they change. */
+  readonly dispatch: readonly DispatchChange[]
+  /** Fixed chains to be made or written anew. */
+  readonly fixed: readonly (readonly [ChainKey, RuleLines])[]
+  /** Rules that kubelet's chains lack. */
+  readonly kubelet: readonly { readonly key: ChainKey; readonly isNew: boolean; readonly rules: readonly string[] }[]
+  readonly jumps: readonly JumpRule[]
+}
+
+export interface ServiceWrites {
+  readonly chains: readonly (readonly [ChainKey, RuleLines])[]
+  /**
+   * Something that leads to the service port now is to go. Until then it would lead to what is written, so that both have to
+   * happen at once.
+   */
+  readonly withEntries: boolean
+}
+
+export interface DispatchChange {
+  readonly key: ChainKey
+  /** The chain is not there. */
+  readonly isNew: boolean
+  /** It does not end as it should, so that only writing it anew helps. */
+  readonly isDamaged: boolean
+  /** Rules to be taken out; each takes out the first that reads so. */
+  readonly deleted: readonly string[]
+  /** Rules to be put in before all others, in the order in which they come to stand. */
+  readonly inserted: readonly string[]
+  /** All that the chain has to hold in the end. */
+  readonly whole: () => readonly string[]
+}
+
+export const isNothing = ({ writes, removed, dispatch, fixed, kubelet, jumps }: Changes): boolean =>
+  [writes, removed, dispatch, fixed, kubelet, jumps].every(({ length }) => length === 0)
+
+/** The difference between what is installed and what is wanted. */
+export function changesTo(installed: Installed, wanted: Wanted): Changes {
+  const { base, order } = wanted
+  const names = [...wanted.services.keys()].toSorted()
+  const before = (name: ServicePortName): RenderedService | undefined => installed.services.get(name)
+  const after = (name: ServicePortName): RenderedService | undefined =>
+    wanted.services.has(name) ? wanted.services.get(name) : before(name)
+
+  const kept = new Set(names.flatMap((name) => (after(name)?.chains ?? []).map(([key]) => key)))
+  const removed = [...names.map(before), installed.leftovers].flatMap((service) =>
+    (service?.chains ?? []).flatMap(([key]) => (kept.has(key) ? [] : [key])),
+  )
+  return {
+    writes: names.flatMap((name) => {
+      const old = new Map(before(name)?.chains)
+      const chains = (after(name)?.chains ?? []).filter(([key, lines]) => old.get(key) !== lines)
+      if (chains.length === 0) return []
+      const withEntries = [...base.dispatch.keys()].some(
+        (key) =>
+          tableOf(key) === 'nat' && without(entriesIn(before(name), key), entriesIn(after(name), key)).length > 0,
+      )
+      return [{ chains, withEntries }]
+    }),
+    // A chain that is empty already, and has to stay, is as it should be.
+    removed: removed.filter((key) => !(installed.referred.has(key) && isEmptyLeftover(installed, key))),
+    referred: installed.referred,
+    dispatch: [...base.dispatch].flatMap(([key, last]) => {
+      const { deleted, inserted } = entryChanges(key, { installed, wanted, names, before, after })
+      const end = installed.dispatch.get(key)
+      const [isNew, isDamaged] = [end === undefined, end !== undefined && end !== last]
+      if (!isNew && !isDamaged && deleted.length === 0 && inserted.length === 0) return []
+      const whole = (): readonly string[] => [
+        ...order().flatMap((name) => entriesIn(after(name), key)),
+        ...linesOf(last),
+      ]
+      return [{ key, isNew, isDamaged, deleted, inserted, whole }]
+    }),
+    fixed: [...base.fixed].filter(([key, lines]) => installed.fixed.get(key) !== lines),
+    kubelet: [...base.kubelet].flatMap(([key, lines]) => {
+      const there = installed.kubelet.get(key)
+      const held = new Set(linesOf(there))
+      const rules = linesOf(lines).filter((line) => !held.has(line))
+      return there !== undefined && rules.length === 0 ? [] : [{ key, isNew: there === undefined, rules }]
+    }),
+    jumps: installed.missingJumps,
+  }
+}
+
+const isEmptyLeftover = ({ leftovers }: Installed, key: ChainKey): boolean =>
+  leftovers.chains.some(([other, lines]) => other === key && lines === '')
+
+interface EntryQuestion {
+  readonly installed: Installed
+  readonly wanted: Wanted
+  readonly names: readonly ServicePortName[]
+  readonly before: (name: ServicePortName) => RenderedService | undefined
+  readonly after: (name: ServicePortName) => RenderedService | undefined
+}
+
+/** Rules of one service port in one shared chain do not depend on each other's order; those of an overlapping group do. */
+function entryChanges(
+  key: ChainKey,
+  { installed, wanted, names, before, after }: EntryQuestion,
+): { readonly deleted: readonly string[]; readonly inserted: readonly string[] } {
+  const deleted = [...entriesIn(installed.leftovers, key)]
+  const inserted: string[] = []
+  const together = new Set(wanted.overlapping.flat())
+  for (const name of names) {
+    if (together.has(name)) continue
+    const [old, now] = [entriesIn(before(name), key), entriesIn(after(name), key)]
+    deleted.push(...without(old, now))
+    inserted.push(...without(now, old))
+  }
+  for (const group of wanted.overlapping) {
+    const old = group.flatMap((name) => entriesIn(before(name), key))
+    const now = group.flatMap((name) => entriesIn(after(name), key))
+    const stands = group.every((name) => installed.groups.get(name) === groupText(group))
+    if (stands && old.join('\n') === now.join('\n')) continue
+    deleted.push(...old)
+    inserted.push(...now)
+  }
+  return { deleted, inserted }
+}
+
+const entriesIn = (service: RenderedService | undefined, key: ChainKey): readonly string[] =>
+  linesOf(service?.entries.find(([other]) => other === key)?.[1])
+
+const without = (rules: readonly string[], others: readonly string[]): readonly string[] => {
+  const out = new Set(others)
+  return rules.filter((rule) => !out.has(rule))
+}

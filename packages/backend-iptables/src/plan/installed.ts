@@ -1,0 +1,133 @@
+import type { ServicePortName } from '@pointsman/core'
+import type { JumpRule } from '../ruleset/ruleset.js'
+import { type ChainKey, linesOf, type RenderedBase, type RenderedService, type RuleLines } from './rendered-service.js'
+
+/** What is in the kernel, of one family: known because it was put there, or because it was read. */
+export interface Installed {
+  readonly fixed: ReadonlyMap<ChainKey, RuleLines>
+  /** The end of each chain that service ports share. Null: it ends otherwise than it should. */
+  readonly dispatch: ReadonlyMap<ChainKey, RuleLines | null>
+  /** All rules of kubelet's chains. */
+  readonly kubelet: ReadonlyMap<ChainKey, RuleLines>
+  readonly missingJumps: readonly JumpRule[]
+  /** Chains that rules of others lead to. */
+  readonly referred: ReadonlySet<ChainKey>
+  readonly services: ReadonlyMap<ServicePortName, RenderedService>
+  /** What is nobody's any more. */
+  readonly leftovers: RenderedService
+  /** Of service ports that claim a front together with others: the group, in the order in which their rules stand. */
+  readonly groups: ReadonlyMap<ServicePortName, string>
+}
+
+/** Service ports that claim one front, in the order in which their rules have to stand: the first one wins. */
+export type OverlapGroup = readonly ServicePortName[]
+
+export const groupText = (group: OverlapGroup): string => group.join('\n')
+
+/** What was read from the kernel, of one family: the chains that are or may be ours, and what leads to them. */
+export interface Found {
+  /** Their rules, in order. */
+  readonly chains: ReadonlyMap<ChainKey, RuleLines>
+  readonly missingJumps: readonly JumpRule[]
+  readonly referred: ReadonlySet<ChainKey>
+}
+
+/**
+ * Tells whose each rule that was found is, by what is wanted: a chain or rule that is wanted by a service port is its, even
+ * where the chain reads otherwise; the rest of the proxy's chains and of their rules are leftovers.
+ */
+export function adopt(
+  found: Found,
+  wanted: ReadonlyMap<ServicePortName, RenderedService>,
+  whole: WantedBase,
+): Installed {
+  const { base, overlapping } = whole
+  const shared = new Map([...base.dispatch].map(([key, last]) => [key, readShared(found.chains.get(key), last)]))
+  const services = new Map<ServicePortName, RenderedService>()
+  const ownChains = new Set<ChainKey>([...base.fixed.keys(), ...base.dispatch.keys(), ...base.kubelet.keys()])
+  for (const [name, service] of wanted) {
+    for (const [key] of service.chains) ownChains.add(key)
+    services.set(name, {
+      chains: service.chains.flatMap(([key]): RenderedService['chains'] => {
+        const lines = found.chains.get(key)
+        return lines === undefined ? [] : [[key, lines]]
+      }),
+      entries: service.entries.map(([key, lines]) => [
+        key,
+        linesOf(lines)
+          .filter((line) => takeOne(shared.get(key)?.counts, line))
+          .join('\n'),
+      ]),
+    })
+  }
+  const only = <T>(keys: Iterable<ChainKey>, of: (key: ChainKey) => T | undefined): Map<ChainKey, T> =>
+    new Map([...keys].flatMap((key) => withValue(key, of(key))))
+  return {
+    fixed: only(base.fixed.keys(), (key) => found.chains.get(key)),
+    dispatch: only(base.dispatch.keys(), (key) => shared.get(key)?.end),
+    kubelet: only(base.kubelet.keys(), (key) => found.chains.get(key)),
+    missingJumps: found.missingJumps,
+    referred: found.referred,
+    services,
+    leftovers: {
+      chains: [...found.chains].filter(([key]) => !ownChains.has(key)),
+      entries: [...shared].map(([key, { counts }]) => [key, repeated(counts).join('\n')]),
+    },
+    groups: new Map(
+      overlapping
+        .filter((group) => standsInOrder(group, { wanted, found }))
+        .flatMap((group) => group.map((name) => [name, groupText(group)])),
+    ),
+  }
+}
+
+export interface WantedBase {
+  readonly base: RenderedBase
+  readonly overlapping: readonly OverlapGroup[]
+}
+
+interface SharedChain {
+  /** Undefined: there is no such chain. */
+  readonly end: RuleLines | null | undefined
+  /** How often each rule stands before the end. */
+  readonly counts: Map<string, number>
+}
+
+function readShared(rules: RuleLines | undefined, last: RuleLines): SharedChain {
+  const lines = linesOf(rules)
+  const ending = linesOf(last)
+  const isWhole = lines.slice(lines.length - ending.length).join('\n') === last
+  const before = isWhole ? lines.slice(0, lines.length - ending.length) : lines
+  const counts = new Map<string, number>()
+  for (const line of before) counts.set(line, (counts.get(line) ?? 0) + 1)
+  // An end that stands in the midst of the chain as well takes packets too early.
+  const end = isWhole && !ending.some((line) => counts.has(line)) ? last : null
+  return { end: rules === undefined ? undefined : end, counts }
+}
+
+function takeOne(counts: Map<string, number> | undefined, line: string): boolean {
+  const count = counts?.get(line) ?? 0
+  if (count > 0) counts?.set(line, count - 1)
+  return count > 0
+}
+
+const repeated = (counts: ReadonlyMap<string, number>): readonly string[] =>
+  [...counts].flatMap(([line, count]) => Array.from({ length: count }, () => line))
+
+const withValue = <T>(key: ChainKey, value: T | undefined): readonly [ChainKey, T][] =>
+  value === undefined ? [] : [[key, value]]
+
+/** Whether the rules of the group that are there stand in its order, in every chain. */
+function standsInOrder(
+  group: OverlapGroup,
+  { wanted, found }: { readonly wanted: ReadonlyMap<ServicePortName, RenderedService>; readonly found: Found },
+): boolean {
+  const keys = new Set(group.flatMap((name) => (wanted.get(name)?.entries ?? []).map(([key]) => key)))
+  return [...keys].every((key) => {
+    const place = new Map(linesOf(found.chains.get(key)).map((line, at) => [line, at]))
+    const places = group
+      .flatMap((name) => (wanted.get(name)?.entries ?? []).filter((entry) => entry[0] === key))
+      .flatMap(([, lines]) => linesOf(lines).flatMap((line) => place.get(line) ?? []))
+    return places.every((at, index) => index === 0 || at > (places[index - 1] ?? 0))
+  })
+}

@@ -1,0 +1,54 @@
+import { frontKey, frontsOf, type ServicePort, type ServicePortName } from '@pointsman/core'
+import { byAge } from '../ruleset/overlap-order.js'
+import type { OverlapGroup } from './installed.js'
+
+/** Which service ports claim which fronts, kept up with one service port after the other. */
+export interface OverlapIndex {
+  /** Undefined: the service port is gone. */
+  readonly put: (name: ServicePortName, port: ServicePort | undefined) => void
+  /** Groups that hang together by common fronts and have one of these among them, each in the order of its rules. */
+  readonly groupsOf: (names: Iterable<ServicePortName>) => readonly OverlapGroup[]
+}
+
+export function createOverlapIndex(): OverlapIndex {
+  const claimants = new Map<string, ServicePortName[]>()
+  const ports = new Map<ServicePortName, ServicePort>()
+  const keysOf = (port: ServicePort | undefined): ReadonlySet<string> =>
+    new Set(port === undefined ? [] : frontsOf(port).map(frontKey))
+
+  const groupOf = (start: ServicePortName): OverlapGroup => {
+    const group = new Set([start])
+    // A set that grows while it is gone through: each new member brings those that it shares a front with.
+    for (const name of group) {
+      for (const key of keysOf(ports.get(name))) for (const other of claimants.get(key) ?? []) group.add(other)
+    }
+    return [...group]
+      .flatMap((name) => ports.get(name) ?? [])
+      .toSorted(byAge)
+      .map(({ id }) => id)
+  }
+
+  return {
+    put(name, port) {
+      for (const key of keysOf(ports.get(name))) {
+        const left = (claimants.get(key) ?? []).filter((other) => other !== name)
+        if (left.length === 0) claimants.delete(key)
+        else claimants.set(key, left)
+      }
+      for (const key of keysOf(port)) claimants.set(key, [...(claimants.get(key) ?? []), name])
+      if (port === undefined) ports.delete(name)
+      else ports.set(name, port)
+    },
+    groupsOf(names) {
+      const seen = new Set<ServicePortName>()
+      const groups: OverlapGroup[] = []
+      for (const name of names) {
+        if (seen.has(name)) continue
+        const group = groupOf(name)
+        for (const member of group) seen.add(member)
+        if (group.length > 1) groups.push(group)
+      }
+      return groups
+    },
+  }
+}

@@ -1,0 +1,192 @@
+import { formatRule } from 'node-iptables'
+import type { Table } from '../ruleset/ruleset.js'
+import type { Changes, DispatchChange, ServiceWrites } from './changes-to.js'
+import { chainOf, linesOf, tableOf, type ChainKey, type RuleLines } from './rendered-service.js'
+
+/** How large a restore may be, and when a chain is written anew instead of rule by rule; chosen by measurement. */
+export interface RestoreLimits {
+  /** Lines of one restore, so far as services can be told apart. */
+  readonly maxLines: number
+  /** As many changes of one shared chain as cost what writing it anew costs. A deletion counts as several. */
+  readonly rewriteAt: number
+  readonly deletionWeight: number
+}
+
+/** One input of `iptables-restore --noflush`, line by line without line ends. */
+export type RestoreLines = readonly string[]
+
+/**
+ * Restores that bring the changes about, in order. At every COMMIT each packet meets the old rules of its service or the
+ * new ones, complete: what a service is refused with is in filter, which a packet meets after nat, so that new rules are
+ * put into filter first, then nat changes, then old rules are taken out of filter. In nat, chains are written before a
+ * shared chain leads to them, and deleted after none does.
+ */
+export function planRestores(changes: Changes, limits: RestoreLimits): readonly RestoreLines[] {
+  const commits: readonly Commit[] = [
+    ...fixedCommit('mangle', changes),
+    ...firstOfFilter(changes, limits),
+    ...chunksOfNat(changes, limits),
+    ...lastOfNat(changes, limits),
+    ...lastOfFilter(changes, limits),
+  ]
+  return packed(commits, limits)
+}
+
+interface Commit {
+  readonly table: Table
+  readonly lines: readonly string[]
+}
+
+/** The mangle table has fixed chains alone. */
+const fixedCommit = (table: Table, changes: Changes): readonly Commit[] => commitOf(table, fixedLines(table, changes))
+
+function firstOfFilter(changes: Changes, limits: RestoreLimits): readonly Commit[] {
+  const dispatch = dispatchIn('filter', changes)
+  return commitOf('filter', [
+    ...dispatch.filter(({ isNew }) => isNew).map(({ key }) => emptyLine(key)),
+    ...fixedLines('filter', changes),
+    ...changes.kubelet.flatMap(({ key, isNew, rules }) => [
+      ...(isNew ? [emptyLine(key)] : []),
+      ...appended(key, rules),
+    ]),
+    ...dispatch.flatMap((change) => {
+      if (change.isNew) return appended(change.key, change.whole())
+      // A rule that is taken out and put in is moved: at once, or it would be taken out where it is put in.
+      const moved = isRewritten(change, limits) ? [] : common(change.deleted, change.inserted)
+      return [...deleted(change.key, moved), ...inserted(change.key, change.inserted)]
+    }),
+  ])
+}
+
+/** Chains of services, a service never cut. What leads to them is written later. */
+function chunksOfNat(changes: Changes, { maxLines }: RestoreLimits): readonly Commit[] {
+  const begin = [
+    ...dispatchIn('nat', changes)
+      .filter(({ isNew }) => isNew)
+      .map(({ key }) => emptyLine(key)),
+    ...fixedLines('nat', changes),
+  ]
+  const chunks: string[][] = [begin]
+  for (const writes of changes.writes) {
+    if (writes.withEntries) continue
+    const lines = writtenLines(writes)
+    const last = chunks.at(-1)
+    if (last === undefined || (last.length > 0 && last.length + lines.length > maxLines)) chunks.push([...lines])
+    else last.push(...lines)
+  }
+  return chunks.flatMap((lines) => commitOf('nat', lines))
+}
+
+function lastOfNat(changes: Changes, limits: RestoreLimits): readonly Commit[] {
+  const { maxLines } = limits
+  const removed = changes.removed.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+  const [inOne, inChunks] = removed.length * 2 <= maxLines ? [removed, []] : [[], chunked(removed, maxLines / 2)]
+  return [
+    ...commitOf('nat', [
+      ...removalStart(inOne),
+      ...changes.writes.filter(({ withEntries }) => withEntries).flatMap(writtenLines),
+      ...dispatchIn('nat', changes).flatMap((change) => {
+        if (change.isNew) return appended(change.key, change.whole())
+        if (isRewritten(change, limits)) return [emptyLine(change.key), ...appended(change.key, change.whole())]
+        return [...deleted(change.key, change.deleted), ...inserted(change.key, change.inserted)]
+      }),
+      ...removalEnd(inOne, changes),
+      ...jumpLines('nat', changes),
+    ]),
+    ...inChunks.flatMap((keys) => commitOf('nat', [...removalStart(keys), ...removalEnd(keys, changes)])),
+  ]
+}
+
+function lastOfFilter(changes: Changes, limits: RestoreLimits): readonly Commit[] {
+  return commitOf('filter', [
+    ...dispatchIn('filter', changes).flatMap((change) => {
+      if (change.isNew) return []
+      if (isRewritten(change, limits)) return [emptyLine(change.key), ...appended(change.key, change.whole())]
+      const moved = new Set(common(change.deleted, change.inserted))
+      return deleted(
+        change.key,
+        change.deleted.filter((rule) => !moved.has(rule)),
+      )
+    }),
+    ...jumpLines('filter', changes),
+  ])
+}
+
+const isRewritten = (
+  { isDamaged, deleted, inserted }: DispatchChange,
+  { rewriteAt, deletionWeight }: RestoreLimits,
+): boolean => isDamaged || deleted.length * deletionWeight + inserted.length > rewriteAt
+
+// A chain is emptied before those that it leads to are deleted.
+const rank = (key: ChainKey): number => ORDER.findIndex((prefix) => chainOf(key).startsWith(prefix))
+const ORDER = ['KUBE-FW-', 'KUBE-EXT-', 'KUBE-XLB-', 'KUBE-SV', 'KUBE-SEP-', '']
+
+const removalStart = (keys: readonly ChainKey[]): readonly string[] => keys.map((key) => emptyLine(key))
+const removalEnd = (keys: readonly ChainKey[], { referred }: Changes): readonly string[] =>
+  keys.filter((key) => !referred.has(key)).map((key) => `-X ${chainOf(key)}`)
+
+const dispatchIn = (table: Table, { dispatch }: Changes): readonly DispatchChange[] =>
+  dispatch.filter(({ key }) => tableOf(key) === table)
+
+const fixedLines = (table: Table, { fixed }: Changes): readonly string[] => {
+  const written = fixed.filter(([key]) => tableOf(key) === table)
+  return [
+    ...written.map(([key]) => emptyLine(key)),
+    ...written.flatMap(([key, rules]: readonly [ChainKey, RuleLines]) => appended(key, linesOf(rules))),
+  ]
+}
+
+/** Each goes to the first place, so that the last one to come is the first one to stand. */
+const jumpLines = (table: Table, { jumps }: Changes): readonly string[] =>
+  jumps
+    .filter((jump) => jump.table === table)
+    .toReversed()
+    .map(({ chain, rule }) => `-I ${chain} ${formatRule(rule)}`)
+
+const writtenLines = ({ chains }: ServiceWrites): readonly string[] => [
+  ...chains.map(([key]) => emptyLine(key)),
+  ...chains.flatMap(([key, rules]) => appended(key, linesOf(rules))),
+]
+
+/** Makes the chain, or empties it. */
+const emptyLine = (key: ChainKey): string => `:${chainOf(key)} - [0:0]`
+const appended = (key: ChainKey, rules: readonly string[]): readonly string[] =>
+  rules.map((rule) => `-A ${chainOf(key)} ${rule}`)
+const deleted = (key: ChainKey, rules: readonly string[]): readonly string[] =>
+  rules.map((rule) => `-D ${chainOf(key)} ${rule}`)
+const inserted = (key: ChainKey, rules: readonly string[]): readonly string[] =>
+  rules.toReversed().map((rule) => `-I ${chainOf(key)} ${rule}`)
+
+const common = (some: readonly string[], others: readonly string[]): readonly string[] => {
+  const among = new Set(others)
+  return some.filter((rule) => among.has(rule))
+}
+
+const commitOf = (table: Table, lines: readonly string[]): readonly Commit[] =>
+  lines.length === 0 ? [] : [{ table, lines }]
+
+function chunked<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
+  const length = Math.max(1, Math.floor(size))
+  return Array.from({ length: Math.ceil(items.length / length) }, (_, at) =>
+    items.slice(at * length, (at + 1) * length),
+  )
+}
+
+/** Commits that follow each other go into one restore as long as they are small; those of one table become one. */
+function packed(commits: readonly Commit[], { maxLines }: RestoreLimits): readonly RestoreLines[] {
+  const restores: Commit[][] = []
+  let size = 0
+  for (const commit of commits) {
+    const open = restores.at(-1)
+    if (open === undefined || size + commit.lines.length > maxLines) {
+      restores.push([commit])
+      size = commit.lines.length
+      continue
+    }
+    size += commit.lines.length
+    const last = open.at(-1)
+    if (last?.table === commit.table) open[open.length - 1] = { ...last, lines: [...last.lines, ...commit.lines] }
+    else open.push(commit)
+  }
+  return restores.map((open) => open.flatMap(({ table, lines }) => [`*${table}`, ...lines, 'COMMIT']))
+}
