@@ -8,7 +8,7 @@ export interface Host {
   /** Answers on these sockets from now on. */
   listen(sockets: readonly ListeningSocket[]): Promise<void>
   /** Sends so many first packets of connections at the same time, and tells what became of each. */
-  send(packet: SentPacket, times: number): Promise<readonly Outcome[]>
+  send(packet: SentPacket & { readonly protocol: 'tcp' | 'udp' }, times: number): Promise<readonly Outcome[]>
   close(): Promise<void>
 }
 
@@ -19,7 +19,7 @@ export interface ListeningSocket {
 }
 
 export interface SentPacket {
-  readonly protocol: 'tcp' | 'udp'
+  readonly protocol: 'tcp' | 'udp' | 'sctp'
   /** Default: the kernel's choice. */
   readonly from?: string | undefined
   readonly to: string

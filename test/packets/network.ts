@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { HEALTH_CHECK_NODE_PORT } from './cluster.js'
-import { startHost, type Host, type ListeningSocket } from './host.js'
+import { startHost, type Host, type ListeningSocket, type Outcome, type SentPacket } from './host.js'
+import { answerSctp, sendSctp } from './sctp.js'
 import { addressOf, crowdOf, FAMILIES, FAR_END, GATEWAY, type Name } from './names.js'
 
 /**
@@ -18,8 +19,10 @@ export interface Network {
   readonly onNode: readonly string[]
   /** Runs a command in a namespace and gives its output. Throws when it fails. */
   readonly run: (host: HostName, ...argv: readonly string[]) => string
-  /** The process that sends for a name. */
-  readonly senderFor: (name: Name) => Host
+  /** Sends so many first packets of connections for a name, and tells what became of each. */
+  readonly send: (name: Name, packet: SentPacket, times: number) => Promise<readonly Outcome[]>
+  /** Lets the pods answer SCTP from now on, and gives what ends that. */
+  readonly answerSctp: () => Promise<() => Promise<void>>
   readonly close: () => Promise<void>
 }
 
@@ -48,6 +51,11 @@ export async function createNetwork(): Promise<Network> {
     for (const host of HOSTS) ip('netns', 'del', namespaceOf(host))
   }
   for (const host of HOSTS) ip('netns', 'add', namespaceOf(host))
+  const hostCalled = (host: HostName): Host => {
+    const found = hosts.get(host)
+    if (found === undefined) throw new Error(`no host ${host}`)
+    return found
+  }
   try {
     connect(namespaceOf)
     for (const host of HOSTS) hosts.set(host, startHost(host, namespaceOf(host)))
@@ -59,10 +67,19 @@ export async function createNetwork(): Promise<Network> {
   return {
     onNode: ['ip', 'netns', 'exec', namespaceOf('node')],
     run: (host, ...argv) => inNamespace(namespaceOf(host), ...argv),
-    senderFor: (name) => {
-      const host = hosts.get(SENDERS[name] ?? 'node')
-      if (host === undefined || SENDERS[name] === undefined) throw new Error(`${name} sends nothing`)
-      return host
+    send: (name, packet, times) => {
+      const host = SENDERS[name]
+      if (host === undefined) throw new Error(`${name} sends nothing`)
+      return packet.protocol === 'sctp'
+        ? sendSctp(namespaceOf(host), packet, times)
+        : hostCalled(host).send({ ...packet, protocol: packet.protocol }, times)
+    },
+    answerSctp: async () => {
+      const pods = ['near-a', 'near-b', 'far'] as const
+      const ends = await Promise.all(pods.map((pod) => answerSctp(pod, namespaceOf(pod), SOCKETS[pod])))
+      return async () => {
+        await Promise.all(ends.map((end) => end()))
+      }
     },
     close,
   }

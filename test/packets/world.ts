@@ -86,11 +86,10 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
 
   const sendMany = (packet: PacketInFamily, { times, timeoutMs, from }: Sending): Promise<readonly Outcome[]> => {
     const { family, protocol, port } = packet
-    if (protocol === 'sctp') throw new Error('no host sends SCTP')
     // The node chooses its address by where it sends to.
     const own = packet.from === 'node' ? undefined : addressOf(packet.from, family)
     const sent = { protocol, from: from ?? own, to: addressOf(packet.to, family), port, timeoutMs }
-    return network.senderFor(packet.from).send(sent, times)
+    return network.send(packet.from, sent, times)
   }
   const routeOf = (packet: PacketInFamily): Route => meaning(asRouted(packet))
 
