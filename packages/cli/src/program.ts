@@ -8,6 +8,7 @@ import { registerImport } from './commands/import.js'
 import { registerLog } from './commands/log.js'
 import { registerRender } from './commands/render.js'
 import { registerReplay } from './commands/replay.js'
+import { registerRules } from './commands/rules.js'
 import { registerServices } from './commands/services.js'
 import type { Context } from './context.js'
 import { withExamples } from './output/with-examples.js'
@@ -47,6 +48,7 @@ const COMMANDS = [
   registerReplay,
   registerLog,
   registerServices,
+  registerRules,
   registerRender,
   registerApply,
   registerCleanup,

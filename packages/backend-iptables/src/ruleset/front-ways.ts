@@ -11,8 +11,8 @@ export interface FrontWay {
   readonly endpoints: readonly Endpoint[]
   /** What becomes of it where there are no such endpoints: the sender is told, or not. */
   readonly refused?: 'rejected' | 'dropped'
-  /** Those that pods and processes of this node reach, where policy Local gives others fewer. */
-  readonly fromHere?: readonly Endpoint[]
+  /** Those that processes of this node reach, where policy Local gives others fewer, and whether its pods do too. */
+  readonly fromHere?: { readonly endpoints: readonly Endpoint[]; readonly pods: boolean }
   /** Sources that are let in; absent: all. */
   readonly sourceRanges?: readonly string[]
 }
@@ -36,7 +36,7 @@ function internalWay(plan: PortPlan, front: Front): FrontWay {
 }
 
 function externalWay(plan: PortPlan, front: Front): FrontWay {
-  const { port, chains, selection, usesExternal, usesFirewall, externalChain } = plan
+  const { port, context, chains, selection, usesExternal, usesFirewall, externalChain } = plan
   const isLocal = port.externalTrafficPolicy === 'Local'
   const guarded = usesFirewall && front.type === 'loadBalancerIP'
   return {
@@ -44,7 +44,10 @@ function externalWay(plan: PortPlan, front: Front): FrontWay {
     ...(usesExternal && { chain: guarded ? chains.firewall : chains.external }),
     endpoints: externalChain === undefined ? [] : ofPolicy(port.externalTrafficPolicy, selection),
     ...(externalChain === undefined && { refused: refusedBy(plan) }),
-    ...(isLocal && usesExternal && { fromHere: selection.cluster }),
+    // Where ranges guard the way, these have to be within them like everybody.
+    ...(isLocal &&
+      usesExternal &&
+      !guarded && { fromHere: { endpoints: selection.cluster, pods: context.localTraffic !== undefined } }),
     ...(guarded && { sourceRanges: port.loadBalancerSourceRanges }),
   }
 }

@@ -1,4 +1,4 @@
-import { planRuleset, renderSave, type Ruleset } from '@pointsman/backend-iptables'
+import { ownedRules, planRuleset, renderSave, type Ruleset } from '@pointsman/backend-iptables'
 import type { IpFamily } from '@pointsman/core'
 import type { Command } from 'commander'
 import { type Context, warn } from '../context.js'
@@ -14,7 +14,7 @@ import { type InputOptions, openInput, withInputOptions } from '../input/open-in
 import { withConfigOptions } from '../input/proxy-config.js'
 import { type RulesQuestion, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
 import { familiesOf, interfaceAddressesOf, withRulesetOptions } from '../input/ruleset-options.js'
-import { documentLines, type Format, parseFormat, pointOf } from '../output/json.js'
+import { documentLines, type Format, jsonLines, parseFormat, pointOf } from '../output/json.js'
 import { outputOption } from '../output/output-option.js'
 import { warnOfDiagnostics } from '../output/warn-of-diagnostics.js'
 import { withExamples } from '../output/with-examples.js'
@@ -119,7 +119,7 @@ interface Answer {
 
 function linesOf({ format, asked, question: { state }, ruleset }: Answer, context: Context): Iterable<string> {
   const { family } = ruleset
-  if (format === 'jsonl') return jsonLines(ruleItems(ruleset, state))
+  if (format === 'jsonl') return jsonLines(ruleItems(ownedRules(ruleset), state))
   if (format === 'json') {
     const head = {
       kind: 'RuleList',
@@ -128,15 +128,11 @@ function linesOf({ format, asked, question: { state }, ruleset }: Answer, contex
       family,
       layout: 'current',
     }
-    return documentLines(head, ruleItems(ruleset, state))
+    return documentLines(head, ruleItems(ownedRules(ruleset), state))
   }
   const whose = state.node === undefined ? '' : `, node ${state.node.name}`
   context.stderr.write(
     `${context.errorStyle.dim(`${describeAsked(asked)}${whose}: ${family} rules for iptables 1.6.2 and later`)}\n`,
   )
   return renderSave(ruleset)
-}
-
-function* jsonLines(items: Iterable<object>): Generator<string> {
-  for (const item of items) yield JSON.stringify(item)
 }

@@ -1,13 +1,4 @@
-import {
-  planRuleset,
-  planService,
-  renderSave,
-  type RulesetContext,
-  rulesetContext,
-  type Ruleset,
-  type RulesetOptions,
-} from '@pointsman/backend-iptables'
-import type { IpFamily, ServicePort } from '@pointsman/core'
+import type { IpFamily } from '@pointsman/core'
 import type { Command } from 'commander'
 import type { Context } from '../context.js'
 import {
@@ -21,18 +12,15 @@ import { type InputOptions, openInput, withInputOptions } from '../input/open-in
 import { withConfigOptions } from '../input/proxy-config.js'
 import { type RulesQuestion, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
 import { interfaceAddressesOf, withRulesetOptions } from '../input/ruleset-options.js'
-import { documentLines, parseFormat, pointOf } from '../output/json.js'
+import { documentLines, type Format, jsonLines, parseFormat, pointOf } from '../output/json.js'
 import { outputOption } from '../output/output-option.js'
 import { warnOfDiagnostics } from '../output/warn-of-diagnostics.js'
 import { withExamples } from '../output/with-examples.js'
 import { writePieces } from '../output/write-pieces.js'
-import { chainRules } from '../rules/chain-rules.js'
-import { chainText } from '../rules/chain-text.js'
+import { answerRules, type RulesAnswer } from '../rules/answer-rules.js'
 import { familyAsked } from '../rules/family-asked.js'
-import { ownedItems } from '../rules/rule-list.js'
-import { type RulesTarget, rulesTarget } from '../rules/rules-target.js'
-import { chainMeanings, type PortRules, portRulesText } from '../rules/service-rules-text.js'
-import { sharedChainText } from '../rules/shared-chain-text.js'
+import { ruleItems } from '../rules/rule-list.js'
+import { rulesTarget } from '../rules/rules-target.js'
 
 interface RulesOptions extends InputOptions, PointOptions, RulesQuestionOptions {
   readonly nfacct?: true
@@ -44,7 +32,10 @@ const FORMATS = ['text', 'json', 'jsonl'] as const
 export function registerRules(program: Command, context: Context): void {
   const command = program
     .command('rules')
-    .argument('[target]', 'only of this service (NAME or NAMESPACE/NAME) or of this chain (KUBE-SVC-..., KUBE-SERVICES)')
+    .argument(
+      '[target]',
+      'only of this service (NAME or NAMESPACE/NAME) or of this chain (KUBE-SVC-..., KUBE-SERVICES)',
+    )
     .summary('the rules at a point in time: all, of one service, or of one chain')
     .description(
       "Shows the rules that kube-proxy 1.36 would have on a node at a point in time. All of them are printed as iptables-save would; those of a service chain by chain, with where each of its addresses leads first. A chain's name can be pasted from a terminal.",
@@ -76,39 +67,39 @@ async function rules(text: string | undefined, options: RulesOptions, context: C
     const family = familyAsked(options, question, context)
     const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
     const target = rulesTarget({ text, state: question.state, family, when })
-    const ruleset: RulesetOptions = { family, nfacct: options.nfacct, interfaceAddresses }
-    const answer = answerOf(target, { asked, question, ruleset, when }, context)
-    if (format === 'jsonl') await writePieces(jsonLines(answer.items()), context)
-    else if (format === 'json') await writePieces(documentLines(headOf(asked, question, family), answer.items()), context)
-    else await writePieces(answer.text(), context)
+    const answer = answerRules(target, {
+      ...question,
+      when,
+      options: { family, nfacct: options.nfacct, interfaceAddresses },
+    })
+    await writePieces(linesOf({ format, asked, question, family, answer }, context), context)
   } finally {
     if (input.type === 'log') input.reader.close()
   }
 }
 
-interface Asked {
+interface Answered {
+  readonly format: Format
   readonly asked: AskedObjects
   readonly question: RulesQuestion
-  readonly ruleset: RulesetOptions
-  readonly when: string
+  readonly family: IpFamily
+  readonly answer: RulesAnswer
 }
 
-/** Made only when it is asked for. */
-interface Answer {
-  readonly text: () => Iterable<string>
-  readonly items: () => Iterable<object>
-}
-
-function answerOf(target: RulesTarget, asked: Asked, context: Context): Answer {
-  const { question } = asked
-  switch (target.type) {
-    case 'all':
-      return wholeAnswer(asked, context)
-    case 'service':
-      return serviceAnswer(target.ports.map((port) => portRules(port, asked)), asked, context)
-    case 'owned-chain':
-      return ownedChainAnswer(target, asked, context)
-    case 'chain':
-      return sharedChainAnswer(target.chain, asked, context)
+function linesOf({ format, asked, question: { state }, family, answer }: Answered, context: Context): Iterable<string> {
+  if (format === 'jsonl') return jsonLines(ruleItems(answer.rules(), state))
+  if (format === 'json') {
+    const node = state.node && { node: state.node.name }
+    return documentLines(
+      { kind: 'RuleList', ...pointOf(asked), ...node, family, layout: 'current' },
+      ruleItems(answer.rules(), state),
+    )
   }
+  const whose = state.node === undefined ? '' : `, node ${state.node.name}`
+  const head = `${describeAsked(asked)}${whose}: ${family} rules`
+  if (answer.text === undefined) {
+    context.stderr.write(`${context.errorStyle.dim(head)}\n`)
+    return answer.save()
+  }
+  return [context.style.dim(head), answer.text(context.style).trimEnd()]
 }

@@ -14,7 +14,7 @@ export const ruleItemShape = objectOf('Rule', {
   protocol: optional(oneOf('TCP', 'UDP', 'SCTP'), 'of that port'),
 })
 
-/** What `pointsman render -o json` prints. */
+/** What `pointsman render -o json` and `pointsman rules -o json` print. */
 export const ruleList = objectOf('RuleList', {
   ...documentHead('RuleList'),
   at: optional(point, 'absent where the answer is from `--objects`'),

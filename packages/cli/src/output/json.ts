@@ -39,6 +39,11 @@ export function* documentLines(document: Document, items: Iterable<object>): Gen
   yield '}'
 }
 
+/** Items of `-o jsonl`, a line each. */
+export function* jsonLines(items: Iterable<object>): Generator<string, void, undefined> {
+  for (const item of items) yield JSON.stringify(item)
+}
+
 /** Prints an item a line. */
 export function writeLine(context: Context, item: unknown): void {
   context.stdout.write(`${JSON.stringify(item)}\n`)

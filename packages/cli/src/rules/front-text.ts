@@ -11,7 +11,7 @@ export function frontLines(port: ServicePort, ways: readonly FrontWay[], style: 
     { title: '', cell: (way) => `-> ${wayText(way, style)}` },
   ]
   const [, ...lines] = renderTable(columns, ways, { indent: '  ' }).split('\n')
-  return `${style.bold(`${titleOf(port)}`)}\n${lines.join('\n')}`
+  return `${style.bold(titleOf(port))}\n${lines.join('\n')}`
 }
 
 /** `shop/checkout:http TCP`. */
@@ -37,7 +37,10 @@ const placeOf = ({ address, port }: Front): string =>
 function wayText({ endpoints, refused, fromHere, sourceRanges }: FrontWay, style: Style): string {
   const where = refused === undefined ? spreadText(endpoints) : style.red(REFUSED[refused])
   const from = sourceRanges === undefined ? '' : `, from ${sourceRanges.join(', ')} alone`
-  const here = fromHere === undefined ? '' : `; from this node and its pods ${spreadText(fromHere)}`
+  const here =
+    fromHere === undefined
+      ? ''
+      : `; from this node${fromHere.pods ? ' and from pods' : ''} ${spreadText(fromHere.endpoints)}`
   return `${where}${from}${here}`
 }
 

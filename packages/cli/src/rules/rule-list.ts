@@ -1,16 +1,17 @@
-import { type OwnedRule, ownedRules, type Ruleset } from '@pointsman/backend-iptables'
+import type { OwnedRule } from '@pointsman/backend-iptables'
 import type { ServicePort, State } from '@pointsman/core'
 import { formatRule } from 'node-iptables'
 
-/** The items of a RuleList as `docs/json.md` has it, in the order of a save. */
+/** The items of a RuleList as `docs/json.md` has it. */
 export function* ruleItems(
-  ruleset: Ruleset,
+  rules: Iterable<OwnedRule>,
   { services }: Pick<State, 'services'>,
 ): Generator<object, void, undefined> {
-  for (const owned of ownedRules(ruleset)) yield ruleItem(owned, owned.owner && services.get(owned.owner))
+  for (const owned of rules) yield ruleItem(owned, owned.owner && services.get(owned.owner))
 }
 
-const ruleItem = ({ table, chain, rule }: OwnedRule, port: ServicePort | undefined): object => ({
+/** A rule, and the service port that it is for. */
+export const ruleItem = ({ table, chain, rule }: OwnedRule, port: ServicePort | undefined): object => ({
   table,
   chain,
   rule: `-A ${chain} ${formatRule(rule)}`.trimEnd(),

@@ -35,7 +35,7 @@ export function chainViews({ port, endpoints, plan }: PortRules): readonly Chain
   return parts.map(({ table, chain, rules }) => ({
     table,
     chain,
-    meaning: meanings.get(chain) ?? 'its rules in this chain',
+    meaning: meanings.get(chain) ?? 'shared by all services',
     rules: rules.map((rule) => ({ chain, rule })),
   }))
 }
