@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXAMPLES } from '../packages/node-iptables/src/test-support/examples.js'
@@ -65,6 +65,18 @@ describe('the tarball of node-iptables', () => {
 
 describe('in a project that has nothing else', () => {
   beforeAll(() => compileExamples(project))
+
+  it('it is required as well as imported', async () => {
+    const script = join(project.folder, 'required.cjs')
+    writeFileSync(
+      script,
+      "const { parseSave } = require('node-iptables')\nconsole.log(parseSave('*nat\\nCOMMIT\\n'))\n" +
+        "console.log(typeof require('node-iptables/fake').createFakeIptables)\n",
+    )
+    const { status, stdout, stderr } = await runScript(script, [])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toBe("[ { table: 'nat', chains: [] } ]\nfunction\n")
+  })
 
   it.each(EXAMPLES.filter(({ needsKernel }) => !needsKernel))('the example $name runs', async ({ name, prints }) => {
     const { status, stdout, stderr } = await runScript(join(project.folder, 'out', `${name}.js`), [])

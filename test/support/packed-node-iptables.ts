@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryFolder } from './shop.js'
 import { root } from './source-tree.js'
@@ -22,21 +22,29 @@ export interface Packed {
 
 /** Packs a copy of the package that has never been built, and installs it without a network. */
 export function packNodeIptables(): PackedProject {
-  const temporary = temporaryFolder()
-  const source = temporary.path('packages/node-iptables')
-  cpSync(join(root, 'packages/node-iptables'), source, {
-    recursive: true,
-    filter: (path) => !/\/(?:dist|node_modules)$/.test(path),
-  })
-  cpSync(join(root, 'tsconfig.base.json'), temporary.path('tsconfig.base.json'))
-  symlinkSync(join(root, 'node_modules'), temporary.path('node_modules'))
-  const [packed] = JSON.parse(run('npm', ['pack', '--json'], source)) as [Packed]
+  const workspace = temporaryFolder()
+  // Elsewhere, so that nothing of the workspace is found on the way up.
+  const project = temporaryFolder()
+  try {
+    const source = workspace.path('packages/node-iptables')
+    cpSync(join(root, 'packages/node-iptables'), source, {
+      recursive: true,
+      filter: (path) => !/\/(?:dist|node_modules)$/.test(path),
+    })
+    cpSync(join(root, 'tsconfig.base.json'), workspace.path('tsconfig.base.json'))
+    symlinkSync(join(root, 'node_modules'), workspace.path('node_modules'))
+    const [packed] = JSON.parse(run('npm', ['pack', '--json'], source)) as [Packed]
 
-  const folder = temporary.path('project')
-  mkdirSync(folder)
-  writeFileSync(join(folder, 'package.json'), '{ "name": "project", "private": true, "type": "module" }\n')
-  run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(source, packed.filename)], folder)
-  return { folder, packed, remove: temporary.remove }
+    writeFileSync(project.path('package.json'), '{ "name": "project", "private": true, "type": "module" }\n')
+    const tarball = join(source, packed.filename)
+    run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], project.path(''))
+    return { folder: project.path(''), packed, remove: project.remove }
+  } catch (error) {
+    project.remove()
+    throw error
+  } finally {
+    workspace.remove()
+  }
 }
 
 /** Compiles the README's examples in the project, strictly and with declarations checked, into `out`. */

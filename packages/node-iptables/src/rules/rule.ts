@@ -37,7 +37,7 @@ export type Match =
   | Negatable<{ readonly type: 'statistic-nth'; readonly every: number; readonly packet: number }>
   | RecentMatch
   | AddrtypeMatch
-  /** Counts into this object, and always matches. */
+  /** Counts into this object. It matches, unless the object has a quota that is not used up. */
   | { readonly type: 'nfacct'; readonly name: string }
   | PhysdevMatch
   | OtherMatch
