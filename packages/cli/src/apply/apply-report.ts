@@ -1,6 +1,7 @@
 import type { FamilyRestore, ForeignReference } from '@pointsman/backend-iptables'
 import type { IpFamily, SyncResult } from '@pointsman/core'
 import type { Iptables } from 'node-iptables'
+import type { Flows } from '../machine/open-backend.js'
 import { describeIptables } from '../machine/open-iptables.js'
 import type { Style } from '../output/colour.js'
 import { countOf, formatDuration } from '../output/duration.js'
@@ -19,13 +20,20 @@ export interface Applied extends Target {
   readonly result: SyncResult
   readonly durationMs: number
   readonly left: readonly ForeignReference[]
+  readonly flows: Readonly<Flows>
 }
 
-export function appliedText(applied: Applied, style: Style): string {
-  const { result, families, servicePorts, durationMs } = applied
-  const done = `applied ${countOf(result.rules, 'rule')} for ${countOf(servicePorts, 'service port')}`
-  const where = `to ${families.join(' and ')} with ${describeIptables(applied.iptables)}`
-  return `${style.bold(done)} ${where}: ${countOf(result.bytes, 'byte')} restored in ${formatDuration(durationMs)}\n`
+export function appliedText({ result, durationMs, flows, ...target }: Applied, style: Style): string {
+  const amount = `${countOf(result.rules, 'rule')} for ${countOf(target.servicePorts, 'service port')}`
+  const where = `${target.families.join(' and ')} with ${describeIptables(target.iptables)}`
+  const time = formatDuration(durationMs)
+  const done =
+    result.bytes === 0
+      ? `${style.bold('nothing to do')}: all ${amount} are there already, in ${where}; checked in ${time}\n`
+      : `${style.bold(`applied ${amount}`)} to ${where}: ${countOf(result.bytes, 'byte')} restored in ${time}\n`
+  const deleted =
+    flows.deleted === 0 ? '' : `deleted ${countOf(flows.deleted, 'UDP flow')} that nothing serves any more\n`
+  return done + deleted
 }
 
 /** What is left although no rules are made for it any more, in a sentence. */
@@ -48,6 +56,7 @@ export const appliedDocument = (applied: Applied): Document => ({
   bytes: applied.result.bytes,
   digest: applied.result.digest,
   durationMs: Math.round(applied.durationMs),
+  flows: applied.flows,
   left: applied.left.map(({ table, chain, from, rule }) => ({ table, chain, rule: `-A ${from} ${rule}` })),
 })
 
@@ -62,7 +71,13 @@ export const dryRunDocument = (target: Target, restores: readonly FamilyRestore[
 export function* dryRunLines(target: Target, restores: readonly FamilyRestore[]): Generator<string, void, undefined> {
   const { variant } = target.iptables.capabilities
   for (const { family, lines } of restores) {
-    yield `# ${family}: ${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}-restore --noflush --counters`
-    yield* lines
+    let count = 0
+    for (const line of lines) {
+      if (count === 0)
+        yield `# ${family}: ${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}-restore --noflush --counters`
+      count += 1
+      yield line
+    }
+    if (count === 0) yield `# ${family}: nothing to restore`
   }
 }

@@ -87,7 +87,7 @@ function targetOf({ iptables, families }: OpenedBackend, { state }: RulesQuestio
 
 /** Undefined when it was interrupted. */
 async function applyTo(
-  { backend, left, settle }: OpenedBackend,
+  { backend, left, flows, settle }: OpenedBackend,
   target: Target,
   { question: { state }, context }: { readonly question: RulesQuestion; readonly context: Context },
 ): Promise<Applied | undefined> {
@@ -95,13 +95,13 @@ async function applyTo(
   try {
     const request = { state, changed: 'all', fromSeq: NO_SEQ, toSeq: NO_SEQ } as const
     const result = await backend.sync(request, context.interrupted)
-    return { ...target, result, durationMs: context.now() - startedAt, left }
+    const durationMs = context.now() - startedAt
+    await backend.close()
+    return { ...target, result, durationMs, left, flows }
   } catch (error) {
     if (!context.interrupted.aborted) throw error
     settle()
-    context.stderr.write(
-      'interrupted: each table has its old rules or its new ones; run it again to have the new ones in all\n',
-    )
+    context.stderr.write('interrupted: some services have their new rules, others not; run it again to finish\n')
     context.finish(130)
     return undefined
   } finally {

@@ -8,6 +8,11 @@ const restore = objectOf('Restore', {
   lines: required(listOf(text), 'its input, a line each'),
 })
 
+const flows = objectOf('Flows', {
+  listed: required(integer, 'that were looked at'),
+  deleted: required(integer, 'of these, those that were deleted, because nothing serves them any more'),
+})
+
 const left = objectOf('Left', {
   table: required(text, 'the table'),
   chain: required(text, 'a chain that would be deleted once it is no longer needed'),
@@ -24,9 +29,10 @@ export const applySummary = objectOf('ApplySummary', {
   iptables: required(text, 'its version'),
   servicePorts: required(integer, 'service ports of these families'),
   rules: optional(integer, "the proxy's rules in force now"),
-  bytes: optional(integer, 'bytes that were restored'),
+  bytes: optional(integer, 'bytes that were restored; 0 where all was as it should be'),
   digest: optional(text, 'of what is in force: equal states and configurations give equal digests'),
   durationMs: optional(integer, 'how long it took'),
+  flows: optional(flows, 'UDP flows, as conntrack(8) has them; both 0 where that is not installed'),
   left: optional(listOf(left), 'chains that rules of others lead to'),
   restores: optional(listOf(restore), 'of a dry run: what would be restored, a family after the other'),
 })

@@ -1,4 +1,6 @@
 import {
+  type ConntrackReport,
+  createConntrackHook,
   createIptablesBackend,
   type ForeignReference,
   type IptablesBackend,
@@ -30,8 +32,15 @@ export interface OpenedBackend {
   readonly skipped: readonly string[]
   /** What was left so far although no rules are made for it any more. */
   readonly left: readonly ForeignReference[]
+  /** UDP flows that were looked at after syncs so far, and those that were deleted because nothing serves them any more. */
+  readonly flows: Readonly<Flows>
   /** Wipes the line of progress. */
   readonly settle: () => void
+}
+
+export interface Flows {
+  listed: number
+  deleted: number
 }
 
 /**
@@ -58,13 +67,36 @@ export async function openBackend(
   )
   const progress = createProgress(context)
   const left: ForeignReference[] = []
+  const addresses = given ?? interfaceAddresses()
+  const flows: Flows = { listed: 0, deleted: 0 }
+  const conntrack = createConntrackHook({
+    config,
+    families,
+    nodeAddresses: () => addresses,
+    patienceMs: CONNTRACK_PATIENCE_MS,
+    onReport: (report) => countFlows(report, flows, context),
+  })
   const backend = createIptablesBackend({
     config,
     iptables: opened.map((iptables) => withProgress(iptables, progress)),
     nfacct: prepared.nfacct,
     tcpBeLiberal: prepared.tcpBeLiberal,
-    interfaceAddresses: given ?? interfaceAddresses(),
-    onLeft: (references) => void ((left.length = 0), left.push(...references)),
+    interfaceAddresses: addresses,
+    onLeft: (references) => void left.splice(0, left.length, ...references),
+    conntrack,
   })
-  return { backend, iptables: first, families, skipped, left, settle: progress.end }
+  // Commands end after their last sync, and what it began is to be done by then.
+  const close = async (): Promise<void> => {
+    if (!context.interrupted.aborted) await conntrack.beforeSync()
+    await backend.close()
+  }
+  return { backend: { ...backend, close }, iptables: first, families, skipped, left, flows, settle: progress.end }
+}
+
+const CONNTRACK_PATIENCE_MS = 60_000
+
+function countFlows(report: ConntrackReport, flows: Flows, context: Context): void {
+  flows.listed += report.listed
+  flows.deleted += report.deleted
+  if (report.type === 'failed') warn(context, report.error.message)
 }

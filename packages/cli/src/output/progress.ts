@@ -20,7 +20,7 @@ export function createProgress({ stderr, now }: Pick<Context, 'stderr' | 'now'>)
       if (now() - shownAt < INTERVAL_MS) return
       shownAt = now()
       isShown = true
-      stderr.write(`${WIPE_LINE}${line().slice(0, (stderr.columns ?? 80) - 1)}`)
+      stderr.write(`${WIPE_LINE}${line().slice(0, (stderr.columns || 80) - 1)}`)
     },
     end() {
       if (isShown) stderr.write(WIPE_LINE)
