@@ -12,6 +12,13 @@ it('the code in the README is the examples, all of them', () => {
   expect(blocks.toSorted()).toEqual(EXAMPLES.map(({ text }) => text).toSorted())
 })
 
+it('the links within the README lead to its headings', () => {
+  const headings = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, text = '']) => text.toLowerCase().replaceAll(' ', '-'))
+  const links = [...readme.matchAll(/\]\(#([^)]+)\)/g)].map(([, target = '']) => target)
+  expect(links.length).toBeGreaterThan(5)
+  expect(headings).toEqual(expect.arrayContaining(links.map((link) => link.toLowerCase())))
+})
+
 describe('an example that needs no kernel prints what it says', () => {
   afterEach(() => vi.restoreAllMocks())
 
