@@ -64,7 +64,7 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
   const { retryMs = 1000, patienceMs = 1000 } = options
   const { sleep = pause, now = () => performance.now(), run = runProcess } = options
   const commands = conntrackCommands({ ...options, run })
-  const reconcilers = families.map((family) => ({ family, ...createConntrackReconciler({ commands }) }))
+  const reconcilers = families.map((family) => ({ family, ...createConntrackReconciler({ commands, now }) }))
   const closing = new AbortController()
   let underWay: UnderWay | undefined
   let toldMissing = false

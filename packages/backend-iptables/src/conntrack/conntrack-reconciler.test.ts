@@ -16,10 +16,12 @@ const FOREIGN = '10.244.1.5:4000 > 9.9.9.9:53'
 
 let conntrack: FakeConntrack
 let reconciler: ConntrackReconciler
+let time: number
 
 beforeEach(() => {
   conntrack = fakeConntrack(A, B, C, FOREIGN)
-  reconciler = createConntrackReconciler({ commands: conntrackCommands({ run: conntrack.run }) })
+  time = 0
+  reconciler = createConntrackReconciler({ commands: conntrackCommands({ run: conntrack.run }), now: () => time })
 })
 
 const reconcile = async (
@@ -28,6 +30,11 @@ const reconcile = async (
 ): Promise<Reconciliation> => {
   const served = servedFrontsOf({ state: stateOf({ ports }), config: DEFAULT_PROXY_CONFIG, family: 'IPv4' })
   return reconciler.reconcile({ served, removedFronts })
+}
+
+interface NodePortSettings {
+  readonly nodeAddresses?: readonly string[]
+  readonly localhostNodePorts?: boolean
 }
 
 const failing = (pattern: RegExp) => (args: string) =>
@@ -84,6 +91,62 @@ describe('reconciling', () => {
   })
 })
 
+describe('looking again', () => {
+  const both = on('10.244.1.5:53', '10.244.1.6:53')
+  const looks = () => conntrack.commands.filter((command) => command.startsWith('-L')).length
+
+  beforeEach(async () => {
+    await reconcile([both])
+    await reconcile([both])
+  })
+
+  test('is left out for a minute while the same serves the same, and that was looked at twice', async () => {
+    expect(await reconcile([both, { ...on('10.244.1.7:53'), is: 'shop/web', protocol: 'TCP' }])).toMatchObject({
+      listed: 0,
+    })
+    time += 59_999
+    expect(await reconcile([on('10.244.1.6:53', '10.244.1.5:53')])).toMatchObject({ listed: 0 })
+    expect(looks()).toBe(2)
+    time += 1
+    conntrack.add('10.0.1.9:4000 > 10.96.0.10:53 > 10.244.1.9:53')
+    expect(await reconcile([both])).toMatchObject({ listed: 5, deleted: 1 })
+    expect(await reconcile([both])).toMatchObject({ listed: 4, deleted: 0 })
+  })
+
+  test.each([
+    ['a target is gone', [on('10.244.1.5:53')], []],
+    ['a target is another', [on('10.244.1.5:53', '10.244.1.7:53')], []],
+    ['a front is new', [both, { ...on('10.244.1.5:53'), is: 'shop/dns', clusterIP: '10.96.0.11' }], []],
+    ['a front is another', [{ ...both, clusterIP: '10.96.0.11' }], []],
+    ['a Service is gone', [], []],
+    ['a log knows of another', [both], frontsOf(servicePortOf({ ...dns, clusterIP: '10.96.0.12' }))],
+  ])('is done when %s, and once more to be sure', async (_, ports, removed) => {
+    await reconcile(ports, removed)
+    await reconcile(ports)
+    expect(looks()).toBe(4)
+  })
+
+  test('is done after a failure', async () => {
+    time += 60_000
+    conntrack.intercept = failing(/^-L/)
+    await reconcile([both])
+    conntrack.intercept = () => undefined
+    expect(await reconcile([both])).toMatchObject({ listed: 4 })
+  })
+
+  test.each([
+    ['the node has another address', { nodeAddresses: ['192.168.55.11'] }],
+    ['node ports answer on localhost no more', { localhostNodePorts: false }],
+  ])('is done when %s', async (_, change) => {
+    const look = async ({ nodeAddresses = ['192.168.55.10'], localhostNodePorts = true }: NodePortSettings) => {
+      const config = { ...DEFAULT_PROXY_CONFIG, localhostNodePorts }
+      const served = servedFrontsOf({ state: stateOf({ ports: [both] }), config, family: 'IPv4', nodeAddresses })
+      return (await reconciler.reconcile({ served })).listed
+    }
+    expect([await look({}), await look({}), await look({}), await look(change)]).toEqual([4, 4, 0, 4])
+  })
+})
+
 describe('a failure', () => {
   test('of one deletion does not stop the others, and the next call makes up for it', async () => {
     await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])
@@ -108,12 +171,21 @@ describe('a failure', () => {
     expect(conntrack.flows()).toEqual([FOREIGN])
   })
 
-  test('is over with a success: an address that somebody else translates later is theirs', async () => {
+  test('is over when nothing is left: an address that somebody else translates later is theirs', async () => {
+    const other: PortDescription = { ...dns, is: 'shop/dns', clusterIP: '10.96.0.11' }
+    await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])
+    for (const endpoints of [['10.244.1.1:53'], ['10.244.1.2:53']]) await reconcile([{ ...other, endpoints }])
+    conntrack.add(A)
+    expect(await reconcile([other])).toEqual({ listed: 2, deleted: 0, left: 0 })
+    expect(conntrack.flows()).toEqual([FOREIGN, A])
+  })
+
+  test('of a Service that was deleted is looked for once more: a packet may have been on its way', async () => {
     await reconcile([on('10.244.1.5:53', '10.244.1.6:53')])
     await reconcile([])
     conntrack.add(A)
-    expect(await reconcile([])).toMatchObject({ deleted: 0 })
-    expect(conntrack.flows()).toEqual([FOREIGN, A])
+    expect(await reconcile([])).toEqual({ listed: 2, deleted: 1, left: 0 })
+    expect(await reconcile([])).toEqual({ listed: 0, deleted: 0, left: 0 })
   })
 })
 

@@ -2,8 +2,8 @@ import { frontKey, type Front } from '@pointsman/core'
 import { groupOf, type ConntrackCommands, type FlowGroup } from './conntrack-commands.js'
 import { ConntrackError } from './conntrack-error.js'
 import type { Flow } from './flow.js'
-import { isStale } from './plan-flow-deletions.js'
-import type { ServedFronts } from './served-fronts.js'
+import { type FlowRules, isStale } from './plan-flow-deletions.js'
+import { servesAlike, type ServedFronts } from './served-fronts.js'
 
 export interface ReconcileRequest {
   readonly served: ServedFronts
@@ -27,8 +27,10 @@ export interface Reconciliation {
 export interface ConntrackReconciler {
   /**
    * Lists the flows and deletes those whose target no longer serves: by level, whatever happened before. What was a
-   * front in a state since the last reconciliation that did all of it counts as removed when it is none now, so that a
-   * failure is made up for by the next call. Fails with nothing but a bug.
+   * front in the last two calls that did all of it, or since, counts as removed when it is none now, so that a failure is
+   * made up for by the next call. Nothing is listed where that cannot find anything: without UDP fronts, and
+   * for a minute after two calls with the same fronts and targets, the second of which had nothing to delete. (The first
+   * can miss a packet that was on its way past the old rules.) Fails with nothing but a bug.
    */
   readonly reconcile: (request: ReconcileRequest, signal?: AbortSignal) => Promise<Reconciliation>
 }
@@ -37,20 +39,28 @@ export interface ReconcilerOptions {
   readonly commands: ConntrackCommands
   /** Commands at a time. Default: 2. */
   readonly concurrency?: number | undefined
+  /** A clock in milliseconds that never goes back. */
+  readonly now?: (() => number) | undefined
 }
 
-export function createConntrackReconciler({ commands, concurrency = 2 }: ReconcilerOptions): ConntrackReconciler {
-  /** `frontKey`s: fronts of the last success, and of everything since. */
-  let remembered: ReadonlySet<string> = new Set()
+const QUIET_MS = 60_000
 
-  const listStale = async (served: ServedFronts, signal: AbortSignal | undefined): Promise<StaleFlows> => {
+export function createConntrackReconciler(options: ReconcilerOptions): ConntrackReconciler {
+  const { commands, concurrency = 2, now = () => performance.now() } = options
+  /** `frontKey`s: fronts of the last two successes, and of everything since. */
+  let [older, newer]: readonly [ReadonlySet<string>, ReadonlySet<string>] = [new Set(), new Set()]
+  /** What the last call judged by, and until when a call that judges alike would find nothing. */
+  let last: { readonly served: ServedFronts; readonly quietUntil: number } | undefined
+
+  const listStale = async (rules: FlowRules, signal: AbortSignal | undefined): Promise<StaleFlows> => {
+    const { served, formerFronts } = rules
     const groups = new Map<string, FlowGroup>()
     let listed = 0
     // Without any UDP front, now or before, the kernel need not be asked.
-    if (served.targets.size === 0 && remembered.size === 0) return { listed, groups: [] }
+    if (served.targets.size === 0 && formerFronts.size === 0) return { listed, groups: [] }
     const look = (flow: Flow): void => {
       listed++
-      if (!isStale(flow, { served, formerFronts: remembered })) return
+      if (!isStale(flow, rules)) return
       const group = groupOf(flow)
       groups.set(Object.values(group).join(' '), group)
     }
@@ -81,19 +91,24 @@ export function createConntrackReconciler({ commands, concurrency = 2 }: Reconci
   return {
     async reconcile({ served, removedFronts = [], yieldTo }, signal) {
       const removed = removedFronts.filter(({ family }) => family === served.family).map(frontKey)
-      remembered = newestOf([...remembered, ...removed])
-      const stale = await settled(listStale(served, signal))
+      const isNews = removed.some((key) => !older.has(key) && !newer.has(key))
+      const isRepeated = !isNews && last !== undefined && servesAlike(last.served, served)
+      if (isRepeated && now() < (last?.quietUntil ?? 0)) return NOTHING
+      newer = newestOf([...newer, ...removed])
+      const stale = await settled(listStale({ served, formerFronts: new Set([...older, ...newer]) }, signal))
       const result =
-        stale instanceof ConntrackError
-          ? { listed: 0, deleted: 0, left: 0, failure: stale }
-          : await deleteStale(stale, { yieldTo, signal })
+        stale instanceof ConntrackError ? { ...NOTHING, failure: stale } : await deleteStale(stale, { yieldTo, signal })
+      const current = [...served.targets.keys()]
       const isDone = result.failure === undefined && result.left === 0
-      const before = isDone ? [] : remembered
-      remembered = newestOf([...before, ...served.targets.keys()])
+      if (isDone) [older, newer] = [newer, new Set(current)]
+      else newer = newestOf([...newer, ...current])
+      last = { served, quietUntil: isRepeated && isDone && result.deleted === 0 ? now() + QUIET_MS : 0 }
       return result
     },
   }
 }
+
+const NOTHING: Reconciliation = { listed: 0, deleted: 0, left: 0 }
 
 interface StaleFlows {
   readonly listed: number

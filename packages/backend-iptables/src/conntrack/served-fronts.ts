@@ -15,8 +15,10 @@ export interface ServedFronts {
   readonly family: IpFamily
   /** By `frontKey`, the `endpointKey`s of what serves each UDP front. None: the front is there, and nothing serves it. */
   readonly targets: ReadonlyMap<string, ReadonlySet<string>>
-  /** Whether a packet to this address, of the family and in canonical spelling, may be for a node port. */
-  readonly isNodePortAddress: (address: string) => boolean
+  /** In canonical spelling. */
+  readonly nodePortAddresses: ReadonlySet<string>
+  /** Node ports answer on all of 127.0.0.0/8. */
+  readonly anyLoopback: boolean
 }
 
 export interface ServedFrontsInput {
@@ -42,17 +44,29 @@ export function servedFrontsOf(input: ServedFrontsInput): ServedFronts {
       targets.set(key, new Set([...(targets.get(key) ?? []), ...serving]))
     }
   }
-  return { family, targets, isNodePortAddress: nodePortAddressTest(input) }
+  return { family, targets, ...nodePortAddressesIn(input) }
 }
 
 /** The `frontKey`s of the fronts that a packet to an address and port may be for. */
 export function frontKeysAt(
-  { family, isNodePortAddress }: ServedFronts,
+  { family, nodePortAddresses, anyLoopback }: ServedFronts,
   { address, port }: { readonly address: string; readonly port: number },
 ): readonly string[] {
   const own = frontKey({ type: 'clusterIP', family, protocol: 'UDP', address, port })
-  return isNodePortAddress(address) ? [own, frontKey(nodePortFront(family, port))] : [own]
+  const mayBeNodePort = nodePortAddresses.has(address) || (anyLoopback && isLoopback(address))
+  return mayBeNodePort ? [own, frontKey(nodePortFront(family, port))] : [own]
 }
+
+/** Whether two judge every flow alike. */
+export const servesAlike = (a: ServedFronts, b: ServedFronts): boolean =>
+  a.family === b.family &&
+  a.anyLoopback === b.anyLoopback &&
+  isSameSet(a.nodePortAddresses, b.nodePortAddresses) &&
+  a.targets.size === b.targets.size &&
+  [...a.targets].every(([front, targets]) => isSameSet(targets, b.targets.get(front)))
+
+const isSameSet = (a: ReadonlySet<string>, b: ReadonlySet<string> | undefined): boolean =>
+  b?.size === a.size && [...a].every((each) => b.has(each))
 
 const nodePortFront = (family: IpFamily, port: number): Front => ({ type: 'nodePort', family, protocol: 'UDP', port })
 
@@ -63,16 +77,17 @@ const nodePortFront = (family: IpFamily, port: number): Front => ({ type: 'nodeP
 const serves = ({ ready, serving, terminating }: Endpoint): boolean => ready || (serving && terminating)
 
 /** The same addresses as the end of KUBE-SERVICES leads to KUBE-NODEPORTS. */
-function nodePortAddressTest({
-  state,
+function nodePortAddressesIn({
+  state: { node },
   config,
   family,
   nodeAddresses,
-}: ServedFrontsInput): ServedFronts['isNodePortAddress'] {
-  const { node } = state
+}: ServedFrontsInput): Pick<ServedFronts, 'nodePortAddresses' | 'anyLoopback'> {
   const onLocalhost = answersOnLocalhost(config, family, node)
   const chosen = nodePortAddressesOf(config, family, { node, interfaceAddresses: nodeAddresses })
-  const all = chosen === 'all'
-  const addresses = new Set(all ? (nodeAddresses ?? node?.addresses ?? []) : chosen)
-  return (address) => (isLoopback(address) ? onLocalhost && (all || addresses.has(address)) : addresses.has(address))
+  const addresses = chosen === 'all' ? (nodeAddresses ?? node?.addresses ?? []) : chosen
+  return {
+    nodePortAddresses: new Set(addresses.filter((address) => onLocalhost || !isLoopback(address))),
+    anyLoopback: onLocalhost && chosen === 'all',
+  }
 }
