@@ -66,7 +66,7 @@ describe('the tarball of node-iptables', () => {
 describe('in a project that has nothing else', () => {
   beforeAll(() => compileExamples(project))
 
-  it('it is required as well as imported', async () => {
+  it('a CommonJS module can require it', async () => {
     const script = join(project.folder, 'required.cjs')
     writeFileSync(
       script,

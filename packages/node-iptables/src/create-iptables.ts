@@ -4,7 +4,7 @@ import { commandsOf } from './commands.js'
 import type { Commands } from './commands.js'
 import { chooseVariant, evidenceIn } from './detect-variant.js'
 import type { VariantChoice, VariantEvidence, VariantHints } from './detect-variant.js'
-import { executablesOf } from './executables.js'
+import { checkFamily, executablesOf } from './executables.js'
 import type { Executables, Family } from './executables.js'
 import { IptablesError } from './iptables-error.js'
 import type { IptablesErrorCode } from './iptables-error.js'
@@ -46,10 +46,11 @@ export interface IptablesOptions {
  * Finds out which iptables is there and what it can do, and gives the methods for it.
  *
  * Fails with an IptablesError: NOT_FOUND, CANNOT_START, UNKNOWN_VERSION, and with `hints` NO_PERMISSION; and with a
- * RangeError for a wrong `waitSeconds`.
+ * RangeError for a wrong `waitSeconds` or `family`.
  */
 export async function createIptables(options: IptablesOptions, limits: Limits = {}): Promise<Iptables> {
   const { family, variant = 'auto', hints, waitSeconds = 5, folder, lockFile } = options
+  checkFamily(family)
   checkWaitSeconds(waitSeconds)
   const commands = commandsOf({
     run: options.run ?? runProcess,

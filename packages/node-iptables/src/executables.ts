@@ -17,6 +17,12 @@ export function executablesOf({ family, variant, folder }: ExecutablesRequest): 
   return { iptables: name, save: `${name}-save`, restore: `${name}-restore` }
 }
 
+/** Refuses what only JavaScript can say: `ipv4` must not be taken for the other family. Throws a RangeError. */
+export function checkFamily(family: string): void {
+  if (family === 'IPv4' || family === 'IPv6') return
+  throw new RangeError(`family: ${family}: give IPv4 or IPv6`)
+}
+
 export interface ExecutablesRequest {
   readonly family: Family
   readonly variant: 'auto' | Variant
