@@ -1,0 +1,102 @@
+import type { IpFamily } from '@pointsman/core'
+import { formatSave, parseSave, type SavedTable } from 'node-iptables'
+import { describe, expect, it } from 'vitest'
+import { planRuleset } from '../ruleset/plan-ruleset.js'
+import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
+import { auditTables } from './audit-tables.js'
+import type { AuditFinding } from './finding.js'
+
+/** Every rule; otherwise a few of each save, which the mutations choose. */
+const SOAK = process.env['POINTSMAN_SOAK'] === '1'
+
+const CASES = GOLDENS.flatMap((scenario) => (['IPv4', 'IPv6'] as const).map((family) => [scenario, family] as const))
+
+const auditOf = (scenario: string, family: IpFamily): ((tables: readonly SavedTable[]) => readonly AuditFinding[]) => {
+  const { state, config } = readGolden(scenario)
+  const ruleset = planRuleset(state, config, { family })
+  return (tables) => auditTables(ruleset, tables)
+}
+
+/** One rule of a save, by its place. */
+interface Place {
+  readonly table: number
+  readonly chain: number
+  readonly rule: number
+}
+
+const placesIn = (tables: readonly SavedTable[]): readonly Place[] =>
+  tables.flatMap(({ chains }, table) =>
+    chains.flatMap(({ rules }, chain) => rules.map((_, rule) => ({ table, chain, rule }))),
+  )
+
+type Rules = SavedTable['chains'][number]['rules']
+
+/** The save with the rules of one chain made into others. */
+const withRules = (
+  tables: readonly SavedTable[],
+  place: Place,
+  change: (rules: Rules) => Rules,
+): readonly SavedTable[] =>
+  tables.map((table, at) =>
+    at === place.table
+      ? {
+          ...table,
+          chains: table.chains.map((chain, index) =>
+            index === place.chain ? { ...chain, rules: change(chain.rules) } : chain,
+          ),
+        }
+      : table,
+  )
+
+const MUTATIONS: Readonly<Record<string, (rules: Rules, at: number) => Rules>> = {
+  removed: (rules, at) => rules.toSpliced(at, 1),
+  'moved to the front': (rules, at) => {
+    const [rule] = rules.slice(at, at + 1)
+    return rule === undefined ? rules : [rule, ...rules.toSpliced(at, 1)]
+  },
+  'moved to the end': (rules, at) => [...rules.toSpliced(at, 1), ...rules.slice(at, at + 1)],
+  duplicated: (rules, at) => rules.toSpliced(at, 0, ...rules.slice(at, at + 1)),
+  'given another end': (rules, at) =>
+    rules.map((saved, index) => {
+      if (index !== at) return saved
+      const chain = saved.rule.target?.type === 'jump' && saved.rule.target.chain === 'RETURN' ? 'ACCEPT' : 'RETURN'
+      return { ...saved, rule: { ...saved.rule, target: { type: 'jump', chain } } }
+    }),
+  'given another source': (rules, at) =>
+    rules.map((saved, index) =>
+      index === at ? { ...saved, rule: { ...saved.rule, source: { network: '192.0.2.77/32', negated: true } } } : saved,
+    ),
+}
+
+describe('an audit of what a real kube-proxy wrote', () => {
+  it.each(CASES)('finds nothing against its own objects: %s, %s', (scenario, family) => {
+    expect(auditOf(scenario, family)(parseSave(readGolden(scenario).saved[family]))).toEqual([])
+  })
+
+  describe.each(Object.keys(MUTATIONS))('with a rule %s', (mutation) => {
+    it.each(CASES)('finds it, wherever it counts: %s, %s', async (scenario, family) => {
+      const recorded = readGolden(scenario).saved[family]
+      const tables = parseSave(recorded)
+      const audit = auditOf(scenario, family)
+      const places = placesIn(tables)
+      const step = SOAK ? 1 : Math.ceil(places.length / 8)
+      let counted = 0
+      for (const place of places.filter((_, at) => at % step === mutation.length % step)) {
+        const mutate = MUTATIONS[mutation]
+        if (mutate === undefined) throw new Error(mutation)
+        const changed = withRules(tables, place, (rules) => mutate(rules, place.rule))
+        const text = formatSave(changed)
+        const differs = (await differencesOf(recorded, text)).length > 0
+        const found = audit(changed).length > 0
+        expect({ mutation, place, rule: tables[place.table]?.chains[place.chain]?.rules[place.rule], found }).toEqual({
+          mutation,
+          place,
+          rule: tables[place.table]?.chains[place.chain]?.rules[place.rule],
+          found: differs,
+        })
+        if (differs) counted += 1
+      }
+      expect(counted).toBeGreaterThan(0)
+    })
+  })
+})
