@@ -112,3 +112,8 @@ function* servicesOf(count: number): Generator<string, void, undefined> {
   }
   yield 'COMMIT'
 }
+
+it('refuses what no save can print, and does not fall over it', async () => {
+  const fake = nft()
+  expect(await restore(fake, '*nat', '-A PREROUTING -m comment --comment "a\rb"', 'COMMIT')).toBe('BAD_ARGUMENT 2')
+})

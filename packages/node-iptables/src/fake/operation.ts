@@ -1,5 +1,6 @@
 import type { Variant } from '../capabilities.js'
 import type { Family } from '../executables.js'
+import { IptablesFormatError } from '../rules/format-error.js'
 import { formatRule } from '../rules/format-rule.js'
 import type { RestoreLine } from '../rules/restore-line.js'
 import type { Counters, Rule } from '../rules/rule.js'
@@ -42,10 +43,12 @@ export function readRule(
   const rule = canonicalRule(given, family)
   const error = usageError(rule, { variant, family, table, chain })
   if (error !== undefined) return usage(error)
+  const text = textOf(rule)
+  if (text === undefined) return usage('a rule that no save can print')
   const { target } = rule
   return {
     kernelRule: {
-      text: formatRule(rule),
+      text,
       to: target !== undefined && leadsToChain(target) ? target.chain : undefined,
       demands: demandsOf(rule),
       endsChain: isUnconditional(rule) && target?.type === 'jump' && VERDICTS.has(target.chain),
@@ -55,6 +58,16 @@ export function readRule(
     },
     isGoto: target?.type === 'goto',
     refused: refusedIn(table, { rule, variant, family, objects }),
+  }
+}
+
+/** Undefined: there is a word in it, such as a comment with a carriage return, that the formatter refuses. */
+function textOf(rule: Rule): string | undefined {
+  try {
+    return formatRule(rule)
+  } catch (error) {
+    if (error instanceof IptablesFormatError) return undefined
+    throw error
   }
 }
 

@@ -5,7 +5,7 @@ import type { Namespace } from '../test-support/namespace.js'
 import { runProcess } from '../run-process.js'
 
 const RESTORES = 50
-const SOAK_SEEDS = 100
+const SOAK_SEEDS = 40
 const given = process.env['POINTSMAN_SEED'] ?? ''
 const isSoak = process.env['POINTSMAN_SOAK'] === '1'
 const seeds = given === '' ? Array.from({ length: isSoak ? SOAK_SEEDS : 2 }, (_, at) => at + 1) : [Number(given)]

@@ -144,7 +144,8 @@ function target({ choices, family, table, chains, of }: Random, protocol: string
     () => `-j MASQUERADE${of([''], [protocol === '' ? ' --to-ports 1024-2048' : ' --to-ports x'])}`,
     () => `-j MASQUERADE${protocol === '' ? '' : ' --to-ports 1024-2048'}`,
     () => `-j DNAT --to-destination ${to}${flags}`,
-    () => `-j SNAT --to-source ${to}${flags}${choices.oneIn(4) ? ' --random-fully' : ''}`,
+    // What is said of a range is kept word by word, in the order that it is written in.
+    () => `-j SNAT --to-source ${to}${flags}${choices.oneIn(4) && !to.includes('-') ? ' --random-fully' : ''}`,
   ]
   return choices.oneIn(table === 'nat' ? 2 : 20) ? choices.pick(ofNat)() : choices.pick(kinds)()
 }
