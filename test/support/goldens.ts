@@ -9,11 +9,12 @@ const COMPARE_RULES = new URL('../../tools/compare-rules.mjs', import.meta.url)
 export const GOLDENS: readonly string[] = readdirSync(GOLDEN_FOLDER).toSorted()
 
 export const SAVE_FILES = ['iptables-save.txt', 'ip6tables-save.txt'] as const
+export type SaveFile = (typeof SAVE_FILES)[number]
 
 export interface GoldenFiles {
   /** The objects that kube-proxy knew, and its configuration, as the command takes them. */
   readonly args: readonly string[]
-  readonly saved: { readonly [file in (typeof SAVE_FILES)[number]]: string }
+  readonly saved: { readonly [file in SaveFile]: string }
 }
 
 /** A scenario as files; the folder takes the objects where some have to be left out. */
