@@ -42,6 +42,10 @@ export interface FakeIptables extends Iptables {
 /**
  * A model of what the kernel and iptables 1.8.9 do with tables: the same verdicts, error codes, lines and saves. It
  * moves no packets, and counts none. A match or target that rule.ts does not know is taken as it is written.
+ *
+ * Not so exact: which of two mistakes in one rule is named, and what comes of nft's habit to look at a chain's rules as they
+ * were before the restore. A `-D`, or a `-I` with a position, into a chain that the restore's `:CHAIN` line has emptied, a
+ * `-I` before a rule that is deleted later, and a `-X` of built-in chains end otherwise there. Don't send these.
  */
 export function createFakeIptables(options: FakeIptablesOptions): FakeIptables {
   const { family, variant, nfacctObjects = [], keepTexts = true } = options

@@ -111,6 +111,29 @@ export function iptablesContract({ variant, family, makeSubject }: ContractOptio
       expect(await iptables.deleteRule({ ...place, rule: other.split(' ') })).toEqual({ existed: true })
     })
 
+    test.each<readonly [rule: string, nft: string, legacy: string]>([
+      ['-m nosuch -j ACCEPT', 'NO_SUCH_CHAIN', 'NO_SUCH_CHAIN'],
+      ['-j NOPE', 'NO_SUCH_CHAIN', 'NO_SUCH_CHAIN'],
+      ['-g NOPE', 'NO_SUCH_CHAIN', 'BAD_ARGUMENT'],
+      ['-p tcp --nosuch 1 -j ACCEPT', 'UNKNOWN_OPTION', 'UNKNOWN_OPTION'],
+      ['-p tcp --dport nosuch -j ACCEPT', 'BAD_ARGUMENT', 'BAD_ARGUMENT'],
+      // legacy's kernel has one answer for a missing match and for a missing object.
+      ['-m nfacct --nfacct-name unknown', 'NO_KERNEL_SUPPORT', 'NO_SUCH_CHAIN'],
+      ['-j MASQUERADE', 'FAILED', 'FAILED'],
+      ['-j TEST', 'FAILED', 'FAILED'],
+      ['-o lo -j ACCEPT', 'BAD_ARGUMENT', 'BAD_ARGUMENT'],
+    ])('the rule %s cannot be added: %s, on legacy %s', async (words, onNft, onLegacy) => {
+      await restore('*filter\n:TEST - [0:0]\n-A TEST -i lo -j TEST\nCOMMIT\n')
+      const place = { table: 'filter', chain: 'INPUT' }
+      const adding = iptables.ensureRule({ ...place, rule: words.split(' '), position: 'append' })
+      expect(await codeOf(adding)).toBe(variant === 'nft' ? onNft : onLegacy)
+      expect((await saved('filter')).split('\n').filter((line) => line.startsWith('-A INPUT'))).toEqual([])
+    })
+
+    test('there is no such table', async () => {
+      expect(await codeOf(iptables.ensureChain({ table: 'nosuch', chain: 'A' }))).toBe('NO_KERNEL_SUPPORT')
+    })
+
     test('the whole save comes line by line too', async () => {
       await restore('*nat\n:TEST - [0:0]\nCOMMIT\n*filter\n-A INPUT -j ACCEPT\nCOMMIT\n')
       for (const what of [{}, { table: 'nat' }, { counters: true }]) {
