@@ -120,15 +120,15 @@ const canonical = (text: string): string => parseAddress(text)?.text ?? text
 const familyOf = (text: string): IpFamily | undefined => parseAddress(text)?.family
 
 /**
- * What may become of a packet between two restores: what did before, or will after; where nobody will take it in the end, it
- * may be turned away in another way.
+ * What may become of a packet between two restores: what did before, or will after; where nobody takes it before, or nobody
+ * will after, it may be turned away in another way.
  */
 export function allowedBetween(
   before: readonly string[] = [],
   after: readonly string[] = [],
 ): readonly (readonly string[])[] {
-  const reachesEndpoints = !after.some((fate) => NOBODY.includes(fate))
-  return [before, after, ...(reachesEndpoints ? [] : [['dropped'], ['rejected']])]
+  const isTakenAlways = ![...before, ...after].some((fate) => NOBODY.includes(fate))
+  return [before, after, ...(isTakenAlways ? [] : [['dropped'], ['rejected']])]
 }
 
 const NOBODY = ['dropped', 'rejected', 'no-service']
