@@ -1,4 +1,4 @@
-import type { FamilyRestore, ForeignReference } from '@pointsman/backend-iptables'
+import { type FamilyRestore, type ForeignReference, isServiceChain } from '@pointsman/backend-iptables'
 import type { IpFamily, SyncResult } from '@pointsman/core'
 import type { Iptables } from 'node-iptables'
 import type { Flows } from '../machine/open-backend.js'
@@ -36,9 +36,14 @@ export function appliedText({ result, durationMs, flows, ...target }: Applied, s
   return done + deleted
 }
 
-/** What is left although no rules are made for it any more, in a sentence. */
-export const leftText = ({ table, from, rule, chain }: ForeignReference): string =>
-  `${chain} in ${table} was not deleted where it is no longer needed, because of a rule that is not ours: -A ${from} ${rule}`
+/** Chains of one service that are kept for a rule of somebody else, in sentences. Those of all services are always there. */
+export const leftTexts = (left: readonly ForeignReference[]): readonly string[] =>
+  left
+    .filter(({ chain }) => isServiceChain(chain))
+    .map(
+      ({ table, from, rule, chain }) =>
+        `${chain} in ${table} stays whatever becomes of its service, because of a rule that is not ours: -A ${from} ${rule}`,
+    )
 
 const targetItem = ({ node, iptables, families, servicePorts }: Target): object => ({
   ...(node !== undefined && { node }),

@@ -6,7 +6,7 @@ import {
   appliedText,
   dryRunDocument,
   dryRunLines,
-  leftText,
+  leftTexts,
   type Target,
 } from '../apply/apply-report.js'
 import { type Context, warn } from '../context.js'
@@ -68,7 +68,7 @@ async function apply(files: readonly string[], options: ApplyOptions, context: C
   if (options.dryRun !== true) {
     const applied = await applyTo(machine, target, { question, context })
     if (applied === undefined) return
-    for (const reference of applied.left) warn(context, leftText(reference))
+    for (const text of leftTexts(applied.left)) warn(context, text)
     if (format === 'json') writeDocument(context, appliedDocument(applied))
     else context.stdout.write(appliedText(applied, context.style))
     return

@@ -15,7 +15,7 @@ const flows = objectOf('Flows', {
 
 const left = objectOf('Left', {
   table: required(text, 'the table'),
-  chain: required(text, 'a chain that would be deleted once it is no longer needed'),
+  chain: required(text, 'a chain of ours'),
   rule: required(text, 'the rule that leads to it and is not ours, as iptables-save prints it'),
 })
 
@@ -33,6 +33,6 @@ export const applySummary = objectOf('ApplySummary', {
   digest: optional(text, 'of what is in force: equal states and configurations give equal digests'),
   durationMs: optional(integer, 'how long it took'),
   flows: optional(flows, 'UDP flows, as conntrack(8) has them; both 0 where that is not installed'),
-  left: optional(listOf(left), 'chains that rules of others lead to'),
+  left: optional(listOf(left), 'chains that are kept, needed or not, because rules of others lead to them'),
   restores: optional(listOf(restore), 'of a dry run: what would be restored, a family after the other'),
 })

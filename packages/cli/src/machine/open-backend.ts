@@ -30,7 +30,7 @@ export interface OpenedBackend {
   readonly families: readonly IpFamily[]
   /** What was not done besides because of `dryRun`. */
   readonly skipped: readonly string[]
-  /** What was left so far although no rules are made for it any more. */
+  /** Chains of ours that rules of others lead to, so that they are kept: as the last sync that read the tables saw it. */
   readonly left: readonly ForeignReference[]
   /** UDP flows that were looked at after syncs so far, and those that were deleted because nothing serves them any more. */
   readonly flows: Readonly<Flows>
