@@ -3,6 +3,7 @@ import { CommanderError } from 'commander'
 import type { Context } from './context.js'
 import type { ExitStatus } from './errors.js'
 import { exitStatusOf } from './exit-status-of.js'
+import { shieldDashed } from './input/dashed-arguments.js'
 import { styleFor } from './output/colour.js'
 import { describeFailure } from './output/describe-failure.js'
 import { createProgram } from './program.js'
@@ -39,7 +40,7 @@ export async function run(argv: readonly string[], world: Omit<Context, 'finish'
   let status: ExitStatus = 0
   const context: Context = { ...world, finish: (ended) => void (status = ended) }
   try {
-    await createProgram(context, packageVersion()).parseAsync([...argv], { from: 'user' })
+    await createProgram(context, packageVersion()).parseAsync([...shieldDashed(argv)], { from: 'user' })
     return status
   } catch (error) {
     // commander has printed its message, or the help that was asked for.

@@ -1,4 +1,5 @@
 export { describeChange, type ObjectChange } from './debug/describe-change.js'
+export { createEditFinder, type EditFinder } from './debug/edit-finder.js'
 export { findIncidents } from './debug/find-incidents.js'
 export * from './debug/outage.js'
 export type { KeyedHash } from './debug/redact/pseudonyms.js'

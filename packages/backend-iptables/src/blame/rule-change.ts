@@ -1,11 +1,4 @@
-import type {
-  ConfigRecord,
-  Endpoint,
-  EndpointSelection,
-  KubernetesObject,
-  ObjectRecord,
-  ServicePort,
-} from '@pointsman/core'
+import type { ConfigRecord, Endpoint, EndpointSelection, ObjectRecord, ServicePort } from '@pointsman/core'
 import type { OwnedRule } from '../render/owned-rules.js'
 
 /** What changed rules. */
@@ -13,8 +6,8 @@ export type Cause =
   | {
       readonly type: 'object'
       readonly record: ObjectRecord
-      /** The object before; absent where there was none, or where it had not been seen. */
-      readonly previous?: KubernetesObject
+      /** The record of the object's version before; absent where there was none, or where the log does not hold it. */
+      readonly previous?: ObjectRecord
     }
   | { readonly type: 'config'; readonly record: ConfigRecord }
   /** No record: they were there where the log begins. */

@@ -1,5 +1,6 @@
 import {
   type ConfigRecord,
+  createEditFinder,
   createStateFold,
   DEFAULT_PROXY_CONFIG,
   type Endpoint,
@@ -11,6 +12,7 @@ import {
   type ObjectRecord,
   type ProxyConfig,
   selectEndpoints,
+  type ServiceEdit,
   type ServicePort,
   type ServicePortName,
   watchEventOf,
@@ -41,6 +43,8 @@ export interface RuleHistory {
   take(record: LogRecord): readonly GoneRule[]
   /** The rules after the last record, in the order of a save. */
   rules(): readonly BlamedRule[]
+  /** The change of a Service that a change of its slice follows from; undefined where none came between. */
+  editBehind(cause: Cause): ServiceEdit | undefined
 }
 
 /**
@@ -50,7 +54,8 @@ export interface RuleHistory {
 export function createRuleHistory({ options, nodeName, ...given }: RuleHistoryOptions): RuleHistory {
   const { family } = options
   const fold = createStateFold({ ...(nodeName !== undefined && { nodeName }) })
-  const versions = new Map<string, KubernetesObject>()
+  const versions = new Map<string, ObjectRecord>()
+  const edits = createEditFinder()
   const services = new Map<ServicePortName, FollowedPort>()
   const baseRules = createBlameEntries()
   let config = given.config
@@ -110,19 +115,21 @@ export function createRuleHistory({ options, nodeName, ...given }: RuleHistoryOp
     const key = keyOf(record.object)
     const previous = versions.get(key)
     if (record.event === 'DELETED') versions.delete(key)
-    else versions.set(key, record.object)
+    else versions.set(key, record)
+    edits.take(record, previous?.object)
     fold.track(record.seq, watchEventOf(record))
     return apply({ type: 'object', record, ...(previous && { previous }) })
   }
 
   for (const object of given.objects ?? []) {
-    versions.set(keyOf(object), object)
     fold.track(NO_SEQ, { type: 'ADDED', object, observedAt: 0 })
   }
   fold.apply()
   replanAll(START, [...fold.state.services.keys()])
 
   return {
+    editBehind: (cause) =>
+      cause.type === 'object' ? edits.behind({ before: cause.previous, after: cause.record }) : undefined,
     take(record) {
       if (record.type === 'config') return takeConfig(record)
       return record.type === 'object' ? takeObject(record) : []
@@ -175,8 +182,7 @@ function givesSameRules(one: PortMoment, other: PortMoment): boolean {
 }
 
 const areSamePlaces = (some: readonly Endpoint[], others: readonly Endpoint[]): boolean =>
-  some.length === others.length &&
-  some.every((endpoint, index) => isSamePlace(endpoint, others[index]))
+  some.length === others.length && some.every((endpoint, index) => isSamePlace(endpoint, others[index]))
 
 const isSamePlace = (one: Endpoint, other: Endpoint | undefined): boolean =>
   one.address === other?.address && one.port === other.port

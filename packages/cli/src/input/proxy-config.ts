@@ -39,6 +39,10 @@ export function withConfigOptions(command: Command): Command {
     .option('--iptables-min-sync-period <duration>', 'between syncs, at least (1s)')
 }
 
+/** Whether the command line says something of the configuration, so that what the log carries does not count. */
+export const givesConfig = (options: ConfigOptions): boolean =>
+  options.config !== undefined || documentOfFlags(options).given.size > 0
+
 /**
  * The effective configuration: the file and the flags, else the one that the log carries, else kube-proxy's defaults, which
  * standard error then says. CliError or FileError for what is wrong in it.

@@ -1,7 +1,7 @@
 import { documentHead, point } from './document-head.js'
 import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
 
-const author = objectOf('Author', {
+export const author = objectOf('Author', {
   manager: required(text, 'the field manager that made the change'),
   operation: required(text, '`Update` or `Apply`'),
   time: optional(time, 'when, by the API server; whole seconds'),

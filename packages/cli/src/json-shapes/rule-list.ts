@@ -1,8 +1,8 @@
 import { documentHead, point } from './document-head.js'
 import { listOf, objectOf, oneOf, optional, required, text } from './shape.js'
 
-/** An item of it: what `-o jsonl` prints. */
-export const ruleItemShape = objectOf('Rule', {
+/** What every rule says of itself. */
+export const ruleFields = {
   table: required(oneOf('mangle', 'filter', 'nat'), 'the table'),
   chain: required(text, 'the chain'),
   rule: required(text, 'the line that iptables-save prints: `-A CHAIN ...`'),
@@ -12,7 +12,10 @@ export const ruleItemShape = objectOf('Rule', {
   ),
   portName: optional(text, "the Service's port; absent where that has no name"),
   protocol: optional(oneOf('TCP', 'UDP', 'SCTP'), 'of that port'),
-})
+}
+
+/** An item of it: what `-o jsonl` prints. */
+export const ruleItemShape = objectOf('Rule', ruleFields)
 
 /** What `pointsman render -o json` and `pointsman rules -o json` print. */
 export const ruleList = objectOf('RuleList', {

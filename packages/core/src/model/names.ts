@@ -26,6 +26,18 @@ export function servicePortName({ service, portName, protocol, family }: Service
   return `${displayName({ service, portName })}/${protocol}/${family}` as ServicePortName
 }
 
+/** The parts that `servicePortName` was given. */
+export function parseServicePortName(id: ServicePortName): ServicePortIdentity {
+  const [namespace = '', named = '', protocol = '', family = ''] = id.split('/')
+  const [name = '', portName = ''] = named.split(':')
+  return {
+    service: serviceName(namespace, name),
+    portName,
+    protocol: protocol as Protocol,
+    family: family as IpFamily,
+  }
+}
+
 /** What people and kube-proxy's comments call a service port: `shop/checkout:http`. */
 export function displayName({ service, portName }: Pick<ServicePortIdentity, 'service' | 'portName'>): string {
   return portName === '' ? service : `${service}:${portName}`

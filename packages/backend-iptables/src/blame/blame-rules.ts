@@ -1,0 +1,88 @@
+import {
+  type ChangeLogReader,
+  DEFAULT_PROXY_CONFIG,
+  type KubernetesObject,
+  NO_SEQ,
+  type ProxyConfig,
+  seq,
+  type Seq,
+  type ServiceName,
+} from '@pointsman/core'
+import type { RulesetOptions } from '../ruleset/context.js'
+import type { BlamedRule, GoneRule } from './rule-change.js'
+import { createRuleHistory, type RuleHistory } from './rule-history.js'
+import { touchingRecords } from './touching-records.js'
+
+export interface BlameQuestion {
+  readonly reader: ChangeLogReader
+  /** Rules are asked for as they were after this record. */
+  readonly toSeq: Seq
+  /** Only of this Service; absent: of all, from every record of the log. */
+  readonly service?: ServiceName | undefined
+  readonly nodeName?: string | undefined
+  /** `recorded`: those of the log, each from its record on. */
+  readonly config: ProxyConfig | 'recorded'
+  readonly options: Omit<RulesetOptions, 'keepComments'>
+  /** Which rules are asked about; absent: all. */
+  readonly accepts?: (rule: BlamedRule) => boolean
+}
+
+export interface Blame {
+  readonly rules: readonly BlamedRule[]
+  /** Those that are no longer there, of the last record that took any. */
+  readonly lastGone: readonly GoneRule[]
+  readonly editBehind: RuleHistory['editBehind']
+}
+
+/**
+ * Where rules come from: each with the records that made it and that last changed it. Yields the position that it has come
+ * to every so often, so that a long history can be watched and given up.
+ */
+export function* blameRules(question: BlameQuestion): Generator<Seq, Blame, undefined> {
+  const { reader, toSeq, service, nodeName, options, accepts = () => true } = question
+  const { pruned, firstSeq } = reader.info()
+  const floor = pruned ? seq(firstSeq - 1) : NO_SEQ
+  const history = createRuleHistory({
+    options,
+    nodeName,
+    config: question.config === 'recorded' ? firstConfig(reader, floor) : question.config,
+    ...(pruned && { objects: objectsAt(floor, question) }),
+  })
+  let lastGone: readonly GoneRule[] = []
+  const configs = question.config === 'recorded'
+  let count = 0
+  for (const record of touchingRecords(reader, { fromSeq: seq(floor + 1), toSeq, service, nodeName, configs })) {
+    const gone = history.take(record).filter(accepts)
+    if (gone.length > 0) lastGone = gone
+    if (++count % BREATH === 0) yield record.seq
+  }
+  return { rules: history.rules().filter(accepts), lastGone, editBehind: (cause) => history.editBehind(cause) }
+}
+
+const BREATH = 500
+
+/** The configuration in force before the first record of one, which a pruned log still has. */
+function firstConfig(reader: ChangeLogReader, floor: Seq): ProxyConfig {
+  let found = reader.configAt(floor)
+  if (found === undefined) {
+    for (const record of reader.records({ types: ['config'], limit: 1 })) {
+      if (record.type === 'config') found = record.config
+    }
+  }
+  return { ...DEFAULT_PROXY_CONFIG, ...(found as Partial<ProxyConfig> | undefined) }
+}
+
+function objectsAt(floor: Seq, { reader, service }: BlameQuestion): readonly KubernetesObject[] {
+  const objects: KubernetesObject[] = []
+  reader.eachObjectAt(floor, (object) => {
+    if (service === undefined || isAbout(object, service)) objects.push(object)
+  })
+  return objects
+}
+
+function isAbout({ kind, metadata }: KubernetesObject, service: ServiceName): boolean {
+  if (kind === 'Node') return true
+  const labels = metadata['labels'] as { readonly [label: string]: unknown } | undefined
+  const name = kind === 'Service' ? metadata.name : labels?.['kubernetes.io/service-name']
+  return `${metadata.namespace ?? ''}/${String(name)}` === service
+}

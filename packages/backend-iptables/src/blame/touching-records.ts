@@ -1,0 +1,58 @@
+import type { ChangeLogReader, LogRecord, RecordFilter, Seq, ServiceName } from '@pointsman/core'
+
+export interface TouchingQuestion {
+  readonly fromSeq: Seq
+  readonly toSeq: Seq
+  /** Absent: all of them. */
+  readonly service?: ServiceName | undefined
+  /** The node that the rules are for; absent: any. */
+  readonly nodeName?: string | undefined
+  /** Whether the configurations of the log count. */
+  readonly configs: boolean
+}
+
+/**
+ * The records that can touch a node's rules, in order: of one Service those of itself and its slices, found by index, of the
+ * Node, and of the configuration. No other record changes what that Service's rules say.
+ */
+export function* touchingRecords(
+  reader: Pick<ChangeLogReader, 'records'>,
+  { fromSeq, toSeq, service, nodeName, configs }: TouchingQuestion,
+): Generator<LogRecord, void, undefined> {
+  const span = { fromSeq, toSeq }
+  if (service === undefined) {
+    yield* reader.records({ ...span, types: ['object', ...(configs ? (['config'] as const) : [])] })
+    return
+  }
+  const [namespace = '', name = ''] = service.split('/')
+  const filters: readonly RecordFilter[] = [
+    { ...span, types: ['object'], object: { namespace, name } },
+    nodeName === undefined
+      ? { ...span, types: ['object'], kinds: ['Node'] }
+      : { ...span, types: ['object'], object: { kind: 'Node', namespace: '', name: nodeName } },
+    ...(configs ? [{ ...span, types: ['config' as const] }] : []),
+  ]
+  yield* inOrder(filters.map((filter) => reader.records(filter)))
+}
+
+/** Records of several histories, each of them in order, as one. */
+function* inOrder(histories: readonly Iterable<LogRecord>[]): Generator<LogRecord, void, undefined> {
+  const iterators = histories.map((history) => history[Symbol.iterator]())
+  const waiting = iterators.map(nextOf)
+  for (;;) {
+    const record = waiting.reduce(earlier, undefined)
+    if (record === undefined) return
+    yield record
+    for (const [index, iterator] of iterators.entries()) {
+      if (waiting[index] === record) waiting[index] = nextOf(iterator)
+    }
+  }
+}
+
+function nextOf(iterator: Iterator<LogRecord>): LogRecord | undefined {
+  const next = iterator.next()
+  return next.done === true ? undefined : next.value
+}
+
+const earlier = (one: LogRecord | undefined, other: LogRecord | undefined): LogRecord | undefined =>
+  one === undefined || (other !== undefined && other.seq < one.seq) ? other : one

@@ -1,0 +1,111 @@
+import {
+  bareIdentityOf,
+  type BlamedRule,
+  type ChainOwner,
+  findChain,
+  type FoundChain,
+  isServiceChain,
+  ownerOfChain,
+} from '@pointsman/backend-iptables'
+import {
+  type ChangeLogReader,
+  displayName,
+  endpointKey,
+  type IpFamily,
+  type Seq,
+  serviceName,
+  type ServiceName,
+  type State,
+} from '@pointsman/core'
+import type { Rule } from 'node-iptables'
+import { CliError } from '../errors.js'
+import { serviceFilter } from '../history/log-filter.js'
+import { namesChain } from '../rules/rules-target.js'
+import { parsePastedRule } from './pasted-rule.js'
+
+/** Which rules are asked about, and whose records decide about them. */
+export interface BlameScope {
+  /** What was asked for, in the words of the answer: `shop/checkout`, `KUBE-SEP-... (shop/checkout:http -> 10.244.1.14:8080)`. */
+  readonly title: string
+  /** Absent: every record may have touched them. */
+  readonly service?: ServiceName
+  readonly accepts: (rule: BlamedRule) => boolean
+  /** Where none is there now, those that were there last are told. */
+  readonly whenGone: boolean
+}
+
+export interface ScopeQuestion {
+  readonly reader: ChangeLogReader
+  readonly toSeq: Seq
+  readonly state: Pick<State, 'services' | 'endpoints'>
+  readonly family: IpFamily
+}
+
+/**
+ * What SERVICE, CHAIN or RULE on the command line names. A chain with a hash is looked for in the state first, and then in
+ * all of the log, which yields where it has come to. CliError NOT_FOUND with what helps.
+ */
+export function* blameScope(text: string | undefined, question: ScopeQuestion): Generator<Seq, BlameScope, undefined> {
+  if (text === undefined) return { title: 'all services', accepts: () => true, whenGone: false }
+  if (/\s/.test(text.trim())) return yield* ruleScope(text, question)
+  if (namesChain(text)) return yield* chainScope(text, question)
+  const { namespace, name } = serviceFilter({ reader: question.reader, service: text, namespace: undefined })
+  return ofService(serviceName(namespace, name))
+}
+
+/** Rules of no service are nobody's here. */
+const ofService = (service: ServiceName): BlameScope => ({
+  title: service,
+  service,
+  accepts: ({ owner }) => owner !== undefined,
+  whenGone: true,
+})
+
+function* chainScope(chain: string, question: ScopeQuestion): Generator<Seq, BlameScope, undefined> {
+  const accepts: BlameScope['accepts'] = (rule) => rule.chain === chain
+  if (!isServiceChain(chain)) return { title: chain, accepts, whenGone: false }
+  const owner = yield* ownerAtAnyTime(chain, question)
+  return { title: `${chain} (${whose(owner)})`, service: owner.service, accepts, whenGone: true }
+}
+
+function* ruleScope(text: string, question: ScopeQuestion): Generator<Seq, BlameScope, undefined> {
+  const { chain, rule } = parsePastedRule(text)
+  const wanted = bareIdentityOf(rule)
+  const accepts: BlameScope['accepts'] = (blamed) => blamed.chain === chain && bareIdentityOf(blamed.rule) === wanted
+  const named = [chain, rule.target?.type === 'jump' ? rule.target.chain : ''].find(isServiceChain)
+  if (named !== undefined) {
+    const owner = yield* ownerAtAnyTime(named, question)
+    return { title: `a rule of ${whose(owner)}`, service: owner.service, accepts, whenGone: true }
+  }
+  const service = serviceInComment(rule)
+  const scope = { title: `a rule of ${service ?? chain}`, accepts, whenGone: true }
+  return service === undefined ? scope : { ...scope, service }
+}
+
+/** Comments begin with the service port that a rule is for. */
+function serviceInComment({ matches }: Rule): ServiceName | undefined {
+  const comment = matches.find((match) => match.type === 'comment')?.comment ?? ''
+  const [, namespace, name] = /^([a-z0-9.-]+)\/([a-z0-9.-]+)(?::\S+)?(?: |$)/.exec(comment) ?? []
+  return namespace === undefined || name === undefined ? undefined : serviceName(namespace, name)
+}
+
+function* ownerAtAnyTime(chain: string, question: ScopeQuestion): Generator<Seq, FoundChain, undefined> {
+  const { state, family } = question
+  const services = new Map([...state.services].filter(([, port]) => port.family === family))
+  const owner = ownerOfChain(chain, { services, endpoints: state.endpoints })
+  if (owner !== undefined) return foundNow(owner)
+  const found = yield* findChain(chain, question)
+  if (found !== undefined) return found
+  throw new CliError(
+    'NOT_FOUND',
+    `no service port and no endpoint up to seq ${question.toSeq} has the chain ${chain}: is it whole, and of this cluster?`,
+  )
+}
+
+const foundNow = ({ port, endpoint }: ChainOwner): FoundChain => ({
+  ...port,
+  ...(endpoint && { endpoint: endpointKey(endpoint) }),
+})
+
+const whose = (owner: FoundChain): string =>
+  `${displayName(owner)}${owner.endpoint === undefined ? '' : ` -> ${owner.endpoint}`}`

@@ -1,0 +1,135 @@
+import {
+  type BlamedRule,
+  type Cause,
+  type GoneRule,
+  isOddsAlone,
+  type RuleChange,
+  whatChanged,
+  whoseOdds,
+} from '@pointsman/backend-iptables'
+import { describeChange, type ObjectRecord, type ServicePort } from '@pointsman/core'
+import { formatRule } from 'node-iptables'
+import { objectName } from '../history/record-text.js'
+import type { Style } from '../output/colour.js'
+import { formatTime } from '../output/json.js'
+import { type Column, renderTable } from '../output/table.js'
+import { titleOf } from '../rules/front-text.js'
+import { chainMeanings } from '../rules/service-rules-text.js'
+import type { EditBehind } from './blame-items.js'
+import { inReadingOrder } from './reading-order.js'
+
+export interface BlameView {
+  readonly rules: readonly BlamedRule[]
+  readonly editBehind: EditBehind
+}
+
+/** A line a rule with the record that last changed it, by service port and chain; then those records, the newest first. */
+export function blameText({ rules: unordered, editBehind }: BlameView, style: Style): string {
+  const rules = inReadingOrder(unordered)
+  const [titles = '', ...lines] = renderTable(columnsOf(rules, style), rules, { title: style.bold }).split('\n')
+  const table = rules.flatMap((rule, index) => [...headsBefore(rule, rules[index - 1], style), lines[index] ?? ''])
+  const causes = causesOf(rules.map(({ changed }) => changed.cause))
+  const records = causes.flatMap((cause) => causeLines(cause, { editBehind, style }))
+  return [titles, ...table, '', ...records].join('\n')
+}
+
+/** What took rules away, and then what they were. */
+export function goneText({ rules, title, editBehind }: GoneView, style: Style): string {
+  const [first] = rules
+  if (first === undefined) return ''
+  const { cause } = first.removed
+  const when = cause.type === 'start' ? '' : ` at seq ${cause.record.seq}, ${formatTime(cause.record.observedAt)}`
+  return [
+    `${style.bold(title)} ${style.red('is gone')}: taken away${when}: ${whatChanged(first.removed, first)}`,
+    ...causeLines(cause, { editBehind, style }),
+    '',
+    'Its rules were, each with the record that had last changed it:',
+    blameText({ rules, editBehind }, style),
+  ].join('\n')
+}
+
+export interface GoneView {
+  readonly title: string
+  readonly rules: readonly GoneRule[]
+  readonly editBehind: EditBehind
+}
+
+function columnsOf(rules: readonly BlamedRule[], style: Style): readonly Column<BlamedRule>[] {
+  const days = new Set(rules.map(({ changed }) => timeOf(changed)?.slice(0, 10)).filter((day) => day !== undefined))
+  const time = (text: string | undefined): string => (days.size === 1 ? (text ?? '').slice(11, -1) : (text ?? ''))
+  return [
+    { title: 'SEQ', cell: ({ changed }) => style.yellow(seqOf(changed)), align: 'right' },
+    { title: 'TIME', cell: ({ changed }) => time(timeOf(changed)) },
+    { title: 'BY', cell: ({ changed }) => authorOf(changed.cause) },
+    { title: 'WHAT', cell: whatCell },
+    { title: 'RULE', cell: ({ rule }) => formatRule(rule) },
+  ]
+}
+
+function whatCell(rule: BlamedRule): string {
+  if (!isOddsAlone(rule)) return whatChanged(rule.changed, rule)
+  const { cause } = rule.made
+  const since = cause.type === 'start' ? 'the log begins' : `seq ${cause.record.seq}`
+  return `odds: ${whoseOdds(rule.changed)} (there since ${since})`
+}
+
+const seqOf = ({ cause }: RuleChange): string => (cause.type === 'start' ? '-' : String(cause.record.seq))
+
+const timeOf = ({ cause }: RuleChange): string | undefined =>
+  cause.type === 'start' ? undefined : formatTime(cause.record.observedAt)
+
+function authorOf(cause: Cause): string {
+  if (cause.type !== 'object') return '-'
+  return cause.record.author?.manager ?? 'unknown'
+}
+
+function headsBefore(rule: BlamedRule, before: BlamedRule | undefined, style: Style): readonly string[] {
+  const port = portOf(rule)
+  const isOther = before === undefined || before.owner !== rule.owner
+  if (!isOther && before.chain === rule.chain && before.table === rule.table) return []
+  const endpoints = (rule.changed.after ?? rule.changed.before)?.endpoints ?? []
+  const meaning = port === undefined ? '' : (chainMeanings(port, endpoints).get(rule.chain) ?? 'shared by all services')
+  return [
+    ...(isOther ? [style.bold(port === undefined ? 'of no service' : titleOf(port))] : []),
+    `  ${style.dim(rule.table)} ${style.bold(rule.chain)}${meaning === '' ? '' : `  ${style.dim(meaning)}`}`,
+  ]
+}
+
+const portOf = ({ changed, made }: BlamedRule): ServicePort | undefined =>
+  (changed.after ?? changed.before ?? made.after)?.port
+
+/** Each once, the newest first. */
+function causesOf(causes: readonly Cause[]): readonly Cause[] {
+  const bySeq = new Map(causes.map((cause) => [cause.type === 'start' ? 0 : cause.record.seq, cause]))
+  return [...bySeq].toSorted(([a], [b]) => b - a).map(([, cause]) => cause)
+}
+
+interface CauseLook {
+  readonly editBehind: EditBehind
+  readonly style: Style
+}
+
+function causeLines(cause: Cause, { editBehind, style }: CauseLook): readonly string[] {
+  if (cause.type === 'start') return []
+  const { record } = cause
+  const head = `${style.yellow(`seq ${record.seq}`)}  ${formatTime(record.observedAt)}`
+  if (record.type === 'config') return [`${head}  the effective configuration`]
+  const behind = editBehind(cause)
+  return [
+    `${head}  ${record.event} ${style.bold(objectName(record))}, resourceVersion ${record.resourceVersion}, by ${authorText(record)}`,
+    `    ${changesOf(record, cause.type === 'object' ? cause.previous : undefined)}`,
+    ...(behind === undefined
+      ? []
+      : [
+          `    behind it: ${style.yellow(`seq ${behind.record.seq}`)}  ${formatTime(behind.record.observedAt)}  ${objectName(behind.record)}, by ${authorText(behind.record)}: ${behind.changes.join('; ')}`,
+        ]),
+  ]
+}
+
+function authorText({ author, event }: ObjectRecord): string {
+  if (author !== undefined) return author.manager
+  return event === 'DELETED' ? 'unknown: the API does not say who deletes' : 'unknown'
+}
+
+const changesOf = ({ event, object }: ObjectRecord, previous: ObjectRecord | undefined): string =>
+  describeChange({ event, previous: previous?.object, object }).join('; ')

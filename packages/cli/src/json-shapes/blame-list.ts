@@ -1,0 +1,49 @@
+import { documentHead, point } from './document-head.js'
+import { author } from './record-list.js'
+import { ruleFields } from './rule-list.js'
+import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
+
+const editBehind = objectOf('Edit', {
+  seq: required(integer, 'its position in the log'),
+  time: required(time, 'when it was observed'),
+  namespace: required(text, 'of the Service'),
+  name: required(text, 'of the Service'),
+  author: optional(author, 'who made it; absent where it is not known'),
+  changes: required(listOf(text), 'what changed, in phrases for people'),
+})
+
+const change = objectOf('Change', {
+  what: required(text, 'what changed, for people; the words may change'),
+  oddsAlone: optional(flag, 'true where nothing but the odds of the rule changed: other endpoints came or went'),
+  seq: optional(integer, 'the record; absent: the rule was there where the log begins'),
+  time: optional(time, 'when it was observed'),
+  event: optional(oneOf('ADDED', 'MODIFIED', 'DELETED'), 'of an object; absent for the configuration'),
+  kind: optional(oneOf('Service', 'EndpointSlice', 'Node'), 'of the object'),
+  namespace: optional(text, 'of the object: absent for a Node'),
+  name: optional(text, 'of the object'),
+  resourceVersion: optional(text, 'of the object'),
+  author: optional(author, 'who changed the object; absent where it is not known; the API does not say who deletes'),
+  editBehind: optional(editBehind, 'the change of its Service that a change of a slice follows from'),
+})
+
+/** An item of it: what `-o jsonl` prints. */
+export const blameItemShape = objectOf('Rule', {
+  ...ruleFields,
+  odds: optional({ type: 'number' }, 'the share of the packets that get to the rule, 0 to 1; absent: all of them'),
+  changed: required(change, 'what last changed its text'),
+  made: optional(change, 'where that was its odds alone: since when it is there'),
+  removed: optional(change, 'what took it away; absent: it is there'),
+})
+
+/** What `pointsman blame -o json` prints. */
+export const blameList = objectOf('BlameList', {
+  ...documentHead('BlameList'),
+  at: required(point, 'the last record that was looked at'),
+  node: optional(text, 'the node that the rules are for; absent where the input has no Node'),
+  family: required(oneOf('IPv4', 'IPv6'), 'of which iptables the rules are'),
+  layout: required(oneOf('current'), "whose rules they are like: kube-proxy 1.36's"),
+  items: required(
+    listOf(blameItemShape),
+    'the rules, in the order in which iptables-save prints them, with their comments; where none is there any more, those that were there last',
+  ),
+})
