@@ -10,7 +10,9 @@ import { route } from '@pointsman/backend-mock'
 import { parseAddress, type NodeInfo, type ProxyConfig, type State } from '@pointsman/core'
 import fc from 'fast-check'
 import { parseSave } from 'node-iptables'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { GOLDENS, readGolden } from '../packages/backend-iptables/src/test-support/goldens.js'
+import { CERTAIN, sumOf } from '../packages/backend-iptables/src/trace/odds.js'
 import { type AskedPacket, packetsTo, told } from './support/asked-packets.js'
 import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
 
@@ -71,3 +73,18 @@ function sourceOfNode(to: string, node: NodeInfo | undefined): string {
 }
 
 const familyOf = (address: string): 'IPv4' | 'IPv6' => parseAddress(address)?.family ?? 'IPv4'
+
+describe('through what a real kube-proxy 1.36 wrote', () => {
+  const cases = GOLDENS.flatMap((scenario) => (['IPv4', 'IPv6'] as const).map((family) => [scenario, family] as const))
+
+  test.each(cases)('%s, %s', (scenario, family) => {
+    const { state, config, saved } = readGolden(scenario)
+    const tables = parseSave(saved[family])
+    const surroundings = { nodeAddresses: state.node?.addresses ?? [] }
+    for (const packet of packetsTo(state, family)) {
+      const trace = tracePacket({ tables, packet: tracedPacket(packet, state.node), surroundings })
+      expect({ packet, fate: traced(trace) }).toEqual({ packet, fate: meant(packet, state, config) })
+      expect(sumOf(trace.ways.map(({ odds }) => odds))).toEqual(CERTAIN)
+    }
+  })
+})

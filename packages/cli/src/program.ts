@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import { registerApply } from './commands/apply.js'
-import { registerBlame } from './commands/blame.js'
 import { registerCleanup } from './commands/cleanup.js'
 import { registerCompletion } from './commands/completion.js'
 import { registerDemo } from './commands/demo.js'
@@ -11,6 +10,7 @@ import { registerRender } from './commands/render.js'
 import { registerReplay } from './commands/replay.js'
 import { registerRules } from './commands/rules.js'
 import { registerServices } from './commands/services.js'
+import { registerTrace } from './commands/trace.js'
 import type { Context } from './context.js'
 import { withExamples } from './output/with-examples.js'
 
@@ -50,10 +50,10 @@ const COMMANDS = [
   registerLog,
   registerServices,
   registerRules,
-  registerBlame,
   registerRender,
   registerApply,
   registerCleanup,
+  registerTrace,
   registerDemo,
   registerCompletion,
 ]

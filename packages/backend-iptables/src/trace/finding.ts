@@ -13,9 +13,10 @@ export interface Finding {
 
 export const known = (holds: boolean, because: string): Finding => ({ holds, because })
 
-export const assumed = (holds: boolean, assumption: Assumption): Finding => ({
+/** `because` is the message in short. */
+export const assumed = (holds: boolean, because: string, assumption: Assumption): Finding => ({
   holds,
-  because: assumption.message,
+  because,
   assumption,
 })
 

@@ -23,7 +23,7 @@ export function judgePhysdev(match: PhysdevMatch, packet: PacketState): Finding 
       negated,
       cameByNone
         ? known(false, 'it comes by no bridge')
-        : assumed(false, {
+        : assumed(false, 'it is taken to come by no bridge', {
             code: 'BRIDGE_PORT',
             message: 'by which port of a bridge it comes or goes is not known: taken to be none',
           }),
@@ -42,11 +42,11 @@ const WORDS: { readonly [side in Side]: (name: string) => string } = {
 
 const unknown = (name: string, side: Side): Finding =>
   side === 'in'
-    ? assumed(false, {
+    ? assumed(false, 'it is taken to arrive by another', {
         code: 'IN_INTERFACE',
         message: `by which interface it arrives is not known: taken to be another than ${name}`,
       })
-    : assumed(false, {
+    : assumed(false, 'it is taken to leave by another', {
         code: 'OUT_INTERFACE',
         message: `by which interface it leaves is not known: taken to be another than ${name}`,
       })

@@ -32,7 +32,7 @@ export function judgeMatch(match: Match, packet: PacketState, surroundings: Surr
     case 'physdev':
       return judgePhysdev(match, packet)
     case 'other':
-      return assumed(false, {
+      return assumed(false, 'it is taken not to match', {
         code: 'UNKNOWN_MATCH',
         message: `\`-m ${match.name}\` is not known here: taken not to match`,
       })
@@ -85,7 +85,7 @@ function judgeAddrtype(match: AddrtypeMatch, packet: PacketState, surroundings: 
   if (limit === undefined || !found.holds) return found
   // Which of the node's interfaces bears an address is not known.
   const code = limit === 'in' ? 'IN_INTERFACE' : 'OUT_INTERFACE'
-  return assumed(true, {
+  return assumed(true, found.because, {
     code,
     message: `${found.because}: taken to be so of the one interface that the rule asks about`,
   })

@@ -19,7 +19,7 @@ const isIn = ({ first, last }: PortRange, port: number): boolean => first <= por
 
 const judgeSourcePort = (range: PortRange, port: number | undefined): Finding =>
   port === undefined
-    ? assumed(isIn(range, 1024) && isIn(range, 65_535), {
+    ? assumed(isIn(range, 1024) && isIn(range, 65_535), 'the source port is not known', {
         code: 'SOURCE_PORT',
         message: 'the source port is not known: taken to be any from 1024 on that no rule names',
       })

@@ -11,7 +11,7 @@ export function judgeRecent(match: RecentMatch, packet: PacketState, { affinity 
   if (packet.remembered.includes(list)) return known(true, `${address} was put on the list ${list} just now`)
   if (affinity === undefined) {
     const message = `${address} is taken to be a new client: on no list of \`-m recent\``
-    return assumed(false, { code: 'NEW_CLIENT', message })
+    return assumed(false, 'it is taken to be a new client', { code: 'NEW_CLIENT', message })
   }
   const entry = affinity.find((one) => one.list === list && isSame(one.address, address, match.mask))
   if (entry === undefined) return known(false, `${address} is not on the list ${list}`)

@@ -1,5 +1,4 @@
 import { applySummary } from './apply-summary.js'
-import { blameList } from './blame-list.js'
 import { cleanupSummary } from './cleanup-summary.js'
 import { importSummary } from './import-summary.js'
 import { logInfo } from './log-info.js'
@@ -8,11 +7,11 @@ import { replaySummary } from './replay-summary.js'
 import { ruleList } from './rule-list.js'
 import { serviceList } from './service-list.js'
 import type { Shape } from './shape.js'
+import { traceShape } from './trace.js'
 
 /** Each document that `-o json` prints, by its kind. Tests check real output against it, and `docs/json.md` shows it. */
 export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   ApplySummary: applySummary,
-  BlameList: blameList,
   CleanupSummary: cleanupSummary,
   ImportSummary: importSummary,
   LogInfo: logInfo,
@@ -20,4 +19,5 @@ export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   ReplaySummary: replaySummary,
   RuleList: ruleList,
   ServiceList: serviceList,
+  Trace: traceShape,
 }

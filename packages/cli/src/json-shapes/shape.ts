@@ -18,6 +18,7 @@ export type Fields = Readonly<Record<string, Field>>
 
 export const text: Shape = { type: 'string' }
 export const integer: Shape = { type: 'integer' }
+export const number: Shape = { type: 'number' }
 export const flag: Shape = { type: 'boolean' }
 /** RFC 3339, UTC, milliseconds. */
 export const time: Shape = { type: 'time' }

@@ -1,0 +1,55 @@
+import { parseAddress, type IpFamily, type State } from '@pointsman/core'
+import { CliError } from '../errors.js'
+import { didYouMean } from '../input/suggest.js'
+
+/** What names are looked up in. Absent: no objects are given, and addresses alone are known. */
+export type Names = Pick<State, 'services' | 'endpoints' | 'nodes'>
+
+/** The address of one family of a pod, `namespace/name` or a name that one pod alone has. Undefined: there is no such pod. */
+export function podAddress(host: string, names: Names, family: IpFamily): string | undefined {
+  const pods = new Map<string, string>()
+  for (const [id, list] of names.endpoints) {
+    const namespace = names.services.get(id)?.namespace ?? id.slice(0, id.indexOf('/'))
+    for (const { pod, address } of list) {
+      if (pod === undefined || (host !== pod && host !== `${namespace}/${pod}`)) continue
+      if (parseAddress(address)?.family === family) pods.set(`${namespace}/${pod}`, address)
+    }
+  }
+  return onlyOne(host, pods)
+}
+
+/** The first address of a Node. Undefined: there is no such Node. */
+export function nodeAddress(host: string, { nodes }: Names, family: IpFamily): string | undefined {
+  const node = nodes.get(host)
+  if (node === undefined) return undefined
+  const address = node.addresses.find((text) => parseAddress(text)?.family === family)
+  if (address !== undefined) return address
+  throw new CliError('NOT_FOUND', `the Node ${host} has no ${family} address`)
+}
+
+/** The one value. CliError USAGE where there are several, NOT_FOUND being the caller's business. */
+export function onlyOne<T>(host: string, found: ReadonlyMap<string, T>): T | undefined {
+  if (found.size > 1)
+    throw new CliError('USAGE', `which ${host}? there are ${[...found.keys()].toSorted().join(', ')}: give one of them`)
+  return [...found.values()][0]
+}
+
+/** The error for a name that nobody has. */
+export function noSuchHost(host: string, names: Names | undefined): CliError {
+  if (names === undefined)
+    return new CliError(
+      'USAGE',
+      `${host} is a name: give an address, or the objects that have it with --objects or --log`,
+    )
+  const known = new Set<string>(names.nodes.keys())
+  for (const { service, name, namespace, id } of names.services.values()) {
+    known.add(host.includes('/') ? service : name)
+    for (const { pod } of names.endpoints.get(id) ?? [])
+      if (pod !== undefined) known.add(host.includes('/') ? `${namespace}/${pod}` : pod)
+  }
+  const hint = didYouMean(host, known)
+  return new CliError(
+    'NOT_FOUND',
+    `there is no Service, pod or Node ${host}${hint === '' ? ': give its address' : hint}`,
+  )
+}

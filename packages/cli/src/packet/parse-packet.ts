@@ -1,0 +1,52 @@
+import { parseAddress, PROTOCOLS, type Protocol } from '@pointsman/core'
+import { CliError } from '../errors.js'
+
+/** A packet as it is asked about: `tcp 10.244.1.5 -> kube-system/kube-dns:dns-tcp`. */
+export interface PacketText {
+  readonly protocol: Protocol
+  readonly source: HostText
+  readonly destination: HostText
+}
+
+/** An address or a name, and what stands after its colon. */
+export interface HostText {
+  readonly host: string
+  readonly port?: string
+}
+
+export const PACKET_FORM = 'PROTOCOL SOURCE -> DESTINATION:PORT'
+
+/** CliError USAGE, with the form, for what is none. */
+export function parsePacket(text: string): PacketText {
+  const [, protocolText = '', from = '', to = ''] = /^\s*(\S+)\s+(\S+)\s*->\s*(\S+)\s*$/.exec(text) ?? []
+  if (to === '') throw notAPacket(text)
+  const protocol = PROTOCOLS.find((known) => known === protocolText.toUpperCase())
+  if (protocol === undefined)
+    throw new CliError('USAGE', `${protocolText} is no protocol of Services: give one of tcp, udp, sctp`)
+  return { protocol, source: hostText(from), destination: hostText(to) }
+}
+
+function notAPacket(text: string): CliError {
+  const hint = /\s-\s*$/.test(text) ? '; in a shell it has to be in quotes' : ''
+  return new CliError(
+    'USAGE',
+    `${JSON.stringify(text)} is no packet: give '${PACKET_FORM}', as 'tcp 10.244.1.5 -> shop/checkout:http'${hint}`,
+  )
+}
+
+/** An IPv6 address with a port is in brackets. */
+function hostText(text: string): HostText {
+  const [, bracketed, ofBracketed] = /^\[([^\]]+)\](?::(.+))?$/.exec(text) ?? []
+  if (bracketed !== undefined) return { host: bracketed, ...(ofBracketed !== undefined && { port: ofBracketed }) }
+  if (parseAddress(text) !== undefined) return { host: text }
+  const colon = text.lastIndexOf(':')
+  if (colon < 0) return { host: text }
+  return { host: text.slice(0, colon), port: text.slice(colon + 1) }
+}
+
+/** CliError USAGE for what is no port. */
+export function portNumber(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (port >= 1 && port <= 65_535) return port
+  throw new CliError('USAGE', `${JSON.stringify(text)} is no port: give a whole number from 1 to 65535`)
+}

@@ -1,0 +1,29 @@
+import type { MissedRule, Way } from '@pointsman/backend-iptables'
+import { serviceIn } from './rule-text.js'
+
+/** Whether it is worth telling that a rule did not match. */
+export type IsTelling = (missed: MissedRule) => boolean
+
+/**
+ * Of rules that did not match, those that people ask about: they are for the packet's own destination, for a Service that
+ * other rules on its way are for, or they would have matched but for something that had to be assumed.
+ */
+export function tellingRules(ways: readonly Way[]): IsTelling {
+  const services = new Set<string>()
+  for (const { steps } of ways) {
+    for (const step of steps) {
+      const service = step.type === 'rule' ? serviceIn(step.rule) : undefined
+      if (service !== undefined) services.add(service)
+    }
+  }
+  return ({ rule, conditions }) => {
+    if (services.has(serviceIn(rule) ?? '')) return true
+    const failed = conditions.filter(({ holds }) => !holds)
+    if (failed.every(({ assumed }) => assumed)) return true
+    return isForItsDestination({ conditions })
+  }
+}
+
+/** Whether the rule names the address that the packet is sent to. */
+export const isForItsDestination = ({ conditions }: Pick<MissedRule, 'conditions'>): boolean =>
+  conditions.some(({ text, holds }) => holds && /^-d \S+\/(?:32|128)$/.test(text))

@@ -1,0 +1,126 @@
+import {
+  oddsToNumber,
+  type Assumption,
+  type Place,
+  type Step,
+  type Trace,
+  type TracedEndpoint,
+  type Way,
+} from '@pointsman/backend-iptables'
+import { endpointKey } from '@pointsman/core'
+import type { Style } from '../output/colour.js'
+import { renderTable } from '../output/table.js'
+import { OUTSIDE } from '../packet/find-source.js'
+import type { PacketNames } from '../packet/packet-names.js'
+import type { ResolvedPacket } from '../packet/resolve-packet.js'
+import { isForItsDestination } from './missed-rules.js'
+import { oddsText } from './odds-text.js'
+import { commentOf } from './rule-text.js'
+
+export interface Summarised {
+  readonly packet: ResolvedPacket
+  readonly trace: Trace
+  readonly assumptions: readonly Assumption[]
+  readonly names: PacketNames
+}
+
+/** The conclusion: what becomes of the packet, who decided, where it may get to, and what was taken for granted. */
+export function summaryText(summarised: Summarised, style: Style): string {
+  const { packet, trace, assumptions, names } = summarised
+  return [
+    `${style.bold(packetTitle(packet, names))}\n`,
+    ...trace.fates.map(({ fate, odds }) => `${fateLine(summarised, { fate, odds }, style)}\n`),
+    ...(trace.endpoints.length === 0 ? [] : [endpointTable(trace.endpoints, { names, style })]),
+    ...assumptions.map(({ message }) => `  ${style.yellow('assumed:')} ${message}\n`),
+  ].join('')
+}
+
+/** `tcp 10.244.1.9 (shop/frontend-0) -> 10.96.50.2:80 (shop/checkout:http)`. */
+export function packetTitle(packet: ResolvedPacket, names: PacketNames): string {
+  const { protocol, source, destination, destinationPort: port } = packet
+  const sender = source === OUTSIDE[packet.family] ? 'outside' : hostName(names, source)
+  const services = names.services({ address: destination, port, protocol })
+  const receiver = services.length > 0 ? services.join(', ') : hostName(names, destination)
+  const named = (address: string, name: string | undefined): string =>
+    name === undefined ? address : `${address} (${name})`
+  return `${protocol.toLowerCase()} ${named(source, packet.from === 'node' ? 'the node itself' : sender)} -> ${named(endpointKey({ address: destination, port }), receiver)}`
+}
+
+const hostName = (names: PacketNames, address: string): string | undefined => {
+  const host = names.host(address)
+  return host?.pod ?? host?.node
+}
+
+type FateOdds = Trace['fates'][number]
+
+function fateLine(summarised: Summarised, { fate, odds }: FateOdds, style: Style): string {
+  const share = oddsToNumber(odds) === 1 ? '' : `${oddsText(odds)}: `
+  const way = summarised.trace.ways.find(({ end }) => end.fate === fate)
+  const text = way === undefined ? fate : fateText(summarised, way)
+  const paint = fate === 'endpoints' ? style.green : fate === 'no-service' ? style.yellow : style.red
+  return `  ${share}${paint(text)}`
+}
+
+function fateText({ trace }: Summarised, { end, steps }: Way): string {
+  switch (end.fate) {
+    case 'endpoints': {
+      const count = trace.endpoints.length
+      return count === 1 ? 'reaches 1 endpoint' : `reaches one of ${count} endpoints`
+    }
+    case 'rejected':
+      return `is rejected: the sender is told at once (${end.with}), by ${placeText(end.by, steps)}`
+    case 'dropped':
+      return `is dropped: the sender waits until it gives up; by ${placeText(end.by, steps)}`
+    case 'no-service': {
+      const others = otherPorts(steps)
+      const hint = others.length === 0 ? '' : `; rules for this address are of ${others.join(', ')}`
+      return `is no service's: it goes on to ${endpointKey(end)} as it is${hint}`
+    }
+  }
+}
+
+/** `rule 3 of filter KUBE-SERVICES, "shop/checkout:http has no endpoints"`. */
+export function placeText({ table, chain, number }: Place, steps: readonly Step[]): string {
+  if (number === undefined) return `the policy of ${table} ${chain}`
+  const last = steps.findLast((step) => step.type === 'rule')
+  const comment = last === undefined ? '' : commentOf(last.rule)
+  return `rule ${number} of ${table} ${chain}${comment === '' ? '' : `, "${comment}"`}`
+}
+
+/** Protocols and ports that there are rules for at the packet's destination, which failed by another condition. */
+function otherPorts(steps: readonly Step[]): readonly string[] {
+  const found = new Set<string>()
+  for (const step of steps) {
+    if (step.type !== 'passed') continue
+    for (const { rule, conditions } of step.missed) {
+      if (!isForItsDestination({ conditions })) continue
+      for (const match of rule.matches) {
+        if (match.type !== 'tcp' && match.type !== 'udp' && match.type !== 'sctp') continue
+        if (match.destination !== undefined) found.add(`${match.type} ${match.destination.first}`)
+      }
+    }
+  }
+  return [...found].toSorted()
+}
+
+function endpointTable(
+  endpoints: readonly TracedEndpoint[],
+  { names, style }: { readonly names: PacketNames; readonly style: Style },
+): string {
+  const columns = [
+    { title: 'ODDS', align: 'right' as const, cell: ({ odds }: TracedEndpoint) => oddsText(odds) },
+    { title: 'ENDPOINT', cell: (endpoint: TracedEndpoint) => endpointKey(endpoint) },
+    { title: 'POD', cell: ({ address }: TracedEndpoint) => names.host(address)?.pod ?? '-' },
+    { title: 'NODE', cell: ({ address }: TracedEndpoint) => names.host(address)?.node ?? '-' },
+    { title: 'SEES AS SENDER', cell: ({ source }: TracedEndpoint) => senderText(source) },
+  ]
+  const known = columns.filter(({ title, cell }) => !OPTIONAL.has(title) || endpoints.some((one) => cell(one) !== '-'))
+  return renderTable(known, endpoints, { title: style.dim, indent: '  ' })
+}
+
+const OPTIONAL = new Set(['POD', 'NODE'])
+
+const senderText = ({ rewritten, address }: TracedEndpoint['source']): string =>
+  rewritten === 'no'
+    ? (address ?? '')
+    : `${address ?? "an address of the node's"} (${rewritten === 'MASQUERADE' ? 'masqueraded' : 'SNAT'})`
