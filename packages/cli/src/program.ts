@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { registerApply } from './commands/apply.js'
+import { registerBlame } from './commands/blame.js'
 import { registerCleanup } from './commands/cleanup.js'
 import { registerCompletion } from './commands/completion.js'
 import { registerDemo } from './commands/demo.js'
@@ -50,6 +51,7 @@ const COMMANDS = [
   registerLog,
   registerServices,
   registerRules,
+  registerBlame,
   registerRender,
   registerApply,
   registerCleanup,

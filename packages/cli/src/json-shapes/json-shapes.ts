@@ -1,4 +1,5 @@
 import { applySummary } from './apply-summary.js'
+import { blameList } from './blame-list.js'
 import { cleanupSummary } from './cleanup-summary.js'
 import { importSummary } from './import-summary.js'
 import { logInfo } from './log-info.js'
@@ -12,6 +13,7 @@ import { traceShape } from './trace.js'
 /** Each document that `-o json` prints, by its kind. Tests check real output against it, and `docs/json.md` shows it. */
 export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   ApplySummary: applySummary,
+  BlameList: blameList,
   CleanupSummary: cleanupSummary,
   ImportSummary: importSummary,
   LogInfo: logInfo,
