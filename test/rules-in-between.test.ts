@@ -1,12 +1,12 @@
 import { planRuleset, renderRestore, renderSave, type RestoreOnto, type Ruleset } from '@pointsman/backend-iptables'
 import { isEqual, type State } from '@pointsman/core'
-import { endpointsOf } from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { parseSave, type SavedTable } from 'node-iptables'
 import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
 import { expect, test } from 'vitest'
 import { allowedBetween, ownersOf, packetsTo, walked } from './support/asked-packets.js'
-import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
+import { changeArbitrary } from './support/change-arbitrary.js'
+import { configArbitrary, optionsArbitrary } from './support/proxy-arbitraries.js'
 
 /*
  * A restore takes effect table by table. Whatever changes, a packet that comes in between meets what was before or what is
@@ -32,69 +32,6 @@ test('between the tables of a restore, packets meet what was or what is to be', 
     }),
   )
 })
-
-/** Two states on one node: something happened to each service, or everything is another. */
-const changeArbitrary = (): fc.Arbitrary<{ readonly before: State; readonly after: State }> =>
-  fc.tuple(stateArbitrary(), fc.oneof(changesArbitrary, stateArbitrary())).map(([before, change]) => ({
-    before,
-    after: 'services' in change ? onNodeOf(before, change) : changed(before, change),
-  }))
-
-const CHANGES = [
-  'none',
-  'gains endpoints',
-  'loses endpoints',
-  'loses endpoints here',
-  'ranges',
-  'no ranges',
-  'gone',
-] as const
-type Change = (typeof CHANGES)[number]
-const changesArbitrary: fc.Arbitrary<readonly Change[]> = fc.array(fc.constantFrom(...CHANGES), {
-  minLength: 5,
-  maxLength: 9,
-})
-
-const onNodeOf = ({ node }: State, { node: _, ...rest }: State): State => ({ ...rest, ...(node && { node }) })
-
-function changed(state: State, changes: readonly Change[]): State {
-  const services = new Map(state.services)
-  const endpoints = new Map(state.endpoints)
-  for (const [index, port] of [...state.services.values()].entries()) {
-    const list = endpoints.get(port.id) ?? []
-    switch (changes[index % changes.length] ?? 'none') {
-      case 'gains endpoints':
-        endpoints.set(
-          port.id,
-          endpointsOf([port.family === 'IPv4' ? '10.244.1.9:80@node-a' : '[fd00:10:244:1::9]:80@node-a']),
-        )
-        break
-      case 'loses endpoints':
-        endpoints.delete(port.id)
-        break
-      case 'loses endpoints here':
-        endpoints.set(
-          port.id,
-          list.map((endpoint) => ({ ...endpoint, nodeName: 'node-b' })),
-        )
-        break
-      case 'ranges':
-        services.set(port.id, {
-          ...port,
-          loadBalancerSourceRanges: [port.family === 'IPv4' ? '10.0.0.0/8' : 'fd00::/8'],
-        })
-        break
-      case 'no ranges':
-        services.set(port.id, { ...port, loadBalancerSourceRanges: [] })
-        break
-      case 'gone':
-        services.delete(port.id)
-        break
-      case 'none':
-    }
-  }
-  return { ...state, services, endpoints }
-}
 
 /** What is in the kernel before a restore, after each of its tables, and in the end. */
 function momentsBetween(before: Ruleset, after: Ruleset): readonly (readonly SavedTable[])[] {

@@ -6,6 +6,7 @@ import { parseSave, type SavedTable, type Variant } from 'node-iptables'
 import { createFakeIptables, type FakeIptables, type Fault } from 'node-iptables/fake'
 import { expect, test } from 'vitest'
 import { allowedBetween, ownersOf, packetsTo, walked } from './support/asked-packets.js'
+import { changeArbitrary } from './support/change-arbitrary.js'
 import { differencesOf } from './support/goldens.js'
 import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
 
@@ -85,12 +86,11 @@ test('small syncs with failures leave what one whole sync leaves', async () => {
 test('between the tables of small syncs, packets meet what was or what is to be', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.tuple(stateArbitrary(), stateArbitrary()),
+      changeArbitrary(),
       configArbitrary(),
       optionsArbitrary(),
       LIMITS,
-      async ([before, { node: _, ...rest }], config, { family, ...options }, limits) => {
-        const after: State = { ...rest, ...(before.node && { node: before.node }) }
+      async ({ before, after }, config, { family, ...options }, limits) => {
         const subject = subjectOf({ family, variant: 'nft' })
         const backend = createIptablesBackend({ config, iptables: [subject], ...options, nfacct: false, limits })
         await synced(backend, { from: undefined, to: before })
