@@ -1,6 +1,16 @@
-import { createMockBackend, type Packet, type Route } from '@pointsman/backend-mock'
+import { createMockBackend, type MockBackend, type Packet, type Route } from '@pointsman/backend-mock'
 import { createIptablesBackend, prepareNode } from '@pointsman/backend-iptables'
-import { buildState, DEFAULT_PROXY_CONFIG, seq, type IpFamily, type ProxyConfig } from '@pointsman/core'
+import {
+  buildState,
+  DEFAULT_PROXY_CONFIG,
+  isEqual,
+  seq,
+  type Backend,
+  type IpFamily,
+  type ProxyConfig,
+  type State,
+} from '@pointsman/core'
+import { changedBetween } from '@pointsman/core/testing'
 import { createIptables, runProcess, type Iptables, type Variant } from 'node-iptables'
 import { objectsOf, type ServiceDescription } from './cluster.js'
 import { fateByMeaning, fateSeen } from './fate.js'
@@ -17,8 +27,10 @@ export interface World {
   readonly iptables: readonly Iptables[]
   /**
    * Puts the rules of these Services on the node in place of what was there, both families, and what they mean into the
-   * mock. The node forgets its connections.
+   * mock. One backend does it for as long as the configuration stays, and is told what changes.
    */
+  readonly sync: (scenario: Scenario) => Promise<void>
+  /** A sync, after which the node forgets its connections. */
   readonly apply: (scenario: Scenario) => Promise<void>
   /** Sends a packet as often as it takes to see every endpoint that it may reach. */
   readonly fatesOf: (packet: PacketInFamily) => Promise<FatesOfPacket>
@@ -53,35 +65,35 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
   const iptables = await Promise.all(
     FAMILIES.map((family) => createIptables({ family, variant, prefix: network.onNode })),
   )
-  let meaning = (_: Packet): Route => {
-    throw new Error('nothing is applied yet')
-  }
+  let last: Synced | undefined
 
-  async function apply({ services, config: changes = {} }: Scenario): Promise<void> {
-    const config: ProxyConfig = {
-      ...DEFAULT_PROXY_CONFIG,
-      detectLocal: { mode: 'ClusterCIDR', cidrs: CLUSTER_CIDRS },
-      ...changes,
-    }
-    const { state, skipped, diagnostics } = buildState({ objects: objectsOf(services), nodeName: 'node-a' })
-    const { node } = state
+  async function backendsFor(config: ProxyConfig, state: State): Promise<Synced> {
+    if (last !== undefined && isEqual(last.config, config)) return last
     const prepared = await prepareNode({
       run: runProcess,
       prefix: network.onNode,
       config,
       families: FAMILIES,
-      node,
+      node: state.node,
     })
-    // A slip in a scenario, or a machine that cannot do what is asked.
-    const complaints = [...skipped, ...diagnostics, ...prepared.warnings]
-    if (complaints.length > 0) throw new Error(JSON.stringify(complaints))
-    const mock = createMockBackend({ config })
-    for (const backend of [createIptablesBackend({ config, iptables, ...prepared }), mock]) {
-      const request = { state, changed: 'all', fromSeq: seq(1), toSeq: seq(1) } as const
-      await backend.sync(request, new AbortController().signal)
+    if (prepared.warnings.length > 0) throw new Error(prepared.warnings.join('; '))
+    const backend = createIptablesBackend({ config, iptables, ...prepared })
+    return { config, backend, mock: createMockBackend({ config }), state: undefined }
+  }
+
+  async function sync({ services, config: changes = {} }: Scenario): Promise<void> {
+    const config: ProxyConfig = {
+      ...DEFAULT_PROXY_CONFIG,
+      detectLocal: { mode: 'ClusterCIDR', cidrs: CLUSTER_CIDRS },
+      ...changes,
     }
-    meaning = (packet) => mock.route(packet)
-    network.run('node', 'conntrack', '-F')
+    const state = stateOf(services)
+    const { backend, mock, state: before } = await backendsFor(config, state)
+    const changed = before === undefined ? 'all' : changedBetween(before, state)
+    for (const each of [backend, mock]) {
+      await each.sync({ state, changed, fromSeq: seq(1), toSeq: state.seq }, new AbortController().signal)
+    }
+    last = { config, backend, mock, state }
   }
 
   const sendMany = (packet: PacketInFamily, { times, timeoutMs, from }: Sending): Promise<readonly Outcome[]> => {
@@ -91,13 +103,20 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
     const sent = { protocol, from: from ?? own, to: addressOf(packet.to, family), port, timeoutMs }
     return network.send(packet.from, sent, times)
   }
-  const routeOf = (packet: PacketInFamily): Route => meaning(asRouted(packet))
+  const routeOf = (packet: PacketInFamily): Route => {
+    if (last === undefined) throw new Error('nothing is applied yet')
+    return last.mock.route(asRouted(packet))
+  }
 
   return {
     variant,
     network,
     iptables,
-    apply,
+    sync,
+    apply: async (scenario) => {
+      await sync(scenario)
+      network.run('node', 'conntrack', '-F')
+    },
     routeOf,
     fatesOf: async (packet) => {
       const route = routeOf(packet)
@@ -108,6 +127,27 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
       sendMany({ ...readPacket(text), family }, { times, timeoutMs: patienceMs, from }),
   }
 }
+
+/** What is in force, and what put it there. */
+interface Synced {
+  readonly config: ProxyConfig
+  readonly backend: Backend
+  readonly mock: MockBackend
+  readonly state: State | undefined
+}
+
+/** Throws for Services that are not served, or not as they are written: a slip in a scenario. */
+function stateOf(services: readonly ServiceDescription[]): State {
+  const { state, skipped, diagnostics } = buildState({
+    objects: objectsOf(services),
+    seq: seq(++count),
+    nodeName: 'node-a',
+  })
+  if (skipped.length + diagnostics.length > 0) throw new Error(JSON.stringify([...skipped, ...diagnostics]))
+  return state
+}
+
+let count = 0
 
 interface Sending {
   readonly times: number

@@ -1,0 +1,100 @@
+import type { IpFamily } from '@pointsman/core'
+import { expect, test } from 'vitest'
+import type { ServiceDescription } from './cluster.js'
+import { describeWorlds } from './describe-worlds.js'
+import { fateSeen } from './fate.js'
+import { FAMILIES } from './names.js'
+import type { World } from './world.js'
+
+interface Change {
+  readonly what: string
+  readonly from: ServiceDescription
+  readonly to: ServiceDescription
+  readonly packet: string
+  /** What may become of it, before and after. */
+  readonly fates: readonly [string, string]
+}
+
+const CHANGES: readonly Change[] = [
+  {
+    what: 'endpoints that come and go',
+    from: { endpoints: [] },
+    to: { endpoints: ['near-b'] },
+    packet: 'tcp client -> web:80',
+    fates: ['refused', 'near-b as the node'],
+  },
+  {
+    what: 'endpoints that are replaced',
+    from: { endpoints: ['near-a'] },
+    to: { endpoints: ['far-c'] },
+    packet: 'tcp client -> web:80',
+    fates: ['near-a as the node', 'far-c as the node'],
+  },
+  {
+    what: 'a node port that loses its endpoints and has them again',
+    from: { nodePort: 30080, endpoints: [] },
+    to: { nodePort: 30080, endpoints: ['near-b'] },
+    packet: 'tcp client -> node:30080',
+    fates: ['refused', 'near-b as the node'],
+  },
+  {
+    what: 'source ranges that come and go',
+    from: { nodePort: 30080, vips: ['vip'], endpoints: ['near-b'] },
+    to: { nodePort: 30080, vips: ['vip'], sourceRanges: ['192.0.2.0/24', '2001:db8:c::/64'], endpoints: ['near-b'] },
+    packet: 'tcp stranger -> vip:80',
+    fates: ['near-b as the node', 'no answer'],
+  },
+]
+
+describeWorlds('while rules are written', (worlds) => {
+  test.each(CHANGES)('$what: packets have the fate before or the fate after', async ({ from, to, packet, fates }) => {
+    // Another one that stays as it is.
+    const other: ServiceDescription = { name: 'other', endpoints: ['near-a', 'far-d'] }
+    await worlds.apply({ services: [from, other] })
+    const found = await Promise.all(
+      worlds.all.map(async (world) => {
+        const traffic = FAMILIES.flatMap((family) => [
+          startSending(world, packet, family),
+          startSending(world, 'tcp client -> other:80', family),
+        ])
+        for (let round = 0; round < ROUNDS; round++) {
+          await world.sync({ services: [to, other] })
+          await world.sync({ services: [from, other] })
+        }
+        return Promise.all(traffic.map((sender) => sender.stop()))
+      }),
+    )
+    const [changing, staying] = [0, 1].map(
+      (parity) => new Set(found.flat().flatMap((seen, index) => (index % 2 === parity ? [...seen] : []))),
+    )
+    expect({ changing: [...(changing ?? [])].toSorted(), staying: [...(staying ?? [])].toSorted() }).toEqual({
+      changing: [...fates].toSorted(),
+      staying: ['far-d as the node', 'near-a as the node'],
+    })
+  })
+})
+
+const ROUNDS = 10
+
+/** Sends all the time, until it is told to stop; gives the fates that were seen. */
+function startSending(
+  world: World,
+  packet: string,
+  family: IpFamily,
+): { readonly stop: () => Promise<ReadonlySet<string>> } {
+  const stopping = new AbortController()
+  const fates = new Set<string>()
+  const sending = (async () => {
+    while (!stopping.signal.aborted) {
+      const outcomes = await world.send(packet, { family, times: 20, patienceMs: 1_300 })
+      for (const outcome of outcomes) fates.add(fateSeen([outcome], { family }))
+    }
+  })()
+  return {
+    stop: async () => {
+      stopping.abort()
+      await sending
+      return fates
+    },
+  }
+}
