@@ -1,4 +1,4 @@
-import { DEFAULT_PROXY_CONFIG, frontsOf, type IpFamily, type State } from '@pointsman/core'
+import { DEFAULT_PROXY_CONFIG, frontsOf, type Front, type IpFamily, type State } from '@pointsman/core'
 import { nodeInfoWith, servicePortOf, stateOf, type PortDescription } from '@pointsman/core/testing'
 import { runProcess } from 'node-iptables'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -47,12 +47,13 @@ describeWithKernel(
         await network.remove()
       })
 
-      const startHook = (): ConntrackHook => {
+      const startHook = (formerFronts: readonly Front[] = []): ConntrackHook => {
         reports = []
         return createConntrackHook({
           config: DEFAULT_PROXY_CONFIG,
           families: [family],
           prefix: network.node.prefix,
+          formerFronts,
           onReport: (report) => reports.push(report),
         })
       }
@@ -68,11 +69,8 @@ describeWithKernel(
         return state
       }
 
-      const reconcile = async (state: State, ...removed: readonly PortDescription[]): Promise<void> => {
-        hook.afterSync(
-          state,
-          removed.flatMap((port) => frontsOf(servicePortOf(port))),
-        )
+      const reconcile = async (state: State): Promise<void> => {
+        hook.afterSync(state)
         await hook.beforeSync()
         expect(reports.filter(({ type }) => type === 'failed')).toEqual([])
       }
@@ -134,8 +132,8 @@ describeWithKernel(
         await reconcile(await sync(service(first)))
         expect(await network.ask('client', clusterIp)).toBe(`${first} 5353`)
         await hook.close()
-        hook = startHook()
-        await reconcile(await sync(), service(first))
+        hook = startHook(frontsOf(servicePortOf(service(first))))
+        await reconcile(await sync())
         expect(await flowsTo(at.service)).toBe(0)
       })
 

@@ -2,7 +2,12 @@ import { DEFAULT_PROXY_CONFIG, frontsOf, type State } from '@pointsman/core'
 import { servicePortOf, stateOf, type PortDescription } from '@pointsman/core/testing'
 import type { RunResult, Sleep } from 'node-iptables'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { createConntrackHook, type ConntrackHook, type ConntrackReport } from './conntrack-hook.js'
+import {
+  createConntrackHook,
+  type ConntrackHook,
+  type ConntrackHookOptions,
+  type ConntrackReport,
+} from './conntrack-hook.js'
 import { fakeConntrack, type FakeConntrack } from './test-support/fake-conntrack.js'
 
 const dns: PortDescription = { is: 'kube-system/dns', protocol: 'UDP', clusterIP: '10.96.0.10', port: 53 }
@@ -25,6 +30,10 @@ let time: number
 
 beforeEach(() => {
   conntrack = fakeConntrack(FLOW, FLOW6)
+  hook = createHook()
+})
+
+function createHook(options: Partial<ConntrackHookOptions> = {}): ConntrackHook {
   reports = []
   pauses = []
   time = 0
@@ -34,7 +43,8 @@ beforeEach(() => {
       pauses.push({ ms, end: resolve })
       signal.addEventListener('abort', () => resolve())
     })
-  hook = createConntrackHook({
+  return createConntrackHook({
+    ...options,
     config: { ...DEFAULT_PROXY_CONFIG, syncPeriodMs: 3000 },
     run: (request) => {
       time += 5
@@ -44,7 +54,7 @@ beforeEach(() => {
     sleep,
     now: () => time,
   })
-})
+}
 
 /** A report in a line. */
 const told = (): readonly string[] =>
@@ -78,6 +88,18 @@ describe('after a sync', () => {
 
   test('fronts that a log says were there are looked at', async () => {
     hook.afterSync(stateWith(), frontsOf(servicePortOf(dns)))
+    await hook.beforeSync()
+    expect(conntrack.flows()).toEqual([FLOW6])
+  })
+
+  test('fronts of the time before the start are looked for until that succeeds', async () => {
+    hook = createHook({ formerFronts: frontsOf(servicePortOf(dns)) })
+    conntrack.intercept = BUSY
+    hook.afterSync(stateWith())
+    await hook.beforeSync()
+    expect(conntrack.flows()).toEqual([FLOW, FLOW6])
+    conntrack.intercept = succeed
+    hook.afterSync(stateWith())
     await hook.beforeSync()
     expect(conntrack.flows()).toEqual([FLOW6])
   })

@@ -35,8 +35,8 @@ export interface ConntrackHook {
   /** Before rules change. Gives up a retry that was to come, and waits for what is under way: about a second. */
   readonly beforeSync: () => Promise<void>
   /**
-   * After a sync was successful: begins, and returns at once. `state` is read before it returns. `removedFronts` are
-   * those that no earlier call had in its state: what a log knows of the time before the start.
+   * After a sync was successful: begins, and returns at once. `state` is read before it returns. Fronts that are gone
+   * since the last call are known; `removedFronts` are others.
    */
   readonly afterSync: (state: State, removedFronts?: readonly Front[]) => void
   /** Ends what is under way. */
@@ -49,6 +49,11 @@ export interface ConntrackHookOptions extends Partial<ConntrackCommandsOptions> 
   readonly families?: readonly IpFamily[] | undefined
   /** What the node's interfaces bear, asked after each sync. Default: the addresses of the Node object, and loopback. */
   readonly nodeAddresses?: (() => readonly string[] | undefined) | undefined
+  /**
+   * UDP fronts that there were before the start, as a log knows (`udpFrontsOf`): what was removed while nobody was there,
+   * or before its flows could be deleted. Looked for after the first sync, and until that is done.
+   */
+  readonly formerFronts?: readonly Front[] | undefined
   readonly onReport?: ((report: ConntrackReport) => void) | undefined
   /** The pause before the first retry, doubled each time up to the configuration's syncPeriodMs. Default: 1 second. */
   readonly retryMs?: number | undefined
@@ -68,6 +73,7 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
   const closing = new AbortController()
   let underWay: UnderWay | undefined
   let toldMissing = false
+  let former = options.formerFronts ?? []
 
   const reconcileAll = async (tasks: readonly Task[]): Promise<Reconciliation> => {
     const results: Reconciliation[] = []
@@ -113,7 +119,9 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
   return {
     beforeSync: settle,
 
-    afterSync(state, removedFronts) {
+    afterSync(state, removed = []) {
+      const removedFronts = [...former, ...removed]
+      former = []
       const [giveUp, stop] = [new AbortController(), new AbortController()]
       const interfaces = nodeAddresses?.()
       const tasks = reconcilers.map(({ family, reconcile }): Task => {
