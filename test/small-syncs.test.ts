@@ -1,4 +1,4 @@
-import { createIptablesBackend, type IptablesBackend } from '@pointsman/backend-iptables'
+import { createIptablesBackend, type IptablesBackend, planRuleset, renderSave } from '@pointsman/backend-iptables'
 import { isEqual, seq, type ServicePortName, type State } from '@pointsman/core'
 import { changedBetween } from '@pointsman/core/testing'
 import fc from 'fast-check'
@@ -75,6 +75,10 @@ test('small syncs with failures leave what one whole sync leaves', async () => {
         const whole = createIptablesBackend({ config, iptables: [other], ...options, nfacct: false })
         await synced(whole, { from: undefined, to: final })
         expect(await differencesOf(withoutGuard(other.text()), withoutGuard(subject.text()))).toEqual([])
+        // The backend finds out by itself what its iptables knows.
+        const ruleset = planRuleset(final, config, { ...options, family, nfacct: false, randomFully: true })
+        const planned = [...renderSave(ruleset)].join('\n')
+        expect(await differencesOf(withoutGuard(planned), withoutGuard(subject.text()))).toEqual([])
         expect(await backend.read()).toEqual(await whole.read())
         const again = await backend.sync({ ...requestFor(final), changed: new Set(final.services.keys()) }, SIGNAL)
         expect(again).toMatchObject({ bytes: 0, ...(await whole.read()) })
