@@ -30,12 +30,10 @@ describeWorlds('connections', (worlds) => {
     },
   )
 
-  test('of one client stay with one endpoint while it is remembered, also when rules are written, and not after that', async () => {
-    const services = [
-      { affinitySeconds: 4, endpoints: ['near-a', 'near-b'] },
-      { name: 'other', affinitySeconds: 10_800, endpoints: ['near-a', 'near-b'] },
-    ] as const
-    await worlds.apply({ services })
+  test('of one client stay with one endpoint while it is remembered, also when another one comes, and not after that', async () => {
+    const web = { affinitySeconds: 4, endpoints: ['near-a', 'near-b'] } as const
+    const other = { name: 'other', affinitySeconds: 10_800, endpoints: ['near-a', 'near-b'] } as const
+    await worlds.apply({ services: [web, other] })
     const first = await everywhere(worlds, async (world, family) => ({
       web: await podsOfCrowd(world, { family, to: 'web' }),
       other: await podsOfCrowd(world, { family, to: 'other' }),
@@ -48,7 +46,7 @@ describeWorlds('connections', (worlds) => {
     const soon = await everywhere(worlds, (world, family) => podsOfCrowd(world, { family, to: 'web' }))
     expect(soon).toEqual(first.map(({ web }) => web))
 
-    await worlds.apply({ services: [...services].reverse() })
+    await worlds.apply({ services: [web, { ...other, endpoints: [...other.endpoints, 'far-c'] }] })
     await setTimeout(4_500)
     const late = await everywhere(worlds, async (world, family) => ({
       web: await podsOfCrowd(world, { family, to: 'web' }),
