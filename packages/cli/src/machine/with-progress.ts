@@ -2,7 +2,7 @@ import type { Iptables } from 'node-iptables'
 import { formatCount } from '../output/duration.js'
 import type { Progress } from '../output/progress.js'
 
-/** The same iptables, which says as it goes how far a save or a restore has come. */
+/** The same iptables, which says as it goes how many lines it has read and restored, one run after the other. */
 export function withProgress(iptables: Iptables, progress: Progress): Iptables {
   const { family } = iptables
   const counting = (what: string): (() => void) => {
@@ -12,12 +12,13 @@ export function withProgress(iptables: Iptables, progress: Progress): Iptables {
       if (lines % LINES_A_LOOK === 0) progress.show(() => `${family}: ${what} ${formatCount(lines)} lines`)
     }
   }
+  const countRead = counting('read')
+  const countRestored = counting('restored')
   return {
     ...iptables,
     async *saveLines(what, limits) {
-      const count = counting('read')
       for await (const line of iptables.saveLines(what, limits)) {
-        count()
+        countRead()
         yield line
       }
     },
@@ -25,9 +26,8 @@ export function withProgress(iptables: Iptables, progress: Progress): Iptables {
       if (!('lines' in request) || typeof request.lines !== 'function') return iptables.restore(request, limits)
       const { lines } = request
       const counted = async function* (): AsyncGenerator<string> {
-        const count = counting('restored')
         for await (const line of lines()) {
-          count()
+          countRestored()
           yield line
         }
       }
