@@ -1,10 +1,16 @@
 import { execFileSync } from 'node:child_process'
 import { NFACCT_COUNTERS, planRuleset, renderRestore, renderSave, type Ruleset } from '@pointsman/backend-iptables'
-import { describeKernel } from '@pointsman/core/testing'
+import { buildState, DEFAULT_PROXY_CONFIG, type IpFamily, type ProxyConfig, type State } from '@pointsman/core'
+import { describeKernel, stateOf } from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { createIptables, type Family, type Iptables, parseSave, type Variant } from 'node-iptables'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
+import {
+  configArbitrary,
+  hostileObjectsArbitrary,
+  optionsArbitrary,
+  stateArbitrary,
+} from './support/proxy-arbitraries.js'
 
 const KINDS = (['nft', 'legacy'] as const).flatMap((variant) =>
   (['IPv4', 'IPv6'] as const).map((family) => ({ variant, family })),
@@ -47,6 +53,28 @@ describeKernel('rules in a kernel', missing(), () => {
       )
     })
 
+    test('of objects that no API server would serve are taken as well', async () => {
+      const hostile = fc
+        .tuple(hostileObjectsArbitrary(), configArbitrary(), optionsArbitrary())
+        .map(([objects, config, options]) =>
+          planRuleset(buildState({ objects, nodeName: 'node-a' }).state, config, { ...options, family }),
+        )
+      await fc.assert(
+        fc.asyncProperty(hostile, async (ruleset) => {
+          await iptables.restore({ lines: renderSave(ruleset), flush: true, counters: true })
+          expect(await saved(iptables)).toEqual([...renderSave(ruleset)])
+        }),
+        { numRuns: RUNS },
+      )
+    })
+
+    test('to addresses that no cluster has are taken as well', async () => {
+      const config: ProxyConfig = { ...DEFAULT_PROXY_CONFIG, nodePortAddresses: ['0.0.0.0/1', '::/1'] }
+      const ruleset = planRuleset(stateOfOddities(family), config, { family })
+      await iptables.restore({ lines: renderSave(ruleset), flush: true, counters: true })
+      expect(await saved(iptables)).toEqual([...renderSave(ruleset)])
+    })
+
     test('come into an empty namespace with the jumps to them', async () => {
       await fc.assert(
         fc.asyncProperty(rulesets, async (ruleset) => {
@@ -61,6 +89,28 @@ describeKernel('rules in a kernel', missing(), () => {
     })
   })
 })
+
+/** Each address in every place of a service of its own: unspecified ones, loopback, multicast, and odd spellings. */
+const ODDITIES: { readonly [family in IpFamily]: readonly string[] } = {
+  IPv4: ['0.0.0.0', '0.0.0.1', '127.0.0.1', '169.254.1.1', '224.0.0.1', '255.255.255.255'],
+  IPv6: ['::', '::1', '::2', '::a00:1', 'fe80::1', 'ff02::1', 'fd00::', '1:0:0:2::', '2001:db8:0:1:1:1:1:1'],
+}
+
+const stateOfOddities = (family: IpFamily): State =>
+  stateOf({
+    ports: ODDITIES[family].map((address, index) => ({
+      is: `odd/n${index}`,
+      clusterIP: address,
+      nodePort: 30_000 + index,
+      externalIPs: [address],
+      loadBalancerVIPs: [address],
+      loadBalancerSourceRanges: [`${address}/${family === 'IPv4' ? 32 : 128}`],
+      externalTrafficPolicy: 'Local',
+      affinitySeconds: 10,
+      endpoints: [family === 'IPv4' ? `${address}:80@node-a` : `[${address}]:80@node-a`],
+    })),
+    node: { addresses: ODDITIES[family] },
+  })
 
 const TABLES = ['mangle', 'filter', 'nat']
 
