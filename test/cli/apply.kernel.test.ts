@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import type { Variant } from 'node-iptables'
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { describeWithKernel } from '../../packages/backend-iptables/src/test-support/kernel.js'
 import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
 import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
@@ -156,6 +156,18 @@ describeWithKernel(
         const { stdout: rendered } = await node.pointsman('render', '--log', log, ...settings)
         expect(await differencesOf(rendered, node.saved('iptables-save.txt'))).toEqual([])
       })
+    })
+
+    test('what the kernel has against a rule is said', async () => {
+      const node = createKernelNode('nft')
+      onTestFinished(node.remove)
+      node.run('nft flush chain ip nat PREROUTING')
+      node.run('nft delete chain ip nat PREROUTING')
+      node.run('nft add chain ip nat PREROUTING { type filter hook prerouting priority -300 ; }')
+      const { status, stderr } = await node.pointsman('apply', ...goldenFiles('cluster-ip', folder).args)
+      expect(status).toBe(3)
+      expect(stderr).toMatch(/\n {2}> \d+ {2}-I PREROUTING .* -j KUBE-SERVICES\n/)
+      expect(stderr).toMatch(/\n {2}line \d+: CHAIN_ADD failed \(Operation not supported\): chain PREROUTING\n/)
     })
   },
   ['conntrack'],

@@ -4,7 +4,8 @@ import type { Style } from './colour.js'
 
 /**
  * What a failure looks like on standard error: one line for a user's mistake and for an obstacle that has a name, a stack
- * trace for a bug of ours alone. Of a restore that was refused, the lines around the one that iptables named come next.
+ * trace for a bug of ours alone. Of a restore that was refused, the lines
+ * around the one that iptables named come next, and what it said beyond its first line.
  */
 export function describeFailure(error: unknown, style: Style): string {
   const prefix = style.red('error:')
@@ -14,15 +15,19 @@ export function describeFailure(error: unknown, style: Style): string {
   return `${prefix} this is a bug in pointsman, please report it with these lines:\n${stack}\n`
 }
 
-/** The line that iptables named between its neighbours. */
+/** The line that iptables named between its neighbours, and its own words. */
 function restoreLines(error: Error): string {
   if (!(error instanceof IptablesError) || error.restore === undefined) return ''
   const { line, neighbours } = error.restore
-  return [...neighbours, line]
+  const around = [...neighbours, line]
     .toSorted((one, other) => one.number - other.number)
-    .map(({ number, text }) => `  ${number === line.number ? '>' : ' '} ${number}  ${text}\n`)
-    .join('')
+    .map(({ number, text }) => `  ${number === line.number ? '>' : ' '} ${number}  ${text}`)
+  // The first is in the message.
+  const [, ...words] = error.stderr.split('\n').filter((text) => text.trim() !== '')
+  return [...around, ...words.slice(0, MAX_WORDS).map((text) => `  ${text.trim()}`)].map((text) => `${text}\n`).join('')
 }
+
+const MAX_WORDS = 5
 
 const oneLine = (message: string): string => message.replaceAll(/\s*\n\s*/g, ' ')
 
