@@ -83,7 +83,7 @@ describe("somebody else's change", () => {
 it.each(['nft', 'legacy'] as const)(
   'takes the rules of 10,000 services in seconds: %s',
   async (variant) => {
-    const fake = createFakeIptables({ family: 'IPv4', variant, keepTexts: false })
+    const fake = createFakeIptables({ family: 'IPv4', variant })
     await fake.restore({ lines: servicesOf(10_000), flush: true, counters: false })
     const away = ['*nat', '-D KUBE-SERVICES 9999', '-F SVC-9998', '-X SVC-9998', 'COMMIT']
     for (let count = 0; count < 20; count++) expect(await restore(fake, ...away, '*nat', '-X NOPE')).not.toBe('done')

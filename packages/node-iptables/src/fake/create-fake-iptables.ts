@@ -5,6 +5,7 @@ import { executablesOf } from '../executables.js'
 import type { Family } from '../executables.js'
 import type { Iptables } from '../iptables.js'
 import { tableMethods } from '../table-methods.js'
+import { firstOf } from './first-of.js'
 import { fakeRun } from './fake-run.js'
 import { faultPlan } from './faults.js'
 import type { Fault } from './faults.js'
@@ -82,12 +83,4 @@ export function createFakeIptables(options: FakeIptablesOptions): FakeIptables {
     },
     text: (name) => [...saveText(tables, { name, counters: false })].filter((line) => !line.startsWith('#')).join(''),
   }
-}
-
-function firstOf<T, R>(items: readonly T[], read: (item: T) => R | undefined): R | undefined {
-  for (const item of items) {
-    const result = read(item)
-    if (result !== undefined) return result
-  }
-  return undefined
 }

@@ -6,6 +6,7 @@ import { endingOf, strikesAtStart } from './faults.js'
 import type { Fault, FaultPlan, ProgramName } from './faults.js'
 import type { KernelTables } from './kernel-tables.js'
 import type { RecordedCall } from './recorded-calls.js'
+import { firstOf } from './first-of.js'
 import { restoreProgram } from './restore-program.js'
 import { saveProgram } from './save-program.js'
 import type { Ending } from './spell-failure.js'
@@ -34,7 +35,7 @@ export function fakeRun({ tables, faults, onCall, keepTexts }: FakeRunOptions): 
   }
 
   const restore = async (
-    { argv, input = [] }: RunRequest,
+    { argv, input = [], signal }: RunRequest,
     { called, fault }: { readonly called: CallInProgress; readonly fault: Fault | undefined },
   ): Promise<Ending> => {
     const strike = (line?: number): Ending | undefined =>
@@ -47,11 +48,13 @@ export function fakeRun({ tables, faults, onCall, keepTexts }: FakeRunOptions): 
       onCommit: () => (called.commits += 1),
     })
     try {
-      for await (const line of linesOf(input)) {
-        if (keepTexts) called.lines.push(line)
-        const ending = program.read(line)
+      for await (const lines of untilCommit(linesOf(input))) {
+        if (keepTexts) for (const line of lines) called.lines.push(line)
+        checkAborted({ argv, signal })
+        const ending = firstOf(lines, program.read)
         if (ending !== undefined) return ending
       }
+      checkAborted({ argv, signal })
       return strike() ?? program.end()
     } finally {
       program.giveUp()
@@ -59,8 +62,8 @@ export function fakeRun({ tables, faults, onCall, keepTexts }: FakeRunOptions): 
   }
 
   return async (request): Promise<RunResult> => {
-    const { argv, signal } = request
-    if (signal?.aborted === true) throw new IptablesError('ABORTED', { argv }, { cause: signal.reason })
+    const { argv } = request
+    checkAborted(request)
     if (argv[0] === 'cat') return { argv, exitCode: 0, signal: null, stdout: tableNames(tables), stderr: '' }
     const called: CallInProgress = { program: programOf(argv), lines: [], commits: 0 }
     let exitCode: number | null = null
@@ -74,6 +77,10 @@ export function fakeRun({ tables, faults, onCall, keepTexts }: FakeRunOptions): 
       onCall({ program, argv, ...text, commits, exitCode })
     }
   }
+}
+
+function checkAborted({ argv, signal }: Pick<RunRequest, 'argv' | 'signal'>): void {
+  if (signal?.aborted === true) throw new IptablesError('ABORTED', { argv }, { cause: signal.reason })
 }
 
 interface CallInProgress {
@@ -94,6 +101,18 @@ const tableNames = (tables: KernelTables): string =>
     .existing()
     .map(({ name }) => `${name}\n`)
     .join('')
+
+/** Table by table, so that nobody else's call comes in between: that is what the xtables lock, and COMMIT on nft, are for. */
+async function* untilCommit(lines: AsyncIterable<string>): AsyncGenerator<readonly string[], void, undefined> {
+  let waiting: string[] = []
+  for await (const line of lines) {
+    waiting.push(line)
+    if (line !== 'COMMIT') continue
+    yield waiting
+    waiting = []
+  }
+  yield waiting
+}
 
 async function* linesOf(pieces: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
   let rest = ''

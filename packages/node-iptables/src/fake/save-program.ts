@@ -21,7 +21,9 @@ export async function saveProgram(
     return { exitCode: 1, stderr: `Table \`${name}' does not exist\n`, stdout: '' }
   }
   let stdout = ''
-  for (const piece of piecesOf(saveText(tables, { name, counters: args.includes('-c') }))) {
+  // All of it as it is now: whoever reads slowly must not see what is changed meanwhile.
+  const pieces = [...piecesOf(saveText(tables, { name, counters: args.includes('-c') }))]
+  for (const piece of pieces) {
     if (onOutput === undefined) stdout += piece
     else await onOutput(piece)
   }

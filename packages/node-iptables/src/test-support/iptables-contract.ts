@@ -225,6 +225,40 @@ export function iptablesContract({ variant, family, makeSubject }: ContractOptio
       expect(await iptables.hasChain(TEST)).toBe(false)
     })
 
+    test('a restore that is given up while it is read leaves nothing of that table', async () => {
+      const stopping = new AbortController()
+      function* lines(): Generator<string, void, undefined> {
+        yield* ['*filter', ':TEST - [0:0]', 'COMMIT', '*nat', ':TEST - [0:0]']
+        stopping.abort()
+      }
+      const restoring = iptables.restore({ lines, flush: false, counters: false }, { signal: stopping.signal })
+      expect(await codeOf(restoring)).toBe('ABORTED')
+      expect(await iptables.hasChain(TEST)).toBe(false)
+    })
+
+    test('restores at the same time do not meet in one table', async () => {
+      async function* slowly(lines: readonly string[]): AsyncGenerator<string, void, undefined> {
+        for (const line of lines) {
+          await new Promise((resolve) => setImmediate(resolve))
+          yield line
+        }
+      }
+      const refused = slowly(['*nat', ':TEST - [0:0]', '-A TEST -j RETURN', '-A NOPE', 'COMMIT'])
+      const done = slowly(['*nat', ':OTHER - [0:0]', '-A OTHER -j RETURN', 'COMMIT'])
+      const [one, other] = await Promise.all(
+        [refused, done].map((lines) => codeOf(iptables.restore({ lines, flush: false, counters: false }))),
+      )
+      expect(one).not.toBe('no error')
+      expect(other).toBe('no error')
+      expect(await rules()).toEqual(['-A OTHER -j RETURN'])
+    })
+
+    test('a save can be piped into a restore of the same tables', async () => {
+      await restore(`*nat\n:TEST - [0:0]\n${RETURN_80}\nCOMMIT\n`)
+      await iptables.restore({ lines: iptables.saveLines(), flush: true, counters: false })
+      expect(await rules()).toEqual([RETURN_80])
+    })
+
     test('a wait that iptables would misread is refused', async () => {
       const text = '*nat\nCOMMIT\n'
       await expect(iptables.restore({ text, flush: false, counters: false, waitSeconds: 0 })).rejects.toThrow(
