@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
+import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
 const GOLDEN = fileURLToPath(new URL('../../fixtures/golden/kube-proxy-1.36/cluster-ip', import.meta.url))
 const OBJECTS = `${GOLDEN}/objects.json`
@@ -25,6 +26,21 @@ describe('without privileges', () => {
     const { status, stdout, stderr } = await unprivileged(name.split(' ')[0] ?? '', ...args)
     expect({ status, stdout }).toEqual({ status: 3, stdout: '' })
     expect(stderr).toMatch(/^error: .*CAP_NET_ADMIN \(and CAP_NET_RAW for iptables-legacy\).*\n$/)
+  })
+
+  test('replay into the kernel does as well, and to the mock it works', async () => {
+    const folder = temporaryFolder()
+    try {
+      const log = folder.path('shop.db')
+      await runPointsman(['import', SHOP_RECORDING, '--log', log])
+      const settings = ['--cluster-cidr', '10.244.0.0/16']
+      const { status, stdout, stderr } = await unprivileged('replay', log, '--backend', 'iptables', ...settings)
+      expect({ status, stdout }).toEqual({ status: 3, stdout: '' })
+      expect(stderr).toMatch(/^error: .*CAP_NET_ADMIN.*\n$/)
+      expect(await unprivileged('replay', log, ...settings)).toMatchObject({ status: 0, stderr: '' })
+    } finally {
+      folder.remove()
+    }
   })
 
   test('render works', async () => {
