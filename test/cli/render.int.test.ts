@@ -152,7 +152,7 @@ describe('a node of which little is known', () => {
     expect(status).toBe(0)
     expect(rulesOf(stdout, '-j DNAT')).toHaveLength(2)
     expect(stderr).toBe(
-      'warning: the input has no Node, so that no endpoint counts as local and no address as the node’s: add its Node\n' +
+      "warning: the input has no Node, so that no endpoint counts as local and no address as the node's: add its Node\n" +
         'warning: no address of the node says which family it has: these are the IPv4 rules, --family ipv6 gives the others\n' +
         'from objects: IPv4 rules for iptables 1.6.2 and later\n',
     )
