@@ -2,8 +2,8 @@ import { isIPv4, isIPv6 } from 'node:net'
 
 /**
  * A network as iptables-save spells it: host bits cleared, always with the prefix length (`10.0.0.1` is `10.0.0.1/32`,
- * `10/8` is `10.0.0.0/8`);
- * a mask of separate bits stays a mask (`10.0.0.1/255.0.255.0`). `any` is the whole family. Undefined: none.
+ * `10/8` is `10.0.0.0/8`); a mask of separate bits stays a mask (`10.0.0.1/255.0.255.0`). `any` is the whole family.
+ * Undefined: none.
  */
 export function networkOf(text: string): { readonly network: string; readonly any: boolean } | undefined {
   const [address = '', maskText, ...rest] = text.split('/')
