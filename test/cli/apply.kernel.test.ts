@@ -112,7 +112,9 @@ describeWithKernel(
 
       test('node ports answer on the addresses that the machine has, not on those of the Node object', async () => {
         const { args } = goldenFiles('node-port', folder)
-        node.run('ip addr add 10.77.0.1/24 dev eth0')
+        // It is down, and its address is one of the node's to kube-proxy nevertheless.
+        node.run('ip link add br0 type bridge')
+        node.run('ip addr add 10.77.0.1/24 dev br0')
         const dispatch = async (...more: readonly string[]): Promise<readonly string[]> => {
           await node.pointsman('apply', ...args, '--nodeport-addresses', '192.168.0.0/16,10.77.0.0/16', ...more)
           return [

@@ -67,7 +67,7 @@ export async function openBackend(
   )
   const progress = createProgress(context)
   const left: ForeignReference[] = []
-  const addresses = given ?? interfaceAddresses()
+  const addresses = given ?? (await interfaceAddresses(runProcess))
   const flows: Flows = { listed: 0, deleted: 0 }
   const conntrack = createConntrackHook({
     config,
