@@ -37,6 +37,8 @@ const LISTEN = {
     }),
 }
 
+const UDP_REPEAT_MS = 300
+
 const SEND = {
   tcp: ({ from, to, port, timeoutMs }) =>
     new Promise((resolve) => {
@@ -60,8 +62,10 @@ const SEND = {
     new Promise((resolve) => {
       const socket = createSocket(isIPv6(to) ? 'udp6' : 'udp4')
       let sender
+      let repeating
       const done = (result) => {
         clearTimeout(timer)
+        clearInterval(repeating)
         socket.removeAllListeners().on('error', () => {})
         socket.close()
         resolve({ sender, ...result })
@@ -73,7 +77,12 @@ const SEND = {
         socket.connect(port, to, () => {
           sender = socket.address().address
           // The node's own packets that are refused cannot even be sent (EPERM); why is told as to everybody else.
-          socket.send('who are you?', (error) => error && error.code !== 'EPERM' && done(failure(error)))
+          const ask = () => {
+            socket.send('who are you?', (error) => error && error.code !== 'EPERM' && done(failure(error)))
+          }
+          ask()
+          // Many at once are more than a socket holds: it loses some.
+          repeating = setInterval(ask, UDP_REPEAT_MS)
         }),
       )
     }),

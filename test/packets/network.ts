@@ -214,8 +214,8 @@ const everywhere = (...ports: readonly number[]): readonly ListeningSocket[] =>
 
 const SOCKETS: { readonly [host in HostName]: readonly ListeningSocket[] } = {
   client: [],
-  node: everywhere(80, 30080, HEALTH_CHECK_NODE_PORT.web, FREE_PORT),
-  internet: everywhere(80, 30080, FREE_PORT),
+  node: everywhere(80, 30080, 30081, HEALTH_CHECK_NODE_PORT.web, FREE_PORT),
+  internet: everywhere(80, 30080, 30081, FREE_PORT),
   'near-a': podSockets('near-a'),
   'near-b': podSockets('near-b'),
   far: podSockets('far-c', 'far-d'),
