@@ -4,6 +4,7 @@ import { registerBlame } from './commands/blame.js'
 import { registerCleanup } from './commands/cleanup.js'
 import { registerCompletion } from './commands/completion.js'
 import { registerDemo } from './commands/demo.js'
+import { registerDiff } from './commands/diff.js'
 import { registerExport } from './commands/export.js'
 import { registerImport } from './commands/import.js'
 import { registerLog } from './commands/log.js'
@@ -51,6 +52,7 @@ const COMMANDS = [
   registerLog,
   registerServices,
   registerRules,
+  registerDiff,
   registerBlame,
   registerRender,
   registerApply,

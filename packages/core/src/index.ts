@@ -1,5 +1,8 @@
 export { describeChange, type ObjectChange } from './debug/describe-change.js'
+export * from './debug/diff-endpoints.js'
+export { diffObjects, type ObjectDifference } from './debug/diff-objects.js'
 export { createEditFinder, type EditFinder } from './debug/edit-finder.js'
+export { endpointCondition } from './debug/endpoint-condition.js'
 export { findIncidents } from './debug/find-incidents.js'
 export * from './debug/outage.js'
 export type { KeyedHash } from './debug/redact/pseudonyms.js'

@@ -1,4 +1,11 @@
-import { assertNever, describeChange, type Endpoint, endpointKey, type ObjectRecord } from '@pointsman/core'
+import {
+  assertNever,
+  describeChange,
+  type Endpoint,
+  endpointCondition,
+  endpointKey,
+  type ObjectRecord,
+} from '@pointsman/core'
 import { endpointChainName } from '../ruleset/chain-names.js'
 import { isEndpointChain } from './owner-of-chain.js'
 import { type BlamedRule, type PortMoment, type RuleChange, usedEndpoints } from './rule-change.js'
@@ -71,15 +78,10 @@ function endpointChange(endpoint: Endpoint, { before, after }: Moments): string 
   const name = `endpoint ${named(endpoint)}`
   if (was === undefined) return `${name} came`
   if (is === undefined) return `${name} left`
-  const conditions = [conditionOf(was), conditionOf(is)]
+  const conditions = [endpointCondition(was), endpointCondition(is)]
   if (conditions[0] !== conditions[1]) return `${name}: ${conditions.join(' -> ')}`
   const isUsed = usedEndpoints(after).some((one) => isSame(one, endpoint))
   return `${name} ${isUsed ? 'in use' : 'no longer in use'}: ${countChange({ before, after })}`
-}
-
-const conditionOf = ({ ready, serving, terminating }: Endpoint): string => {
-  if (terminating) return serving ? 'terminating, still serving' : 'terminating'
-  return ready ? 'ready' : 'not ready'
 }
 
 const named = (endpoint: Endpoint): string =>

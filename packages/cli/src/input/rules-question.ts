@@ -41,7 +41,7 @@ export async function rulesQuestion(
 }
 
 /** A node of which the name alone is known: which endpoints are local is still known. */
-const nodeWithoutObject = (name: string): NodeInfo => ({
+export const nodeWithoutObject = (name: string): NodeInfo => ({
   name,
   addresses: [],
   podCIDRs: [],

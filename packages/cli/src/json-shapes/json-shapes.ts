@@ -1,6 +1,7 @@
 import { applySummary } from './apply-summary.js'
 import { blameList } from './blame-list.js'
 import { cleanupSummary } from './cleanup-summary.js'
+import { diffShape } from './diff.js'
 import { importSummary } from './import-summary.js'
 import { logInfo } from './log-info.js'
 import { recordList } from './record-list.js'
@@ -15,6 +16,7 @@ export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   ApplySummary: applySummary,
   BlameList: blameList,
   CleanupSummary: cleanupSummary,
+  Diff: diffShape,
   ImportSummary: importSummary,
   LogInfo: logInfo,
   RecordList: recordList,

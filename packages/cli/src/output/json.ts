@@ -22,8 +22,12 @@ export function parseFormat(text: string | undefined, allowed: readonly Format[]
 
 /** Prints one document: two-space indented on a terminal and in a pipe alike, so that it can be compared. */
 export function writeDocument(context: Context, document: Document): void {
-  context.stdout.write(`${JSON.stringify({ apiVersion: 'pointsman/v1', ...document }, undefined, 2)}\n`)
+  context.stdout.write(`${documentText(document)}\n`)
 }
+
+/** The same as text, without the last line end. */
+export const documentText = (document: Document): string =>
+  JSON.stringify({ apiVersion: 'pointsman/v1', ...document }, undefined, 2)
 
 /** The lines of the same document with items that come one by one and are not all held. */
 export function* documentLines(document: Document, items: Iterable<object>): Generator<string, void, undefined> {

@@ -32,11 +32,14 @@ export function describeChange({ event, previous, object }: ObjectChange): reado
   }
 }
 
+/** The only phrase where nothing changed that a person asks for. */
+export const NOTHING_TOLD = 'nothing but its resourceVersion'
+
 function differences(previous: KubernetesObject, object: KubernetesObject): readonly string[] {
   const told = object.kind === 'EndpointSlice' ? describeSliceChange(previous, object) : []
   const rest = jsonDiff({ before: untold(previous), after: untold(object) }, (path) => WHOLE_PATHS.has(path))
   const phrases = [...told, ...[...rest].sort((a, b) => weight(a) - weight(b)).map(describeDifference)]
-  return phrases.length === 0 ? ['nothing but its resourceVersion'] : phrases
+  return phrases.length === 0 ? [NOTHING_TOLD] : phrases
 }
 
 /** Told as one value each, as people write them. */

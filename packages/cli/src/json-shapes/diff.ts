@@ -1,0 +1,62 @@
+import { documentHead, point } from './document-head.js'
+import { author } from './record-list.js'
+import { ruleFields } from './rule-list.js'
+import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
+
+const event = oneOf('ADDED', 'MODIFIED', 'DELETED')
+const condition = oneOf('ready', 'not ready', 'terminating, still serving', 'terminating')
+
+const object = objectOf('Object', {
+  event: required(event, 'from the one point to the other'),
+  kind: required(oneOf('Service', 'EndpointSlice', 'Node'), 'of the object'),
+  namespace: optional(text, 'absent for a Node'),
+  name: required(text, 'of the object'),
+  recreated: optional(flag, 'true where it was deleted and made again in between'),
+  changes: required(listOf(text), 'what differs, in phrases for people; the words may change'),
+  seq: optional(
+    integer,
+    'its last record between the points; absent where the second point is not the later, and where more than 200 objects differ',
+  ),
+  time: optional(time, 'when that was observed'),
+  author: optional(author, 'who made that change; absent where it is not known'),
+})
+
+const endpoint = objectOf('Endpoint', {
+  event: required(event, 'from the one point to the other'),
+  address: required(text, 'in canonical spelling'),
+  port: required(integer, 'its port'),
+  pod: optional(text, "the Pod behind it, in the Service's namespace"),
+  nodeName: optional(text, 'the node it is on'),
+  before: optional(condition, 'its condition at the first point; absent: it was not there'),
+  after: optional(condition, 'its condition at the second point; absent: it is not there'),
+})
+
+const endpoints = objectOf('Endpoints', {
+  event: required(event, 'whether the service port itself came or went'),
+  service: required(text, '`namespace/name` of the Service'),
+  portName: optional(text, 'the port; absent where that has no name'),
+  protocol: required(oneOf('TCP', 'UDP', 'SCTP'), 'of the port'),
+  usedBefore: required(integer, 'endpoints that the node sent some traffic to at the first point'),
+  usedAfter: required(integer, 'and at the second'),
+  endpoints: required(listOf(endpoint), 'those that differ, by address'),
+})
+
+const rule = objectOf('Rule', {
+  event: required(oneOf('ADDED', 'DELETED', 'ODDS'), '`ODDS`: nothing of it but its odds differs'),
+  ...ruleFields,
+  oddsBefore: optional({ type: 'number' }, 'ODDS: the share of the packets that got to it, 0 to 1'),
+  oddsAfter: optional({ type: 'number' }, 'ODDS: and at the second point'),
+})
+
+/** What `pointsman diff -o json` prints. */
+export const diffShape = objectOf('Diff', {
+  ...documentHead('Diff'),
+  at: required(point, 'the second point'),
+  from: required(point, 'the first point'),
+  node: optional(text, 'the node that endpoints are used by and rules are for; absent where the input has no Node'),
+  family: required(oneOf('IPv4', 'IPv6'), 'of the endpoints and rules'),
+  layout: required(oneOf('current'), "whose rules they are like: kube-proxy 1.36's"),
+  objects: required(listOf(object), 'objects that differ, Services first, then EndpointSlices, then Nodes'),
+  endpoints: required(listOf(endpoints), 'service ports whose endpoints differ'),
+  rules: required(listOf(rule), 'rules that differ, by service port and chain, with their comments'),
+})
