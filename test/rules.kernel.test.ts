@@ -17,7 +17,7 @@ const KINDS = (['nft', 'legacy'] as const).flatMap((variant) =>
 )
 const RUNS = process.env['POINTSMAN_SOAK'] === '1' ? 500 : 15
 
-describeKernel('rules in a kernel', missing(), () => {
+describeIptables('rules in a kernel', () => {
   describe.each(KINDS)('$variant, $family', ({ variant, family }: { variant: Variant; family: Family }) => {
     const name = `pointsman-rules-${process.pid}-${variant}-${family}`
     const prefix = ['ip', 'netns', 'exec', name]
@@ -141,20 +141,4 @@ function inPlaceOf(before: Ruleset, after: Ruleset): readonly string[] {
   if (guards.length === 0 || lines.includes(guards[0] ?? '')) return lines
   const first = lines.findIndex((line) => line.startsWith('-A KUBE-FORWARD '))
   return lines.toSpliced(first, 0, ...guards)
-}
-
-function missing(): string | undefined {
-  if (process.getuid?.() !== 0) return 'it needs root'
-  const programs = ['ip', 'nfacct', 'iptables-nft', 'iptables-legacy', 'ip6tables-nft', 'ip6tables-legacy']
-  const lacking = programs.find((program) => !isInstalled(program))
-  return lacking === undefined ? undefined : `it needs ${lacking}`
-}
-
-function isInstalled(program: string): boolean {
-  try {
-    execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
 }
