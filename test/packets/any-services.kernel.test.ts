@@ -19,7 +19,7 @@ describeWorlds('packets to any Services', (worlds) => {
         expect(found.flat()).toEqual([])
       }),
       // A run takes seconds.
-      { numRuns: process.env['POINTSMAN_SOAK'] === '1' ? 100 : 5, endOnFailure: true },
+      { numRuns: process.env['POINTSMAN_SOAK'] === '1' ? 100 : 3, endOnFailure: true },
     )
   })
 })

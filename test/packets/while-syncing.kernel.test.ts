@@ -74,7 +74,7 @@ describeWorlds('while rules are written', (worlds) => {
   })
 })
 
-const ROUNDS = 10
+const ROUNDS = 8
 
 /** Sends all the time, until it is told to stop; gives the fates that were seen. */
 function startSending(

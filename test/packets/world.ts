@@ -16,7 +16,8 @@ import { objectsOf, type ServiceDescription } from './cluster.js'
 import { fateByMeaning, fateSeen } from './fate.js'
 import type { Outcome } from './host.js'
 import { addressOf, CLUSTER_CIDRS, FAMILIES } from './names.js'
-import { INTERFACES, type Network } from './network.js'
+import type { Network } from './network.js'
+import { INTERFACES } from './topology.js'
 import { readPacket, type NamedPacket, type PacketInFamily } from './packet.js'
 
 /** The node under test in its network, and what its Services mean. */
