@@ -2,7 +2,7 @@ import { DEFAULT_PROXY_CONFIG, frontsOf, type Front, type IpFamily, type State }
 import { nodeInfoWith, servicePortOf, stateOf, type PortDescription } from '@pointsman/core/testing'
 import { runProcess } from 'node-iptables'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { renderRestore } from '../render/render-restore.js'
+import { renderSave } from '../render/render-save.js'
 import { planRuleset } from '../ruleset/plan-ruleset.js'
 import { describeWithKernel } from '../test-support/kernel.js'
 import { conntrackCommands } from './conntrack-commands.js'
@@ -62,9 +62,8 @@ describeWithKernel(
       const sync = async (...ports: readonly PortDescription[]): Promise<State> => {
         const state = stateOf({ ports, node: nodeInfoWith({ addresses: [at.node] }) })
         const iptables = await network.node.iptables({ family, variant: 'nft' })
-        const ruleset = planRuleset(state, DEFAULT_PROXY_CONFIG, { family })
+        const lines = renderSave(planRuleset(state, DEFAULT_PROXY_CONFIG, { family }))
         // What stands is swept away first, so that the rules of each state are all that there is.
-        const lines = renderRestore(ruleset, { chains: {}, missingJumps: ruleset.base.jumps })
         await iptables.restore({ lines, flush: true, counters: true })
         return state
       }
