@@ -1,0 +1,203 @@
+// npm run bench:kernel [-- --services 1000,2000,5000,10000] [--variants nft,legacy] [--rounds N]   (root)
+//
+// What the iptables backend costs in a kernel, in network namespaces of its own: each figure beside the restore that
+// kube-proxy 1.36 would have sent for the same change, as a file, restored by plain `iptables-restore --noflush --counters`,
+// and beside one bare restore of all rules. Both leave equal rules, which is checked. Nothing here passes or fails.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, openSync, closeSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { auditTables, createIptablesBackend, planRuleset, renderSave } from '@pointsman/backend-iptables'
+import { DEFAULT_PROXY_CONFIG, seq } from '@pointsman/core'
+import { changedBetween, stateOf } from '@pointsman/core/testing'
+import { createIptables, parseSaveLines } from 'node-iptables'
+
+const { values } = parseArgs({
+  options: {
+    services: { type: 'string', default: '1000,2000,5000,10000' },
+    variants: { type: 'string', default: 'nft,legacy' },
+    rounds: { type: 'string', default: '3' },
+    // One bare restore is quadratic on nft: beyond this many services it is left out.
+    'bare-up-to': { type: 'string', default: '5000' },
+  },
+})
+const rounds = Number(values.rounds)
+const config = { ...DEFAULT_PROXY_CONFIG, detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.0.0.0/8'] } }
+const signal = new AbortController().signal
+const directory = mkdtempSync(join(tmpdir(), 'pointsman-bench-'))
+const ENDPOINTS = 5
+
+const say = (text) => process.stderr.write(`${text}\n`)
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]
+
+const portOf = (index, generation = 0) => ({
+  is: `ns-${index % 50}/service-${index}:http`,
+  port: 80,
+  clusterIP: `10.96.${index >> 8}.${index & 255}`,
+  endpoints: Array.from(
+    { length: ENDPOINTS },
+    (_, at) =>
+      `10.${100 + (index >> 10)}.${(index >> 2) & 255}.${(index & 3) * 60 + at + 1 + (at === 0 ? generation * 10 : 0)}:8080`,
+  ),
+})
+const stateWith = (count, generationOf = () => 0) =>
+  stateOf({ ports: Array.from({ length: count }, (_, index) => portOf(index, generationOf(index))), node: {} })
+
+/** What kube-proxy 1.36 sends for a change: its shared chains whole, and the chains of the services that changed. */
+function kubeProxyInput(state, changed) {
+  const ruleset = planRuleset(state, config, { family: 'IPv4' })
+  const shared = new Set(ruleset.base.chains.map(({ chain }) => chain).filter((chain) => chain !== 'KUBE-PROXY-CANARY'))
+  const own = new Set(
+    ruleset.services
+      .filter(({ owner }) => changed === 'all' || changed.has(owner))
+      .flatMap(({ chains }) => chains.map(({ chain }) => chain)),
+  )
+  const isSent = (chain) => shared.has(chain) || own.has(chain)
+  const lines = []
+  for (const line of renderSave(ruleset)) {
+    const chain = /^(?::|-A )(\S+)/.exec(line)?.[1]
+    if (chain === undefined || isSent(chain)) lines.push(line)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+class Namespace {
+  constructor(variant) {
+    this.name = `pointsman-bench-${process.pid}-${Namespace.count++}`
+    execFileSync('ip', ['netns', 'add', this.name])
+    this.variant = variant
+  }
+  static count = 0
+  iptables() {
+    return createIptables({ family: 'IPv4', variant: this.variant, prefix: ['ip', 'netns', 'exec', this.name] })
+  }
+  restore(file) {
+    const input = openSync(file, 'r')
+    try {
+      execFileSync('ip', ['netns', 'exec', this.name, `iptables-${this.variant}-restore`, '--noflush', '--counters'], {
+        stdio: [input, 'ignore', 'inherit'],
+      })
+    } finally {
+      closeSync(input)
+    }
+  }
+  remove() {
+    execFileSync('ip', ['netns', 'del', this.name])
+  }
+}
+
+async function timed(work) {
+  const started = performance.now()
+  const result = await work()
+  return { ms: performance.now() - started, result }
+}
+
+const rows = []
+function add(what, { ours, kubeProxy, bare, note = '' }) {
+  const ms = (value) => (value === undefined ? '' : value < 10 ? value.toFixed(1) : String(Math.round(value)))
+  const ratio = (value) => (value === undefined ? '' : `${(value / ours).toFixed(1)} x`)
+  const row = [what, ms(ours), ms(kubeProxy), ratio(kubeProxy), ms(bare), ratio(bare), note]
+  rows.push(row)
+  say(`  ${row.join(' | ')}`)
+}
+
+async function measure(variant, count) {
+  const base = stateWith(count)
+  const request = (state, changed) => ({ state, changed, fromSeq: seq(1), toSeq: state.seq })
+  const namespace = new Namespace(variant)
+  const beside = new Namespace(variant)
+  const label = (what) => `${variant}, ${count}: ${what}`
+  try {
+    const iptables = await namespace.iptables()
+    const backend = createIptablesBackend({ config, iptables: [iptables] })
+    const wholeFile = join(directory, 'whole.txt')
+    writeFileSync(wholeFile, kubeProxyInput(base, 'all'))
+
+    const fromNothing = await timed(() => backend.sync(request(base, 'all'), signal))
+    const bareMs =
+      variant === 'legacy' || count <= Number(values['bare-up-to'])
+        ? (await timed(() => beside.restore(wholeFile))).ms
+        : undefined
+    add(label('from nothing'), {
+      ours: fromNothing.ms,
+      bare: bareMs,
+      note: `${Math.round(fromNothing.result.bytes / 1e3)} kB`,
+    })
+    if (bareMs === undefined) {
+      // The neighbour needs the rules as well, to be changed.
+      await createIptablesBackend({ config, iptables: [await beside.iptables()] }).sync(request(base, 'all'), signal)
+    }
+
+    const change = async (what, states) => {
+      const ours = []
+      const theirs = []
+      let bytes = 0
+      for (let round = 0; round < rounds; round++) {
+        for (const [from, to] of [
+          [states[0], states[1]],
+          [states[1], states[0]],
+        ]) {
+          const changed = changedBetween(from, to)
+          const file = join(directory, 'change.txt')
+          writeFileSync(file, kubeProxyInput(to, changed))
+          const { ms, result } = await timed(() => backend.sync(request(to, changed), signal))
+          const other = (await timed(() => beside.restore(file))).ms
+          if (to === states[1]) {
+            ours.push(ms)
+            theirs.push(other)
+            bytes = result.bytes
+          }
+        }
+      }
+      add(label(what), { ours: median(ours), kubeProxy: median(theirs), note: `${bytes} bytes` })
+    }
+    await change('one endpoint changed', [base, stateWith(count, (index) => (index === 7 ? 1 : 0))])
+    await change('one service added', [base, stateWith(count + 1)])
+    await change('one service removed', [
+      base,
+      stateOf({ ports: Array.from({ length: count }, (_, index) => portOf(index)).slice(1), node: {} }),
+    ])
+    await change('1 % changed at once', [base, stateWith(count, (index) => (index % 100 === 3 ? 1 : 0))])
+
+    const again = createIptablesBackend({ config, iptables: [iptables] })
+    const restart = await timed(() => again.sync(request(base, 'all'), signal))
+    add(label('restart with rules in place'), { ours: restart.ms, bare: bareMs, note: `${restart.result.bytes} bytes` })
+
+    const chains = planRuleset(base, config, { family: 'IPv4' })
+      .services.slice(0, 10)
+      .map(({ chains: [first] }) => first.chain)
+    await iptables.restore({
+      text: `*nat\n${chains.map((chain) => `:${chain} - [0:0]`).join('\n')}\nCOMMIT\n`,
+      flush: false,
+      counters: false,
+    })
+    const drift = await timed(() => again.sync(request(base, 'all'), signal))
+    add(label('10 emptied chains found and mended'), { ours: drift.ms, note: `${drift.result.bytes} bytes` })
+
+    const audit = await timed(async () => {
+      const tables = []
+      for (const table of ['mangle', 'filter', 'nat'])
+        tables.push(...(await parseSaveLines(iptables.saveLines({ table }))))
+      return auditTables(planRuleset(base, config, { family: 'IPv4' }), tables)
+    })
+    add(label('audit'), { ours: audit.ms, note: `${audit.result.length} findings` })
+    say(`  memory of this process: ${Math.round(process.memoryUsage().rss / 1e6)} MB`)
+  } finally {
+    namespace.remove()
+    beside.remove()
+  }
+}
+
+try {
+  for (const variant of values.variants.split(',')) {
+    for (const count of values.services.split(',').map(Number)) {
+      say(`${variant}, ${count} services of ${ENDPOINTS} endpoints`)
+      await measure(variant, count)
+    }
+  }
+  const header = ['what', 'ms', "kube-proxy's restore, ms", '', 'bare restore of all, ms', '', '']
+  for (const row of [header, header.map(() => '---'), ...rows]) process.stdout.write(`| ${row.join(' | ')} |\n`)
+} finally {
+  rmSync(directory, { recursive: true, force: true })
+}
