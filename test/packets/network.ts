@@ -38,6 +38,7 @@ export async function createNetwork(): Promise<Network> {
     await Promise.all([...hosts.values()].map((host) => host.close()))
     for (const host of HOSTS) ip('netns', 'del', namespaceOf(host))
   }
+  const queues = new Map<string, Promise<unknown>>()
   for (const host of HOSTS) ip('netns', 'add', namespaceOf(host))
   const hostCalled = (host: HostName): Host => {
     const found = hosts.get(host)
@@ -58,9 +59,12 @@ export async function createNetwork(): Promise<Network> {
     send: (name, packet, times) => {
       const host = SENDERS[name]
       if (host === undefined) throw new Error(`${name} sends nothing`)
-      return packet.protocol === 'sctp'
-        ? sendSctp(namespaceOf(host), packet, times)
-        : hostCalled(host).send({ ...packet, protocol: packet.protocol }, times)
+      if (packet.protocol !== 'sctp') return hostCalled(host).send({ ...packet, protocol: packet.protocol }, times)
+      // A raw socket is told of refusals whatever their port: one after the other, or it would hear of another's.
+      const queue = `${host} ${packet.to.includes(':')}`
+      const outcomes = (queues.get(queue) ?? Promise.resolve()).then(() => sendSctp(namespaceOf(host), packet, times))
+      queues.set(queue, outcomes)
+      return outcomes
     },
     answerSctp: async () => {
       const pods = ['near-a', 'near-b', 'far'] as const

@@ -64,13 +64,12 @@ describeWorlds('while rules are written', (worlds) => {
         return Promise.all(traffic.map((sender) => sender.stop()))
       }),
     )
-    const [changing, staying] = [0, 1].map(
-      (parity) => new Set(found.flat().flatMap((seen, index) => (index % 2 === parity ? [...seen] : []))),
-    )
-    expect({ changing: [...(changing ?? [])].toSorted(), staying: [...(staying ?? [])].toSorted() }).toEqual({
-      changing: [...fates].toSorted(),
-      staying: ['far-d as the node', 'near-a as the node'],
-    })
+    const [changing = [], staying = []] = [0, 1].map((parity) => [
+      ...new Set(found.flat().flatMap((seen, index) => (index % 2 === parity ? [...seen] : []))),
+    ])
+    // A packet that is dropped is sent again by TCP, and may be answered then.
+    expect(changing.filter((fate) => !fates.includes(fate))).toEqual([])
+    expect(staying.toSorted()).toEqual(['far-d as the node', 'near-a as the node'])
   })
 })
 
