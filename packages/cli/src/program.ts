@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { registerApply } from './commands/apply.js'
+import { registerBisect } from './commands/bisect.js'
 import { registerBlame } from './commands/blame.js'
 import { registerCleanup } from './commands/cleanup.js'
 import { registerCompletion } from './commands/completion.js'
@@ -58,6 +59,7 @@ const COMMANDS = [
   registerApply,
   registerCleanup,
   registerTrace,
+  registerBisect,
   registerDemo,
   registerCompletion,
 ]

@@ -3,7 +3,7 @@ import { author } from './record-list.js'
 import { ruleFields } from './rule-list.js'
 import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
 
-const editBehind = objectOf('Edit', {
+export const editBehind = objectOf('Edit', {
   seq: required(integer, 'its position in the log'),
   time: required(time, 'when it was observed'),
   namespace: required(text, 'of the Service'),

@@ -1,4 +1,5 @@
 import { applySummary } from './apply-summary.js'
+import { bisection } from './bisection.js'
 import { blameList } from './blame-list.js'
 import { cleanupSummary } from './cleanup-summary.js'
 import { diffShape } from './diff.js'
@@ -14,6 +15,7 @@ import { traceShape } from './trace.js'
 /** Each document that `-o json` prints, by its kind. Tests check real output against it, and `docs/json.md` shows it. */
 export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   ApplySummary: applySummary,
+  Bisection: bisection,
   BlameList: blameList,
   CleanupSummary: cleanupSummary,
   Diff: diffShape,

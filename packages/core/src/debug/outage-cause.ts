@@ -40,7 +40,7 @@ function isPortAlone({ event, object }: ObjectRecord, lost: readonly LostPort[])
 const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by'
 
 // A slice without the label was made by hand, or by a controller that does not follow the convention.
-function isKeptByController({ object }: ObjectRecord): boolean {
+export function isKeptByController({ object }: ObjectRecord): boolean {
   const manager = fieldsOf(object.metadata['labels'])[MANAGED_BY]
   return manager === undefined || manager === 'endpointslice-controller.k8s.io'
 }

@@ -1,0 +1,165 @@
+import type { FateFlip, ObjectRecord, PacketFate } from '@pointsman/core'
+import { objectName } from '../history/record-text.js'
+import type { Style } from '../output/colour.js'
+import { countOf, formatDuration } from '../output/duration.js'
+import { formatTime } from '../output/json.js'
+import { renderTable } from '../output/table.js'
+import { packetNames } from '../packet/packet-names.js'
+import { packetTitle } from '../trace/trace-summary.js'
+import type { Bisection } from './bisect.js'
+import type { BisectQuestion } from './bisect-question.js'
+import { causeWords, fateWords, flipChanges, flipSubject } from './flip-words.js'
+
+/** The conclusion, the record with what is behind it, the one that mended it; then every flip, the newest first. */
+export function bisectText(found: Bisection, question: BisectQuestion, style: Style): string {
+  const { broken, mended, flips } = found
+  const look = { found, style }
+  const title = packetTitle(question.packet, packetNames(question.state))
+  return [
+    style.dim(headLine(question)),
+    style.bold(title),
+    `  ${conclusion(found, question, style)}`,
+    ...question.assumptions.map((assumption) => `  ${style.yellow('assumed:')} ${assumption}`),
+    ...(broken === undefined ? [] : ['', ...flipLines(breaks(broken) ? 'broken by' : 'changed by', broken, look)]),
+    ...(mended === undefined ? [] : ['', ...flipLines('mended by', mended, look)]),
+    ...(flips.length === 0 ? [] : ['', flipTable(found, question, style)]),
+    style.dim(searchedLine(found)),
+  ].join('\n')
+}
+
+const breaks = ({ after }: FateFlip): boolean => after.verdict !== 'endpoints'
+
+function headLine({ from, to, node, packet }: BisectQuestion): string {
+  const whose = node === undefined ? '' : `, node ${node.name}`
+  return `after seq ${from.seq}, up to seq ${to.seq}${to.time === undefined ? '' : `, ${formatTime(to.time)}`}${whose}, ${packet.family}`
+}
+
+function conclusion(found: Bisection, question: BisectQuestion, style: Style): string {
+  const { broken, mended, flips, last } = found
+  if (broken === undefined) {
+    if (flips.length === 0) return `${fateText(last, style)} all the time: ${last.reason}`
+    const since = flips.at(-1)?.record.seq ?? question.from.seq
+    return last.verdict === 'endpoints'
+      ? `${fateText(last, style)} since seq ${since}, and had not reached any before`
+      : `${fateText(last, style)}, and never reached endpoints: ${last.reason}`
+  }
+  const { before, after, record } = broken
+  const changed = `${fateWords(before)}${differing(before, after)} until seq ${record.seq}, and then ${fateText(after, style)}`
+  if (after.verdict === 'endpoints') {
+    const again = mended === undefined ? '' : `, and from seq ${mended.record.seq} on the same as before`
+    return `${changed}${differing(after, before)}${again}`
+  }
+  const end = mended?.record.observedAt ?? question.to.time ?? record.observedAt
+  const lasted = formatDuration(end - record.observedAt)
+  if (mended !== undefined)
+    return `${changed}: ${after.reason}; ${style.green('mended')} after ${lasted}, at seq ${mended.record.seq}`
+  const span = end === record.observedAt ? '' : ` in the ${lasted} up to the end`
+  return `${changed}: ${after.reason}; ${style.red('not mended')}${span}`
+}
+
+/** ` (10.244.1.9:8080)`, where the counts say nothing of the difference. */
+const differing = (fate: PacketFate, other: PacketFate): string =>
+  fate.verdict === other.verdict && fate.endpoints.length === other.endpoints.length ? ` (${placesText(fate)})` : ''
+
+function fateText(fate: PacketFate, { red, green, yellow }: Style): string {
+  const paint = fate.verdict === 'endpoints' ? green : fate.verdict === 'no-service' ? yellow : red
+  return paint(fateWords(fate))
+}
+
+const MOST_PLACES = 4
+function placesText({ endpoints }: PacketFate): string {
+  const shown = endpoints.slice(0, MOST_PLACES).map(({ address, port, masqueraded }) => {
+    const place = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+    return masqueraded ? `${place} masqueraded` : place
+  })
+  const more = endpoints.length - shown.length
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+interface FlipLook {
+  readonly found: Bisection
+  readonly style: Style
+}
+
+function flipLines(label: string, flip: FateFlip, { found, style }: FlipLook): readonly string[] {
+  const cause = found.causeOf(flip)
+  const words = causeWords(cause)
+  const behind = cause.type === 'service-edit' ? cause.edit : undefined
+  return [
+    ...recordLines(label, { record: flip.record, title: flipSubject(flip), changes: flipChanges(flip) }, style),
+    ...(words === undefined ? [] : [`${pad('behind it')}${words}`]),
+    ...(behind === undefined
+      ? []
+      : recordLines(
+          'behind it',
+          { record: behind.record, title: objectName(behind.record), changes: behind.changes },
+          style,
+        )),
+  ]
+}
+
+interface ToldRecord {
+  readonly record: FateFlip['record']
+  readonly title: string
+  readonly changes: readonly string[]
+}
+
+function recordLines(label: string, { record, title, changes }: ToldRecord, style: Style): readonly string[] {
+  const what =
+    record.type === 'config'
+      ? style.bold(title)
+      : `${record.event} ${style.bold(title)}, resourceVersion ${record.resourceVersion}, by ${authorText(record)}`
+  return [
+    `${pad(label)}${style.yellow(`seq ${record.seq}`)}  ${formatTime(record.observedAt)}  ${what}`,
+    ...changes.map((change) => `${pad('')}    ${change}`),
+  ]
+}
+
+const pad = (label: string): string => label.padEnd('changed by  '.length)
+
+function authorText({ author, event }: ObjectRecord): string {
+  if (author !== undefined) return author.manager
+  return event === 'DELETED' ? 'unknown: the API does not say who deletes' : 'unknown'
+}
+
+/** More are counted: they are all in `-o json`. */
+const MOST_FLIPS = 20
+
+function flipTable({ flips, causeOf }: Bisection, { exact }: BisectQuestion, style: Style): string {
+  const newest = flips.toReversed()
+  const shown = newest.slice(0, MOST_FLIPS)
+  const left = newest.length - shown.length
+  const columns = [
+    { title: 'SEQ', align: 'right' as const, cell: ({ record }: FateFlip) => style.yellow(String(record.seq)) },
+    { title: 'TIME', cell: ({ record }: FateFlip) => formatTime(record.observedAt) },
+    { title: 'BY', cell: (flip: FateFlip) => authorCell(flip, causeOf(flip)) },
+    { title: 'RECORD', cell: flipSubject },
+    {
+      title: 'THE PACKET',
+      cell: ({ after }: FateFlip) =>
+        `${fateText(after, style)}${exact && after.endpoints.length > 0 ? `: ${placesText(after)}` : ''}`,
+    },
+  ]
+  const title = `Its fate changed ${flips.length === 1 ? 'once' : `${flips.length} times`}, the newest first:`
+  const more = left === 0 ? '' : `  ${style.dim(`and ${countOf(left, 'earlier change')}: -o json has them all`)}\n`
+  return `${title}\n${renderTable(columns, shown, { title: style.dim, indent: '  ' })}${more}`
+}
+
+/** Who was behind it, where that is known. */
+function authorCell({ record }: FateFlip, cause: ReturnType<Bisection['causeOf']>): string {
+  const decisive = cause.type === 'service-edit' ? cause.edit.record : record
+  if (decisive.type === 'config') return '-'
+  return decisive.author?.manager ?? 'unknown'
+}
+
+/** So many take a while. */
+const MANY = 50_000
+
+function searchedLine({ candidates, services }: Bisection): string {
+  const whose =
+    services.length === 0
+      ? 'no Service ever had its destination'
+      : `of ${services.length > MOST_PLACES ? `${services.length} Services` : services.join(', ')}, of its slices and of the Node`
+  const many = candidates > MANY ? '; --good and --bad narrow it down' : ''
+  return `${countOf(candidates, 'record')} could touch it: ${whose}${many}`
+}

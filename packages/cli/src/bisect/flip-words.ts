@@ -1,0 +1,55 @@
+import { assertNever, describeChange, type FateFlip, type FlipCause, type PacketFate } from '@pointsman/core'
+import { objectName } from '../history/record-text.js'
+
+/** `reaches 2 endpoints`, `is rejected`. */
+export function fateWords({ verdict, endpoints }: Pick<PacketFate, 'verdict' | 'endpoints'>): string {
+  switch (verdict) {
+    case 'endpoints':
+      return endpoints.length === 1 ? 'reaches 1 endpoint' : `reaches ${endpoints.length} endpoints`
+    case 'rejected':
+      return 'is rejected'
+    case 'dropped':
+      return 'is dropped'
+    case 'no-service':
+      return "is no service's"
+    default:
+      return assertNever(verdict)
+  }
+}
+
+/** `EndpointSlice shop/checkout-wbn79`, `the effective configuration`. */
+export const flipSubject = ({ record }: FateFlip): string =>
+  record.type === 'config' ? 'the effective configuration' : objectName(record)
+
+/** What the record changed, in phrases. */
+export function flipChanges({ record, previous }: FateFlip): readonly string[] {
+  if (record.type === 'config') return []
+  return describeChange({ event: record.event, previous, object: record.object })
+}
+
+/** What there is to say of a cause beside its record; undefined: the record says it. */
+export function causeWords(cause: FlipCause): string | undefined {
+  switch (cause.type) {
+    case 'itself':
+    case 'service-edit':
+      return undefined
+    case 'slice-edit':
+      return 'somebody changed the slice itself: no controller keeps it, or it was given to another Service'
+    case 'pods-gone':
+      return `the pods went away, ${NO_EDIT}`
+    case 'not-ready':
+      return `the pods are there and no longer ready, ${NO_EDIT}`
+    case 'port-gone':
+      return `the pods are there without the port, ${NO_EDIT}`
+    case 'hints':
+      return `the endpoints are ready, and hints, zones, nodes or others of them changed, ${NO_EDIT}`
+    case 'ready':
+      return `the pods became ready, ${NO_EDIT}`
+    case 'pods-came':
+      return `pods came, ${NO_EDIT}`
+    default:
+      return assertNever(cause)
+  }
+}
+
+const NO_EDIT = 'and nobody had edited the Service: the log does not hold why'
