@@ -46,15 +46,17 @@ export function* findChain(
   return found
 }
 
-/** From the newest to the oldest, each of them read forwards. */
+/** From the newest to the oldest, each of them read forwards, and twice as long as the one before. */
 function* spansBack({ firstSeq, toSeq }: { readonly firstSeq: Seq; readonly toSeq: Seq }): Generator<RecordFilter> {
-  for (let end: number = toSeq; end >= firstSeq; end -= SPAN) {
-    yield { fromSeq: seq(Math.max(firstSeq, end - SPAN + 1)), toSeq: seq(end) }
+  let length = FIRST_SPAN
+  for (let end: number = toSeq; end >= firstSeq; end -= length, length = Math.min(2 * length, LONGEST_SPAN)) {
+    yield { fromSeq: seq(Math.max(firstSeq, end - length + 1)), toSeq: seq(end) }
   }
 }
 
-/** Records read forwards at a time: enough for all objects to be read once, few enough for a recent one to be found soon. */
-const SPAN = 20_000
+/** What went lately is found soon; and each span begins with reading all objects at its beginning. */
+const FIRST_SPAN = 20_000
+const LONGEST_SPAN = 160_000
 
 type Look = (object: KubernetesObject) => FoundChain | undefined
 
@@ -65,16 +67,18 @@ function lookInService(chain: string): Look {
   }
 }
 
-/** Each endpoint of each service port is hashed once. */
+/** An endpoint is hashed when it comes into a slice, and not again with every version in which it stays. */
 function lookInSlice(chain: string): Look {
-  const seen = new Set<string>()
+  const hashed = new Map<string, ReadonlySet<string>>()
   return (object) => {
     if (object.kind !== 'EndpointSlice') return undefined
     for (const [id, endpoints] of endpointsOfSlice(object).endpoints) {
+      const key = `${object.metadata.name} ${id} ${endpoints[0]?.port ?? 0}`
+      const before = hashed.get(key)
+      hashed.set(key, new Set(endpoints.map(({ address }) => address)))
       for (const endpoint of endpoints) {
-        const name = `${id} ${endpointKey(endpoint)}`
-        if (seen.has(name)) continue
-        seen.add(name)
+        // Ports differ within a list only where a slice has two of one name, which is as good as never.
+        if (before?.has(endpoint.address) === true && endpoint.port === endpoints[0]?.port) continue
         const identity = parseServicePortName(id)
         if (endpointChainName(identity, endpoint) === chain) return { ...identity, endpoint: endpointKey(endpoint) }
       }

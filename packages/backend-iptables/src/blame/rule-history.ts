@@ -137,11 +137,14 @@ export function createRuleHistory({ options, nodeName, ...given }: RuleHistoryOp
     rules() {
       const ports = inOverlapOrder([...services.values()].map(({ moment }) => moment.port))
       const plans = ports.flatMap(({ id }) => services.get(id)?.plan ?? [])
-      const entriesOf = (owner: ServicePortName | undefined): BlameEntries | undefined =>
-        owner === undefined ? baseRules : services.get(owner)?.entries
+      const places = new Map<string, number>()
       return [...ownedRules({ family, base, services: plans })].flatMap((owned) => {
-        const entry = entriesOf(owned.owner)?.entryOf(owned.rule)
-        return entry === undefined ? [] : [{ ...owned, made: entry.made, changed: entry.changed }]
+        const { table, chain, owner } = owned
+        const entries = owner === undefined ? baseRules : services.get(owner)?.entries
+        const key = `${owner ?? ''} ${table} ${chain}`
+        const place = places.get(key) ?? 0
+        places.set(key, place + 1)
+        return entries?.ofChain(owned)[place] ?? []
       })
     },
   }
