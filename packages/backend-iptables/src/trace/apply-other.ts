@@ -8,6 +8,8 @@ export function applyOther(
 ): Applied {
   const goesOn = unchanged(packet, { type: 'continue', what: name })
   if (name === 'NOTRACK' || (name === 'CT' && words.includes('--notrack'))) {
+    // conntrack has seen a packet that comes back by lo: it is too late.
+    if (packet.tracking !== 'INVALID') return goesOn
     return { ...goesOn, effect: { type: 'untracked' }, packet: { ...packet, tracking: 'UNTRACKED' } }
   }
   if (name === 'REDIRECT') {

@@ -155,6 +155,44 @@ describe('where it goes on', () => {
       ['10.244.9.9:8080 SNAT 192.168.55.10'],
     ],
     [
+      'the raw table meets packets before conntrack: to it, they are INVALID',
+      {
+        rules: [
+          'raw PREROUTING -m conntrack --ctstate NEW -j DROP',
+          'mangle PREROUTING -m conntrack --ctstate NEW -j DROP',
+        ],
+      },
+      ['dropped by mangle PREROUTING 1'],
+    ],
+    [
+      'before it is known where it goes, it leaves by no interface',
+      { rules: ['mangle PREROUTING -j X', 'mangle X -o eth1 -j DROP'], outInterface: 'eth1' },
+      ['untouched 10.96.0.10:80'],
+    ],
+    [
+      'what comes back by lo is known to conntrack, whatever the raw table says then',
+      {
+        rules: ['raw PREROUTING -j CT --notrack', 'filter INPUT -m conntrack --ctstate UNTRACKED -j DROP'],
+        source: NODE,
+        destination: NODE,
+      },
+      [`untouched ${NODE}:80`],
+    ],
+    [
+      'a source that is given its own address is not rewritten for conntrack, but for a new port',
+      {
+        rules: [
+          'nat POSTROUTING -j X',
+          'nat X -p tcp -m tcp --dport 80 -j MASQUERADE',
+          'nat X -p tcp -m tcp --dport 81 -j MASQUERADE --random-fully',
+          'filter INPUT -m conntrack --ctstate SNAT -j DROP',
+        ],
+        source: NODE,
+        destination: NODE,
+      },
+      [`untouched ${NODE}:80 MASQUERADE ${NODE}`],
+    ],
+    [
       'what conntrack is told to leave alone is not rewritten',
       { rules: ['raw PREROUTING -j CT --notrack', `nat PREROUTING ${DNAT} 10.244.2.7:80`] },
       ['untouched 10.96.0.10:80'],

@@ -1,6 +1,6 @@
 import { rewriteDestination, rewriteSource } from './rewrite.js'
 import type { End, Hook, Step } from './trace.js'
-import { isOwnAddress, type Connection } from './traced-packet.js'
+import { isOwnAddress, type Connection, type PacketState } from './traced-packet.js'
 import { walkChain, type Walker } from './walk-chain.js'
 import { withStep, type PartialWay } from './way.js'
 
@@ -13,15 +13,21 @@ export interface EndedWay {
 /** One thing that the kernel does with a packet: asks a table at a hook, or decides where it goes on. */
 type Stage =
   | { readonly type: 'table'; readonly hook: Hook; readonly table: string }
-  | { readonly type: 'route' | 'leave-or-loop' | 'arrive' }
+  | { readonly type: 'track' | 'route' | 'leave-or-loop' | 'arrive' }
 
 const asked = (hook: Hook, ...tables: readonly string[]): readonly Stage[] =>
   tables.map((table) => ({ type: 'table', hook, table }))
 
-/** In the order of the kernel's priorities: raw, mangle, destination nat, filter, security, source nat. */
-const ARRIVES: readonly Stage[] = [...asked('PREROUTING', 'raw', 'mangle', 'nat'), { type: 'route' }]
+const tracked = (hook: Hook): readonly Stage[] => [...asked(hook, 'raw'), { type: 'track' }]
+
+/** In the order of the kernel's priorities: raw, conntrack, mangle, destination nat, filter, security, source nat. */
+const ARRIVES: readonly Stage[] = [...tracked('PREROUTING'), ...asked('PREROUTING', 'mangle', 'nat'), { type: 'route' }]
 const IS_TAKEN_IN: readonly Stage[] = [...asked('INPUT', 'mangle', 'filter', 'security', 'nat'), { type: 'arrive' }]
-const IS_SENT: readonly Stage[] = [...asked('OUTPUT', 'raw', 'mangle', 'nat', 'filter', 'security'), { type: 'route' }]
+const IS_SENT: readonly Stage[] = [
+  ...tracked('OUTPUT'),
+  ...asked('OUTPUT', 'mangle', 'nat', 'filter', 'security'),
+  { type: 'route' },
+]
 const LEAVES: readonly Stage[] = [...asked('POSTROUTING', 'mangle', 'nat'), { type: 'leave-or-loop' }]
 const IS_FORWARDED: readonly Stage[] = [...asked('FORWARD', 'mangle', 'filter', 'security'), ...LEAVES]
 /** By way of lo. conntrack knows the packet already: neither raw nor nat has a say in its connection. */
@@ -38,13 +44,18 @@ export function throughHooks(
   connection: Connection | undefined,
 ): readonly EndedWay[] {
   const stages = start.packet.bornHere ? IS_SENT : ARRIVES
-  const trip = { walker, connection, outInterface: start.packet.outInterface }
-  return advance(trip, toInterface(trip, start), stages)
+  const { tracking, outInterface } = start.packet
+  const trip = { walker, connection, tracking, outInterface }
+  // To the raw table, a packet that conntrack has not seen is one that it cannot place.
+  const packet = { ...start.packet, tracking: 'INVALID' as const, outInterface: '' }
+  return advance(trip, toInterface(trip, { ...start, packet }), stages)
 }
 
 interface Trip {
   readonly walker: Walker
   readonly connection: Connection | undefined
+  /** What conntrack will say of it. */
+  readonly tracking: PacketState['tracking']
   /** By which it leaves, if it does. */
   readonly outInterface: string | undefined
 }
@@ -57,6 +68,11 @@ function advance(trip: Trip, way: PartialWay, stages: readonly Stage[]): readonl
       return throughTable(trip, way, stage).flatMap(({ way: after, end }) =>
         end === undefined ? advance(trip, after, rest) : [{ way: after, end }],
       )
+    case 'track': {
+      const { packet } = way
+      const tracking = packet.tracking === 'UNTRACKED' ? packet.tracking : trip.tracking
+      return advance(trip, { ...way, packet: { ...packet, tracking } }, rest)
+    }
     case 'route':
       return routed(trip, way)
     case 'leave-or-loop': {
@@ -122,7 +138,7 @@ function known(
   if (!rewritesDestination && connection.source === undefined) return passed
   const applied = rewritesDestination
     ? rewriteDestination(packet, connection.destination)
-    : rewriteSource(packet, { by: 'SNAT', address: connection.source })
+    : rewriteSource(packet, { by: 'SNAT', address: connection.source, newPort: false })
   return withStep({ ...passed, packet: applied.packet }, { type: 'conntrack', effect: applied.effect })
 }
 
@@ -134,21 +150,25 @@ function routed(trip: Trip, way: PartialWay): readonly EndedWay[] {
   const decided = (to: 'node' | 'forward' | 'out', next: PartialWay, stages: readonly Stage[]): readonly EndedWay[] =>
     advance(trip, withStep(next, { type: 'routing', to, because: words }), stages)
   if (packet.bornHere) return decided('out', toInterface(trip, way), LEAVES)
-  if (!isOwn) return decided('forward', way, IS_FORWARDED)
+  if (!isOwn) return decided('forward', leavingBy(trip.outInterface, way), IS_FORWARDED)
   if (isLoopback(packet.destination)) {
     const message = `the kernel is taken to let packets from elsewhere get to ${packet.destination} (route_localnet)`
     assume({ code: 'LOOPBACK', message })
   }
-  return decided('node', { ...way, packet: { ...packet, outInterface: '' } }, IS_TAKEN_IN)
+  return decided('node', way, IS_TAKEN_IN)
 }
 
 /** What the node sends to itself goes by lo. */
 function toInterface({ walker: { surroundings }, outInterface }: Trip, way: PartialWay): PartialWay {
   const { packet } = way
   if (!packet.bornHere) return way
-  const goesToItself = isOwnAddress(surroundings, packet.destination)
-  return { ...way, packet: { ...packet, outInterface: goesToItself ? 'lo' : outInterface } }
+  return leavingBy(isOwnAddress(surroundings, packet.destination) ? 'lo' : outInterface, way)
 }
+
+const leavingBy = (outInterface: string | undefined, way: PartialWay): PartialWay => ({
+  ...way,
+  packet: { ...way.packet, outInterface },
+})
 
 const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
 

@@ -49,7 +49,7 @@ const judgeMark = (
 function judgeTracking(states: readonly ConntrackState[], packet: PacketState): Finding {
   const actual: readonly ConntrackState[] = [
     packet.tracking,
-    ...(packet.sourceRewritten === undefined ? [] : (['SNAT'] as const)),
+    ...(packet.sourceChanged ? (['SNAT'] as const) : []),
     ...(packet.destinationRewritten ? (['DNAT'] as const) : []),
   ]
   return known(
@@ -72,7 +72,7 @@ const countUnknown = (every: number): Finding['assumption'] => ({
 function judgeAddrtype(match: AddrtypeMatch, packet: PacketState, surroundings: Surroundings): Finding {
   const judge = (types: readonly string[], address: string): Finding => {
     const type = addressType(address, surroundings)
-    return known(types.includes(type), `${address} is ${TYPE_WORDS[type]}`)
+    return known(isOfTypes(type, types, packet.family), `${address} is ${TYPE_WORDS[type]}`)
   }
   const { source, destination, limit } = match
   const findings = [
@@ -85,10 +85,19 @@ function judgeAddrtype(match: AddrtypeMatch, packet: PacketState, surroundings: 
   if (limit === undefined || !found.holds) return found
   // Which of the node's interfaces bears an address is not known.
   const code = limit === 'in' ? 'IN_INTERFACE' : 'OUT_INTERFACE'
-  return assumed(true, found.because, {
-    code,
-    message: `${found.because}: taken to be so of the one interface that the rule asks about`,
-  })
+  const message = `${found.because}: taken to be so of the one interface that the rule asks about`
+  return assumed(true, found.because, { code, message })
+}
+
+/**
+ * In IPv4, one of the types. In IPv6 what can be seen by the address alone has to hold, each of it, and an address of the
+ * node is unicast as well (net/netfilter/xt_addrtype.c).
+ */
+function isOfTypes(type: AddressType, types: readonly string[], family: PacketState['family']): boolean {
+  if (family === 'IPv4') return types.includes(type)
+  if (types.includes('MULTICAST') && type !== 'MULTICAST') return false
+  if (types.includes('UNICAST') && type === 'MULTICAST') return false
+  return !types.includes('LOCAL') || type === 'LOCAL'
 }
 
 type AddressType = 'LOCAL' | 'MULTICAST' | 'BROADCAST' | 'UNICAST'

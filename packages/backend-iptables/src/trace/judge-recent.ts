@@ -6,9 +6,12 @@ import type { AffinityEntry, PacketState, Surroundings } from './traced-packet.j
 /** `-m recent` before its `!`. Putting an address on a list always succeeds. */
 export function judgeRecent(match: RecentMatch, packet: PacketState, { affinity }: Surroundings): Finding {
   const list = listOf(match)
-  const address = match.side === 'destination' ? packet.destination : packet.source
+  const address = addressOf(match, packet)
   if (match.operation === 'set') return known(true, `${address} is put on the list ${list}`)
-  if (packet.remembered.includes(list)) return known(true, `${address} was put on the list ${list} just now`)
+  const change = packet.recent.find((one) => one.list === list && one.address === address)
+  if (change !== undefined) {
+    return known(change.isOn, `${address} was ${change.isOn ? 'put on' : 'taken off'} the list ${list} just now`)
+  }
   if (affinity === undefined) {
     const message = `${address} is taken to be a new client: on no list of \`-m recent\``
     return assumed(false, 'it is taken to be a new client', { code: 'NEW_CLIENT', message })
@@ -18,8 +21,18 @@ export function judgeRecent(match: RecentMatch, packet: PacketState, { affinity 
   return judgeEntry(entry, match)
 }
 
+/** The packet when the match has been tried: that changes the list, also where the rule then fails. */
+export function afterRecent(match: RecentMatch, packet: PacketState): PacketState {
+  if (match.operation !== 'set' && match.operation !== 'remove') return packet
+  const change = { list: listOf(match), address: addressOf(match, packet), isOn: match.operation === 'set' }
+  return { ...packet, recent: [change, ...packet.recent] }
+}
+
 /** The list that a rule speaks of; iptables calls it so where the rule does not. */
-export const listOf = ({ name = 'DEFAULT' }: RecentMatch): string => name
+const listOf = ({ name = 'DEFAULT' }: RecentMatch): string => name
+
+const addressOf = ({ side }: RecentMatch, { source, destination }: PacketState): string =>
+  side === 'destination' ? destination : source
 
 function judgeEntry({ list, address, secondsAgo = 0, hits = 1 }: AffinityEntry, match: RecentMatch): Finding {
   const since = `${address} was put on the list ${list} ${secondsAgo} s ago`

@@ -2,7 +2,7 @@ import { formatRule, type Match, type Rule } from 'node-iptables'
 import { known, negatedIf, type Finding } from './finding.js'
 import { judgeInterface } from './judge-interface.js'
 import { judgeMatch } from './judge-match.js'
-import { listOf } from './judge-recent.js'
+import { afterRecent } from './judge-recent.js'
 import { isHost, networkContains } from './networks.js'
 import { both, CERTAIN, type Odds } from './odds.js'
 import type { Assumption, Condition } from './trace.js'
@@ -16,12 +16,15 @@ export interface Judgement {
   readonly conditions: readonly Condition[]
   /** What was taken for granted, where that decides. */
   readonly assumptions: readonly Assumption[]
-  /** Lists of `-m recent` that the packet's source is put on where it matches. */
-  readonly remembers: readonly string[]
+  /** The packet where the rule matches, and where it does not: trying `-m recent` leaves its traces either way. */
+  readonly packet: PacketState
+  readonly passed: PacketState
 }
 
 export function judgeRule(rule: Rule, packet: PacketState, surroundings: Surroundings): Judgement {
-  const asked = [...generalConditions(rule, packet), ...matchConditions(rule, packet, surroundings)]
+  const general = generalConditions(rule, packet)
+  const tried = tryMatches(rule, { packet, surroundings, isReached: general.every(({ finding }) => finding.holds) })
+  const asked = [...general, ...tried.asked]
   const findings = asked.map(({ finding }) => finding)
   // A rule that fails by what is known fails whatever the rest is.
   const isDecided = findings.some(({ holds, assumption }) => !holds && assumption === undefined)
@@ -35,20 +38,19 @@ export function judgeRule(rule: Rule, packet: PacketState, surroundings: Surroun
       assumed: finding.assumption !== undefined,
     })),
     assumptions: isDecided ? [] : findings.flatMap(({ assumption }) => assumption ?? []),
-    remembers: rule.matches.flatMap((match) =>
-      match.type === 'recent' && match.operation === 'set' ? listOf(match) : [],
-    ),
+    packet: tried.packet,
+    passed: tried.passed,
   }
 }
 
-/** Whether it plainly fails: nearly every rule of a large chain does, and no words are made for it. */
+/** Whether it plainly fails, without a trace: nearly every rule of a large chain does, and no words are made for it. */
 export function failsPlainly(rule: Rule, packet: PacketState): boolean {
   const { destination, protocol, source, matches } = rule
   if (destination !== undefined && networkContains(destination.network, packet.destination) === destination.negated)
     return true
   if (protocol !== undefined && (protocol.name === packet.protocol) === protocol.negated) return true
   if (source !== undefined && networkContains(source.network, packet.source) === source.negated) return true
-  return matches.some((match) => isOtherPort(match, packet))
+  return matches.some((match) => isOtherPort(match, packet)) && !matches.some(({ type }) => type === 'recent')
 }
 
 /** Whether a rule that fails is about what the packet is sent to: its address, or its port where it names no address. */
@@ -100,9 +102,30 @@ function generalConditions(rule: Rule, packet: PacketState): readonly Asked[] {
   return asked
 }
 
-function matchConditions({ matches }: Rule, packet: PacketState, surroundings: Surroundings): readonly Asked[] {
-  return matches.flatMap((match) => {
-    const finding = judgeMatch(match, packet, surroundings)
-    return finding === undefined ? [] : [{ part: { matches: [match] }, finding }]
-  })
+interface Tried {
+  readonly asked: readonly Asked[]
+  readonly packet: PacketState
+  readonly passed: PacketState
+}
+
+/** The matches in their order: one that fails keeps those after it from being tried. They are judged all the same. */
+function tryMatches(
+  { matches }: Rule,
+  start: { readonly packet: PacketState; readonly surroundings: Surroundings; readonly isReached: boolean },
+): Tried {
+  const asked: Asked[] = []
+  let { packet, isReached } = start
+  let isByChance = false
+  let passed = packet
+  for (const match of matches) {
+    const finding = judgeMatch(match, packet, start.surroundings)
+    if (finding === undefined) continue
+    asked.push({ part: { matches: [match] }, finding })
+    if (isReached && match.type === 'recent') packet = afterRecent(match, packet)
+    isByChance ||= finding.odds !== undefined
+    // What comes after chance happens only where it falls so.
+    if (!isByChance) passed = packet
+    isReached &&= finding.holds
+  }
+  return { asked, packet, passed }
 }

@@ -6,8 +6,8 @@ export function networkContains(network: string, address: string): boolean {
   const slash = network.indexOf('/')
   const base = network.slice(0, slash)
   const length = network.slice(slash + 1)
-  // Both are in canonical spelling, and nearly every network of a large save is of one address.
-  if (length === '32') return base === address
+  // IPv4 has one spelling, and nearly every network of a large save is of one address.
+  if (length === '32' && !base.includes(':')) return base === address
   const bytes = bytesOf(address)
   const networkBytes = bytesOf(base)
   if (bytes.length !== networkBytes.length) return false

@@ -37,11 +37,24 @@ export function rewriteDestination(
   }
 }
 
-/** What its receiver sees as the sender; `otherwise` is what rules see where the address is not known. */
-export function rewriteSource(packet: PacketState, rewritten: RewrittenSource, otherwise = packet.source): Applied {
+export interface SourceRewriting extends RewrittenSource {
+  /** What rules see from now on, where the address is not known. */
+  readonly otherwise?: string
+  /** The port is chosen anew. */
+  readonly newPort: boolean
+}
+
+/** What its receiver sees as the sender. */
+export function rewriteSource(packet: PacketState, { otherwise, newPort, ...rewritten }: SourceRewriting): Applied {
+  const source = rewritten.address ?? otherwise ?? packet.source
   return {
     effect: { type: 'snat', ...rewritten },
-    packet: { ...packet, source: rewritten.address ?? otherwise, sourceRewritten: rewritten },
+    packet: {
+      ...packet,
+      source,
+      sourceRewritten: rewritten,
+      sourceChanged: packet.sourceChanged || newPort || source !== packet.source,
+    },
     assumptions: [],
   }
 }

@@ -133,6 +133,22 @@ const CASES: readonly (readonly [name: string, asked: TracedCase, ends: readonly
     ['dropped by filter FORWARD 1 1/3', 'untouched 10.96.0.10:80 66.7%'],
   ],
   [
+    'a client is remembered by a rule that then fails, and by one that says not',
+    {
+      rules: [
+        'mangle FORWARD -m recent --set --name L --mask 255.255.255.255 --rsource -m mark --mark 0x7 -j ACCEPT',
+        'mangle FORWARD -m mark --mark 0x7 -m recent --set --name M --mask 255.255.255.255 --rsource -j ACCEPT',
+        'mangle FORWARD -m recent ! --set --name N --mask 255.255.255.255 --rdest -j ACCEPT',
+        'filter FORWARD -m recent --rcheck --name M --mask 255.255.255.255 --rsource -j REJECT',
+        'filter FORWARD -m recent --remove --name L --mask 255.255.255.255 --rsource -m mark --mark 0x7 -j REJECT',
+        'filter FORWARD -m recent --rcheck --name L --mask 255.255.255.255 --rsource -j REJECT',
+        'filter FORWARD -m recent --rcheck --name N --mask 255.255.255.255 --rdest -j DROP',
+      ],
+      affinity: [],
+    },
+    ['dropped by filter FORWARD 4'],
+  ],
+  [
     'redirected to the node',
     { rules: ['nat PREROUTING -p tcp -j REDIRECT --to-ports 15001', 'filter FORWARD -j DROP'] },
     [`${NODE}:15001`],
@@ -219,6 +235,14 @@ describe('a rule with the condition', () => {
     const trace = traceOf({ rules: [`filter FORWARD ${condition} -j DROP`], ...asked })
     expect(trace.fate).toBe(matches ? 'dropped' : 'no-service')
   })
+})
+
+test('in IPv6 an address of the node is unicast as well, and every type that is asked for has to hold', () => {
+  const own = { nodeAddresses: ['fd00:55::10'], source: 'fd00:10:244:1::5', destination: 'fd00:55::10' }
+  const fates = ['UNICAST', 'LOCAL', 'UNICAST,LOCAL', 'MULTICAST,LOCAL'].map(
+    (types) => traceOf({ ...own, rules: [`filter INPUT -m addrtype --dst-type ${types} -j DROP`] }).fate,
+  )
+  expect(fates).toEqual(['dropped', 'dropped', 'dropped', 'no-service'])
 })
 
 describe('what had to be assumed', () => {

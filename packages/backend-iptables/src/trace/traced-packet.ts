@@ -63,13 +63,23 @@ export interface PacketState {
   readonly translated: boolean
   /** And that is another place than the sender's. */
   readonly destinationRewritten: boolean
+  /** What is seen as the sender, where a rule says so. */
   readonly sourceRewritten: RewrittenSource | undefined
+  /** And that is another address or port than the sender's. */
+  readonly sourceChanged: boolean
   /** Empty: it came, or goes, by none. Undefined: not known. */
   readonly inInterface: string | undefined
   readonly outInterface: string | undefined
   readonly bornHere: boolean
-  /** Lists of `-m recent` that it has put its source on. */
-  readonly remembered: readonly string[]
+  /** What it has done to the lists of `-m recent` by now, newest first. */
+  readonly recent: readonly RecentChange[]
+}
+
+/** An address was put on a list of `-m recent`, or taken off it. */
+export interface RecentChange {
+  readonly list: string
+  readonly address: string
+  readonly isOn: boolean
 }
 
 export interface RewrittenSource {
@@ -103,10 +113,11 @@ export function startOf(packet: TracedPacket): PacketState {
     translated: false,
     destinationRewritten: false,
     sourceRewritten: undefined,
+    sourceChanged: false,
     inInterface: from === 'node' ? '' : packet.inInterface,
     outInterface: packet.outInterface,
     bornHere: from === 'node',
-    remembered: [],
+    recent: [],
   }
 }
 

@@ -66,26 +66,26 @@ interface Walked {
 }
 
 /** As far as the next rule that matches. */
-function walkOn(walker: Walker, chain: Chain, { way, index, run }: Visit): Walked {
+function walkOn(walker: Walker, chain: Chain, visit: Visit): Walked {
   const { rules } = chain
-  const { packet } = way
   const isSmall = rules.length <= SMALL_CHAIN || walker.everyRule
-  let passed = run
-  for (let at = index; at < rules.length; at++) {
+  let { way, run } = visit
+  for (let at = visit.index; at < rules.length; at++) {
     const rule = rules[at] ?? { matches: [] }
     const number = at + 1
-    const isKept = isSmall || nearlyMatches(rule, packet)
-    if (!isKept && failsPlainly(rule, packet)) {
-      passed = passing(passed, { number })
+    const isKept = isSmall || nearlyMatches(rule, way.packet)
+    if (!isKept && failsPlainly(rule, way.packet)) {
+      run = passing(run, { number })
       continue
     }
-    const judgement = judgeRule(rule, packet, walker.surroundings)
+    const judgement = judgeRule(rule, way.packet, walker.surroundings)
     for (const assumption of judgement.assumptions) walker.assume(assumption)
-    if (judgement.matches) return matched(walker, chain, { way, run: passed, number, rule, judgement })
+    if (judgement.matches) return matched(walker, chain, { way, run, number, rule, judgement })
     const { conditions } = judgement
-    passed = passing(passed, { number, ...(isKept && { missed: { number, rule, conditions } }) })
+    way = { ...way, packet: judgement.passed }
+    run = passing(run, { number, ...(isKept && { missed: { number, rule, conditions } }) })
   }
-  return { ended: [{ way: flushed(way, passed, chain), verdict: 'return' }], goOn: [] }
+  return { ended: [{ way: flushed(way, run, chain), verdict: 'return' }], goOn: [] }
 }
 
 /** A chain whose rules are all worth telling, those that did not match as well. */
@@ -101,9 +101,9 @@ interface Match {
 
 function matched(walker: Walker, chain: Chain, { way, run, number, rule, judgement }: Match): Walked {
   const { table, depth } = chain
-  const { odds, conditions, remembers } = judgement
+  const { odds, conditions, passed } = judgement
   const { effect, packet, assumptions } = applyTarget(rule.target, {
-    packet: way.packet,
+    packet: judgement.packet,
     surroundings: walker.surroundings,
     rulesIn: (name) => walker.tables.chain(table, name)?.rules.length,
   })
@@ -111,15 +111,15 @@ function matched(walker: Walker, chain: Chain, { way, run, number, rule, judgeme
   const step = { type: 'rule', table, chain: chain.chain, depth, number, rule, conditions, odds, effect } as const
   const here = withStep(flushed(way, run, chain), step)
   const next = { index: number, run: undefined }
-  const changesNothing = effect.type === 'continue' && remembers.length === 0
+  const changesNothing = effect.type === 'continue' && packet === passed
   if (isCertain(odds) || changesNothing) {
-    return followed(walker, chain, { effect, way: { ...here, packet: remembering(packet, remembers) }, next })
+    return followed(walker, chain, { effect, way: { ...here, packet }, next })
   }
   walker.part()
-  const taken = { ...here, packet: remembering(packet, remembers), odds: both(way.odds, odds) }
+  const taken = { ...here, packet, odds: both(way.odds, odds) }
   const notTaken = otherwise(odds)
   const rest: Visit = {
-    way: { ...way, odds: both(way.odds, notTaken) },
+    way: { ...way, packet: passed, odds: both(way.odds, notTaken) },
     index: number,
     run: passing(run, { number, odds: notTaken }),
   }
@@ -176,7 +176,3 @@ const flushed = (way: PartialWay, run: PassedRun | undefined, place: ChainPlace)
   run === undefined ? way : withStep(way, passedStep(run, placeIn(place)))
 
 const placeIn = ({ table, chain, depth }: ChainPlace) => ({ table, chain, depth })
-
-function remembering(packet: PartialWay['packet'], lists: readonly string[]): PartialWay['packet'] {
-  return lists.length === 0 ? packet : { ...packet, remembered: [...packet.remembered, ...lists] }
-}
