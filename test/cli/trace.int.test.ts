@@ -78,6 +78,28 @@ FORWARD filter
     ])
   })
 
+  test('what is the same for all endpoints is told once', async () => {
+    const { stdout } = await trace('tcp 10.244.1.9 -> shop/frontend:http')
+    expect(stdout.match(/sent to /g)).toHaveLength(3)
+    for (const once of [
+      'forwarded',
+      'FORWARD 1 ',
+      'KUBE-SERVICES 8 ',
+      'KUBE-POSTROUTING 1 ',
+      'no: the source is 10.244.1.9\n',
+    ])
+      expect(stdout.split(once).length - 1).toBe(once.startsWith('no:') ? 4 : 1)
+  })
+
+  test('node ports have names, on the addresses of the node and on loopback', async () => {
+    for (const [packet, title] of [
+      ['tcp outside -> node-a:30080', 'tcp 198.18.0.1 (outside) -> 192.168.55.10:30080 (shop/frontend:http)'],
+      ['tcp node -> 127.0.0.1:30080', 'tcp 127.0.0.1 (the node itself) -> 127.0.0.1:30080 (shop/frontend:http)'],
+    ] as const) {
+      expect(conclusion(await trace(packet))[0]).toBe(title)
+    }
+  })
+
   test('a load balancer’s source ranges: who is let in, who is dropped', async () => {
     const dropped = await trace('tcp 192.0.2.1 -> 198.51.100.80:80')
     expect(dropped.status).toBe(1)

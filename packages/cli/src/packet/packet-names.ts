@@ -35,10 +35,11 @@ export function packetNames(names: Names | undefined): PacketNames {
   const servicesOf = (front: FrontAddress): readonly string[] => {
     const found = services.get(keyOf(front))
     if (found !== undefined) return found
-    return nodeAddresses.has(front.address) ? (services.get(nodePortKey(front)) ?? []) : []
+    return nodeAddresses.has(front.address) || isLoopback(front.address) ? (services.get(nodePortKey(front)) ?? []) : []
   }
   return { host: (address) => hosts.get(address), services: servicesOf }
 }
 
+const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
 const nodePortKey = ({ port, protocol }: Omit<FrontAddress, 'address'>): string => `${protocol} node ${port}`
 const keyOf = ({ protocol, ...place }: FrontAddress): string => `${protocol} ${endpointKey(place)}`

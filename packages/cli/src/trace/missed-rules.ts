@@ -1,12 +1,13 @@
 import type { MissedRule, Way } from '@pointsman/backend-iptables'
 import { serviceIn } from './rule-text.js'
 
-/** Whether it is worth telling that a rule did not match. */
-export type IsTelling = (missed: MissedRule) => boolean
+/** Whether it is worth telling that a rule did not match. `rewritten`: the packet has been sent to another place by then. */
+export type IsTelling = (missed: MissedRule, at: { readonly rewritten: boolean }) => boolean
 
 /**
  * Of rules that did not match, those that people ask about: they are for the packet's own destination, for a Service that
- * other rules on its way are for, or they would have matched but for something that had to be assumed.
+ * other rules on its way are for, or they would have matched but for something that had to be assumed. A packet that has
+ * been sent to an endpoint has no more to do with the addresses of Services.
  */
 export function tellingRules(ways: readonly Way[]): IsTelling {
   const services = new Set<string>()
@@ -16,8 +17,8 @@ export function tellingRules(ways: readonly Way[]): IsTelling {
       if (service !== undefined) services.add(service)
     }
   }
-  return ({ rule, conditions }) => {
-    if (services.has(serviceIn(rule) ?? '')) return true
+  return ({ rule, conditions }, { rewritten }) => {
+    if (!rewritten && services.has(serviceIn(rule) ?? '')) return true
     const failed = conditions.filter(({ holds }) => !holds)
     if (failed.every(({ assumed }) => assumed)) return true
     return isForItsDestination({ conditions })

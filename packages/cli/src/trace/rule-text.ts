@@ -38,8 +38,9 @@ function matchText(match: Match): string {
 export const commentOf = ({ matches }: Rule): string =>
   matches.flatMap((match) => (match.type === 'comment' ? [match.comment] : [])).join(', ')
 
-/** The service port that a comment of kube-proxy's begins with: `shop/checkout:http`. */
-export const serviceIn = (rule: Rule): string | undefined => /^[\w.-]+\/[\w.-]+(?::[\w-]+)?/.exec(commentOf(rule))?.[0]
+/** The service port that a comment of kube-proxy names: `shop/checkout:http`. */
+export const serviceIn = (rule: Rule): string | undefined =>
+  /(?<=^|\s)[\w.-]+\/[\w.-]+(?::[\w-]+)?/.exec(commentOf(rule))?.[0]
 
 /** The facts by which conditions fail, each once. */
 export const whyNot = (conditions: readonly Condition[]): string =>

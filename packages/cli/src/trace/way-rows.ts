@@ -28,7 +28,7 @@ export interface RowOptions {
  * branches have in common in the end.
  */
 export function wayRows(ways: readonly Way[], { wide }: RowOptions): readonly WayRow[] {
-  const isTelling: IsTelling = wide ? () => true : tellingRules(ways)
+  const isTelling: IsTelling = wide ? (): boolean => true : tellingRules(ways)
   const split = commonSteps(ways)
   const trunk = rowsOf(ways[0]?.steps.slice(0, split) ?? [], isTelling)
   if (ways.length < 2) return trunk
@@ -83,7 +83,10 @@ function branchRows([first, ...rest]: readonly WayRow[], way: Way | undefined): 
 }
 
 function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[] {
+  const isSent = (step: Step): boolean => step.type === 'rule' && step.effect.type === 'dnat'
+  const sentAt = steps.findIndex(isSent)
   return steps.flatMap((step, index): readonly WayRow[] => {
+    const rewritten = sentAt >= 0 && index > sentAt
     switch (step.type) {
       case 'table':
         return isQuiet(step, steps[index + 1]) ? [] : [hook(`${step.hook} ${step.table}`)]
@@ -98,7 +101,10 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
       case 'conntrack':
         return [hook('conntrack', effectText(step.effect))]
       case 'passed':
-        return missedRows(step.missed.filter(isTelling), step)
+        return missedRows(
+          step.missed.filter((missed) => isTelling(missed, { rewritten })),
+          step,
+        )
       case 'rule':
         return [
           {
@@ -108,7 +114,8 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
             place: `${step.chain} ${step.number}`,
             asks: asksText(step.rule),
             outcome: effectText(step.effect),
-            comment: commentOf(step.rule),
+            // kube-proxy's own advice to editors comes after a semicolon.
+            comment: commentOf(step.rule).split(';', 1)[0] ?? '',
           },
         ]
     }
