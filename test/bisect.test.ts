@@ -1,0 +1,134 @@
+import { route, type Packet } from '@pointsman/backend-mock'
+import {
+  buildState,
+  DEFAULT_PROXY_CONFIG,
+  fateKey,
+  type LogEntry,
+  type LogRecord,
+  type PacketFate,
+  type ProxyConfig,
+  seq,
+  watchEventOf,
+} from '@pointsman/core'
+import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/io'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { bisect, type Bisection } from '../packages/cli/src/bisect/bisect.js'
+import { recordsArbitrary } from './support/history-arbitraries.js'
+import { INCIDENT_KINDS, incidentArbitrary } from './support/incident-arbitraries.js'
+
+const NODE = { name: 'node-a', addresses: [], podCIDRs: [], zone: '', taints: [], deleting: false }
+const CONFIG: ProxyConfig = { ...DEFAULT_PROXY_CONFIG, detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.244.0.0/16'] } }
+
+describe('an incident', () => {
+  test.each(INCIDENT_KINDS)('of kind "%s" is found among harmless edits, with the edit behind it', (kind) => {
+    fc.assert(
+      fc.property(incidentArbitrary(kind), ({ events, packet, exact, broken, edit, cause }) => {
+        const log = logOf(events.map((event) => ({ type: 'event', event })))
+        const from = log.seqOf[log.entries.findIndex(({ type }, index) => type === 'event' && isListEnd(events[index]))]
+        const found = bisected(log.log, { protocol: 'tcp', ...packet }, { exact, from: from ?? 0 })
+        const flip = found.broken
+        expect(flip?.record.seq).toBe(log.seqOf[broken])
+        const behind = flip && found.causeOf(flip)
+        expect(behind?.type).toBe(cause)
+        expect(behind?.type === 'service-edit' ? behind.edit.record.seq : undefined).toBe(
+          edit === undefined ? undefined : log.seqOf[edit],
+        )
+      }),
+    )
+  })
+})
+
+test('each flip is one that anybody finds who looks at all objects after every record', () => {
+  fc.assert(
+    fc.property(recordsArbitrary(), fc.constantFrom(...PACKETS), fc.boolean(), (records, packet, exact) => {
+      const { log } = logOf(records.flatMap(entryOf))
+      const { flips, first, last } = bisected(log, packet, { exact, from: 0 })
+      const fates = fatesByHand(log, packet)
+      const wanted = fates.flatMap(({ seq: position, fate }, index) => {
+        const before = fates[index - 1]?.fate
+        if (before === undefined || fateKey(before, exact) === fateKey(fate, exact)) return []
+        return [{ seq: position, before, after: fate }]
+      })
+      expect(flips.map(({ record, before, after }) => ({ seq: record.seq, before, after }))).toEqual(wanted)
+      expect([first, last]).toEqual([fates[0]?.fate, fates.at(-1)?.fate])
+    }),
+  )
+})
+
+const PACKETS: readonly Packet[] = [
+  { from: '10.244.1.99', to: '10.96.0.1', port: 80, protocol: 'tcp' },
+  { from: 'outside', to: '203.0.113.1', port: 80, protocol: 'tcp' },
+  { from: 'node', to: '10.96.0.2', port: 53, protocol: 'udp' },
+  { from: 'outside', to: '192.168.55.10', port: 30_080, protocol: 'tcp' },
+  { from: '10.244.2.1', to: '10.96.0.1', port: 8080, protocol: 'tcp' },
+]
+
+interface Made {
+  readonly log: MemoryChangeLog
+  readonly entries: readonly LogEntry[]
+  /** Of each entry. */
+  readonly seqOf: readonly number[]
+}
+
+function logOf(entries: readonly LogEntry[]): Made {
+  const log = createMemoryChangeLog()
+  const outcomes = log.appendSync(entries)
+  return { log, entries, seqOf: outcomes.map((outcome) => (outcome.type === 'refused' ? 0 : outcome.seq)) }
+}
+
+function bisected(
+  log: MemoryChangeLog,
+  packet: Packet,
+  { exact, from }: { readonly exact: boolean; readonly from: number },
+): Bisection {
+  const steps = bisect({
+    reader: log,
+    packet: {
+      protocol: packet.protocol === 'udp' ? 'UDP' : 'TCP',
+      family: 'IPv4',
+      source: packet.from,
+      destination: packet.to,
+      destinationPort: packet.port,
+      from: 'outside',
+    },
+    fateAt: ({ node = NODE, ...state }, config) => route({ ...state, node }, config, packet),
+    exact,
+    from: { seq: seq(from) },
+    isGoodAtFrom: false,
+    to: { seq: log.head },
+    config: CONFIG,
+    configs: true,
+    node: NODE,
+    state: buildState({ objects: [] }).state,
+    assumptions: [],
+  })
+  for (;;) {
+    const next = steps.next()
+    if (next.done === true) return next.value
+  }
+}
+
+interface FateAfter {
+  readonly seq: number
+  readonly fate: PacketFate
+}
+
+/** The fate of the packet before the first record, and after each. */
+function fatesByHand(log: MemoryChangeLog, packet: Packet): readonly FateAfter[] {
+  const positions = [0, ...[...log.records()].map((record) => record.seq)]
+  const firstConfig = [...log.records({ types: ['config'] })][0]
+  return positions.map((position) => {
+    const { objects } = log.objectsAt(seq(position))
+    const { node = NODE, ...state } = buildState({ objects, nodeName: 'node-a' }).state
+    const logged = log.configAt(seq(position)) ?? (firstConfig?.type === 'config' ? firstConfig.config : {})
+    return { seq: position, fate: route({ ...state, node }, { ...CONFIG, ...logged }, packet) }
+  })
+}
+
+function entryOf(record: LogRecord): readonly LogEntry[] {
+  if (record.type === 'config') return [{ type: 'config', observedAt: record.observedAt, config: record.config }]
+  return record.type === 'object' ? [{ type: 'event', event: watchEventOf(record) }] : []
+}
+
+const isListEnd = (event: { readonly type: string } | undefined): boolean => event?.type === 'BOOKMARK'
