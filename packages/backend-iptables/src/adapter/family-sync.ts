@@ -1,17 +1,19 @@
 import { isEqual, type ProxyConfig, type ServicePort, type ServicePortName, type State } from '@pointsman/core'
-import type { Iptables } from 'node-iptables'
+import { type Iptables, IptablesError, type IptablesErrorCode } from 'node-iptables'
+import { asFound } from '../plan/as-found.js'
 import { changesTo, type Wanted } from '../plan/changes-to.js'
 import { installedAfter } from '../plan/installed-after.js'
 import { adopt, type Installed } from '../plan/installed.js'
 import { createOverlapIndex, type OverlapIndex } from '../plan/overlap-index.js'
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
-import { renderBase, renderService, type RenderedService } from '../plan/rendered-service.js'
+import { chainOf, renderBase, renderService, type RenderedService } from '../plan/rendered-service.js'
 import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
 import { inOverlapOrder } from '../ruleset/overlap-order.js'
 import { planBase } from '../ruleset/plan-base.js'
 import { planService } from '../ruleset/plan-service.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'
+import { type RefusedService, ServicesRefusedError } from './services-refused-error.js'
 
 export interface FamilySyncOptions {
   readonly iptables: Iptables
@@ -61,6 +63,12 @@ interface Step {
   readonly left: readonly ForeignReference[]
 }
 
+interface FirstStepOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Service ports that are left as they are found. */
+  readonly held?: ReadonlySet<ServicePortName>
+}
+
 export function createFamilySync({ iptables, config, options, limits }: FamilySyncOptions): FamilySync {
   const { family, capabilities } = iptables
   let known: Known | undefined
@@ -74,11 +82,16 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
   const render = (port: ServicePort, state: State, context: RulesetContext): RenderedService =>
     renderService(planService(port, state.endpoints.get(port.id) ?? [], context))
 
-  async function firstStep(state: State, signal?: AbortSignal): Promise<Step> {
+  async function firstStep(state: State, { signal, held }: FirstStepOptions = {}): Promise<Step> {
     const reading = await readFound(iptables, signal)
     const context = contextOf(state)
     const ports = portsOf(state)
-    const services = new Map(ports.map((port) => [port.id, render(port, state, context)]))
+    const services = new Map(
+      ports.map((port) => {
+        const wanted = render(port, state, context)
+        return [port.id, held?.has(port.id) === true ? asFound(port, wanted, reading) : wanted]
+      }),
+    )
     const overlaps = createOverlapIndex()
     for (const port of ports) overlaps.put(port.id, port)
     const wanted: Wanted = {
@@ -150,22 +163,61 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     }
   }
 
+  /** Restores one after the other; the bytes sent. */
+  async function run({ restores }: Step, signal: AbortSignal): Promise<number> {
+    let bytes = 0
+    for (const lines of restores) {
+      await iptables.restore({ lines: () => lines, flush: false, counters: true }, { signal })
+      for (const line of lines) bytes += Buffer.byteLength(line) + 1
+    }
+    return bytes
+  }
+
+  /**
+   * After a restore was refused: reads the tables and tries again, in smaller and smaller groups of service ports, until all
+   * are in force but those that are refused each by itself, which keep the rules that they had.
+   */
+  async function mend(state: State, signal: AbortSignal): Promise<FamilyOutcome> {
+    const groups: ServicePortName[][] = [portsOf(state).map(({ id }) => id)]
+    const refused: RefusedService[] = []
+    let bytes = 0
+    let done: Step | undefined
+    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
+      const held = new Set([...groups.flat(), ...refused.map(({ owner }) => owner)])
+      const step = await firstStep(state, { signal, held })
+      try {
+        bytes += await run(step, signal)
+        done = step
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+        const [owner] = group
+        if (owner === undefined) throw error
+        if (group.length === 1) refused.push({ owner, error })
+        else groups.push(...split(group, suspectOf(error, step)))
+      }
+    }
+    if (refused.length > 0) throw new ServicesRefusedError(refused)
+    known = done?.after()
+    return { full: true, bytes, left: done?.left ?? [] }
+  }
+
   return {
     async sync({ state, changed }, signal) {
       const last = known
       const full = changed === 'all' || last === undefined
       // Until it has succeeded, nothing is known of what is in force.
       known = undefined
-      const step = full ? await firstStep(state, signal) : nextStep({ state, changed }, last)
-      let bytes = 0
-      for (const lines of step.restores) {
-        await iptables.restore({ lines: () => lines, flush: false, counters: true }, { signal })
-        for (const line of lines) bytes += Buffer.byteLength(line) + 1
+      const step = full ? await firstStep(state, { signal }) : nextStep({ state, changed }, last)
+      try {
+        const bytes = await run(step, signal)
+        known = step.after()
+        return { full, bytes, left: full ? step.left : [] }
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+        return mend(state, signal)
       }
-      known = step.after()
-      return { full, bytes, left: full ? step.left : [] }
     },
-    plan: async (state, signal) => (await firstStep(state, signal)).restores,
+    plan: async (state, signal) => (await firstStep(state, { signal })).restores,
     sum: () => known?.sum,
     forget: () => (known = undefined),
   }
@@ -178,3 +230,31 @@ const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] => ({
   kubelet,
   jumps: [],
 })
+
+/** Whether iptables or the kernel said no to what a restore has; anything else fails whatever it has. */
+const isRefusal = (error: unknown): error is IptablesError => error instanceof IptablesError && REFUSALS.has(error.code)
+
+const REFUSALS: ReadonlySet<IptablesErrorCode> = new Set<IptablesErrorCode>([
+  'RESTORE_FAILED',
+  'NO_SUCH_CHAIN',
+  'NO_SUCH_RULE',
+  'NO_KERNEL_SUPPORT',
+  'CHAIN_EXISTS',
+  'CHAIN_IN_USE',
+  'UNKNOWN_OPTION',
+  'BAD_ARGUMENT',
+])
+
+/** The service port whose chain the refused line names. */
+function suspectOf({ restore }: IptablesError, { wanted }: Step): ServicePortName | undefined {
+  const chain = /^(?:-[AIDX] |:)(KUBE-\S+)/.exec(restore?.line.text ?? '')?.[1]
+  if (chain === undefined) return undefined
+  return [...wanted.services].find(([, service]) => service?.chains.some(([key]) => chainOf(key) === chain))?.[0]
+}
+
+/** Two groups, of which the second is tried first: all but the suspect, where there is one. */
+function split(group: readonly ServicePortName[], suspect: ServicePortName | undefined): readonly ServicePortName[][] {
+  if (suspect !== undefined && group.includes(suspect)) return [[suspect], group.filter((name) => name !== suspect)]
+  const half = Math.ceil(group.length / 2)
+  return [group.slice(half), group.slice(0, half)]
+}

@@ -17,13 +17,14 @@ export function describeFailure(error: unknown, style: Style): string {
 
 /** The line that iptables named between its neighbours, and its own words. */
 function restoreLines(error: Error): string {
-  if (!(error instanceof IptablesError) || error.restore === undefined) return ''
-  const { line, neighbours } = error.restore
+  const failure = error instanceof IptablesError ? error : error.cause
+  if (!(failure instanceof IptablesError) || failure.restore === undefined) return ''
+  const { line, neighbours } = failure.restore
   const around = [...neighbours, line]
     .toSorted((one, other) => one.number - other.number)
     .map(({ number, text }) => `  ${number === line.number ? '>' : ' '} ${number}  ${text}`)
   // The first is in the message.
-  const [, ...words] = error.stderr.split('\n').filter((text) => text.trim() !== '')
+  const [, ...words] = failure.stderr.split('\n').filter((text) => text.trim() !== '')
   return [...around, ...words.slice(0, MAX_WORDS).map((text) => `  ${text.trim()}`)].map((text) => `${text}\n`).join('')
 }
 

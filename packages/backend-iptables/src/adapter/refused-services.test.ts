@@ -1,0 +1,89 @@
+import { DEFAULT_PROXY_CONFIG, seq, type State } from '@pointsman/core'
+import { changedBetween, type PortDescription, stateOf } from '@pointsman/core/testing'
+import { type Iptables, IptablesError, type RestoreFailure } from 'node-iptables'
+import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
+import { describe, expect, it } from 'vitest'
+import { createIptablesBackend } from './iptables-backend.js'
+import { ServicesRefusedError } from './services-refused-error.js'
+
+const POISON = '192.0.2.66'
+
+/** Tables that refuse any rule with one address, and say which line it is or only that of COMMIT. */
+function fussy(fake: FakeIptables, { namesLine }: { readonly namesLine: boolean }): Iptables {
+  return {
+    ...fake,
+    restore: async (request, limits) => {
+      const lines = 'lines' in request && typeof request.lines === 'function' ? request.lines() : []
+      let number = 0
+      for await (const text of lines) {
+        number += 1
+        if (!text.includes(POISON)) continue
+        const line: RestoreFailure['line'] = namesLine ? { number, text } : { number, text: 'COMMIT' }
+        throw new IptablesError('RESTORE_FAILED', { argv: ['iptables-restore'], restore: { line, neighbours: [] } })
+      }
+      await fake.restore(request, limits)
+    },
+  }
+}
+
+const service = (name: string, ...endpoints: readonly string[]): PortDescription => ({
+  is: `shop/${name}:http`,
+  clusterIP: `10.96.0.${name.length}`,
+  endpoints: endpoints.map((endpoint) => `${endpoint}:80`),
+})
+
+const good = (generation: number): readonly PortDescription[] =>
+  ['a', 'bb', 'ccc', 'dddd', 'eeeee'].map((name, index) => service(name, `10.244.${generation}.${index + 1}`))
+
+const signal = new AbortController().signal
+
+describe.each([{ namesLine: true }, { namesLine: false }])('rules that iptables refuses ($namesLine)', (how) => {
+  const setUp = () => {
+    const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fussy(fake, how)] })
+    let last: State | undefined
+    const sync = async (ports: readonly PortDescription[]): Promise<unknown> => {
+      const state = stateOf({ ports, node: {} })
+      const changed = last === undefined ? 'all' : changedBetween(last, state)
+      try {
+        const result = await backend.sync({ state, changed, fromSeq: seq(1), toSeq: seq(1) }, signal)
+        last = state
+        return result
+      } catch (error) {
+        return error
+      }
+    }
+    return { fake, sync }
+  }
+
+  const textOf = async (ports: readonly PortDescription[]): Promise<readonly string[]> => {
+    const { fake, sync } = setUp()
+    await sync(ports)
+    return sorted(fake.text())
+  }
+
+  const sorted = (text: string): readonly string[] => text.split('\n').toSorted()
+
+  it('do not hold up the other services, and are named', async () => {
+    const { fake, sync } = setUp()
+    const error = await sync([...good(1), service('ffffff', '10.244.1.9', POISON)])
+    expect(error).toBeInstanceOf(ServicesRefusedError)
+    expect((error as ServicesRefusedError).services.map(({ owner }) => owner)).toEqual(['shop/ffffff:http/TCP/IPv4'])
+    expect(sorted(fake.text())).toEqual(await textOf(good(1)))
+  })
+
+  it('leave what was in force for that service, while the others change', async () => {
+    const { fake, sync } = setUp()
+    await sync([...good(1), service('ffffff', '10.244.1.9')])
+    expect(await sync([...good(2), service('ffffff', POISON)])).toBeInstanceOf(ServicesRefusedError)
+    expect(sorted(fake.text())).toEqual(await textOf([...good(2), service('ffffff', '10.244.1.9')]))
+  })
+
+  it('leave nothing behind when the service is mended', async () => {
+    const { fake, sync } = setUp()
+    await sync([...good(1), service('ffffff', '10.244.1.9')])
+    await sync([...good(2), service('ffffff', POISON)])
+    expect(await sync([...good(3), service('ffffff', '10.244.3.9')])).toMatchObject({ full: true })
+    expect(sorted(fake.text())).toEqual(await textOf([...good(3), service('ffffff', '10.244.3.9')]))
+  })
+})

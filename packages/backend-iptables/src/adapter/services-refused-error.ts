@@ -1,0 +1,28 @@
+import type { ServicePortName } from '@pointsman/core'
+import type { IptablesError } from 'node-iptables'
+
+/** What can go wrong with a sync besides the errors of node-iptables. A code is a contract: added, not renamed. */
+export const IPTABLES_BACKEND_ERRORS = {
+  SERVICES_REFUSED:
+    'iptables refuses the rules of these service ports: what was in force for them still is, and all others are as they should be',
+} as const
+
+export interface RefusedService {
+  readonly owner: ServicePortName
+  readonly error: IptablesError
+}
+
+/** Everything is in force but what iptables refuses, each service port tried by itself. */
+export class ServicesRefusedError extends Error {
+  override readonly name = 'ServicesRefusedError'
+  readonly code = 'SERVICES_REFUSED'
+  readonly services: readonly RefusedService[]
+
+  constructor(services: readonly RefusedService[]) {
+    const owners = services.map(({ owner }) => owner)
+    super(`${IPTABLES_BACKEND_ERRORS.SERVICES_REFUSED}: ${owners.join(', ')}; ${services[0]?.error.message ?? ''}`, {
+      cause: services[0]?.error,
+    })
+    this.services = services
+  }
+}
