@@ -54,7 +54,7 @@ const SEND = {
       }
       const timer = setTimeout(() => done({ type: 'no-answer' }), timeoutMs)
       socket.on('connect', () => (sender = plain(socket.localAddress)))
-      socket.on('data', (data) => (text += data))
+      socket.on('data', (data) => (text += String(data)))
       socket.on('end', () => done({ type: 'answer', ...JSON.parse(text) }))
       socket.on('error', (error) => done(failure(error)))
     }),
