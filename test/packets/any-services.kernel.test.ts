@@ -52,6 +52,7 @@ function packetsTo({ services }: Scenario): readonly string[] {
       'external:80',
       'vip:80',
       'proxied-vip:80',
+      'node-2:80',
       ...(nodePort === undefined ? [] : [`node:${nodePort}`, `node-2:${nodePort}`]),
     ].map((to) => ({ protocol: protocol.toLowerCase(), to })),
   )
@@ -99,8 +100,9 @@ const serviceArbitrary = (name: 'web' | 'other', nodePort: number): fc.Arbitrary
       name: fc.constant(name),
       protocol: fc.constantFrom('TCP', 'TCP', 'UDP'),
       nodePort: fc.constant(nodePort),
-      externalIPs: fc.constant(['external']),
-      vips: fc.constant(['vip']),
+      // An address of the node may be one of a Service as well.
+      externalIPs: fc.constantFrom(['external'], ['external', 'node-2']),
+      vips: fc.constantFrom(['vip'], ['vip', 'node-2']),
       proxiedVips: fc.constant(['proxied-vip']),
       sourceRanges: fc.constantFrom(
         ['192.0.2.0/24', '2001:db8:c::/64'],

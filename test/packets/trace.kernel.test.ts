@@ -1,0 +1,159 @@
+import { tracePacket, type Trace } from '@pointsman/backend-iptables'
+import type { Verdict } from '@pointsman/backend-mock'
+import type { IpFamily } from '@pointsman/core'
+import { parseSave } from 'node-iptables'
+import { expect, test } from 'vitest'
+import { describeWorlds } from './describe-worlds.js'
+import { fateByMeaning, fateSeen } from './fate.js'
+import { addressOf, FAMILIES, nodeAddresses } from './names.js'
+import { readPacket, type PacketInFamily } from './packet.js'
+import { INTERFACES } from './topology.js'
+import type { Scenario, World } from './world.js'
+
+/*
+ * What is saved from the node, traced, against what becomes of real packets: with rules of others as well, of which the
+ * meaning of Services says nothing.
+ */
+
+const SCENARIO: Scenario = {
+  services: [
+    {
+      nodePort: 30080,
+      externalIPs: ['external'],
+      vips: ['vip'],
+      sourceRanges: ['192.0.2.0/24', '2001:db8:c::/64'],
+      externalTrafficPolicy: 'Local',
+      endpoints: ['near-a', 'near-b', 'far-c'],
+    },
+    { name: 'other', nodePort: 30081, endpoints: [] },
+  ],
+}
+
+const PACKETS = [
+  'tcp near-a -> web:80',
+  'tcp client -> web:80',
+  'tcp node -> web:80',
+  'tcp client -> node:30080',
+  'tcp client -> external:80',
+  'tcp client -> vip:80',
+  'tcp stranger -> vip:80',
+  'tcp near-a -> other:80',
+  'tcp client -> node:30081',
+  'tcp client -> nobody:80',
+]
+
+/** `TABLE CHAIN RULE`, with names for addresses. */
+const RULES_OF_OTHERS: { readonly [name: string]: readonly string[] } = {
+  none: [],
+  'a firewall that lets one endpoint answer nobody': ['filter FORWARD -d NEAR-B -p tcp -m tcp --dport 8080 -j DROP'],
+  'a firewall that tells pods at once': ['filter FORWARD -i POD-A -p tcp -j REJECT'],
+  'a network that gives its own address to what leaves it': ['nat POSTROUTING -d PODS -j MASQUERADE'],
+  'another proxy, which comes first': [
+    'nat PREROUTING -d WEB -p tcp -m tcp --dport 80 -j DNAT --to-destination FAR-C',
+    'nat PREROUTING -d NOBODY -p tcp -m tcp --dport 80 -j DNAT --to-destination FAR-C',
+  ],
+  'dice of three sides': ['filter FORWARD -p tcp -m statistic --mode random --probability 0.33333 -j REJECT'],
+}
+
+describeWorlds('a trace of what is saved from the node', (worlds) => {
+  test.each(Object.entries(RULES_OF_OTHERS))('with rules of others: %s', async (_, rules) => {
+    await worlds.apply(SCENARIO)
+    await withRules(worlds.all, rules, async () => {
+      const found = await Promise.all(
+        worlds.all.flatMap((world) =>
+          FAMILIES.flatMap((family) => PACKETS.map((text) => comparison(world, { ...readPacket(text), family }))),
+        ),
+      )
+      const told = (of: 'seen' | 'traced'): object => Object.fromEntries(found.map((row) => [row.packet, row[of]]))
+      expect(told('seen')).toEqual(told('traced'))
+    })
+  })
+})
+
+interface Comparison {
+  readonly packet: string
+  readonly seen: string
+  readonly traced: string
+}
+
+async function comparison(world: World, packet: PacketInFamily): Promise<Comparison> {
+  const { family, protocol, from, to, port } = packet
+  const iptables = world.iptables[FAMILIES.indexOf(family)]
+  const tables = parseSave((await iptables?.save()) ?? '')
+  const trace = tracePacket({
+    tables,
+    surroundings: { nodeAddresses: nodeAddresses(family) },
+    packet: {
+      protocol,
+      source: addressOf(from, family),
+      destination: addressOf(to, family),
+      destinationPort: port,
+      from: from === 'node' ? 'node' : 'outside',
+      inInterface: from in INTERFACES ? INTERFACES[from as keyof typeof INTERFACES] : undefined,
+    },
+  })
+  const text = `${protocol} ${from} -> ${to}:${port}`
+  const outcomes = await world.send(text, { family, times: TIMES, patienceMs: PATIENCE_MS })
+  return {
+    packet: `${world.variant} ${family} ${text}`,
+    seen: fateSeen(outcomes, packet),
+    traced: fateTraced(trace, packet),
+  }
+}
+
+/** Of four things that may become of a packet, one stays unseen once in a million times. */
+const TIMES = 60
+const PATIENCE_MS = 3_000
+
+/** In the words of fate.ts. */
+function fateTraced({ fates, endpoints }: Trace, packet: PacketInFamily): string {
+  const told = (verdict: Verdict): string =>
+    fateByMeaning(
+      {
+        verdict,
+        reason: '',
+        endpoints: endpoints.map(({ address, port, source }) => ({
+          address,
+          port,
+          odds: 1,
+          masqueraded: source.rewritten !== 'no',
+        })),
+      },
+      packet,
+    )
+  const all = fates.map(({ fate }) => fate)
+  const words = all.filter((fate) => fate !== 'endpoints').map(told)
+  return [...(all.includes('endpoints') ? [told('endpoints')] : []), ...words.toSorted()].join('; ')
+}
+
+/** Has rules of others on the nodes for as long as something runs. */
+async function withRules(worlds: readonly World[], rules: readonly string[], run: () => Promise<void>): Promise<void> {
+  const change = async (verb: '-I' | '-D'): Promise<void> => {
+    for (const { iptables } of worlds) {
+      for (const [index, family] of FAMILIES.entries()) {
+        const lines = rules.flatMap((rule) => {
+          const [, table = '', rest = ''] = /^(\S+) (.*)$/.exec(named(rule, family)) ?? []
+          return [`*${table}`, `${verb} ${rest}`, 'COMMIT']
+        })
+        if (lines.length > 0) await iptables[index]?.restore({ lines, flush: false, counters: false })
+      }
+    }
+  }
+  await change('-I')
+  try {
+    await run()
+  } finally {
+    await change('-D')
+  }
+}
+
+function named(rule: string, family: IpFamily): string {
+  const farEnd = addressOf('far-c', family)
+  return rule
+    .replace('NEAR-B', addressOf('near-b', family))
+    .replace('PODS', family === 'IPv4' ? '10.244.0.0/16' : 'fd00:10:244::/48')
+    .replace('POD-A', INTERFACES['near-a'])
+    .replace('-d WEB', `-d ${addressOf('web', family)}`)
+    .replace('-d NOBODY', `-d ${addressOf('nobody', family)}`)
+    .replace('FAR-C', family === 'IPv4' ? `${farEnd}:8080` : `[${farEnd}]:8080`)
+}
