@@ -48,13 +48,14 @@ export interface FamilyCleanup extends CleanupPlan {
  */
 export function createIptablesBackend(options: IptablesBackendOptions): IptablesBackend {
   const { config, iptables, name = 'iptables', onLeft, conntrack } = options
+  const limitsOf = (one: Iptables): RestoreLimits => options.limits ?? DEFAULT_LIMITS[one.capabilities.variant]
   const families = iptables.map((one) => ({
     one,
     ...createFamilySync({
       iptables: one,
       config,
       options,
-      limits: options.limits ?? DEFAULT_LIMITS[one.capabilities.variant],
+      limits: limitsOf(one),
     }),
   }))
 
@@ -95,12 +96,14 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     dryRun: (state) =>
       Promise.all(families.map(async ({ one, plan }) => ({ family: one.family, lines: (await plan(state)).flat() }))),
     planCleanup: () =>
-      Promise.all(iptables.map(async (one) => ({ family: one.family, ...planCleanup(await savedTables(one)) }))),
+      Promise.all(
+        iptables.map(async (one) => ({ family: one.family, ...planCleanup(await savedTables(one), limitsOf(one)) })),
+      ),
     async cleanup() {
       for (const { one, forget } of families) {
         forget()
-        const { lines } = planCleanup(await savedTables(one))
-        if (lines.length > 0) await one.restore({ lines: () => lines, flush: false, counters: false })
+        const { restores } = planCleanup(await savedTables(one), limitsOf(one))
+        for (const lines of restores) await one.restore({ lines: () => lines, flush: false, counters: false })
       }
     },
     close: async () => conntrack?.close(),

@@ -1,5 +1,5 @@
-import { formatRestoreLine, formatRule, type RestoreLine, type SavedTable } from 'node-iptables'
-import { CHAINS } from '../ruleset/chain-names.js'
+import { formatRestoreLine, formatRule, type RestoreLine, type SavedChain, type SavedTable } from 'node-iptables'
+import { CHAINS, isServiceChain } from '../ruleset/chain-names.js'
 import { chainOf, isOurChain, isOurJump } from './ownership.js'
 
 /** What a cleanup leaves, and why. */
@@ -11,7 +11,9 @@ export interface LeftChain {
 }
 
 export interface CleanupPlan {
-  /** The input of `iptables-restore --noflush`, without line ends; empty when there is nothing to remove. */
+  /** Inputs of `iptables-restore --noflush`, one after the other, without line ends; none when nothing is to be removed. */
+  readonly restores: readonly (readonly string[])[]
+  /** All of them together. */
   readonly lines: readonly string[]
   readonly removedChains: readonly { readonly table: string; readonly chain: string }[]
   /** Rules of ours, jumps among them. */
@@ -23,17 +25,27 @@ export interface CleanupPlan {
  * What removes all that is the proxy's from the tables: the jumps to its chains, what is in them, and the chains. A chain
  * that a rule of somebody else leads to is emptied and left; so is KUBE-FIREWALL, as it is, because kubelet makes it too.
  */
-export function planCleanup(tables: readonly SavedTable[]): CleanupPlan {
-  const plans = tables.map((table) => planTable(table))
+export function planCleanup(
+  tables: readonly SavedTable[],
+  { maxLines = Number.MAX_SAFE_INTEGER }: { readonly maxLines?: number | undefined } = {},
+): CleanupPlan {
+  const plans = tables.map((table) => planTable(table, maxLines))
+  const commits = plans.flatMap((plan) => plan.commits)
+  const lines = commits.flat()
   return {
-    lines: plans.flatMap(({ lines }) => lines),
+    restores: lines.length === 0 ? [] : lines.length <= maxLines ? [lines] : commits,
+    lines,
     removedChains: plans.flatMap(({ removedChains }) => removedChains),
     removedRules: plans.reduce((sum, { removedRules }) => sum + removedRules, 0),
     left: plans.flatMap(({ left }) => left),
   }
 }
 
-function planTable({ table, chains }: SavedTable): CleanupPlan {
+interface TableCleanup extends Omit<CleanupPlan, 'restores' | 'lines'> {
+  readonly commits: readonly (readonly string[])[]
+}
+
+function planTable({ table, chains }: SavedTable, maxLines: number): TableCleanup {
   const ours = chains.filter(({ chain }) => isOurChain(chain))
   const others = chains
     .filter(({ chain }) => !isOurChain(chain))
@@ -49,16 +61,34 @@ function planTable({ table, chains }: SavedTable): CleanupPlan {
     ours.filter(({ chain }) => references.has(chain)),
     ours.filter(({ chain }) => !references.has(chain)),
   ]
-  const flushed = [...removed, ...kept.filter(({ rules }) => rules.length > 0)]
-  const changes: readonly RestoreLine[] = [
-    ...flushed.map(({ chain }): RestoreLine => ({ type: 'chain', chain, counters: { packets: '0', bytes: '0' } })),
-    ...jumps.map(({ chain, rule }): RestoreLine => ({ type: 'delete', chain, rule })),
-    ...removed.map(({ chain }): RestoreLine => ({ type: 'delete-chain', chain })),
+  const emptied = new Set([...removed, ...kept.filter(({ rules }) => rules.length > 0)])
+  const gone = new Set(removed)
+  // The jumps and what they lead to first, in one; then chains of services, as many at once as is good.
+  const shared = ours.filter(({ chain }) => !isServiceChain(chain))
+  const services = ours.filter(({ chain }) => isServiceChain(chain)).toSorted((a, b) => rank(a) - rank(b))
+  const parts = (chains: readonly SavedChain[]): readonly [readonly RestoreLine[], readonly RestoreLine[]] => [
+    chains.filter((one) => emptied.has(one)).map(({ chain }) => ({ type: 'chain', chain, counters: NONE })),
+    chains.filter((one) => gone.has(one)).map(({ chain }) => ({ type: 'delete-chain', chain })),
   ]
-  const lines: readonly RestoreLine[] =
-    changes.length === 0 ? [] : [{ type: 'table', table }, ...changes, { type: 'commit' }]
+  const [emptyShared, deleteShared] = parts(shared)
+  const deleteJumps = jumps.map(({ chain, rule }): RestoreLine => ({ type: 'delete', chain, rule }))
+  const isSmall = emptyShared.length + deleteJumps.length + 2 * services.length <= maxLines
+  const [emptyServices, deleteServices] = parts(services)
+  const commits = isSmall
+    ? [[...emptyShared, ...emptyServices, ...deleteJumps, ...deleteServices, ...deleteShared]]
+    : [
+        [...emptyShared, ...deleteJumps],
+        ...chunked(services, Math.max(1, Math.floor(maxLines / 2))).map((chunk) => parts(chunk).flat()),
+        deleteShared,
+      ]
   return {
-    lines: lines.map((line) => formatRestoreLine(line)),
+    commits: commits
+      .filter(({ length }) => length > 0)
+      .map((changes) =>
+        [{ type: 'table', table } as const, ...changes, { type: 'commit' } as const].map((line) =>
+          formatRestoreLine(line),
+        ),
+      ),
     removedChains: removed.map(({ chain }) => ({ table, chain })),
     removedRules: jumps.length + ours.reduce((sum, { rules }) => sum + rules.length, 0),
     left: [
@@ -73,3 +103,12 @@ function planTable({ table, chains }: SavedTable): CleanupPlan {
     ],
   }
 }
+
+const NONE = { packets: '0', bytes: '0' }
+
+// A chain is emptied before those that it leads to are deleted.
+const rank = ({ chain }: SavedChain): number =>
+  ['KUBE-FW-', 'KUBE-EXT-', 'KUBE-XLB-', 'KUBE-SV', 'KUBE-SEP-'].findIndex((prefix) => chain.startsWith(prefix))
+
+const chunked = <T>(items: readonly T[], size: number): readonly (readonly T[])[] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size))
