@@ -137,6 +137,19 @@ describe('rules that went', () => {
   })
 })
 
+it('an edit that its slice has followed is not behind what the slice does next', async () => {
+  const { lastGone, editBehind } = await blameOf([
+    added(web()),
+    added(webSlice([A])),
+    modified(web({ selector: { app: 'other' } })),
+    modified(webSlice([A, B])),
+    modified(webSlice([])),
+  ])
+  const [gone] = lastGone
+  expect(gone?.removed.cause).toMatchObject({ record: { seq: 5 } })
+  expect(gone && editBehind(gone.removed.cause)).toBeUndefined()
+})
+
 describe('a chain that was pasted is found in all of the log', () => {
   const events = [
     added(web()),
