@@ -46,13 +46,15 @@ const PACKETS = [
 const RULES_OF_OTHERS: { readonly [name: string]: readonly string[] } = {
   none: [],
   'a firewall that lets one endpoint answer nobody': ['filter FORWARD -d NEAR-B -p tcp -m tcp --dport 8080 -j DROP'],
-  'a firewall that tells pods at once': ['filter FORWARD -i POD-A -p tcp -j REJECT'],
+  'a firewall that tells pods at once': ['filter FORWARD -i POD-A -p tcp -m conntrack --ctstate NEW -j REJECT'],
   'a network that gives its own address to what leaves it': ['nat POSTROUTING -d PODS -j MASQUERADE'],
   'another proxy, which comes first': [
     'nat PREROUTING -d WEB -p tcp -m tcp --dport 80 -j DNAT --to-destination FAR-C',
     'nat PREROUTING -d NOBODY -p tcp -m tcp --dport 80 -j DNAT --to-destination FAR-C',
   ],
-  'dice of three sides': ['filter FORWARD -p tcp -m statistic --mode random --probability 0.33333 -j REJECT'],
+  'dice of three sides': [
+    'filter FORWARD -p tcp -m conntrack --ctstate NEW -m statistic --mode random --probability 0.33333 -j REJECT',
+  ],
 }
 
 describeWorlds('a trace of what is saved from the node', (worlds) => {
