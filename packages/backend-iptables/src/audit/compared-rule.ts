@@ -1,0 +1,73 @@
+import type { ServicePortName } from '@pointsman/core'
+import { formatRule, type Rule } from 'node-iptables'
+import { chainOf, isOurChain } from '../adapter/ownership.js'
+import type { AuditFinding, FindingType } from './finding.js'
+import { meaningOf } from './rule-meaning.js'
+
+export interface ExpectedRule {
+  readonly rule: Rule
+  readonly meaning: string
+  readonly owner: ServicePortName | undefined
+  /** Of a shared chain: one that has to come after all others. */
+  readonly isLast: boolean
+}
+
+export interface FoundRule {
+  readonly rule: Rule
+  readonly meaning: string
+}
+
+/** Large clusters leave comments out of rules in KUBE-SEP- chains, and of those that lead to them. */
+export const meaningIn = (chain: string, rule: Rule): string =>
+  meaningOf(rule, {
+    comments: !chain.startsWith('KUBE-SEP-') && chainOf(rule)?.startsWith('KUBE-SEP-') !== true,
+  })
+
+export interface Compared {
+  readonly expected?: ExpectedRule
+  readonly found?: FoundRule
+  /** Whose the chain is, where it is one service port's. */
+  readonly owner?: ServicePortName | undefined
+}
+
+export function findingOf(
+  type: FindingType,
+  { table, chain }: Pick<AuditFinding, 'table' | 'chain'>,
+  { expected, found, owner = expected?.owner }: Compared,
+): AuditFinding {
+  const claims =
+    owner === undefined && expected === undefined && found !== undefined ? claimOf([found.rule]) : undefined
+  return {
+    type,
+    table,
+    chain,
+    ...(owner !== undefined && { owner }),
+    ...(claims !== undefined && { claims }),
+    ...(expected !== undefined && { expected: [spelt(chain, expected.rule)] }),
+    ...(found !== undefined && { found: [spelt(chain, found.rule)] }),
+  }
+}
+
+/** `-A CHAIN ...`, as iptables-save prints it. */
+export const spelt = (chain: string, rule: Rule): string => `-A ${chain} ${formatRule(rule)}`.trimEnd()
+
+/** Rules of a proxy lead to its chains, or say in their comment whose they are. */
+export function extraType(rule: Rule): 'LEFT_OVER_RULE' | 'FOREIGN_RULE' {
+  const chain = chainOf(rule)
+  const isProxys = (chain !== undefined && isOurChain(chain)) || claimOf([rule]) !== undefined
+  return isProxys ? 'LEFT_OVER_RULE' : 'FOREIGN_RULE'
+}
+
+/** Which service port the first comment that names one names: `namespace/name:port`. */
+export function claimOf(rules: readonly Rule[]): string | undefined {
+  for (const rule of rules) {
+    const [, name] = /^([^ /]+\/[^ :]+(?::[^ ]+)?)(?: |$)/.exec(commentOf(rule) ?? '') ?? []
+    if (name !== undefined) return name
+  }
+  return undefined
+}
+
+export const commentOf = ({ matches }: Rule): string | undefined => {
+  const match = matches.find(({ type }) => type === 'comment')
+  return match?.type === 'comment' ? match.comment : undefined
+}
