@@ -1,7 +1,9 @@
+import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { blameItemShape } from '../../packages/cli/src/json-shapes/blame-list.js'
 import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
 import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { manyServices } from '../support/many-services.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
@@ -159,6 +161,30 @@ test('-o json and jsonl give each rule with its records', async () => {
       }) as object,
     }),
   ])
+})
+
+describe('in a cluster so large that rules have no comments', () => {
+  const large = folder.path('large.db')
+  beforeAll(async () => {
+    const { items } = manyServices({ services: 210, endpoints: 5 })
+    const lines = items.map((object) => JSON.stringify({ observedAt: '2026-01-20T09:00:00Z', type: 'ADDED', object }))
+    const recording = folder.path('large.jsonl')
+    writeFileSync(recording, lines.join('\n'))
+    await runPointsman(['import', recording, '--log', large])
+  })
+  const ask = (...args: readonly string[]): Promise<Ended> =>
+    runPointsman([...args, '--log', large, ...CIDR, '--family', 'ipv4'])
+
+  test('a chain and a rule are known by their hashes, and shown with their comments', async () => {
+    const { stdout } = await ask('rules', 'web-200')
+    const [, rule = ''] = /^ {2}(-A KUBE-SVC-\w+ -m statistic .*)$/m.exec(stdout) ?? []
+    const [, chain = ''] = /^nat (KUBE-SEP-\w+)/m.exec(stdout) ?? []
+    expect(rule).not.toContain('comment')
+    const ofRule = await ask('blame', rule)
+    expect(ofRule.stdout).toMatch(/ endpoint 10\.\S+:8080 came +-m comment --comment "shop\/web-200 -> 10\./)
+    const ofChain = await ask('blame', chain)
+    expect(linesOf(ofChain)[0]).toMatch(/IPv4 rules of KUBE-SEP-\w+ \(shop\/web-200 -> 10\.\S+:8080\)$/)
+  })
 })
 
 /** The chain of an endpoint at a point in time. */
