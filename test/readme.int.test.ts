@@ -31,3 +31,16 @@ test('the README shows what the history prints', async () => {
     folder.remove()
   }
 })
+
+test('the README shows what a trace prints', async () => {
+  const folder = temporaryFolder()
+  try {
+    const log = folder.path('incident.db')
+    await runPointsman(['import', SHOP_RECORDING, '--log', log])
+    const asked = ['tcp 10.244.1.9 -> shop/checkout', '--at', '108', '--log', log, '--cluster-cidr', '10.244.0.0/16']
+    const { stdout } = await runPointsman(['trace', ...asked])
+    expect(README).toContain(block(stdout))
+  } finally {
+    folder.remove()
+  }
+})

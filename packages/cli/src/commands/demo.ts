@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { displayName, parseAddress } from '@pointsman/core'
 import { openChangeLogWriter, readRecording } from '@pointsman/core/io'
 import type { Command } from 'commander'
 import { type Context, warn } from '../context.js'
@@ -78,11 +79,25 @@ interface Surroundings {
   readonly env: Context['env']
 }
 
-function nextCommands({ outages }: Pick<Demo, 'outages'>, { path, env }: Surroundings): readonly string[] {
+function nextCommands(told: Omit<Demo, 'next'>, { path, env }: Surroundings): readonly string[] {
   // Inside `npm start` the command is not on the PATH.
   const command = env['npm_lifecycle_event'] === undefined ? 'pointsman' : 'npx pointsman'
   const log = `--log ${shellWord(path)}`
-  const [outage] = outages
+  const [outage] = told.outages
   if (outage === undefined) return [`${command} services ${log}`]
-  return [`${command} log ${outage.service} ${log}`, `${command} services --at ${outage.emptiedBy.seq} ${log}`]
+  const at = `--at ${outage.emptiedBy.seq} ${log}`
+  return [
+    `${command} log ${outage.service} ${log}`,
+    `${command} services ${at}`,
+    ...tracedPackets(told).map((packet) => `${command} trace ${packet} ${at}`),
+  ]
+}
+
+/** The node's own packet to what broke, where the node has an address to send it from. */
+function tracedPackets({ moments, replayed: { state } }: Omit<Demo, 'next'>): readonly string[] {
+  const port = moments?.after.port
+  const node = state.node
+  if (port === undefined || !node?.addresses.some((address) => parseAddress(address)?.family === port.family)) return []
+  const packet = `'${port.protocol.toLowerCase()} node -> ${displayName(port)}'`
+  return [state.nodes.size > 1 ? `${packet} --node ${shellWord(node.name)}` : packet]
 }
