@@ -191,7 +191,15 @@ const BUGS = [
 
 const copy = mkdtempSync(join(tmpdir(), 'pointsman-bugs-'))
 try {
-  for (const entry of ['packages', 'test', 'fixtures', 'vitest.config.ts', 'package.json', 'tsconfig.base.json']) {
+  for (const entry of [
+    'packages',
+    'test',
+    'fixtures',
+    'tools',
+    'vitest.config.ts',
+    'package.json',
+    'tsconfig.base.json',
+  ]) {
     cpSync(join(root, entry), join(copy, entry), {
       recursive: true,
       verbatimSymlinks: false,
@@ -200,7 +208,11 @@ try {
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   const tests = [...new Set(BUGS.map(({ test }) => test))]
-  if ((await run(tests)).status !== 0) throw new Error(`without a bug these tests fail already: ${tests.join(', ')}`)
+  const { status, output } = await run(tests)
+  if (status !== 0) {
+    console.error(output)
+    throw new Error(`without a bug some of these tests fail already, see above: ${tests.join(', ')}`)
+  }
   const unnoticed = []
   for (const bug of BUGS) {
     const noticed = await isNoticed(bug)

@@ -8,7 +8,11 @@ const ROUTE_LOCALNET = '/proc/sys/net/ipv4/conf/all/route_localnet'
 
 describeWithKernel('a node that is prepared', () => {
   let namespace: KernelNamespace
-  beforeEach(() => (namespace = createKernelNamespace()))
+  beforeEach(() => {
+    namespace = createKernelNamespace()
+    // A new namespace begins with the machine's settings.
+    namespace.run('sysctl', '-q', '-w', 'net.ipv4.conf.all.route_localnet=0')
+  })
   afterEach(() => namespace.remove())
 
   const prepare = (config = DEFAULT_PROXY_CONFIG, run: Run = runProcess) =>
