@@ -31,7 +31,7 @@ describe('the shop incident', () => {
       '  ODDS  ENDPOINT          POD                 NODE    SEES AS SENDER',
       '   1/2  10.244.1.14:8080  shop/checkout-v1-0  node-a  10.244.1.9',
       '   1/2  10.244.3.16:8080  shop/checkout-v1-2  node-c  10.244.1.9',
-      '  assumed: 10.244.1.9 is taken to be a new client: on no list of `-m recent`',
+      '  assumed: 10.244.1.9 is taken to be a new client: on no list of `-m recent` (--affinity says otherwise)',
     ])
   })
 
@@ -64,6 +64,16 @@ FORWARD filter
       '   1/2  10.244.1.14:8080  shop/checkout-v1-0  node-a  192.168.55.10 (masqueraded)',
       '   1/2  10.244.3.16:8080  shop/checkout-v1-2  node-c  10.244.1.14',
     ])
+  })
+
+  test('a pod of another node is asked about there', async () => {
+    const here = await trace('tcp shop/checkout-v1-2 -> shop/cart')
+    expect(here.stderr).toBe(
+      'warning: 10.244.3.16 (shop/checkout-v1-2) is on node-c, whose rules its packets meet first: this is about those that come to node-a as they were sent; --node node-c asks there\n',
+    )
+    const there = await trace('tcp shop/checkout-v1-2 -> shop/cart', '--node', 'node-c')
+    expect(there.stdout).toContain('node node-c')
+    expect(there.stderr).not.toContain('meet first')
   })
 
   test('branches are told with their odds, the way before and after them once', async () => {

@@ -1,6 +1,6 @@
 import { TraceError, tracePacket, type Trace } from '@pointsman/backend-iptables'
 import { type Command, Option } from 'commander'
-import type { Context } from '../context.js'
+import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { describeAsked, withPointOptions } from '../input/asked-objects.js'
 import { withInputOptions } from '../input/open-input.js'
@@ -10,7 +10,7 @@ import { parseFormat, writeDocument } from '../output/json.js'
 import { outputOption } from '../output/output-option.js'
 import { withExamples } from '../output/with-examples.js'
 import { PACKET_FORM } from '../packet/parse-packet.js'
-import { packetNames } from '../packet/packet-names.js'
+import { packetNames, type PacketNames } from '../packet/packet-names.js'
 import { traceDocument } from '../trace/trace-document.js'
 import { askTrace, type AskedTrace, type TraceOptions } from '../trace/trace-question.js'
 import { traceText } from '../trace/trace-text.js'
@@ -66,8 +66,10 @@ async function trace(
   const format = parseFormat(options.output, FORMATS)
   const asked = await askTrace(text, options, context)
   const found = traced(asked)
+  const names = packetNames(asked.names)
+  warnOfOtherNode(asked, names, context)
   const assumptions = [...asked.assumptions, ...found.assumptions]
-  const summarised = { packet: asked.packet, trace: found, assumptions, names: packetNames(asked.names) }
+  const summarised = { packet: asked.packet, trace: found, assumptions, names }
   if (format === 'json') writeDocument(context, traceDocument(summarised, asked))
   else {
     const { style, stdout } = context
@@ -86,6 +88,17 @@ function traced({ question }: AskedTrace): Trace {
     if (!(error instanceof TraceError)) throw error
     throw new CliError('BAD_INPUT', error.message, { cause: error })
   }
+}
+
+/** Rules of the sender's own node come first. */
+function warnOfOtherNode({ packet, node }: AskedTrace, names: PacketNames, context: Context): void {
+  const sender = names.host(packet.source)
+  if (sender?.node === undefined || node === undefined || sender.node === node.name) return
+  const who = sender.pod === undefined ? '' : ` (${sender.pod})`
+  warn(
+    context,
+    `${packet.source}${who} is on ${sender.node}, whose rules its packets meet first: this is about those that come to ${node.name} as they were sent; --node ${sender.node} asks there`,
+  )
 }
 
 function whose({ asked, node, packet }: AskedTrace): string {

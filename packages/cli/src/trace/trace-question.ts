@@ -181,7 +181,7 @@ function arrivalOf(
     assumptions: [
       {
         code: 'IN_INTERFACE',
-        message: `${packet.source} is a pod of this node: taken to arrive by ${words} (--in-interface)`,
+        message: `${packet.source} is a pod of this node: taken to arrive by ${words}`,
       },
     ],
   })

@@ -31,8 +31,23 @@ export function summaryText(summarised: Summarised, style: Style): string {
     `${style.bold(packetTitle(packet, names))}\n`,
     ...trace.fates.map(({ fate, odds }) => `${fateLine(summarised, { fate, odds }, style)}\n`),
     ...(trace.endpoints.length === 0 ? [] : [endpointTable(trace.endpoints, { names, style })]),
-    ...assumptions.map(({ message }) => `  ${style.yellow('assumed:')} ${message}\n`),
+    ...assumptions.map((assumption) => `  ${style.yellow('assumed:')} ${assumptionText(assumption)}\n`),
   ].join('')
+}
+
+function assumptionText({ code, message }: Assumption): string {
+  const option = OPTIONS[code]
+  return option === undefined ? message : `${message} (${option} says otherwise)`
+}
+
+/** How to say what is known. */
+const OPTIONS: { readonly [code in Assumption['code']]?: string } = {
+  NEW_CLIENT: '--affinity',
+  IN_INTERFACE: '--in-interface',
+  OUT_INTERFACE: '--out-interface',
+  CONNECTION: '--connection',
+  NODE_ADDRESS: '--node-address',
+  SOURCE_PORT: 'SOURCE:PORT',
 }
 
 /** `tcp 10.244.1.9 (shop/frontend-0) -> 10.96.50.2:80 (shop/checkout:http)`. */
