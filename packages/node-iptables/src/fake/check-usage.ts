@@ -2,18 +2,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { assertNever } from '../assert-never.js'
 import type { Variant } from '../capabilities.js'
 import type { Family } from '../executables.js'
-import { addrtype } from '../rules/extensions/addrtype.js'
-import { comment } from '../rules/extensions/comment.js'
-import { conntrack } from '../rules/extensions/conntrack.js'
-import type { ExtensionReader } from '../rules/extensions/extension.js'
-import { mark, markTarget } from '../rules/extensions/mark.js'
-import { dnat, masquerade, snat } from '../rules/extensions/nat.js'
-import { nfacct } from '../rules/extensions/nfacct.js'
-import { physdev } from '../rules/extensions/physdev.js'
-import { sctp, tcp, udp } from '../rules/extensions/ports.js'
-import { recent } from '../rules/extensions/recent.js'
-import { reject } from '../rules/extensions/reject.js'
-import { statistic } from '../rules/extensions/statistic.js'
+import { MATCHES, TARGETS } from '../rules/extensions/known-extensions.js'
 import type { Match, Rule, Target } from '../rules/rule.js'
 import { REJECT_KINDS } from './canonical-rule.js'
 
@@ -163,24 +152,10 @@ const FURTHER_OPTIONS: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** The options of known matches and targets, by all of their names. */
 const KNOWN_OPTIONS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
-  Object.entries<ExtensionReader<unknown>>({
-    addrtype,
-    comment,
-    conntrack,
-    mark,
-    nfacct,
-    physdev,
-    recent,
-    sctp,
-    statistic,
-    tcp,
-    udp,
-    MARK: markTarget,
-    DNAT: dnat,
-    SNAT: snat,
-    MASQUERADE: masquerade,
-    REJECT: reject,
-  }).map(([name, { options, aliases = {} }]) => [name, new Set([...Object.keys(options), ...Object.keys(aliases)])]),
+  [...MATCHES, ...TARGETS].map(([name, { options, aliases = {} }]) => [
+    name,
+    new Set([...Object.keys(options), ...Object.keys(aliases)]),
+  ]),
 )
 
 /** Other matches and targets that iptables has. Their options are taken as they are. */

@@ -1,15 +1,5 @@
-import { addrtype } from './extensions/addrtype.js'
-import { comment } from './extensions/comment.js'
-import { conntrack } from './extensions/conntrack.js'
 import type { ExtensionReader, GivenOption } from './extensions/extension.js'
-import { mark, markTarget } from './extensions/mark.js'
-import { dnat, masquerade, snat } from './extensions/nat.js'
-import { nfacct } from './extensions/nfacct.js'
-import { physdev } from './extensions/physdev.js'
-import { sctp, tcp, udp } from './extensions/ports.js'
-import { recent } from './extensions/recent.js'
-import { reject } from './extensions/reject.js'
-import { statistic } from './extensions/statistic.js'
+import { isKnownOption, knows, MATCHES, TARGETS } from './extensions/known-extensions.js'
 import { networkOf } from './networks.js'
 import { IptablesParseError } from './parse-error.js'
 import type { IptablesParseErrorCode, ParseErrorPlace } from './parse-error.js'
@@ -17,32 +7,6 @@ import { protocolOf } from './protocols.js'
 import type { Match, Rule, Target } from './rule.js'
 import { isBareName, isInterfaceName } from './values.js'
 import type { Word } from './words.js'
-
-const MATCHES: ReadonlyMap<string, ExtensionReader<Match>> = new Map(
-  Object.entries<ExtensionReader<Match>>({
-    addrtype,
-    comment,
-    conntrack,
-    mark,
-    nfacct,
-    physdev,
-    recent,
-    sctp,
-    statistic,
-    tcp,
-    udp,
-  }),
-)
-
-const TARGETS: ReadonlyMap<string, ExtensionReader<Target>> = new Map(
-  Object.entries<ExtensionReader<Target>>({
-    MARK: markTarget,
-    DNAT: dnat,
-    SNAT: snat,
-    MASQUERADE: masquerade,
-    REJECT: reject,
-  }),
-)
 
 /**
  * Reads the words of a rule after `-A CHAIN`, in the order that iptables takes them: an option belongs to the newest match
@@ -210,7 +174,7 @@ class RuleReader {
   #readUnknown(word: Word, { negated }: { readonly negated: boolean }): void {
     const owner = this.#last
     // An option of a match or target that is not there, or comes later, is nobody's: iptables refuses it too.
-    const isMisplaced = owner?.extension !== undefined && isKnown(splitJoined(word.text)[0])
+    const isMisplaced = owner?.extension !== undefined && isKnownOption(splitJoined(word.text)[0])
     if (owner === undefined || isMisplaced) return this.#fail('UNKNOWN_OPTION', word.text)
     owner.isOpaque = true
     owner.spellings.push(...(negated ? ['!'] : []), word.spelling)
@@ -276,13 +240,6 @@ function splitJoined(text: string): readonly [string, string | undefined] {
   const at = text.indexOf('=')
   return text.startsWith('--') && at > 0 ? [text.slice(0, at), text.slice(at + 1)] : [text, undefined]
 }
-
-const knows = (extension: ExtensionReader<unknown> | undefined, option: string): boolean =>
-  extension !== undefined &&
-  (Object.hasOwn(extension.options, option) || Object.hasOwn(extension.aliases ?? {}, option))
-
-const isKnown = (option: string): boolean =>
-  [...MATCHES.values(), ...TARGETS.values()].some((extension) => knows(extension, option))
 
 const otherOf = ({ name, spellings }: Loaded): { type: 'other'; name: string; words: readonly string[] } => ({
   type: 'other',
