@@ -3,7 +3,7 @@
 // What the engine and its log cost, each beside a bare equivalent in the same run: the same lines through JSON.parse
 // alone, say. One process a measurement, several rounds, medians. Aims are from the first issue; docs/performance.md keeps
 // the results. Nothing here passes or fails.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +25,8 @@ const directory = mkdtempSync(join(tmpdir(), 'pointsman-bench-'))
 const recording = join(directory, 'churn.jsonl')
 const log = join(directory, 'churn.db')
 const rows = []
+/** Of the Services of churn.ts: one that changes as often as the middle one, and the one that changes most. */
+const [TYPICAL, BUSIEST] = ['team-25/service-625', 'team-0/service-0']
 
 try {
   say(`writing a recording of ${events} events over 5,000 services`)
@@ -88,6 +90,24 @@ try {
   })
   add('... `pointsman services --at N -o json`, ms (whole command)', { aim: 1000, measured: median(command) })
 
+  say('asking questions')
+  const questions = [
+    { name: '`pointsman rules SERVICE`', args: ['rules', TYPICAL], aim: 1000 },
+    { name: '`pointsman rules`, all of them', args: ['rules'], aim: 1000 },
+    { name: `\`pointsman blame SERVICE\`, of ${recordsOf(TYPICAL)} records`, args: ['blame', TYPICAL], aim: 1000 },
+    { name: `... of the busiest, of ${recordsOf(BUSIEST)} records`, args: ['blame', BUSIEST] },
+    { name: '`pointsman diff -5m --stat`', args: ['diff', '-5m', '--stat'] },
+  ]
+  for (const { name, args, aim } of questions) {
+    const took = Array.from({ length: rounds }, () => {
+      const started = performance.now()
+      // A difference is status 1.
+      spawnSync(process.execPath, [pointsman, ...args, '--log', log, '--masquerade-all'], { stdio: 'ignore' })
+      return performance.now() - started
+    })
+    add(`${name}, ms (whole command)`, { measured: median(took), ...(aim !== undefined && { aim }) })
+  }
+
   add('bytes an event on disk', {
     aim: 300,
     measured: statSync(log).size / lines,
@@ -115,6 +135,14 @@ try {
 } finally {
   if (values.keep && existsSync(directory)) say(`kept: ${directory}`)
   else rmSync(directory, { recursive: true, force: true })
+}
+
+function recordsOf(service) {
+  const { stdout } = spawnSync(process.execPath, [pointsman, 'log', service, '--log', log, '-o', 'jsonl'], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 30,
+  })
+  return stdout.split('\n').length - 1
 }
 
 function measure(script, args) {
