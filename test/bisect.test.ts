@@ -1,14 +1,12 @@
 import { route, type Packet } from '@pointsman/backend-mock'
 import {
+  type AppendOutcome,
   buildState,
   DEFAULT_PROXY_CONFIG,
   fateKey,
-  type LogEntry,
-  type LogRecord,
   type PacketFate,
   type ProxyConfig,
   seq,
-  watchEventOf,
 } from '@pointsman/core'
 import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/io'
 import fc from 'fast-check'
@@ -16,6 +14,7 @@ import { describe, expect, test } from 'vitest'
 import { bisect, type Bisection } from '../packages/cli/src/bisect/bisect.js'
 import { recordsArbitrary } from './support/history-arbitraries.js'
 import { INCIDENT_KINDS, incidentArbitrary } from './support/incident-arbitraries.js'
+import { logOf } from './support/log-of.js'
 
 const NODE = { name: 'node-a', addresses: [], podCIDRs: [], zone: '', taints: [], deleting: false }
 const CONFIG: ProxyConfig = { ...DEFAULT_PROXY_CONFIG, detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.244.0.0/16'] } }
@@ -24,15 +23,16 @@ describe('an incident', () => {
   test.each(INCIDENT_KINDS)('of kind "%s" is found among harmless edits, with the edit behind it', (kind) => {
     fc.assert(
       fc.property(incidentArbitrary(kind), ({ events, packet, exact, broken, edit, cause }) => {
-        const log = logOf(events.map((event) => ({ type: 'event', event })))
-        const from = log.seqOf[log.entries.findIndex(({ type }, index) => type === 'event' && isListEnd(events[index]))]
-        const found = bisected(log.log, { protocol: 'tcp', ...packet }, { exact, from: from ?? 0 })
+        const log = createMemoryChangeLog()
+        const seqs = log.appendSync(events.map((event) => ({ type: 'event', event }))).map(seqOf)
+        const from = seqs[events.findIndex(({ type }) => type === 'BOOKMARK')] ?? 0
+        const found = bisected(log, { protocol: 'tcp', ...packet }, { exact, from })
         const flip = found.broken
-        expect(flip?.record.seq).toBe(log.seqOf[broken])
+        expect(flip?.record.seq).toBe(seqs[broken])
         const behind = flip && found.causeOf(flip)
         expect(behind?.type).toBe(cause)
         expect(behind?.type === 'service-edit' ? behind.edit.record.seq : undefined).toBe(
-          edit === undefined ? undefined : log.seqOf[edit],
+          edit === undefined ? undefined : seqs[edit],
         )
       }),
     )
@@ -42,7 +42,7 @@ describe('an incident', () => {
 test('each flip is one that anybody finds who looks at all objects after every record', () => {
   fc.assert(
     fc.property(recordsArbitrary(), fc.constantFrom(...PACKETS), fc.boolean(), (records, packet, exact) => {
-      const { log } = logOf(records.flatMap(entryOf))
+      const log = logOf(records)
       const { flips, first, last } = bisected(log, packet, { exact, from: 0 })
       const fates = fatesByHand(log, packet)
       const wanted = fates.flatMap(({ seq: position, fate }, index) => {
@@ -63,19 +63,6 @@ const PACKETS: readonly Packet[] = [
   { from: 'outside', to: '192.168.55.10', port: 30_080, protocol: 'tcp' },
   { from: '10.244.2.1', to: '10.96.0.1', port: 8080, protocol: 'tcp' },
 ]
-
-interface Made {
-  readonly log: MemoryChangeLog
-  readonly entries: readonly LogEntry[]
-  /** Of each entry. */
-  readonly seqOf: readonly number[]
-}
-
-function logOf(entries: readonly LogEntry[]): Made {
-  const log = createMemoryChangeLog()
-  const outcomes = log.appendSync(entries)
-  return { log, entries, seqOf: outcomes.map((outcome) => (outcome.type === 'refused' ? 0 : outcome.seq)) }
-}
 
 function bisected(
   log: MemoryChangeLog,
@@ -126,9 +113,4 @@ function fatesByHand(log: MemoryChangeLog, packet: Packet): readonly FateAfter[]
   })
 }
 
-function entryOf(record: LogRecord): readonly LogEntry[] {
-  if (record.type === 'config') return [{ type: 'config', observedAt: record.observedAt, config: record.config }]
-  return record.type === 'object' ? [{ type: 'event', event: watchEventOf(record) }] : []
-}
-
-const isListEnd = (event: { readonly type: string } | undefined): boolean => event?.type === 'BOOKMARK'
+const seqOf = (outcome: AppendOutcome): number => (outcome.type === 'refused' ? 0 : outcome.seq)

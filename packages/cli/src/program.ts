@@ -6,6 +6,7 @@ import { registerCleanup } from './commands/cleanup.js'
 import { registerCompletion } from './commands/completion.js'
 import { registerDemo } from './commands/demo.js'
 import { registerDiff } from './commands/diff.js'
+import { registerExplain } from './commands/explain.js'
 import { registerExport } from './commands/export.js'
 import { registerImport } from './commands/import.js'
 import { registerLog } from './commands/log.js'
@@ -52,6 +53,7 @@ const COMMANDS = [
   registerReplay,
   registerLog,
   registerServices,
+  registerExplain,
   registerRules,
   registerDiff,
   registerBlame,

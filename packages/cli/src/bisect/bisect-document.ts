@@ -1,4 +1,4 @@
-import type { FateFlip, PacketFate } from '@pointsman/core'
+import type { FateFlip, FlipCause, PacketFate } from '@pointsman/core'
 import { authorItem } from '../history/record-item.js'
 import { type Document, formatTime } from '../output/json.js'
 import type { Bisection } from './bisect.js'
@@ -16,11 +16,11 @@ export function bisectDocument(found: Bisection, question: BisectQuestion): Docu
     ...(node && { node: node.name }),
     packet,
     exact,
-    ...(broken && { broken: flipItem(broken, found) }),
-    ...(mended && { mended: flipItem(mended, found) }),
+    ...(broken && { broken: flipItem(broken, found.causeOf(broken)) }),
+    ...(mended && { mended: flipItem(mended, found.causeOf(mended)) }),
     first: fateItem(first),
     last: fateItem(last),
-    flips: flips.map((flip) => flipItem(flip, found)),
+    flips: flips.map((flip) => flipItem(flip, found.causeOf(flip))),
     services,
     candidates,
     assumptions: question.assumptions,
@@ -32,21 +32,19 @@ const pointItem = ({ seq, time }: BisectQuestion['to']): { readonly seq: number;
   ...(time !== undefined && { time: formatTime(time) }),
 })
 
-const fateItem = ({ verdict, reason, endpoints }: PacketFate): object => ({
+export const fateItem = ({ verdict, reason, endpoints }: PacketFate): object => ({
   fate: verdict,
   reason,
   endpoints: endpoints.map(({ address, port, odds, masqueraded }) => ({ address, port, odds, masqueraded })),
 })
 
-function flipItem(flip: FateFlip, { causeOf }: Bisection): object {
-  const { record, before, after } = flip
-  const cause = causeOf(flip)
+export function flipItem({ record, previous, before, after }: FateFlip, cause: FlipCause): object {
   const message = causeWords(cause)
   return {
     seq: record.seq,
     time: formatTime(record.observedAt),
     ...(record.type === 'object' && objectItem(record)),
-    changes: flipChanges(flip),
+    changes: flipChanges({ record, previous }),
     before: fateItem(before),
     after: fateItem(after),
     cause: {

@@ -6,7 +6,6 @@ import {
   type PacketFate,
   parseAddress,
   type ProxyConfig,
-  seq,
   type Seq,
   type State,
 } from '@pointsman/core'
@@ -17,6 +16,7 @@ import type { Input } from '../input/open-input.js'
 import { type ResolvedPoint, resolvePoint } from '../input/point-in-time.js'
 import { givesConfig } from '../input/proxy-config.js'
 import { nodeWithoutObject, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
+import { seqOfLists } from '../input/seq-of-lists.js'
 import { interfaceAddressesOf } from '../input/ruleset-options.js'
 import { packetFamilyAsked } from '../packet/packet-family-asked.js'
 import { parsePacket } from '../packet/parse-packet.js'
@@ -119,19 +119,6 @@ function spanOf(
       `--good ${good ?? ''} is after ${bad === undefined ? 'the last record' : `--bad ${bad}`}`,
     )
   return { from, point: { at: String(to.seq) } }
-}
-
-/** Before the Services and slices that a watch begins with were all there, a node has no rules: nothing is another's fault. */
-function seqOfLists(reader: ChangeLogReader, to: Seq): Seq {
-  const { firstSeq, pruned } = reader.info()
-  if (pruned) return seq(firstSeq - 1)
-  const missing = new Set<string>(['Service', 'EndpointSlice'])
-  for (const record of reader.records({ types: ['bookmark'], toSeq: to })) {
-    if (record.type !== 'bookmark' || !record.initialEventsEnd) continue
-    missing.delete(record.kind)
-    if (missing.size === 0) return record.seq
-  }
-  return NO_SEQ
 }
 
 function pointAt(reader: ChangeLogReader, position: Seq): ResolvedPoint {

@@ -5,6 +5,7 @@ import { countOf, formatDuration } from '../output/duration.js'
 import { formatTime } from '../output/json.js'
 import { renderTable } from '../output/table.js'
 import { packetNames } from '../packet/packet-names.js'
+import { placesText } from '../packet/places-text.js'
 import { packetTitle } from '../trace/trace-summary.js'
 import type { Bisection } from './bisect.js'
 import type { BisectQuestion } from './bisect-question.js'
@@ -59,21 +60,19 @@ function conclusion(found: Bisection, question: BisectQuestion, style: Style): s
 
 /** ` (10.244.1.9:8080)`, where the counts say nothing of the difference. */
 const differing = (fate: PacketFate, other: PacketFate): string =>
-  fate.verdict === other.verdict && fate.endpoints.length === other.endpoints.length ? ` (${placesText(fate)})` : ''
+  fate.verdict === other.verdict && fate.endpoints.length === other.endpoints.length ? ` (${fatePlaces(fate)})` : ''
 
 function fateText(fate: PacketFate, { red, green, yellow }: Style): string {
   const paint = fate.verdict === 'endpoints' ? green : fate.verdict === 'no-service' ? yellow : red
   return paint(fateWords(fate))
 }
 
-const MOST_PLACES = 4
-function placesText({ endpoints }: PacketFate): string {
-  const shown = endpoints.slice(0, MOST_PLACES).map(({ address, port, masqueraded }) => {
-    const place = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-    return masqueraded ? `${place} masqueraded` : place
-  })
-  const more = endpoints.length - shown.length
-  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+/** Where it may get to, and whether as whom it is. */
+function fatePlaces({ endpoints }: PacketFate): string {
+  const masqueraded = endpoints.filter((endpoint) => endpoint.masqueraded).length
+  const whose =
+    masqueraded === 0 ? '' : masqueraded === endpoints.length ? ', masqueraded' : `, ${masqueraded} masqueraded`
+  return `${placesText(endpoints)}${whose}`
 }
 
 interface FlipLook {
@@ -137,7 +136,7 @@ function flipTable({ flips, causeOf }: Bisection, { exact }: BisectQuestion, sty
     {
       title: 'THE PACKET',
       cell: ({ after }: FateFlip) =>
-        `${fateText(after, style)}${exact && after.endpoints.length > 0 ? `: ${placesText(after)}` : ''}`,
+        `${fateText(after, style)}${exact && after.endpoints.length > 0 ? `: ${fatePlaces(after)}` : ''}`,
     },
   ]
   const title = `Its fate changed ${flips.length === 1 ? 'once' : `${flips.length} times`}, the newest first:`
@@ -152,6 +151,7 @@ function authorCell({ record }: FateFlip, cause: ReturnType<Bisection['causeOf']
   return decisive.author?.manager ?? 'unknown'
 }
 
+const MOST_SERVICES = 4
 /** So many take a while. */
 const MANY = 50_000
 
@@ -159,7 +159,7 @@ function searchedLine({ candidates, services }: Bisection): string {
   const whose =
     services.length === 0
       ? 'no Service ever had its destination'
-      : `of ${services.length > MOST_PLACES ? `${services.length} Services` : services.join(', ')}, of its slices and of the Node`
+      : `of ${services.length > MOST_SERVICES ? `${services.length} Services` : services.join(', ')}, of its slices and of the Node`
   const many = candidates > MANY ? '; --good and --bad narrow it down' : ''
   return `${countOf(candidates, 'record')} could touch it: ${whose}${many}`
 }

@@ -1,5 +1,6 @@
 import {
   type Broken,
+  fateKey,
   type FateFlip,
   findBreak,
   type FlipCause,
@@ -28,6 +29,7 @@ export interface Bisection extends Broken {
 /** Follows the packet from record to record. Yields the position every so often, to be watched and given up. */
 export function* bisect(question: BisectQuestion): Generator<Seq, Bisection, undefined> {
   const { reader, packet, fateAt, exact, from, isGoodAtFrom, to, config, configs, node } = question
+  const keyOf = (fate: PacketFate): string => fateKey(fate, exact)
   const start = isGoodAtFrom ? startFor(question) : floorOf(question)
   const { services, objects, records } = candidatesFor({
     reader,
@@ -38,7 +40,7 @@ export function* bisect(question: BisectQuestion): Generator<Seq, Bisection, und
     configs,
   })
   const inForce = configs ? configBefore(question, start) : config
-  const history = followFate({ fateAt, exact, after: from.seq, nodeName: node?.name, config: inForce, objects })
+  const history = followFate({ fateAt, keyOf, after: from.seq, nodeName: node?.name, config: inForce, objects })
   let candidates = 0
   let taken = 0
   for (const record of records()) {
@@ -49,7 +51,7 @@ export function* bisect(question: BisectQuestion): Generator<Seq, Bisection, und
   const flips = history.flips()
   const first = history.first()
   return {
-    ...findBreak(flips, { exact, ...(isGoodAtFrom && { good: first }) }),
+    ...findBreak(flips, { keyOf, ...(isGoodAtFrom && { good: first }) }),
     flips,
     first,
     last: history.last(),

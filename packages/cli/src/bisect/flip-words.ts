@@ -18,11 +18,16 @@ export function fateWords({ verdict, endpoints }: Pick<PacketFate, 'verdict' | '
 }
 
 /** `EndpointSlice shop/checkout-wbn79`, `the effective configuration`. */
-export const flipSubject = ({ record }: FateFlip): string =>
+export const flipSubject = ({ record }: Pick<FateFlip, 'record'>): string =>
   record.type === 'config' ? 'the effective configuration' : objectName(record)
 
+interface Told {
+  readonly record: FateFlip['record']
+  readonly previous?: FateFlip['previous'] | undefined
+}
+
 /** What the record changed, in phrases. */
-export function flipChanges({ record, previous }: FateFlip): readonly string[] {
+export function flipChanges({ record, previous }: Told): readonly string[] {
   if (record.type === 'config') return []
   return describeChange({ event: record.event, previous, object: record.object })
 }

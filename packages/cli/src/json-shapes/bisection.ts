@@ -20,11 +20,13 @@ const endpoint = objectOf('FateEndpoint', {
   masqueraded: required(flag, "whether the endpoint sees the node's address in place of the sender's"),
 })
 
-const fate = objectOf('Fate', {
+/** What is said of what becomes of a packet. */
+export const fateFields = {
   fate: required(oneOf('endpoints', 'rejected', 'dropped', 'no-service'), 'what becomes of the packet'),
   reason: required(text, 'why, for a person; the words may change'),
   endpoints: required(listOf(endpoint), 'where it may get to; empty unless `fate` is `endpoints`'),
-})
+}
+const fate = objectOf('Fate', fateFields)
 
 const cause = objectOf('Cause', {
   type: required(
@@ -35,7 +37,7 @@ const cause = objectOf('Cause', {
   edit: optional(editBehind, 'service-edit: the change of the Service'),
 })
 
-const flip = objectOf('Flip', {
+export const flip = objectOf('Flip', {
   seq: required(integer, 'of the record after which the fate was another'),
   time: required(time, 'when it was observed'),
   event: optional(

@@ -3,6 +3,7 @@ import { bisection } from './bisection.js'
 import { blameList } from './blame-list.js'
 import { cleanupSummary } from './cleanup-summary.js'
 import { diffShape } from './diff.js'
+import { explanation } from './explanation.js'
 import { importSummary } from './import-summary.js'
 import { logInfo } from './log-info.js'
 import { recordList } from './record-list.js'
@@ -19,6 +20,7 @@ export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   BlameList: blameList,
   CleanupSummary: cleanupSummary,
   Diff: diffShape,
+  Explanation: explanation,
   ImportSummary: importSummary,
   LogInfo: logInfo,
   RecordList: recordList,

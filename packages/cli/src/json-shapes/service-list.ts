@@ -25,7 +25,8 @@ const endpoint = objectOf('Endpoint', {
   localTraffic: optional(verdict, 'for traffic of policy Local; absent where the port has none'),
 })
 
-export const serviceItem = objectOf('Service', {
+/** What is said of each service port. */
+export const serviceFields = {
   namespace: required(text, 'of the Service'),
   name: required(text, 'of the Service'),
   portName: optional(text, 'of the port; absent where it has none'),
@@ -48,9 +49,10 @@ export const serviceItem = objectOf('Service', {
   usedEndpoints: required(integer, 'endpoints that the node sends some traffic to'),
   endpointsOnNode: optional(integer, 'those of them on the node itself; absent where no node is known'),
   endpoints: required(listOf(endpoint), 'each endpoint, by address'),
-})
+}
+export const serviceItem = objectOf('Service', serviceFields)
 
-const skipped = objectOf('Skipped', {
+export const skipped = objectOf('Skipped', {
   service: required(text, '`namespace/name`'),
   portName: optional(text, 'the port; absent: all of the Service, or a port without a name'),
   family: optional(family, 'the family; absent: both'),

@@ -1,4 +1,4 @@
-import { fateKey, type FateFlip, type FateHistory, type PacketFate } from './follow-fate.js'
+import type { FateFlip, FateHistory, PacketFate } from './follow-fate.js'
 
 export interface Broken {
   /** The latest record after which the packet was no longer as it should be. */
@@ -8,18 +8,19 @@ export interface Broken {
 }
 
 export interface BreakQuestion {
-  readonly exact: boolean
+  /** Equal for fates that are not told apart. */
+  readonly keyOf: (fate: PacketFate) => string
   /** How it should be; absent: it reaches endpoints. */
   readonly good?: PacketFate
 }
 
 /** Which of the flips is the answer to "what broke it". */
-export function findBreak(flips: ReturnType<FateHistory['flips']>, { exact, good }: BreakQuestion): Broken {
+export function findBreak(flips: ReturnType<FateHistory['flips']>, { keyOf, good }: BreakQuestion): Broken {
   const isGood = (fate: PacketFate): boolean =>
-    good === undefined ? fate.verdict === 'endpoints' : fateKey(fate, exact) === fateKey(good, exact)
+    good === undefined ? fate.verdict === 'endpoints' : keyOf(fate) === keyOf(good)
   const broken = flips.findLast(({ before }) => isGood(before))
   if (broken === undefined) return {}
-  const wanted = fateKey(broken.before, exact)
-  const mended = flips.slice(flips.indexOf(broken) + 1).find(({ after }) => fateKey(after, exact) === wanted)
+  const wanted = keyOf(broken.before)
+  const mended = flips.slice(flips.indexOf(broken) + 1).find(({ after }) => keyOf(after) === wanted)
   return { broken, ...(mended && { mended }) }
 }

@@ -30,19 +30,19 @@ export interface FateEndpoint {
 }
 
 /** A record after which a packet's fate was another. */
-export interface FateFlip {
+export interface FateFlip<Fate extends PacketFate = PacketFate> {
   readonly record: ObjectRecord | ConfigRecord
   /** The version of the record's object before; absent where there was none, or where it is not known. */
   readonly previous?: KubernetesObject
-  readonly before: PacketFate
-  readonly after: PacketFate
+  readonly before: Fate
+  readonly after: Fate
 }
 
-export interface FateQuestion {
+export interface FateQuestion<Fate extends PacketFate> {
   /** The fate of the packet that is asked about. Called for the states after single records, and only for them. */
-  readonly fateAt: (state: State, config: ProxyConfig) => PacketFate
-  /** Class alone, or also which endpoints, odds and masquerading. */
-  readonly exact: boolean
+  readonly fateAt: (state: State, config: ProxyConfig) => Fate
+  /** Equal for fates that are not told apart. */
+  readonly keyOf: (fate: Fate) => string
   /** Flips count after this record. */
   readonly after: Seq
   /** The node that the packet is on; absent: the only one. */
@@ -54,14 +54,14 @@ export interface FateQuestion {
 }
 
 /** The fate of one packet, record by record. */
-export interface FateHistory {
+export interface FateHistory<Fate extends PacketFate = PacketFate> {
   take(record: LogRecord): void
   /** After the last record up to `after`. */
-  readonly first: () => PacketFate
+  readonly first: () => Fate
   /** After the last record. */
-  readonly last: () => PacketFate
+  readonly last: () => Fate
   /** In order. */
-  readonly flips: () => readonly FateFlip[]
+  readonly flips: () => readonly FateFlip<Fate>[]
   /** What a flip comes from: to be asked when all records were taken, because an edit may be seen after its effect. */
   readonly causeOf: (flip: FateFlip) => FlipCause
 }
@@ -70,22 +70,29 @@ export interface FateHistory {
  * Follows a packet's fate. Of the records only those that can touch it are needed: of the Services that have or had a front
  * that it is sent to, of their slices, of the Node, and of the configuration. States are folded on from each other.
  */
-export function followFate({ fateAt, exact, after, nodeName, objects = [], ...given }: FateQuestion): FateHistory {
+export function followFate<Fate extends PacketFate>({
+  fateAt,
+  keyOf,
+  after,
+  nodeName,
+  objects = [],
+  ...given
+}: FateQuestion<Fate>): FateHistory<Fate> {
   const fold = createStateFold({ ...(nodeName !== undefined && { nodeName }) })
   const versions = new Map<string, KnownVersion>()
   const edits = createEditFinder()
-  const flips: FollowedFlip[] = []
+  const flips: FollowedFlip<Fate>[] = []
   let config = given.config
-  let first: PacketFate | undefined
-  let fate: PacketFate | undefined
+  let first: Fate | undefined
+  let fate: Fate | undefined
 
   for (const object of objects) {
     fold.track(NO_SEQ, { type: 'ADDED', object, observedAt: 0 })
-    versions.set(keyOf(object), { object, isDeleted: false })
+    versions.set(objectKey(object), { object, isDeleted: false })
   }
   fold.apply()
 
-  const current = (): PacketFate => {
+  const current = (): Fate => {
     fate ??= fateAt(fold.state, config)
     return fate
   }
@@ -111,7 +118,7 @@ export function followFate({ fateAt, exact, after, nodeName, objects = [], ...gi
     if (!apply(record)) return
     fate = undefined
     const now = current()
-    if (fateKey(before, exact) === fateKey(now, exact)) return
+    if (keyOf(before) === keyOf(now)) return
     const id = before.verdict === 'endpoints' ? decider : (now.servicePort ?? decider)
     flips.push({
       record,
@@ -127,7 +134,7 @@ export function followFate({ fateAt, exact, after, nodeName, objects = [], ...gi
   return {
     take(record) {
       if (record.type !== 'object' && record.type !== 'config') return
-      const known = record.type === 'object' ? versions.get(keyOf(record.object)) : undefined
+      const known = record.type === 'object' ? versions.get(objectKey(record.object)) : undefined
       if (record.seq > after) follow(record, known)
       else {
         apply(record)
@@ -135,7 +142,7 @@ export function followFate({ fateAt, exact, after, nodeName, objects = [], ...gi
       }
       if (record.type !== 'object') return
       edits.take(record, known?.object)
-      versions.set(keyOf(record.object), { object: record.object, record, isDeleted: record.event === 'DELETED' })
+      versions.set(objectKey(record.object), { object: record.object, record, isDeleted: record.event === 'DELETED' })
     },
     first: () => first ?? current(),
     last: current,
@@ -151,7 +158,7 @@ export function followFate({ fateAt, exact, after, nodeName, objects = [], ...gi
   }
 }
 
-interface FollowedFlip extends FateFlip {
+interface FollowedFlip<Fate extends PacketFate> extends FateFlip<Fate> {
   readonly sliceBefore: ObjectRecord | undefined
   readonly port: ServicePort | undefined
   /** Endpoints of that port, whatever their conditions. */
@@ -166,10 +173,11 @@ interface KnownVersion {
   readonly isDeleted: boolean
 }
 
-/** Equal for fates that are not told apart. */
+/** Equal for fates of one class; where it is exact, of one class, endpoints, odds and masquerading. */
 export function fateKey({ verdict, endpoints }: PacketFate, exact: boolean): string {
   if (!exact || verdict !== 'endpoints') return verdict
   return endpoints.map(({ address, port, odds, masqueraded }) => [address, port, odds, masqueraded].join(' ')).join()
 }
 
-const keyOf = ({ kind, metadata }: KubernetesObject): string => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`
+const objectKey = ({ kind, metadata }: KubernetesObject): string =>
+  `${kind} ${metadata.namespace ?? ''}/${metadata.name}`
