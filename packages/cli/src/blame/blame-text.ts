@@ -20,13 +20,15 @@ import { inReadingOrder } from './reading-order.js'
 
 export interface BlameView {
   readonly rules: readonly BlamedRule[]
+  /** The last record's, in milliseconds since 1970 UTC: of what happened on that day only the time is shown. */
+  readonly at: number | undefined
   readonly editBehind: EditBehind
 }
 
 /** A line a rule with the record that last changed it, by service port and chain; then those records, the newest first. */
-export function blameText({ rules: unordered, editBehind }: BlameView, style: Style): string {
+export function blameText({ rules: unordered, at, editBehind }: BlameView, style: Style): string {
   const rules = inReadingOrder(unordered)
-  const [titles = '', ...lines] = renderTable(columnsOf(rules, style), rules, { title: style.bold }).split('\n')
+  const [titles = '', ...lines] = renderTable(columnsOf({ rules, at }, style), rules, { title: style.bold }).split('\n')
   const table = rules.flatMap((rule, index) => [...headsBefore(rule, rules[index - 1], style), lines[index] ?? ''])
   const causes = causesOf(rules.map(({ changed }) => changed.cause))
   const records = causes.flatMap((cause) => causeLines(cause, { editBehind, style }))
@@ -34,7 +36,7 @@ export function blameText({ rules: unordered, editBehind }: BlameView, style: St
 }
 
 /** What took rules away, and then what they were. */
-export function goneText({ rules, title, editBehind }: GoneView, style: Style): string {
+export function goneText({ rules, title, at, editBehind }: GoneView, style: Style): string {
   const [first] = rules
   if (first === undefined) return ''
   const { cause } = first.removed
@@ -44,19 +46,19 @@ export function goneText({ rules, title, editBehind }: GoneView, style: Style): 
     ...causeLines(cause, { editBehind, style }),
     '',
     'Its rules were, each with the record that had last changed it:',
-    blameText({ rules, editBehind }, style),
+    blameText({ rules, at, editBehind }, style),
   ].join('\n')
 }
 
-export interface GoneView {
+export interface GoneView extends BlameView {
   readonly title: string
   readonly rules: readonly GoneRule[]
-  readonly editBehind: EditBehind
 }
 
-function columnsOf(rules: readonly BlamedRule[], style: Style): readonly Column<BlamedRule>[] {
-  const days = new Set(rules.map(({ changed }) => timeOf(changed)?.slice(0, 10)).filter((day) => day !== undefined))
-  const time = (text: string | undefined): string => (days.size === 1 ? (text ?? '').slice(11, -1) : (text ?? ''))
+function columnsOf({ rules, at }: Pick<BlameView, 'rules' | 'at'>, style: Style): readonly Column<BlamedRule>[] {
+  const times = rules.flatMap(({ changed }) => timeOf(changed) ?? [])
+  const isOneDay = at !== undefined && times.every((text) => text.startsWith(formatTime(at).slice(0, 10)))
+  const time = (text = ''): string => (isOneDay ? text.slice(11, -1) : text)
   return [
     { title: 'SEQ', cell: ({ changed }) => style.yellow(seqOf(changed)), align: 'right' },
     { title: 'TIME', cell: ({ changed }) => time(timeOf(changed)) },

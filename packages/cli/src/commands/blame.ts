@@ -131,9 +131,10 @@ function linesOf(
       items(),
     )
   const whose = node === undefined ? '' : `, node ${node.name}`
+  const at = asked.point?.time
   const text =
     found.rules.length > 0
-      ? blameText({ rules: found.rules, editBehind }, style)
-      : goneText({ title: scope.title, rules: found.lastGone, editBehind }, style)
+      ? blameText({ rules: found.rules, at, editBehind }, style)
+      : goneText({ title: scope.title, rules: found.lastGone, at, editBehind }, style)
   return [style.dim(`${describeAsked(asked)}${whose}: ${family} rules of ${scope.title}`), text.trimEnd()]
 }

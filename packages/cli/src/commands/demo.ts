@@ -89,8 +89,15 @@ function nextCommands(told: Omit<Demo, 'next'>, { path, env }: Surroundings): re
   return [
     `${command} log ${outage.service} ${log}`,
     `${command} services ${at}`,
+    ...blamed(told, outage.service).map((service) => `${command} blame ${service} ${at}`),
     ...tracedPackets(told).map((packet) => `${command} trace ${packet} ${at}`),
   ]
+}
+
+/** Where there is a node that rules could be for. */
+function blamed({ replayed: { state } }: Omit<Demo, 'next'>, service: string): readonly string[] {
+  if (state.node === undefined) return []
+  return [state.nodes.size > 1 ? `${service} --node ${shellWord(state.node.name)}` : service]
 }
 
 /** The node's own packet to what broke, where the node has an address to send it from. */
