@@ -146,6 +146,13 @@ describe('where it goes on', () => {
       [`10.244.2.7:80 MASQUERADE ${NODE}`],
     ],
     [
+      'one that is sent where it went anyway is not',
+      {
+        rules: [`nat PREROUTING ${DNAT} 10.96.0.10:80`, 'filter FORWARD -m conntrack --ctstate DNAT -j DROP'],
+      },
+      ['10.96.0.10:80'],
+    ],
+    [
       'later packets of a connection are rewritten like the first',
       {
         rules: [`nat PREROUTING ${DNAT} 10.244.2.7:80`],

@@ -284,6 +284,17 @@ describe('rules that do not match', () => {
     )
   })
 
+  it('have the odds that chance let the packet pass them', () => {
+    const dice = [3, 2].map((of) => `filter FORWARD -m statistic --mode random --probability ${1 / of} -j DROP`)
+    const trace = traceOf({ rules: [...dice, 'filter FORWARD -j REJECT'] })
+    expect(endsOf(trace).map((end) => end.slice(-3))).toEqual(['1/3', '1/3', '1/3'])
+    expect([0, 1, 2].map((way) => stepsTold(trace, way)[2])).toEqual([
+      expect.stringMatching(/^FORWARD 1 1\/3 .* => drop$/),
+      'FORWARD 1-1 passed 66.7%',
+      'FORWARD 1-2 passed 1/3',
+    ])
+  })
+
   it('are all told when that is asked for', () => {
     const [, , passed] = traceOf({ rules, everyRule: true }).ways[0]?.steps ?? []
     expect(passed?.type === 'passed' && passed.missed.length).toBe(101)
