@@ -56,6 +56,27 @@ test('each flip is one that anybody finds who looks at all objects after every r
   )
 })
 
+test('--good leaves out what came before, and tells the rest with the same causes', () => {
+  fc.assert(
+    fc.property(recordsArbitrary(), fc.constantFrom(...PACKETS), fc.nat(30), (records, packet, good) => {
+      // So far apart that what lies before has to be known from the objects that there were.
+      const log = logOf(
+        records.map((record, index) => ({ ...record, observedAt: 1_800_000_000_000 + index * 130_000 })),
+      )
+      const from = Math.min(good, log.head)
+      const all = bisected(log, packet, { exact: true, from: 0 })
+      const some = bisected(log, packet, { exact: true, from, isGoodAtFrom: true })
+      const told = ({ flips, causeOf }: Bisection): readonly object[] =>
+        flips
+          .filter(({ record }) => record.seq > from)
+          .map((flip) => ({ seq: flip.record.seq, before: flip.before, after: flip.after, cause: causeOf(flip) }))
+      expect(told(some)).toEqual(told(all))
+      const first = all.flips.findLast(({ record }) => record.seq <= from)?.after ?? all.first
+      expect(fateKey(some.first, true)).toBe(fateKey(first, true))
+    }),
+  )
+})
+
 const PACKETS: readonly Packet[] = [
   { from: '10.244.1.99', to: '10.96.0.1', port: 80, protocol: 'tcp' },
   { from: 'outside', to: '203.0.113.1', port: 80, protocol: 'tcp' },
@@ -64,11 +85,13 @@ const PACKETS: readonly Packet[] = [
   { from: '10.244.2.1', to: '10.96.0.1', port: 8080, protocol: 'tcp' },
 ]
 
-function bisected(
-  log: MemoryChangeLog,
-  packet: Packet,
-  { exact, from }: { readonly exact: boolean; readonly from: number },
-): Bisection {
+interface Span {
+  readonly exact: boolean
+  readonly from: number
+  readonly isGoodAtFrom?: boolean
+}
+
+function bisected(log: MemoryChangeLog, packet: Packet, { exact, from, isGoodAtFrom = false }: Span): Bisection {
   const steps = bisect({
     reader: log,
     packet: {
@@ -81,8 +104,8 @@ function bisected(
     },
     fateAt: ({ node = NODE, ...state }, config) => route({ ...state, node }, config, packet),
     exact,
-    from: { seq: seq(from) },
-    isGoodAtFrom: false,
+    from: { seq: seq(from), time: log.timeOf(seq(from)) ?? 0 },
+    isGoodAtFrom,
     to: { seq: log.head },
     config: CONFIG,
     configs: true,
