@@ -12,6 +12,7 @@ export { savedTablesOf } from './render/saved-tables-of.js'
 export {
   createIptablesBackend,
   type FamilyCleanup,
+  type FamilyDrift,
   type FamilyRestore,
   type IptablesBackend,
   type IptablesBackendOptions,

@@ -1,14 +1,13 @@
 import { isEqual, type ProxyConfig, type ServicePort, type ServicePortName, type State } from '@pointsman/core'
 import { type Iptables, IptablesError, type IptablesErrorCode } from 'node-iptables'
 import { asFound } from '../plan/as-found.js'
-import { changesTo, type Wanted } from '../plan/changes-to.js'
+import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
 import { installedAfter } from '../plan/installed-after.js'
 import { adopt, type Installed } from '../plan/installed.js'
 import { createOverlapIndex, type OverlapIndex } from '../plan/overlap-index.js'
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
 import { chainOf, renderBase, renderService, type RenderedService } from '../plan/rendered-service.js'
 import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
-import { inOverlapOrder } from '../ruleset/overlap-order.js'
 import { planBase } from '../ruleset/plan-base.js'
 import { planService } from '../ruleset/plan-service.js'
 import { type ForeignReference, readFound } from './read-found.js'
@@ -36,8 +35,20 @@ export interface FamilySync {
   readonly plan: (state: State, signal?: AbortSignal) => Promise<readonly RestoreLines[]>
   /** What is in force. Before the first sync, and after a failed one: nothing known. */
   readonly sum: () => RulesetSum | undefined
+  /**
+   * Reads the tables, compares them with what is known to have been put there, and puts right what differs, chain by chain.
+   * Before the first sync, and after a failed one, there is nothing to compare with: undefined.
+   */
+  readonly mendDrift: (signal: AbortSignal) => Promise<Drift | undefined>
   /** Trust nothing: the next sync reads the tables. */
   readonly forget: () => void
+}
+
+/** What somebody else changed, and is as it was again. */
+export interface Drift {
+  /** Chains that did not read as they should, as `TABLE CHAIN`; of a missing jump, the chain that it belongs into. Sorted. */
+  readonly chains: readonly string[]
+  readonly bytes: number
 }
 
 export interface FamilyRequest {
@@ -98,7 +109,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       base: renderBase(planBase(context)),
       services,
       overlapping: overlaps.groupsOf(services.keys()),
-      order: () => inOverlapOrder(ports).map(({ id }) => id),
+      order: () => overlaps.order(),
     }
     const before = adopt(reading, services, wanted)
     return {
@@ -141,7 +152,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       base: isSameContext ? baseOf(installed) : renderBase(planBase(context)),
       services,
       overlapping: overlaps.groupsOf([...services.keys()].filter((name) => state.services.has(name))),
-      order: () => inOverlapOrder(portsOf(state)).map(({ id }) => id),
+      order: () => overlaps.order(),
     }
     return {
       before: installed,
@@ -164,7 +175,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
   }
 
   /** Restores one after the other; the bytes sent. */
-  async function run({ restores }: Step, signal: AbortSignal): Promise<number> {
+  async function run(restores: readonly RestoreLines[], signal: AbortSignal): Promise<number> {
     let bytes = 0
     for (const lines of restores) {
       await iptables.restore({ lines: () => lines, flush: false, counters: true }, { signal })
@@ -186,7 +197,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       const held = new Set([...groups.flat(), ...refused.map(({ owner }) => owner)])
       const step = await firstStep(state, { signal, held })
       try {
-        bytes += await run(step, signal)
+        bytes += await run(step.restores, signal)
         done = step
       } catch (error) {
         if (!isRefusal(error)) throw error
@@ -209,13 +220,34 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       known = undefined
       const step = full ? await firstStep(state, { signal }) : nextStep({ state, changed }, last)
       try {
-        const bytes = await run(step, signal)
+        const bytes = await run(step.restores, signal)
         known = step.after()
         return { full, bytes, left: full ? step.left : [] }
       } catch (error) {
         if (!isRefusal(error)) throw error
         return mend(state, signal)
       }
+    },
+    async mendDrift(signal) {
+      if (known === undefined) return undefined
+      const { installed, overlaps } = known
+      const reading = await readFound(iptables, signal)
+      const services = installed.services
+      const wanted: Wanted = {
+        base: baseOf(installed),
+        services,
+        overlapping: overlaps.groupsOf(services.keys()),
+        order: () => overlaps.order(),
+      }
+      const before = adopt(reading, services, wanted)
+      const changes = changesTo(before, wanted)
+      if (isNothing(changes)) return { chains: [], bytes: 0 }
+      const last = known
+      // Until all is right again, nothing is known of what is in force.
+      known = undefined
+      const bytes = await run(planRestores(changes, limits), signal)
+      known = { ...last, installed: installedAfter(before, wanted), left: reading.foreign }
+      return { chains: changedChains(changes), bytes }
     },
     plan: async (state, signal) => (await firstStep(state, { signal })).restores,
     sum: () => known?.sum,
@@ -257,4 +289,15 @@ function split(group: readonly ServicePortName[], suspect: ServicePortName | und
   if (suspect !== undefined && group.includes(suspect)) return [[suspect], group.filter((name) => name !== suspect)]
   const half = Math.ceil(group.length / 2)
   return [group.slice(half), group.slice(0, half)]
+}
+
+function changedChains({ writes, removed, dispatch, fixed, kubelet, jumps }: Changes): readonly string[] {
+  const chains = [
+    ...writes.flatMap((service) => service.chains.map(([key]) => key)),
+    ...removed,
+    ...[...dispatch, ...kubelet].map(({ key }) => key),
+    ...fixed.map(([key]) => key),
+    ...jumps.map(({ table, chain }) => `${table} ${chain}`),
+  ]
+  return [...new Set(chains)].toSorted()
 }

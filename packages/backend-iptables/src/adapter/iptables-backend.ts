@@ -4,7 +4,7 @@ import type { ConntrackHook } from '../conntrack/conntrack-hook.js'
 import type { RestoreLimits } from '../plan/plan-restores.js'
 import type { RulesetOptions } from '../ruleset/context.js'
 import { TABLES } from '../ruleset/ruleset.js'
-import { createFamilySync } from './family-sync.js'
+import { createFamilySync, type Drift } from './family-sync.js'
 import { type CleanupPlan, planCleanup } from './plan-cleanup.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { digestText, EMPTY_SUM, plus, type RulesetSum, sumOfFound } from './ruleset-digest.js'
@@ -27,6 +27,11 @@ export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 
 export interface IptablesBackend extends Backend {
   /** What a sync would restore, a family at a time. Reads the tables and changes nothing. */
   dryRun(state: State): Promise<readonly FamilyRestore[]>
+  /**
+   * Compares the tables with what the last sync left, and puts right what somebody else has changed since. Not while a sync
+   * runs. A failure is as one of a sync: the next sync reads the tables.
+   */
+  mendDrift(signal: AbortSignal): Promise<readonly FamilyDrift[]>
   /** What `cleanup` would do. */
   planCleanup(): Promise<readonly FamilyCleanup[]>
 }
@@ -35,6 +40,10 @@ export interface FamilyRestore {
   readonly family: Iptables['family']
   /** One restore after the other, without line ends. None: all is as it should be. */
   readonly lines: readonly string[]
+}
+
+export interface FamilyDrift extends Drift {
+  readonly family: Iptables['family']
 }
 
 export interface FamilyCleanup extends CleanupPlan {
@@ -95,6 +104,14 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     },
     dryRun: (state) =>
       Promise.all(families.map(async ({ one, plan }) => ({ family: one.family, lines: (await plan(state)).flat() }))),
+    async mendDrift(signal) {
+      const drifts: FamilyDrift[] = []
+      for (const { one, mendDrift } of families) {
+        const drift = await mendDrift(signal)
+        if (drift !== undefined && drift.chains.length > 0) drifts.push({ family: one.family, ...drift })
+      }
+      return drifts
+    },
     planCleanup: () =>
       Promise.all(
         iptables.map(async (one) => ({ family: one.family, ...planCleanup(await savedTables(one), limitsOf(one)) })),

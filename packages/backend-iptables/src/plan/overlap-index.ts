@@ -1,5 +1,5 @@
 import { frontKey, frontsOf, type ServicePort, type ServicePortName } from '@pointsman/core'
-import { byAge } from '../ruleset/overlap-order.js'
+import { byAge, inOverlapOrder } from '../ruleset/overlap-order.js'
 import type { OverlapGroup } from './installed.js'
 
 /** Which service ports claim which fronts, kept up with one service port after the other. */
@@ -8,6 +8,8 @@ export interface OverlapIndex {
   readonly put: (name: ServicePortName, port: ServicePort | undefined) => void
   /** Groups that hang together by common fronts and have one of these among them, each in the order of its rules. */
   readonly groupsOf: (names: Iterable<ServicePortName>) => readonly OverlapGroup[]
+  /** All of them, in the order in which their rules stand in a shared chain that is written anew. */
+  readonly order: () => readonly ServicePortName[]
 }
 
 export function createOverlapIndex(): OverlapIndex {
@@ -50,5 +52,6 @@ export function createOverlapIndex(): OverlapIndex {
       }
       return groups
     },
+    order: () => inOverlapOrder([...ports.values()]).map(({ id }) => id),
   }
 }

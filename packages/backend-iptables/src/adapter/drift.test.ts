@@ -1,0 +1,96 @@
+import { DEFAULT_PROXY_CONFIG, seq } from '@pointsman/core'
+import { stateOf } from '@pointsman/core/testing'
+import fc from 'fast-check'
+import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
+import { describe, expect, it } from 'vitest'
+import { createIptablesBackend, type IptablesBackend } from './iptables-backend.js'
+
+const ports = Array.from({ length: 6 }, (_, index) => ({
+  is: `shop/service-${index}:http`,
+  clusterIP: `10.96.0.${index + 1}`,
+  nodePort: index % 2 === 0 ? 30_000 + index : 0,
+  // Two Services that claim one address, so that the order of their rules counts.
+  externalIPs: index < 2 ? ['203.0.113.1'] : [],
+  affinitySeconds: index === 3 ? 60 : 0,
+  endpoints: index === 5 ? [] : [`10.244.1.${index + 1}:80@node-a`, `10.244.2.${index + 1}:80@node-b`],
+}))
+const state = stateOf({ ports, node: {} })
+const signal = new AbortController().signal
+
+async function inForce(): Promise<{ readonly fake: FakeIptables; readonly backend: IptablesBackend }> {
+  const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+  const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
+  await backend.sync({ state, changed: 'all', fromSeq: seq(1), toSeq: seq(1) }, signal)
+  fake.forgetCalls()
+  return { fake, backend }
+}
+
+/** Rules of one shared chain may stand in any order. */
+const sorted = (text: string): readonly string[] => text.split('\n').toSorted()
+
+describe('drift', () => {
+  it('is none when nobody has changed anything, and nothing is sent', async () => {
+    const { fake, backend } = await inForce()
+    expect(await backend.mendDrift(signal)).toEqual([])
+    expect(fake.calls.filter(({ program }) => program === 'restore')).toEqual([])
+  })
+
+  it('in one chain writes that chain alone, so that the lists of affinity elsewhere stay', async () => {
+    const { fake, backend } = await inForce()
+    const before = fake.text()
+    const chain = /-A (KUBE-SVC-\S+) .*10\.244\.1\.3:80/.exec(before)?.[1] ?? ''
+    fake.change(`*nat\n-A ${chain} -j RETURN\nCOMMIT\n`)
+    expect(await backend.mendDrift(signal)).toMatchObject([{ family: 'IPv4', chains: [`nat ${chain}`] }])
+    expect(fake.text()).toBe(before)
+    const sent = fake.calls.flatMap(({ text = '' }) => text.split('\n')).filter((line) => /^(?::|-)/.test(line))
+    expect(sent.filter((line) => !line.includes(chain))).toEqual([])
+  })
+
+  it('of a flushed table is mended whole, and said chain by chain', async () => {
+    const { fake, backend } = await inForce()
+    const before = fake.text()
+    fake.change('*filter\n-F\nCOMMIT\n')
+    const [drift] = await backend.mendDrift(signal)
+    expect(drift?.chains).toEqual([
+      'filter FORWARD',
+      'filter INPUT',
+      'filter KUBE-FIREWALL',
+      'filter KUBE-FORWARD',
+      'filter KUBE-SERVICES',
+      'filter OUTPUT',
+    ])
+    expect(fake.text()).toBe(before)
+  })
+
+  it('of any kind is mended, and is then none', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(), { minLength: 1, maxLength: 6 }), fc.boolean(), async (picks, doubles) => {
+        const { fake, backend } = await inForce()
+        const before = fake.text()
+        for (const pick of picks) {
+          const table = pick % 2 === 0 ? 'nat' : 'filter'
+          const rules = fake
+            .text(table)
+            .split('\n')
+            .filter((line) => line.startsWith('-A'))
+          const rule = rules[pick % Math.max(1, rules.length)] ?? '-A INPUT -j ACCEPT'
+          const foreign = `-I ${rule.split(' ')[1] ?? ''} -s 192.0.2.1/32 -j RETURN`
+          // What is in KUBE-FIREWALL besides may be kubelet's.
+          const isOurs = /^-A KUBE-(?!FIREWALL)/.test(rule)
+          const change = doubles && isOurs ? [rule, foreign][pick % 3] : undefined
+          fake.change(`*${table}\n${change ?? rule.replace(/^-A/, '-D')}\nCOMMIT\n`)
+        }
+        await backend.mendDrift(signal)
+        expect(sorted(fake.text())).toEqual(sorted(before))
+        expect(await backend.mendDrift(signal)).toEqual([])
+      }),
+    )
+  })
+
+  it('is not looked for before a sync, nor after one that failed', async () => {
+    const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
+    expect(await backend.mendDrift(signal)).toEqual([])
+    expect(fake.calls).toEqual([])
+  })
+})
