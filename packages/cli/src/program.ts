@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { registerApply } from './commands/apply.js'
+import { registerAudit } from './commands/audit.js'
 import { registerBisect } from './commands/bisect.js'
 import { registerBlame } from './commands/blame.js'
 import { registerCleanup } from './commands/cleanup.js'
@@ -62,6 +63,7 @@ const COMMANDS = [
   registerCleanup,
   registerTrace,
   registerBisect,
+  registerAudit,
   registerDemo,
   registerCompletion,
 ]

@@ -1,4 +1,5 @@
 import { applySummary } from './apply-summary.js'
+import { auditReport } from './audit-report.js'
 import { bisection } from './bisection.js'
 import { blameList } from './blame-list.js'
 import { cleanupSummary } from './cleanup-summary.js'
@@ -16,6 +17,7 @@ import { traceShape } from './trace.js'
 /** Each document that `-o json` prints, by its kind. Tests check real output against it, and `docs/json.md` shows it. */
 export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   ApplySummary: applySummary,
+  AuditReport: auditReport,
   Bisection: bisection,
   BlameList: blameList,
   CleanupSummary: cleanupSummary,

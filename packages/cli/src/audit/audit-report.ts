@@ -1,0 +1,23 @@
+import type { NodeInfo, State } from '@pointsman/core'
+import type { AskedObjects } from '../input/asked-objects.js'
+import type { FindingCause } from './find-causes.js'
+import type { PlacedFinding } from './find-findings.js'
+import type { ReadTables, TableSource } from './table-source.js'
+
+/** All that an audit has to say. */
+export interface AuditReport {
+  readonly asked: AskedObjects
+  readonly state: Pick<State, 'services' | 'endpoints'>
+  readonly node: NodeInfo | undefined
+  readonly source: Pick<TableSource, 'name'>
+  readonly read: readonly ReadTables[]
+  readonly findings: readonly PlacedFinding[]
+  readonly causes: ReadonlyMap<PlacedFinding, FindingCause>
+}
+
+/** Rules in the chains of the proxy and of kubelet, and those that lead to them. */
+export const ruleCount = ({ tables }: Pick<ReadTables, 'tables'>): number =>
+  tables
+    .flatMap(({ chains }) => chains)
+    .filter(({ chain }) => chain.startsWith('KUBE-'))
+    .reduce((sum, { rules }) => sum + rules.length, 0)

@@ -1,0 +1,57 @@
+import { AUDIT_FINDINGS } from '@pointsman/backend-iptables'
+import { editBehind } from './blame-list.js'
+import { documentHead, point } from './document-head.js'
+import { author } from './record-list.js'
+import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
+
+const cause = objectOf('Cause', {
+  did: required(oneOf('made', 'removed'), 'made the rule that should be there, or removed the one that should not'),
+  what: required(text, 'what changed, for people; the words may change'),
+  seq: optional(integer, 'the record; absent: it was so where the log begins'),
+  time: optional(time, 'when it was observed'),
+  event: optional(oneOf('ADDED', 'MODIFIED', 'DELETED'), 'of an object; absent for the configuration'),
+  kind: optional(oneOf('Service', 'EndpointSlice', 'Node'), 'of the object'),
+  namespace: optional(text, 'of the object: absent for a Node'),
+  name: optional(text, 'of the object'),
+  resourceVersion: optional(text, 'of the object'),
+  author: optional(author, 'who changed the object; absent where it is not known; the API does not say who deletes'),
+  editBehind: optional(editBehind, 'the change of its Service that a change of a slice follows from'),
+})
+
+/** An item of it: what `-o jsonl` prints. */
+export const findingShape = objectOf('Finding', {
+  type: required(oneOf(...Object.keys(AUDIT_FINDINGS)), 'what it is, for a script'),
+  meaning: required(text, 'the same for people; the words may change'),
+  family: required(oneOf('IPv4', 'IPv6'), 'of which tables'),
+  variant: optional(oneOf('nft', 'legacy'), 'of which iptables; absent with `--rules`'),
+  table: optional(text, 'the table; absent: all of them'),
+  chain: optional(text, "the chain; absent: all of the table's"),
+  service: optional(
+    text,
+    '`namespace/name` of the Service whose rule it is, or in its comment says to be; absent: of none',
+  ),
+  portName: optional(text, "the Service's port; absent where that has no name"),
+  protocol: optional(oneOf('TCP', 'UDP', 'SCTP'), 'of that port; absent where a comment alone says whose it is'),
+  expected: optional(listOf(text), 'the rules that should be there, in order, as iptables-save prints them'),
+  found: optional(listOf(text), 'the rules that are there'),
+  cause: optional(cause, 'the record that the rule goes back to; absent without a log, and for rules of no service'),
+  toDo: required(text, 'what to do, in one line for people; the words may change'),
+})
+
+const tables = objectOf('Tables', {
+  family: required(oneOf('IPv4', 'IPv6'), 'of which iptables'),
+  variant: optional(oneOf('nft', 'legacy'), 'of which variant; absent with `--rules`'),
+  iptables: optional(text, 'its version; absent with `--rules`'),
+  rules: required(integer, 'in chains that begin with KUBE-'),
+})
+
+/** What `pointsman audit -o json` prints. */
+export const auditReport = objectOf('AuditReport', {
+  ...documentHead('AuditReport'),
+  at: optional(point, 'what the tables were held against; absent where that is from `--objects`'),
+  node: optional(text, 'the node that the rules are for; absent where the input has no Node'),
+  layout: required(oneOf('current'), "whose rules they should be like: kube-proxy 1.36's"),
+  clean: required(flag, 'whether there is no finding'),
+  tables: required(listOf(tables), 'the tables that were looked at'),
+  items: required(listOf(findingShape), 'the findings, by family and table'),
+})

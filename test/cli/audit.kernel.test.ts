@@ -1,0 +1,116 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import type { Variant } from 'node-iptables'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describeWithKernel } from '../../packages/backend-iptables/src/test-support/kernel.js'
+import { auditReport } from '../../packages/cli/src/json-shapes/audit-report.js'
+import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { goldenFiles } from '../support/goldens.js'
+import { createKernelNode, type KernelNode } from '../support/kernel-node.js'
+import { runPointsman } from '../support/run-pointsman.js'
+import { temporaryFolder } from '../support/shop.js'
+
+const folder = temporaryFolder()
+afterAll(folder.remove)
+
+const { args } = goldenFiles('node-port', folder)
+
+describeWithKernel('an audit of the tables of a machine', () => {
+  describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant: Variant) => {
+    const other = variant === 'nft' ? 'legacy' : 'nft'
+    let node: KernelNode
+    beforeEach(async () => {
+      node = createKernelNode(variant)
+      await node.pointsman('apply', ...args)
+    })
+    afterEach(() => node.remove())
+
+    const ruleOf = (pattern: RegExp): string => pattern.exec(node.saved('iptables-save.txt'))?.[0] ?? ''
+    const change = (...lines: readonly string[]): void => {
+      const path = folder.path(`change-${variant}.txt`)
+      writeFileSync(path, ['*nat', ...lines, 'COMMIT', ''].join('\n'))
+      node.run(`iptables-${variant}-restore --noflush ${path}`)
+    }
+
+    test('finds nothing after an apply, whatever others have there, and changes nothing', async () => {
+      const before = node.saved('iptables-save.txt')
+      const { status, stdout, stderr } = await node.pointsman('audit', ...args)
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      expect(stdout).toMatch(
+        new RegExp(
+          `^the rules are as they should be\\nIPv4 and IPv6, iptables-${variant} [\\d.]+, \\d+ rules; held against those from objects, node node-a\\n$`,
+        ),
+      )
+      expect(node.saved('iptables-save.txt')).toBe(before)
+    })
+
+    test('finds a rule that somebody deleted, in either family, until an apply puts it back', async () => {
+      const rule = ruleOf(/^-A KUBE-SVC-\w+ .* -j KUBE-SEP-\w+$/m)
+      change(rule.replace('-A', '-D'))
+      node.run(`ip6tables-${variant} -t nat -D KUBE-POSTROUTING 1`)
+      const found = await node.pointsman('audit', ...args)
+      expect(found).toMatchObject({ status: 1, stderr: '' })
+      expect(found.stdout).toMatch(/^2 findings: 2 missing rules\n/)
+      expect(found.stdout).toContain(`    MISSING_RULE: the rule is not there\n    - ${rule}\n`)
+      expect(found.stdout).toContain('  IPv6 nat KUBE-POSTROUTING\n')
+
+      const { stdout } = await node.pointsman('audit', ...args, '-o', 'json')
+      const document = JSON.parse(stdout) as object
+      expect(shapeProblems(document, auditReport)).toEqual([])
+      expect(document).toMatchObject({
+        tables: [
+          { family: 'IPv4', variant },
+          { family: 'IPv6', variant },
+        ],
+      })
+
+      await node.pointsman('apply', ...args)
+      expect(await node.pointsman('audit', ...args)).toMatchObject({ status: 0 })
+    })
+
+    test('tells nothing of what is gone at a second look: a sync was under way', async () => {
+      const rule = ruleOf(/^-A KUBE-SEP-\w+ .* -j KUBE-MARK-MASQ$/m)
+      const again = folder.path(`again-${variant}.txt`)
+      const chain = rule.split(' ')[1] ?? ''
+      writeFileSync(again, `*nat\n-I ${chain} 1 ${rule.split(' ').slice(2).join(' ')}\nCOMMIT\n`)
+      change(rule.replace('-A', '-D'), '-A KUBE-SERVICES -s 192.0.2.1/32 -j ACCEPT')
+
+      // Puts the rule back as soon as the tables were read once.
+      const programs = folder.path(`sync-${variant}`)
+      mkdirSync(programs, { recursive: true })
+      const name = `iptables-${variant}-save`
+      const real = execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim()
+      const script = `#!/bin/sh\n${real} "$@" || exit\n[ -e ${again} ] || exit 0\niptables-${variant}-restore --noflush ${again} && rm ${again}\n`
+      writeFileSync(`${programs}/${name}`, script)
+      chmodSync(`${programs}/${name}`, 0o755)
+
+      const { status, stdout, stderr } = await runPointsman(['audit', ...args, '--iptables-variant', variant], {
+        prefix: node.prefix,
+        env: { PATH: `${programs}:${process.env['PATH'] ?? ''}` },
+      })
+      expect({ status, stderr }).toEqual({
+        status: 1,
+        stderr: '1 finding of a first look had gone at a second: not told\n',
+      })
+      expect(stdout).toMatch(/^1 finding: 1 rule of somebody else\n/)
+    })
+
+    test('finds chains of the proxy in the other variant, and none where it has only those of kubelet', async () => {
+      const path = folder.path(`other-${variant}.txt`)
+      writeFileSync(path, '*mangle\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n')
+      node.run(`iptables-${other}-restore --noflush ${path}`)
+      expect(await node.pointsman('audit', ...args, '--iptables-variant', variant)).toMatchObject({ status: 0 })
+
+      writeFileSync(path, '*nat\n:KUBE-SERVICES - [0:0]\n-A KUBE-SERVICES -d 10.96.0.1/32 -j ACCEPT\nCOMMIT\n')
+      node.run(`iptables-${other}-restore --noflush ${path}`)
+      const { status, stdout } = await node.pointsman('audit', ...args, '--iptables-variant', variant)
+      expect(status).toBe(1)
+      expect(stdout).toMatch(/^1 finding: 1 set of rules in the other variant\n/)
+      expect(stdout).toContain(`  IPv4 iptables-${other}\n`)
+      expect(stdout).toContain('    + -A KUBE-SERVICES -d 10.96.0.1/32 -j ACCEPT\n')
+      const [, command = ''] = /`pointsman (.*)` removes them/.exec(stdout) ?? []
+      expect(await node.pointsman(...command.split(' '))).toMatchObject({ status: 0 })
+      expect(await node.pointsman('audit', ...args, '--iptables-variant', variant)).toMatchObject({ status: 0 })
+    })
+  })
+})
