@@ -1,5 +1,6 @@
 import type { IpFamily, ProxyConfig, State } from '@pointsman/core'
 import { IptablesError, type Run } from 'node-iptables'
+import { removeNftablesLeftovers } from './nftables-leftovers.js'
 import { answersOnLocalhost } from '../ruleset/node-addresses.js'
 import { NFACCT_COUNTERS } from '../ruleset/nfacct-counters.js'
 
@@ -19,14 +20,14 @@ export interface PreparedNode {
   readonly nfacct: boolean
   /** The kernel's own setting. Undefined: it cannot be read. */
   readonly tcpBeLiberal: boolean | undefined
-  /** For a person: what could not be done, and what follows from it. */
+  /** For a person: what could not be done, and what follows from it; and what another proxy had left. */
   readonly warnings: readonly string[]
 }
 
 /**
  * Makes on the node what the rules need besides tables: the nfacct objects that kube-proxy's metrics are read from, and
- * `route_localnet`, without which the kernel drops what is sent to a node port on 127.0.0.0/8. Never fails for lack of
- * these: the rules are then made without.
+ * `route_localnet`, without which the kernel drops what is sent to a node port on 127.0.0.0/8. Removes the tables of
+ * kube-proxy's nftables mode. Never fails for lack of these: the rules are then made without.
  */
 export async function prepareNode(options: PrepareNodeOptions): Promise<PreparedNode> {
   const { run, prefix = [], config, families, node, signal } = options
@@ -60,6 +61,9 @@ export async function prepareNode(options: PrepareNodeOptions): Promise<Prepared
       const { succeeded, said } = await attempt(['tee', ROUTE_LOCALNET], '1\n')
       if (!succeeded) warnings.push(`${ROUTE_LOCALNET} cannot be set: node ports will not answer on localhost; ${said}`)
     }
+  }
+  for (const table of await removeNftablesLeftovers({ run, prefix, families, signal })) {
+    warnings.push(`nftables table ${table} is a leftover of kube-proxy's nftables mode: it is removed`)
   }
   const liberal = (await attempt(['cat', TCP_BE_LIBERAL])).stdout.trim()
   return { nfacct, tcpBeLiberal: liberal === '' ? undefined : liberal !== '0', warnings }

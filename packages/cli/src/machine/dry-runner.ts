@@ -10,7 +10,8 @@ export function dryRunner(run: Run): { readonly run: Run; readonly skipped: read
     skipped,
     run: async (request) => {
       const [program, verb] = request.argv
-      const isChange = program === 'tee' || (program === 'nfacct' && verb === 'add')
+      const isChange =
+        program === 'tee' || (program === 'nfacct' && verb === 'add') || (program === 'nft' && verb === 'delete')
       if (!isChange) return run(request)
       // It fails where there is no nfacct(8), and where the kernel does not know it, as adding would.
       if (program === 'nfacct') {
