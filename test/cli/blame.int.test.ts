@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { blameItemShape } from '../../packages/cli/src/json-shapes/blame-list.js'
 import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
@@ -185,6 +185,30 @@ describe('in a cluster so large that rules have no comments', () => {
     const ofChain = await ask('blame', chain)
     expect(linesOf(ofChain)[0]).toMatch(/IPv4 rules of KUBE-SEP-\w+ \(shop\/web-200 -> 10\.\S+:8080\)$/)
   })
+})
+
+test('a chain of the other family says which family it is of, there or gone', async () => {
+  const both = folder.path('dual.db')
+  const { items } = JSON.parse(
+    readFileSync(new URL('../../fixtures/golden/kube-proxy-1.36/dual-stack/objects.json', import.meta.url), 'utf8'),
+  ) as { readonly items: readonly { readonly kind: string }[] }
+  const added = items.map((object) => ({ observedAt: '2026-01-20T09:00:00Z', type: 'ADDED', object }))
+  const gone = items
+    .filter(({ kind }) => kind === 'EndpointSlice')
+    .map((object) => ({ observedAt: '2026-01-20T09:00:01Z', type: 'DELETED', object }))
+  const recording = folder.path('dual.jsonl')
+  writeFileSync(recording, [...added, ...gone].map((event) => JSON.stringify(event)).join('\n'))
+  await runPointsman(['import', recording, '--log', both])
+  const ask = (...args: readonly string[]): Promise<Ended> => runPointsman([...args, '--log', both, ...CIDR])
+  const there = await ask('rules', '--family', 'ipv6', '--at', String(added.length))
+  const [, chain = ''] = /^-A (KUBE-SEP-\w+) .*-j DNAT/m.exec(there.stdout) ?? []
+  const error = `error: ${chain} is a chain of the IPv6 rules: ask with --family ipv6\n`
+  for (const command of ['rules', 'blame']) {
+    const asked = await ask(command, chain, '--at', String(added.length), '--family', 'ipv4')
+    expect(asked).toMatchObject({ status: 1, stdout: '', stderr: error })
+  }
+  expect(await ask('blame', chain, '--family', 'ipv4')).toMatchObject({ status: 1, stdout: '', stderr: error })
+  expect((await ask('blame', chain, '--family', 'ipv6')).stdout).toContain('is gone: taken away at seq')
 })
 
 /** The chain of an endpoint at a point in time. */

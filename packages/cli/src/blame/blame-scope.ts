@@ -5,7 +5,6 @@ import {
   findChain,
   type FoundChain,
   isServiceChain,
-  ownerOfChain,
 } from '@pointsman/backend-iptables'
 import {
   type ChangeLogReader,
@@ -20,7 +19,7 @@ import {
 import type { Rule } from 'node-iptables'
 import { CliError } from '../errors.js'
 import { serviceFilter } from '../history/log-filter.js'
-import { namesChain } from '../rules/rules-target.js'
+import { namesChain, otherFamily, ownerInFamily } from '../rules/rules-target.js'
 import { parsePastedRule } from './pasted-rule.js'
 
 /** Which rules are asked about, and whose records decide about them. */
@@ -91,10 +90,11 @@ function serviceInComment({ matches }: Rule): ServiceName | undefined {
 
 function* ownerAtAnyTime(chain: string, question: ScopeQuestion): Generator<Seq, FoundChain, undefined> {
   const { state, family } = question
-  const services = new Map([...state.services].filter(([, port]) => port.family === family))
-  const owner = ownerOfChain(chain, { services, endpoints: state.endpoints })
+  const owner = ownerInFamily(chain, state, family)
   if (owner !== undefined) return foundNow(owner)
   const found = yield* findChain(chain, question)
+  // The chains of a service port have the same names in both families.
+  if (found?.endpoint !== undefined && found.family !== family) throw otherFamily(chain, found.family)
   if (found !== undefined) return found
   throw new CliError(
     'NOT_FOUND',

@@ -27,11 +27,33 @@ export const namesChain = (text: string): boolean => /[A-Z]/.test(text)
 /** CliError NOT_FOUND for a Service that the state does not have, USAGE where several namespaces have one of its name. */
 export function rulesTarget({ text, state, family, when }: TargetQuestion): RulesTarget {
   if (text === undefined) return { type: 'all' }
-  const services = new Map([...state.services].filter(([, port]) => port.family === family))
-  if (!namesChain(text)) return serviceTarget(text, [...services.values()], when)
-  const owner = ownerOfChain(text, { services, endpoints: state.endpoints })
+  if (!namesChain(text)) {
+    return serviceTarget(
+      text,
+      [...state.services.values()].filter((port) => port.family === family),
+      when,
+    )
+  }
+  const owner = ownerInFamily(text, state, family)
   return owner === undefined ? { type: 'chain', chain: text } : { type: 'owned-chain', chain: text, owner }
 }
+
+/** Whose a chain is; CliError NOT_FOUND where it is of the other family alone, as an endpoint's chain is. */
+export function ownerInFamily(
+  chain: string,
+  { services, endpoints }: Pick<State, 'services' | 'endpoints'>,
+  family: IpFamily,
+): ChainOwner | undefined {
+  const ofFamily = new Map([...services].filter(([, port]) => port.family === family))
+  const owner = ownerOfChain(chain, { services: ofFamily, endpoints })
+  if (owner !== undefined) return owner
+  const other = ownerOfChain(chain, { services, endpoints })
+  if (other !== undefined) throw otherFamily(chain, other.port.family)
+  return undefined
+}
+
+export const otherFamily = (chain: string, family: IpFamily): CliError =>
+  new CliError('NOT_FOUND', `${chain} is a chain of the ${family} rules: ask with --family ${family.toLowerCase()}`)
 
 function serviceTarget(text: string, all: readonly ServicePort[], when: string): RulesTarget {
   const ports = all.filter(({ service, name }) => (text.includes('/') ? service : name) === text)
