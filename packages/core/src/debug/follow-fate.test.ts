@@ -68,8 +68,8 @@ function recordsOf(steps: readonly Step[]): readonly LogRecord[] {
       kind: object.kind,
       namespace: object.metadata.namespace ?? '',
       name: object.metadata.name,
-      uid: String(object.metadata['uid']),
-      resourceVersion: String(object.metadata['resourceVersion']),
+      uid: `uid-${object.metadata.name}`,
+      resourceVersion: String(1000 + index),
       object,
     }
   })
