@@ -8,6 +8,7 @@ import {
   type Seq,
   type ServiceName,
 } from '@pointsman/core'
+import type { OwnedRule } from '../render/owned-rules.js'
 import type { RulesetOptions } from '../ruleset/context.js'
 import type { BlamedRule, GoneRule } from './rule-change.js'
 import { createRuleHistory, type RuleHistory } from './rule-history.js'
@@ -24,7 +25,7 @@ export interface BlameQuestion {
   readonly config: ProxyConfig | 'recorded'
   readonly options: Omit<RulesetOptions, 'keepComments'>
   /** Which rules are asked about; absent: all. */
-  readonly accepts?: (rule: BlamedRule) => boolean
+  readonly accepts?: (rule: OwnedRule) => boolean
 }
 
 export interface Blame {
@@ -39,24 +40,25 @@ export interface Blame {
  * to every so often, so that a long history can be watched and given up.
  */
 export function* blameRules(question: BlameQuestion): Generator<Seq, Blame, undefined> {
-  const { reader, toSeq, service, nodeName, options, accepts = () => true } = question
+  const { reader, toSeq, service, nodeName, options, accepts } = question
   const { pruned, firstSeq } = reader.info()
   const floor = pruned ? seq(firstSeq - 1) : NO_SEQ
   const history = createRuleHistory({
     options,
     nodeName,
     config: question.config === 'recorded' ? firstConfig(reader, floor) : question.config,
+    ...(accepts && { accepts }),
     ...(pruned && { objects: objectsAt(floor, question) }),
   })
   let lastGone: readonly GoneRule[] = []
   const configs = question.config === 'recorded'
   let count = 0
   for (const record of touchingRecords(reader, { fromSeq: seq(floor + 1), toSeq, service, nodeName, configs })) {
-    const gone = history.take(record).filter(accepts)
+    const gone = history.take(record)
     if (gone.length > 0) lastGone = gone
     if (++count % BREATH === 0) yield record.seq
   }
-  return { rules: history.rules().filter(accepts), lastGone, editBehind: (cause) => history.editBehind(cause) }
+  return { rules: history.rules(), lastGone, editBehind: (cause) => history.editBehind(cause) }
 }
 
 const BREATH = 500

@@ -17,7 +17,7 @@ import {
   type ServicePortName,
   watchEventOf,
 } from '@pointsman/core'
-import { ownedRules } from '../render/owned-rules.js'
+import { type OwnedRule, ownedRules } from '../render/owned-rules.js'
 import { type RulesetContext, rulesetContext, type RulesetOptions } from '../ruleset/context.js'
 import { inOverlapOrder } from '../ruleset/overlap-order.js'
 import { planBase } from '../ruleset/plan-base.js'
@@ -35,6 +35,8 @@ export interface RuleHistoryOptions {
   readonly nodeName?: string | undefined
   /** What is there before the first record: of a log whose beginning was pruned. */
   readonly objects?: Iterable<KubernetesObject>
+  /** Which rules are followed; absent: all. The records of what is not asked about are not held. */
+  readonly accepts?: (rule: OwnedRule) => boolean
 }
 
 /** The rules of one node, record by record, each with the record that it comes from. */
@@ -53,6 +55,9 @@ export interface RuleHistory {
  */
 export function createRuleHistory({ options, nodeName, ...given }: RuleHistoryOptions): RuleHistory {
   const { family } = options
+  const { accepts = () => true } = given
+  const rulesOf = (base: BaseRules, services: readonly ServiceRules[]): readonly OwnedRule[] =>
+    [...ownedRules({ family, base, services })].filter(accepts)
   const fold = createStateFold({ ...(nodeName !== undefined && { nodeName }) })
   const versions = new Map<string, ObjectRecord>()
   const edits = createEditFinder()
@@ -83,8 +88,7 @@ export function createRuleHistory({ options, nodeName, ...given }: RuleHistoryOp
     }
     const plan = planService(after.port, after.endpoints, context)
     services.set(id, { moment: after, plan, entries })
-    const rules = ownedRules({ family, base: NO_BASE, services: [plan] })
-    return entries.replace(rules, { cause, ...(before && { before }), after })
+    return entries.replace(rulesOf(NO_BASE, [plan]), { cause, ...(before && { before }), after })
   }
 
   const replanAll = (cause: Cause, changed: Iterable<ServicePortName> = []): readonly GoneRule[] => {
@@ -92,7 +96,7 @@ export function createRuleHistory({ options, nodeName, ...given }: RuleHistoryOp
     base = planBase(context)
     const ids = new Set([...services.keys(), ...changed])
     return [
-      ...baseRules.replace(ownedRules({ family, base, services: [] }), { cause }),
+      ...baseRules.replace(rulesOf(base, []), { cause }),
       ...[...ids].flatMap((id) => replanPort(id, { cause, always: true })),
     ]
   }
@@ -138,7 +142,7 @@ export function createRuleHistory({ options, nodeName, ...given }: RuleHistoryOp
       const ports = inOverlapOrder([...services.values()].map(({ moment }) => moment.port))
       const plans = ports.flatMap(({ id }) => services.get(id)?.plan ?? [])
       const places = new Map<string, number>()
-      return [...ownedRules({ family, base, services: plans })].flatMap((owned) => {
+      return rulesOf(base, plans).flatMap((owned) => {
         const { table, chain, owner } = owned
         const entries = owner === undefined ? baseRules : services.get(owner)?.entries
         const key = `${owner ?? ''} ${table} ${chain}`

@@ -134,7 +134,7 @@ const blameOf = (
 function matcherOf(
   text: string | undefined,
   { anyOfChain }: { readonly anyOfChain: boolean },
-): (rule: BlamedRule) => boolean {
+): (rule: Pick<BlamedRule, 'chain' | 'rule'>) => boolean {
   if (text === undefined) return () => false
   const { chain, rule } = parsePastedRule(text)
   const wanted = bareIdentityOf(rule)

@@ -1,10 +1,10 @@
 import {
   bareIdentityOf,
-  type BlamedRule,
   type ChainOwner,
   findChain,
   type FoundChain,
   isServiceChain,
+  type OwnedRule,
 } from '@pointsman/backend-iptables'
 import {
   type ChangeLogReader,
@@ -28,7 +28,7 @@ export interface BlameScope {
   readonly title: string
   /** Absent: every record may have touched them. */
   readonly service?: ServiceName
-  readonly accepts: (rule: BlamedRule) => boolean
+  readonly accepts: (rule: OwnedRule) => boolean
   /** Where none is there now, those that were there last are told. */
   readonly whenGone: boolean
 }
