@@ -1,4 +1,4 @@
-import type { ServicePortName } from '@pointsman/core'
+import { isEqual, type ServicePortName } from '@pointsman/core'
 import type { Rule, SavedTable } from 'node-iptables'
 import { chainOf } from '../adapter/ownership.js'
 import { isServiceChain } from '../ruleset/chain-names.js'
@@ -55,22 +55,28 @@ function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): r
   // Flushed, or of another proxy altogether: a finding a chain would say no more.
   if (needed.length > 0 && needed.every((chain) => !chains.has(chain))) return [{ type: 'NO_CHAINS', table, chain: '' }]
 
-  const led = new Set([...chains.values()].flat().flatMap((rule) => chainOf(rule) ?? []))
+  // Emptied, and kept because a rule of somebody else leads there, is not left over; nor is one about to be deleted.
+  const strays = [...chains].filter(
+    ([chain, rules]) => !wanted.has(chain) && isOfSomeService(chain) && rules.length > 0,
+  )
+  const led = strays.length > 0 && keepsStaleChains ? ledTo(chains) : undefined
   return [
     ...[...wanted].flatMap(([chain, rules]) =>
       auditChain({ table, chain, role: base.get(chain)?.role, wanted: rules, found: chains.get(chain) }),
     ),
-    ...[...chains].flatMap(([chain, rules]): readonly AuditFinding[] => {
-      if (wanted.has(chain) || !isOfSomeService(chain)) return []
-      // Emptied, and kept because a rule of somebody else leads there; or about to be deleted.
-      if (rules.length === 0 || (keepsStaleChains && !led.has(chain))) return []
-      const claims = claimOf(rules)
-      const found = rules.map((rule) => spelt(chain, rule))
-      return [{ type: 'LEFT_OVER_CHAIN', table, chain, ...(claims !== undefined && { claims }), found }]
-    }),
+    ...strays
+      .filter(([chain]) => led?.has(chain) !== false)
+      .map(([chain, rules]): AuditFinding => {
+        const claims = claimOf(rules)
+        const found = rules.map((rule) => spelt(chain, rule))
+        return { type: 'LEFT_OVER_CHAIN', table, chain, ...(claims !== undefined && { claims }), found }
+      }),
     ...auditJumps({ table, jumps: expected.base.jumps.filter((jump) => jump.table === table), chains }),
   ]
 }
+
+const ledTo = (chains: ReadonlyMap<string, readonly Rule[]>): ReadonlySet<string> =>
+  new Set([...chains.values()].flatMap((rules) => rules.flatMap((rule) => chainOf(rule) ?? [])))
 
 /** There whether or not there is a proxy, or not worth a word when they are lacking. */
 const MAY_BE_KUBELETS: ReadonlySet<BaseChain['role'] | undefined> = new Set<BaseChain['role']>(['kubelet', 'canary'])
@@ -78,12 +84,12 @@ const MAY_BE_KUBELETS: ReadonlySet<BaseChain['role'] | undefined> = new Set<Base
 /** KUBE-XLB- was KUBE-EXT- and KUBE-SVL- in kube-proxies before 1.24. */
 const isOfSomeService = (chain: string): boolean => isServiceChain(chain) || chain.startsWith('KUBE-XLB-')
 
-function expectedChains(table: Table, { base, services }: Ruleset): ReadonlyMap<string, readonly ExpectedRule[]> {
-  const chains = new Map<string, ExpectedRule[]>()
+function expectedChains(table: Table, { base, services }: Ruleset): ReadonlyMap<string, readonly WantedRule[]> {
+  const chains = new Map<string, WantedRule[]>()
   const put = (chain: string, rules: readonly Rule[], { owner, isLast = false }: PutOptions = {}): void => {
     const list = chains.get(chain) ?? []
     for (const rule of rules) {
-      if (!isForCounting(rule)) list.push({ rule, meaning: meaningIn(chain, rule), owner, isLast })
+      if (!isForCounting(rule)) list.push({ rule, owner, isLast })
     }
     chains.set(chain, list)
   }
@@ -101,12 +107,15 @@ interface PutOptions {
   readonly isLast?: boolean | undefined
 }
 
+/** Its meaning is only put into words where it is not found as it is. */
+type WantedRule = Omit<ExpectedRule, 'meaning'>
+
 interface ChainAudit {
   readonly table: Table
   readonly chain: string
   /** Undefined: the chain is one service port's. */
   readonly role: BaseChain['role'] | undefined
-  readonly wanted: readonly ExpectedRule[]
+  readonly wanted: readonly WantedRule[]
   readonly found: readonly Rule[] | undefined
 }
 
@@ -116,13 +125,15 @@ function auditChain(audit: ChainAudit): readonly AuditFinding[] {
   if (role === 'canary' || (role === 'kubelet' && wanted.length === 0)) return []
   const owner = role === undefined ? wanted[0]?.owner : undefined
   if (found === undefined) return [missingChain(audit, owner)]
+  if (areSame(wanted, found)) return []
+  const expected = wanted.map((one): ExpectedRule => ({ ...one, meaning: meaningIn(chain, one.rule) }))
   const rules = found
     .filter((rule) => !isForCounting(rule))
     .map((rule): FoundRule => ({ rule, meaning: meaningIn(chain, rule) }))
-  if (role === 'dispatch') return auditSharedChain({ table, chain, wanted, found: rules })
+  if (role === 'dispatch') return auditSharedChain({ table, chain, wanted: expected, found: rules })
   const ofInterest =
-    role === 'kubelet' ? rules.filter(({ meaning }) => wanted.some((one) => one.meaning === meaning)) : rules
-  const { missing, extra, moved, duplicated, changed } = compareOrdered(wanted, ofInterest)
+    role === 'kubelet' ? rules.filter(({ meaning }) => expected.some((one) => one.meaning === meaning)) : rules
+  const { missing, extra, moved, duplicated, changed } = compareOrdered(expected, ofInterest)
   return [
     ...missing.map((one) => findingOf('MISSING_RULE', audit, { expected: one })),
     ...changed.map(([one, other]) => findingOf('CHANGED_RULE', audit, { expected: one, found: other })),
@@ -131,6 +142,9 @@ function auditChain(audit: ChainAudit): readonly AuditFinding[] {
     ...extra.map((other) => findingOf(extraType(other.rule), audit, { found: other, owner })),
   ]
 }
+
+const areSame = (wanted: readonly WantedRule[], found: readonly Rule[]): boolean =>
+  wanted.length === found.length && wanted.every(({ rule }, at) => isEqual(rule, found[at]))
 
 const missingChain = ({ table, chain, wanted }: ChainAudit, owner: ServicePortName | undefined): AuditFinding => ({
   type: 'MISSING_CHAIN',
