@@ -44,3 +44,16 @@ test('the README shows what a trace prints', async () => {
     folder.remove()
   }
 })
+
+test('the README shows what bisect prints', async () => {
+  const folder = temporaryFolder()
+  try {
+    const log = folder.path('incident.db')
+    await runPointsman(['import', SHOP_RECORDING, '--log', log])
+    const asked = ['tcp 10.244.1.9 -> shop/checkout', '--good', '106', '--log', log]
+    const { stdout } = await runPointsman(['bisect', ...asked, '--cluster-cidr', '10.244.0.0/16'])
+    expect(README).toContain(block(stdout))
+  } finally {
+    folder.remove()
+  }
+})

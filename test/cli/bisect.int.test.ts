@@ -32,7 +32,7 @@ describe('the incident', () => {
     expect(lines.slice(0, 17)).toEqual([
       'after seq 5, up to seq 128, 2026-11-21T02:24:50.504Z, node node-a, IPv4',
       'tcp 10.244.1.9 -> 10.96.50.2:80 (shop/checkout:http)',
-      '  reaches 2 endpoints until seq 108, and then is rejected: shop/checkout:http has no endpoints; mended after 6.3 s, at seq 128',
+      '  reached 2 endpoints until seq 108, and then was rejected: shop/checkout:http has no endpoints; mended after 6.3 s, at seq 128',
       '',
       ...BROKEN,
       '',
@@ -68,7 +68,7 @@ describe('the incident', () => {
 
   test('may be what was good: then its end is the change', async () => {
     const answer = await bisect(PACKET, '--good', '108')
-    expect(linesOf(answer)[2]).toBe('  is rejected until seq 128, and then reaches 2 endpoints')
+    expect(linesOf(answer)[2]).toBe('  was rejected until seq 128, and then reached 2 endpoints')
     expect(answer.stdout).toContain('\nchanged by  seq 128')
   })
 })
@@ -98,7 +98,7 @@ test('the name of a Service that is gone means what it meant last', async () => 
 test('--exact tells other endpoints, and who came', async () => {
   const answer = await bisect('tcp 10.244.1.9 -> shop/search', '--exact')
   expect(answer.status).toBe(0)
-  expect(linesOf(answer)[2]).toBe('  reaches 9 endpoints until seq 121, and then reaches 10 endpoints')
+  expect(linesOf(answer)[2]).toBe('  reached 9 endpoints until seq 121, and then reached 10 endpoints')
   expect(answer.stdout).toContain(
     'behind it   pods came, and nobody had edited the Service: the log does not hold why\n',
   )

@@ -54,7 +54,7 @@ describe('the bundled incident', () => {
     const commands = [...stdout.matchAll(/ {2}pointsman (.*)/g)].map(([, words = '']) =>
       [...words.matchAll(/'([^']*)'|\S+/g)].map(([word, quoted]) => quoted ?? word),
     )
-    expect(commands.map(([name]) => name)).toEqual(['log', 'services', 'blame', 'trace'])
+    expect(commands.map(([name]) => name)).toEqual(['log', 'services', 'blame', 'trace', 'bisect'])
     for (const command of commands) {
       const { status, stdout: answer } = await runPointsman(command)
       // The traced packet is turned away: that is what the incident is about.

@@ -9,7 +9,7 @@ import { placesText } from '../packet/places-text.js'
 import { packetTitle } from '../trace/trace-summary.js'
 import type { Bisection } from './bisect.js'
 import type { BisectQuestion } from './bisect-question.js'
-import { causeWords, fateWords, flipChanges, flipSubject } from './flip-words.js'
+import { causeWords, fateWords, flipChanges, flipSubject, pastWords } from './flip-words.js'
 
 /** The conclusion, the record with what is behind it, the one that mended it; then every flip, the newest first. */
 export function bisectText(found: Bisection, question: BisectQuestion, style: Style): string {
@@ -45,7 +45,7 @@ function conclusion(found: Bisection, question: BisectQuestion, style: Style): s
       : `${fateText(last, style)}, and never reached endpoints: ${last.reason}`
   }
   const { before, after, record } = broken
-  const changed = `${fateWords(before)}${differing(before, after)} until seq ${record.seq}, and then ${fateText(after, style)}`
+  const changed = `${pastWords(before)}${differing(before, after)} until seq ${record.seq}, and then ${paintOf(after, style)(pastWords(after))}`
   if (after.verdict === 'endpoints') {
     const again = mended === undefined ? '' : `, and from seq ${mended.record.seq} on the same as before`
     return `${changed}${differing(after, before)}${again}`
@@ -62,10 +62,10 @@ function conclusion(found: Bisection, question: BisectQuestion, style: Style): s
 const differing = (fate: PacketFate, other: PacketFate): string =>
   fate.verdict === other.verdict && fate.endpoints.length === other.endpoints.length ? ` (${fatePlaces(fate)})` : ''
 
-function fateText(fate: PacketFate, { red, green, yellow }: Style): string {
-  const paint = fate.verdict === 'endpoints' ? green : fate.verdict === 'no-service' ? yellow : red
-  return paint(fateWords(fate))
-}
+const fateText = (fate: PacketFate, style: Style): string => paintOf(fate, style)(fateWords(fate))
+
+const paintOf = ({ verdict }: PacketFate, { red, green, yellow }: Style): Style['red'] =>
+  verdict === 'endpoints' ? green : verdict === 'no-service' ? yellow : red
 
 /** Where it may get to, and whether as whom it is. */
 function fatePlaces({ endpoints }: PacketFate): string {

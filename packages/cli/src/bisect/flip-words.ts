@@ -17,6 +17,12 @@ export function fateWords({ verdict, endpoints }: Pick<PacketFate, 'verdict' | '
   }
 }
 
+/** `reached 2 endpoints`, `was rejected`. */
+export const pastWords = (fate: PacketFate): string =>
+  fateWords(fate)
+    .replace(/^reaches/, 'reached')
+    .replace(/^is/, 'was')
+
 /** `EndpointSlice shop/checkout-wbn79`, `the effective configuration`. */
 export const flipSubject = ({ record }: Pick<FateFlip, 'record'>): string =>
   record.type === 'config' ? 'the effective configuration' : objectName(record)

@@ -91,6 +91,7 @@ function nextCommands(told: Omit<Demo, 'next'>, { path, env }: Surroundings): re
     `${command} services ${at}`,
     ...blamed(told, outage.service).map((service) => `${command} blame ${service} ${at}`),
     ...tracedPackets(told).map((packet) => `${command} trace ${packet} ${at}`),
+    ...tracedPackets(told).map((packet) => `${command} bisect ${packet} ${log}`),
   ]
 }
 
