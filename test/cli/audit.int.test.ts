@@ -187,6 +187,16 @@ describe('an audit against a log', () => {
     expect(endpoints.map(({ cause }) => cause?.seq)).toEqual([108, 108])
   })
 
+  test('is held against what was in force, if asked, and not against what was only seen', async () => {
+    const agents = folder.path('agents.db')
+    await runPointsman(['replay', log, '--cluster-cidr', '10.244.0.0/16', '--record', agents])
+    // Seen, and not yet synced: the edit, and what followed from it.
+    const asked = ['--log', agents, '--at', '02:24:44.2', '--rules', rulesAt106]
+    const seen = await audit(asked)
+    expect(linesOf(seen)[0]).toBe('5 findings: 1 missing rule, 1 rule left over, 3 chains left over')
+    expect(await audit([...asked, '--applied'])).toMatchObject({ status: 0, stderr: '' })
+  })
+
   test('as JSON has the shape of its document', async () => {
     const asked = [...SHOP, '--at', '108', '--rules', rulesAt106]
     const { stdout } = await audit([...asked, '-o', 'json'])
