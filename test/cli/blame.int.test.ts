@@ -29,9 +29,11 @@ describe('the incident', () => {
   test('is blamed on the emptied slice, with the edit behind it and its author, long after', async () => {
     const { status, ...answer } = await blame('shop/checkout', '--at', '126')
     expect(status).toBe(0)
-    const [head, titles, port, chain, rule, ...records] = linesOf({ status, ...answer })
+    const lines = linesOf({ status, ...answer })
+    expect(lines.slice(1, 5)).toEqual([...EMPTIED, ''])
+    const [head, , , , , titles, port, chain, rule, ...rest] = lines
     expect([head, titles, port, chain].map((line) => squeezed(line ?? ''))).toEqual([
-      'at seq 126, 2026-11-21T02:24:49.301Z, node node-a: IPv4 rules of shop/checkout',
+      'at seq 126, 2026-11-21T02:24:49.301Z, node node-a: IPv4 rules of shop/checkout, last changed by',
       'SEQ  TIME  BY  WHAT  RULE',
       'shop/checkout:http TCP',
       'filter KUBE-SERVICES  shared by all services',
@@ -39,7 +41,7 @@ describe('the incident', () => {
     expect(squeezed(rule ?? '')).toBe(
       `108  02:24:44.181  kube-controller-manager-1.36  2 -> 0 endpoints in use  ${REFUSES}`,
     )
-    expect(records).toEqual(['', ...EMPTIED])
+    expect(rest).toEqual([])
   })
 
   test('took the chain of an endpoint away, which was pasted when it was long gone', async () => {
@@ -52,7 +54,9 @@ describe('the incident', () => {
       '',
       'Its rules were, each with the record that had last changed it:',
     ])
-    expect(answer.stdout).toContain('\nseq 14  2026-11-21T02:24:31.515Z  MODIFIED EndpointSlice shop/checkout-wbn79')
+    expect(linesOf(answer)[7]).toMatch(
+      /^seq 14 {2}2026-11-21T02:24:31\.515Z {2}MODIFIED EndpointSlice shop\/checkout-wbn79/,
+    )
   })
 
   test('is mended by the slice that the rollback filled', async () => {
@@ -71,6 +75,14 @@ describe('each rule', () => {
     expect(odds.map((line) => squeezed(line).replace(/ {2}-m .*/, ''))).toContain(
       '119  02:24:47.950  kube-controller-manager-1.36  odds: neighbour 10.244.4.48:8080 (search-v1-9) came (there since seq 34)',
     )
+  })
+
+  test('of a busy service is told with the last records, and how many there were before', async () => {
+    const lines = linesOf(await blame('search', '--at', '128'))
+    const first = lines.findIndex((line) => line.startsWith('SEQ'))
+    expect(lines.slice(1, first).filter((line) => line.startsWith('seq ')).length).toBe(10)
+    const frontend = await blame('--at', '110')
+    expect(frontend.stdout).toMatch(/\nand \d+ older records, which -o json tells of as well\n\n *SEQ /)
   })
 
   test('is not blamed on an edit that changed no rule', async () => {
@@ -183,7 +195,9 @@ describe('in a cluster so large that rules have no comments', () => {
     const ofRule = await ask('blame', rule)
     expect(ofRule.stdout).toMatch(/ endpoint 10\.\S+:8080 came +-m comment --comment "shop\/web-200 -> 10\./)
     const ofChain = await ask('blame', chain)
-    expect(linesOf(ofChain)[0]).toMatch(/IPv4 rules of KUBE-SEP-\w+ \(shop\/web-200 -> 10\.\S+:8080\)$/)
+    expect(linesOf(ofChain)[0]).toMatch(
+      /IPv4 rules of KUBE-SEP-\w+ \(shop\/web-200 -> 10\.\S+:8080\), last changed by$/,
+    )
   })
 })
 

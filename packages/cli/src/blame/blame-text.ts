@@ -11,6 +11,7 @@ import { describeChange, type ObjectRecord, type ServicePort } from '@pointsman/
 import { formatRule } from 'node-iptables'
 import { objectName } from '../history/record-text.js'
 import type { Style } from '../output/colour.js'
+import { countOf } from '../output/duration.js'
 import { formatTime } from '../output/json.js'
 import { type Column, renderTable } from '../output/table.js'
 import { titleOf } from '../rules/front-text.js'
@@ -25,15 +26,21 @@ export interface BlameView {
   readonly editBehind: EditBehind
 }
 
-/** A line a rule with the record that last changed it, by service port and chain; then those records, the newest first. */
+/** The records that last changed the rules, the newest first; then a line a rule, by service port and chain. */
 export function blameText({ rules: unordered, at, editBehind }: BlameView, style: Style): string {
   const rules = inReadingOrder(unordered)
   const [titles = '', ...lines] = renderTable(columnsOf({ rules, at }, style), rules, { title: style.bold }).split('\n')
   const table = rules.flatMap((rule, index) => [...headsBefore(rule, rules[index - 1], style), lines[index] ?? ''])
   const causes = causesOf(rules.map(({ changed }) => changed.cause))
-  const records = causes.flatMap((cause) => causeLines(cause, { editBehind, style }))
-  return [titles, ...table, '', ...records].join('\n')
+  const records = causes.slice(0, MOST_RECORDS).flatMap((cause) => causeLines(cause, { editBehind, style }))
+  const older = causes.length - MOST_RECORDS
+  const rest = older > 0 ? [style.dim(`and ${countOf(older, 'older record')}, which -o json tells of as well`)] : []
+  const before = records.length > 0 ? [...records, ...rest, ''] : []
+  return [...before, titles, ...table].join('\n')
 }
+
+/** More are counted: the last ones are what people ask for. */
+const MOST_RECORDS = 10
 
 /** What took rules away, and then what they were. */
 export function goneText({ rules, title, at, editBehind }: GoneView, style: Style): string {

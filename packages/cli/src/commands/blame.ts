@@ -136,5 +136,7 @@ function linesOf(
     found.rules.length > 0
       ? blameText({ rules: found.rules, at, editBehind }, style)
       : goneText({ title: scope.title, rules: found.lastGone, at, editBehind }, style)
-  return [style.dim(`${describeAsked(asked)}${whose}: ${family} rules of ${scope.title}`), text.trimEnd()]
+  const isBlamed = found.rules.some(({ changed }) => changed.cause.type !== 'start')
+  const head = `${describeAsked(asked)}${whose}: ${family} rules of ${scope.title}${isBlamed ? ', last changed by' : ''}`
+  return [style.dim(head), text.trimEnd()]
 }
