@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Variant } from 'node-iptables'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { describeWithKernel } from '../../packages/backend-iptables/src/test-support/kernel.js'
@@ -7,8 +7,8 @@ import { auditReport } from '../../packages/cli/src/json-shapes/audit-report.js'
 import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
 import { goldenFiles } from '../support/goldens.js'
 import { createKernelNode, type KernelNode } from '../support/kernel-node.js'
-import { runPointsman } from '../support/run-pointsman.js'
-import { temporaryFolder } from '../support/shop.js'
+import { POINTSMAN, runPointsman } from '../support/run-pointsman.js'
+import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
 const folder = temporaryFolder()
 afterAll(folder.remove)
@@ -19,6 +19,7 @@ describeWithKernel('an audit of the tables of a machine', () => {
   describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant: Variant) => {
     const other = variant === 'nft' ? 'legacy' : 'nft'
     let node: KernelNode
+    let count = 0
     beforeEach(async () => {
       node = createKernelNode(variant)
       await node.pointsman('apply', ...args)
@@ -30,6 +31,18 @@ describeWithKernel('an audit of the tables of a machine', () => {
       const path = folder.path(`change-${variant}.txt`)
       writeFileSync(path, ['*nat', ...lines, 'COMMIT', ''].join('\n'))
       node.run(`iptables-${variant}-restore --noflush ${path}`)
+    }
+
+    /** An environment in which the command is run as soon as the IPv4 tables were read once. */
+    const afterFirstSave = (command: string): { readonly PATH: string } => {
+      const programs = folder.path(`programs-${variant}-${++count}`)
+      mkdirSync(programs)
+      const name = `iptables-${variant}-save`
+      const real = execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim()
+      const script = `#!/bin/sh\n${real} "$@" || exit\nmkdir ${programs}/once 2> /dev/null || exit 0\n${command} > /dev/null\n`
+      writeFileSync(`${programs}/${name}`, script)
+      chmodSync(`${programs}/${name}`, 0o755)
+      return { PATH: `${programs}:${process.env['PATH'] ?? ''}` }
     }
 
     test('finds nothing after an apply, whatever others have there, and changes nothing', async () => {
@@ -75,24 +88,36 @@ describeWithKernel('an audit of the tables of a machine', () => {
       writeFileSync(again, `*nat\n-I ${chain} 1 ${rule.split(' ').slice(2).join(' ')}\nCOMMIT\n`)
       change(rule.replace('-A', '-D'), '-A KUBE-SERVICES -s 192.0.2.1/32 -j ACCEPT')
 
-      // Puts the rule back as soon as the tables were read once.
-      const programs = folder.path(`sync-${variant}`)
-      mkdirSync(programs, { recursive: true })
-      const name = `iptables-${variant}-save`
-      const real = execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim()
-      const script = `#!/bin/sh\n${real} "$@" || exit\n[ -e ${again} ] || exit 0\niptables-${variant}-restore --noflush ${again} && rm ${again}\n`
-      writeFileSync(`${programs}/${name}`, script)
-      chmodSync(`${programs}/${name}`, 0o755)
-
+      const env = afterFirstSave(`iptables-${variant}-restore --noflush ${again}`)
       const { status, stdout, stderr } = await runPointsman(['audit', ...args, '--iptables-variant', variant], {
         prefix: node.prefix,
-        env: { PATH: `${programs}:${process.env['PATH'] ?? ''}` },
+        env,
       })
       expect({ status, stderr }).toEqual({
         status: 1,
         stderr: '1 finding of a first look had gone at a second: not told\n',
       })
       expect(stdout).toMatch(/^1 finding: 1 rule of somebody else\n/)
+    })
+
+    test('tells nothing of changes that a log had not heard of at the first look', async () => {
+      const [whole, behind] = [folder.path(`whole-${variant}.db`), folder.path(`behind-${variant}.db`)]
+      const events = readFileSync(SHOP_RECORDING, 'utf8').split('\n')
+      await runPointsman(['import', SHOP_RECORDING, '--log', whole])
+      await runPointsman(['import', '-', '--log', behind], { input: `${events.slice(0, 106).join('\n')}\n` })
+      const pods = ['--cluster-cidr', '10.244.0.0/16', '--iptables-variant', variant]
+      await node.pointsman('replay', whole, '--backend', 'iptables', ...pods)
+
+      const audited = ['audit', '--log', behind, ...pods]
+      const { status, stdout } = await node.pointsman(...audited)
+      expect({ status, held: stdout.split('\n')[1] }).toEqual({
+        status: 1,
+        held: expect.stringContaining('held against those at seq 106,') as string,
+      })
+      const env = afterFirstSave(`${process.execPath} ${POINTSMAN} import ${SHOP_RECORDING} --log ${behind}`)
+      const again = await runPointsman(audited, { prefix: node.prefix, env })
+      expect(again.status).toBe(0)
+      expect(again.stdout).toMatch(/^the rules are as they should be\n.* held against those at seq 128,/)
     })
 
     test('finds chains of the proxy in the other variant, and none where it has only those of kubelet', async () => {

@@ -4,7 +4,7 @@ import { auditHead, auditItems } from '../audit/audit-document.js'
 import type { AuditReport } from '../audit/audit-report.js'
 import { auditText } from '../audit/audit-text.js'
 import { findCauses, MOST_CAUSES } from '../audit/find-causes.js'
-import { findFindings, persisting, type PlacedFinding } from '../audit/find-findings.js'
+import { findFindings, persisting } from '../audit/find-findings.js'
 import { liveSource, savedSource, type SourceOptions, type TableSource } from '../audit/table-source.js'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
@@ -91,8 +91,7 @@ function checkOptions({ rules, objects, family, iptablesVariant }: AuditOptions)
 
 /** Undefined when it was interrupted. */
 async function reportOf(input: Input, options: AuditOptions, context: Context): Promise<AuditReport | undefined> {
-  const asked = askedObjects(input, options, context)
-  const question = await rulesQuestion(asked, options, context)
+  const question = await questionOf(input, options, context)
   warnOfDiagnostics(question.diagnostics, '`pointsman services --wide` lists them', context)
   const { rules } = options
   const { state } = question
@@ -100,17 +99,34 @@ async function reportOf(input: Input, options: AuditOptions, context: Context): 
     rules === undefined
       ? await liveSource(question, options, context)
       : await savedSource(rules, { state, options }, context)
+  const first = await lookAt(source, question)
+  const look =
+    first.findings.length > 0 && source.isLive ? await lookAgain(first, { input, source, options }, context) : first
+  const causes = await causesOf(look, { input, source, options }, context)
+  return causes && { ...look, state: look.question.state, node: look.question.state.node, source, causes }
+}
+
+interface Question extends RulesQuestion {
+  readonly asked: AskedObjects
+}
+
+async function questionOf(input: Input, options: AuditOptions, context: Context): Promise<Question> {
+  const asked = askedObjects(input, options, context)
+  return { asked, ...(await rulesQuestion(asked, options, context)) }
+}
+
+/** What was there, and what is wrong with it, held against what is known at the same time. */
+interface Look extends Pick<AuditReport, 'asked' | 'read' | 'findings'> {
+  readonly question: Question
+}
+
+async function lookAt(source: TableSource, question: Question): Promise<Look> {
   const read = await source.read()
-  const found = findFindings(read, question, source.machine)
-  const findings =
-    found.length > 0 && source.isLive ? await lookAgain(found, { input, question, source, options }, context) : found
-  const causes = await causesOf(findings, { input, asked, question, source, options }, context)
-  return causes && { asked, state, node: state.node, source, read, findings, causes }
+  return { asked: question.asked, question, read, findings: findFindings(read, question, source.machine) }
 }
 
 interface Looking {
   readonly input: Input
-  readonly question: RulesQuestion
   readonly source: TableSource
   readonly options: AuditOptions
 }
@@ -119,19 +135,18 @@ interface Looking {
  * A sync may have been under way, or a change have come after what the log had: after the time that proxies leave between
  * syncs both are read again, and what is there no longer is no finding.
  */
-async function lookAgain(
-  found: readonly PlacedFinding[],
-  { input, question, source, options }: Looking,
-  context: Context,
-): Promise<readonly PlacedFinding[]> {
-  const patienceMs = Math.min(Math.max(question.config.minSyncPeriodMs, LEAST_PATIENCE_MS), MOST_PATIENCE_MS)
+async function lookAgain(first: Look, { input, source, options }: Looking, context: Context): Promise<Look> {
+  const { minSyncPeriodMs } = first.question.config
+  const patienceMs = Math.min(Math.max(minSyncPeriodMs, LEAST_PATIENCE_MS), MOST_PATIENCE_MS)
   await setTimeout(patienceMs, undefined, { signal: context.interrupted })
+  // What there is to warn of was said at the first look.
   const quiet = { ...context, stderr: { write: () => true } }
-  const now = input.type === 'log' ? await rulesQuestion(askedObjects(input, options, quiet), options, quiet) : question
-  const findings = persisting(found, findFindings(await source.read(), now, source.machine))
-  const gone = found.length - findings.length
+  const question = input.type === 'log' ? await questionOf(input, options, quiet) : first.question
+  const second = await lookAt(source, question)
+  const findings = persisting(first.findings, second.findings)
+  const gone = first.findings.length - findings.length
   if (gone > 0) context.stderr.write(`${countOf(gone, 'finding')} of a first look had gone at a second: not told\n`)
-  return findings
+  return { ...second, findings }
 }
 
 const LEAST_PATIENCE_MS = 1000
@@ -139,14 +154,13 @@ const MOST_PATIENCE_MS = 10_000
 
 /** None without a log; undefined when it was interrupted. */
 async function causesOf(
-  findings: readonly PlacedFinding[],
-  { input, asked, question, source, options }: Looking & { readonly asked: AskedObjects },
+  { asked, question: { config }, findings }: Look,
+  { input, source, options }: Looking,
   context: Context,
 ): Promise<AuditReport['causes'] | undefined> {
   if (input.type !== 'log' || asked.point === undefined || findings.length === 0) return new Map()
   if (findings.length > MOST_CAUSES)
     warn(context, `the records behind findings are looked up for the first ${MOST_CAUSES} alone`)
-  const { config } = question
   const steps = findCauses(findings, {
     reader: input.reader,
     toSeq: asked.point.seq,
