@@ -2,6 +2,7 @@ import { parseSave } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
 import { planRuleset } from '../ruleset/plan-ruleset.js'
 import { readGolden } from '../test-support/goldens.js'
+import { auditMarkBit } from './audit-mark-bit.js'
 import { auditOtherVariant } from './audit-other-variant.js'
 import { type AuditOptions, auditTables } from './audit-tables.js'
 
@@ -24,11 +25,67 @@ const LEFT_OVER = ':KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]\n'
 const withChain = (lines: string) => (text: string) =>
   text.replace(/(\*nat\n(?::.*\n)*)((?:-A .*\n)*)/, `$1${LEFT_OVER}$2${lines}`)
 
+const KUBELETS = `*mangle
+:KUBE-IPTABLES-HINT - [0:0]
+:KUBE-KUBELET-CANARY - [0:0]
+*filter
+:KUBE-KUBELET-CANARY - [0:0]
+-A KUBE-FIREWALL -m comment --comment "kubernetes firewall for dropping marked packets" -m mark --mark 0x8000/0x8000 -j DROP
+*nat
+:KUBE-KUBELET-CANARY - [0:0]
+:KUBE-MARK-DROP - [0:0]
+-A KUBE-MARK-DROP -j MARK --set-xmark 0x8000/0x8000
+`
+
+const CNIS = `*mangle
+:CILIUM_PRE_mangle - [0:0]
+-A CILIUM_PRE_mangle -m socket --transparent -j MARK --set-xmark 0x200/0xffffffff
+*filter
+:FLANNEL-FWD - [0:0]
+-A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD
+-A FLANNEL-FWD -s 10.244.0.0/16 -m comment --comment "flanneld forward" -j ACCEPT
+*nat
+:CNI-HOSTPORT-DNAT - [0:0]
+:CNI-HOSTPORT-SETMARK - [0:0]
+:CNI-DN-5d2a - [0:0]
+:FLANNEL-POSTRTG - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
+-A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG
+-A CNI-HOSTPORT-DNAT -p tcp -m multiport --dports 8080 -j CNI-DN-5d2a
+-A CNI-HOSTPORT-SETMARK -m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark 0x2000/0x2000
+-A CNI-DN-5d2a -s 10.244.1.0/24 -p tcp -m tcp --dport 8080 -j KUBE-MARK-MASQ
+-A FLANNEL-POSTRTG -m mark --mark 0x4000/0x4000 -m comment --comment "flanneld masq" -j RETURN
+`
+
+/** A save with the chains and rules of another besides, table by table. */
+function beside(text: string, others: string): string {
+  const tables = others.split(/^\*/m).filter((part) => part !== '')
+  return tables.reduce((all, part) => {
+    const [table = '', ...lines] = part.trimEnd().split('\n')
+    const chains = lines.filter((line) => line.startsWith(':')).map((line) => `${line}\n`)
+    const rules = lines.filter((line) => line.startsWith('-')).map((line) => `${line}\n`)
+    const [before = '', rest = ''] = all.split(`*${table}\n`)
+    const at = rest.indexOf('COMMIT')
+    const after = `${rest.slice(0, at)}${rules.join('')}${rest.slice(at)}`
+    return `${before}*${table}\n${chains.join('')}${after}`
+  }, text)
+}
+
 describe('an audit', () => {
   it('takes the jump to KUBE-FIREWALL wherever kubelet put it', () => {
     const text = changed((all) => all.replace(kubeletsJump, '').replace(/(?:-A INPUT .*\n)+/, `$&${kubeletsJump}`))
     expect(audit(text)).toEqual([])
     expect(audit(changed((all) => all.replace(kubeletsJump, '')))).toEqual(['MISSING_JUMP filter INPUT -'])
+  })
+
+  it('finds nothing in what kubelets, CNIs and other kube-proxies of the same rules leave behind', () => {
+    const text = [KUBELETS, CNIS].reduce(beside, saved.IPv4).replaceAll(/ -m nfacct --nfacct-name +\S+/g, '')
+    expect(text).toContain('-A KUBE-MARK-DROP -j MARK --set-xmark 0x8000/0x8000\n')
+    expect(audit(text)).toEqual([])
+    expect(auditMarkBit(parseSave(text), 0x4000)).toEqual([])
+    const bare = text.replaceAll(/^(-A KUBE-SEP-\S+(?: ! -s \S+| -s \S+)?.*?) -m comment --comment "[^"]*"/gm, '$1')
+    expect(bare).not.toBe(text)
+    expect(audit(bare)).toEqual([])
   })
 
   it('says of a flushed table that it is flushed, and not what each chain was', () => {
