@@ -12,7 +12,7 @@ const service = serviceName('shop', 'web')
 test('what changed the answer last is the same however few records of the Service are looked at', () => {
   fc.assert(
     fc.property(recordsArbitrary(), fc.integer({ min: 1, max: 8 }), (records, mostRecords) => {
-      const log = logOf(records.filter(({ type }) => type === 'object'))
+      const log = logOf(records)
       const all = changesIn(log, 1000)
       const latest = changesIn(log, mostRecords)
       expect(latest).toEqual(all.slice(0, latest.length))
@@ -31,6 +31,7 @@ function changesIn(reader: ChangeLogReader, mostRecords: number): readonly objec
     objects: objects.filter((object) => object.kind === 'Node' || belongsTo(object, service)),
     nodeName: 'node-a',
     config: DEFAULT_PROXY_CONFIG,
+    configs: true,
     onNode: (state) => ({ ...state, node: state.node ?? nodeWithoutObject('node-a') }),
     limit: 1000,
     mostRecords,

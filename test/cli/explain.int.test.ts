@@ -156,6 +156,11 @@ test.each([
     1,
     'there is no service shop/nothing-like-it at seq 128: `pointsman services` lists those that there are',
   ],
+  [
+    ['shop/metrics', '--at', '123'],
+    1,
+    'there is no service shop/metrics at seq 123: it was deleted at seq 123, 2026-11-21T02:24:48.774Z; --at 122 explains it as it was',
+  ],
   [['checkout', '--at', '9999'], 2, /^error: --at 9999 is outside the log/],
 ])('%j ends with one line', async (args, status, message) => {
   const answer = await explain(...args)

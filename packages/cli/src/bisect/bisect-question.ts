@@ -9,7 +9,7 @@ import {
   type Seq,
   type State,
 } from '@pointsman/core'
-import type { Context } from '../context.js'
+import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { type AskedObjects, askedObjects, type PointOptions } from '../input/asked-objects.js'
 import type { Input } from '../input/open-input.js'
@@ -18,6 +18,7 @@ import { givesConfig } from '../input/proxy-config.js'
 import { nodeWithoutObject, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
 import { seqOfLists } from '../input/seq-of-lists.js'
 import { interfaceAddressesOf } from '../input/ruleset-options.js'
+import { formatTime } from '../output/json.js'
 import { packetFamilyAsked } from '../packet/packet-family-asked.js'
 import { parsePacket } from '../packet/parse-packet.js'
 import type { ResolvedPacket } from '../packet/resolve-packet.js'
@@ -60,7 +61,7 @@ export async function bisectQuestion(
 ): Promise<BisectQuestion> {
   const { reader } = input
   const packetText = parsePacket(text)
-  const { from, point } = spanOf(reader, options)
+  const { from, point } = spanOf(reader, options, context)
   const asked = askedObjects(input, point, context)
   const { state, config } = await rulesQuestion(asked, options, context)
   const { node } = state
@@ -107,6 +108,7 @@ export async function bisectQuestion(
 function spanOf(
   reader: ChangeLogReader,
   { good, bad }: BisectOptions,
+  context: Context,
 ): { readonly from: ResolvedPoint; readonly point: PointOptions } {
   const to = resolvePoint({ reader, text: bad, option: '--bad' })
   const from =
@@ -118,7 +120,9 @@ function spanOf(
       'USAGE',
       `--good ${good ?? ''} is after ${bad === undefined ? 'the last record' : `--bad ${bad}`}`,
     )
-  return { from, point: { at: String(to.seq) } }
+  if (to.afterEnd !== undefined && to.time !== undefined)
+    warn(context, `the log ends at ${formatTime(to.time)}, before --bad ${bad ?? ''}: its last record is looked at`)
+  return { from, point: to.seq === NO_SEQ ? {} : { at: String(to.seq) } }
 }
 
 function pointAt(reader: ChangeLogReader, position: Seq): ResolvedPoint {

@@ -14,7 +14,7 @@ import {
   withPointOptions,
 } from '../input/asked-objects.js'
 import { type Input, type InputOptions, openInput, withInputOptions } from '../input/open-input.js'
-import { withConfigOptions } from '../input/proxy-config.js'
+import { givesConfig, withConfigOptions } from '../input/proxy-config.js'
 import {
   nodeWithoutObject,
   type RulesQuestion,
@@ -22,7 +22,7 @@ import {
   type RulesQuestionOptions,
 } from '../input/rules-question.js'
 import { didYouMean } from '../input/suggest.js'
-import { parseFormat, pointOf, writeDocument } from '../output/json.js'
+import { formatTime, parseFormat, pointOf, writeDocument } from '../output/json.js'
 import { outputOption } from '../output/output-option.js'
 import { warnOfDiagnostics } from '../output/warn-of-diagnostics.js'
 import { withExamples } from '../output/with-examples.js'
@@ -58,10 +58,15 @@ async function explain(text: string, options: ExplainOptions, context: Context):
   try {
     const asked = askedObjects(input, options, context)
     const question = await rulesQuestion(asked, options, context)
-    const service = serviceAsked(text, asked)
+    const service = serviceAsked(text, asked, input)
     const { state, config } = question
     const explanation = explainService({ service, objects: asked.objects, state, config })
-    const latest = changesOf(service, { input, asked, question })
+    const latest = changesOf(service, {
+      input,
+      asked,
+      question,
+      configs: !givesConfig(options) && asked.logged !== undefined,
+    })
     const { node } = state
     if (format === 'json') {
       const head = { kind: 'Explanation', ...pointOf(asked), ...(node && { node: node.name }) }
@@ -78,7 +83,7 @@ async function explain(text: string, options: ExplainOptions, context: Context):
 }
 
 /** CliError NOT_FOUND for a Service that is not there, USAGE where several namespaces have one of its name. */
-function serviceAsked(text: string, asked: AskedObjects): ServiceName {
+function serviceAsked(text: string, asked: AskedObjects, input: Input): ServiceName {
   const known = asked.objects
     .filter(({ kind }) => kind === 'Service')
     .map(({ metadata: { namespace = '', name } }) => ({ full: serviceName(namespace, name), name }))
@@ -89,21 +94,35 @@ function serviceAsked(text: string, asked: AskedObjects): ServiceName {
     throw new CliError('USAGE', `which ${text}? there are ${found.toSorted().join(', ')}: give one of them`)
   const names = known.map(({ full, name }) => (text.includes('/') ? full : name))
   const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
-  const hint = didYouMean(text, names)
+  const hint = goneHint(text, asked, input) ?? didYouMean(text, names)
   throw new CliError(
     'NOT_FOUND',
     `there is no service ${text} ${when}${hint === '' ? ': `pointsman services` lists those that there are' : hint}`,
   )
 }
 
+/** That it was there, and up to when. */
+function goneHint(text: string, { seq: position }: AskedObjects, input: Input): string | undefined {
+  const [namespace = '', name = ''] = text.split('/')
+  if (input.type !== 'log' || position === undefined || name === '') return undefined
+  const object = { kind: 'Service', namespace, name } as const
+  const filter = { types: ['object'], object, toSeq: position, descending: true, limit: 1 } as const
+  for (const record of input.reader.records(filter)) {
+    if (record.type !== 'object' || record.event !== 'DELETED') continue
+    return `: it was deleted at seq ${record.seq}, ${formatTime(record.observedAt)}; --at ${record.seq - 1} explains it as it was`
+  }
+  return undefined
+}
+
 interface Asked {
   readonly input: Input
   readonly asked: AskedObjects
   readonly question: RulesQuestion
+  readonly configs: boolean
 }
 
 /** Undefined without a log. */
-function changesOf(service: ServiceName, { input, asked, question }: Asked): LatestChanges | undefined {
+function changesOf(service: ServiceName, { input, asked, question, configs }: Asked): LatestChanges | undefined {
   if (input.type !== 'log' || asked.seq === undefined) return undefined
   const { state, config } = question
   const name = state.node?.name
@@ -114,6 +133,7 @@ function changesOf(service: ServiceName, { input, asked, question }: Asked): Lat
     toSeq: asked.seq,
     nodeName: name,
     config,
+    configs,
     onNode: (at) => (at.node !== undefined || name === undefined ? at : { ...at, node: nodeWithoutObject(name) }),
     limit: MOST_CHANGES,
     mostRecords: MOST_RECORDS,

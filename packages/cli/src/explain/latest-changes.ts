@@ -38,6 +38,8 @@ export interface LatestQuestion {
   readonly objects: readonly KubernetesObject[]
   readonly nodeName: string | undefined
   readonly config: ProxyConfig
+  /** Whether the configurations of the log count, each from its record on. */
+  readonly configs: boolean
   /** The state of a node of which more is known than its object says. */
   readonly onNode: (state: State) => State
   readonly limit: number
@@ -50,20 +52,21 @@ export interface LatestQuestion {
  * long log no more than these is read.
  */
 export function latestChanges(question: LatestQuestion): LatestChanges {
-  const { reader, service, toSeq, nodeName, config, onNode, limit, mostRecords } = question
+  const { reader, service, toSeq, nodeName, config, configs, onNode, limit, mostRecords } = question
   const [namespace = '', name = ''] = service.split('/')
   const latest = { types: ['object'], toSeq, descending: true, limit: mostRecords } as const
   const ofService = [...reader.records({ ...latest, object: { namespace, name } })]
   const ofNode = [...reader.records({ ...latest, ...nodeFilter(nodeName) })]
   const cut = [ofService, ofNode].filter((each) => each.length === mostRecords)
   const start = seq(Math.max(NO_SEQ, floorOf(reader), ...cut.map((each) => each.at(-1)?.seq ?? NO_SEQ)))
-  const records = inOrder([...ofService, ...ofNode], start)
+  const ofConfig = configs ? [...reader.records({ types: ['config'], fromSeq: start, toSeq })] : []
+  const records = inOrder([...ofService, ...ofNode, ...ofConfig], start)
   const history = followFate({
     fateAt: (state, inForce) => serviceFate(service, onNode(state), inForce),
     keyOf: ({ signature }: ServiceFate) => signature,
     after: cut.length > 0 ? NO_SEQ : seqOfLists(reader, toSeq),
     nodeName,
-    config,
+    config: configs ? { ...config, ...reader.configAt(start) } : config,
     objects: start === NO_SEQ ? [] : versionsBefore(question, records, start),
   })
   for (const record of records) history.take(record)
@@ -98,23 +101,44 @@ function versionsBefore(
   const names = new Map<string, ObjectName>()
   for (const { kind, metadata } of objects) note({ kind, namespace: metadata.namespace ?? '', name: metadata.name })
   for (const record of records) if (record.type === 'object') note(record)
-  return [...names.values()].flatMap((name) => versionBefore(reader, name, start) ?? [])
+  const found = new Map([...names].map(([key, name]) => [key, versionBefore(reader, name, start)]))
+  const unseen = [...found].filter(([, version]) => version === undefined).map(([key]) => key)
+  return [...[...found.values()].flatMap((version) => version?.object ?? []), ...keptAtFloor(reader, new Set(unseen))]
 
   function note({ kind, namespace, name }: ObjectName): void {
-    names.set(`${kind} ${namespace}/${name}`, { kind, namespace, name })
+    names.set(keyOf({ kind, namespace, name }), { kind, namespace, name })
   }
 }
 
 type ObjectName = Pick<ObjectRecord, 'kind' | 'namespace' | 'name'>
 
-function versionBefore(reader: ChangeLogReader, object: ObjectName, start: Seq): KubernetesObject | undefined {
+const keyOf = ({ kind, namespace, name }: ObjectName): string => `${kind} ${namespace}/${name}`
+
+/** The last version before a record, none where that is a deletion; undefined: the log has no record of it before. */
+function versionBefore(
+  reader: ChangeLogReader,
+  object: ObjectName,
+  start: Seq,
+): { readonly object?: KubernetesObject } | undefined {
   const filter = { types: ['object'], object, toSeq: seq(start - 1), descending: true } as const
   // The log also answers with slices of the Service of that name: then one record is not enough.
   for (const limit of [1, undefined]) {
     for (const record of reader.records({ ...filter, ...(limit !== undefined && { limit }) })) {
       if (record.type !== 'object' || record.name !== object.name) continue
-      return record.event === 'DELETED' ? undefined : record.object
+      return record.event === 'DELETED' ? {} : { object: record.object }
     }
   }
   return undefined
+}
+
+/** Of a log whose beginning was pruned: objects that have no record since. */
+function keptAtFloor(reader: ChangeLogReader, keys: ReadonlySet<string>): readonly KubernetesObject[] {
+  const { pruned, firstSeq } = reader.info()
+  const kept: KubernetesObject[] = []
+  if (!pruned || keys.size === 0) return kept
+  reader.eachObjectAt(seq(firstSeq - 1), (object) => {
+    const { kind, metadata } = object
+    if (keys.has(keyOf({ kind, namespace: metadata.namespace ?? '', name: metadata.name }))) kept.push(object)
+  })
+  return kept
 }
