@@ -167,3 +167,17 @@ test('-o json and jsonl give each rule with its service port', async () => {
   expect(items.flatMap((item) => shapeProblems(item, ruleItemShape))).toEqual([])
   expect(new Set(items.map(({ chain }) => chain))).toEqual(new Set(['KUBE-SERVICES']))
 })
+
+test('-o json of a service says where its addresses lead', async () => {
+  const { stdout } = await shop('frontend', '-o', 'json')
+  const document = JSON.parse(stdout) as { readonly fronts: readonly object[] }
+  expect(shapeProblems(document, JSON_SHAPES['RuleList'] ?? { type: 'any' })).toEqual([])
+  const local = [{ address: '10.244.1.10', port: 8080, odds: 1 }]
+  expect(document.fronts).toMatchObject([
+    { type: 'clusterIP', address: '10.96.50.1', port: 80, endpoints: [{ odds: 1 / 3 }, {}, {}] },
+    { type: 'loadBalancerIP', endpoints: local, sourceRanges: ['203.0.113.0/24'] },
+    { type: 'nodePort', port: 30_080, endpoints: local, endpointsFromNode: [{}, {}, {}] },
+  ])
+  const broken = JSON.parse((await shop('checkout', '--at', '108', '-o', 'json')).stdout) as object
+  expect(broken).toMatchObject({ fronts: [{ endpoints: [], refused: 'rejected' }] })
+})

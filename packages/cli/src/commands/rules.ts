@@ -91,7 +91,14 @@ function linesOf({ format, asked, question: { state }, family, answer }: Answere
   if (format === 'json') {
     const node = state.node && { node: state.node.name }
     return documentLines(
-      { kind: 'RuleList', ...pointOf(asked), ...node, family, layout: 'current' },
+      {
+        kind: 'RuleList',
+        ...pointOf(asked),
+        ...node,
+        family,
+        layout: 'current',
+        ...(answer.fronts && { fronts: answer.fronts() }),
+      },
       ruleItems(answer.rules(), state),
     )
   }

@@ -1,5 +1,5 @@
 import { documentHead, point } from './document-head.js'
-import { listOf, objectOf, oneOf, optional, required, text } from './shape.js'
+import { integer, listOf, objectOf, oneOf, optional, required, text } from './shape.js'
 
 /** What every rule says of itself. */
 export const ruleFields = {
@@ -17,6 +17,29 @@ export const ruleFields = {
 /** An item of it: what `-o jsonl` prints. */
 export const ruleItemShape = objectOf('Rule', ruleFields)
 
+const endpoint = objectOf('Endpoint', {
+  address: required(text, 'in canonical spelling'),
+  port: required(integer, 'its port'),
+  odds: required({ type: 'number' }, 'the share of the packets that it gets, 0 to 1'),
+})
+
+const front = objectOf('Front', {
+  type: required(oneOf('clusterIP', 'externalIP', 'loadBalancerIP', 'nodePort'), 'what it is to the Service'),
+  service: required(text, '`namespace/name` of the Service'),
+  portName: optional(text, "the Service's port; absent where that has no name"),
+  protocol: required(oneOf('TCP', 'UDP', 'SCTP'), 'of that port'),
+  address: optional(text, "absent for a node port: the node's own"),
+  port: required(integer, 'that packets are sent to'),
+  chain: optional(text, 'the chain of the service port that it is handed to; absent: none'),
+  endpoints: required(listOf(endpoint), 'where its packets go'),
+  refused: optional(oneOf('rejected', 'dropped'), 'what becomes of them where there are no such endpoints'),
+  sourceRanges: optional(listOf(text), 'sources that are let in; absent: all'),
+  endpointsFromNode: optional(
+    listOf(endpoint),
+    'where those of the node itself go, and with a pod CIDR known those of pods; absent: where all go',
+  ),
+})
+
 /** What `pointsman render -o json` and `pointsman rules -o json` print. */
 export const ruleList = objectOf('RuleList', {
   ...documentHead('RuleList'),
@@ -24,5 +47,9 @@ export const ruleList = objectOf('RuleList', {
   node: optional(text, 'the node that the rules are for; absent where the input has no Node'),
   family: required(oneOf('IPv4', 'IPv6'), 'of which iptables the rules are'),
   layout: required(oneOf('current'), "whose rules they are like: kube-proxy 1.36's"),
-  items: required(listOf(ruleItemShape), 'the rules of every chain, in the order in which iptables-save prints them'),
+  fronts: optional(listOf(front), 'where the addresses of a Service lead; absent where no Service was asked about'),
+  items: required(
+    listOf(ruleItemShape),
+    'the rules that were asked about, in the order in which iptables-save prints them',
+  ),
 })

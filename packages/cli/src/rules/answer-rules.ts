@@ -1,5 +1,6 @@
 import {
   type ChainOwner,
+  frontWays,
   isServiceChain,
   type OwnedRule,
   ownedRules,
@@ -18,6 +19,7 @@ import { CliError } from '../errors.js'
 import { didYouMean } from '../input/suggest.js'
 import type { Style } from '../output/colour.js'
 import { chainText, ruleLine } from './chain-text.js'
+import { frontItem } from './front-item.js'
 import { endpointText } from './front-text.js'
 import type { RulesTarget } from './rules-target.js'
 import { chainMeanings, type PortRules, portRulesText } from './service-rules-text.js'
@@ -35,6 +37,8 @@ export interface RulesAnswer {
   readonly rules: () => Iterable<OwnedRule>
   /** What iptables-save would print. */
   readonly save: () => Iterable<string>
+  /** Where the fronts of a service lead; absent where no service was asked about. */
+  readonly fronts?: () => readonly object[]
   /** For people; absent where that is what iptables-save prints. */
   readonly text?: (style: Style) => string
 }
@@ -63,7 +67,11 @@ function portRules(port: ServicePort, { state, config, options }: RulesAsked): P
 
 function answerService(ports: readonly PortRules[]): RulesAnswer {
   const rules = (): readonly OwnedRule[] => ports.flatMap(({ plan }) => [...rulesOf(plan)])
-  return { rules, save: () => [], text: (style) => ports.map((port) => portRulesText(port, style)).join('\n') }
+  const fronts = (): readonly object[] =>
+    ports.flatMap(({ port, endpoints, context }) =>
+      frontWays(port, endpoints, context).map((way) => frontItem(port, way)),
+    )
+  return { rules, fronts, save: () => [], text: (style) => ports.map((port) => portRulesText(port, style)).join('\n') }
 }
 
 function answerOwnedChain(
