@@ -7,15 +7,18 @@ export function whatToDo({ type, variant, table, chain, expected = [] }: PlacedF
     return `once nothing writes there any more, \`pointsman cleanup --iptables-variant ${variant ?? 'legacy'}\` removes them`
   if (type === 'LEFT_OVER_CHAIN')
     return `the proxy deletes it at its next full sync; if not, see what leads there: iptables-save -t ${table} | grep ${chain}`
-  if (type === 'MISSING_RULE' && expected.some((rule) => rule.includes('--ctstate INVALID')))
-    return `${TO_DO[type]}; where the kernel has nf_conntrack_tcp_be_liberal set, give --conntrack-tcp-be-liberal: then it is not wanted`
+  // Of this machine it is known which tables and settings its kernel has; of a file's it is not.
+  if (variant === undefined && type === 'MISSING_TABLE')
+    return `give a save of all tables (iptables-save without -t); if the kernel lacks it too, ${AGAIN}`
+  if (variant === undefined && type === 'MISSING_RULE' && expected.some((rule) => rule.includes('--ctstate INVALID')))
+    return `${AGAIN}; where the kernel has nf_conntrack_tcp_be_liberal set it is not wanted: give --conntrack-tcp-be-liberal`
   return TO_DO[type]
 }
 
 const AGAIN = 'the proxy puts it right at its next full sync, or when it is restarted; `pointsman apply` does it now'
 
 const TO_DO: { readonly [type in Exclude<FindingType, 'OTHER_VARIANT' | 'LEFT_OVER_CHAIN'>]: string } = {
-  MISSING_TABLE: `give a save of all tables (iptables-save without -t); if the kernel lacks it too, ${AGAIN}`,
+  MISSING_TABLE: AGAIN,
   NO_CHAINS: `${AGAIN}; then find what flushed the table: a firewall that was restarted, iptables -F, another variant`,
   MISSING_CHAIN: AGAIN,
   MISSING_RULE: AGAIN,
