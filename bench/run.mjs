@@ -96,12 +96,16 @@ try {
     { name: '`pointsman rules`, all of them', args: ['rules'], aim: 1000 },
     { name: `\`pointsman blame SERVICE\`, of ${recordsOf(TYPICAL)} records`, args: ['blame', TYPICAL], aim: 1000 },
     { name: `... of the busiest, of ${recordsOf(BUSIEST)} records`, args: ['blame', BUSIEST] },
+    { name: '`pointsman explain SERVICE`', args: ['explain', TYPICAL], aim: 1000 },
+    { name: '... of the busiest', args: ['explain', BUSIEST], aim: 1000 },
+    { name: '`pointsman bisect PACKET`', args: ['bisect', `tcp 10.244.1.9 -> ${TYPICAL}`], aim: 5000 },
+    { name: '... to the busiest', args: ['bisect', `tcp 10.244.1.9 -> ${BUSIEST}`], aim: 5000 },
     { name: '`pointsman diff -5m --stat`', args: ['diff', '-5m', '--stat'] },
   ]
   for (const { name, args, aim } of questions) {
     const took = Array.from({ length: rounds }, () => {
       const started = performance.now()
-      // A difference is status 1.
+      // A difference is status 1, and so is a packet that nothing broke.
       spawnSync(process.execPath, [pointsman, ...args, '--log', log, '--masquerade-all'], { stdio: 'ignore' })
       return performance.now() - started
     })
