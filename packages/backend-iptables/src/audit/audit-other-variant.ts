@@ -1,15 +1,18 @@
 import type { SavedTable } from 'node-iptables'
 import { isOurChain } from '../adapter/ownership.js'
+import { CHAINS } from '../ruleset/chain-names.js'
 import { spelt } from './compared-rule.js'
 import type { AuditFinding } from './finding.js'
 
 /**
- * What the variant of iptables that the node does not use has of the proxy's: one finding for all, with the rules. kubelet's
- * chains may be in both.
+ * What the variant of iptables that the node does not use has of the proxy's: one finding for all, with the rules. What
+ * kubelet makes may be in both: its own chains and, before 1.28, KUBE-MARK-MASQ and KUBE-POSTROUTING; an empty canary is nothing.
  */
 export function auditOtherVariant(tables: readonly SavedTable[]): readonly AuditFinding[] {
   const chains = tables.flatMap((table) => table.chains.filter(({ chain }) => isOurChain(chain)))
-  if (chains.length === 0) return []
+  if (chains.every(({ chain }) => NOT_OF_PROXIES_ALONE.has(chain))) return []
   const found = chains.flatMap(({ chain, rules }) => rules.map(({ rule }) => spelt(chain, rule)))
   return [{ type: 'OTHER_VARIANT', table: '', chain: '', ...(found.length > 0 && { found }) }]
 }
+
+const NOT_OF_PROXIES_ALONE: ReadonlySet<string> = new Set([CHAINS.canary, CHAINS.markMasq, CHAINS.postrouting])

@@ -114,7 +114,9 @@ describe('an audit', () => {
 
   it("minds kube-proxy's chains in the other variant, and not kubelet's", () => {
     const kubelets = '*mangle\n:KUBE-KUBELET-CANARY - [0:0]\n:KUBE-IPTABLES-HINT - [0:0]\nCOMMIT\n'
+    const oldKubelets = '*nat\n:KUBE-MARK-MASQ - [0:0]\n-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\nCOMMIT\n'
     expect(auditOtherVariant(parseSave(kubelets))).toEqual([])
+    expect(auditOtherVariant(parseSave(kubelets + oldKubelets))).toEqual([])
     const old = '*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-SVC-X - [0:0]\n-A KUBE-SERVICES -j KUBE-SVC-X\nCOMMIT\n'
     expect(auditOtherVariant(parseSave(kubelets + old))).toEqual([
       { type: 'OTHER_VARIANT', table: '', chain: '', found: ['-A KUBE-SERVICES -j KUBE-SVC-X'] },
