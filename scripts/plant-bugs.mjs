@@ -124,6 +124,22 @@ const BUGS = [
     test: 'packages/backend-iptables/src/blame/blame-rules.test.ts',
   },
   {
+    invariant: 5,
+    bug: 'a packet is followed from nothing, as if no object had been there before',
+    file: 'packages/cli/src/bisect/candidate-records.ts',
+    code: 'if (after > 0) {',
+    instead: 'if (after > Number.MAX_SAFE_INTEGER) {',
+    test: 'test/bisect.test.ts',
+  },
+  {
+    invariant: 5,
+    bug: 'a packet to a node port is no matter of the Service that has it',
+    file: 'packages/core/src/debug/touches-packet.ts',
+    code: 'front.address === undefined ? front.protocol === protocol && front.port === port : front.address === address',
+    instead: 'front.address === address',
+    test: 'test/bisect.test.ts',
+  },
+  {
     invariant: 6,
     bug: 'a partial sync leaves what is gone in force',
     file: 'packages/backend-mock/src/mock-backend.ts',
