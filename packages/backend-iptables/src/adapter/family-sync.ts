@@ -74,6 +74,8 @@ interface Step {
   readonly left: readonly ForeignReference[]
 }
 
+type Attempt = { readonly step: Step } & ({ readonly bytes: number } | { readonly refusal: IptablesError })
+
 interface FirstStepOptions {
   readonly signal?: AbortSignal | undefined
   /** Service ports that are left as they are found. */
@@ -184,32 +186,50 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     return bytes
   }
 
+  /** Reads the tables and brings everything into force but what is held. */
+  async function attempt(
+    state: State,
+    { signal, held }: { readonly signal: AbortSignal; readonly held: ReadonlySet<ServicePortName> },
+  ): Promise<Attempt> {
+    const step = await firstStep(state, { signal, held })
+    try {
+      return { step, bytes: await run(step.restores, signal) }
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      return { step, refusal: error }
+    }
+  }
+
   /**
-   * After a restore was refused: reads the tables and tries again, in smaller and smaller groups of service ports, until all
-   * are in force but those that are refused each by itself, which keep the rules that they had.
+   * After a restore was refused: reads the tables and tries again. When that is refused as well, and what is there whatever
+   * services there are is not, service ports are tried in smaller and smaller groups, until all are in force but those that
+   * are refused each by itself, which keep the rules that they had.
    */
   async function mend(state: State, signal: AbortSignal): Promise<FamilyOutcome> {
-    const groups: ServicePortName[][] = [portsOf(state).map(({ id }) => id)]
+    const all = portsOf(state).map(({ id }) => id)
+    const again = await attempt(state, { signal, held: new Set() })
+    if ('bytes' in again) {
+      known = again.step.after()
+      return { full: true, bytes: again.bytes, left: again.step.left }
+    }
+    const withoutServices = await attempt(state, { signal, held: new Set(all) })
+    if ('refusal' in withoutServices) throw withoutServices.refusal
+
+    const groups = [...split(all, suspectOf(again.refusal, again.step))]
     const refused: RefusedService[] = []
-    let bytes = 0
-    let done: Step | undefined
     for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
       const held = new Set([...groups.flat(), ...refused.map(({ owner }) => owner)])
-      const step = await firstStep(state, { signal, held })
-      try {
-        bytes += await run(step.restores, signal)
-        done = step
-      } catch (error) {
-        if (!isRefusal(error)) throw error
-        const [owner] = group
-        if (owner === undefined) throw error
-        if (group.length === 1) refused.push({ owner, error })
-        else groups.push(...split(group, suspectOf(error, step)))
-      }
+      const { step, refusal } = { refusal: undefined, ...(await attempt(state, { signal, held })) }
+      const [owner] = group
+      if (refusal === undefined || owner === undefined) continue
+      if (group.length > 1) groups.push(...split(group, suspectOf(refusal, step)))
+      else refused.push({ owner, error: refusal })
+      // Each try costs a look at all tables, and so many have one cause in common.
+      if (refused.length >= MAX_REFUSED) break
     }
-    if (refused.length > 0) throw new ServicesRefusedError(refused)
-    known = done?.after()
-    return { full: true, bytes, left: done?.left ?? [] }
+    // Somebody else has put right meanwhile what was refused: the next sync reads the tables.
+    if (refused.length === 0) throw again.refusal
+    throw new ServicesRefusedError(refused, { untried: groups.flat() })
   }
 
   return {
@@ -263,6 +283,8 @@ const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] => ({
   jumps: [],
 })
 
+const MAX_REFUSED = 20
+
 /** Whether iptables or the kernel said no to what a restore has; anything else fails whatever it has. */
 const isRefusal = (error: unknown): error is IptablesError => error instanceof IptablesError && REFUSALS.has(error.code)
 
@@ -286,9 +308,10 @@ function suspectOf({ restore }: IptablesError, { wanted }: Step): ServicePortNam
 
 /** Two groups, of which the second is tried first: all but the suspect, where there is one. */
 function split(group: readonly ServicePortName[], suspect: ServicePortName | undefined): readonly ServicePortName[][] {
-  if (suspect !== undefined && group.includes(suspect)) return [[suspect], group.filter((name) => name !== suspect)]
+  if (suspect !== undefined && group.includes(suspect))
+    return [[suspect], group.filter((name) => name !== suspect)].filter(({ length }) => length > 0)
   const half = Math.ceil(group.length / 2)
-  return [group.slice(half), group.slice(0, half)]
+  return [group.slice(half), group.slice(0, half)].filter(({ length }) => length > 0)
 }
 
 function changedChains({ writes, removed, dispatch, fixed, kubelet, jumps }: Changes): readonly string[] {

@@ -9,7 +9,7 @@ for (const variant of ['nft', 'legacy'] as const) {
     create: () => {
       const iptables = (['IPv4', 'IPv6'] as const).map((family) => createFakeIptables({ family, variant }))
       const failRestore = (applied: number): void => {
-        for (const one of iptables.slice(-1)) one.failNext({ failure: 'REFUSED', program: 'restore', applied })
+        for (const one of iptables.slice(-1)) one.failNext({ failure: 'TIMED_OUT', program: 'restore', applied })
       }
       return {
         backend: createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables }),

@@ -79,6 +79,33 @@ describe.each([{ namesLine: true }, { namesLine: false }])('rules that iptables 
     expect(sorted(fake.text())).toEqual(await textOf([...good(2), service('ffffff', '10.244.1.9')]))
   })
 
+  it("are told as they are when they are nobody's", async () => {
+    const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const iptables = fussy(fake, how)
+    const backend = createIptablesBackend({
+      // The end of KUBE-SERVICES names the addresses of node ports.
+      config: { ...DEFAULT_PROXY_CONFIG, nodePortAddresses: [`${POISON}/32`] },
+      iptables: [iptables],
+      interfaceAddresses: [POISON],
+    })
+    const state = stateOf({ ports: good(1), node: {} })
+    const sync = backend.sync({ state, changed: 'all', fromSeq: seq(1), toSeq: seq(1) }, signal)
+    await expect(sync).rejects.toMatchObject({ code: 'RESTORE_FAILED' })
+  })
+
+  it('are not tried one by one without end', async () => {
+    const { sync } = setUp()
+    const many = Array.from({ length: 60 }, (_, index) => ({
+      is: `shop/s${index}:http`,
+      clusterIP: `10.97.0.${index + 1}`,
+      endpoints: [`${POISON}:${index + 1}`],
+    }))
+    const error = await sync([...good(1), ...many])
+    expect(error).toMatchObject({ code: 'SERVICES_REFUSED' })
+    expect((error as ServicesRefusedError).services).toHaveLength(20)
+    expect((error as ServicesRefusedError).untried.length).toBeGreaterThanOrEqual(40)
+  })
+
   it('leave nothing behind when the service is mended', async () => {
     const { fake, sync } = setUp()
     await sync([...good(1), service('ffffff', '10.244.1.9')])

@@ -12,17 +12,21 @@ export interface RefusedService {
   readonly error: IptablesError
 }
 
-/** Everything is in force but what iptables refuses, each service port tried by itself. */
+/** Everything is in force but what iptables refuses, each service port tried by itself, and what was not tried. */
 export class ServicesRefusedError extends Error {
   override readonly name = 'ServicesRefusedError'
   readonly code = 'SERVICES_REFUSED'
   readonly services: readonly RefusedService[]
+  /** Service ports that were given up, because so many others had been refused. They have the rules that they had. */
+  readonly untried: readonly ServicePortName[]
 
-  constructor(services: readonly RefusedService[]) {
-    const owners = services.map(({ owner }) => owner)
-    super(`${IPTABLES_BACKEND_ERRORS.SERVICES_REFUSED}: ${owners.join(', ')}; ${services[0]?.error.message ?? ''}`, {
+  constructor(services: readonly RefusedService[], { untried }: { readonly untried: readonly ServicePortName[] }) {
+    const owners = services.map(({ owner }) => owner).join(', ')
+    const more = untried.length === 0 ? '' : `, and ${untried.length} more were not tried`
+    super(`${IPTABLES_BACKEND_ERRORS.SERVICES_REFUSED}: ${owners}${more}; ${services[0]?.error.message ?? ''}`, {
       cause: services[0]?.error,
     })
     this.services = services
+    this.untried = untried
   }
 }
