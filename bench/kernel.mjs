@@ -44,22 +44,32 @@ const portOf = (index, generation = 0) => ({
 const stateWith = (count, generationOf = () => 0) =>
   stateOf({ ports: Array.from({ length: count }, (_, index) => portOf(index, generationOf(index))), node: {} })
 
-/** What kube-proxy 1.36 sends for a change: its shared chains whole, and the chains of the services that changed. */
-function kubeProxyInput(state, changed) {
-  const ruleset = planRuleset(state, config, { family: 'IPv4' })
+const rulesetOf = (state) => planRuleset(state, config, { family: 'IPv4' })
+const textOf = (lines) => `${[...lines].join('\n')}\n`
+
+/** The chains that service ports have of their own; of all of them, or of those that changed. */
+const ownChains = ({ services }, changed) =>
+  new Set(services.filter(({ owner }) => changed.has(owner)).flatMap(({ chains }) => chains.map(({ chain }) => chain)))
+
+/**
+ * What kube-proxy 1.36 sends for a change: its shared chains whole, the chains of the services that changed, and the
+ * deletion of those that are gone.
+ */
+function kubeProxyInput({ from, to, changed }) {
+  const ruleset = rulesetOf(to)
   const shared = new Set(ruleset.base.chains.map(({ chain }) => chain).filter((chain) => chain !== 'KUBE-PROXY-CANARY'))
-  const own = new Set(
-    ruleset.services
-      .filter(({ owner }) => changed === 'all' || changed.has(owner))
-      .flatMap(({ chains }) => chains.map(({ chain }) => chain)),
-  )
-  const isSent = (chain) => shared.has(chain) || own.has(chain)
+  const own = ownChains(ruleset, changed)
+  const gone = [...ownChains(rulesetOf(from), changed)].filter((chain) => !own.has(chain))
   const lines = []
+  let table = ''
   for (const line of renderSave(ruleset)) {
+    if (line.startsWith('*')) table = line
     const chain = /^(?::|-A )(\S+)/.exec(line)?.[1]
-    if (chain === undefined || isSent(chain)) lines.push(line)
+    if (line === 'COMMIT' && table === '*nat') lines.push(...gone.map((name) => `-X ${name}`))
+    if (chain === undefined || shared.has(chain) || own.has(chain)) lines.push(line)
+    if (line === '*nat') lines.push(...gone.map((name) => `:${name} - [0:0]`))
   }
-  return `${lines.join('\n')}\n`
+  return textOf(lines)
 }
 
 class Namespace {
@@ -102,6 +112,17 @@ function add(what, { ours, kubeProxy, bare, note = '' }) {
   say(`  ${row.join(' | ')}`)
 }
 
+/** What is measured has to be the same work: the rules of both namespaces, read back. */
+async function checkEqual(backend, beside, what) {
+  const [ours, theirs] = [
+    await backend.read(),
+    await createIptablesBackend({ config, iptables: [await beside.iptables()] }).read(),
+  ]
+  if (ours.digest !== theirs.digest) {
+    throw new Error(`${what}: the rules differ, ${ours.rules} of ours and ${theirs.rules} beside`)
+  }
+}
+
 async function measure(variant, count) {
   const base = stateWith(count)
   const request = (state, changed) => ({ state, changed, fromSeq: seq(1), toSeq: state.seq })
@@ -112,7 +133,7 @@ async function measure(variant, count) {
     const iptables = await namespace.iptables()
     const backend = createIptablesBackend({ config, iptables: [iptables] })
     const wholeFile = join(directory, 'whole.txt')
-    writeFileSync(wholeFile, kubeProxyInput(base, 'all'))
+    writeFileSync(wholeFile, textOf(renderSave(rulesetOf(base))))
 
     const fromNothing = await timed(() => backend.sync(request(base, 'all'), signal))
     const bareMs =
@@ -140,7 +161,7 @@ async function measure(variant, count) {
         ]) {
           const changed = changedBetween(from, to)
           const file = join(directory, 'change.txt')
-          writeFileSync(file, kubeProxyInput(to, changed))
+          writeFileSync(file, kubeProxyInput({ from, to, changed }))
           const { ms, result } = await timed(() => backend.sync(request(to, changed), signal))
           const other = (await timed(() => beside.restore(file))).ms
           if (to === states[1]) {
@@ -151,6 +172,7 @@ async function measure(variant, count) {
         }
       }
       add(label(what), { ours: median(ours), kubeProxy: median(theirs), note: `${bytes} bytes` })
+      await checkEqual(backend, beside, label(what))
     }
     await change('one endpoint changed', [base, stateWith(count, (index) => (index === 7 ? 1 : 0))])
     await change('one service added', [base, stateWith(count + 1)])
@@ -164,7 +186,7 @@ async function measure(variant, count) {
     const restart = await timed(() => again.sync(request(base, 'all'), signal))
     add(label('restart with rules in place'), { ours: restart.ms, bare: bareMs, note: `${restart.result.bytes} bytes` })
 
-    const chains = planRuleset(base, config, { family: 'IPv4' })
+    const chains = rulesetOf(base)
       .services.slice(0, 10)
       .map(({ chains: [first] }) => first.chain)
     await iptables.restore({
@@ -179,7 +201,7 @@ async function measure(variant, count) {
       const tables = []
       for (const table of ['mangle', 'filter', 'nat'])
         tables.push(...(await parseSaveLines(iptables.saveLines({ table }))))
-      return auditTables(planRuleset(base, config, { family: 'IPv4' }), tables)
+      return auditTables(rulesetOf(base), tables)
     })
     add(label('audit'), { ours: audit.ms, note: `${audit.result.length} findings` })
     say(`  memory of this process: ${Math.round(process.memoryUsage().rss / 1e6)} MB`)
