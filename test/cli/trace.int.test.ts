@@ -224,7 +224,7 @@ describe('anybody’s rules', () => {
     ['no save', 'hello\n', /bad\.txt: line 1: .*not a line of a restore/],
     ['cut off', readFileSync(SAVE('node-port'), 'utf8').slice(0, 2000), /bad\.txt: line \d+: /],
     ['empty', '', /bad\.txt has no table/],
-    ['two saves', '*nat\nCOMMIT\n*nat\nCOMMIT\n', /the table nat is there twice/],
+    ['two saves', '*nat\nCOMMIT\n*nat\nCOMMIT\n', /has the table nat twice: give what one iptables-save prints/],
     [
       'of the other family',
       '*nat\n:A - [0:0]\n-A A -d fd00::1/128 -j A\nCOMMIT\n',

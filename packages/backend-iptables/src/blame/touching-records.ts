@@ -1,4 +1,11 @@
-import type { ChangeLogReader, LogRecord, RecordFilter, Seq, ServiceName } from '@pointsman/core'
+import {
+  type ChangeLogReader,
+  type LogRecord,
+  type RecordFilter,
+  recordsInOrder,
+  type Seq,
+  type ServiceName,
+} from '@pointsman/core'
 
 export interface TouchingQuestion {
   readonly fromSeq: Seq
@@ -32,27 +39,5 @@ export function* touchingRecords(
       : { ...span, types: ['object'], object: { kind: 'Node', namespace: '', name: nodeName } },
     ...(configs ? [{ ...span, types: ['config' as const] }] : []),
   ]
-  yield* inOrder(filters.map((filter) => reader.records(filter)))
+  yield* recordsInOrder(filters.map((filter) => reader.records(filter)))
 }
-
-/** Records of several histories, each of them in order, as one. */
-function* inOrder(histories: readonly Iterable<LogRecord>[]): Generator<LogRecord, void, undefined> {
-  const iterators = histories.map((history) => history[Symbol.iterator]())
-  const waiting = iterators.map(nextOf)
-  for (;;) {
-    const record = waiting.reduce(earlier, undefined)
-    if (record === undefined) return
-    yield record
-    for (const [index, iterator] of iterators.entries()) {
-      if (waiting[index] === record) waiting[index] = nextOf(iterator)
-    }
-  }
-}
-
-function nextOf(iterator: Iterator<LogRecord>): LogRecord | undefined {
-  const next = iterator.next()
-  return next.done === true ? undefined : next.value
-}
-
-const earlier = (one: LogRecord | undefined, other: LogRecord | undefined): LogRecord | undefined =>
-  one === undefined || (other !== undefined && other.seq < one.seq) ? other : one

@@ -1,7 +1,6 @@
 import { AUDIT_FINDINGS } from '@pointsman/backend-iptables'
-import type { ServiceEdit } from '@pointsman/core'
-import { authorItem } from '../history/record-item.js'
-import { type Document, formatTime, pointOf } from '../output/json.js'
+import { causeFields } from '../blame/cause-fields.js'
+import { type Document, pointOf } from '../output/json.js'
 import { type AuditReport, ruleCount } from './audit-report.js'
 import type { FindingCause } from './find-causes.js'
 import type { PlacedFinding } from './find-findings.js'
@@ -58,29 +57,8 @@ function claimFields({ claims }: PlacedFinding): object {
   return claims === undefined ? {} : { service, ...(portName !== undefined && { portName }) }
 }
 
-function causeItem({ did, change: { cause }, what, behind }: FindingCause): object {
-  if (cause.type === 'start') return { did, what }
-  const { record } = cause
-  const position = { did, what, seq: record.seq, time: formatTime(record.observedAt) }
-  if (record.type === 'config') return position
-  const { event, kind, namespace, name, resourceVersion, author } = record
-  return {
-    ...position,
-    event,
-    kind,
-    ...(namespace !== '' && { namespace }),
-    name,
-    ...(resourceVersion !== '' && { resourceVersion }),
-    ...(author && { author: authorItem(author) }),
-    ...(behind && { editBehind: editItem(behind) }),
-  }
-}
-
-const editItem = ({ record, changes }: ServiceEdit): object => ({
-  seq: record.seq,
-  time: formatTime(record.observedAt),
-  namespace: record.namespace,
-  name: record.name,
-  ...(record.author && { author: authorItem(record.author) }),
-  changes,
+const causeItem = ({ did, change: { cause }, what, behind }: FindingCause): object => ({
+  did,
+  what,
+  ...causeFields(cause, behind),
 })

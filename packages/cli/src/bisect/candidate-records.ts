@@ -4,6 +4,7 @@ import {
   type LogRecord,
   type PacketTarget,
   type RecordFilter,
+  recordsInOrder,
   seq,
   type Seq,
   serviceName,
@@ -67,7 +68,7 @@ export function candidatesFor({ reader, target, after, toSeq, nodeName, configs 
   return {
     services: [...services].toSorted(),
     objects,
-    records: () => inOrder(filters.map((filter) => reader.records(filter))),
+    records: () => recordsInOrder(filters.map((filter) => reader.records(filter))),
   }
 }
 
@@ -78,25 +79,3 @@ function ownerOf({ kind, metadata }: KubernetesObject): ServiceName | undefined 
   const name = kind === 'Service' ? metadata.name : labels?.['kubernetes.io/service-name']
   return serviceName(metadata.namespace ?? '', typeof name === 'string' ? name : '')
 }
-
-/** Records of several histories, each of them in order, as one; a record that is in two of them once. */
-function* inOrder(histories: readonly Iterable<LogRecord>[]): Generator<LogRecord, void, undefined> {
-  const iterators = histories.map((history) => history[Symbol.iterator]())
-  const waiting = iterators.map(nextOf)
-  for (;;) {
-    const record = waiting.reduce(earlier, undefined)
-    if (record === undefined) return
-    yield record
-    for (const [index, iterator] of iterators.entries()) {
-      if (waiting[index]?.seq === record.seq) waiting[index] = nextOf(iterator)
-    }
-  }
-}
-
-function nextOf(iterator: Iterator<LogRecord>): LogRecord | undefined {
-  const next = iterator.next()
-  return next.done === true ? undefined : next.value
-}
-
-const earlier = (one: LogRecord | undefined, other: LogRecord | undefined): LogRecord | undefined =>
-  one === undefined || (other !== undefined && other.seq < one.seq) ? other : one

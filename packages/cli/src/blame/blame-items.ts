@@ -10,9 +10,8 @@ import {
 } from '@pointsman/backend-iptables'
 import type { ServiceEdit } from '@pointsman/core'
 import { STATISTIC_CHANCES } from 'node-iptables'
-import { authorItem } from '../history/record-item.js'
-import { formatTime } from '../output/json.js'
 import { ruleItem } from '../rules/rule-list.js'
+import { causeFields } from './cause-fields.js'
 
 export type EditBehind = (cause: Cause) => ServiceEdit | undefined
 
@@ -41,31 +40,8 @@ interface Told {
   readonly editBehind: EditBehind
 }
 
-function changeItem({ cause }: RuleChange, what: string, { oddsAlone, editBehind }: Told): object {
-  const head = { what, ...(oddsAlone && { oddsAlone }) }
-  if (cause.type === 'start') return head
-  const { record } = cause
-  const position = { seq: record.seq, time: formatTime(record.observedAt), ...head }
-  if (record.type === 'config') return position
-  const { event, kind, namespace, name, resourceVersion, author } = record
-  const behind = editBehind(cause)
-  return {
-    ...position,
-    event,
-    kind,
-    ...(namespace !== '' && { namespace }),
-    name,
-    ...(resourceVersion !== '' && { resourceVersion }),
-    ...(author && { author: authorItem(author) }),
-    ...(behind && { editBehind: editItem(behind) }),
-  }
-}
-
-const editItem = ({ record, changes }: ServiceEdit): object => ({
-  seq: record.seq,
-  time: formatTime(record.observedAt),
-  namespace: record.namespace,
-  name: record.name,
-  ...(record.author && { author: authorItem(record.author) }),
-  changes,
+const changeItem = ({ cause }: RuleChange, what: string, { oddsAlone, editBehind }: Told): object => ({
+  what,
+  ...(oddsAlone && { oddsAlone }),
+  ...causeFields(cause, editBehind(cause)),
 })

@@ -1,21 +1,12 @@
 import { AUDIT_FINDINGS } from '@pointsman/backend-iptables'
-import { editBehind } from './blame-list.js'
+import { causeFields } from './blame-list.js'
 import { documentHead, point } from './document-head.js'
-import { author } from './record-list.js'
-import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
+import { flag, integer, listOf, objectOf, oneOf, optional, required, text } from './shape.js'
 
 const cause = objectOf('Cause', {
   did: required(oneOf('made', 'removed'), 'made the rule that should be there, or removed the one that should not'),
   what: required(text, 'what changed, for people; the words may change'),
-  seq: optional(integer, 'the record; absent: it was so where the log begins'),
-  time: optional(time, 'when it was observed'),
-  event: optional(oneOf('ADDED', 'MODIFIED', 'DELETED'), 'of an object; absent for the configuration'),
-  kind: optional(oneOf('Service', 'EndpointSlice', 'Node'), 'of the object'),
-  namespace: optional(text, 'of the object: absent for a Node'),
-  name: optional(text, 'of the object'),
-  resourceVersion: optional(text, 'of the object'),
-  author: optional(author, 'who changed the object; absent where it is not known; the API does not say who deletes'),
-  editBehind: optional(editBehind, 'the change of its Service that a change of a slice follows from'),
+  ...causeFields,
 })
 
 /** An item of it: what `-o jsonl` prints. */

@@ -12,10 +12,9 @@ export const editBehind = objectOf('Edit', {
   changes: required(listOf(text), 'what changed, in phrases for people'),
 })
 
-const change = objectOf('Change', {
-  what: required(text, 'what changed, for people; the words may change'),
-  oddsAlone: optional(flag, 'true where nothing but the odds of the rule changed: other endpoints came or went'),
-  seq: optional(integer, 'the record; absent: the rule was there where the log begins'),
+/** The record behind a change of a rule. */
+export const causeFields = {
+  seq: optional(integer, 'the record; absent: it was so where the log begins'),
   time: optional(time, 'when it was observed'),
   event: optional(oneOf('ADDED', 'MODIFIED', 'DELETED'), 'of an object; absent for the configuration'),
   kind: optional(oneOf('Service', 'EndpointSlice', 'Node'), 'of the object'),
@@ -24,6 +23,12 @@ const change = objectOf('Change', {
   resourceVersion: optional(text, 'of the object'),
   author: optional(author, 'who changed the object; absent where it is not known; the API does not say who deletes'),
   editBehind: optional(editBehind, 'the change of its Service that a change of a slice follows from'),
+}
+
+const change = objectOf('Change', {
+  what: required(text, 'what changed, for people; the words may change'),
+  oddsAlone: optional(flag, 'true where nothing but the odds of the rule changed: other endpoints came or went'),
+  ...causeFields,
 })
 
 /** An item of it: what `-o jsonl` prints. */

@@ -1,11 +1,11 @@
 import { planRuleset, savedTablesOf, type Assumption, type TraceQuestion } from '@pointsman/backend-iptables'
 import { buildState, type IpFamily, type NodeInfo, type ProxyConfig } from '@pointsman/core'
-import { readText } from '@pointsman/core/io'
-import { IptablesParseError, parseSaveLines, type SavedTable } from 'node-iptables'
+import type { SavedTable } from 'node-iptables'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { type AskedObjects, askedObjects, type PointOptions } from '../input/asked-objects.js'
-import { byteStream, type Input, openInput, type InputOptions } from '../input/open-input.js'
+import { type Input, openInput, type InputOptions } from '../input/open-input.js'
+import { readSave } from '../input/read-save.js'
 import { rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
 import { familiesOf, interfaceAddressesOf } from '../input/ruleset-options.js'
 import { warnOfDiagnostics } from '../output/warn-of-diagnostics.js'
@@ -83,7 +83,7 @@ async function ofRules(
   context: Context,
 ): Promise<AskedTrace> {
   checkRulesOptions(options)
-  const tables = await readRules(options.rules, context)
+  const { tables } = await readSave(options.rules, context)
   const names = options.log === undefined && options.objects === undefined ? undefined : await namesOf(options, context)
   const node = names === undefined ? undefined : nodeOf(options, names)
   if (node === undefined && options.nodeAddress === undefined)
@@ -91,16 +91,6 @@ async function ofRules(
   const found = resolved(packet, options, { names, node })
   const question = questionOf(options, { ...found, tables, inInterface: options.inInterface })
   return { ...found, question, assumptions: [], names, node }
-}
-
-async function readRules(path: string, context: Context): Promise<readonly SavedTable[]> {
-  const { name, text } = await readText(path, byteStream(context.stdin))
-  const tables = await parseSaveLines(text.split('\n')).catch((error: unknown) => {
-    if (!(error instanceof IptablesParseError)) throw error
-    throw new CliError('BAD_INPUT', `${name}: ${error.message}`, { cause: error })
-  })
-  if (tables.length > 0) return tables
-  throw new CliError('BAD_INPUT', `${name} has no table: give what iptables-save prints`)
 }
 
 /** What decides about rules has no say in those that are given. */
