@@ -1,3 +1,5 @@
+import { splitWords } from './rules/words.js'
+
 /**
  * Whether a save's text has the rule in that chain: the check for versions without `-C`. Spelling does not count where
  * save's is known to differ: order of options, quotes, `/32`, `/128`, zeros in hexadecimal numbers, `-m PROTOCOL` after
@@ -14,10 +16,10 @@ export function isRuleInSave(
     .some((line) => line.startsWith(prefix) && meaningOf(wordsOf(line.slice(prefix.length))) === wanted)
 }
 
-/** The words of a saved rule: quotes group, and a backslash keeps the next character. */
+/** No line that iptables printed has a quotation without an end. */
 function wordsOf(text: string): readonly string[] {
-  const words = text.match(/(?:[^\s"\\]|\\.|"(?:[^"\\]|\\.)*")+/g) ?? []
-  return words.map((word) => word.replaceAll(/\\(.)|"/g, '$1'))
+  const split = splitWords(text)
+  return split.type === 'words' ? split.words.map((word) => word.text) : []
 }
 
 function meaningOf(words: readonly string[]): string {
