@@ -6,9 +6,9 @@ import { parseSave, type SavedTable, type Variant } from 'node-iptables'
 import { createFakeIptables, type FakeIptables, type Fault } from 'node-iptables/fake'
 import { expect, test } from 'vitest'
 import { allowedBetween, ownersOf, packetsTo, walked } from './support/asked-packets.js'
-import { changeArbitrary } from './support/change-arbitrary.js'
+import { changeArbitrary, statesArbitrary } from './support/change-arbitrary.js'
 import { differencesOf } from './support/goldens.js'
-import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
+import { configArbitrary, optionsArbitrary } from './support/proxy-arbitraries.js'
 
 /*
  * A sync sends what changed and no more. Whatever came before it, and wherever restores failed, what is in force in the end
@@ -39,11 +39,9 @@ interface Step {
   readonly fault: Fault | undefined
 }
 
-/** States of one cluster, which the node may leave and come back to. */
-const STEPS: fc.Arbitrary<readonly Step[]> = fc.array(fc.record({ state: stateArbitrary(), fault: FAULT }), {
-  minLength: 2,
-  maxLength: 5,
-})
+const STEPS: fc.Arbitrary<readonly Step[]> = fc
+  .tuple(statesArbitrary(), fc.array(FAULT, { minLength: 5, maxLength: 5 }))
+  .map(([states, faults]) => states.map((state, index) => ({ state, fault: faults[index] })))
 
 const VARIANT = fc.constantFrom<Variant>('nft', 'legacy')
 

@@ -20,13 +20,25 @@ const CHANGES = [
   'other external policy',
   'other internal policy',
   'other affinity',
+  'loses an address',
   'gone',
 ] as const
 type Change = (typeof CHANGES)[number]
 const changesArbitrary: fc.Arbitrary<readonly Change[]> = fc.array(fc.constantFrom(...CHANGES), {
   minLength: 5,
-  maxLength: 9,
+  maxLength: 10,
 })
+
+/** States of one cluster, one after the other: something happens to each service, or the node leaves and comes back to another. */
+export const statesArbitrary = (): fc.Arbitrary<readonly State[]> =>
+  fc
+    .tuple(stateArbitrary(), fc.array(fc.oneof(changesArbitrary, stateArbitrary()), { minLength: 1, maxLength: 4 }))
+    .map(([first, changes]) =>
+      changes.reduce<readonly State[]>(
+        (states, change) => [...states, 'services' in change ? change : changed(states.at(-1) ?? first, change)],
+        [first],
+      ),
+    )
 
 const onNodeOf = ({ node }: State, { node: _, ...rest }: State): State => ({ ...rest, ...(node && { node }) })
 
@@ -68,6 +80,9 @@ function changed(state: State, changes: readonly Change[]): State {
         break
       case 'other affinity':
         services.set(port.id, { ...port, affinitySeconds: port.affinitySeconds === 0 ? 180 : 0 })
+        break
+      case 'loses an address':
+        services.set(port.id, { ...port, externalIPs: [] })
         break
       case 'gone':
         services.delete(port.id)

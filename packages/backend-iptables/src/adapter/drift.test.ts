@@ -35,6 +35,25 @@ describe('drift', () => {
     expect(fake.calls.filter(({ program }) => program === 'restore')).toEqual([])
   })
 
+  it('is none where two addresses of a service are one, as one service has them and as two do', async () => {
+    const twice = { externalIPs: ['203.0.113.9'], loadBalancerVIPs: ['203.0.113.9'], endpoints: [] }
+    const both = stateOf({
+      ports: [
+        { is: 'shop/one:http', clusterIP: '10.96.0.1', ...twice },
+        { is: 'shop/two:http', clusterIP: '10.96.0.2', ...twice },
+      ],
+      node: {},
+    })
+    const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
+    await backend.sync({ state: both, changed: 'all', fromSeq: seq(1), toSeq: seq(1) }, signal)
+    expect(fake.text().match(/203\.0\.113\.9/g)).toHaveLength(4)
+    expect(await backend.mendDrift(signal)).toEqual([])
+    const restarted = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
+    const request = { state: both, changed: 'all', fromSeq: seq(1), toSeq: seq(1) } as const
+    expect(await restarted.sync(request, signal)).toMatchObject({ bytes: 0 })
+  })
+
   it('in one chain writes that chain alone, so that the lists of affinity elsewhere stay', async () => {
     const { fake, backend } = await inForce()
     const before = fake.text()

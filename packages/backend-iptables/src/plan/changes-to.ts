@@ -122,7 +122,7 @@ interface EntryQuestion {
   readonly after: (name: ServicePortName) => RenderedService | undefined
 }
 
-/** Rules of one service port in one shared chain do not depend on each other's order; those of an overlapping group do. */
+/** Rules of one service port in one shared chain do not depend on each other's order; those of a group that overlaps do. */
 function entryChanges(
   key: ChainKey,
   { installed, wanted, names, before, after }: EntryQuestion,
@@ -150,7 +150,13 @@ function entryChanges(
 const entriesIn = (service: RenderedService | undefined, key: ChainKey): readonly string[] =>
   linesOf(service?.entries.find(([other]) => other === key)?.[1])
 
-const without = (rules: readonly string[], others: readonly string[]): readonly string[] => {
-  const out = new Set(others)
-  return rules.filter((rule) => !out.has(rule))
+/** The rules but for the others, each as often as it is there: two addresses of a service port that are the same make one rule twice. */
+function without(rules: readonly string[], others: readonly string[]): readonly string[] {
+  const counts = new Map<string, number>()
+  for (const rule of others) counts.set(rule, (counts.get(rule) ?? 0) + 1)
+  return rules.filter((rule) => {
+    const count = counts.get(rule) ?? 0
+    counts.set(rule, count - 1)
+    return count <= 0
+  })
 }

@@ -117,17 +117,16 @@ const repeated = (counts: ReadonlyMap<string, number>): readonly string[] =>
 const withValue = <T>(key: ChainKey, value: T | undefined): readonly [ChainKey, T][] =>
   value === undefined ? [] : [[key, value]]
 
-/** Whether the rules of the group that are there stand in its order, in every chain. */
+/** Whether the rules of the group stand in its order, and no others like them, in every chain. */
 function standsInOrder(
   group: OverlapGroup,
   { wanted, found }: { readonly wanted: ReadonlyMap<ServicePortName, RenderedService>; readonly found: Found },
 ): boolean {
-  const keys = new Set(group.flatMap((name) => (wanted.get(name)?.entries ?? []).map(([key]) => key)))
-  return [...keys].every((key) => {
-    const place = new Map(linesOf(found.chains.get(key)).map((line, at) => [line, at]))
-    const places = group
-      .flatMap((name) => (wanted.get(name)?.entries ?? []).filter((entry) => entry[0] === key))
-      .flatMap(([, lines]) => linesOf(lines).flatMap((line) => place.get(line) ?? []))
-    return places.every((at, index) => index === 0 || at > (places[index - 1] ?? 0))
+  const entries = group.flatMap((name) => wanted.get(name)?.entries ?? [])
+  return [...new Set(entries.map(([key]) => key))].every((key) => {
+    const rules = entries.filter(([other]) => other === key).flatMap(([, lines]) => linesOf(lines))
+    const known = new Set(rules)
+    const there = linesOf(found.chains.get(key)).filter((line) => known.has(line))
+    return there.join('\n') === rules.join('\n')
   })
 }

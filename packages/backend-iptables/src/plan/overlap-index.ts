@@ -6,7 +6,7 @@ import type { OverlapGroup } from './installed.js'
 export interface OverlapIndex {
   /** Undefined: the service port is gone. */
   readonly put: (name: ServicePortName, port: ServicePort | undefined) => void
-  /** Groups that hang together by common fronts and have one of these among them, each in the order of its rules. */
+  /** Groups that hang together by common fronts, of one that has a front twice or of several, and have one of these among them, each in the order of its rules. */
   readonly groupsOf: (names: Iterable<ServicePortName>) => readonly OverlapGroup[]
   /** All of them, in the order in which their rules stand in a shared chain that is written anew. */
   readonly order: () => readonly ServicePortName[]
@@ -48,10 +48,16 @@ export function createOverlapIndex(): OverlapIndex {
         if (seen.has(name)) continue
         const group = groupOf(name)
         for (const member of group) seen.add(member)
-        if (group.length > 1) groups.push(group)
+        if (group.length > 1 || claimsTwice(ports.get(name))) groups.push(group)
       }
       return groups
     },
     order: () => inOverlapOrder([...ports.values()]).map(({ id }) => id),
   }
+}
+
+/** An external IP can be a load balancer's as well. */
+function claimsTwice(port: ServicePort | undefined): boolean {
+  const keys = port === undefined ? [] : frontsOf(port).map(frontKey)
+  return new Set(keys).size < keys.length
 }
