@@ -17,6 +17,7 @@ export {
   type IptablesBackend,
   type IptablesBackendOptions,
 } from './adapter/iptables-backend.js'
+export type { FamilySyncReport, TableCounts } from './adapter/family-sync-report.js'
 export type { ForeignReference } from './adapter/read-found.js'
 export { type CleanupPlan, type LeftChain, planCleanup } from './adapter/plan-cleanup.js'
 export { type PreparedNode, prepareNode, type PrepareNodeOptions } from './adapter/prepare-node.js'
