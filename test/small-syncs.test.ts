@@ -80,6 +80,9 @@ test('small syncs with failures leave what one whole sync leaves', async () => {
         expect(await backend.read()).toEqual(await whole.read())
         const again = await backend.sync({ ...requestFor(final), changed: new Set(final.services.keys()) }, SIGNAL)
         expect(again).toMatchObject({ bytes: 0, ...(await whole.read()) })
+        const restarted = createIptablesBackend({ config, iptables: [subject], ...options, nfacct: false, limits })
+        const afterRestart = await restarted.sync({ ...requestFor(final), changed: 'all' }, SIGNAL)
+        expect(afterRestart).toMatchObject({ bytes: 0, ...(await whole.read()) })
       },
     ),
   )

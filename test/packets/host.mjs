@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { connect, createServer, isIPv6 } from 'node:net'
 import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
 
 /*
  * Runs in one network namespace: answers there who it is, and sends what it is told to. A request is a line of JSON on
@@ -90,7 +91,40 @@ const SEND = {
 
 const failure = ({ code }) => (code === 'ECONNREFUSED' ? { type: 'refused' } : { type: 'failed', code })
 
+/** What became of a dial, in a word: the socket that answered, the host of one that is no pod's, or why none did. */
+const told = ({ type, host, at, port, code }) => {
+  if (type !== 'answer') return code ?? type
+  return host === 'node' || host === 'internet' ? host : `${at}:${port}`
+}
+
+let dialing
+
+/** Dials each target again and again, one dial of it after the other; counts what becomes of them, and in which rounds. */
+const startDialing = ({ targets, timeoutMs, pauseMs }) => {
+  const state = { round: 0, end: Infinity, tallies: targets.map(() => ({})) }
+  const dial = async (target, tally) => {
+    const word = told(await SEND.tcp({ ...target, timeoutMs }))
+    tally[word] ??= { count: 0, first: state.round }
+    tally[word].count += 1
+    tally[word].last = state.round
+  }
+  const rounds = (async () => {
+    for (; state.round < state.end; state.round++) {
+      await Promise.all(targets.map((target, index) => dial(target, state.tallies[index])))
+      await pause(pauseMs)
+    }
+  })()
+  dialing = { state, rounds }
+}
+
 const REQUESTS = {
+  dial: async (request) => startDialing(request),
+  'hang-up': async () => {
+    // The round after this one begins after the request.
+    dialing.state.end = dialing.state.round + 2
+    await dialing.rounds
+    return dialing.state.tallies
+  },
   listen: ({ sockets }) =>
     Promise.all(sockets.map((socket) => LISTEN[socket.protocol](socket))).then(() => 'listening'),
   send: ({ packet, times }) => Promise.all(Array.from({ length: times }, () => SEND[packet.protocol](packet))),

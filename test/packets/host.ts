@@ -9,6 +9,10 @@ export interface Host {
   listen(sockets: readonly ListeningSocket[]): Promise<void>
   /** Sends so many first packets of connections at the same time, and tells what became of each. */
   send(packet: SentPacket & { readonly protocol: 'tcp' | 'udp' }, times: number): Promise<readonly Outcome[]>
+  /** Dials these TCP targets all the time, whatever this process does, until `hangUp`. */
+  dial(targets: readonly DialedTarget[], pace: DialingPace): Promise<void>
+  /** Dials each once more, and gives what became of the dials of each target, in their order. */
+  hangUp(): Promise<readonly DialTally[]>
   close(): Promise<void>
 }
 
@@ -16,6 +20,27 @@ export interface ListeningSocket {
   readonly protocol: 'tcp' | 'udp'
   readonly address: string
   readonly port: number
+}
+
+export interface DialedTarget {
+  readonly from: string
+  readonly to: string
+  readonly port: number
+}
+
+export interface DialingPace {
+  /** How long a dial waits for an answer. */
+  readonly timeoutMs: number
+  /** Between the last answer of a round, in which each target is dialed once, and the next round. */
+  readonly pauseMs: number
+}
+
+/**
+ * By what became of it, how many dials of one target: `10.244.1.5:8080` (a pod's socket), `internet` or `node`, `refused`,
+ * `no-answer`, else the kernel's word for the failure. Of each, in which rounds it was seen first and last.
+ */
+export interface DialTally {
+  readonly [outcome: string]: { readonly count: number; readonly first: number; readonly last: number }
 }
 
 export interface SentPacket {
@@ -73,6 +98,8 @@ export function startHost(name: string, namespace: string): Host {
     name,
     listen: async (sockets) => void (await ask({ type: 'listen', sockets })),
     send: async (packet, times) => (await ask({ type: 'send', packet, times })) as readonly Outcome[],
+    dial: async (targets, pace) => void (await ask({ type: 'dial', targets, ...pace })),
+    hangUp: async () => (await ask({ type: 'hang-up' })) as readonly DialTally[],
     close: () => {
       child.stdin.end()
       return ended

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { startHost, type Host, type Outcome, type SentPacket } from './host.js'
+import {
+  startHost,
+  type DialedTarget,
+  type DialingPace,
+  type DialTally,
+  type Host,
+  type Outcome,
+  type SentPacket,
+} from './host.js'
 import { answerSctp, sendSctp } from './sctp.js'
 import type { Name } from './names.js'
 import { SOCKETS } from './sockets.js'
@@ -23,6 +31,12 @@ export interface Network {
   readonly run: (host: HostName, ...argv: readonly string[]) => string
   /** Sends so many first packets of connections for a name, and tells what became of each. */
   readonly send: (name: Name, packet: SentPacket, times: number) => Promise<readonly Outcome[]>
+  /** Starts to dial from a host, and gives what ends it and tells what became of the dials. */
+  readonly dial: (
+    host: HostName,
+    targets: readonly DialedTarget[],
+    pace: DialingPace,
+  ) => Promise<() => Promise<readonly DialTally[]>>
   /** Lets the pods answer SCTP from now on, and gives what ends that. */
   readonly answerSctp: () => Promise<() => Promise<void>>
   readonly close: () => Promise<void>
@@ -65,6 +79,11 @@ export async function createNetwork(): Promise<Network> {
       const outcomes = (queues.get(queue) ?? Promise.resolve()).then(() => sendSctp(namespaceOf(host), packet, times))
       queues.set(queue, outcomes)
       return outcomes
+    },
+    dial: async (name, targets, pace) => {
+      const host = hostCalled(name)
+      await host.dial(targets, pace)
+      return host.hangUp
     },
     answerSctp: async () => {
       const pods = ['near-a', 'near-b', 'far'] as const

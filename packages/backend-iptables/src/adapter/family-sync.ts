@@ -3,6 +3,7 @@ import { type Iptables, IptablesError, type IptablesErrorCode } from 'node-iptab
 import { asFound } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
 import { installedAfter } from '../plan/installed-after.js'
+import { exceptSynced } from '../plan/except-synced.js'
 import { adopt, type Installed } from '../plan/installed.js'
 import { createOverlapIndex, type OverlapIndex } from '../plan/overlap-index.js'
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
@@ -11,6 +12,7 @@ import { rulesetContext, type RulesetContext, type RulesetOptions } from '../rul
 import { planBase } from '../ruleset/plan-base.js'
 import { planService } from '../ruleset/plan-service.js'
 import { type ForeignReference, readFound } from './read-found.js'
+import { createSyncTally, sendRestores, type SyncTally } from './restore-sender.js'
 import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'
 import { type RefusedService, ServicesRefusedError } from './services-refused-error.js'
 
@@ -30,16 +32,17 @@ export interface FamilyOutcome {
 
 /** The rules of one family: what is known to be in the kernel, and how that becomes what a state wants. */
 export interface FamilySync {
-  readonly sync: (request: FamilyRequest, signal: AbortSignal) => Promise<FamilyOutcome>
+  readonly sync: (request: FamilyRequest, told: Told) => Promise<FamilyOutcome>
   /** What a first sync would restore; nothing is done, and nothing remembered. */
   readonly plan: (state: State, signal?: AbortSignal) => Promise<readonly RestoreLines[]>
   /** What is in force. Before the first sync, and after a failed one: nothing known. */
   readonly sum: () => RulesetSum | undefined
   /**
-   * Reads the tables, compares them with what is known to have been put there, and puts right what differs, chain by chain.
-   * Before the first sync, and after a failed one, there is nothing to compare with: undefined.
+   * Reads the tables, also while syncs run. What it gives compares them with what is known to have been put there, and puts
+   * right what differs, chain by chain; it is called while no sync runs. Before the first sync, after a failed one, and when
+   * what all services share has changed since the reading there is nothing to compare with: undefined.
    */
-  readonly mendDrift: (signal: AbortSignal) => Promise<Drift | undefined>
+  readonly readDrift: (signal: AbortSignal) => Promise<(() => Promise<Drift | undefined>) | undefined>
   /** Trust nothing: the next sync reads the tables. */
   readonly forget: () => void
 }
@@ -76,6 +79,11 @@ interface Step {
 
 type Attempt = { readonly step: Step } & ({ readonly bytes: number } | { readonly refusal: IptablesError })
 
+export interface Told {
+  readonly signal: AbortSignal
+  readonly tally: SyncTally
+}
+
 interface FirstStepOptions {
   readonly signal?: AbortSignal | undefined
   /** Service ports that are left as they are found. */
@@ -85,6 +93,8 @@ interface FirstStepOptions {
 export function createFamilySync({ iptables, config, options, limits }: FamilySyncOptions): FamilySync {
   const { family, capabilities } = iptables
   let known: Known | undefined
+  /** What is synced while the tables are read, of each reading under way. */
+  const readings = new Set<Map<ServicePortName, RenderedService[]>>()
 
   const contextOf = (state: State): RulesetContext =>
     rulesetContext(state, config, { ...options, family, randomFully: capabilities.randomFully })
@@ -150,6 +160,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       overlaps.put(name, port)
       services.set(name, port === undefined ? undefined : render(port, state, context))
     }
+    for (const reading of readings) noteVersions(reading, [installed.services, services])
     const wanted: Wanted = {
       base: isSameContext ? baseOf(installed) : renderBase(planBase(context)),
       services,
@@ -176,24 +187,20 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     }
   }
 
-  /** Restores one after the other; the bytes sent. */
-  async function run(restores: readonly RestoreLines[], signal: AbortSignal): Promise<number> {
-    let bytes = 0
-    for (const lines of restores) {
-      await iptables.restore({ lines: () => lines, flush: false, counters: true }, { signal })
-      for (const line of lines) bytes += Buffer.byteLength(line) + 1
-    }
-    return bytes
-  }
+  const run = (
+    restores: readonly RestoreLines[],
+    signal: AbortSignal,
+    tally: SyncTally = createSyncTally(),
+  ): Promise<number> => sendRestores(restores, { iptables, signal, tally })
 
   /** Reads the tables and brings everything into force but what is held. */
   async function attempt(
     state: State,
-    { signal, held }: { readonly signal: AbortSignal; readonly held: ReadonlySet<ServicePortName> },
+    { signal, tally, held }: Told & { readonly held: ReadonlySet<ServicePortName> },
   ): Promise<Attempt> {
     const step = await firstStep(state, { signal, held })
     try {
-      return { step, bytes: await run(step.restores, signal) }
+      return { step, bytes: await run(step.restores, signal, tally) }
     } catch (error) {
       if (!isRefusal(error)) throw error
       return { step, refusal: error }
@@ -205,21 +212,22 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
    * services there are is not, service ports are tried in smaller and smaller groups, until all are in force but those that
    * are refused each by itself, which keep the rules that they had.
    */
-  async function mend(state: State, signal: AbortSignal): Promise<FamilyOutcome> {
+  async function mend(state: State, told: Told): Promise<FamilyOutcome> {
+    told.tally.full = true
     const all = portsOf(state).map(({ id }) => id)
-    const again = await attempt(state, { signal, held: new Set() })
+    const again = await attempt(state, { ...told, held: new Set() })
     if ('bytes' in again) {
       known = again.step.after()
       return { full: true, bytes: again.bytes, left: again.step.left }
     }
-    const withoutServices = await attempt(state, { signal, held: new Set(all) })
+    const withoutServices = await attempt(state, { ...told, held: new Set(all) })
     if ('refusal' in withoutServices) throw withoutServices.refusal
 
     const groups = [...split(all, suspectOf(again.refusal, again.step))]
     const refused: RefusedService[] = []
     for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
       const held = new Set([...groups.flat(), ...refused.map(({ owner }) => owner)])
-      const { step, refusal } = { refusal: undefined, ...(await attempt(state, { signal, held })) }
+      const { step, refusal } = { refusal: undefined, ...(await attempt(state, { ...told, held })) }
       const [owner] = group
       if (refusal === undefined || owner === undefined) continue
       if (group.length > 1) groups.push(...split(group, suspectOf(refusal, step)))
@@ -233,45 +241,65 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
   }
 
   return {
-    async sync({ state, changed }, signal) {
+    async sync({ state, changed }, told) {
+      const { signal, tally } = told
       const last = known
       const full = changed === 'all' || last === undefined
+      tally.full = full
       // Until it has succeeded, nothing is known of what is in force.
       known = undefined
       const step = full ? await firstStep(state, { signal }) : nextStep({ state, changed }, last)
       try {
-        const bytes = await run(step.restores, signal)
+        const bytes = await run(step.restores, signal, tally)
         known = step.after()
         return { full, bytes, left: full ? step.left : [] }
       } catch (error) {
         if (!isRefusal(error)) throw error
-        return mend(state, signal)
+        return mend(state, told)
       }
     },
-    async mendDrift(signal) {
+    async readDrift(signal) {
       if (known === undefined) return undefined
-      const { installed, overlaps } = known
-      const reading = await readFound(iptables, signal)
-      const services = installed.services
-      const wanted: Wanted = {
-        base: baseOf(installed),
-        services,
-        overlapping: overlaps.groupsOf(services.keys()),
-        order: () => overlaps.order(),
+      const { fixed } = known.installed
+      const synced = new Map<ServicePortName, RenderedService[]>()
+      readings.add(synced)
+      const reading = await readFound(iptables, signal).finally(() => readings.delete(synced))
+      return async () => {
+        const last = known
+        if (last === undefined || last.installed.fixed !== fixed) return undefined
+        const { installed, overlaps } = last
+        const overlapping = overlaps.groupsOf(installed.services.keys())
+        const wanted: Wanted = {
+          base: baseOf(installed),
+          services: installed.services,
+          overlapping,
+          order: () => overlaps.order(),
+        }
+        const found = exceptSynced(adopt(reading, installed.services, wanted), { synced, now: installed, overlapping })
+        const changes = changesTo(found, wanted)
+        if (isNothing(changes)) return { chains: [], bytes: 0 }
+        // Until all is right again, nothing is known of what is in force.
+        known = undefined
+        // Whoever does not want to wait for the reading has no reason not to wait for this.
+        const bytes = await run(planRestores(changes, limits), new AbortController().signal)
+        known = { ...last, installed: installedAfter(found, wanted), left: reading.foreign }
+        return { chains: changedChains(changes), bytes }
       }
-      const before = adopt(reading, services, wanted)
-      const changes = changesTo(before, wanted)
-      if (isNothing(changes)) return { chains: [], bytes: 0 }
-      const last = known
-      // Until all is right again, nothing is known of what is in force.
-      known = undefined
-      const bytes = await run(planRestores(changes, limits), signal)
-      known = { ...last, installed: installedAfter(before, wanted), left: reading.foreign }
-      return { chains: changedChains(changes), bytes }
     },
     plan: async (state, signal) => (await firstStep(state, { signal })).restores,
     sum: () => known?.sum,
     forget: () => (known = undefined),
+  }
+}
+
+/** Of the service ports of the second map, as they are in both. */
+function noteVersions(
+  seen: Map<ServicePortName, RenderedService[]>,
+  [before, after]: readonly ReadonlyMap<ServicePortName, RenderedService | undefined>[],
+): void {
+  for (const [name, service] of after ?? []) {
+    const versions = [before?.get(name), service].filter((version) => version !== undefined)
+    seen.set(name, [...(seen.get(name) ?? []), ...versions])
   }
 }
 

@@ -5,9 +5,12 @@ import type { RestoreLimits } from '../plan/plan-restores.js'
 import type { RulesetOptions } from '../ruleset/context.js'
 import { TABLES } from '../ruleset/ruleset.js'
 import { createFamilySync, type Drift } from './family-sync.js'
+import type { FamilySyncReport } from './family-sync-report.js'
 import { type CleanupPlan, planCleanup } from './plan-cleanup.js'
 import { type ForeignReference, readFound } from './read-found.js'
-import { digestText, EMPTY_SUM, plus, type RulesetSum, sumOfFound } from './ruleset-digest.js'
+import { reportedSync } from './reported-sync.js'
+import { digestText, EMPTY_SUM, plus, rulesIn, type RulesetSum, sumOfFound } from './ruleset-digest.js'
+import { createTurns } from './turns.js'
 
 export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 'randomFully'> {
   readonly config: ProxyConfig
@@ -19,6 +22,10 @@ export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 
   readonly onLeft?: ((left: readonly ForeignReference[]) => void) | undefined
   /** Told before and after each sync that changes rules, and closed with the backend: UDP flows outlive the rules. */
   readonly conntrack?: ConntrackHook | undefined
+  /** Told of each family's part of each sync when it is over, also when it failed. What it throws fails the sync. */
+  readonly onFamilySync?: ((report: FamilySyncReport) => void) | undefined
+  /** Milliseconds that never go back, for `onFamilySync`. Default: since this process began. */
+  readonly now?: (() => number) | undefined
   /** How large a restore may be. Default: as measured for the variant. */
   readonly limits?: RestoreLimits | undefined
 }
@@ -28,8 +35,8 @@ export interface IptablesBackend extends Backend {
   /** What a sync would restore, a family at a time. Reads the tables and changes nothing. */
   dryRun(state: State): Promise<readonly FamilyRestore[]>
   /**
-   * Compares the tables with what the last sync left, and puts right what somebody else has changed since. Not while a sync
-   * runs. A failure is as one of a sync: the next sync reads the tables.
+   * Compares the tables with what the last sync left, and puts right what somebody else has changed since. Syncs may run while
+   * the tables are read; what they write meanwhile is not looked at. A failure is as one of a sync: the next sync reads the tables.
    */
   mendDrift(signal: AbortSignal): Promise<readonly FamilyDrift[]>
   /** What `cleanup` would do. */
@@ -56,21 +63,18 @@ export interface FamilyCleanup extends CleanupPlan {
  * IptablesError of whatever was run; each table is then as it was or as it was to be.
  */
 export function createIptablesBackend(options: IptablesBackendOptions): IptablesBackend {
-  const { config, iptables, name = 'iptables', onLeft, conntrack } = options
+  const { config, iptables, name = 'iptables', onLeft, conntrack, onFamilySync } = options
+  const now = options.now ?? (() => performance.now())
   const limitsOf = (one: Iptables): RestoreLimits => options.limits ?? DEFAULT_LIMITS[one.capabilities.variant]
-  const families = iptables.map((one) => ({
-    one,
-    ...createFamilySync({
-      iptables: one,
-      config,
-      options,
-      limits: limitsOf(one),
-    }),
-  }))
+  const families = iptables.map((one) => {
+    const family = createFamilySync({ iptables: one, config, options, limits: limitsOf(one) })
+    return { one, ...family, sync: reportedSync(family, { family: one.family, now, onFamilySync }) }
+  })
 
+  const inTurn = createTurns()
   const contents = (sums: readonly RulesetSum[]): Pick<SyncResult, 'rules' | 'digest'> => {
     const sum = sums.reduce(plus, EMPTY_SUM)
-    return { rules: sum.rules, digest: digestText(sum) }
+    return { rules: rulesIn(sum), digest: digestText(sum) }
   }
 
   async function sync(request: SyncRequest, signal: AbortSignal): Promise<SyncResult> {
@@ -96,7 +100,7 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
 
   return {
     name,
-    sync,
+    sync: (request, signal) => inTurn(() => sync(request, signal)),
     async read() {
       const sums: RulesetSum[] = []
       for (const one of iptables) sums.push(sumOfFound(one.family, await readFound(one)))
@@ -106,8 +110,11 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
       Promise.all(families.map(async ({ one, plan }) => ({ family: one.family, lines: (await plan(state)).flat() }))),
     async mendDrift(signal) {
       const drifts: FamilyDrift[] = []
-      for (const { one, mendDrift } of families) {
-        const drift = await mendDrift(signal)
+      for (const { one, readDrift } of families) {
+        // Begun between syncs, when it is known what was put there; not waited for in turn, so that syncs go on.
+        const { reading } = await inTurn(async () => ({ reading: readDrift(signal) }))
+        const mend = await reading
+        const drift = mend === undefined ? undefined : await inTurn(mend)
         if (drift !== undefined && drift.chains.length > 0) drifts.push({ family: one.family, ...drift })
       }
       return drifts

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import { formatRule } from 'node-iptables'
 import type { IpFamily } from '@pointsman/core'
 import type { Found, Installed } from '../plan/installed.js'
-import { type ChainKey, linesOf, type RenderedService, type RuleLines } from '../plan/rendered-service.js'
+import { type ChainKey, linesOf, type RenderedService, type RuleLines, tableOf } from '../plan/rendered-service.js'
 import { CHAINS } from '../ruleset/chain-names.js'
 import { JUMPS } from '../ruleset/jump-rules.js'
+import type { Table } from '../ruleset/ruleset.js'
 
 /**
  * A sum over rules that tells equal rulesets: service ports may stand in any order in the chains that they share, the rules
@@ -12,24 +13,33 @@ import { JUMPS } from '../ruleset/jump-rules.js'
  * it are left out: they are kubelet's as well.
  */
 export interface RulesetSum {
-  readonly rules: number
+  readonly rules: RulesByTable
   /** The sum of the SHA-256 of each part, modulo 2^256. */
   readonly sum: bigint
 }
 
-export const EMPTY_SUM: RulesetSum = { rules: 0, sum: 0n }
+export type RulesByTable = Readonly<Record<Table, number>>
+
+export const EMPTY_SUM: RulesetSum = { rules: { mangle: 0, filter: 0, nat: 0 }, sum: 0n }
 
 export const plus = (a: RulesetSum, b: RulesetSum): RulesetSum => ({
-  rules: a.rules + b.rules,
+  rules: added(a.rules, b.rules, 1),
   sum: (a.sum + b.sum) % MODULUS,
 })
 export const minus = (a: RulesetSum, b: RulesetSum): RulesetSum => ({
-  rules: a.rules - b.rules,
+  rules: added(a.rules, b.rules, -1),
   sum: (a.sum - b.sum + MODULUS) % MODULUS,
 })
+export const rulesIn = ({ rules: { mangle, filter, nat } }: RulesetSum): number => mangle + filter + nat
 export const digestText = ({ sum }: RulesetSum): string => sum.toString(16).padStart(64, '0')
 
 const MODULUS = 2n ** 256n
+
+const added = (a: RulesByTable, b: RulesByTable, sign: 1 | -1): RulesByTable => ({
+  mangle: a.mangle + sign * b.mangle,
+  filter: a.filter + sign * b.filter,
+  nat: a.nat + sign * b.nat,
+})
 
 export const sumOfService = (family: IpFamily, { chains, entries }: RenderedService): RulesetSum =>
   total([
@@ -66,18 +76,23 @@ const SHARED: ReadonlySet<ChainKey> = new Set<ChainKey>([
 ])
 
 const sumOfChain = (family: IpFamily, key: ChainKey, lines: RuleLines): RulesetSum =>
-  lines === '' ? EMPTY_SUM : { rules: linesOf(lines).length, sum: hashed(`${family} ${key}\n${lines}`) }
+  lines === '' ? EMPTY_SUM : sumOf(tableOf(key), linesOf(lines).length, `${family} ${key}\n${lines}`)
 
 const sumOfShared = (family: IpFamily, key: ChainKey, lines: RuleLines): RulesetSum =>
-  total(linesOf(lines).map((line) => ({ rules: 1, sum: hashed(`${family} ${key}\n${line}`) })))
+  total(linesOf(lines).map((line) => sumOf(tableOf(key), 1, `${family} ${key}\n${line}`)))
 
 const sumOfJumps = (family: IpFamily, missing: Found['missingJumps']): RulesetSum =>
   total(
     JUMPS.filter((jump) => !missing.includes(jump))
       .filter(({ rule: { target } }) => target?.type !== 'jump' || target.chain !== CHAINS.firewall)
-      .map(({ table, chain, rule }) => ({ rules: 1, sum: hashed(`${family} ${table} ${chain}\n${formatRule(rule)}`) })),
+      .map(({ table, chain, rule }) => sumOf(table, 1, `${family} ${table} ${chain}\n${formatRule(rule)}`)),
   )
 
 const total = (sums: readonly RulesetSum[]): RulesetSum => sums.reduce(plus, EMPTY_SUM)
+
+const sumOf = (table: Table, rules: number, text: string): RulesetSum => ({
+  rules: { ...EMPTY_SUM.rules, [table]: rules },
+  sum: hashed(text),
+})
 
 const hashed = (text: string): bigint => BigInt(`0x${createHash('sha256').update(text).digest('hex')}`)

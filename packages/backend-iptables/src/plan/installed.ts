@@ -62,6 +62,10 @@ export function adopt(
   }
   const only = <T>(keys: Iterable<ChainKey>, of: (key: ChainKey) => T | undefined): Map<ChainKey, T> =>
     new Map([...keys].flatMap((key) => withValue(key, of(key))))
+  const leftovers: RenderedService = {
+    chains: [...found.chains].filter(([key]) => !ownChains.has(key)),
+    entries: [...shared].map(([key, { counts }]) => [key, repeated(counts).join('\n')]),
+  }
   return {
     fixed: only(base.fixed.keys(), (key) => found.chains.get(key)),
     dispatch: only(base.dispatch.keys(), (key) => shared.get(key)?.end),
@@ -69,13 +73,10 @@ export function adopt(
     missingJumps: found.missingJumps,
     referred: found.referred,
     services,
-    leftovers: {
-      chains: [...found.chains].filter(([key]) => !ownChains.has(key)),
-      entries: [...shared].map(([key, { counts }]) => [key, repeated(counts).join('\n')]),
-    },
+    leftovers,
     groups: new Map(
       overlapping
-        .filter((group) => standsInOrder(group, { wanted, found }))
+        .filter((group) => standsInOrder(group, { wanted, found, leftovers }))
         .flatMap((group) => group.map((name) => [name, groupText(group)])),
     ),
   }
@@ -117,16 +118,30 @@ const repeated = (counts: ReadonlyMap<string, number>): readonly string[] =>
 const withValue = <T>(key: ChainKey, value: T | undefined): readonly [ChainKey, T][] =>
   value === undefined ? [] : [[key, value]]
 
-/** Whether the rules of the group stand in its order, and no others like them, in every chain. */
+/**
+ * Whether the rules of the group stand in its order in every chain, and none like them is to be taken out: that takes out the
+ * first one that reads so.
+ */
 function standsInOrder(
   group: OverlapGroup,
-  { wanted, found }: { readonly wanted: ReadonlyMap<ServicePortName, RenderedService>; readonly found: Found },
+  {
+    wanted,
+    found,
+    leftovers,
+  }: {
+    readonly wanted: ReadonlyMap<ServicePortName, RenderedService>
+    readonly found: Found
+    readonly leftovers: RenderedService
+  },
 ): boolean {
   const entries = group.flatMap((name) => wanted.get(name)?.entries ?? [])
   return [...new Set(entries.map(([key]) => key))].every((key) => {
     const rules = entries.filter(([other]) => other === key).flatMap(([, lines]) => linesOf(lines))
-    const known = new Set(rules)
-    const there = linesOf(found.chains.get(key)).filter((line) => known.has(line))
-    return there.join('\n') === rules.join('\n')
+    const surplus = new Set(leftovers.entries.filter(([other]) => other === key).flatMap(([, lines]) => linesOf(lines)))
+    if (rules.some((rule) => surplus.has(rule))) return false
+    // Other service ports can have rules like these, so that there may be more of one.
+    let next = 0
+    for (const line of linesOf(found.chains.get(key))) if (line === rules[next]) next++
+    return next === rules.length
   })
 }
