@@ -1,5 +1,5 @@
 import { isEqual, type ProxyConfig, type ServicePort, type ServicePortName, type State } from '@pointsman/core'
-import { type Iptables, IptablesError, type IptablesErrorCode } from 'node-iptables'
+import type { Iptables, IptablesError } from 'node-iptables'
 import { asFound } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
 import { installedAfter } from '../plan/installed-after.js'
@@ -7,13 +7,14 @@ import { exceptSynced } from '../plan/except-synced.js'
 import { adopt, type Installed } from '../plan/installed.js'
 import { createOverlapIndex, type OverlapIndex } from '../plan/overlap-index.js'
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
-import { chainOf, renderBase, renderService, type RenderedService } from '../plan/rendered-service.js'
+import { renderBase, renderService, type RenderedService } from '../plan/rendered-service.js'
 import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
 import { planBase } from '../ruleset/plan-base.js'
 import { planService } from '../ruleset/plan-service.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { createSyncTally, sendRestores, type SyncTally } from './restore-sender.js'
 import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'
+import { isRefusal, splitGroup } from './refusals.js'
 import { type RefusedService, ServicesRefusedError } from './services-refused-error.js'
 
 export interface FamilySyncOptions {
@@ -223,14 +224,14 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     const withoutServices = await attempt(state, { ...told, held: new Set(all) })
     if ('refusal' in withoutServices) throw withoutServices.refusal
 
-    const groups = [...split(all, suspectOf(again.refusal, again.step))]
+    const groups = [...splitGroup(all, { refusal: again.refusal, wanted: again.step.wanted })]
     const refused: RefusedService[] = []
     for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
       const held = new Set([...groups.flat(), ...refused.map(({ owner }) => owner)])
       const { step, refusal } = { refusal: undefined, ...(await attempt(state, { ...told, held })) }
       const [owner] = group
       if (refusal === undefined || owner === undefined) continue
-      if (group.length > 1) groups.push(...split(group, suspectOf(refusal, step)))
+      if (group.length > 1) groups.push(...splitGroup(group, { refusal, wanted: step.wanted }))
       else refused.push({ owner, error: refusal })
       // Each try costs a look at all tables, and so many have one cause in common.
       if (refused.length >= MAX_REFUSED) break
@@ -312,35 +313,6 @@ const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] => ({
 })
 
 const MAX_REFUSED = 20
-
-/** Whether iptables or the kernel said no to what a restore has; anything else fails whatever it has. */
-const isRefusal = (error: unknown): error is IptablesError => error instanceof IptablesError && REFUSALS.has(error.code)
-
-const REFUSALS: ReadonlySet<IptablesErrorCode> = new Set<IptablesErrorCode>([
-  'RESTORE_FAILED',
-  'NO_SUCH_CHAIN',
-  'NO_SUCH_RULE',
-  'NO_KERNEL_SUPPORT',
-  'CHAIN_EXISTS',
-  'CHAIN_IN_USE',
-  'UNKNOWN_OPTION',
-  'BAD_ARGUMENT',
-])
-
-/** The service port whose chain the refused line names. */
-function suspectOf({ restore }: IptablesError, { wanted }: Step): ServicePortName | undefined {
-  const chain = /^(?:-[AIDX] |:)(KUBE-\S+)/.exec(restore?.line.text ?? '')?.[1]
-  if (chain === undefined) return undefined
-  return [...wanted.services].find(([, service]) => service?.chains.some(([key]) => chainOf(key) === chain))?.[0]
-}
-
-/** Two groups, of which the second is tried first: all but the suspect, where there is one. */
-function split(group: readonly ServicePortName[], suspect: ServicePortName | undefined): readonly ServicePortName[][] {
-  if (suspect !== undefined && group.includes(suspect))
-    return [[suspect], group.filter((name) => name !== suspect)].filter(({ length }) => length > 0)
-  const half = Math.ceil(group.length / 2)
-  return [group.slice(half), group.slice(0, half)].filter(({ length }) => length > 0)
-}
 
 function changedChains({ writes, removed, dispatch, fixed, kubelet, jumps }: Changes): readonly string[] {
   const chains = [

@@ -1,0 +1,43 @@
+import type { IpFamily } from '@pointsman/core'
+import type { FamilyOutcome, FamilyRequest, FamilySync } from './family-sync.js'
+import type { FamilySyncReport } from './family-sync-report.js'
+import { createSyncTally, type SyncTally } from './restore-sender.js'
+import { EMPTY_SUM, type RulesByTable } from './ruleset-digest.js'
+
+export interface ReportedSyncOptions {
+  readonly family: IpFamily
+  /** Milliseconds that never go back. */
+  readonly now: () => number
+  readonly onFamilySync: ((report: FamilySyncReport) => void) | undefined
+}
+
+/** A family's sync, which tells of each run when it is over, also when it has failed. */
+export function reportedSync(
+  { sync, sum }: Pick<FamilySync, 'sync' | 'sum'>,
+  { family, now, onFamilySync }: ReportedSyncOptions,
+): (request: FamilyRequest, signal: AbortSignal) => Promise<FamilyOutcome> {
+  let rules = EMPTY_SUM.rules
+  return async (request, signal) => {
+    const tally = createSyncTally()
+    const startedAt = now()
+    let failure: Pick<FamilySyncReport, 'error'> = {}
+    try {
+      return await sync(request, { signal, tally })
+    } catch (error) {
+      failure = { error }
+      throw error
+    } finally {
+      const durationMs = now() - startedAt
+      rules = sum()?.rules ?? rules
+      onFamilySync?.({ family, durationMs, ...countsOf(tally, rules), ...failure })
+    }
+  }
+}
+
+function countsOf(
+  { full, restores, bytes, failures, written }: SyncTally,
+  rules: RulesByTable,
+): Pick<FamilySyncReport, 'full' | 'restores' | 'bytes' | 'failures' | 'tables'> {
+  const of = (table: keyof RulesByTable) => ({ rules: rules[table], written: written[table] })
+  return { full, restores, bytes, failures, tables: { mangle: of('mangle'), filter: of('filter'), nat: of('nat') } }
+}

@@ -1,0 +1,65 @@
+import type { Iptables } from 'node-iptables'
+import type { RestoreLines } from '../plan/plan-restores.js'
+import { TABLES, type Table } from '../ruleset/ruleset.js'
+
+/** What was sent for one family in one sync, counted as it goes; also of a sync that fails. */
+export interface SyncTally {
+  /** The tables were read. */
+  full: boolean
+  /** Failed ones included, and their bytes. */
+  restores: number
+  bytes: number
+  failures: number
+  /** Rules that restores have brought into each table. */
+  readonly written: Record<Table, number>
+}
+
+export const createSyncTally = (): SyncTally => ({
+  full: false,
+  restores: 0,
+  bytes: 0,
+  failures: 0,
+  written: { mangle: 0, filter: 0, nat: 0 },
+})
+
+export interface SendOptions {
+  readonly iptables: Pick<Iptables, 'restore'>
+  readonly signal: AbortSignal
+  readonly tally: SyncTally
+}
+
+/** Sends restores one after the other, until one fails, and gives the bytes that were sent. */
+export async function sendRestores(
+  restores: readonly RestoreLines[],
+  { iptables, signal, tally }: SendOptions,
+): Promise<number> {
+  let sent = 0
+  for (const lines of restores) {
+    const bytes = bytesOf(lines)
+    sent += bytes
+    tally.restores += 1
+    tally.bytes += bytes
+    try {
+      await iptables.restore({ lines: () => lines, flush: false, counters: true }, { signal })
+    } catch (error) {
+      tally.failures += 1
+      throw error
+    }
+    countWritten(lines, tally.written)
+  }
+  return sent
+}
+
+function bytesOf(lines: RestoreLines): number {
+  let bytes = 0
+  for (const line of lines) bytes += Buffer.byteLength(line) + 1
+  return bytes
+}
+
+function countWritten(lines: RestoreLines, written: SyncTally['written']): void {
+  let table: Table | undefined
+  for (const line of lines) {
+    if (line.startsWith('*')) table = TABLES.find((one) => one === line.slice(1))
+    else if (table !== undefined && (line.startsWith('-A ') || line.startsWith('-I '))) written[table] += 1
+  }
+}
