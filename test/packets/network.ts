@@ -83,7 +83,7 @@ export async function createNetwork(): Promise<Network> {
     dial: async (name, targets, pace) => {
       const host = hostCalled(name)
       await host.dial(targets, pace)
-      return host.hangUp
+      return () => host.hangUp()
     },
     answerSctp: async () => {
       const pods = ['near-a', 'near-b', 'far'] as const
