@@ -1,4 +1,19 @@
-import { asyncScheduler, map, Observable, type SchedulerLike, tap } from 'rxjs'
+import {
+  asyncScheduler,
+  connect,
+  endWith,
+  ignoreElements,
+  map,
+  merge,
+  NEVER,
+  Observable,
+  type ObservableInput,
+  of,
+  type SchedulerLike,
+  skipUntil,
+  takeUntil,
+  tap,
+} from 'rxjs'
 import type { ObjectKind } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
 import { seq, type Seq } from '../model/record.js'
@@ -6,6 +21,7 @@ import type { Backend, SyncRequest, SyncResult } from '../ports/backend.js'
 import { type Front, frontKey } from '../state/fronts.js'
 import type { StateFold } from '../state/state-fold.js'
 import { boundedFrequency } from './bounded-frequency.js'
+import { heldUntil } from './held-until.js'
 import type { Recorded } from './record.js'
 import type { Recorder } from './recorder.js'
 import { trackChanges } from './track-changes.js'
@@ -39,6 +55,10 @@ export interface SyncEngineOptions {
   /** What a log had received, and applied (0: nothing), before: a restart goes on there. */
   readonly received?: Iterable<ObjectKind>
   readonly appliedSeq?: Seq
+  /** Nothing is synced before it emits; absent: at once. */
+  readonly ready?: ObservableInput<unknown>
+  /** Asks for a run although nothing was observed: somebody is in doubt about what is in force. */
+  readonly resync?: Observable<unknown>
   /** Called as a run begins, with a promise of its end: when it is recorded and reported. */
   readonly onRun?: (ended: Promise<void>) => void
 }
@@ -54,7 +74,7 @@ const LAST_RETRIES = 5
  * to reconcile with conntrack included (kubernetes#112604). The first run is for `all`.
  */
 export function runSyncEngine(options: SyncEngineOptions): Observable<EngineReport> {
-  const { events, fold, backend, recorder, received = [], scheduler = asyncScheduler } = options
+  const { events, fold, backend, recorder, received = [], ready = of(true), scheduler = asyncScheduler } = options
 
   return new Observable<EngineReport>((subscriber) => {
     const { appliedSeq } = options
@@ -118,10 +138,13 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       })
     }
 
-    return events
+    const asked = events.pipe(
+      tap((recorded) => (firstPending ??= recorded.seq)),
+      trackChanges(fold, received),
+      heldUntil(ready),
+    )
+    return withResync(asked, options.resync)
       .pipe(
-        tap((recorded) => (firstPending ??= recorded.seq)),
-        trackChanges(fold, received),
         boundedFrequency(
           {
             minIntervalMs: options.minSyncPeriodMs,
@@ -138,6 +161,15 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       .subscribe(subscriber)
   })
 }
+
+/** Not before the first run was asked for, and not after the events are over. */
+const withResync = (asked: Observable<unknown>, resync: Observable<unknown> = NEVER): Observable<unknown> =>
+  asked.pipe(
+    connect((shared) => {
+      const over = shared.pipe(ignoreElements(), endWith(undefined))
+      return merge(shared, resync.pipe(skipUntil(shared), takeUntil(over)))
+    }),
+  )
 
 type Outcome = { readonly result: SyncResult } | { readonly result?: never; readonly error: unknown }
 
