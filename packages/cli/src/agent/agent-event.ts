@@ -3,6 +3,8 @@ import type { EngineReport, LogHealth, Seq, State, WatchEvent, WatchStatus } fro
 
 /** What happens in an agent. Metrics, health and the text log are told each, and know nothing else of it. */
 export type AgentEvent =
+  /** The first: the agent has begun. What it has from a log is as of the log's last record, until the watches say more. */
+  | { readonly type: 'start'; readonly at: number; readonly fromLog?: LogStart }
   /** On its way to the rules. `at`: when it was recorded. */
   | { readonly type: 'event'; readonly seq: Seq; readonly event: WatchEvent; readonly at: number }
   | { readonly type: 'engine'; readonly report: EngineReport; readonly state: State }
@@ -12,8 +14,26 @@ export type AgentEvent =
   | { readonly type: 'watch'; readonly status: WatchStatus }
   | { readonly type: 'log'; readonly health: LogHealth }
   /** The tables were compared with what was put there. */
-  | { readonly type: 'drift'; readonly drifts: readonly FamilyDrift[]; readonly at: number }
+  | {
+      readonly type: 'drift'
+      readonly drifts: readonly FamilyDrift[]
+      readonly at: number
+      /** Absent: the tables could be compared, and what differed was put right. */
+      readonly error?: unknown
+    }
   | { readonly type: 'request'; readonly request: ApiRequestReport }
+  /** Somebody asked the health server, and was told so. */
+  | { readonly type: 'probe'; readonly path: 'healthz' | 'livez'; readonly status: 200 | 503 }
+
+/** What an agent that starts has from its log. */
+export interface LogStart {
+  /** The last watch event in it. */
+  readonly seq: Seq
+  /** When the log's last record was observed, in milliseconds since 1970 UTC: how old its state is. */
+  readonly at: number
+  /** The machine has been started since: pod addresses may belong to others. */
+  readonly rebooted: boolean
+}
 
 /** One request to the API server, ended: `code` is the status, or `<error>` where no answer came. */
 export interface ApiRequestReport {
