@@ -1,6 +1,6 @@
 import type { ServicePortName } from '@pointsman/core'
 import type { JumpRule } from '../ruleset/ruleset.js'
-import { groupText, type Installed, type OverlapGroup } from './installed.js'
+import type { Installed, OverlapGroup } from './installed.js'
 import {
   type ChainKey,
   linesOf,
@@ -139,12 +139,19 @@ function entryChanges(
   for (const group of wanted.overlapping) {
     const old = group.flatMap((name) => entriesIn(before(name), key))
     const now = group.flatMap((name) => entriesIn(after(name), key))
-    const stands = group.every((name) => installed.groups.get(name) === groupText(group))
+    const stands = group.every((name) => keepsOrder(group, installed.groups.get(name)))
     if (stands && old.join('\n') === now.join('\n')) continue
     deleted.push(...old)
     inserted.push(...now)
   }
   return { deleted, inserted }
+}
+
+/** Whether the group stands in its order where it stood together with others, some of which may be gone. */
+function keepsOrder(group: OverlapGroup, stood: string | undefined): boolean {
+  let next = 0
+  for (const name of stood?.split('\n') ?? []) if (name === group[next]) next++
+  return next === group.length
 }
 
 const entriesIn = (service: RenderedService | undefined, key: ChainKey): readonly string[] =>
