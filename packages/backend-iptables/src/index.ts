@@ -27,6 +27,7 @@ export {
   type ConntrackHookOptions,
   type ConntrackReport,
   createConntrackHook,
+  type FamilyFlows,
 } from './conntrack/conntrack-hook.js'
 export { type Flow, type FlowTuple, isTranslated } from './conntrack/flow.js'
 export { parseConntrack } from './conntrack/parse-conntrack.js'

@@ -12,6 +12,8 @@ export interface FamilySyncReport {
   readonly bytes: number
   /** Restores that failed. A sync can succeed in spite of some. */
   readonly failures: number
+  /** Of these, the ones that held only what had changed: what is tried next holds everything. Absent: none is told apart. */
+  readonly partialFailures?: number
   readonly tables: Readonly<Record<Table, TableCounts>>
   /** Absent: the sync succeeded. */
   readonly error?: unknown

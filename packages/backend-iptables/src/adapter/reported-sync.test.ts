@@ -89,7 +89,7 @@ describe('what is told of each sync', () => {
     await sync(backend, TWO)
     fakes[0]?.failNext({ failure: 'TIMED_OUT', program: 'restore' })
     const error = await sync(backend, THREE, TWO)
-    expect(reports[1]).toMatchObject({ error, full: false, restores: 1, failures: 1 })
+    expect(reports[1]).toMatchObject({ error, full: false, restores: 1, failures: 1, partialFailures: 1 })
     expect(reports[1]?.bytes).toBeGreaterThan(0)
     expect(reports[1]?.tables.nat).toEqual({ rules: reports[0]?.tables.nat.rules, written: 0 })
   })
@@ -99,7 +99,13 @@ describe('what is told of each sync', () => {
     await sync(backend, TWO)
     fakes[0]?.failNext({ failure: 'REFUSED', program: 'restore' })
     await sync(backend, THREE, TWO)
-    expect(reports[1]).toMatchObject({ full: true, restores: 2, failures: 1, tables: { nat: { written: 5 } } })
+    expect(reports[1]).toMatchObject({
+      full: true,
+      restores: 2,
+      failures: 1,
+      partialFailures: 1,
+      tables: { nat: { written: 5 } },
+    })
     expect(reports[1]).not.toHaveProperty('error')
   })
 

@@ -35,9 +35,10 @@ export function reportedSync(
 }
 
 function countsOf(
-  { full, restores, bytes, failures, written }: SyncTally,
+  { full, restores, bytes, failures, partialFailures, written }: SyncTally,
   rules: RulesByTable,
-): Pick<FamilySyncReport, 'full' | 'restores' | 'bytes' | 'failures' | 'tables'> {
+): Pick<FamilySyncReport, 'full' | 'restores' | 'bytes' | 'failures' | 'partialFailures' | 'tables'> {
   const of = (table: keyof RulesByTable) => ({ rules: rules[table], written: written[table] })
-  return { full, restores, bytes, failures, tables: { mangle: of('mangle'), filter: of('filter'), nat: of('nat') } }
+  const tables = { mangle: of('mangle'), filter: of('filter'), nat: of('nat') }
+  return { full, restores, bytes, failures, partialFailures, tables }
 }

@@ -10,6 +10,8 @@ export interface SyncTally {
   restores: number
   bytes: number
   failures: number
+  /** Of these, the ones before the tables were read. */
+  partialFailures: number
   /** Rules that restores have brought into each table. */
   readonly written: Record<Table, number>
 }
@@ -19,6 +21,7 @@ export const createSyncTally = (): SyncTally => ({
   restores: 0,
   bytes: 0,
   failures: 0,
+  partialFailures: 0,
   written: { mangle: 0, filter: 0, nat: 0 },
 })
 
@@ -43,6 +46,7 @@ export async function sendRestores(
       await iptables.restore({ lines: () => lines, flush: false, counters: true }, { signal })
     } catch (error) {
       tally.failures += 1
+      if (!tally.full) tally.partialFailures += 1
       throw error
     }
     countWritten(lines, tally.written)

@@ -76,6 +76,10 @@ describe('after a sync', () => {
     await hook.beforeSync()
     expect(conntrack.flows()).toEqual([])
     expect(told()).toEqual(['2 of 2 in 20 ms'])
+    expect(reports[0]?.families).toEqual([
+      { family: 'IPv4', deleted: 1, durationMs: 10 },
+      { family: 'IPv6', deleted: 1, durationMs: 10 },
+    ])
   })
 
   test('the state is read at once: what changes it later has no part in this', async () => {

@@ -24,6 +24,14 @@ export interface ConntrackCounts {
   /** Deletions that were left for the time after the sync that waited. */
   readonly left: number
   readonly durationMs: number
+  /** What each family had of it; absent: not told apart. */
+  readonly families?: readonly FamilyFlows[]
+}
+
+export interface FamilyFlows {
+  readonly family: IpFamily
+  readonly deleted: number
+  readonly durationMs: number
 }
 
 /**
@@ -75,10 +83,18 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
   let toldMissing = false
   let former = options.formerFronts ?? []
 
-  const reconcileAll = async (tasks: readonly Task[]): Promise<Reconciliation> => {
+  const reconcileAll = async (
+    tasks: readonly Task[],
+  ): Promise<Reconciliation & { readonly families: readonly FamilyFlows[] }> => {
     const results: Reconciliation[] = []
-    for (const task of tasks) results.push(await task(closing.signal))
-    return sumOf(results)
+    const flows: FamilyFlows[] = []
+    for (const { family, run } of tasks) {
+      const startedAt = now()
+      const result = await run(closing.signal)
+      results.push(result)
+      flows.push({ family, deleted: result.deleted, durationMs: now() - startedAt })
+    }
+    return { ...sumOf(results), families: flows }
   }
 
   const tell = (report: ConntrackReport): void => {
@@ -126,7 +142,7 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
       const interfaces = nodeAddresses?.()
       const tasks = reconcilers.map(({ family, reconcile }): Task => {
         const served = servedFrontsOf({ state, config, family, nodeAddresses: interfaces })
-        return (signal) => reconcile({ served, removedFronts, yieldTo: stop.signal }, signal)
+        return { family, run: (signal) => reconcile({ served, removedFronts, yieldTo: stop.signal }, signal) }
       })
       const before = settle()
       underWay = { giveUp, stop, ended: before.then(() => reconcileUntilDone(tasks, giveUp.signal)) }
@@ -139,7 +155,10 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
   }
 }
 
-type Task = (signal: AbortSignal) => Promise<Reconciliation>
+interface Task {
+  readonly family: IpFamily
+  readonly run: (signal: AbortSignal) => Promise<Reconciliation>
+}
 
 interface UnderWay {
   /** No further attempt. */
