@@ -5,7 +5,6 @@ import {
   type ChangeLogWriter,
   createRecorder,
   createStateFold,
-  NO_SEQ,
   DEFAULT_PROXY_CONFIG,
   type EngineReport,
   type KubernetesObject,
@@ -13,6 +12,7 @@ import {
   record,
   type Recorder,
   replay,
+  restoreState,
   runSyncEngine,
   VirtualClock,
   type WatchEvent,
@@ -100,11 +100,8 @@ function createNode(): {
   function start(): Agent {
     const recorder = createRecorder({ log, scheduler: clock, patienceMs: 200, retryMs: 2000 })
     const fold = createStateFold({ nodeName: 'node-a' })
-    const { objects, received } = log.objectsAt(log.head)
-    const observedAt = log.lastObservedAt
-    for (const object of objects) fold.track(log.head, { type: 'ADDED', object, observedAt })
+    const { received, appliedSeq } = restoreState(log, { fold, backend: backend.name, visit: () => undefined })
     const source = new Subject<WatchEvent>()
-    const applied = log.appliedAt(log.head)
     const subscription = runSyncEngine({
       events: source.pipe(record(recorder)),
       fold,
@@ -114,7 +111,7 @@ function createNode(): {
       scheduler: clock,
       minSyncPeriodMs: config.minSyncPeriodMs,
       syncPeriodMs: config.syncPeriodMs,
-      ...(log.head > 0 && { appliedSeq: applied?.toSeq ?? NO_SEQ }),
+      ...(appliedSeq !== undefined && { appliedSeq }),
     }).subscribe((report) => reports.push(report))
     return { recorder, fold, source, subscription }
   }

@@ -1,0 +1,75 @@
+import { VirtualClock } from '@pointsman/core'
+import { Subject } from 'rxjs'
+import { describe, expect, it } from 'vitest'
+import { driftChecks } from './drift-checks.js'
+
+const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+
+function checking(tookMs: number): {
+  readonly ask: () => void
+  readonly passTo: (ms: number) => Promise<void>
+  readonly looks: number[]
+  readonly told: string[]
+  readonly failNext: () => void
+} {
+  const clock = new VirtualClock(0)
+  const asked = new Subject<void>()
+  const looks: number[] = []
+  const told: string[] = []
+  let fails = false
+  const check = async (): Promise<readonly string[]> => {
+    looks.push(clock.now())
+    await new Promise<void>((resolve) => void clock.schedule(() => resolve(), tookMs))
+    if (!fails) return ['nat KUBE-SERVICES']
+    fails = false
+    throw new Error('somebody holds the lock')
+  }
+  driftChecks({ asked, check, intervalMs: 60_000, minIntervalMs: 1000 }, clock).subscribe((outcome) =>
+    told.push(outcome.type === 'failed' ? `${clock.now()}: failed` : `${clock.now()}: ${outcome.drifts.join()}`),
+  )
+  return {
+    looks,
+    told,
+    ask: () => asked.next(),
+    failNext: () => (fails = true),
+    async passTo(ms) {
+      while (clock.nextAt !== undefined && clock.nextAt <= ms) {
+        await clock.advanceTo(clock.nextAt)
+        await settle()
+      }
+      await clock.advanceTo(ms)
+      await settle()
+    },
+  }
+}
+
+describe('looks for drift', () => {
+  it('are not taken before they were asked for once, and then at an interval', async () => {
+    const { ask, passTo, looks } = checking(0)
+    await passTo(200_000)
+    expect(looks).toEqual([])
+    ask()
+    await passTo(330_000)
+    expect(looks).toEqual([200_000, 260_000, 320_000])
+  })
+
+  it('are told of at once, and followed by a pause of four times as long', async () => {
+    const { ask, passTo, looks, told } = checking(3000)
+    ask()
+    await passTo(1000)
+    ask()
+    await passTo(30_000)
+    expect(told).toEqual(['3000: nat KUBE-SERVICES', '19000: nat KUBE-SERVICES'])
+    // 12 s of pause, and the least interval after it.
+    expect(looks).toEqual([0, 16_000])
+  })
+
+  it('are taken again soon after one failed', async () => {
+    const { ask, passTo, looks, told, failNext } = checking(0)
+    failNext()
+    ask()
+    await passTo(5000)
+    expect(looks).toEqual([0, 1000])
+    expect(told).toEqual(['0: failed', '1000: nat KUBE-SERVICES'])
+  })
+})
