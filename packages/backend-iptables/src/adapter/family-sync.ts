@@ -20,7 +20,8 @@ import { type RefusedService, ServicesRefusedError } from './services-refused-er
 export interface FamilySyncOptions {
   readonly iptables: Iptables
   readonly config: ProxyConfig
-  readonly options: Omit<RulesetOptions, 'family' | 'randomFully'>
+  /** Asked at each sync. */
+  readonly options: () => Omit<RulesetOptions, 'family' | 'randomFully'>
   readonly limits: RestoreLimits
 }
 
@@ -72,7 +73,8 @@ interface Known {
 interface Step {
   readonly before: Installed
   readonly wanted: Wanted
-  readonly restores: readonly RestoreLines[]
+  /** To be gone through once. */
+  readonly restores: Iterable<RestoreLines>
   /** Called when the restores have succeeded. */
   readonly after: () => Known
   readonly left: readonly ForeignReference[]
@@ -98,7 +100,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
   const readings = new Set<Map<ServicePortName, RenderedService[]>>()
 
   const contextOf = (state: State): RulesetContext =>
-    rulesetContext(state, config, { ...options, family, randomFully: capabilities.randomFully })
+    rulesetContext(state, config, { ...options(), family, randomFully: capabilities.randomFully })
 
   const portsOf = (state: State): readonly ServicePort[] =>
     [...state.services.values()].filter((port) => port.family === family)
@@ -189,7 +191,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
   }
 
   const run = (
-    restores: readonly RestoreLines[],
+    restores: Iterable<RestoreLines>,
     signal: AbortSignal,
     tally: SyncTally = createSyncTally(),
   ): Promise<number> => sendRestores(restores, { iptables, signal, tally })
@@ -287,7 +289,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
         return { chains: changedChains(changes), bytes }
       }
     },
-    plan: async (state, signal) => (await firstStep(state, { signal })).restores,
+    plan: async (state, signal) => [...(await firstStep(state, { signal })).restores],
     sum: () => known?.sum,
     forget: () => (known = undefined),
   }
@@ -314,13 +316,13 @@ const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] => ({
 
 const MAX_REFUSED = 20
 
-function changedChains({ writes, removed, dispatch, fixed, kubelet, jumps }: Changes): readonly string[] {
+function changedChains({ writes, removed, dispatch, fixed, kubelet, extraJumps, jumps }: Changes): readonly string[] {
   const chains = [
     ...writes.flatMap((service) => service.chains.map(([key]) => key)),
     ...removed,
     ...[...dispatch, ...kubelet].map(({ key }) => key),
     ...fixed.map(([key]) => key),
-    ...jumps.map(({ table, chain }) => `${table} ${chain}`),
+    ...[...extraJumps, ...jumps].map(({ table, chain }) => `${table} ${chain}`),
   ]
   return [...new Set(chains)].toSorted()
 }

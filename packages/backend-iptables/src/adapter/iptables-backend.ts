@@ -4,7 +4,7 @@ import type { ConntrackHook } from '../conntrack/conntrack-hook.js'
 import type { RestoreLimits } from '../plan/plan-restores.js'
 import type { RulesetOptions } from '../ruleset/context.js'
 import { TABLES } from '../ruleset/ruleset.js'
-import { createFamilySync, type Drift } from './family-sync.js'
+import { createFamilySync, type Drift, type FamilyOutcome } from './family-sync.js'
 import type { FamilySyncReport } from './family-sync-report.js'
 import { type CleanupPlan, planCleanup } from './plan-cleanup.js'
 import { type ForeignReference, readFound } from './read-found.js'
@@ -12,7 +12,9 @@ import { reportedSync } from './reported-sync.js'
 import { digestText, EMPTY_SUM, plus, rulesIn, type RulesetSum, sumOfFound } from './ruleset-digest.js'
 import { createTurns } from './turns.js'
 
-export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 'randomFully'> {
+export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 'randomFully' | 'interfaceAddresses'> {
+  /** Addresses that the node's interfaces bear: asked at each sync. Default: those of the Node object, and loopback. */
+  readonly interfaceAddresses?: readonly string[] | (() => readonly string[]) | undefined
   readonly config: ProxyConfig
   /** iptables of each family that is to be synced, at most one a family; synced in this order. */
   readonly iptables: readonly Iptables[]
@@ -66,8 +68,12 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
   const { config, iptables, name = 'iptables', onLeft, conntrack, onFamilySync } = options
   const now = options.now ?? (() => performance.now())
   const limitsOf = (one: Iptables): RestoreLimits => options.limits ?? DEFAULT_LIMITS[one.capabilities.variant]
+  const rulesetOptions = (): Omit<RulesetOptions, 'family' | 'randomFully'> => {
+    const { interfaceAddresses: given, ...rest } = options
+    return { ...rest, interfaceAddresses: typeof given === 'function' ? given() : given }
+  }
   const families = iptables.map((one) => {
-    const family = createFamilySync({ iptables: one, config, options, limits: limitsOf(one) })
+    const family = createFamilySync({ iptables: one, config, options: rulesetOptions, limits: limitsOf(one) })
     return { one, ...family, sync: reportedSync(family, { family: one.family, now, onFamilySync }) }
   })
 
@@ -80,8 +86,18 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
   async function sync(request: SyncRequest, signal: AbortSignal): Promise<SyncResult> {
     signal.throwIfAborted()
     await conntrack?.beforeSync()
-    const outcomes = []
-    for (const family of families) outcomes.push(await family.sync(request, signal))
+    const outcomes: FamilyOutcome[] = []
+    const errors: unknown[] = []
+    for (const family of families) {
+      try {
+        outcomes.push(await family.sync(request, signal))
+      } catch (error) {
+        // What is wrong in one family's tables is no reason to leave the other's as they are.
+        errors.push(error)
+        signal.throwIfAborted()
+      }
+    }
+    if (errors.length > 0) throw errors[0]
     const left = outcomes.flatMap((outcome) => outcome.left)
     if (left.length > 0) onLeft?.(left)
     conntrack?.afterSync(request.state)

@@ -27,4 +27,21 @@ describe('a small sync', () => {
     expect(await rules(withAddresses({ externalIPs: [ADDRESS], loadBalancerVIPs: [ADDRESS] }), seq(3))).toBe(2)
     expect(await rules(withAddresses({ externalIPs: [], loadBalancerVIPs: [] }), seq(4))).toBe(0)
   })
+
+  it('of one family is done whatever is wrong with the other', async () => {
+    const state = stateOf({
+      ports: [
+        { is: 'shop/web:http', clusterIP: '10.96.0.1', endpoints: ['10.244.1.1:80@node-a'] },
+        { is: 'shop/six:http', clusterIP: 'fd00:10:96::1', family: 'IPv6', endpoints: ['[fd00:10:244::1]:80@node-a'] },
+      ],
+      node: {},
+    })
+    const four = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const six = createFakeIptables({ family: 'IPv6', variant: 'nft' })
+    const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [four, six] })
+    four.failNext({ failure: 'LOCK_HELD', program: 'restore', applied: 0 })
+    const request = { state, changed: 'all', fromSeq: seq(1), toSeq: seq(1) } as const
+    await expect(backend.sync(request, new AbortController().signal)).rejects.toMatchObject({ code: 'LOCK_HELD' })
+    expect(six.text()).toContain('fd00:10:96::1')
+  })
 })
