@@ -1,0 +1,147 @@
+import type { RequestOptions } from 'node:https'
+import { resolve } from 'node:path'
+import type { User } from '@kubernetes/client-node'
+import { isJsonObject } from '../../../model/is-json-object.js'
+import type { Json, JsonObject } from '../../../model/kubernetes-object.js'
+import { ApiServerError } from './api-server-error.js'
+import type { ServerSettings } from './server-settings.js'
+
+/** What a plugin gave. */
+export interface PluginCredentials {
+  readonly authorization?: string
+  readonly tls?: { readonly cert: string; readonly key: string }
+}
+
+export interface PluginOptions {
+  /** How long a plugin may take; it may wait for a person at a browser. */
+  readonly pluginTimeoutMs: number
+}
+
+/**
+ * The user's credential plugin (`exec`), or OpenID Connect (`auth-provider`), run by client-node, which keeps what it gave until
+ * that expires. One run at a time, which all who ask wait for; one that takes too long is not joined by another.
+ */
+export function createPlugin(
+  settings: ServerSettings,
+  { pluginTimeoutMs }: PluginOptions,
+): { current(): Promise<PluginCredentials>; renewed(): Promise<PluginCredentials> } {
+  const { user, source } = settings
+  const subject = `${source}, user ${user.name}`
+  const label = user.exec ? `exec ${textOf(user.exec, 'command')}` : 'auth-provider'
+  const prepared = preparedUser(settings, subject)
+  const fail = (detail: string, cause?: unknown): ApiServerError =>
+    new ApiServerError('EXEC_FAILED', { subject, detail: `${label}: ${detail}` }, { cause })
+
+  let plugin: Promise<Authenticator> | undefined
+  let running: Promise<PluginCredentials> | undefined
+
+  const run = async (): Promise<PluginCredentials> => {
+    plugin ??= loadPlugin(user)
+    const options: RequestOptions & { headers: Record<string, string> } = { headers: {} }
+    try {
+      await (await plugin).applyAuthentication(prepared, options)
+    } catch (error) {
+      throw fail(describe(error), error)
+    }
+    const { Authorization: authorization } = options.headers
+    const { cert, key } = options
+    const hasPair = typeof cert === 'string' && typeof key === 'string'
+    if (authorization === undefined && !hasPair) throw fail('it gave neither a token nor a certificate with its key')
+    return { ...(authorization === undefined ? {} : { authorization }), ...(hasPair ? { tls: { cert, key } } : {}) }
+  }
+
+  const current = (): Promise<PluginCredentials> => {
+    running ??= run().finally(() => {
+      running = undefined
+    })
+    return within(pluginTimeoutMs, running, () => fail(`it has not ended after ${pluginTimeoutMs / 1000} s`))
+  }
+
+  return {
+    current,
+    renewed() {
+      // A new one has nothing kept.
+      if (running === undefined) plugin = undefined
+      return current()
+    },
+  }
+}
+
+interface Authenticator {
+  applyAuthentication(user: User, options: RequestOptions): Promise<void>
+}
+
+async function loadPlugin({ exec }: User): Promise<Authenticator> {
+  if (exec) return new (await import('@kubernetes/client-node/dist/exec_auth.js')).ExecAuth()
+  // Brings 90 MB along: for those alone who have it.
+  return new (await import('@kubernetes/client-node/dist/oidc_auth.js')).OpenIDConnectAuth()
+}
+
+/** The user as client-node takes it: what client-go hands to a plugin, and client-node does not, stands in its environment. */
+function preparedUser({ user, url, cluster, directory }: ServerSettings, subject: string): User {
+  const invalid = (detail: string): ApiServerError => new ApiServerError('KUBECONFIG_INVALID', { subject, detail })
+  const exec: unknown = user.exec
+  if (!exec) {
+    const provider: unknown = user.authProvider
+    const name = textOf(provider, 'name')
+    if (name === 'oidc') return user
+    throw invalid(`auth-provider ${name} is gone from Kubernetes: use a credential plugin (exec) in its place`)
+  }
+  if (!isJsonObject(exec) || typeof exec['command'] !== 'string') throw invalid('exec has no command')
+  if (exec['interactiveMode'] === 'Always') throw invalid(`exec ${exec['command']} asks a person, and nobody is there`)
+  const { command } = exec
+  const spec = {
+    interactive: false,
+    ...(exec['provideClusterInfo'] === true ? { cluster: clusterInfo(url, cluster) } : {}),
+  }
+  const apiVersion = exec['apiVersion'] ?? 'client.authentication.k8s.io/v1'
+  const info = JSON.stringify({ kind: 'ExecCredential', apiVersion, spec })
+  return {
+    ...user,
+    exec: {
+      ...exec,
+      // A path is relative to the kubeconfig; a name alone is looked for in PATH.
+      command: command.includes('/') ? resolve(directory, command) : command,
+      args: exec['args'] ?? [],
+      env: [
+        ...(Array.isArray(exec['env']) ? (exec['env'] as readonly Json[]) : []),
+        { name: 'KUBERNETES_EXEC_INFO', value: info },
+      ],
+    },
+  }
+}
+
+const clusterInfo = (url: URL, { caData, tlsServerName, skipTLSVerify }: ServerSettings['cluster']): JsonObject => ({
+  server: url.href.replace(/\/$/, ''),
+  ...(caData ? { 'certificate-authority-data': caData } : {}),
+  ...(tlsServerName ? { 'tls-server-name': tlsServerName } : {}),
+  ...(skipTLSVerify ? { 'insecure-skip-tls-verify': true } : {}),
+})
+
+function textOf(value: unknown, field: string): string {
+  const text = isJsonObject(value) ? value[field] : undefined
+  return typeof text === 'string' ? text : 'without a name'
+}
+
+function describe(error: unknown): string {
+  if (error instanceof SyntaxError || error instanceof TypeError) return 'it printed no ExecCredential'
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ENOENT') return 'no such program'
+  if (code === 'EACCES') return 'it may not be run'
+  const message = error instanceof Error ? error.message.trim() : String(error)
+  return message === '' ? 'it failed and said nothing' : message.slice(0, MAX_DETAIL)
+}
+
+const MAX_DETAIL = 300
+
+async function within<Value>(timeoutMs: number, value: Promise<Value>, late: () => Error): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined
+  const timedOut = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), timeoutMs)
+  })
+  try {
+    return await Promise.race([value, timedOut])
+  } finally {
+    clearTimeout(timer)
+  }
+}

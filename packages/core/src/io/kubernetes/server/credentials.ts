@@ -1,0 +1,112 @@
+import { ApiServerError } from './api-server-error.js'
+import { createPlugin, type PluginOptions } from './credential-plugin.js'
+import { createRememberedFile, type ReadText } from './read-text-file.js'
+import type { ServerSettings, UserSettings } from './server-settings.js'
+
+/** What one request is made with. */
+export interface Credentials {
+  readonly headers: Readonly<Record<string, string | string[]>>
+  readonly tls: TlsMaterial
+}
+
+/** PEM; absent: none. */
+export interface TlsMaterial {
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+}
+
+export interface CredentialSource {
+  /** Those that count now: files are read again, a plugin is run when what it gave has expired. Throws an ApiServerError. */
+  current(): Promise<Credentials>
+  /** After the server refused them: a plugin is run again in any case. */
+  renewed(): Promise<Credentials>
+  /** Reads the files, and runs no plugin: what is wrong already is told now. */
+  check(): Promise<TlsMaterial>
+}
+
+export interface CredentialOptions extends PluginOptions {
+  readonly read: ReadText
+}
+
+/** The credentials of a kubeconfig's user, and by which authority the server is verified. */
+export function createCredentials(settings: ServerSettings, options: CredentialOptions): CredentialSource {
+  const { cluster, user } = settings
+  const remember = createMemory(settings, options.read)
+  const ca = remember({ file: cluster.caFile, data: cluster.caData, field: 'certificate-authority' })
+  const cert = remember({ file: user.certFile, data: user.certData, field: 'client-certificate' })
+  const key = remember({ file: user.keyFile, data: user.keyData, field: 'client-key' })
+  const token = remember({ file: user.tokenFile, field: 'tokenFile' })
+  const plugin = user.exec || user.authProvider ? createPlugin(settings, options) : undefined
+
+  const tls = async (): Promise<TlsMaterial> => {
+    const [authority, certificate, privateKey] = await Promise.all([ca(), cert(), key()])
+    return {
+      ...(authority === undefined ? {} : { ca: authority }),
+      ...(certificate === undefined ? {} : { cert: certificate }),
+      ...(privateKey === undefined ? {} : { key: privateKey }),
+    }
+  }
+
+  const gather = async (how: 'current' | 'renewed'): Promise<Credentials> => {
+    const [material, bearer, given] = await Promise.all([tls(), token(), plugin?.[how]()])
+    const authorization = given?.authorization ?? authorizationOf(user, bearer)
+    return {
+      headers: { ...(authorization === undefined ? {} : { Authorization: authorization }), ...impersonationOf(user) },
+      tls: { ...material, ...given?.tls },
+    }
+  }
+
+  return {
+    current: () => gather('current'),
+    renewed: () => gather('renewed'),
+    async check() {
+      await token()
+      return tls()
+    },
+  }
+}
+
+interface Remembered {
+  readonly file?: string | undefined
+  /** Base64, as in a kubeconfig. Counts before the file, as in client-go. */
+  readonly data?: string | undefined
+  readonly field: string
+}
+
+function createMemory({ source }: ServerSettings, read: ReadText) {
+  return ({ file, data, field }: Remembered): (() => Promise<string | undefined>) => {
+    if (data) {
+      const text = Buffer.from(data, 'base64').toString('utf8')
+      return async () => text
+    }
+    if (!file) return async () => undefined
+    const readAgain = createRememberedFile(file, read)
+    return async () => {
+      try {
+        return await readAgain()
+      } catch (error) {
+        const detail = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+        throw new ApiServerError(
+          'CREDENTIALS_UNREADABLE',
+          { subject: `${source}, ${field} ${file}`, detail },
+          { cause: error },
+        )
+      }
+    }
+  }
+}
+
+/** Bearer tokens come before passwords, as in client-go. */
+function authorizationOf(user: UserSettings, tokenInFile: string | undefined): string | undefined {
+  const token = (tokenInFile ?? '').trim() || user.token
+  if (token) return `Bearer ${token}`
+  if (!user.username) return undefined
+  return `Basic ${Buffer.from(`${user.username}:${user.password ?? ''}`).toString('base64')}`
+}
+
+const impersonationOf = (user: UserSettings): Credentials['headers'] => ({
+  ...(user.impersonateUser ? { 'Impersonate-User': user.impersonateUser } : {}),
+  ...(user.impersonateUid ? { 'Impersonate-Uid': user.impersonateUid } : {}),
+  ...(user.impersonateGroups ? { 'Impersonate-Group': [...user.impersonateGroups] } : {}),
+})

@@ -1,0 +1,131 @@
+import { type Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { TLSSocket } from 'node:tls'
+import type { ApiAnswer, ApiRequest } from '../../../ports/api-server.js'
+import { ApiServerError } from './api-server-error.js'
+import { toApiServerError } from './to-api-server-error.js'
+
+export interface RequestTimeouts {
+  /** Until there is a connection, TLS included. */
+  readonly connectMs: number
+  /** From there until the head of the answer. */
+  readonly headMs: number
+}
+
+export interface SentRequest {
+  readonly url: URL
+  readonly request: ApiRequest
+  readonly headers: Readonly<Record<string, string | string[]>>
+  readonly agent: Agent
+  readonly timeouts: RequestTimeouts
+  readonly signal: AbortSignal
+  /** Nothing more comes: the body ended, or failed, or was given up. Called once, also when no answer came. */
+  readonly onEnd: () => void
+}
+
+/** `stale`: a kept connection was used, and the server had ended it meanwhile: asking again helps. */
+export type SendOutcome =
+  | { readonly type: 'answer'; readonly answer: ApiAnswer }
+  | { readonly type: 'failed'; readonly error: ApiServerError; readonly stale: boolean }
+
+/** One request, once. Rejects with the signal's reason when it is aborted, and the body's iteration likewise. */
+export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
+  const { url, signal, timeouts, onEnd } = sent
+  const subject = url.origin
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      onEnd()
+      return reject(reasonOf(signal))
+    }
+    const request = open(sent)
+    let connected = false
+    let answered = false
+    let late: ApiServerError | undefined
+    let failure: unknown
+
+    const after = (ms: number, what: string): NodeJS.Timeout =>
+      setTimeout(() => {
+        late = new ApiServerError('TIMED_OUT', { subject, detail: `${what} within ${ms / 1000} s` })
+        request.destroy(late)
+      }, ms)
+    let timer = after(timeouts.connectMs, 'no connection')
+    const abort = (): void => void request.destroy(reasonOf(signal))
+    const toError = (cause: unknown): Error =>
+      signal.aborted ? reasonOf(signal) : (late ?? toApiServerError(failure ?? cause, { subject, connected }))
+    const end = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
+      onEnd()
+    }
+
+    signal.addEventListener('abort', abort)
+    whenConnected(request, () => {
+      connected = true
+      clearTimeout(timer)
+      timer = after(timeouts.headMs, 'no answer')
+    })
+    request.once('response', (response) => {
+      clearTimeout(timer)
+      answered = true
+      response.once('close', end)
+      resolve({ type: 'answer', answer: answerOf(response, toError) })
+    })
+    request.once('close', () => {
+      if (!answered) end()
+    })
+    // After the head, this is a body that is no HTTP; its reader is told.
+    request.on('error', (error) => {
+      failure = error
+      const told = toError(error)
+      if (!(told instanceof ApiServerError) || signal.aborted) return reject(told)
+      resolve({ type: 'failed', error: told, stale: request.reusedSocket && told.code === 'CONNECTION_LOST' })
+    })
+    request.end()
+  })
+}
+
+function open({ url, request: { path, query }, headers, agent }: SentRequest): ClientRequest {
+  const search = new URLSearchParams(query).toString()
+  const options = {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? undefined : Number(url.port),
+    path: `${url.pathname.replace(/\/$/, '')}${path}${search === '' ? '' : `?${search}`}`,
+    headers,
+    agent,
+  }
+  return url.protocol === 'http:' ? requestHttp(options) : requestHttps(options)
+}
+
+function whenConnected(request: ClientRequest, then: () => void): void {
+  request.once('socket', (socket) => {
+    if (request.reusedSocket) then()
+    else socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', then)
+  })
+}
+
+function answerOf(response: IncomingMessage, toError: (cause: unknown) => Error): ApiAnswer {
+  const headers = Object.entries(response.headers).map(([name, value]) => [name, [value].flat().join(', ')] as const)
+  return { status: response.statusCode ?? 0, headers: Object.fromEntries(headers), body: bodyOf(response, toError) }
+}
+
+/** No generator: one that was never asked would not hear that nobody wants it. */
+function bodyOf(response: IncomingMessage, toError: (cause: unknown) => Error): AsyncIterable<Uint8Array> {
+  const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+  const iterator: AsyncIterator<Uint8Array> = {
+    async next() {
+      try {
+        return await chunks.next()
+      } catch (error) {
+        throw toError(error)
+      }
+    },
+    async return() {
+      response.destroy()
+      return { done: true, value: undefined }
+    },
+  }
+  return { [Symbol.asyncIterator]: () => iterator }
+}
+
+const reasonOf = ({ reason }: AbortSignal): Error =>
+  reason instanceof Error ? reason : new Error(String(reason), { cause: reason })
