@@ -7,6 +7,20 @@ const SHARED: ReadonlySet<string> = new Set(Object.values(CHAINS))
 export const isOurChain = (chain: string): boolean =>
   chain !== CHAINS.firewall && (SHARED.has(chain) || isServiceChain(chain))
 
+/**
+ * KUBE-MARK-DROP of nat, which kube-proxies of layout `classic` lead to, and which kubelets before 1.28 make: with a rule of
+ * KUBE-FIREWALL that drops what it marked, `hasMarkDrop`. Without that rule it does nothing, and is what an older proxy, or
+ * a kubelet that has been replaced, left behind. https://kubernetes.io/blog/2022/09/07/iptables-chains-not-api/
+ */
+export const MARK_DROP = 'KUBE-MARK-DROP'
+
+/** Whether a kubelet has KUBE-MARK-DROP for its own, by the rules of KUBE-FIREWALL. */
+export const hasMarkDrop = (firewall: readonly Rule[]): boolean =>
+  firewall.some(
+    ({ matches, target }) =>
+      target?.type === 'jump' && target.chain === 'DROP' && matches.some(({ type }) => type === 'mark'),
+  )
+
 /** The chain that a rule leads to. Undefined: none, or a target that is no chain. */
 export const chainOf = ({ target }: Rule): string | undefined =>
   target?.type === 'jump' || target?.type === 'goto' ? target.chain : undefined

@@ -1,6 +1,6 @@
 import { formatRestoreLine, formatRule, type RestoreLine, type SavedChain, type SavedTable } from 'node-iptables'
 import { CHAINS, isServiceChain } from '../ruleset/chain-names.js'
-import { chainOf, isOurChain, isOurJump } from './ownership.js'
+import { chainOf, hasMarkDrop, isOurChain, isOurJump, MARK_DROP } from './ownership.js'
 
 /** What a cleanup leaves, and why. */
 export interface LeftChain {
@@ -23,13 +23,18 @@ export interface CleanupPlan {
 
 /**
  * What removes all that is the proxy's from the tables: the jumps to its chains, what is in them, and the chains. A chain
- * that a rule of somebody else leads to is emptied and left; so is KUBE-FIREWALL, as it is, because kubelet makes it too.
+ * that a rule of somebody else leads to is emptied and left; so are KUBE-FIREWALL, as it is, because kubelet makes it too, and
+ * what older kubelets have with it.
  */
 export function planCleanup(
   tables: readonly SavedTable[],
   { maxLines = Number.MAX_SAFE_INTEGER }: { readonly maxLines?: number | undefined } = {},
 ): CleanupPlan {
-  const plans = tables.map((table) => planTable(table, maxLines))
+  const rules = tables.flatMap(({ table, chains }) =>
+    table === 'filter' ? chains.filter(({ chain }) => chain === CHAINS.firewall).flatMap((each) => each.rules) : [],
+  )
+  const keepsMarkDrop = hasMarkDrop(rules.map(({ rule }) => rule))
+  const plans = tables.map((table) => planTable(table, { maxLines, keepsMarkDrop }))
   const commits = plans.flatMap((plan) => plan.commits)
   const lines = commits.flat()
   return {
@@ -45,10 +50,17 @@ interface TableCleanup extends Omit<CleanupPlan, 'restores' | 'lines'> {
   readonly commits: readonly (readonly string[])[]
 }
 
-function planTable({ table, chains }: SavedTable, maxLines: number): TableCleanup {
-  const ours = chains.filter(({ chain }) => isOurChain(chain))
+interface TableOptions {
+  readonly maxLines: number
+  readonly keepsMarkDrop: boolean
+}
+
+function planTable({ table, chains }: SavedTable, { maxLines, keepsMarkDrop }: TableOptions): TableCleanup {
+  const isOurs = (chain: string): boolean =>
+    isOurChain(chain) || (table === 'nat' && chain === MARK_DROP && !keepsMarkDrop)
+  const ours = chains.filter(({ chain }) => isOurs(chain))
   const others = chains
-    .filter(({ chain }) => !isOurChain(chain))
+    .filter(({ chain }) => !isOurs(chain))
     .flatMap(({ chain, rules }) => rules.map(({ rule }) => ({ chain, rule })))
   const jumps = others.filter(({ rule }) => isOurJump(rule))
   const references = new Map<string | undefined, (typeof others)[number][]>()
@@ -99,7 +111,9 @@ function planTable({ table, chains }: SavedTable, maxLines: number): TableCleanu
           `-A ${from} ${formatRule(rule)}`.trimEnd(),
         ),
       })),
-      ...chains.filter(({ chain }) => chain === CHAINS.firewall).map(({ chain }) => ({ table, chain, becauseOf: [] })),
+      ...chains
+        .filter(({ chain }) => chain === CHAINS.firewall || (chain === MARK_DROP && keepsMarkDrop))
+        .map(({ chain }) => ({ table, chain, becauseOf: [] })),
     ],
   }
 }

@@ -56,12 +56,12 @@ export const sumOfBase = (family: IpFamily, { fixed, dispatch }: Pick<Installed,
   ])
 
 /** What was read. */
-export function sumOfFound(family: IpFamily, { chains, missingJumps }: Found): RulesetSum {
+export function sumOfFound(family: IpFamily, { chains, missingJumps, extraJumps }: Found): RulesetSum {
   return total([
     ...[...chains]
       .filter(([key]) => key !== KUBELET)
       .map(([key, lines]) => (SHARED.has(key) ? sumOfShared(family, key, lines) : sumOfChain(family, key, lines))),
-    sumOfJumps(family, missingJumps),
+    sumOfJumps(family, missingJumps, extraJumps),
   ])
 }
 
@@ -81,9 +81,9 @@ const sumOfChain = (family: IpFamily, key: ChainKey, lines: RuleLines): RulesetS
 const sumOfShared = (family: IpFamily, key: ChainKey, lines: RuleLines): RulesetSum =>
   total(linesOf(lines).map((line) => sumOf(tableOf(key), 1, `${family} ${key}\n${line}`)))
 
-const sumOfJumps = (family: IpFamily, missing: Found['missingJumps']): RulesetSum =>
+const sumOfJumps = (family: IpFamily, missing: Found['missingJumps'], extra: Found['extraJumps'] = []): RulesetSum =>
   total(
-    JUMPS.filter((jump) => !missing.includes(jump))
+    [...JUMPS.filter((jump) => !missing.includes(jump)), ...extra]
       .filter(({ rule: { target } }) => target?.type !== 'jump' || target.chain !== CHAINS.firewall)
       .map(({ table, chain, rule }) => sumOf(table, 1, `${family} ${table} ${chain}\n${formatRule(rule)}`)),
   )

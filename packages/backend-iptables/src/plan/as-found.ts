@@ -30,7 +30,7 @@ export function asFound(port: ServicePort, wanted: RenderedService, found: Found
 }
 
 const chainsLedTo = (from: ChainKey, line: string): readonly ChainKey[] => {
-  const chain = / -j (KUBE-(?:SVC|SVL|EXT|FW|SEP)-\S+)/.exec(` ${line}`)?.[1]
+  const chain = / -j (KUBE-(?:SVC|SVL|EXT|XLB|FW|SEP)-\S+)/.exec(` ${line}`)?.[1]
   return chain === undefined ? [] : [chainKey(tableOf(from), chain)]
 }
 

@@ -34,6 +34,9 @@ export interface Changes {
   readonly fixed: readonly (readonly [ChainKey, RuleLines])[]
   /** Rules that kubelet's chains lack. */
   readonly kubelet: readonly { readonly key: ChainKey; readonly isNew: boolean; readonly rules: readonly string[] }[]
+  /** To be taken out. */
+  readonly extraJumps: readonly JumpRule[]
+  /** To be put in after that, before all others of their chain. */
   readonly jumps: readonly JumpRule[]
 }
 
@@ -60,8 +63,8 @@ export interface DispatchChange {
   readonly whole: () => readonly string[]
 }
 
-export const isNothing = ({ writes, removed, dispatch, fixed, kubelet, jumps }: Changes): boolean =>
-  [writes, removed, dispatch, fixed, kubelet, jumps].every(({ length }) => length === 0)
+export const isNothing = ({ writes, removed, dispatch, fixed, kubelet, extraJumps, jumps }: Changes): boolean =>
+  [writes, removed, dispatch, fixed, kubelet, extraJumps, jumps].every(({ length }) => length === 0)
 
 /** The difference between what is installed and what is wanted. */
 export function changesTo(installed: Installed, wanted: Wanted): Changes {
@@ -107,6 +110,7 @@ export function changesTo(installed: Installed, wanted: Wanted): Changes {
       const rules = linesOf(lines).filter((line) => !held.has(line))
       return there !== undefined && rules.length === 0 ? [] : [{ key, isNew: there === undefined, rules }]
     }),
+    extraJumps: installed.extraJumps,
     jumps: installed.missingJumps,
   }
 }

@@ -9,7 +9,10 @@ export interface Installed {
   readonly dispatch: ReadonlyMap<ChainKey, RuleLines | null>
   /** All rules of kubelet's chains. */
   readonly kubelet: ReadonlyMap<ChainKey, RuleLines>
+  /** Jumps that are to be put before all others of their chain, in this order. */
   readonly missingJumps: readonly JumpRule[]
+  /** Jumps that are to be taken out before that. */
+  readonly extraJumps: readonly JumpRule[]
   /** Chains that rules of others lead to. */
   readonly referred: ReadonlySet<ChainKey>
   readonly services: ReadonlyMap<ServicePortName, RenderedService>
@@ -29,6 +32,7 @@ export interface Found {
   /** Their rules, in order. */
   readonly chains: ReadonlyMap<ChainKey, RuleLines>
   readonly missingJumps: readonly JumpRule[]
+  readonly extraJumps: readonly JumpRule[]
   readonly referred: ReadonlySet<ChainKey>
 }
 
@@ -71,6 +75,7 @@ export function adopt(
     dispatch: only(base.dispatch.keys(), (key) => shared.get(key)?.end),
     kubelet: only(base.kubelet.keys(), (key) => found.chains.get(key)),
     missingJumps: found.missingJumps,
+    extraJumps: found.extraJumps,
     referred: found.referred,
     services,
     leftovers,

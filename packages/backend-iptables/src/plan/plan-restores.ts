@@ -19,17 +19,19 @@ export type RestoreLines = readonly string[]
  * Restores that bring the changes about, in order. At every COMMIT each packet meets the old rules of its service or the
  * new ones, complete: what a service is refused with is in filter, which a packet meets after nat, so that new rules are
  * put into filter first, then nat changes, then old rules are taken out of filter. In nat, chains are written before a
- * shared chain leads to them, and deleted after none does.
+ * shared chain leads to them, and deleted after none does. Each is written when it is asked for: all of a large cluster's
+ * take more memory than what they are made from.
  */
-export function planRestores(changes: Changes, limits: RestoreLimits): readonly RestoreLines[] {
-  const commits: readonly Commit[] = [
-    ...fixedCommit('mangle', changes),
-    ...firstOfFilter(changes, limits),
-    ...chunksOfNat(changes, limits),
-    ...lastOfNat(changes, limits),
-    ...lastOfFilter(changes, limits),
-  ]
-  return packed(commits, limits)
+export function planRestores(changes: Changes, limits: RestoreLimits): Generator<RestoreLines, void, undefined> {
+  return packed(commitsOf(changes, limits), limits)
+}
+
+function* commitsOf(changes: Changes, limits: RestoreLimits): Generator<Commit, void, undefined> {
+  yield* fixedCommit('mangle', changes)
+  yield* firstOfFilter(changes, limits)
+  yield* chunksOfNat(changes, limits)
+  yield* lastOfNat(changes, limits)
+  yield* lastOfFilter(changes, limits)
 }
 
 interface Commit {
@@ -59,22 +61,23 @@ function firstOfFilter(changes: Changes, limits: RestoreLimits): readonly Commit
 }
 
 /** Chains of services, a service never cut. What leads to them is written later. */
-function chunksOfNat(changes: Changes, { maxLines }: RestoreLimits): readonly Commit[] {
-  const begin = [
+function* chunksOfNat(changes: Changes, { maxLines }: RestoreLimits): Generator<Commit, void, undefined> {
+  let chunk: string[] = [
     ...dispatchIn('nat', changes)
       .filter(({ isNew }) => isNew)
       .map(({ key }) => emptyLine(key)),
     ...fixedLines('nat', changes),
   ]
-  const chunks: string[][] = [begin]
   for (const writes of changes.writes) {
     if (writes.withEntries) continue
     const lines = writtenLines(writes)
-    const last = chunks.at(-1)
-    if (last === undefined || (last.length > 0 && last.length + lines.length > maxLines)) chunks.push([...lines])
-    else last.push(...lines)
+    if (chunk.length > 0 && chunk.length + lines.length > maxLines) {
+      yield* commitOf('nat', chunk)
+      chunk = []
+    }
+    chunk.push(...lines)
   }
-  return chunks.flatMap((lines) => commitOf('nat', lines))
+  yield* commitOf('nat', chunk)
 }
 
 function lastOfNat(changes: Changes, limits: RestoreLimits): readonly Commit[] {
@@ -83,6 +86,7 @@ function lastOfNat(changes: Changes, limits: RestoreLimits): readonly Commit[] {
   const [inOne, inChunks] = removed.length * 2 <= maxLines ? [removed, []] : [[], chunked(removed, maxLines / 2)]
   return [
     ...commitOf('nat', [
+      ...extraJumpLines('nat', changes),
       ...removalStart(inOne),
       ...changes.writes.filter(({ withEntries }) => withEntries).flatMap(writtenLines),
       ...dispatchIn('nat', changes).flatMap((change) => {
@@ -99,6 +103,7 @@ function lastOfNat(changes: Changes, limits: RestoreLimits): readonly Commit[] {
 
 function lastOfFilter(changes: Changes, limits: RestoreLimits): readonly Commit[] {
   return commitOf('filter', [
+    ...extraJumpLines('filter', changes),
     ...dispatchIn('filter', changes).flatMap((change) => {
       if (change.isNew) return []
       if (isRewritten(change, limits)) return [emptyLine(change.key), ...appended(change.key, change.whole())]
@@ -143,6 +148,9 @@ const jumpLines = (table: Table, { jumps }: Changes): readonly string[] =>
     .toReversed()
     .map(({ chain, rule }) => `-I ${chain} ${formatRule(rule)}`)
 
+const extraJumpLines = (table: Table, { extraJumps }: Changes): readonly string[] =>
+  extraJumps.filter((jump) => jump.table === table).map(({ chain, rule }) => `-D ${chain} ${formatRule(rule)}`)
+
 const writtenLines = ({ chains }: ServiceWrites): readonly string[] => [
   ...chains.map(([key]) => emptyLine(key)),
   ...chains.flatMap(([key, rules]) => appended(key, linesOf(rules))),
@@ -173,20 +181,22 @@ function chunked<T>(items: readonly T[], size: number): readonly (readonly T[])[
 }
 
 /** Commits that follow each other go into one restore as long as they are small; those of one table become one. */
-function packed(commits: readonly Commit[], { maxLines }: RestoreLimits): readonly RestoreLines[] {
-  const restores: Commit[][] = []
+function* packed(commits: Iterable<Commit>, { maxLines }: RestoreLimits): Generator<RestoreLines, void, undefined> {
+  let open: Commit[] = []
   let size = 0
   for (const commit of commits) {
-    const open = restores.at(-1)
-    if (open === undefined || size + commit.lines.length > maxLines) {
-      restores.push([commit])
-      size = commit.lines.length
-      continue
+    if (open.length > 0 && size + commit.lines.length > maxLines) {
+      yield restoreOf(open)
+      open = []
+      size = 0
     }
     size += commit.lines.length
     const last = open.at(-1)
     if (last?.table === commit.table) open[open.length - 1] = { ...last, lines: [...last.lines, ...commit.lines] }
     else open.push(commit)
   }
-  return restores.map((open) => open.flatMap(({ table, lines }) => [`*${table}`, ...lines, 'COMMIT']))
+  if (open.length > 0) yield restoreOf(open)
 }
+
+const restoreOf = (commits: readonly Commit[]): RestoreLines =>
+  commits.flatMap(({ table, lines }) => [`*${table}`, ...lines, 'COMMIT'])

@@ -44,7 +44,7 @@ describe('the chains of a service port', () => {
 })
 
 describe('a chain that is deleted when its service is gone', () => {
-  it.each(['KUBE-SVC-A', 'KUBE-SVL-A', 'KUBE-EXT-A', 'KUBE-FW-A', 'KUBE-SEP-A'])('%s', (chain) => {
+  it.each(['KUBE-SVC-A', 'KUBE-SVL-A', 'KUBE-EXT-A', 'KUBE-XLB-A', 'KUBE-FW-A', 'KUBE-SEP-A'])('%s', (chain) => {
     expect(isServiceChain(chain)).toBe(true)
   })
 

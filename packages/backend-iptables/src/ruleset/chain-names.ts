@@ -43,8 +43,11 @@ export const endpointChainName = (
   endpoint: Pick<Endpoint, 'address' | 'port'>,
 ): string => `KUBE-SEP-${chainHash(hashedName(port) + endpointKey(endpoint))}`
 
-/** Whether a chain belongs to one service port, of whichever proxy's making. */
-export const isServiceChain = (chain: string): boolean => /^KUBE-(?:SVC|SVL|EXT|FW|SEP)-/.test(chain)
+/**
+ * Whether a chain belongs to one service port, of whichever proxy's making: KUBE-XLB- was KUBE-EXT- and KUBE-SVL- in
+ * kube-proxies before 1.24.
+ */
+export const isServiceChain = (chain: string): boolean => /^KUBE-(?:SVC|SVL|EXT|XLB|FW|SEP)-/.test(chain)
 
 const hashedName = (port: Pick<ServicePort, 'service' | 'portName' | 'protocol'>): string =>
   displayName(port) + port.protocol.toLowerCase()

@@ -48,7 +48,7 @@ export function rulesetContext(
   return {
     family,
     node,
-    nodeIp: nodeIpOf(node, family),
+    nodeIp: nodeIpOf(node, family, config),
     localTraffic: localTrafficOf(config.detectLocal, { node, family }),
     masqueradeAll: config.masqueradeAll,
     masqueradeMark: 2 ** config.masqueradeBit,

@@ -16,9 +16,18 @@ export interface NodeAddresses {
   readonly interfaceAddresses?: readonly string[] | undefined
 }
 
-/** The node's own address in one family; loopback where it has none, as in kube-proxy. */
-export function nodeIpOf(node: NodeInfo | undefined, family: IpFamily): string {
-  return node?.addresses.find((address) => parseAddress(address)?.family === family) ?? LOOPBACK[family]
+/**
+ * The node's own address in one family: the configured one, else the Node's; loopback where it has none
+ * (detectNodeIPs of kube-proxy 1.36).
+ */
+export function nodeIpOf(
+  node: NodeInfo | undefined,
+  family: IpFamily,
+  { nodeIp }: Pick<ProxyConfig, 'nodeIp'>,
+): string {
+  const ofFamily = (address: string): boolean => parseAddress(address)?.family === family
+  if (nodeIp !== undefined && ofFamily(nodeIp)) return nodeIp
+  return node?.addresses.find(ofFamily) ?? LOOPBACK[family]
 }
 
 /**
@@ -26,7 +35,7 @@ export function nodeIpOf(node: NodeInfo | undefined, family: IpFamily): string {
  * has all, and so has one with a CIDR that holds everything (NodePortAddresses of kube-proxy 1.36).
  */
 export function nodePortAddressesOf(
-  config: Pick<ProxyConfig, 'nodePortAddresses'>,
+  config: Pick<ProxyConfig, 'nodePortAddresses' | 'nodeIp'>,
   family: IpFamily,
   addresses: NodeAddresses,
 ): 'all' | readonly string[] {
@@ -43,7 +52,7 @@ export function nodePortAddressesOf(
  * network within 127.0.0.0/8), and never in IPv6, where the kernel has no route_localnet.
  */
 export function answersOnLocalhost(
-  config: Pick<ProxyConfig, 'nodePortAddresses' | 'localhostNodePorts'>,
+  config: Pick<ProxyConfig, 'nodePortAddresses' | 'nodeIp' | 'localhostNodePorts'>,
   family: IpFamily,
   node: NodeInfo | undefined,
 ): boolean {
@@ -62,17 +71,17 @@ function addressesOfNode({ node, interfaceAddresses }: NodeAddresses): readonly 
 }
 
 function nodePortCidrs(
-  { nodePortAddresses }: Pick<ProxyConfig, 'nodePortAddresses'>,
+  config: Pick<ProxyConfig, 'nodePortAddresses' | 'nodeIp'>,
   family: IpFamily,
   node: NodeInfo | undefined,
 ): readonly Cidr[] {
+  const { nodePortAddresses } = config
   if (nodePortAddresses === 'all') return []
-  const texts = nodePortAddresses === 'primary' ? primaryCidrs(family, node) : nodePortAddresses
+  const texts = nodePortAddresses === 'primary' ? primaryCidrs(nodeIpOf(node, family, config), family) : nodePortAddresses
   return texts.flatMap((text) => parseCidr(text) ?? []).filter((cidr) => cidr.family === family)
 }
 
 /** `primary`: the node IP of each family. A family in which the node has none is as if it were left out. */
-function primaryCidrs(family: IpFamily, node: NodeInfo | undefined): readonly string[] {
-  const nodeIp = nodeIpOf(node, family)
+function primaryCidrs(nodeIp: string, family: IpFamily): readonly string[] {
   return isLoopback(nodeIp) ? [] : [`${nodeIp}/${family === 'IPv4' ? 32 : 128}`]
 }

@@ -16,20 +16,37 @@ export interface Golden {
 }
 
 const FOLDER = new URL('../../../../fixtures/golden/kube-proxy-1.36/', import.meta.url)
+const CLASSIC = new URL('../../../../fixtures/golden/kube-proxy-1.20/', import.meta.url)
 const TOOL = new URL('../../../../tools/compare-rules.mjs', import.meta.url)
 
 export const GOLDENS: readonly string[] = readdirSync(FOLDER).toSorted()
 
 export function readGolden(scenario: string): Golden {
-  const read = (file: string): string => readFileSync(new URL(`${scenario}/${file}`, FOLDER), 'utf8')
+  const { saved, ...golden } = readScenario(scenario, FOLDER)
+  return { ...golden, saved: { IPv4: saved('iptables-save.txt'), IPv6: saved('ip6tables-save.txt') } }
+}
+
+/** One scenario of layout `classic`, which is of IPv4 alone: what the real kube-proxy 1.20 made of it. */
+export interface ClassicGolden extends Pick<Golden, 'config' | 'state'> {
+  readonly saved: string
+}
+
+export const CLASSIC_GOLDENS: readonly string[] = readdirSync(CLASSIC).toSorted()
+
+export function readClassicGolden(scenario: string): ClassicGolden {
+  const { saved, ...golden } = readScenario(scenario, CLASSIC)
+  return { ...golden, saved: saved('iptables-save.txt') }
+}
+
+function readScenario(
+  scenario: string,
+  folder: URL,
+): Pick<Golden, 'config' | 'state'> & { readonly saved: (file: string) => string } {
+  const read = (file: string): string => readFileSync(new URL(`${scenario}/${file}`, folder), 'utf8')
   const { config } = readProxyConfig(JSON.parse(read('config.json')))
   const { items } = JSON.parse(read('objects.json')) as { readonly items: readonly KubernetesObject[] }
-  const objects = items.filter((object) => !isLeftOut(scenario, object))
-  return {
-    config,
-    state: buildState({ objects, nodeName: config.nodeName }).state,
-    saved: { IPv4: read('iptables-save.txt'), IPv6: read('ip6tables-save.txt') },
-  }
+  const objects = items.filter((object) => folder === CLASSIC || !isLeftOut(scenario, object))
+  return { config, state: buildState({ objects, nodeName: config.nodeName }).state, saved: read }
 }
 
 /** The objects were read from the API server after kube-proxy's rules were saved: it had this Service by then. */
