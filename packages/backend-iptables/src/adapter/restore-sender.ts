@@ -33,7 +33,7 @@ export interface SendOptions {
 
 /** Sends restores one after the other, until one fails, and gives the bytes that were sent. */
 export async function sendRestores(
-  restores: readonly RestoreLines[],
+  restores: Iterable<RestoreLines>,
   { iptables, signal, tally }: SendOptions,
 ): Promise<number> {
   let sent = 0
