@@ -9,7 +9,7 @@ export type AppendOutcome =
   /** Not appended, for a reason that belongs to the entry; the other entries of the batch are. */
   | {
       readonly type: 'refused'
-      readonly code: 'RECORD_TOO_OLD' | 'OTHER_CLUSTER' | 'OTHER_NODE'
+      readonly code: 'RECORD_TOO_OLD' | 'OTHER_CLUSTER' | 'OTHER_NODE' | 'LOG_UNUSABLE'
       readonly message: string
     }
 

@@ -1,0 +1,35 @@
+import { type LogEntry, NO_SEQ } from '@pointsman/core'
+import { ChangeLogError, type ChangeLogErrorCode, createMemoryChangeLog } from '@pointsman/core/io'
+import { describe, expect, it } from 'vitest'
+import { type ClosableWriter, createLateWriter } from './late-writer.js'
+
+const notice = (message: string): LogEntry => ({ type: 'notice', observedAt: 1000, code: 'TEST', message })
+
+/** A log that cannot be opened so many times. */
+function late(failures: number, code: ChangeLogErrorCode) {
+  const log = createMemoryChangeLog()
+  let opened = 0
+  const open = async (): Promise<ClosableWriter> => {
+    if (opened++ < failures) throw new ChangeLogError(code, { file: 'agent.db' })
+    return { ...log, append: log.append, head: log.head, close: async () => undefined }
+  }
+  return { log, writer: createLateWriter({ open, head: NO_SEQ, lastObservedAt: 0 }) }
+}
+
+describe('a log that opens late', () => {
+  it('is tried again with each append, and then has what is appended', async () => {
+    const { log, writer } = late(2, 'LOG_READ_ONLY')
+    for (const _ of [1, 2])
+      await expect(writer.append([notice('lost')])).rejects.toMatchObject({ code: 'LOG_READ_ONLY' })
+    expect(await writer.append([notice('kept')])).toMatchObject([{ type: 'appended' }])
+    expect([...log.records()].map((record) => record.type === 'notice' && record.message)).toEqual(['kept'])
+  })
+
+  it('refuses what it is given when it is not for this agent to write', async () => {
+    const { writer } = late(10, 'LOG_OTHER_NODE')
+    expect(await writer.append([notice('one'), notice('two')])).toMatchObject([
+      { type: 'refused', code: 'LOG_UNUSABLE', message: expect.stringContaining('agent.db') },
+      { type: 'refused' },
+    ])
+  })
+})
