@@ -155,8 +155,13 @@ export const configArbitrary = (): fc.Arbitrary<ProxyConfig> =>
         ['0.0.0.0/0', '::/0'],
       ),
       tcpBeLiberal: fc.boolean(),
+      nodeIp: fc.constantFrom(undefined, undefined, '192.168.55.11', 'fd00:55::11', '127.0.0.1'),
     })
-    .map((settings) => ({ ...DEFAULT_PROXY_CONFIG, ...settings }))
+    .map(({ nodeIp, ...settings }) => ({
+      ...DEFAULT_PROXY_CONFIG,
+      ...settings,
+      ...(nodeIp !== undefined && { nodeIp }),
+    }))
 
 export const optionsArbitrary = (): fc.Arbitrary<RulesetOptions> =>
   fc.record({

@@ -29,11 +29,11 @@ export const isGuarded = ({ servicePort, front, selection }: MatchedFront): bool
  * Whether the source ranges of a load-balancer VIP turn the packet away. Where they let the node in, they let the
  * VIPs in as well: a node that bears the VIP sends from it.
  */
-export function isRefused(matched: MatchedFront, { inForce, source }: Way): boolean {
+export function isRefused(matched: MatchedFront, { inForce, config, source }: Way): boolean {
   const { servicePort } = matched
   const ranges = cidrsOfFamily(servicePort.loadBalancerSourceRanges, servicePort.family)
   if (!isGuarded(matched) || sourceIsIn(ranges, source)) return false
-  const nodeIp = parseAddress(nodeIpOf(inForce.node, servicePort.family) ?? '')
+  const nodeIp = parseAddress(nodeIpOf(inForce.node, servicePort.family, config) ?? '')
   const nodeIsLetIn = nodeIp !== undefined && ranges.some((range) => cidrContains(range, nodeIp))
   return !(nodeIsLetIn && source.address !== undefined && servicePort.loadBalancerVIPs.includes(source.address.text))
 }

@@ -1,4 +1,4 @@
-import { cidrContains, type Cidr, type IpAddress, type NodeInfo, type ProxyConfig } from '@pointsman/core'
+import { cidrContains, parseAddress, type Cidr, type IpAddress, type NodeInfo, type ProxyConfig } from '@pointsman/core'
 import { cidrsOfFamily } from './cidrs.js'
 import { isLoopback, isOwnAddress, nodeIpOf } from './own-addresses.js'
 
@@ -34,10 +34,13 @@ export interface NodePortSettings {
 const touchesLoopback = (cidr: Cidr): boolean =>
   cidrContains(cidr, { family: 'IPv4', text: '127.0.0.1' }) || cidr.text.startsWith('127.')
 
-function nodePortCidrs(node: NodeInfo | undefined, { nodePortAddresses }: ProxyConfig): readonly string[] {
+function nodePortCidrs(node: NodeInfo | undefined, config: ProxyConfig): readonly string[] {
+  const { nodePortAddresses } = config
   if (nodePortAddresses === 'all') return []
   if (nodePortAddresses !== 'primary') return nodePortAddresses
-  const ipv4 = nodeIpOf(node, 'IPv4')
-  const ipv6 = nodeIpOf(node, 'IPv6')
-  return [...(ipv4 === undefined ? [] : [`${ipv4}/32`]), ...(ipv6 === undefined ? [] : [`${ipv6}/128`])]
+  // kube-proxy leaves a family out in which the node is known by loopback alone.
+  return (['IPv4', 'IPv6'] as const).flatMap((family) => {
+    const address = parseAddress(nodeIpOf(node, family, config) ?? '')
+    return address === undefined || isLoopback(address) ? [] : [`${address.text}/${family === 'IPv4' ? 32 : 128}`]
+  })
 }

@@ -1,4 +1,11 @@
-import { cidrContains, parseCidr, type IpAddress, type IpFamily, type NodeInfo } from '@pointsman/core'
+import {
+  cidrContains,
+  parseCidr,
+  type IpAddress,
+  type IpFamily,
+  type NodeInfo,
+  type ProxyConfig,
+} from '@pointsman/core'
 
 const LOOPBACK_V4 = parseCidr('127.0.0.0/8')
 
@@ -9,6 +16,12 @@ export const isLoopback = (address: IpAddress): boolean =>
 export const isOwnAddress = (node: NodeInfo | undefined, address: IpAddress): boolean =>
   isLoopback(address) || (node?.addresses.includes(address.text) ?? false)
 
-/** The node IP of a family: its first address. */
-export const nodeIpOf = (node: NodeInfo | undefined, family: IpFamily): string | undefined =>
-  node?.addresses.find((address) => address.includes(':') === (family === 'IPv6'))
+/** The node IP of a family: the configured one, else the Node's first address. */
+export const nodeIpOf = (
+  node: NodeInfo | undefined,
+  family: IpFamily,
+  { nodeIp }: Pick<ProxyConfig, 'nodeIp'>,
+): string | undefined =>
+  [...(nodeIp === undefined ? [] : [nodeIp]), ...(node?.addresses ?? [])].find(
+    (address) => address.includes(':') === (family === 'IPv6'),
+  )

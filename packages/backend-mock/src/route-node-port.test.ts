@@ -54,6 +54,12 @@ describe('a node port', () => {
     expect(fate({ ports: [np, npV6], node, config: { nodePortAddresses } }, `tcp ${way}:30080`)).toBe(expected)
   })
 
+  it('answers with `primary` on the configured node IP, in place of the first of its family', () => {
+    const config = { nodePortAddresses: 'primary', nodeIp: '10.0.0.10' } as const
+    const to = (address: string) => fate({ ports: [np, npV6], node, config }, `tcp outside -> ${address}:30080`)
+    expect([to('10.0.0.10'), to('192.168.55.10'), to('[fd00:55::10]')]).toEqual([V4, closed('192.168.55.10'), V6])
+  })
+
   it.each<readonly [string, Scenario, string, string]>([
     [
       'answers on loopback with policy Local: the node goes anywhere',

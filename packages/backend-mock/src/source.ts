@@ -49,7 +49,8 @@ interface Surroundings {
 function ownSourceFor({ node }: InForce, to: IpAddress): IpAddress | undefined {
   if (isLoopback(to)) return parseAddress(to.family === 'IPv4' ? '127.0.0.1' : '::1')
   if (isOwnAddress(node, to)) return to
-  const nodeIp = nodeIpOf(node, to.family)
+  // Which address packets carry is the machine's matter, whatever the proxy is told.
+  const nodeIp = nodeIpOf(node, to.family, {})
   return nodeIp === undefined ? undefined : parseAddress(nodeIp)
 }
 

@@ -77,7 +77,8 @@ function nodePortCidrs(
 ): readonly Cidr[] {
   const { nodePortAddresses } = config
   if (nodePortAddresses === 'all') return []
-  const texts = nodePortAddresses === 'primary' ? primaryCidrs(nodeIpOf(node, family, config), family) : nodePortAddresses
+  const texts =
+    nodePortAddresses === 'primary' ? primaryCidrs(nodeIpOf(node, family, config), family) : nodePortAddresses
   return texts.flatMap((text) => parseCidr(text) ?? []).filter((cidr) => cidr.family === family)
 }
 

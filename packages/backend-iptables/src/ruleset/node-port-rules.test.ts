@@ -124,6 +124,7 @@ describe('where node ports answer', () => {
       '! -d ::1/128 -m addrtype --dst-type LOCAL',
     ])
     expect(ends({ nodePortAddresses: 'primary' }, { node: 'unknown' })).toEqual([' -m addrtype --dst-type LOCAL'])
+    expect(ends({ nodePortAddresses: 'primary', nodeIp: '192.168.55.11' }, { node })).toEqual(['-d 192.168.55.11/32'])
   })
 
   it('on localhost where nodePortAddresses name it, in IPv4 alone', () => {

@@ -10,9 +10,13 @@ export interface ConfigFields {
   text(name: string): string | undefined
   flag(name: string): boolean | undefined
   integer(name: string): number | undefined
+  /** Any finite number. */
+  number(name: string): number | undefined
   texts(name: string): readonly string[] | undefined
   /** A mapping within; an empty one where it is absent. */
   within(name: string): ConfigFields
+  /** What is there, whatever it is. */
+  value(name: string): unknown
   /** Reports a field whose value has the right type and still cannot be used. */
   reject(name: string, message: string): void
   /** Names of the fields that are there, with their full paths. */
@@ -39,8 +43,10 @@ export function configFields(value: unknown, path: string, errors: ConfigError[]
     text: (name) => read(name, 'a text', isText),
     flag: (name) => read(name, 'true or false', isFlag),
     integer: (name) => read(name, 'a whole number', isInteger),
+    number: (name) => read(name, 'a number', isNumber),
     texts: (name) => read(name, 'a list of texts', isTexts),
     within: (name) => configFields(fields.get(name), pathOf(name), errors),
+    value: (name) => fields.get(name),
     reject,
     names: () => [...fields.keys()].map((name) => ({ name, path: pathOf(name) })),
   }
@@ -51,6 +57,7 @@ const isMapping = (value: unknown): value is object =>
 const isText = (value: unknown): value is string => typeof value === 'string'
 const isFlag = (value: unknown): value is boolean => typeof value === 'boolean'
 const isInteger = (value: unknown): value is number => Number.isSafeInteger(value)
+const isNumber = (value: unknown): value is number => Number.isFinite(value)
 const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every(isText)
 
 function describe(value: unknown): string {

@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseGoDuration } from './go-duration.js'
+import { formatGoDuration, parseGoDuration } from './go-duration.js'
 
 describe('parseGoDuration', () => {
   it.each([
@@ -20,4 +21,29 @@ describe('parseGoDuration', () => {
     'refuses %j',
     (text) => expect(parseGoDuration(text)).toBeUndefined(),
   )
+})
+
+describe('formatGoDuration', () => {
+  it.each([
+    [0, '0s'],
+    [1000, '1s'],
+    [1500, '1.5s'],
+    [90_000, '1m30s'],
+    [86_400_000, '24h0m0s'],
+    [3_600_030.5, '1h0m0.0305s'],
+    [250, '250ms'],
+    [0.25, '250µs'],
+    [0.0015, '1.5µs'],
+    [0.000003, '3ns'],
+    [-1000, '-1s'],
+  ])('writes %d ms as %s', (milliseconds, text) => expect(formatGoDuration(milliseconds)).toBe(text))
+
+  it('writes what is read as the same', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: -(2 ** 38), max: 2 ** 38 }), fc.nat(999), (milliseconds, fraction) => {
+        const duration = milliseconds + fraction / 1000
+        expect(parseGoDuration(formatGoDuration(duration))).toBeCloseTo(duration, 3)
+      }),
+    )
+  })
 })

@@ -35,3 +35,34 @@ function sumOfParts(text: string): number | undefined {
   }
   return sum
 }
+
+/** A duration as Go prints it: `24h0m0s`, `1.5s`, `250ms`, `0s`. Nothing below a nanosecond. */
+export function formatGoDuration(milliseconds: number): string {
+  const nanoseconds = BigInt(Math.round(Math.abs(milliseconds) * 1e6))
+  if (nanoseconds === 0n) return '0s'
+  const sign = milliseconds < 0 ? '-' : ''
+  for (const [unit, size] of BELOW_A_SECOND) {
+    if (nanoseconds < size * 1000n) return `${sign}${decimal(nanoseconds, size)}${unit}`
+  }
+  const [hours, minutes] = [nanoseconds / HOUR, (nanoseconds % HOUR) / MINUTE]
+  const seconds = `${decimal(nanoseconds % MINUTE, SECOND)}s`
+  if (hours > 0n) return `${sign}${hours}h${minutes}m${seconds}`
+  return minutes > 0n ? `${sign}${minutes}m${seconds}` : `${sign}${seconds}`
+}
+
+const SECOND = 1_000_000_000n
+const MINUTE = 60n * SECOND
+const HOUR = 60n * MINUTE
+const BELOW_A_SECOND = [
+  ['ns', 1n],
+  ['µs', 1000n],
+  ['ms', 1_000_000n],
+] as const
+
+/** A number of units of a size, as a power of ten, without zeros at its end. */
+function decimal(nanoseconds: bigint, size: bigint): string {
+  const fraction = String(nanoseconds % size)
+    .padStart(String(size).length - 1, '0')
+    .replace(/0+$/, '')
+  return `${nanoseconds / size}${fraction === '' || size === 1n ? '' : `.${fraction}`}`
+}

@@ -1,7 +1,7 @@
 /**
  * The fields of a KubeProxyConfiguration v1alpha1, by the path of the mapping that holds them. One that is not listed
- * is a slip of the pen or of a newer version, and is worth a warning. Mappings that are not listed (`featureGates`,
- * `logging`) may hold anything.
+ * is a slip of the pen or of a newer version, and is worth a warning. Mappings that are not listed (`featureGates`)
+ * may hold anything.
  * Source: https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
  */
 export const KNOWN_CONFIG_FIELDS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
@@ -56,6 +56,10 @@ export const KNOWN_CONFIG_FIELDS: ReadonlyMap<string, ReadonlySet<string>> = new
       'tcpTimeout',
       'udpTimeout',
     ],
+    logging: ['flushFrequency', 'format', 'options', 'verbosity', 'vmodule'],
+    'logging.options': ['json', 'text'],
+    'logging.options.json': ['infoBufferSize', 'splitStream'],
+    'logging.options.text': ['infoBufferSize', 'splitStream'],
     nftables: ['masqueradeAll', 'masqueradeBit', 'minSyncPeriod', 'syncPeriod'],
     winkernel: ['enableDSR', 'forwardHealthCheckVip', 'networkName', 'rootHnsEndpointName', 'sourceVip'],
   }).map(([path, names]) => [path, new Set(names)]),

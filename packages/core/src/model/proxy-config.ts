@@ -14,6 +14,8 @@ export type DetectLocal =
 export interface ProxyConfig {
   /** hostnameOverride. Absent: `--node`, or the only Node in the input. */
   readonly nodeName?: string
+  /** bindAddress, where it names one address: the node IP of its family, whatever the Node says. */
+  readonly nodeIp?: string
   readonly families: readonly IpFamily[]
   readonly layout: 'current' | 'classic'
   readonly detectLocal: DetectLocal

@@ -1,9 +1,9 @@
-import { parseCidr } from './address.js'
-import { configFields, type ConfigError, type ConfigFields } from './config-fields.js'
-import { parseGoDuration } from './go-duration.js'
+import { parseAddress, parseCidr } from './address.js'
+import type { ConfigError, ConfigFields } from './config-fields.js'
 import { isInterfaceName, LONGEST_INTERFACE_NAME } from './interface-name.js'
-import { KNOWN_CONFIG_FIELDS } from './known-config-fields.js'
+import { openConfigDocument, withoutRepetitions } from './open-config-document.js'
 import { DEFAULT_PROXY_CONFIG, type DetectLocal, type ProxyConfig } from './proxy-config.js'
+import { readDuration } from './read-duration.js'
 
 export type { ConfigError } from './config-fields.js'
 
@@ -16,26 +16,26 @@ export interface ProxyConfigResult {
 }
 
 /**
- * Reads a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), parsed from YAML or JSON already. Takes any value
- * and never throws. What is valid, and the defaults, are kube-proxy 1.36's. `families` and `layout` are not in such a
- * document and keep their defaults.
+ * Reads a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), parsed from YAML or JSON already, as far as it decides
+ * about rules. Takes any value and never throws. What is valid, and the defaults, are kube-proxy 1.36's. `families` and
+ * `layout` are not in such a document and keep their defaults. An agent reads the rest too: `readAgentConfig`.
  */
 export function readProxyConfig(document: unknown): ProxyConfigResult {
-  const errors: ConfigError[] = []
-  const warnings: string[] = []
-  const root = configFields(document, '', errors)
-  if (document === undefined || document === null) {
-    errors.push({ path: '', message: 'the document is empty: give a KubeProxyConfiguration' })
-  }
-  checkKind(root, warnings)
-  warnOfUnknown(root, warnings)
-  checkMode(root)
+  const { root, warnings, errors } = openConfigDocument(document)
+  const config = proxyConfigOf(root, warnings)
+  return { config, warnings, errors: withoutRepetitions(errors) }
+}
 
+/** The fields that decide about rules, of a document that is open. Adds to its warnings; its errors are the fields'. */
+export function proxyConfigOf(root: ConfigFields, warnings: string[]): ProxyConfig {
+  checkMode(root)
   const iptables = root.within('iptables')
   const nodeName = root.text('hostnameOverride')?.trim().toLowerCase()
+  const nodeIp = readNodeIp(root)
   const config: ProxyConfig = {
     ...DEFAULT_PROXY_CONFIG,
     ...(nodeName !== undefined && nodeName !== '' && { nodeName }),
+    ...(nodeIp !== undefined && { nodeIp }),
     detectLocal: readDetectLocal(root, warnings),
     masqueradeAll: iptables.flag('masqueradeAll') ?? DEFAULT_PROXY_CONFIG.masqueradeAll,
     masqueradeBit: readMasqueradeBit(iptables),
@@ -48,31 +48,22 @@ export function readProxyConfig(document: unknown): ProxyConfigResult {
   if (config.minSyncPeriodMs > config.syncPeriodMs) {
     iptables.reject('syncPeriod', 'must not be less than iptables.minSyncPeriod')
   }
-  return { config, warnings, errors: withoutRepetitions(errors) }
-}
-
-function checkKind(root: ConfigFields, warnings: string[]): void {
-  const wanted = { apiVersion: 'kubeproxy.config.k8s.io/v1alpha1', kind: 'KubeProxyConfiguration' }
-  for (const [name, value] of Object.entries(wanted)) {
-    const found = root.text(name)
-    if (found === undefined) warnings.push(`${name} is missing: the document is read as ${value}`)
-    else if (found !== value) root.reject(name, `must be ${value}, and is ${JSON.stringify(found)}`)
-  }
-}
-
-function warnOfUnknown(root: ConfigFields, warnings: string[]): void {
-  for (const [mapping, known] of KNOWN_CONFIG_FIELDS) {
-    const fields = mapping === '' ? root : root.within(mapping)
-    for (const { name, path } of fields.names()) {
-      if (!known.has(name)) warnings.push(`${path} is not a field of a KubeProxyConfiguration, and has no effect`)
-    }
-  }
+  return config
 }
 
 function checkMode(root: ConfigFields): void {
   const mode = root.text('mode')
   if (mode === undefined || mode === '' || mode === 'iptables') return
   root.reject('mode', `${JSON.stringify(mode)} is not supported: set it to iptables or leave it out`)
+}
+
+/** 0.0.0.0 and :: say nothing of the node: its IP is the Node's. */
+function readNodeIp(root: ConfigFields): string | undefined {
+  const text = root.text('bindAddress') ?? ''
+  if (text === '') return undefined
+  const address = parseAddress(text)
+  if (address === undefined) root.reject('bindAddress', `${JSON.stringify(text)} is not an IP address`)
+  return address === undefined || address.text === '0.0.0.0' || address.text === '::' ? undefined : address.text
 }
 
 function readDetectLocal(root: ConfigFields, warnings: string[]): DetectLocal {
@@ -152,17 +143,6 @@ function readMasqueradeBit(iptables: ConfigFields): number {
   return DEFAULT_PROXY_CONFIG.masqueradeBit
 }
 
-function readPeriod(iptables: ConfigFields, name: string, fallback: number): number {
-  const text = iptables.text(name)
-  if (text === undefined) return fallback
-  const period = parseGoDuration(text)
-  if (period === undefined) iptables.reject(name, `${JSON.stringify(text)} is not a duration such as 30s or 1m0s`)
-  else if (period < 0) iptables.reject(name, `must not be negative, and is ${text}`)
-  return period === undefined || period <= 0 ? fallback : period
-}
-
-/** A mapping of a wrong type is read, and reported, once for each of its uses. */
-function withoutRepetitions(errors: readonly ConfigError[]): readonly ConfigError[] {
-  const byText = new Map(errors.map((error) => [`${error.path} ${error.message}`, error]))
-  return [...byText.values()]
-}
+const readPeriod = (iptables: ConfigFields, name: string, fallback: number): number =>
+  // kube-proxy has 0s be the default too.
+  readDuration(iptables, name) || fallback
