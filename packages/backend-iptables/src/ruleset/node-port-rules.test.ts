@@ -82,7 +82,7 @@ describe('the health-check node port', () => {
 })
 
 describe('where node ports answer', () => {
-  type Settings = Partial<Pick<ProxyConfig, 'nodePortAddresses' | 'localhostNodePorts'>>
+  type Settings = Partial<Pick<ProxyConfig, 'nodePortAddresses' | 'nodeIp' | 'localhostNodePorts'>>
   const ends = (config: Settings, more: Omit<Scenario, 'config'> = {}): readonly string[] =>
     rulesOf({ config, ...more }, /^nat KUBE-SERVICES .*must be the last/).map((rule) =>
       rule.replace(/^nat KUBE-SERVICES | ?-m comment --comment "[^"]*"| -j KUBE-NODEPORTS$/g, ''),
