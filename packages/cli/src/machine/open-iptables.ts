@@ -1,5 +1,12 @@
 import type { IpFamily } from '@pointsman/core'
-import { createIptables, type Iptables, type Variant, type VariantChoice, type VariantHints } from 'node-iptables'
+import {
+  createIptables,
+  type Iptables,
+  type Run,
+  type Variant,
+  type VariantChoice,
+  type VariantHints,
+} from 'node-iptables'
 import { type Context, warn } from '../context.js'
 import { requireNetAdmin } from './require-net-admin.js'
 
@@ -7,6 +14,8 @@ export interface IptablesWanted {
   readonly variant: 'auto' | Variant
   /** At least one. */
   readonly families: readonly IpFamily[]
+  /** Starts its processes. Default: nothing is remembered of them. */
+  readonly run?: Run | undefined
 }
 
 /**
@@ -14,7 +23,7 @@ export interface IptablesWanted {
  * when rules of Kubernetes are in both. CliError CANNOT without the capability, IptablesError when there is none.
  */
 export async function openIptables(
-  { variant, families }: IptablesWanted,
+  { variant, families, run }: IptablesWanted,
   context: Context,
 ): Promise<readonly Iptables[]> {
   requireNetAdmin()
@@ -23,7 +32,7 @@ export async function openIptables(
   for (const family of families) {
     const [first] = opened
     const wanted = first === undefined ? { variant, hints: HINTS } : { variant: first.capabilities.variant }
-    const iptables = await createIptables({ family, ...wanted }, limits)
+    const iptables = await createIptables({ family, run, ...wanted }, limits)
     if (iptables.choice?.warning !== undefined) warn(context, iptables.choice.warning)
     opened.push(iptables)
   }

@@ -1,0 +1,85 @@
+import {
+  createConntrackHook,
+  createIptablesBackend,
+  type ConntrackReport,
+  type FamilySyncReport,
+  type IptablesBackend,
+  prepareNode,
+} from '@pointsman/backend-iptables'
+import type { Front, IpFamily, ProxyConfig } from '@pointsman/core'
+import { type Iptables, ownProcesses, type OwnProcesses, runProcess, type Variant } from 'node-iptables'
+import { type Context, warn } from '../context.js'
+import { interfaceAddresses } from './interface-addresses.js'
+import { describeChoice, describeIptables, openIptables } from './open-iptables.js'
+
+export interface AgentBackendOptions {
+  readonly config: ProxyConfig
+  readonly variant: 'auto' | Variant
+  /** Addresses that the interfaces bear, where they are given. */
+  readonly nodeAddresses?: readonly string[] | undefined
+  /** UDP fronts that there were before the start, whose flows may lead to what no longer serves. */
+  readonly formerFronts: readonly Front[]
+  readonly onFamilySync: (report: FamilySyncReport) => void
+  readonly onConntrack: (report: ConntrackReport) => void
+}
+
+export interface AgentBackend {
+  readonly backend: IptablesBackend
+  readonly families: readonly IpFamily[]
+  readonly iptables: readonly Iptables[]
+  /** Which changes of the tables are the agent's own. */
+  readonly isOwn: OwnProcesses['isOwn']
+  /** `iptables-nft 1.8.9`, and why that one. */
+  readonly description: string
+  /** Looks at the interfaces again; whether they bear other addresses than before. */
+  readonly refreshAddresses: () => Promise<boolean>
+}
+
+/**
+ * Finds iptables of each of the configuration's families, makes on the machine what the rules rely on, and gives the backend
+ * that an agent syncs to. Fails as `openIptables`.
+ */
+export async function openAgentBackend(options: AgentBackendOptions, context: Context): Promise<AgentBackend> {
+  const { config, variant, nodeAddresses } = options
+  const { families } = config
+  const own = ownProcesses({ run: runProcess })
+  const iptables = await openIptables({ variant, families, run: own.run }, context)
+  const prepared = await prepareNode({ run: own.run, config, families, signal: context.interrupted })
+  for (const warning of prepared.warnings) warn(context, warning)
+
+  let addresses = nodeAddresses ?? (await interfaceAddresses(runProcess))
+  const conntrack = createConntrackHook({
+    config,
+    families,
+    nodeAddresses: () => addresses,
+    formerFronts: options.formerFronts,
+    onReport: options.onConntrack,
+  })
+  const backend = createIptablesBackend({
+    config,
+    iptables,
+    nfacct: prepared.nfacct,
+    tcpBeLiberal: prepared.tcpBeLiberal,
+    interfaceAddresses: () => addresses,
+    conntrack,
+    onFamilySync: options.onFamilySync,
+    onLeft: (references) => {
+      for (const { chain, from } of references)
+        warn(context, `${chain} is kept: a rule of somebody else's in ${from} leads to it`)
+    },
+  })
+  const [first] = iptables
+  return {
+    backend,
+    families,
+    iptables,
+    isOwn: own.isOwn,
+    description: first === undefined ? '' : `${describeIptables(first)}${describeChoice(first)}`,
+    async refreshAddresses() {
+      if (nodeAddresses !== undefined) return false
+      const before = addresses
+      addresses = await interfaceAddresses(runProcess)
+      return [...before].toSorted().join() !== [...addresses].toSorted().join()
+    },
+  }
+}
