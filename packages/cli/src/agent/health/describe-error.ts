@@ -1,0 +1,3 @@
+/** What an error says, in one line. */
+export const describeError = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, '; ')

@@ -1,0 +1,195 @@
+import {
+  type IpFamily,
+  type LogHealth,
+  NO_SEQ,
+  nodeInfoOf,
+  type NodeInfo,
+  type ObjectKind,
+  type Seq,
+  type WatchEvent,
+  type WatchStatus,
+} from '@pointsman/core'
+import type { AgentEvent, LogStart } from '../agent-event.js'
+import { queuedFamilies } from './queued-families.js'
+import { afterApplied, type Unapplied, withUnapplied } from './unapplied.js'
+
+/** What health is told from: a fold over what happens in an agent. Times in milliseconds since 1970 UTC. */
+export interface Health {
+  readonly families: readonly IpFamily[]
+  readonly fromLog?: LogStart
+  readonly proxiers: Readonly<Record<IpFamily, Proxier>>
+  /** Families whose part of the run under way succeeded. */
+  readonly syncedFamilies: readonly IpFamily[]
+  /** Kinds of which everything has been received once. */
+  readonly received: readonly ObjectKind[]
+  /** Since when rules could be written: everything has been received once. */
+  readonly initializedAt?: number
+  /** Absent: no Node was ever seen. */
+  readonly node?: { readonly isEligible: boolean; readonly isWatched: boolean }
+  readonly watches: { readonly [kind in ObjectKind]?: WatchStatus }
+  /** Kinds that have been watched since the start, for however long. */
+  readonly followed: readonly ObjectKind[]
+  /** The head when all kinds had been. */
+  readonly followedSeq?: Seq
+  /** The last watch event, and the last one that is in the rules. */
+  readonly head: Seq
+  readonly applied?: Seq
+  readonly unapplied: readonly Unapplied[]
+  /** The last run failed. */
+  readonly syncError?: unknown
+  /** What the last request to the API server was answered with. */
+  readonly lastCode?: string
+  readonly log: LogHealth
+  readonly audit: Audit
+}
+
+export interface Proxier {
+  readonly updatedAt?: number
+  readonly waiting: readonly Unapplied[]
+}
+
+export interface Audit {
+  readonly checkedAt?: number
+  /** The tables could not be read, or not be put right. */
+  readonly error?: unknown
+  /** The last time that somebody else had changed them. */
+  readonly drift?: { readonly at: number; readonly chains: number }
+}
+
+export interface HealthOptions {
+  readonly families: readonly IpFamily[]
+  /** The agent's Node; absent: whichever is watched. */
+  readonly nodeName?: string
+  readonly kinds: readonly ObjectKind[]
+}
+
+export const initialHealth = ({ families }: HealthOptions): Health => ({
+  families,
+  proxiers: { IPv4: { waiting: [] }, IPv6: { waiting: [] } },
+  syncedFamilies: [],
+  received: [],
+  watches: {},
+  followed: [],
+  head: NO_SEQ,
+  unapplied: [],
+  log: { type: 'ok' },
+  audit: {},
+})
+
+/** One event further. What has no part in health leaves it as it is. */
+export function nextHealth(health: Health, event: AgentEvent, options: HealthOptions): Health {
+  switch (event.type) {
+    case 'start': {
+      const { at, fromLog } = event
+      const started = withProxiers(health, health.families, (proxier) => ({ ...proxier, updatedAt: at }))
+      return fromLog === undefined ? started : { ...started, fromLog, head: fromLog.seq, initializedAt: at }
+    }
+    case 'event':
+      return withWatchEvent(health, event, options)
+    case 'family': {
+      const { family, error } = event.report
+      return error === undefined ? { ...health, syncedFamilies: [...health.syncedFamilies, family] } : health
+    }
+    case 'engine':
+      return afterRun(health, event)
+    case 'watch':
+      return withWatch(health, event.status, options)
+    case 'log':
+      return { ...health, log: event.health }
+    case 'drift':
+      return { ...health, audit: auditAfter(health.audit, event) }
+    case 'request':
+      return { ...health, lastCode: event.request.code }
+    case 'conntrack':
+    case 'probe':
+      return health
+  }
+}
+
+/** Whether the node may get traffic of load balancers (kube-proxy's NodeEligible): not while it goes away. */
+const isEligible = ({ deleting, taints }: NodeInfo): boolean =>
+  !deleting && !taints.some(({ key }) => key === 'ToBeDeletedByClusterAutoscaler')
+
+function withWatchEvent(
+  health: Health,
+  { seq, event, at }: Extract<AgentEvent, { type: 'event' }>,
+  { nodeName }: HealthOptions,
+): Health {
+  const queued = withProxiers(health, queuedFamilies(event), (proxier) => ({
+    ...proxier,
+    waiting: withUnapplied(proxier.waiting, { seq, at }),
+  }))
+  const next = { ...queued, head: seq, unapplied: withUnapplied(health.unapplied, { seq, at }) }
+  if (event.type === 'BOOKMARK') return event.initialEventsEnd ? withReceived(next, { kind: event.kind, at }) : next
+  return event.object.kind === 'Node' ? { ...next, ...nodeOf(event, nodeName) } : next
+}
+
+function nodeOf(event: Exclude<WatchEvent, { type: 'BOOKMARK' }>, nodeName: string | undefined): Pick<Health, 'node'> {
+  if (nodeName !== undefined && event.object.metadata.name !== nodeName) return {}
+  const isGone = event.type === 'DELETED'
+  return { node: { isEligible: !isGone && isEligible(nodeInfoOf(event.object).node), isWatched: true } }
+}
+
+/** As kube-proxy, which asks for no sync before it has received both: what comes before is not late. */
+function withReceived(health: Health, { kind, at }: { readonly kind: ObjectKind; readonly at: number }): Health {
+  const received = [...health.received.filter((one) => one !== kind), kind]
+  const isInitialized = received.includes('Service') && received.includes('EndpointSlice')
+  return { ...health, received, ...(isInitialized && { initializedAt: health.initializedAt ?? at }) }
+}
+
+function afterRun(health: Health, { report, state }: Extract<AgentEvent, { type: 'engine' }>): Health {
+  const { toSeq, startedAt, endedAt } = report
+  const synced = report.type === 'synced' ? health.families : health.syncedFamilies
+  const failed = health.families.filter((family) => !synced.includes(family))
+  const succeeded = withProxiers(health, synced, ({ waiting }) => ({
+    updatedAt: endedAt,
+    waiting: afterApplied(waiting, toSeq),
+  }))
+  // A run that fails is late sooner or later, also when nobody has asked for it since the start.
+  const all = withProxiers(succeeded, failed, (proxier) =>
+    proxier.waiting.length > 0 ? proxier : { ...proxier, waiting: [{ at: startedAt, lastSeq: toSeq }] },
+  )
+  const { node } = state
+  const fromState = node === undefined ? health.node : { isEligible: isEligible(node), isWatched: false }
+  const { syncError: _, ...rest } = all
+  return {
+    ...rest,
+    syncedFamilies: [],
+    initializedAt: health.initializedAt ?? startedAt,
+    // The watch may be ahead of the run.
+    ...(health.node?.isWatched !== true && fromState && { node: fromState }),
+    ...(report.type === 'synced'
+      ? { applied: toSeq, unapplied: afterApplied(health.unapplied, toSeq) }
+      : { syncError: report.error }),
+  }
+}
+
+function withWatch(health: Health, status: WatchStatus, { kinds }: HealthOptions): Health {
+  const { kind, phase } = status
+  const isFirst = phase === 'watching' && !health.followed.includes(kind)
+  const followed = isFirst ? [...health.followed, kind] : health.followed
+  const areAll = isFirst && kinds.every((one) => followed.includes(one))
+  return {
+    ...health,
+    watches: { ...health.watches, [kind]: status },
+    followed,
+    ...(areAll && { followedSeq: health.head }),
+  }
+}
+
+function auditAfter({ drift }: Audit, { drifts, at, error }: Extract<AgentEvent, { type: 'drift' }>): Audit {
+  const chains = drifts.reduce((sum, one) => sum + one.chains.length, 0)
+  const last = chains > 0 ? { at, chains } : drift
+  return { checkedAt: at, ...(last && { drift: last }), ...(error !== undefined && { error }) }
+}
+
+const withProxiers = (health: Health, families: readonly IpFamily[], change: (proxier: Proxier) => Proxier): Health =>
+  families.length === 0
+    ? health
+    : {
+        ...health,
+        proxiers: {
+          ...health.proxiers,
+          ...Object.fromEntries(families.map((family) => [family, change(health.proxiers[family])])),
+        },
+      }

@@ -1,0 +1,114 @@
+import type { Server } from 'node:http'
+import type { ServiceName } from '@pointsman/core'
+import type { AgentEvent } from '../agent-event.js'
+import { describeError } from '../health/describe-error.js'
+import { type Answer, jsonAnswer, NOT_FOUND } from './answer.js'
+import { formatBindAddress } from './bind-address.js'
+import { type HealthCheckedService, healthCheckedServices } from './health-checked-services.js'
+import { closeServer, httpServer, listen } from './http-server.js'
+
+export interface HealthCheckPortsOptions {
+  /** Addresses of the node that node ports answer on (nodePortAddresses), asked at each change. */
+  readonly addresses: () => 'all' | readonly string[]
+  /** Whether the proxy is healthy, asked for each answer. */
+  readonly isServing: () => boolean
+  /** Told once of a port that cannot be opened: kube-proxy's event FailedToStartServiceHealthcheck. */
+  readonly onFailed: (failure: FailedPort) => void
+}
+
+export interface FailedPort {
+  readonly reason: 'FailedToStartServiceHealthcheck'
+  readonly service: ServiceName
+  readonly port: number
+  readonly message: string
+}
+
+/** The health-check node ports of all Services: open as long as rules send load balancers' traffic here. */
+export interface HealthCheckPorts {
+  /** Follows what syncs have brought into force. What cannot be opened is tried again after each. */
+  readonly on: (event: AgentEvent) => void
+  /** When all that was asked for is open or closed. */
+  readonly settled: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+export function createHealthCheckPorts({ addresses, isServing, onFailed }: HealthCheckPortsOptions): HealthCheckPorts {
+  let wanted: ReadonlyMap<ServiceName, HealthCheckedService> = new Map()
+  const open = new Map<ServiceName, OpenPort>()
+  /** What was told last of each port that could not be opened. */
+  const told = new Map<ServiceName, string>()
+  let settled = Promise.resolve()
+
+  const answer = (service: ServiceName): Answer => {
+    const checked = wanted.get(service)
+    return checked === undefined ? NOT_FOUND : portAnswer(checked, isServing())
+  }
+
+  const openPort = async ({ service, port }: HealthCheckedService, hosts: readonly string[]): Promise<void> => {
+    const servers: Server[] = []
+    try {
+      for (const host of hosts) {
+        const server = httpServer(() => answer(service))
+        await listen(server, host === '' ? { port } : { host, port })
+        servers.push(server)
+      }
+      open.set(service, { key: keyOf(port, hosts), servers })
+      told.delete(service)
+    } catch (error) {
+      // All or none, so that what is open tells nothing of an address that is not.
+      await Promise.all(servers.map(closeServer))
+      const at = formatBindAddress({ host: hosts[servers.length] ?? '', port })
+      const message = `cannot open the health-check node port of ${service} at ${at}: ${describeError(error)}`
+      if (told.get(service) === message) return
+      told.set(service, message)
+      onFailed({ reason: 'FailedToStartServiceHealthcheck', service, port, message })
+    }
+  }
+
+  const closePort = async (service: ServiceName): Promise<void> => {
+    const { servers = [] } = open.get(service) ?? {}
+    open.delete(service)
+    await Promise.all(servers.map(closeServer))
+  }
+
+  /** Brings the ports in step with what is wanted by now: one after the other, as a port may go from one Service to another. */
+  const reconcile = async (): Promise<void> => {
+    const given = addresses()
+    const hosts = given === 'all' ? [''] : given
+    for (const [service, { key }] of open) {
+      const one = wanted.get(service)
+      if (one === undefined || keyOf(one.port, hosts) !== key) await closePort(service)
+    }
+    for (const service of told.keys()) if (!wanted.has(service)) told.delete(service)
+    for (const one of wanted.values()) if (!open.has(one.service)) await openPort(one, hosts)
+  }
+
+  const want = (services: readonly HealthCheckedService[]): Promise<void> => {
+    wanted = new Map(services.map((one) => [one.service, one]))
+    settled = settled.then(reconcile)
+    return settled
+  }
+
+  return {
+    on(event) {
+      if (event.type === 'engine' && event.report.type === 'synced') void want(healthCheckedServices(event.state))
+    },
+    settled: () => settled,
+    close: () => want([]),
+  }
+}
+
+interface OpenPort {
+  /** What it was opened for. */
+  readonly key: string
+  readonly servers: readonly Server[]
+}
+
+const keyOf = (port: number, hosts: readonly string[]): string => `${port} ${hosts.join(' ')}`
+
+/** kube-proxy's answer, byte for byte. */
+function portAnswer({ namespace, name, localEndpoints }: HealthCheckedService, serviceProxyHealthy: boolean): Answer {
+  const status = localEndpoints > 0 && serviceProxyHealthy ? 200 : 503
+  const answer = jsonAnswer(status, { service: { namespace, name }, localEndpoints, serviceProxyHealthy }, '\t')
+  return { ...answer, headers: { ...answer.headers, 'X-Load-Balancing-Endpoint-Weight': String(localEndpoints) } }
+}

@@ -1,0 +1,69 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { describeError } from '../health/describe-error.js'
+import { type Answer, type Handler, type HttpRequest, textAnswer } from './answer.js'
+
+/** A server that answers each request with what the handler says. It does not listen yet. */
+export function httpServer(handler: Handler): Server {
+  const server = createServer((incoming, outgoing) => {
+    void answerOf(handler, incoming).then((answer) => send(answer, incoming, outgoing))
+  })
+  // A connection that cannot be accepted, for lack of file descriptors, is its client's loss and not the agent's end.
+  return server.on('error', () => undefined)
+}
+
+/** Listens, or rejects with the system's error. Without a host: on all addresses, of IPv4 alone where there is no IPv6. */
+export function listen(server: Server, address: { readonly host?: string; readonly port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(address, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+/** Stops listening, and ends what is under way: nobody who probes waits for the end of an answer. */
+export function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}
+
+async function answerOf(handler: Handler, incoming: IncomingMessage): Promise<Answer> {
+  try {
+    return await handler(requestOf(incoming))
+  } catch (error) {
+    return textAnswer(500, `${describeError(error)}\n`)
+  }
+}
+
+function requestOf(incoming: IncomingMessage): HttpRequest {
+  // The host has no part in the answer, and may be anything.
+  const { pathname, searchParams } = new URL(incoming.url?.replace(/^\/+/, '/') ?? '/', 'http://localhost')
+  return {
+    method: incoming.method ?? 'GET',
+    path: pathname,
+    query: searchParams,
+    peer: incoming.socket.remoteAddress ?? '',
+    body: () => bodyOf(incoming),
+  }
+}
+
+async function bodyOf(incoming: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const chunk of incoming) {
+    text += String(chunk)
+    if (text.length >= MAX_BODY) break
+  }
+  return text.slice(0, MAX_BODY)
+}
+
+const MAX_BODY = 1024
+
+function send({ status, headers, body }: Answer, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  // Who hung up meanwhile is told nothing.
+  outgoing.on('error', () => undefined)
+  outgoing.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) })
+  outgoing.end(incoming.method === 'HEAD' ? undefined : body)
+}
