@@ -55,7 +55,8 @@ export function openAnswerStream(response: ServerResponse): AnswerStream {
         response.write(bytes)
         response.socket?.end()
       }),
-    reset: () => close(() => response.socket?.destroy()),
+    // What was sent before still arrives.
+    reset: () => close(() => response.socket?.destroySoon()),
     onClosed: (listener) => response.once('close', listener),
   }
 }

@@ -27,7 +27,7 @@ export async function openListener({ host, port, serve }: ListenOptions): Promis
   const sockets = new Set<Socket>()
   let door: Door = 'serving'
   let connections = 0
-  const server = createTcpServer((socket) => {
+  const server = createTcpServer({ noDelay: true }, (socket) => {
     connections += 1
     sockets.add(socket)
     socket.on('error', () => undefined).on('close', () => sockets.delete(socket))

@@ -40,9 +40,9 @@ export type Disturbance =
   /** The connection is reset. */
   | { readonly type: 'reset' }
   /** Part of a line; then the body ends as if it were whole (`clean`), or the connection does (`cut`). */
-  | { readonly type: 'half-line'; readonly then: 'clean' | 'cut' }
+  | { readonly type: 'half-line'; readonly ending: 'clean' | 'cut' }
   /** As half a line, cut within a character of several bytes. */
-  | { readonly type: 'half-character'; readonly then: 'clean' | 'cut' }
+  | { readonly type: 'half-character'; readonly ending: 'clean' | 'cut' }
   /** A line that is no JSON; the watch goes on. */
   | { readonly type: 'garbage-line' }
   /** What is no chunk where a chunk should begin; then the connection ends. */

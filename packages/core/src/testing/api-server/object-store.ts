@@ -70,10 +70,10 @@ export function createObjectStore({ now, firstResourceVersion = 1 }: StoreOption
       const resource = resourceOf(given)
       const kept = objects[resource.name]
       const previous = kept.get(keyOf(given))
-      if (previous !== undefined && isUnchanged(given, previous)) return previous
       if (previous === undefined) created += 1
       const identity = { uid: uidOf(created), creationTimestamp: timestamp(now()) }
       const object = stored(given, { resource, previous, identity, resourceVersion: counter + 1 })
+      if (previous !== undefined && isUnchanged(object, previous)) return previous
       kept.set(keyOf(object), object)
       const change = { resourceVersion: counter + 1, resource, object }
       return record(previous === undefined ? { ...change, type: 'ADDED' } : { ...change, type: 'MODIFIED', previous })
@@ -131,20 +131,12 @@ function* newestFirst(revisions: readonly Revision[], after: number): Iterable<R
   }
 }
 
-const SET_BY_SERVER = ['uid', 'resourceVersion', 'creationTimestamp', 'generation', 'managedFields']
-
-/** Whether nothing is asked for that is not there. */
-function isUnchanged(given: KubernetesObject, previous: KubernetesObject): boolean {
-  const asked = (object: KubernetesObject): string => {
-    const metadata = Object.entries(object.metadata).filter(([name]) => !SET_BY_SERVER.includes(name))
-    return JSON.stringify(inOrder({ ...object, apiVersion: '', metadata: inOrder(Object.fromEntries(metadata)) }))
-  }
-  const { uid } = given.metadata
-  return asked(given) === asked(previous) && (uid === undefined || uid === previous.metadata['uid'])
+/** Whether a version says nothing that the one before it did not. */
+function isUnchanged(object: KubernetesObject, previous: KubernetesObject): boolean {
+  const { resourceVersion, generation } = previous.metadata
+  const counters = { resourceVersion, ...(generation !== undefined && { generation }) }
+  return JSON.stringify({ ...object, metadata: { ...object.metadata, ...counters } }) === JSON.stringify(previous)
 }
-
-const inOrder = (object: JsonObject): JsonObject =>
-  Object.fromEntries(Object.entries(object).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 
 interface Circumstances {
   readonly resource: ApiResource

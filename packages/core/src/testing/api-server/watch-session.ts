@@ -122,9 +122,9 @@ function disturbStream(
     case 'reset':
       return stream.reset()
     case 'half-line':
-      return half(stream, halfLine(resource), disturbance.then)
+      return half(stream, halfLine(resource), disturbance.ending)
     case 'half-character':
-      return half(stream, halfCharacter(resource), disturbance.then)
+      return half(stream, halfCharacter(resource), disturbance.ending)
     case 'garbage-line':
       return stream.send('{"type":"ADDED","object":{"kind":\u0000}\n')
     case 'bad-chunk':
@@ -142,8 +142,8 @@ function disturbStream(
   }
 }
 
-function half(stream: AnswerStream, bytes: Uint8Array, then: 'clean' | 'cut'): void {
-  if (then === 'cut') return stream.cut(bytes)
+function half(stream: AnswerStream, bytes: Uint8Array, ending: 'clean' | 'cut'): void {
+  if (ending === 'cut') return stream.cut(bytes)
   stream.send(bytes)
   return stream.end()
 }
