@@ -1,0 +1,69 @@
+import { seq, type WatchStatus } from '@pointsman/core'
+import { stateOf } from '@pointsman/core/testing'
+import { describe, expect, it } from 'vitest'
+import type { AgentEvent } from './agent-event.js'
+import { createAgentLines } from './agent-log.js'
+
+const lines = (events: readonly AgentEvent[], verbosity = 0): readonly string[] => {
+  const say = createAgentLines()
+  return events.flatMap((event) =>
+    say(event)
+      .filter((line) => line.verbosity <= verbosity)
+      .map(({ level, message }) => `${level}: ${message}`),
+  )
+}
+
+const watch = (phase: WatchStatus['phase'], message?: string): AgentEvent => ({
+  type: 'watch',
+  status: { kind: 'Service', phase, ...(message !== undefined && { error: { code: 'UNREACHABLE', message } }) },
+})
+
+const run = (outcome: 'full' | 'partial' | 'failed'): AgentEvent => {
+  const report = { fromSeq: seq(1), toSeq: seq(7), changed: new Set<never>(), startedAt: 1000, endedAt: 1020 }
+  const result = { full: outcome === 'full', rules: 12, bytes: 340, digest: 'x' }
+  return {
+    type: 'engine',
+    state: stateOf({ ports: [] }),
+    report:
+      outcome === 'failed'
+        ? { type: 'failed', error: new Error('the lock is held by iptables (process 7)'), retryInMs: 1000, ...report }
+        : { type: 'synced', result, conntrackFronts: [], ...report },
+  }
+}
+
+describe('the text log of an agent', () => {
+  it('says that a watch is lost once, and once that it is taken up again', () => {
+    const lost = watch('lost', 'https://10.0.0.1:6443 refuses connections')
+    expect(
+      lines([watch('listing'), watch('watching'), lost, watch('connecting'), lost, lost, watch('watching')]),
+    ).toEqual([
+      'info: watching Service objects',
+      'warn: the watch of Service objects is lost: https://10.0.0.1:6443 refuses connections; it is tried again',
+      'info: the watch of Service objects is taken up again',
+    ])
+  })
+
+  it('tells small syncs to those who ask for more, failures and what ended them to everybody', () => {
+    expect(lines([run('full'), run('partial'), run('failed'), run('partial'), run('partial')])).toEqual([
+      'info: synced 0 service ports up to seq 7 in 20 ms: 340 bytes written, 12 rules in force',
+      'error: a sync failed: the lock is held by iptables (process 7); tried again in 1 s',
+      'info: synced 0 service ports up to seq 7 in 20 ms: 340 bytes written, 12 rules in force',
+    ])
+    expect(lines([run('full'), run('partial'), run('partial')], 2)).toHaveLength(3)
+  })
+
+  it('says how old the state is that it starts with', () => {
+    const fromLog = { seq: seq(40), at: 1000, rebooted: true }
+    expect(lines([{ type: 'start', at: 61_000, fromLog }])).toEqual([
+      'info: starting with what the log knows up to seq 40, 60 s old; the machine has been started since',
+    ])
+    expect(lines([{ type: 'start', at: 1 }])).toEqual(['info: nothing is known from a log: waiting for the API server'])
+  })
+
+  it('says which chains somebody else changed', () => {
+    const chains = ['nat KUBE-SERVICES', 'nat KUBE-SVC-AAAA']
+    expect(lines([{ type: 'drift', at: 1, drifts: [{ family: 'IPv4', chains, bytes: 10 }] }])).toEqual([
+      'warn: somebody else changed 2 chains of IPv4, which are as they were again: nat KUBE-SERVICES, nat KUBE-SVC-AAAA',
+    ])
+  })
+})

@@ -1,0 +1,105 @@
+import { assertNever, type EngineReport, type LogHealth, type WatchStatus } from '@pointsman/core'
+import type { AgentEvent } from './agent-event.js'
+
+/** One line of an agent's text log. */
+export interface AgentLine {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly message: string
+  /** From 0: told at this verbosity and above. */
+  readonly verbosity: number
+}
+
+/** What an agent says of what happens: once when something begins and once when it is over, however often it is tried. */
+export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] {
+  const phases = new Map<string, WatchStatus['phase']>()
+  let logHealth: LogHealth['type'] = 'ok'
+  let failing = false
+  let doubtful = false
+
+  const watchLines = ({ kind, phase, error, retryAt: _ }: WatchStatus): readonly AgentLine[] => {
+    const before = phases.get(kind)
+    const isLost = before === 'lost'
+    if (phase === 'lost' && !isLost) {
+      phases.set(kind, phase)
+      return [
+        warning(`the watch of ${kind} objects is lost: ${error?.message ?? 'no reason is known'}; it is tried again`),
+      ]
+    }
+    if (phase !== 'watching' || before === 'watching') return []
+    phases.set(kind, phase)
+    return [info(isLost ? `the watch of ${kind} objects is taken up again` : `watching ${kind} objects`)]
+  }
+
+  const engineLines = (report: EngineReport): readonly AgentLine[] => {
+    if (report.type === 'failed') {
+      failing = true
+      const retry = report.retryInMs === undefined ? '' : `; tried again in ${report.retryInMs / 1000} s`
+      return [{ level: 'error', message: `a sync failed: ${messageOf(report.error)}${retry}`, verbosity: 0 }]
+    }
+    const { full, rules, bytes } = report.result
+    const what = report.changed === 'all' ? 'everything' : `${report.changed.size} service ports`
+    const line = `synced ${what} up to seq ${report.toSeq} in ${report.endedAt - report.startedAt} ms: ${bytes} bytes written, ${rules} rules in force`
+    const isNews = full || failing
+    failing = false
+    return [info(line, isNews ? 0 : 2)]
+  }
+
+  const healthLines = (health: LogHealth): readonly AgentLine[] => {
+    if (health.type === logHealth) return []
+    logHealth = health.type
+    if (health.type === 'ok') return [info('the log is written again')]
+    return [warning(`the log is not written, and syncs go on without it: ${health.message}`)]
+  }
+
+  return (event) => {
+    switch (event.type) {
+      case 'start':
+        return [info(startText(event))]
+      case 'engine':
+        return engineLines(event.report)
+      case 'watch':
+        return watchLines(event.status)
+      case 'log':
+        return healthLines(event.health)
+      case 'drift': {
+        if (event.error === undefined) {
+          doubtful = false
+          return event.drifts.map(({ family, chains }) =>
+            warning(
+              `somebody else changed ${chains.length} chains of ${family}, which are as they were again: ${shown(chains)}`,
+            ),
+          )
+        }
+        const isNews = !doubtful
+        doubtful = true
+        return isNews
+          ? [warning(`the tables could not be compared with what they should be: ${messageOf(event.error)}`)]
+          : []
+      }
+      case 'conntrack':
+        return event.report.type === 'failed' ? [warning(event.report.error.message)] : []
+      case 'family':
+      case 'event':
+      case 'request':
+      case 'probe':
+        return []
+      default:
+        return assertNever(event)
+    }
+  }
+}
+
+function startText({ fromLog, at }: Extract<AgentEvent, { type: 'start' }>): string {
+  if (fromLog === undefined) return 'nothing is known from a log: waiting for the API server'
+  const age = Math.max(0, Math.round((at - fromLog.at) / 1000))
+  const reboot = fromLog.rebooted ? '; the machine has been started since' : ''
+  return `starting with what the log knows up to seq ${fromLog.seq}, ${age} s old${reboot}`
+}
+
+const MAX_SHOWN = 5
+const shown = (chains: readonly string[]): string =>
+  chains.length > MAX_SHOWN ? `${chains.slice(0, MAX_SHOWN).join(', ')} and more` : chains.join(', ')
+
+const info = (message: string, verbosity = 0): AgentLine => ({ level: 'info', message, verbosity })
+const warning = (message: string): AgentLine => ({ level: 'warn', message, verbosity: 0 })
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
