@@ -26,14 +26,16 @@ export async function spawnApiServer(options: Options = {}, { namespace }: Spawn
     serialization: 'advanced',
     ...(namespace !== undefined && { execPath: 'ip', execArgv: ['netns', 'exec', namespace, process.execPath] }),
   })
-  const tell = (message: ToServer): boolean => child.send(message)
   const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>()
   let calls = 0
   const call = (name: Extract<ToServer, { type: 'call' }>['call'], args: readonly unknown[]): Promise<unknown> =>
     new Promise((resolve, reject) => {
       calls += 1
       waiting.set(calls, { resolve, reject })
-      tell({ type: 'call', id: calls, call: name, args })
+      const message: ToServer = { type: 'call', id: calls, call: name, args }
+      child.send(message, (error) => {
+        if (error !== null) reject(error)
+      })
     })
   const started = new Promise<Extract<FromServer, { type: 'started' }>>((resolve, reject) => {
     child.on('message', (message) => {
@@ -44,13 +46,14 @@ export async function spawnApiServer(options: Options = {}, { namespace }: Spawn
       if (said.type === 'error') asked?.reject(new Error(said.message))
       else asked?.resolve(said.result)
     })
+    child.on('error', reject)
     child.on('exit', (code, signal) => {
       const gone = new Error(`the test API server has ended: ${code ?? signal}`)
       reject(gone)
       for (const { reject: fail } of waiting.values()) fail(gone)
     })
   })
-  tell({ type: 'start', options })
+  child.send({ type: 'start', options } satisfies ToServer)
   const { url, port, token } = await started
   const remote = Object.fromEntries(REMOTE_CALLS.map((name) => [name, (...args: unknown[]) => call(name, args)]))
   return {
