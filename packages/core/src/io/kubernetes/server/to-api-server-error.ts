@@ -9,7 +9,11 @@ export function toApiServerError(
   const code = codeOf(cause)
   const message = cause instanceof Error && cause.message !== '' ? cause.message : code
   const detail = message.includes(code) ? message : `${code}: ${message}`
-  return new ApiServerError(meaningOf(code, connected), { subject, detail: detail + adviceFor(code) }, { cause })
+  return new ApiServerError(
+    meaningOf(code, connected),
+    { subject, detail: detail + adviceFor(code, message) },
+    { cause },
+  )
 }
 
 function meaningOf(code: string, connected: boolean): ApiServerErrorCode {
@@ -22,10 +26,13 @@ function meaningOf(code: string, connected: boolean): ApiServerErrorCode {
 const TLS =
   /^(?:ERR_SSL|ERR_TLS|EPROTO|CERT_|CRL_|UNABLE_TO_|ERROR_IN_|INVALID_(?:CA|PURPOSE)|PATH_LENGTH|HOSTNAME_|OUT_OF_MEM)|SELF_SIGNED/
 
-function adviceFor(code: string): string {
+function adviceFor(code: string, message: string): string {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return '; tls-server-name says which name to expect'
-  return code.includes('WRONG_VERSION_NUMBER') ? '; it may speak plain HTTP' : ''
+  return NO_TLS.test(message) ? '; it may speak plain HTTP' : ''
 }
+
+// How OpenSSL 3 and the ones before and after it say that the first bytes are no TLS record.
+const NO_TLS = /wrong version number|packet length too long|record layer failure/i
 
 const codeOf = (cause: unknown): string =>
   cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : 'UNKNOWN'

@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach } from 'vitest'
+import type { JsonObject } from '../../../../model/kubernetes-object.js'
+import type { ApiServer } from '../../../../ports/api-server.js'
+import { connectApiServer, type ConnectOptions } from '../connect-api-server.js'
+import { startTlsServer, type TlsServer } from './tls-server.js'
+
+export const base64 = (text: string): string => Buffer.from(text).toString('base64')
+export const running = (): AbortSignal => new AbortController().signal
+
+/** Files, servers and connections of one test, gone after it. */
+export function createWorkshop() {
+  const undo: (() => unknown)[] = []
+  afterEach(async () => {
+    for (const step of undo.splice(0).toReversed()) await step()
+  })
+
+  const directory = (): string => {
+    const path = mkdtempSync(join(tmpdir(), 'pointsman-server-'))
+    undo.push(() => rmSync(path, { recursive: true, force: true }))
+    return path
+  }
+  const here = { path: '' }
+  const file = (name: string, text: string, mode = 0o600): string => {
+    if (here.path === '') {
+      here.path = directory()
+      undo.push(() => {
+        here.path = ''
+      })
+    }
+    const path = join(here.path, name)
+    writeFileSync(path, text, { mode })
+    return path
+  }
+
+  return {
+    file,
+    server: async (options: Parameters<typeof startTlsServer>[0] = {}): Promise<TlsServer> => {
+      const server = await startTlsServer(options)
+      undo.push(() => server.close())
+      return server
+    },
+    connect: async (options: Partial<ConnectOptions>): Promise<ApiServer> => {
+      const api = await connectApiServer({
+        otherwise: 'pod',
+        env: {},
+        userAgent: 'pointsman-test',
+        now: () => performance.now(),
+        ...options,
+      })
+      undo.push(() => api.close())
+      return api
+    },
+    /** A kubeconfig with one context of the server, and the user's fields. */
+    kubeconfig: (server: TlsServer, user: JsonObject, cluster: JsonObject = {}): string => {
+      const ca = { 'certificate-authority-data': base64(server.authority.certificate) }
+      return file('kubeconfig', JSON.stringify(kubeconfigOf({ server: server.url, ...ca, ...cluster }, user)))
+    },
+  }
+}
+
+export const kubeconfigOf = (cluster: JsonObject, user: JsonObject): JsonObject => ({
+  apiVersion: 'v1',
+  kind: 'Config',
+  clusters: [{ name: 'dock', cluster }],
+  users: [{ name: 'harbour-master', user }],
+  contexts: [{ name: 'dev', context: { cluster: 'dock', user: 'harbour-master' } }],
+  'current-context': 'dev',
+})
+
+/** The status and the whole body. */
+export async function ask(api: ApiServer, path = '/api/v1/services', signal = running()): Promise<string> {
+  const { status, body } = await api.get({ path, query: {} }, signal)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body) chunks.push(chunk)
+  return `${status} ${Buffer.concat(chunks).toString()}`
+}
