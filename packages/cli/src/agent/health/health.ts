@@ -29,8 +29,8 @@ export interface Health {
   readonly watches: { readonly [kind in ObjectKind]?: WatchStatus }
   /** Kinds that have been watched since the start, for however long. */
   readonly followed: readonly ObjectKind[]
-  /** The head when all kinds had been. */
-  readonly followedSeq?: Seq
+  /** When all kinds had been, and the last event that came of it: what a watch has missed comes at its beginning. */
+  readonly caughtUp?: { readonly at: number; readonly seq: Seq }
   /** The last watch event, and the last one that is in the rules. */
   readonly head: Seq
   readonly applied?: Seq
@@ -106,6 +106,9 @@ export function nextHealth(health: Health, event: AgentEvent, options: HealthOpt
   }
 }
 
+/** What was missed is taken to have come by then: nothing marks its end on a watch that goes on where it was. */
+export const CATCH_UP_MS = 2000
+
 /** Whether the node may get traffic of load balancers (kube-proxy's NodeEligible): not while it goes away. */
 const isEligible = ({ deleting, taints }: NodeInfo): boolean =>
   !deleting && !taints.some(({ key }) => key === 'ToBeDeletedByClusterAutoscaler')
@@ -119,7 +122,13 @@ function withWatchEvent(
     ...proxier,
     waiting: withUnapplied(proxier.waiting, { seq, at }),
   }))
-  const next = { ...queued, head: seq, unapplied: withUnapplied(health.unapplied, { seq, at }) }
+  const { caughtUp } = health
+  const next = {
+    ...queued,
+    head: seq,
+    unapplied: withUnapplied(health.unapplied, { seq, at }),
+    ...(caughtUp && at <= caughtUp.at + CATCH_UP_MS && { caughtUp: { ...caughtUp, seq } }),
+  }
   if (event.type === 'BOOKMARK') return event.initialEventsEnd ? withReceived(next, { kind: event.kind, at }) : next
   return event.object.kind === 'Node' ? { ...next, ...nodeOf(event, nodeName) } : next
 }
@@ -173,7 +182,7 @@ function withWatch(health: Health, status: WatchStatus, { kinds }: HealthOptions
     ...health,
     watches: { ...health.watches, [kind]: status },
     followed,
-    ...(areAll && { followedSeq: health.head }),
+    ...(areAll && { caughtUp: { at: status.heardAt ?? 0, seq: health.head } }),
   }
 }
 

@@ -1,6 +1,6 @@
 import type { IpFamily } from '@pointsman/core'
 import { goTime } from './go-time.js'
-import type { Health } from './health.js'
+import { CATCH_UP_MS, type Health } from './health.js'
 
 /** What kube-proxy answers to health probes (ProxyHealth of kube-proxy 1.36), its members in that order. */
 export interface ProxyHealthBody {
@@ -38,15 +38,17 @@ export function livez(health: Health, moment: Moment): ProbeAnswer<ProxyHealthBo
 }
 
 /** What health-check ports call a healthy service proxy: /healthz, whatever becomes of the node. */
-export const isServing = (health: Health, moment: Moment): boolean => isInTime(health, moment) && !isDoubtful(health)
+export const isServing = (health: Health, moment: Moment): boolean =>
+  isInTime(health, moment) && !isDoubtful(health, moment.now)
 
 /**
  * After a reboot, pod addresses of the log may belong to others: nothing that it says is believed before all watches have
- * been there, and what was known by then is in the rules.
+ * been there for two seconds, and what they said by then is in the rules.
  */
-export function isDoubtful({ fromLog, followedSeq, applied }: Health): boolean {
+export function isDoubtful({ fromLog, caughtUp, applied }: Health, now: number): boolean {
   if (fromLog?.rebooted !== true) return false
-  return followedSeq === undefined || applied === undefined || applied < followedSeq
+  if (caughtUp === undefined || now < caughtUp.at + CATCH_UP_MS) return true
+  return applied === undefined || applied < caughtUp.seq
 }
 
 interface Verdict {

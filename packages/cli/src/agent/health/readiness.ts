@@ -101,7 +101,7 @@ export function readyz(health: Health, limits: ReadinessLimits): ProbeAnswer<Rea
           seq: fromLog.seq,
           at: time(fromLog.at),
           rebooted: fromLog.rebooted,
-          doubtful: isDoubtful(health),
+          doubtful: isDoubtful(health, limits.now),
         },
       }),
     },
