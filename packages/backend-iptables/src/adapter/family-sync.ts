@@ -7,6 +7,7 @@ import { exceptSynced } from '../plan/except-synced.js'
 import { adopt, type Installed } from '../plan/installed.js'
 import { createOverlapIndex, type OverlapIndex } from '../plan/overlap-index.js'
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
+import { packService, type PackedService } from '../plan/packed-service.js'
 import { renderBase, renderService, type RenderedService } from '../plan/rendered-service.js'
 import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
 import { planBase } from '../ruleset/plan-base.js'
@@ -97,7 +98,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
   const { family, capabilities } = iptables
   let known: Known | undefined
   /** What is synced while the tables are read, of each reading under way. */
-  const readings = new Set<Map<ServicePortName, RenderedService[]>>()
+  const readings = new Set<Map<ServicePortName, PackedService[]>>()
 
   const contextOf = (state: State): RulesetContext =>
     rulesetContext(state, config, { ...options(), family, randomFully: capabilities.randomFully })
@@ -115,7 +116,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     const services = new Map(
       ports.map((port) => {
         const wanted = render(port, state, context)
-        return [port.id, held?.has(port.id) === true ? asFound(port, wanted, reading) : wanted]
+        return [port.id, packService(held?.has(port.id) === true ? asFound(port, wanted, reading) : wanted)]
       }),
     )
     const overlaps = createOverlapIndex()
@@ -157,11 +158,11 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     const asked = isSameContext
       ? [...changed].filter((name) => installed.services.has(name) || state.services.get(name)?.family === family)
       : new Set([...portsOf(state).map(({ id }) => id), ...installed.services.keys()])
-    const services = new Map<ServicePortName, RenderedService | undefined>()
+    const services = new Map<ServicePortName, PackedService | undefined>()
     for (const name of asked) {
       const port = state.services.get(name)
       overlaps.put(name, port)
-      services.set(name, port === undefined ? undefined : render(port, state, context))
+      services.set(name, port === undefined ? undefined : packService(render(port, state, context)))
     }
     for (const reading of readings) noteVersions(reading, [installed.services, services])
     const wanted: Wanted = {
@@ -264,7 +265,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     async readDrift(signal) {
       if (known === undefined) return undefined
       const { fixed } = known.installed
-      const synced = new Map<ServicePortName, RenderedService[]>()
+      const synced = new Map<ServicePortName, PackedService[]>()
       readings.add(synced)
       const reading = await readFound(iptables, signal).finally(() => readings.delete(synced))
       return async () => {
@@ -297,8 +298,8 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
 
 /** Of the service ports of the second map, as they are in both. */
 function noteVersions(
-  seen: Map<ServicePortName, RenderedService[]>,
-  [before, after]: readonly ReadonlyMap<ServicePortName, RenderedService | undefined>[],
+  seen: Map<ServicePortName, PackedService[]>,
+  [before, after]: readonly ReadonlyMap<ServicePortName, PackedService | undefined>[],
 ): void {
   for (const [name, service] of after ?? []) {
     const versions = [before?.get(name), service].filter((version) => version !== undefined)
@@ -318,7 +319,7 @@ const MAX_REFUSED = 20
 
 function changedChains({ writes, removed, dispatch, fixed, kubelet, extraJumps, jumps }: Changes): readonly string[] {
   const chains = [
-    ...writes.flatMap((service) => service.chains.map(([key]) => key)),
+    ...writes.flatMap(({ chains }) => chains().map(([key]) => key)),
     ...removed,
     ...[...dispatch, ...kubelet].map(({ key }) => key),
     ...fixed.map(([key]) => key),

@@ -1,6 +1,7 @@
 import type { ServicePortName } from '@pointsman/core'
 import { IptablesError, type IptablesErrorCode } from 'node-iptables'
 import type { Wanted } from '../plan/changes-to.js'
+import { chainsOf } from '../plan/packed-service.js'
 import { chainOf } from '../plan/rendered-service.js'
 
 /** Whether iptables or the kernel said no to what a restore has; anything else fails whatever it has. */
@@ -40,5 +41,5 @@ function suspectOf({
 }): ServicePortName | undefined {
   const chain = /^(?:-[AIDX] |:)(KUBE-\S+)/.exec(restore?.line.text ?? '')?.[1]
   if (chain === undefined) return undefined
-  return [...wanted.services].find(([, service]) => service?.chains.some(([key]) => chainOf(key) === chain))?.[0]
+  return [...wanted.services].find(([, service]) => chainsOf(service).some(([key]) => chainOf(key) === chain))?.[0]
 }

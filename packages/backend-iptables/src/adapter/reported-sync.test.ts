@@ -109,12 +109,15 @@ describe('what is told of each sync', () => {
     expect(reports[1]).not.toHaveProperty('error')
   })
 
-  it('is told once a family, and not of a family that was not tried', async () => {
+  it('is told once a family, also of those that went well when one failed', async () => {
     const { fakes, reports, backend } = reporting(['IPv4', 'IPv6'])
     await sync(backend, TWO)
     expect(reports.map(({ family }) => family)).toEqual(['IPv4', 'IPv6'])
-    fakes[0]?.failNext({ failure: 'ABORTED', program: 'restore' })
+    fakes[0]?.failNext({ failure: 'TIMED_OUT', program: 'restore' })
     await sync(backend, THREE, TWO)
-    expect(reports.slice(2).map(({ family }) => family)).toEqual(['IPv4'])
+    expect(reports.slice(2).map(({ family, failures }) => [family, failures])).toEqual([
+      ['IPv4', 1],
+      ['IPv6', 0],
+    ])
   })
 })

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { formatRule } from 'node-iptables'
 import type { IpFamily } from '@pointsman/core'
 import type { Found, Installed } from '../plan/installed.js'
-import { type ChainKey, linesOf, type RenderedService, type RuleLines, tableOf } from '../plan/rendered-service.js'
+import { chainsOf, entriesOf, type PackedService } from '../plan/packed-service.js'
+import { type ChainKey, linesOf, type RuleLines, tableOf } from '../plan/rendered-service.js'
 import { CHAINS } from '../ruleset/chain-names.js'
 import { JUMPS } from '../ruleset/jump-rules.js'
 import type { Table } from '../ruleset/ruleset.js'
@@ -41,10 +42,10 @@ const added = (a: RulesByTable, b: RulesByTable, sign: 1 | -1): RulesByTable => 
   nat: a.nat + sign * b.nat,
 })
 
-export const sumOfService = (family: IpFamily, { chains, entries }: RenderedService): RulesetSum =>
+export const sumOfService = (family: IpFamily, service: PackedService): RulesetSum =>
   total([
-    ...chains.map(([key, lines]) => sumOfChain(family, key, lines)),
-    ...entries.map(([key, lines]) => sumOfShared(family, key, lines)),
+    ...chainsOf(service).map(([key, lines]) => sumOfChain(family, key, lines)),
+    ...entriesOf(service).map(([key, lines]) => sumOfShared(family, key, lines)),
   ])
 
 /** What of a base is in force: fixed chains, the ends of shared ones, and jumps. */

@@ -1,6 +1,7 @@
 import type { ServicePortName } from '@pointsman/core'
 import type { JumpRule } from '../ruleset/ruleset.js'
 import type { Installed, OverlapGroup } from './installed.js'
+import { chainsOf, entryLines, haveSameChains, type PackedService } from './packed-service.js'
 import {
   type ChainKey,
   linesOf,
@@ -14,7 +15,7 @@ import {
 export interface Wanted {
   readonly base: RenderedBase
   /** Service ports that may differ from what is installed; undefined: gone. Of others nothing is changed. */
-  readonly services: ReadonlyMap<ServicePortName, RenderedService | undefined>
+  readonly services: ReadonlyMap<ServicePortName, PackedService | undefined>
   /** Groups that have, or had, one of these service ports among them. */
   readonly overlapping: readonly OverlapGroup[]
   /** Every service port that is to be there, in the order of a chain that is written anew. */
@@ -41,7 +42,7 @@ export interface Changes {
 }
 
 export interface ServiceWrites {
-  readonly chains: readonly (readonly [ChainKey, RuleLines])[]
+  readonly chains: () => RenderedService['chains']
   /**
    * Something that leads to the service port now is to go. Until then it would lead to what is written, so that both have to
    * happen at once.
@@ -69,23 +70,24 @@ export const isNothing = ({ writes, removed, dispatch, fixed, kubelet, extraJump
 /** The difference between what is installed and what is wanted. */
 export function changesTo(installed: Installed, wanted: Wanted): Changes {
   const { base, order } = wanted
-  const names = [...wanted.services.keys()].toSorted()
-  const before = (name: ServicePortName): RenderedService | undefined => installed.services.get(name)
-  const after = (name: ServicePortName): RenderedService | undefined =>
+  const before = (name: ServicePortName): PackedService | undefined => installed.services.get(name)
+  const after = (name: ServicePortName): PackedService | undefined =>
     wanted.services.has(name) ? wanted.services.get(name) : before(name)
 
-  const kept = new Set(names.flatMap((name) => (after(name)?.chains ?? []).map(([key]) => key)))
-  const removed = [...names.map(before), installed.leftovers].flatMap((service) =>
-    (service?.chains ?? []).flatMap(([key]) => (kept.has(key) ? [] : [key])),
-  )
+  // After a start nearly all are as they should be.
+  const names = [...wanted.services.keys()].filter((name) => before(name) !== after(name)).toSorted()
+  const kept = new Set(names.flatMap((name) => keysOf(chainsOf(after(name)))))
+  const removed = [
+    ...names.flatMap((name) => keysOf(chainsOf(before(name)))),
+    ...keysOf(installed.leftovers.chains),
+  ].filter((key) => !kept.has(key))
   return {
     writes: names.flatMap((name) => {
-      const old = new Map(before(name)?.chains)
-      const chains = (after(name)?.chains ?? []).filter(([key, lines]) => old.get(key) !== lines)
-      if (chains.length === 0) return []
+      const chains = (): RenderedService['chains'] => differing(before(name), after(name))
+      if (chains().length === 0) return []
       const withEntries = [...base.dispatch.keys()].some(
         (key) =>
-          tableOf(key) === 'nat' && without(entriesIn(before(name), key), entriesIn(after(name), key)).length > 0,
+          tableOf(key) === 'nat' && without(entryLines(before(name), key), entryLines(after(name), key)).length > 0,
       )
       return [{ chains, withEntries }]
     }),
@@ -98,7 +100,7 @@ export function changesTo(installed: Installed, wanted: Wanted): Changes {
       const [isNew, isDamaged] = [end === undefined, end !== undefined && end !== last]
       if (!isNew && !isDamaged && deleted.length === 0 && inserted.length === 0) return []
       const whole = (): readonly string[] => [
-        ...order().flatMap((name) => entriesIn(after(name), key)),
+        ...order().flatMap((name) => entryLines(after(name), key)),
         ...linesOf(last),
       ]
       return [{ key, isNew, isDamaged, deleted, inserted, whole }]
@@ -118,12 +120,22 @@ export function changesTo(installed: Installed, wanted: Wanted): Changes {
 const isEmptyLeftover = ({ leftovers }: Installed, key: ChainKey): boolean =>
   leftovers.chains.some(([other, lines]) => other === key && lines === '')
 
+const keysOf = (chains: RenderedService['chains']): readonly ChainKey[] => chains.map(([key]) => key)
+
+/** The chains that are not there yet, or read otherwise. */
+function differing(before: PackedService | undefined, after: PackedService | undefined): RenderedService['chains'] {
+  if (before !== undefined && after !== undefined && haveSameChains(before, after)) return []
+  const old = new Map(chainsOf(before))
+  return chainsOf(after).filter(([key, lines]) => old.get(key) !== lines)
+}
+
 interface EntryQuestion {
   readonly installed: Installed
   readonly wanted: Wanted
+  /** Those that are to differ from what is installed. */
   readonly names: readonly ServicePortName[]
-  readonly before: (name: ServicePortName) => RenderedService | undefined
-  readonly after: (name: ServicePortName) => RenderedService | undefined
+  readonly before: (name: ServicePortName) => PackedService | undefined
+  readonly after: (name: ServicePortName) => PackedService | undefined
 }
 
 /** Rules of one service port in one shared chain do not depend on each other's order; those of a group that overlaps do. */
@@ -131,18 +143,18 @@ function entryChanges(
   key: ChainKey,
   { installed, wanted, names, before, after }: EntryQuestion,
 ): { readonly deleted: readonly string[]; readonly inserted: readonly string[] } {
-  const deleted = [...entriesIn(installed.leftovers, key)]
+  const deleted = [...linesOf(installed.leftovers.entries.find(([other]) => other === key)?.[1])]
   const inserted: string[] = []
   const together = new Set(wanted.overlapping.flat())
   for (const name of names) {
     if (together.has(name)) continue
-    const [old, now] = [entriesIn(before(name), key), entriesIn(after(name), key)]
+    const [old, now] = [entryLines(before(name), key), entryLines(after(name), key)]
     deleted.push(...without(old, now))
     inserted.push(...without(now, old))
   }
   for (const group of wanted.overlapping) {
-    const old = group.flatMap((name) => entriesIn(before(name), key))
-    const now = group.flatMap((name) => entriesIn(after(name), key))
+    const old = group.flatMap((name) => entryLines(before(name), key))
+    const now = group.flatMap((name) => entryLines(after(name), key))
     const stands = group.every((name) => keepsOrder(group, installed.groups.get(name)))
     if (stands && old.join('\n') === now.join('\n')) continue
     deleted.push(...old)
@@ -157,9 +169,6 @@ function keepsOrder(group: OverlapGroup, stood: string | undefined): boolean {
   for (const name of stood?.split('\n') ?? []) if (name === group[next]) next++
   return next === group.length
 }
-
-const entriesIn = (service: RenderedService | undefined, key: ChainKey): readonly string[] =>
-  linesOf(service?.entries.find(([other]) => other === key)?.[1])
 
 /** The rules but for the others, each as often as it is there: two addresses of a service port that are the same make one rule twice. */
 function without(rules: readonly string[], others: readonly string[]): readonly string[] {

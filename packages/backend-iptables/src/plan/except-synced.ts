@@ -1,9 +1,10 @@
 import type { ServicePortName } from '@pointsman/core'
 import { groupText, type Installed, type OverlapGroup } from './installed.js'
+import { chainsOf, entriesOf, type PackedService } from './packed-service.js'
 import { type ChainKey, linesOf, type RenderedService } from './rendered-service.js'
 
 /** Service ports that were synced in some time, with each version of their rules that there was in it. */
-export type SyncedVersions = ReadonlyMap<ServicePortName, readonly RenderedService[]>
+export type SyncedVersions = ReadonlyMap<ServicePortName, readonly PackedService[]>
 
 /**
  * What was read while service ports were synced, as if they had been read after it: of those, what was found may be of any
@@ -31,10 +32,10 @@ export function exceptSynced(
   return { ...found, services, groups, leftovers: without(found.leftovers, [...synced.values()].flat()) }
 }
 
-function without(leftovers: RenderedService, versions: readonly RenderedService[]): RenderedService {
-  const chains = new Set(versions.flatMap((service) => service.chains.map(([key]) => key)))
+function without(leftovers: RenderedService, versions: readonly PackedService[]): RenderedService {
+  const chains = new Set(versions.flatMap((service) => chainsOf(service).map(([key]) => key)))
   const entries = new Map<ChainKey, Set<string>>()
-  for (const [key, lines] of versions.flatMap((service) => service.entries)) {
+  for (const [key, lines] of versions.flatMap(entriesOf)) {
     const rules = entries.get(key) ?? new Set()
     for (const line of linesOf(lines)) rules.add(line)
     entries.set(key, rules)

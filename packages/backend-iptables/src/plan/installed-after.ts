@@ -1,5 +1,6 @@
 import type { Wanted } from './changes-to.js'
 import { groupText, type Installed } from './installed.js'
+import { chainsOf } from './packed-service.js'
 import type { ChainKey, RenderedService } from './rendered-service.js'
 
 /** What is installed when all that was wanted has been brought about. */
@@ -27,7 +28,8 @@ export function installedAfter(installed: Installed, { base, services: changed, 
 
 /** Chains that others refer to are left, empty, until a service port wants them again. */
 function emptied({ leftovers, referred }: Installed, wanted: Wanted['services']): RenderedService {
-  const taken = new Set([...wanted.values()].flatMap((service) => (service?.chains ?? []).map(([key]) => key)))
+  if (leftovers.chains.length === 0) return { chains: [], entries: [] }
+  const taken = new Set([...wanted.values()].flatMap((service) => chainsOf(service).map(([key]) => key)))
   return {
     chains: leftovers.chains.flatMap(([key]): readonly (readonly [ChainKey, string])[] =>
       referred.has(key) && !taken.has(key) ? [[key, '']] : [],

@@ -1,5 +1,6 @@
 import type { ServicePortName } from '@pointsman/core'
 import type { JumpRule } from '../ruleset/ruleset.js'
+import { chainsOf, entriesOf, packService, type PackedService, type PackedServices } from './packed-service.js'
 import { type ChainKey, linesOf, type RenderedBase, type RenderedService, type RuleLines } from './rendered-service.js'
 
 /** What is in the kernel, of one family: known because it was put there, or because it was read. */
@@ -15,7 +16,7 @@ export interface Installed {
   readonly extraJumps: readonly JumpRule[]
   /** Chains that rules of others lead to. */
   readonly referred: ReadonlySet<ChainKey>
-  readonly services: ReadonlyMap<ServicePortName, RenderedService>
+  readonly services: PackedServices
   /** What is nobody's any more. */
   readonly leftovers: RenderedService
   /** Of service ports that claim a front together with others: the group, in the order in which their rules stand. */
@@ -40,29 +41,28 @@ export interface Found {
  * Tells whose each rule that was found is, by what is wanted: a chain or rule that is wanted by a service port is its, even
  * where the chain reads otherwise; the rest of the proxy's chains and of their rules are leftovers.
  */
-export function adopt(
-  found: Found,
-  wanted: ReadonlyMap<ServicePortName, RenderedService>,
-  whole: WantedBase,
-): Installed {
+export function adopt(found: Found, wanted: PackedServices, whole: WantedBase): Installed {
   const { base, overlapping } = whole
   const shared = new Map([...base.dispatch].map(([key, last]) => [key, readShared(found.chains.get(key), last)]))
-  const services = new Map<ServicePortName, RenderedService>()
+  const services = new Map<ServicePortName, PackedService>()
   const ownChains = new Set<ChainKey>([...base.fixed.keys(), ...base.dispatch.keys(), ...base.kubelet.keys()])
   for (const [name, service] of wanted) {
-    for (const [key] of service.chains) ownChains.add(key)
-    services.set(name, {
-      chains: service.chains.flatMap(([key]): RenderedService['chains'] => {
+    const chains = chainsOf(service)
+    for (const [key] of chains) ownChains.add(key)
+    const there = packService({
+      chains: chains.flatMap(([key]): RenderedService['chains'] => {
         const lines = found.chains.get(key)
         return lines === undefined ? [] : [[key, lines]]
       }),
-      entries: service.entries.map(([key, lines]) => [
+      entries: entriesOf(service).map(([key, lines]) => [
         key,
         linesOf(lines)
           .filter((line) => takeOne(shared.get(key)?.counts, line))
           .join('\n'),
       ]),
     })
+    // One string in memory where there would be two.
+    services.set(name, there === service ? service : there)
   }
   const only = <T>(keys: Iterable<ChainKey>, of: (key: ChainKey) => T | undefined): Map<ChainKey, T> =>
     new Map([...keys].flatMap((key) => withValue(key, of(key))))
@@ -134,12 +134,12 @@ function standsInOrder(
     found,
     leftovers,
   }: {
-    readonly wanted: ReadonlyMap<ServicePortName, RenderedService>
+    readonly wanted: PackedServices
     readonly found: Found
     readonly leftovers: RenderedService
   },
 ): boolean {
-  const entries = group.flatMap((name) => wanted.get(name)?.entries ?? [])
+  const entries = group.flatMap((name) => entriesOf(wanted.get(name)))
   return [...new Set(entries.map(([key]) => key))].every((key) => {
     const rules = entries.filter(([other]) => other === key).flatMap(([, lines]) => linesOf(lines))
     const surplus = new Set(leftovers.entries.filter(([other]) => other === key).flatMap(([, lines]) => linesOf(lines)))

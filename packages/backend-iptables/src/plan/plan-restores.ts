@@ -151,10 +151,10 @@ const jumpLines = (table: Table, { jumps }: Changes): readonly string[] =>
 const extraJumpLines = (table: Table, { extraJumps }: Changes): readonly string[] =>
   extraJumps.filter((jump) => jump.table === table).map(({ chain, rule }) => `-D ${chain} ${formatRule(rule)}`)
 
-const writtenLines = ({ chains }: ServiceWrites): readonly string[] => [
-  ...chains.map(([key]) => emptyLine(key)),
-  ...chains.flatMap(([key, rules]) => appended(key, linesOf(rules))),
-]
+function writtenLines(writes: ServiceWrites): readonly string[] {
+  const chains = writes.chains()
+  return [...chains.map(([key]) => emptyLine(key)), ...chains.flatMap(([key, rules]) => appended(key, linesOf(rules)))]
+}
 
 /** Makes the chain, or empties it. */
 const emptyLine = (key: ChainKey): string => `:${chainOf(key)} - [0:0]`
