@@ -1,0 +1,122 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { frontKey, type LogEntry, seq } from '@pointsman/core'
+import { openChangeLogWriter } from '@pointsman/core/io'
+import { createEventMaker, service, slice } from '@pointsman/core/testing'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type StartFromLogOptions, startFromLog } from './start-from-log.js'
+
+const START = Date.UTC(2026, 0, 1)
+const folders: string[] = []
+
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
+})
+
+const newFile = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'agent-start-'))
+  folders.push(folder)
+  return join(folder, 'log.db')
+}
+
+const dns = { name: 'dns', resourceVersion: '5', spec: { ports: [{ name: 'dns', protocol: 'UDP', port: 53 }] } }
+
+function logWith(entries: readonly LogEntry[]): string {
+  const file = newFile()
+  const log = openChangeLogWriter(file, { durability: 'normal', node: 'node-a', bootId: 'first' })
+  log.appendSync(
+    entries.map((entry, index) => {
+      const observedAt = START + index * 1000
+      return entry.type === 'event' ? { ...entry, event: { ...entry.event, observedAt } } : { ...entry, observedAt }
+    }),
+  )
+  log.close()
+  return file
+}
+
+const make = createEventMaker(START)
+const whole = (kind: 'Service' | 'EndpointSlice', resourceVersion: string): LogEntry => ({
+  type: 'event',
+  event: { type: 'BOOKMARK', kind, resourceVersion, initialEventsEnd: true, observedAt: START },
+})
+const ENTRIES: readonly LogEntry[] = [
+  { type: 'event', event: make.added(service(dns)) },
+  { type: 'event', event: make.added(slice({ name: 'dns-1', service: 'dns', endpoints: ['10.244.1.1'] })) },
+  whole('Service', '9'),
+  whole('EndpointSlice', '9'),
+]
+
+function started(options: Partial<StartFromLogOptions> & { readonly file: string }) {
+  const warnings: string[] = []
+  const start = startFromLog({
+    nodeName: 'node-a',
+    bootId: 'first',
+    now: () => START + 60_000,
+    onWarning: (message) => warnings.push(message),
+    ...options,
+  })
+  start.fold.apply()
+  return { ...start, warnings, services: [...start.fold.state.services.keys()] }
+}
+
+describe('an agent that starts', () => {
+  it('has the state of its log, its age, and where each watch goes on', () => {
+    const start = started({ file: logWith(ENTRIES) })
+    expect(start.services).toHaveLength(1)
+    expect(start.fromLog).toEqual({ seq: 4, at: START + 3000, rebooted: false })
+    expect(start.resume).toEqual({ Service: { resourceVersion: '9' }, EndpointSlice: { resourceVersion: '9' } })
+    expect(start.warnings).toEqual([])
+  })
+
+  it('has nothing without a log, and says nothing of it', () => {
+    expect(started({ file: newFile() })).toMatchObject({ head: 0, services: [], warnings: [] })
+  })
+
+  it('has nothing from a log that is none, or of another node, and says why', () => {
+    const noLog = newFile()
+    writeFileSync(noLog, 'something else altogether'.repeat(100))
+    expect(started({ file: noLog }).warnings).toEqual([expect.stringContaining('not a change log')])
+    const other = started({ file: logWith(ENTRIES), nodeName: 'node-b' })
+    expect([other.services, other.fromLog]).toEqual([[], undefined])
+    expect(other.warnings).toEqual([expect.stringContaining('is the log of node node-a, not of node-b')])
+  })
+
+  it('knows that the machine has been started since', () => {
+    expect(started({ file: logWith(ENTRIES), bootId: 'second' }).fromLog?.rebooted).toBe(true)
+  })
+
+  it('waits for the API server when the state is older than it may be, and lists everything anew', () => {
+    const start = started({ file: logWith(ENTRIES), maxAgeMs: 10_000 })
+    expect([start.fromLog, start.received.size, start.resume]).toEqual([undefined, 0, {}])
+    expect(start.warnings).toEqual([expect.stringContaining('57 s old, more than it may be')])
+    expect([...start.known.of('Service')]).toHaveLength(1)
+    expect(started({ file: logWith(ENTRIES), maxAgeMs: 57_000 }).fromLog).toBeDefined()
+  })
+
+  it('waits for the API server when a list was not received whole', () => {
+    const start = started({ file: logWith(ENTRIES.slice(0, 3)) })
+    expect([start.fromLog, start.received.size]).toEqual([undefined, 0])
+  })
+
+  it('remembers the UDP fronts that were in force, gone ones included', () => {
+    const sync = {
+      type: 'sync',
+      observedAt: 0,
+      backend: 'iptables',
+      fromSeq: seq(1),
+      toSeq: seq(4),
+      full: true,
+      changed: 1,
+      durationMs: 1,
+      rules: 1,
+      bytes: 1,
+      digest: 'x',
+    } as const
+    const gone: LogEntry = { type: 'event', event: make.deleted(service({ ...dns, resourceVersion: '12' })) }
+    const { formerFronts, services } = started({ file: logWith([...ENTRIES, sync, gone]) })
+    expect(services).toEqual([])
+    expect(formerFronts.map(frontKey)).toEqual(started({ file: logWith(ENTRIES) }).formerFronts.map(frontKey))
+    expect(formerFronts).toHaveLength(1)
+  })
+})

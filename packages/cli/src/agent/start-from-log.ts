@@ -1,0 +1,143 @@
+import { udpFrontsOf } from '@pointsman/backend-iptables'
+import {
+  type ChangeLogReader,
+  createKnownObjects,
+  createStateFold,
+  type Front,
+  frontKey,
+  type JsonObject,
+  type KnownObjects,
+  type KubernetesObject,
+  NO_SEQ,
+  type ObjectKind,
+  restoreState,
+  type Seq,
+  type StateFold,
+} from '@pointsman/core'
+import { ChangeLogError, openChangeLog, type ResumePoints, resumePoints } from '@pointsman/core/io'
+import type { LogStart } from './agent-event.js'
+
+export interface StartFromLogOptions {
+  readonly file: string
+  readonly nodeName: string
+  /** Of the machine's present boot; absent: not known. */
+  readonly bootId?: string | undefined
+  /** A state that is older is not brought into force before the API server has confirmed it; absent: however old. */
+  readonly maxAgeMs?: number | undefined
+  /** Milliseconds since 1970 UTC. */
+  readonly now: () => number
+  readonly onWarning: (message: string) => void
+}
+
+/** What an agent begins with. */
+export interface AgentStart {
+  readonly fold: StateFold
+  readonly known: KnownObjects
+  /** Where records go on. */
+  readonly head: Seq
+  readonly lastObservedAt: number
+  /** Kinds that had been received whole; none when the state may not be brought into force as it is. */
+  readonly received: ReadonlySet<ObjectKind>
+  readonly resume: ResumePoints
+  readonly appliedSeq?: Seq
+  /** Absent: nothing is known. */
+  readonly fromLog?: LogStart
+  /** UDP fronts of the state that was brought into force last, and of the log's last one. */
+  readonly formerFronts: readonly Front[]
+  /** The configuration that the log holds. */
+  readonly config?: JsonObject
+}
+
+/**
+ * What a log knows, brought to its end. A log that is not there gives an empty start; so does one that cannot be read or is
+ * of another node, with a warning: rules come before history.
+ */
+export function startFromLog(options: StartFromLogOptions): AgentStart {
+  const empty = emptyStart(options)
+  let log: ChangeLogReader
+  try {
+    log = openChangeLog(options.file)
+  } catch (error) {
+    if (!(error instanceof ChangeLogError)) throw error
+    if (error.code !== 'LOG_NOT_FOUND') options.onWarning(`starting without a log: ${error.message}`)
+    return empty
+  }
+  try {
+    return readStart(log, empty, options)
+  } catch (error) {
+    if (!(error instanceof ChangeLogError)) throw error
+    options.onWarning(`starting without a log: ${error.message}`)
+    return emptyStart(options)
+  } finally {
+    log.close()
+  }
+}
+
+function emptyStart({ nodeName }: Pick<StartFromLogOptions, 'nodeName'>): AgentStart {
+  return {
+    fold: createStateFold({ nodeName }),
+    known: createKnownObjects(),
+    head: NO_SEQ,
+    lastObservedAt: 0,
+    received: new Set(),
+    resume: {},
+    formerFronts: [],
+  }
+}
+
+function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLogOptions): AgentStart {
+  const info = log.info()
+  if (info.nodeName !== undefined && info.nodeName !== options.nodeName) {
+    options.onWarning(
+      `${options.file} is the log of node ${info.nodeName}, not of ${options.nodeName}: give another --log`,
+    )
+    return empty
+  }
+  const { fold, known } = empty
+  const fronts = createFronts()
+  const visit = (object: KubernetesObject): void => {
+    known.add(object)
+    fronts.add(object)
+  }
+  const restored = restoreState(log, { fold, backend: BACKEND, visit })
+  const { seq, at = 0, received, appliedSeq } = restored
+  if (appliedSeq !== undefined && appliedSeq !== NO_SEQ && appliedSeq < seq) log.eachObjectAt(appliedSeq, fronts.add)
+  const config = log.configAt(seq)
+  const common = {
+    ...empty,
+    head: seq,
+    lastObservedAt: at,
+    formerFronts: fronts.all(),
+    ...(appliedSeq !== undefined && { appliedSeq }),
+    ...(config !== undefined && { config }),
+  }
+  if (!received.has('Service') || !received.has('EndpointSlice')) return common
+  const rebooted = info.bootId !== undefined && options.bootId !== undefined && info.bootId !== options.bootId
+  const start: AgentStart = {
+    ...common,
+    received,
+    resume: resumePoints(log.records({ descending: true }), received),
+    fromLog: { seq, at, rebooted },
+  }
+  const { maxAgeMs } = options
+  const ageMs = options.now() - at
+  if (maxAgeMs === undefined || ageMs <= maxAgeMs) return start
+  options.onWarning(
+    `the log's state is ${Math.round(ageMs / 1000)} s old, more than it may be: rules wait for the API server`,
+  )
+  // Everything is listed anew, so that it is known when all of it has been confirmed.
+  return common
+}
+
+const BACKEND = 'iptables'
+
+/** UDP fronts of Services, gathered one object after the other. */
+function createFronts(): { readonly add: (object: KubernetesObject) => void; readonly all: () => readonly Front[] } {
+  const fronts = new Map<string, Front>()
+  return {
+    add: (object) => {
+      for (const front of udpFrontsOf([object])) fronts.set(frontKey(front), front)
+    },
+    all: () => [...fronts.values()],
+  }
+}
