@@ -187,6 +187,40 @@ describe('an audit against a log', () => {
     expect(endpoints.map(({ cause }) => cause?.seq)).toEqual([108, 108])
   })
 
+  describe('says of a rule that is there whatever services there are', () => {
+    const without = (name: string, pattern: RegExp, save: string): string => {
+      const path = folder.path(name)
+      const text = save.replace(pattern, '')
+      expect(text).not.toBe(save)
+      writeFileSync(path, text)
+      return path
+    }
+    const madeBy = (ended: Ended): readonly string[] => linesOf(ended).filter((line) => /^ +made by /.test(line))
+
+    test('that the configuration made it, or the record of that', async () => {
+      const { stdout: whole } = await runPointsman(['render', ...SHOP, '--at', '106'])
+      const rules = without('no-masquerade.txt', /^-A KUBE-POSTROUTING .*-j MASQUERADE.*\n|^-A OUTPUT .*\n/gm, whole)
+      const given = await audit([...SHOP, '--at', '106', '--rules', rules])
+      expect(linesOf(given)[0]).toBe('5 findings: 4 missing jumps, 1 missing rule')
+      expect(madeBy(given)).toEqual(Array.from({ length: 5 }, () => '    made by the configuration'))
+
+      const agents = folder.path('configured.db')
+      await runPointsman(['replay', log, '--cluster-cidr', '10.244.0.0/16', '--record', agents])
+      const recorded = await audit(['--log', agents, '--rules', rules])
+      const byConfig = madeBy(recorded).filter((line) => /^ +made by seq 1 .* the effective configuration$/.test(line))
+      expect(byConfig).toHaveLength(5)
+    })
+
+    test('that the Node made it, where it says an address of the node', async () => {
+      const asked = [...SHOP, '--nodeport-addresses', 'primary', '--at', '106']
+      const { stdout: whole } = await runPointsman(['render', ...asked])
+      const rules = without('no-node-ports.txt', /^-A KUBE-SERVICES .*-j KUBE-NODEPORTS\n/m, whole)
+      expect(madeBy(await audit([...asked, '--rules', rules]))).toEqual([
+        expect.stringMatching(/^ +made by seq \d+ .* ADDED Node node-a, by deployer: Node created$/),
+      ])
+    })
+  })
+
   test('is held against what was in force, if asked, and not against what was only seen', async () => {
     const agents = folder.path('agents.db')
     await runPointsman(['replay', log, '--cluster-cidr', '10.244.0.0/16', '--record', agents])

@@ -1,5 +1,5 @@
 import type { Rule } from 'node-iptables'
-import { chainOf, isOurChain } from '../adapter/ownership.js'
+import { chainOf, isOurChain, isOurJump } from '../adapter/ownership.js'
 import { CHAINS } from '../ruleset/chain-names.js'
 import type { JumpRule } from '../ruleset/ruleset.js'
 import { compareOrdered } from './audit-ordered-chain.js'
@@ -14,8 +14,8 @@ export interface JumpsOfTable {
 }
 
 /**
- * In the kernel's chains, the rules that lead to the proxy's: all of them, in order, whatever stands between them. Those to
- * KUBE-FIREWALL stand where kubelet or the proxy put them, whichever came first.
+ * In the kernel's chains, the rules that lead to the proxy's: all of them, in order, whatever stands between them, and none
+ * that only other proxies put there. Those to KUBE-FIREWALL stand where kubelet or the proxy put them, whichever came first.
  */
 export function auditJumps({ table, jumps, chains }: JumpsOfTable): readonly AuditFinding[] {
   const builtIn = [...new Set(jumps.map(({ chain }) => chain))]
@@ -50,11 +50,13 @@ function compareJumps(
     isLast: false,
   }))
   const found = present.map((rule): FoundRule => ({ rule, meaning: meaningOf(rule) }))
-  const { missing, moved, duplicated, changed } = compareOrdered(wanted, found)
+  const { missing, moved, duplicated, changed, extra } = compareOrdered(wanted, found)
   return [
     ...missing.map((one) => findingOf('MISSING_JUMP', place, { expected: one })),
     ...changed.map(([one, other]) => findingOf('CHANGED_RULE', place, { expected: one, found: other })),
     ...moved.map(([one, other]) => findingOf('OUT_OF_ORDER', place, { expected: one, found: other })),
     ...duplicated.map(([one, other]) => findingOf('DUPLICATE_RULE', place, { expected: one, found: other })),
+    // A rule of somebody else may lead where it likes.
+    ...extra.filter(({ rule }) => isOurJump(rule)).map((other) => findingOf('EXTRA_JUMP', place, { found: other })),
   ]
 }

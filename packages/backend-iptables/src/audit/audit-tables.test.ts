@@ -78,6 +78,19 @@ describe('an audit', () => {
     expect(audit(changed((all) => all.replace(kubeletsJump, '')))).toEqual(['MISSING_JUMP filter INPUT -'])
   })
 
+  it('tells a jump that stands twice, one that only older proxies have, and one in another place', () => {
+    const [portals = ''] = /^-A FORWARD .* -j KUBE-SERVICES\n/m.exec(saved.IPv4) ?? []
+    expect(audit(changed((all) => all.replace(portals, `${portals}${portals}`)))).toEqual([
+      'DUPLICATE_RULE filter FORWARD -',
+    ])
+    const old = portals.replace('FORWARD', 'INPUT')
+    expect(audit(changed((all) => all.replace(/^-A INPUT /m, `${old}$&`)))).toEqual(['EXTRA_JUMP filter INPUT -'])
+    const moved = changed((all) => all.replace(portals, '').replace(/^-A FORWARD /m, `${portals}$&`))
+    expect(audit(moved)).toEqual(['OUT_OF_ORDER filter FORWARD -'])
+    const theirs = '-A FORWARD -s 192.0.2.1/32 -j KUBE-SERVICES\n'
+    expect(audit(changed((all) => all.replace(/^-A FORWARD /m, `${theirs}$&`)))).toEqual([])
+  })
+
   it('finds nothing in what kubelets, CNIs and other kube-proxies of the same rules leave behind', () => {
     const text = [KUBELETS, CNIS].reduce(beside, saved.IPv4).replaceAll(/ -m nfacct --nfacct-name +\S+/g, '')
     expect(text).toContain('-A KUBE-MARK-DROP -j MARK --set-xmark 0x8000/0x8000\n')
@@ -110,6 +123,13 @@ describe('an audit', () => {
     expect(audit(text)).toEqual(['LEFT_OVER_CHAIN nat KUBE-SVC-AAAAAAAAAAAAAAAA old/gone:http'])
     expect(audit(text, { keepsStaleChains: true })).toEqual([])
     expect(audit(changed(withChain('')))).toEqual([])
+  })
+
+  it('says whose a chain of an older proxy was', () => {
+    const comment = 'masquerade LOCAL traffic for old/gone:http LB IP'
+    const lines = `-A KUBE-XLB-AAAAAAAAAAAAAAAA -m comment --comment "${comment}" -j KUBE-MARK-MASQ\n`
+    const text = withChain(lines)(saved.IPv4).replace(LEFT_OVER, LEFT_OVER.replace('SVC', 'XLB'))
+    expect(audit(text)).toEqual(['LEFT_OVER_CHAIN nat KUBE-XLB-AAAAAAAAAAAAAAAA old/gone:http'])
   })
 
   it("minds kube-proxy's chains in the other variant, and not kubelet's", () => {

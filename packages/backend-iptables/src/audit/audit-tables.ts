@@ -56,9 +56,7 @@ function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): r
   if (needed.length > 0 && needed.every((chain) => !chains.has(chain))) return [{ type: 'NO_CHAINS', table, chain: '' }]
 
   // Emptied, and kept because a rule of somebody else leads there, is not left over; nor is one about to be deleted.
-  const strays = [...chains].filter(
-    ([chain, rules]) => !wanted.has(chain) && isOfSomeService(chain) && rules.length > 0,
-  )
+  const strays = [...chains].filter(([chain, rules]) => !wanted.has(chain) && isServiceChain(chain) && rules.length > 0)
   const led = strays.length > 0 && keepsStaleChains ? ledTo(chains) : undefined
   return [
     ...[...wanted].flatMap(([chain, rules]) =>
@@ -80,9 +78,6 @@ const ledTo = (chains: ReadonlyMap<string, readonly Rule[]>): ReadonlySet<string
 
 /** There whether or not there is a proxy, or not worth a word when they are lacking. */
 const MAY_BE_KUBELETS: ReadonlySet<BaseChain['role'] | undefined> = new Set<BaseChain['role']>(['kubelet', 'canary'])
-
-/** KUBE-XLB- was KUBE-EXT- and KUBE-SVL- in kube-proxies before 1.24. */
-const isOfSomeService = (chain: string): boolean => isServiceChain(chain) || chain.startsWith('KUBE-XLB-')
 
 function expectedChains(table: Table, { base, services }: Ruleset): ReadonlyMap<string, readonly WantedRule[]> {
   const chains = new Map<string, WantedRule[]>()

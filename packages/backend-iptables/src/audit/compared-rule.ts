@@ -58,10 +58,10 @@ export function extraType(rule: Rule): 'LEFT_OVER_RULE' | 'FOREIGN_RULE' {
   return isProxys ? 'LEFT_OVER_RULE' : 'FOREIGN_RULE'
 }
 
-/** Which service port the first comment that names one names: `namespace/name:port`. */
+/** Which service port the first comment that names one names: `namespace/name:port`. Those of KUBE-XLB- name it late. */
 export function claimOf(rules: readonly Rule[]): string | undefined {
   for (const rule of rules) {
-    const [, name] = /^([^ /]+\/[^ :]+(?::[^ ]+)?)(?: |$)/.exec(commentOf(rule) ?? '') ?? []
+    const [, name] = /(?:^|^\S.* for )([^ /]+\/[^ :]+(?::[^ ]+)?)(?: |$)/.exec(commentOf(rule) ?? '') ?? []
     if (name !== undefined) return name
   }
   return undefined

@@ -24,6 +24,7 @@ export const AUDIT_FINDINGS = {
   MISSING_CHAIN: 'the chain is not there',
   MISSING_RULE: 'the rule is not there',
   MISSING_JUMP: 'no rule of the kernel chain leads to ours: the rules behind it take no packets',
+  EXTRA_JUMP: 'a rule of the kernel chain leads to ours as only an older proxy has it',
   CHANGED_RULE: 'the rule reads otherwise than it should',
   OUT_OF_ORDER: 'the rule stands in the wrong place: another one takes its packets first, or it takes those of others',
   DUPLICATE_RULE: 'the rule is there more than once',

@@ -18,8 +18,11 @@ export interface BlameQuestion {
   readonly reader: ChangeLogReader
   /** Rules are asked for as they were after this record. */
   readonly toSeq: Seq
-  /** Only of this Service; absent: of all, from every record of the log. */
-  readonly service?: ServiceName | undefined
+  /**
+   * Only of this Service; `none`: those that are there whatever Services there are; absent: of all, from every record of
+   * the log.
+   */
+  readonly service?: ServiceName | 'none' | undefined
   readonly nodeName?: string | undefined
   /** `recorded`: those of the log, each from its record on. */
   readonly config: ProxyConfig | 'recorded'
@@ -82,7 +85,7 @@ function objectsAt(floor: Seq, { reader, service }: BlameQuestion): readonly Kub
   return objects
 }
 
-function isAbout({ kind, metadata }: KubernetesObject, service: ServiceName): boolean {
+function isAbout({ kind, metadata }: KubernetesObject, service: ServiceName | 'none'): boolean {
   if (kind === 'Node') return true
   const labels = metadata['labels'] as { readonly [label: string]: unknown } | undefined
   const name = kind === 'Service' ? metadata.name : labels?.['kubernetes.io/service-name']

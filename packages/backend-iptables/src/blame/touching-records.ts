@@ -11,7 +11,7 @@ export interface TouchingQuestion {
   readonly fromSeq: Seq
   readonly toSeq: Seq
   /** Absent: all of them. */
-  readonly service?: ServiceName | undefined
+  readonly service?: ServiceName | 'none' | undefined
   /** The node that the rules are for; absent: any. */
   readonly nodeName?: string | undefined
   /** Whether the configurations of the log count. */
@@ -33,7 +33,7 @@ export function* touchingRecords(
   }
   const [namespace = '', name = ''] = service.split('/')
   const filters: readonly RecordFilter[] = [
-    { ...span, types: ['object'], object: { namespace, name } },
+    ...(service === 'none' ? [] : [{ ...span, types: ['object' as const], object: { namespace, name } }]),
     nodeName === undefined
       ? { ...span, types: ['object'], kinds: ['Node'] }
       : { ...span, types: ['object'], object: { kind: 'Node', namespace: '', name: nodeName } },

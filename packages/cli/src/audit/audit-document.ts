@@ -1,7 +1,7 @@
-import { AUDIT_FINDINGS } from '@pointsman/backend-iptables'
+import { AUDIT_FINDINGS, countRules } from '@pointsman/backend-iptables'
 import { causeFields } from '../blame/cause-fields.js'
 import { type Document, pointOf } from '../output/json.js'
-import { type AuditReport, ruleCount } from './audit-report.js'
+import type { AuditReport } from './audit-report.js'
 import type { FindingCause } from './find-causes.js'
 import type { PlacedFinding } from './find-findings.js'
 import { whatToDo } from './what-to-do.js'
@@ -17,7 +17,7 @@ export const auditHead = ({ asked, node, read, findings }: AuditReport): Documen
     family: tables.family,
     ...(tables.variant && { variant: tables.variant }),
     ...(tables.version !== undefined && { iptables: tables.version }),
-    rules: ruleCount(tables),
+    rules: countRules(tables.tables),
   })),
 })
 

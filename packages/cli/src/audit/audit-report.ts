@@ -14,10 +14,3 @@ export interface AuditReport {
   readonly findings: readonly PlacedFinding[]
   readonly causes: ReadonlyMap<PlacedFinding, FindingCause>
 }
-
-/** Rules in the chains of the proxy and of kubelet, and those that lead to them. */
-export const ruleCount = ({ tables }: Pick<ReadTables, 'tables'>): number =>
-  tables
-    .flatMap(({ chains }) => chains)
-    .filter(({ chain }) => chain.startsWith('KUBE-'))
-    .reduce((sum, { rules }) => sum + rules.length, 0)

@@ -1,4 +1,4 @@
-import { AUDIT_FINDINGS, type FindingType } from '@pointsman/backend-iptables'
+import { AUDIT_FINDINGS, countRules, type FindingType } from '@pointsman/backend-iptables'
 import { displayName, type ObjectRecord, type ServicePort } from '@pointsman/core'
 import { describeAsked } from '../input/asked-objects.js'
 import { objectName } from '../history/record-text.js'
@@ -7,7 +7,7 @@ import { countOf, formatCount } from '../output/duration.js'
 import { formatTime } from '../output/json.js'
 import { titleOf } from '../rules/front-text.js'
 import { chainMeanings } from '../rules/service-rules-text.js'
-import { type AuditReport, ruleCount } from './audit-report.js'
+import type { AuditReport } from './audit-report.js'
 import type { FindingCause } from './find-causes.js'
 import type { PlacedFinding } from './find-findings.js'
 import { whatToDo } from './what-to-do.js'
@@ -52,6 +52,7 @@ const NOUNS: { readonly [type in FindingType]: readonly [one: string, several: s
   MISSING_CHAIN: ['missing chain', 'missing chains'],
   MISSING_RULE: ['missing rule', 'missing rules'],
   MISSING_JUMP: ['missing jump', 'missing jumps'],
+  EXTRA_JUMP: ['extra jump', 'extra jumps'],
   CHANGED_RULE: ['changed rule', 'changed rules'],
   OUT_OF_ORDER: ['rule out of order', 'rules out of order'],
   DUPLICATE_RULE: ['duplicate rule', 'duplicate rules'],
@@ -64,7 +65,7 @@ const NOUNS: { readonly [type in FindingType]: readonly [one: string, several: s
 
 /** `IPv4 and IPv6, iptables-nft 1.8.9, 97 rules; against those at seq 128, 2026-11-21T02:24:50.504Z, node node-a`. */
 function subject({ asked, node, source, read }: AuditReport): string {
-  const rules = read.reduce((sum, tables) => sum + ruleCount(tables), 0)
+  const rules = read.reduce((sum, tables) => sum + countRules(tables.tables), 0)
   const families = read.map(({ family }) => family).join(' and ')
   const whose = node === undefined ? '' : `, node ${node.name}`
   return `${families}, ${source.name}, ${countOf(rules, 'rule')}; held against those ${describeAsked(asked)}${whose}`
@@ -108,7 +109,7 @@ function findingLines(finding: PlacedFinding, report: AuditReport, style: Style)
     `    ${style.yellow(type)}: ${AUDIT_FINDINGS[type]}`,
     ...limited(expected).map((line) => `    ${style.red(`- ${line}`)}`),
     ...limited(found).map((line) => `    ${style.green(`+ ${line}`)}`),
-    ...(cause === undefined ? [] : causeLines(cause, style).map((line) => `    ${line}`)),
+    ...(cause === undefined ? [] : causeLines(cause, { finding, style }).map((line) => `    ${line}`)),
     `    to do: ${whatToDo(finding)}`,
   ]
 }
@@ -134,8 +135,12 @@ function placeText(
 }
 
 /** `made by seq 106  2026-...  MODIFIED EndpointSlice shop/checkout-wbn79, by kube-controller-manager: endpoint ... came`. */
-function causeLines({ did, change: { cause }, what, behind }: FindingCause, style: Style): readonly string[] {
-  if (cause.type === 'start') return [`${did} before the log begins`]
+function causeLines(
+  { did, change: { cause }, what, behind }: FindingCause,
+  { finding, style }: { readonly finding: PlacedFinding; readonly style: Style },
+): readonly string[] {
+  if (cause.type === 'start')
+    return [finding.owner === undefined ? `${did} by ${what}` : `${did} before the log begins`]
   const { record } = cause
   const head = `${did} by ${positionText(record, style)}`
   if (record.type === 'config') return [`${head}  the effective configuration`]

@@ -45,8 +45,8 @@ export interface CausesQuestion {
 export const MOST_CAUSES = 200
 
 /**
- * The record of the log that would have made or removed the rule of each finding; of those of no service there is none.
- * Yields how many were looked up.
+ * The record of the log that would have made or removed the rule of each finding: for a rule that is there whatever services
+ * there are, one of the Node or of the configuration. Yields how many were looked up.
  */
 export function* findCauses(
   findings: readonly PlacedFinding[],
@@ -68,22 +68,22 @@ export function* findCauses(
 
 const GONE: ReadonlySet<PlacedFinding['type']> = new Set<PlacedFinding['type']>(['LEFT_OVER_CHAIN', 'LEFT_OVER_RULE'])
 
-/** Whose a finding is: as is known, as its comment says, else as the hash in its chain's name says. */
+/** Whose a finding is: as is known, as its comment says, else as the hash in its chain's name says; `none` where no service has a part in it. */
 function* serviceOf(
-  { owner, claims, chain }: PlacedFinding,
+  { owner, claims, chain, expected }: PlacedFinding,
   { reader, toSeq }: CausesQuestion,
   at: number,
-): Generator<number, ServiceName | undefined, undefined> {
+): Generator<number, ServiceName | 'none' | undefined, undefined> {
   if (owner !== undefined) return parseServicePortName(owner).service
   const [, namespace, name] = /^([^/]+)\/([^:]+)/.exec(claims ?? '') ?? []
   if (namespace !== undefined && name !== undefined) return serviceName(namespace, name)
-  if (!isServiceChain(chain)) return undefined
+  if (!isServiceChain(chain)) return expected === undefined ? undefined : 'none'
   const found = yield* counting(findChain(chain, { reader, toSeq }), at)
   return found?.service
 }
 
 interface OfService extends CausesQuestion {
-  readonly service: ServiceName
+  readonly service: ServiceName | 'none'
   readonly at: number
 }
 
@@ -92,7 +92,7 @@ function* removalOf(
   finding: PlacedFinding,
   { at, ...question }: OfService,
 ): Generator<number, FindingCause | undefined, undefined> {
-  const isMeant = matcherOf(finding.found?.[0], { anyOfChain: finding.type === 'LEFT_OVER_CHAIN' })
+  const isMeant = matcherOf(finding.found?.[0], { ...finding, anyOfChain: finding.type === 'LEFT_OVER_CHAIN' })
   const blame = yield* counting(
     blameRules({ ...blameOf(question, finding.family), service: question.service, accepts: isMeant }),
     at,
@@ -110,7 +110,7 @@ function* makingOf(
   const blame =
     known ?? (yield* counting(blameRules({ ...blameOf(question, finding.family), service: question.service }), at))
   histories.set(key, blame)
-  const rule = blame.rules.find(matcherOf(finding.expected?.[0], { anyOfChain: false }))
+  const rule = blame.rules.find(matcherOf(finding.expected?.[0], { ...finding, anyOfChain: false }))
   if (rule === undefined) return undefined
   return causeOf('made', { blame, rule, change: finding.type === 'CHANGED_RULE' ? rule.changed : rule.made })
 }
@@ -123,7 +123,9 @@ interface Blamed {
 
 function causeOf(did: FindingCause['did'], { blame, rule, change }: Blamed): FindingCause {
   const behind = blame.editBehind(change.cause)
-  return { did, change, what: whatChanged(change, rule), ...(behind && { behind }) }
+  const isConfigured = change.cause.type === 'start' && rule.owner === undefined
+  const what = isConfigured ? 'the configuration' : whatChanged(change, rule)
+  return { did, change, what, ...(behind && { behind }) }
 }
 
 const blameOf = (
@@ -133,12 +135,13 @@ const blameOf = (
 
 function matcherOf(
   text: string | undefined,
-  { anyOfChain }: { readonly anyOfChain: boolean },
-): (rule: Pick<BlamedRule, 'chain' | 'rule'>) => boolean {
+  { table, anyOfChain }: { readonly table: string; readonly anyOfChain: boolean },
+): (rule: Pick<BlamedRule, 'table' | 'chain' | 'rule'>) => boolean {
   if (text === undefined) return () => false
   const { chain, rule } = parsePastedRule(text)
   const wanted = bareIdentityOf(rule)
-  return (blamed) => blamed.chain === chain && (anyOfChain || bareIdentityOf(blamed.rule) === wanted)
+  return (blamed) =>
+    blamed.table === table && blamed.chain === chain && (anyOfChain || bareIdentityOf(blamed.rule) === wanted)
 }
 
 function* counting<Result>(steps: Generator<unknown, Result, undefined>, at: number): Generator<number, Result> {

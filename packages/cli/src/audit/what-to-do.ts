@@ -23,6 +23,7 @@ const TO_DO: { readonly [type in Exclude<FindingType, 'OTHER_VARIANT' | 'LEFT_OV
   MISSING_CHAIN: AGAIN,
   MISSING_RULE: AGAIN,
   MISSING_JUMP: `${AGAIN}; then find what deleted it: a firewall that was restarted, iptables -F`,
+  EXTRA_JUMP: `${AGAIN}; see that no second proxy runs on the node`,
   CHANGED_RULE: AGAIN,
   OUT_OF_ORDER: AGAIN,
   DUPLICATE_RULE: `${AGAIN}; see that no second proxy runs on the node`,

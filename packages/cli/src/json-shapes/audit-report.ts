@@ -25,7 +25,7 @@ export const findingShape = objectOf('Finding', {
   protocol: optional(oneOf('TCP', 'UDP', 'SCTP'), 'of that port; absent where a comment alone says whose it is'),
   expected: optional(listOf(text), 'the rules that should be there, in order, as iptables-save prints them'),
   found: optional(listOf(text), 'the rules that are there'),
-  cause: optional(cause, 'the record that the rule goes back to; absent without a log, and for rules of no service'),
+  cause: optional(cause, 'the record that the rule goes back to; absent without a log, and for what no proxy writes'),
   toDo: required(text, 'what to do, in one line for people; the words may change'),
 })
 
@@ -33,7 +33,7 @@ const tables = objectOf('Tables', {
   family: required(oneOf('IPv4', 'IPv6'), 'of which iptables'),
   variant: optional(oneOf('nft', 'legacy'), 'of which variant; absent with `--rules`'),
   iptables: optional(text, 'its version; absent with `--rules`'),
-  rules: required(integer, 'in chains that begin with KUBE-'),
+  rules: required(integer, "of the proxy: in its chains, and those of the kernel's chains that lead there"),
 })
 
 /** What `pointsman audit -o json` prints. */
