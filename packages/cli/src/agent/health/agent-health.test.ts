@@ -249,7 +249,7 @@ describe('a start from the log alone', () => {
     expect(told.isServing()).toBe(true)
     expect(told.healthz().status).toBe(200)
     // A server that goes away later takes nothing back.
-    told.at(600, () => watch('EndpointSlice', 'lost'))
+    told.at(2600, () => watch('EndpointSlice', 'lost'))
     expect(told.isServing()).toBe(true)
   })
 })
