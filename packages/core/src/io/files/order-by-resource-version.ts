@@ -1,3 +1,4 @@
+import { compareResourceVersions } from '../../model/resource-version.js'
 import type { PlacedEvent } from './recording-file.js'
 import type { RecordingItem } from './recording-item.js'
 import { estimatedTime, timeSettler } from './settle-times.js'
@@ -20,11 +21,8 @@ function resourceVersionOf(placed: PlacedEvent): string | undefined {
   if (placed.type !== 'event') return undefined
   const { event } = placed
   const version = event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata['resourceVersion']
-  return typeof version === 'string' && /^[0-9]+$/.test(version) ? version.replace(/^0+(?=.)/, '') : undefined
+  return typeof version === 'string' && /^[0-9]+$/.test(version) ? version : undefined
 }
 
-// Numbers of any length: with equal length their order is that of their digits.
-function compareVersions(one: string, other: string): number {
-  if (one.length !== other.length) return one.length - other.length
-  return one < other ? -1 : Number(one > other)
-}
+// What stands before the first version of its file comes before all versions.
+const compareVersions = (one: string, other: string): number => compareResourceVersions(one || '0', other || '0') ?? 0

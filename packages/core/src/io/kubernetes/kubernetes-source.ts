@@ -1,0 +1,78 @@
+import { defer, merge, type Observable, type SchedulerLike } from 'rxjs'
+import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
+import type { ApiServer } from '../../ports/api-server.js'
+import type { SourceItem } from '../../ports/live-source.js'
+import type { Limits } from './kind-context.js'
+import { createRecentObjects, type KnownVersion } from './recent-objects.js'
+import { watchKind } from './watch-kind.js'
+import { createWatchReport, type ReportPace } from './watch-report.js'
+import { watchedKinds } from './watched-kind.js'
+
+export interface KubernetesSourceOptions {
+  readonly api: ApiServer
+  /** The Node to watch; absent: all. */
+  readonly nodeName?: string
+  /** Where each kind's watch goes on, as `resumePoints` finds it in a log; a kind that is absent is listed first. */
+  readonly resume?: { readonly [kind in ObjectKind]?: { readonly resourceVersion: string } }
+  /** What the log's state holds of a kind. Asked at each list; what the source itself has said since need not be in it yet. */
+  readonly known: (kind: ObjectKind) => Iterable<KnownVersion>
+  /** An object as the log's state holds it, for its deletion. */
+  readonly lastVersion: (
+    kind: ObjectKind,
+    object: { readonly namespace: string; readonly name: string },
+  ) => KubernetesObject | undefined
+  /** All time: pauses, limits, `observedAt`. */
+  readonly scheduler: SchedulerLike
+  /** From 0 to 1, as Math.random. */
+  readonly random: () => number
+  /** Objects in a page of a list. */
+  readonly pageSize?: number
+  /** Whether lists are asked for as streams first; a server that cannot is asked for pages. */
+  readonly streamingLists?: boolean
+  readonly limits?: Partial<SourceLimits>
+}
+
+export interface SourceLimits extends Omit<Limits, 'pageSize'>, ReportPace {}
+
+const DEFAULT_LIMITS: SourceLimits = {
+  backoff: { baseMs: 1000, capMs: 30_000 },
+  // A server sends bookmarks about once a minute: two were missed, and half a minute more.
+  idleLimitMs: 150_000,
+  quickMs: 5000,
+  steadyMs: 60_000,
+  settledMs: 10_000,
+  heardEveryMs: 5000,
+  maxLineBytes: 16 * 1024 * 1024,
+  maxPageBytes: 256 * 1024 * 1024,
+}
+
+/** client-go's, and that of kubectl. */
+const PAGE_SIZE = 500
+
+/**
+ * What an API server says of Services, EndpointSlices and Nodes, as kube-proxy 1.36 asks for them: each kind in a loop of its
+ * own that nothing ends but unsubscribing, which closes everything at once. Never completes, never fails: what goes wrong is
+ * a status, and a notice where the log has to know (SOURCE_NOTICE_CODES).
+ *
+ * Of a kind the resourceVersions rise. A list becomes the differences to what is known, then a notice, then a BOOKMARK with
+ * `initialEventsEnd`. An object goes back to an older version only where a list that is not older than what is known has it
+ * so, or where the server's history was replaced: a cluster that was restored from a backup.
+ */
+export function kubernetesSource(options: KubernetesSourceOptions): Observable<SourceItem> {
+  const { nodeName, resume = {}, streamingLists = true, pageSize = PAGE_SIZE } = options
+  const { api, known, lastVersion, scheduler, random } = options
+  const limits = { ...DEFAULT_LIMITS, ...options.limits, pageSize }
+
+  return merge(
+    ...watchedKinds(nodeName).map((watched) =>
+      defer(() => {
+        const report = createWatchReport(watched.kind, () => scheduler.now(), limits)
+        const recent = createRecentObjects()
+        return watchKind(
+          { api, watched, recent, report, known, lastVersion, scheduler, random, limits },
+          { resourceVersion: resume[watched.kind]?.resourceVersion, streams: streamingLists },
+        )
+      }),
+    ),
+  )
+}

@@ -1,0 +1,73 @@
+import type { KubernetesObject } from '../../model/kubernetes-object.js'
+import type { SourceItem } from '../../ports/live-source.js'
+import type { KindContext } from './kind-context.js'
+import { createListDifferences, type Difference } from './list-differences.js'
+import { sourceNotice } from './source-notices.js'
+
+/** A list under way, as items: its differences as they come to light; at its end what it was about. */
+export interface Listing {
+  see(object: KubernetesObject): readonly SourceItem[]
+  gone(object: KubernetesObject): readonly SourceItem[]
+  finish(resourceVersion: string): readonly SourceItem[]
+}
+
+/** `because`: FIRST, or the code of the failure that made it necessary. */
+export function createListing(
+  { watched, recent, known, lastVersion, scheduler }: KindContext,
+  { because, way }: { readonly because: string; readonly way: 'stream' | 'pages' },
+): Listing {
+  const { kind } = watched
+  const startedAt = scheduler.now()
+  const before = recent.over(known(kind))
+  const differences = createListDifferences({
+    kind,
+    known: before,
+    lastVersion: (version) => lastVersion(kind, version),
+  })
+  let begun = false
+
+  const itemsOf = (found: readonly Difference[]): readonly SourceItem[] => {
+    if (found.length === 0) return []
+    const observedAt = scheduler.now()
+    const items: SourceItem[] = found.map((difference) => {
+      recent.learn(difference)
+      return { type: 'event', event: { ...difference, observedAt } }
+    })
+    if (begun) return items
+    begun = true
+    // Whoever reads the log has to know that the positions of these events are none to go on from.
+    const message = `what differs in the list follows (${because})`
+    return [{ type: 'notice', notice: sourceNotice('LIST_BEGUN', { kind, message, observedAt }) }, ...items]
+  }
+
+  return {
+    see: (object) => itemsOf(differences.see(object)),
+    gone: (object) => itemsOf(differences.see(object, 'gone')),
+    finish(resourceVersion) {
+      const items = itemsOf(differences.finish())
+      const observedAt = scheduler.now()
+      const { listed, added, modified, deleted, replaced } = differences.counts
+      const counts = `${listed} listed: ${added} added, ${modified} modified, ${replaced} replaced, ${deleted} deleted`
+      const details = {
+        because,
+        way,
+        resourceVersion,
+        listed,
+        added,
+        modified,
+        replaced,
+        deleted,
+        durationMs: observedAt - startedAt,
+      }
+      const code = because === 'FIRST' ? 'LIST' : 'RELIST'
+      return [
+        ...items,
+        {
+          type: 'notice',
+          notice: sourceNotice(code, { kind, message: `${counts} (${because})`, observedAt, details }),
+        },
+        { type: 'event', event: { type: 'BOOKMARK', kind, resourceVersion, initialEventsEnd: true, observedAt } },
+      ]
+    },
+  }
+}

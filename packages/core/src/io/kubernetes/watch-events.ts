@@ -1,0 +1,155 @@
+import { concatMap, type Observable, takeWhile } from 'rxjs'
+import { assertNever } from '../../model/assert-never.js'
+import { compareResourceVersions, isOlderVersion } from '../../model/resource-version.js'
+import type { ApiRequest } from '../../ports/api-server.js'
+import type { SourceItem } from '../../ports/live-source.js'
+import { streamingListRequest, watchRequest, watchTimeoutSeconds } from './api-requests.js'
+import { failureOfEnding, failureOfErrorEvent } from './classify-failure.js'
+import type { KindContext } from './kind-context.js'
+import type { Difference } from './list-differences.js'
+import { createListing, type Listing } from './listing.js'
+import { readAnswer } from './read-answer.js'
+import { readWatchLine, type WatchLine } from './read-watch-line.js'
+import { versionOf } from './recent-objects.js'
+import { stepEnded, type StepPart } from './step-part.js'
+import { type LinePart, toLines } from './to-lines.js'
+import { type Failure, failureOf } from './watch-failure.js'
+
+/** Watches a kind from a resourceVersion on. */
+export function watchFrom(context: KindContext, resourceVersion: string): Observable<StepPart> {
+  const timeoutSeconds = watchTimeoutSeconds(context.random)
+  return follow(context, watchRequest(context.watched, { resourceVersion, timeoutSeconds }), { resourceVersion })
+}
+
+/** Lists a kind by a watch that begins with all there is, and watches on. */
+export function listAsStream(
+  context: KindContext,
+  { atLeast, because }: { readonly atLeast?: string; readonly because: string },
+): Observable<StepPart> {
+  const floor = atLeast === undefined ? {} : { atLeast }
+  const request = streamingListRequest(context.watched, {
+    ...floor,
+    timeoutSeconds: watchTimeoutSeconds(context.random),
+  })
+  return follow(context, request, { listing: createListing(context, { because, way: 'stream' }), ...floor })
+}
+
+interface Start {
+  /** Where the watch begins; absent: with a list. */
+  readonly resourceVersion?: string
+  /** The list that comes first. */
+  readonly listing?: Listing
+  readonly atLeast?: string
+}
+
+function follow(context: KindContext, request: ApiRequest, start: Start): Observable<StepPart> {
+  const { api, watched, recent, report, scheduler, limits } = context
+  const { kind } = watched
+  let { listing, resourceVersion: position } = start
+  let openedAt: number | undefined
+  let heard = false
+
+  const end = (failure: Failure | undefined): StepPart =>
+    stepEnded({
+      listed: start.listing !== undefined && listing === undefined,
+      livedMs: openedAt === undefined ? 0 : scheduler.now() - openedAt,
+      heard,
+      ...(position !== undefined && { resourceVersion: position }),
+      ...(failure && { failure }),
+    })
+
+  const takeListed = (line: UsableLine, list: Listing): readonly StepPart[] => {
+    if (line.type === 'object') return line.event === 'DELETED' ? list.gone(line.object) : list.see(line.object)
+    const { resourceVersion, initialEventsEnd } = line
+    if (!initialEventsEnd) return [end(failureOf('STREAMING_LIST_REFUSED', NOT_STREAMED))]
+    if (start.atLeast !== undefined && isOlderVersion(resourceVersion, start.atLeast)) {
+      const detail = `a list of ${resourceVersion}, and ${start.atLeast} is known`
+      return [end(failureOf('TOO_NEW', { remedy: 'wait-for-newer', detail }))]
+    }
+    listing = undefined
+    position = resourceVersion
+    return [...list.finish(resourceVersion), ...report.opened('watching')]
+  }
+
+  const takeBookmark = (resourceVersion: string): readonly StepPart[] => {
+    if (!isBeyond(resourceVersion, position)) return []
+    position = resourceVersion
+    const observedAt = scheduler.now()
+    return [event({ type: 'BOOKMARK', kind, resourceVersion, initialEventsEnd: false, observedAt })]
+  }
+
+  const takeChange = (change: Difference): readonly StepPart[] => {
+    const { resourceVersion } = versionOf(change.object)
+    // Another server may be behind the address that we spoke to before, and tell what is long known.
+    const isNew = isBeyond(resourceVersion, position)
+    if (recent.isStale(change) || !(isNew || recent.isEndOf(change))) return []
+    if (isNew && resourceVersion !== '') position = resourceVersion
+    recent.learn(change)
+    return [event({ ...change, observedAt: scheduler.now() })]
+  }
+
+  const takeUsable = (line: UsableLine): readonly StepPart[] => {
+    if (listing !== undefined) return takeListed(line, listing)
+    if (line.type === 'bookmark') return takeBookmark(line.resourceVersion)
+    return takeChange({ type: line.event, object: line.object })
+  }
+
+  const takeLine = (line: WatchLine): readonly StepPart[] => {
+    switch (line.type) {
+      case 'object':
+      case 'bookmark': {
+        heard = true
+        return [...report.heard(listing === undefined ? 'watching' : 'listing'), ...takeUsable(line)]
+      }
+      case 'unreadable':
+        heard = true
+        return report.unreadable(line.message)
+      case 'garbled':
+        return [end(failureOf('GARBLED', { remedy: 'retry-then-relist', detail: line.cause }))]
+      case 'error':
+        return [end(failureOfErrorEvent(line.status, listing === undefined ? 'watch' : 'streaming-list'))]
+      default:
+        return assertNever(line)
+    }
+  }
+
+  const take = (part: LinePart): readonly StepPart[] => {
+    switch (part.type) {
+      case 'opened':
+        openedAt = scheduler.now()
+        return report.opened(listing === undefined ? 'watching' : 'listing')
+      case 'line':
+        return takeLine(readWatchLine(part.bytes, kind))
+      case 'ended': {
+        const asked = listing === undefined ? 'watch' : 'streaming-list'
+        const failure = failureOfEnding(part.ending, asked, scheduler.now())
+        return [end(failure ?? (listing === undefined ? undefined : failureOf('CLOSED_EARLY', UNFINISHED_LIST)))]
+      }
+      default:
+        return assertNever(part)
+    }
+  }
+
+  return readAnswer(api, request, { idleLimitMs: limits.idleLimitMs, scheduler }).pipe(
+    toLines(limits.maxLineBytes),
+    concatMap(take),
+    takeWhile((part) => part.type !== 'step-ended', true),
+  )
+}
+
+type UsableLine = Extract<WatchLine, { type: 'object' | 'bookmark' }>
+
+const event = (watchEvent: Extract<SourceItem, { type: 'event' }>['event']): SourceItem => ({
+  type: 'event',
+  event: watchEvent,
+})
+
+const NOT_STREAMED = { remedy: 'list-in-pages', detail: 'it watches, and leaves the list out' } as const
+const UNFINISHED_LIST = { detail: 'before the list was whole' } as const
+
+/** Whether a version says more than a position: it is newer, or not to be compared and another. */
+function isBeyond(resourceVersion: string, position: string | undefined): boolean {
+  if (position === undefined) return true
+  const order = compareResourceVersions(resourceVersion, position)
+  return order === undefined ? resourceVersion !== position : order > 0
+}
