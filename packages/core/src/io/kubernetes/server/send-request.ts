@@ -49,7 +49,9 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
         request.destroy(late)
       }, ms)
     let timer = after(timeouts.connectMs, 'no connection')
-    const abort = (): void => void request.destroy(reasonOf(signal))
+    // Without the reason: where the whole answer has come and is not read yet, nobody would listen to the socket's error, and
+    // the process would end of it.
+    const abort = (): void => void request.destroy()
     const toError = (cause: unknown): Error =>
       signal.aborted ? reasonOf(signal) : (late ?? toApiServerError(failure ?? cause, { subject, connected }))
     const end = (): void => {
@@ -68,7 +70,7 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
       clearTimeout(timer)
       answered = true
       response.once('close', end)
-      resolve({ type: 'answer', answer: answerOf(response, toError) })
+      resolve({ type: 'answer', answer: answerOf(response, { toError, signal }) })
     })
     request.once('close', () => {
       if (!answered) end()
@@ -103,21 +105,29 @@ function whenConnected(request: ClientRequest, then: () => void): void {
   })
 }
 
-function answerOf(response: IncomingMessage, toError: (cause: unknown) => Error): ApiAnswer {
+interface Reading {
+  readonly toError: (cause: unknown) => Error
+  readonly signal: AbortSignal
+}
+
+function answerOf(response: IncomingMessage, reading: Reading): ApiAnswer {
   const headers = Object.entries(response.headers).map(([name, value]) => [name, [value].flat().join(', ')] as const)
-  return { status: response.statusCode ?? 0, headers: Object.fromEntries(headers), body: bodyOf(response, toError) }
+  return { status: response.statusCode ?? 0, headers: Object.fromEntries(headers), body: bodyOf(response, reading) }
 }
 
 /** No generator: one that was never asked would not hear that nobody wants it. */
-function bodyOf(response: IncomingMessage, toError: (cause: unknown) => Error): AsyncIterable<Uint8Array> {
+function bodyOf(response: IncomingMessage, { toError, signal }: Reading): AsyncIterable<Uint8Array> {
   const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
   const iterator: AsyncIterator<Uint8Array> = {
     async next() {
       try {
-        return await chunks.next()
+        const next = await chunks.next()
+        // What was given up ends like this, also where all of it had come.
+        if (!signal.aborted) return next
       } catch (error) {
         throw toError(error)
       }
+      throw reasonOf(signal)
     },
     async return() {
       response.destroy()
