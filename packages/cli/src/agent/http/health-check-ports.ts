@@ -49,7 +49,7 @@ export function createHealthCheckPorts({ addresses, isServing, onFailed }: Healt
     try {
       for (const host of hosts) {
         const server = httpServer(() => answer(service))
-        await listen(server, host === '' ? { port } : { host, port })
+        await listen(server, { host, port })
         servers.push(server)
       }
       open.set(service, { key: keyOf(port, hosts), servers })
@@ -57,7 +57,7 @@ export function createHealthCheckPorts({ addresses, isServing, onFailed }: Healt
     } catch (error) {
       // All or none, so that what is open tells nothing of an address that is not.
       await Promise.all(servers.map(closeServer))
-      const at = formatBindAddress({ host: hosts[servers.length] ?? '', port })
+      const at = formatBindAddress({ host: hosts[servers.length] ?? '0.0.0.0', port })
       const message = `cannot open the health-check node port of ${service} at ${at}: ${describeError(error)}`
       if (told.get(service) === message) return
       told.set(service, message)
@@ -74,7 +74,7 @@ export function createHealthCheckPorts({ addresses, isServing, onFailed }: Healt
   /** Brings the ports in step with what is wanted by now: one after the other, as a port may go from one Service to another. */
   const reconcile = async (): Promise<void> => {
     const given = addresses()
-    const hosts = given === 'all' ? [''] : given
+    const hosts = given === 'all' ? ['0.0.0.0'] : given
     for (const [service, { key }] of open) {
       const one = wanted.get(service)
       if (one === undefined || keyOf(one.port, hosts) !== key) await closePort(service)

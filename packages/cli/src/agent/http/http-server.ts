@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { describeError } from '../health/describe-error.js'
 import { type Answer, type Handler, type HttpRequest, textAnswer } from './answer.js'
+import { type BindAddress, boundTo } from './bind-address.js'
 
 /** A server that answers each request with what the handler says. It does not listen yet. */
 export function httpServer(handler: Handler): Server {
@@ -11,11 +12,11 @@ export function httpServer(handler: Handler): Server {
   return server.on('error', () => undefined)
 }
 
-/** Listens, or rejects with the system's error. Without a host: on all addresses, of IPv4 alone where there is no IPv6. */
-export function listen(server: Server, address: { readonly host?: string; readonly port: number }): Promise<void> {
+/** Listens, or rejects with the system's error. All addresses are those of IPv4 alone where there is no IPv6. */
+export function listen(server: Server, address: BindAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(address, () => {
+    server.listen(boundTo(address), () => {
       server.off('error', reject)
       resolve()
     })

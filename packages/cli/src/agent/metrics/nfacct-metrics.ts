@@ -7,16 +7,25 @@ export type ReadCounters = () => Promise<Readonly<Record<string, number>>>
  * Packets that two rules met, read from the kernel when somebody asks. What cannot be read is not told, as kube-proxy has it.
  */
 export function registerNfacctMetrics(registry: Registry, readCounters: ReadCounters): void {
+  let reading: Promise<Readonly<Record<string, number>>> | undefined
+  /** One reading for all that is asked for at a time: it costs a process. */
+  const readOnce = async (): Promise<Readonly<Record<string, number>>> => {
+    try {
+      return await (reading ??= readCounters())
+    } catch {
+      return {}
+    } finally {
+      reading = undefined
+    }
+  }
+
   for (const { name, help, object } of COUNTERS) {
     const counter: Counter = new Counter({
       name,
       help,
       registers: [registry],
       collect: async () => {
-        const packets = await readCounters().then(
-          (counters) => counters[object],
-          () => undefined,
-        )
+        const packets = (await readOnce())[object]
         counter.reset()
         if (packets === undefined) counter.remove({})
         else counter.inc(packets)
