@@ -1,10 +1,11 @@
-import { DEFAULT_PROXY_CONFIG, readProxyConfig } from '@pointsman/core'
+import { CONFIG_KIND, DEFAULT_PROXY_CONFIG, readProxyConfig } from '@pointsman/core'
 import type { JsonObject, ProxyConfig } from '@pointsman/core'
-import { readConfigFile } from '@pointsman/core/io'
+import { readConfigDocument } from '@pointsman/core/io'
 import type { Command } from 'commander'
 import { type Context, warn } from '../context.js'
-import { CliError } from '../errors.js'
+import { givenFlags, type ParsedOptions } from './kube-proxy-flags.js'
 import { byteStream } from './open-input.js'
+import { configurationError, overlayFlags } from './overlay-flags.js'
 
 /** As commander parses `--config` and kube-proxy's own flags. */
 export interface ConfigOptions {
@@ -41,22 +42,18 @@ export function withConfigOptions(command: Command): Command {
 
 /** Whether the command line says something of the configuration, so that what the log carries does not count. */
 export const givesConfig = (options: ConfigOptions): boolean =>
-  options.config !== undefined || documentOfFlags(options).given.size > 0
+  options.config !== undefined || givenFlags({ ...options }).size > 0
 
 /**
- * The effective configuration: the file and the flags, else the one that the log carries, else kube-proxy's defaults, which
- * standard error then says. CliError or FileError for what is wrong in it.
+ * The effective configuration: the file with the flags in place of its fields, else the one that the log carries, else
+ * kube-proxy's defaults, which standard error then says. CliError or FileError for what is wrong in it.
  */
 export async function resolveConfig(
   options: ConfigOptions,
   logged: JsonObject | undefined,
   context: Context,
 ): Promise<ProxyConfig> {
-  const flags = documentOfFlags(options)
-  const base =
-    options.config === undefined ? undefined : await readConfigFile(options.config, byteStream(context.stdin))
-  for (const warning of base?.warnings ?? []) warn(context, warning)
-  if (base === undefined && flags.given.size === 0) {
+  if (!givesConfig(options)) {
     // What the log carries was written from a ProxyConfig.
     if (logged !== undefined) return { ...DEFAULT_PROXY_CONFIG, ...(logged as Partial<ProxyConfig>) }
     warn(
@@ -65,74 +62,14 @@ export async function resolveConfig(
     )
     return DEFAULT_PROXY_CONFIG
   }
-  const { config, errors } = readProxyConfig(flags.document)
-  const [first] = errors
-  if (first !== undefined) throw new CliError('USAGE', `${FLAG_OF_PATH.get(first.path) ?? first.path} ${first.message}`)
-  const fromFlags = pickGiven(config, flags.given)
-  const merged = { ...(base?.config ?? DEFAULT_PROXY_CONFIG), ...fromFlags }
-  if (merged.minSyncPeriodMs > merged.syncPeriodMs) {
-    throw new CliError('USAGE', '--iptables-sync-period must not be less than --iptables-min-sync-period')
-  }
-  return merged
-}
-
-type ConfigKey = keyof ProxyConfig
-
-interface FlagDocument {
-  /** A KubeProxyConfiguration of the flags alone, so that one reader judges both. */
-  readonly document: JsonObject
-  readonly given: ReadonlySet<ConfigKey>
-}
-
-function documentOfFlags(options: ConfigOptions): FlagDocument {
-  const given = new Set<ConfigKey>()
-  const value = <Value>(key: ConfigKey, found: Value | undefined): Value | undefined => {
-    if (found !== undefined) given.add(key)
-    return found
-  }
-  const document = {
-    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
-    kind: 'KubeProxyConfiguration',
-    clusterCIDR: value('detectLocal', options.clusterCidr),
-    detectLocalMode: value('detectLocal', options.detectLocalMode),
-    detectLocal: {
-      bridgeInterface: value('detectLocal', options.podBridgeInterface),
-      interfaceNamePrefix: value('detectLocal', options.podInterfaceNamePrefix),
-    },
-    nodePortAddresses: value('nodePortAddresses', options.nodeportAddresses)?.split(','),
-    conntrack: { tcpBeLiberal: value('tcpBeLiberal', options.conntrackTcpBeLiberal) },
-    iptables: {
-      masqueradeAll: value('masqueradeAll', options.masqueradeAll),
-      masqueradeBit: value('masqueradeBit', numberOf(options.iptablesMasqueradeBit)),
-      localhostNodePorts: value('localhostNodePorts', flagOf(options.iptablesLocalhostNodeports)),
-      syncPeriod: value('syncPeriodMs', options.iptablesSyncPeriod),
-      minSyncPeriod: value('minSyncPeriodMs', options.iptablesMinSyncPeriod),
-    },
-  }
-  return { document: withoutUndefined(document), given }
-}
-
-const FLAG_OF_PATH: ReadonlyMap<string, string> = new Map([
-  ['clusterCIDR', '--cluster-cidr'],
-  ['detectLocalMode', '--detect-local-mode'],
-  ['detectLocal.bridgeInterface', '--pod-bridge-interface'],
-  ['detectLocal.interfaceNamePrefix', '--pod-interface-name-prefix'],
-  ['nodePortAddresses', '--nodeport-addresses'],
-  ['nodePortAddresses[0]', '--nodeport-addresses'],
-  ['iptables.masqueradeBit', '--iptables-masquerade-bit'],
-  ['iptables.localhostNodePorts', '--iptables-localhost-nodeports'],
-  ['iptables.syncPeriod', '--iptables-sync-period'],
-  ['iptables.minSyncPeriod', '--iptables-min-sync-period'],
-])
-
-// What is no number or no boolean is left as it is: the reader of configurations names it.
-const numberOf = (text: string | undefined): number | string | undefined =>
-  text !== undefined && /^-?\d+$/.test(text) ? Number(text) : text
-const flagOf = (text: string | undefined): boolean | string | undefined =>
-  text === 'true' ? true : text === 'false' ? false : text
-
-const withoutUndefined = (document: object): JsonObject => JSON.parse(JSON.stringify(document)) as JsonObject
-
-function pickGiven(config: ProxyConfig, given: ReadonlySet<ConfigKey>): Partial<ProxyConfig> {
-  return Object.fromEntries(Object.entries(config).filter(([key]) => given.has(key as ConfigKey)))
+  const given = givenFlags({ ...options } satisfies ParsedOptions)
+  const file =
+    options.config === undefined ? undefined : await readConfigDocument(options.config, byteStream(context.stdin))
+  const { config, warnings, errors } = readProxyConfig(
+    overlayFlags(file === undefined ? CONFIG_KIND : file.document, given),
+  )
+  const error = configurationError(errors, { given, file: file?.name })
+  if (error !== undefined) throw error
+  for (const warning of warnings) warn(context, file === undefined ? warning : `${file.name}: ${warning}`)
+  return config
 }

@@ -1,0 +1,122 @@
+import { type AgentConfig, CONFIG_KIND, type Json, parseAddress, readAgentConfig } from '@pointsman/core'
+import { type ConfigDocument, readConfigDocument } from '@pointsman/core/io'
+import { CliError } from '../../errors.js'
+import { givenFlags, KUBE_PROXY_FLAGS } from '../../input/kube-proxy-flags.js'
+import { configurationError, overlayFlags } from '../../input/overlay-flags.js'
+import { checkLayout } from '../../input/ruleset-options.js'
+import type { AgentOptions } from './agent-options.js'
+import { readGoFlag, readRunSettings, type RunSettings } from './run-settings.js'
+
+/** What `pointsman run` is to do, in the order in which kube-proxy looks at its flags. */
+export interface RunRequest {
+  readonly action: 'version' | 'write-config' | 'cleanup' | 'init-only' | 'run'
+  readonly config: AgentConfig
+  /** --hostname-override, else the configuration's, else the machine's. */
+  readonly nodeName: string
+  readonly settings: RunSettings
+  /** --write-config-to. */
+  readonly writeConfigTo?: string
+  /** The file that was read, for `watchConfigFile`; absent without one, and for standard input. */
+  readonly configFile?: { readonly path: string; readonly text: string }
+  /** For a person, each once: fields without effect, flags that kube-proxy would not have heeded. */
+  readonly warnings: readonly string[]
+}
+
+export interface Surroundings {
+  readonly stdin: AsyncIterable<Buffer | string>
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The machine's name. */
+  readonly hostname: string
+}
+
+/**
+ * The effective configuration of an agent: `--config` with the flags in place of its fields, as everywhere in this
+ * command. CliError USAGE for a flag, FileError for the file, each naming what is wrong.
+ */
+export async function agentConfigOf(options: AgentOptions, surroundings: Surroundings): Promise<RunRequest> {
+  const settings = readRunSettings(options, surroundings.env)
+  const given = givenFlags(options)
+  const file = options.config === undefined ? undefined : await readConfigDocument(options.config, surroundings.stdin)
+  const servers = { healthz: serverFlag('healthz', options, given), metrics: serverFlag('metrics', options, given) }
+  const overlaid = overlayFlags(file === undefined ? CONFIG_KIND : file.document, withoutServersOff(given, servers))
+  const { config: read, warnings, errors } = readAgentConfig(overlaid)
+  const error = configurationError(errors, { given, file: file?.name })
+  if (error !== undefined) throw error
+  checkLayout(options, read.proxy)
+  const config = withServers({ ...read, client: withServer(read.client, options.master) }, servers)
+  return {
+    action: actionOf(options),
+    config,
+    nodeName: config.proxy.nodeName ?? nameOf(surroundings.hostname),
+    settings,
+    ...(options.writeConfigTo !== undefined && { writeConfigTo: options.writeConfigTo }),
+    ...(file !== undefined && options.config !== '-' && { configFile: { path: file.name, text: file.text } }),
+    warnings: [
+      ...warnings.map((warning) => (file === undefined ? warning : `${file.name}: ${warning}`)),
+      ...warningsOfDeprecated(options),
+      ...warningsOfFlags(given, file),
+    ],
+  }
+}
+
+function actionOf(options: AgentOptions): RunRequest['action'] {
+  // `--version=raw` asks for it too.
+  if (options.version !== undefined && options.version !== 'false') return 'version'
+  if (options.writeConfigTo !== undefined) return 'write-config'
+  if (readGoFlag('--cleanup', options.cleanup) === true) return 'cleanup'
+  return readGoFlag('--init-only', options.initOnly) === true ? 'init-only' : 'run'
+}
+
+const nameOf = (hostname: string): string => hostname.trim().toLowerCase()
+
+const withServer = (client: AgentConfig['client'], master = ''): AgentConfig['client'] =>
+  master === '' ? client : { ...client, server: master }
+
+type Server = 'healthz' | 'metrics'
+/** What the command line says of a server: that there is none, or a port for an address that names none. */
+type ServerFlag = { readonly off: true } | { readonly off: false; readonly port?: number }
+type Servers = Readonly<Record<Server, ServerFlag>>
+
+/** An empty address, or port 0, is no server; the port counts for an address that was given without one (kube-proxy). */
+function serverFlag(server: Server, options: AgentOptions, given: ReadonlyMap<string, Json>): ServerFlag {
+  const text = options[`${server}Port`]
+  const address = given.get(`${server}BindAddress`)
+  if (address === '' || (text !== undefined && Number(text) === 0)) return { off: true }
+  if (text === undefined) return { off: false }
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) {
+    throw new CliError('USAGE', `--${server}-port ${JSON.stringify(text)} is not a port number`)
+  }
+  const isAlone = typeof address === 'string' && parseAddress(address) !== undefined
+  return isAlone ? { off: false, port: Number(text) } : { off: false }
+}
+
+// In a document an empty address is the default one.
+const withoutServersOff = (given: ReadonlyMap<string, Json>, servers: Servers): ReadonlyMap<string, Json> =>
+  new Map(
+    [...given].filter(([path]) => !SERVERS.some((server) => path === `${server}BindAddress` && servers[server].off)),
+  )
+
+const SERVERS: readonly Server[] = ['healthz', 'metrics']
+
+function withServers(config: AgentConfig, servers: Servers): AgentConfig {
+  return SERVERS.reduce((configured, server) => {
+    const { [`${server}BindAddress` as const]: address, ...others } = configured
+    const flag = servers[server]
+    if (flag.off || address === undefined) return others
+    return { ...others, [`${server}BindAddress`]: flag.port === undefined ? address : { ...address, port: flag.port } }
+  }, config)
+}
+
+const warningsOfDeprecated = (options: AgentOptions): readonly string[] =>
+  SERVERS.filter((server) => options[`${server}Port`] !== undefined).map(
+    (server) => `--${server}-port is deprecated: use --${server}-bind-address`,
+  )
+
+/** Where kube-proxy would go by the file: whoever comes from it should not be surprised by a flag that was never heeded. */
+function warningsOfFlags(given: ReadonlyMap<string, Json>, file: ConfigDocument | undefined): readonly string[] {
+  if (file === undefined) return []
+  const flags = KUBE_PROXY_FLAGS.filter(({ path, besideConfig }) => given.has(path) && besideConfig !== true)
+  if (flags.length === 0) return []
+  const names = flags.map(({ flag }) => flag).join(', ')
+  return [`${names}: in place of what ${file.name} says, where kube-proxy would go by the file`]
+}

@@ -1,0 +1,182 @@
+import type { Json } from '@pointsman/core'
+import { CliError } from '../errors.js'
+
+/** A flag of kube-proxy 1.36 that says the same as a field of its configuration. */
+export interface KubeProxyFlag {
+  /** `--cluster-cidr`. */
+  readonly flag: string
+  readonly type: keyof typeof VALUE_READERS
+  /** The field: `iptables.syncPeriod`. */
+  readonly path: string
+  readonly description: string
+  /** Whether kube-proxy heeds it beside --config, too. */
+  readonly besideConfig?: true
+}
+
+const flag = (
+  name: string,
+  type: KubeProxyFlag['type'],
+  path: string,
+  description: string,
+  more: Pick<KubeProxyFlag, 'besideConfig'> = {},
+): KubeProxyFlag => ({ flag: `--${name}`, type, path, description, ...more })
+
+const NO_EFFECT = 'no effect here'
+const LOGGING = { besideConfig: true } as const
+
+/** In the order of kube-proxy's own help. */
+export const KUBE_PROXY_FLAGS: readonly KubeProxyFlag[] = [
+  flag('bind-address', 'text', 'bindAddress', "the node's IP, whatever its Node says (0.0.0.0: what it says)"),
+  flag('bind-address-hard-fail', 'flag', 'bindAddressHardFail', 'end where a server cannot listen'),
+  flag('cluster-cidr', 'text', 'clusterCIDR', 'the CIDR of pods, or one of each family with a comma between'),
+  flag('config-sync-period', 'duration', 'configSyncPeriod', NO_EFFECT),
+  flag(
+    'conntrack-max-per-core',
+    'integer',
+    'conntrack.maxPerCore',
+    'connections to track, for each CPU (32768; 0: as it is)',
+  ),
+  flag('conntrack-min', 'integer', 'conntrack.min', 'connections to track, at least (131072)'),
+  flag('conntrack-tcp-be-liberal', 'flag', 'conntrack.tcpBeLiberal', 'do not drop packets of state INVALID'),
+  flag(
+    'conntrack-tcp-timeout-close-wait',
+    'duration',
+    'conntrack.tcpCloseWaitTimeout',
+    'of TCP in CLOSE_WAIT (1h; 0: as it is)',
+  ),
+  flag(
+    'conntrack-tcp-timeout-established',
+    'duration',
+    'conntrack.tcpEstablishedTimeout',
+    'of idle TCP (24h; 0: as it is)',
+  ),
+  flag('conntrack-udp-timeout', 'duration', 'conntrack.udpTimeout', 'of UDP without an answer (0: as it is)'),
+  flag(
+    'conntrack-udp-timeout-stream',
+    'duration',
+    'conntrack.udpStreamTimeout',
+    'of UDP that was answered (0: as it is)',
+  ),
+  flag('detect-local-mode', 'text', 'detectLocalMode', 'ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix'),
+  flag('feature-gates', 'gates', 'featureGates', `NAME=true,... ${NO_EFFECT}`),
+  flag(
+    'healthz-bind-address',
+    'text',
+    'healthzBindAddress',
+    'where /healthz is served (0.0.0.0:10256; empty: nowhere)',
+  ),
+  flag('hostname-override', 'text', 'hostnameOverride', "the Node's name (else the machine's)", LOGGING),
+  flag('iptables-localhost-nodeports', 'flag', 'iptables.localhostNodePorts', 'node ports on 127.0.0.0/8 (true)'),
+  flag(
+    'iptables-masquerade-bit',
+    'integer',
+    'iptables.masqueradeBit',
+    'the bit of the packet mark that asks for masquerading (14)',
+  ),
+  flag('iptables-min-sync-period', 'duration', 'iptables.minSyncPeriod', 'between syncs, at least (1s)'),
+  flag('iptables-sync-period', 'duration', 'iptables.syncPeriod', 'between retries, at most (30s)'),
+  flag('ipvs-exclude-cidrs', 'list', 'ipvs.excludeCIDRs', NO_EFFECT),
+  flag('ipvs-min-sync-period', 'duration', 'ipvs.minSyncPeriod', NO_EFFECT),
+  flag('ipvs-scheduler', 'text', 'ipvs.scheduler', NO_EFFECT),
+  flag('ipvs-strict-arp', 'flag', 'ipvs.strictARP', NO_EFFECT),
+  flag('ipvs-sync-period', 'duration', 'ipvs.syncPeriod', NO_EFFECT),
+  flag('ipvs-tcp-timeout', 'duration', 'ipvs.tcpTimeout', NO_EFFECT),
+  flag('ipvs-tcpfin-timeout', 'duration', 'ipvs.tcpFinTimeout', NO_EFFECT),
+  flag('ipvs-udp-timeout', 'duration', 'ipvs.udpTimeout', NO_EFFECT),
+  flag('kube-api-burst', 'integer', 'clientConnection.burst', NO_EFFECT),
+  flag('kube-api-content-type', 'text', 'clientConnection.contentType', NO_EFFECT),
+  flag('kube-api-qps', 'number', 'clientConnection.qps', NO_EFFECT),
+  flag(
+    'kubeconfig',
+    'text',
+    'clientConnection.kubeconfig',
+    'how to reach the API server (else the service account of this pod)',
+  ),
+  flag('log-flush-frequency', 'duration', 'logging.flushFrequency', NO_EFFECT, LOGGING),
+  flag('log-json-info-buffer-size', 'text', 'logging.options.json.infoBufferSize', NO_EFFECT, LOGGING),
+  flag('log-json-split-stream', 'flag', 'logging.options.json.splitStream', NO_EFFECT, LOGGING),
+  flag('log-text-info-buffer-size', 'text', 'logging.options.text.infoBufferSize', NO_EFFECT, LOGGING),
+  flag('log-text-split-stream', 'flag', 'logging.options.text.splitStream', NO_EFFECT, LOGGING),
+  flag('logging-format', 'text', 'logging.format', 'text or json', LOGGING),
+  flag('masquerade-all', 'flag', 'iptables.masqueradeAll', 'masquerade everything that is sent to a cluster IP'),
+  flag(
+    'metrics-bind-address',
+    'text',
+    'metricsBindAddress',
+    'where /metrics is served (127.0.0.1:10249; empty: nowhere)',
+  ),
+  flag(
+    'nodeport-addresses',
+    'list',
+    'nodePortAddresses',
+    'where node ports answer: CIDRs with commas between, or primary',
+  ),
+  flag(
+    'oom-score-adj',
+    'integer',
+    'oomScoreAdj',
+    'from -1000, the last to be killed for lack of memory, to 1000 (-999)',
+  ),
+  flag('pod-bridge-interface', 'text', 'detectLocal.bridgeInterface', 'the bridge of local pods'),
+  flag(
+    'pod-interface-name-prefix',
+    'text',
+    'detectLocal.interfaceNamePrefix',
+    'how the interfaces of local pods begin',
+  ),
+  flag('profiling', 'flag', 'enableProfiling', NO_EFFECT),
+  flag('proxy-mode', 'text', 'mode', 'iptables, the only one'),
+  flag('show-hidden-metrics-for-version', 'text', 'showHiddenMetricsForVersion', NO_EFFECT),
+  flag('v', 'integer', 'logging.verbosity', 'how much is told, from 0', LOGGING),
+  flag('vmodule', 'vmodule', 'logging.vmodule', NO_EFFECT, LOGGING),
+]
+
+/** Options as commander parses them: by the flag's name in camel case. */
+export type ParsedOptions = Readonly<Record<string, unknown>>
+
+/** The flags that the command line gives, by the field that each says, with its value. CliError USAGE for gates without one. */
+export function givenFlags(options: ParsedOptions): ReadonlyMap<string, Json> {
+  const given = new Map<string, Json>()
+  for (const { flag, type, path } of KUBE_PROXY_FLAGS) {
+    const value = options[optionKey(flag)]
+    // commander gives true for a boolean without a value.
+    if (value === true) given.set(path, true)
+    else if (typeof value === 'string') given.set(path, VALUE_READERS[type](value, flag))
+  }
+  // kube-proxy takes an empty name for none.
+  if (given.get('hostnameOverride') === '') given.delete('hostnameOverride')
+  return given
+}
+
+/** `nodeportAddresses` for `--nodeport-addresses`. */
+export const optionKey = (flag: string): string =>
+  flag.replace(/^--/, '').replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
+
+// What is of no such type is left a text: the reader of configurations names it.
+const VALUE_READERS = {
+  text: (text: string): Json => text,
+  duration: (text: string): Json => text,
+  flag: (text: string): Json => (TRUE.has(text) ? true : FALSE.has(text) ? false : text),
+  integer: (text: string): Json => (/^[+-]?\d+$/.test(text) ? Number(text) : text),
+  number: (text: string): Json => (text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text),
+  list: (text: string): Json => (text === '' ? [] : text.split(',')),
+  gates: (text: string, flag: string): Json =>
+    Object.fromEntries(pairsIn(text, flag).map(([name, value]) => [name, VALUE_READERS.flag(value)])),
+  vmodule: (text: string, flag: string): Json =>
+    pairsIn(text, flag).map(([filePattern, value]) => ({ filePattern, verbosity: VALUE_READERS.integer(value) })),
+}
+
+/** As Go's strconv.ParseBool. */
+const TRUE: ReadonlySet<string> = new Set(['1', 't', 'T', 'TRUE', 'true', 'True'])
+const FALSE: ReadonlySet<string> = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False'])
+
+function pairsIn(text: string, flag: string): readonly (readonly [name: string, value: string])[] {
+  return text
+    .split(',')
+    .filter((pair) => pair.trim() !== '')
+    .map((pair) => {
+      const [name = '', value] = pair.split('=')
+      if (value !== undefined) return [name.trim(), value.trim()] as const
+      throw new CliError('USAGE', `${flag} ${JSON.stringify(pair)} has no value: give NAME=VALUE, with commas between`)
+    })
+}
