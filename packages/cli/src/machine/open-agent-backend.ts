@@ -19,6 +19,8 @@ export interface AgentBackendOptions {
   readonly nodeAddresses?: readonly string[] | undefined
   /** UDP fronts that there were before the start, whose flows may lead to what no longer serves. */
   readonly formerFronts: readonly Front[]
+  /** iptables through which everything is restored. */
+  readonly remembering: (iptables: Iptables) => Iptables
   readonly onFamilySync: (report: FamilySyncReport) => void
   readonly onConntrack: (report: ConntrackReport) => void
 }
@@ -31,6 +33,8 @@ export interface AgentBackend {
   readonly isOwn: OwnProcesses['isOwn']
   /** `iptables-nft 1.8.9`, and why that one. */
   readonly description: string
+  /** What the interfaces bear. */
+  readonly addresses: () => readonly string[]
   /** Looks at the interfaces again; whether they bear other addresses than before. */
   readonly refreshAddresses: () => Promise<boolean>
 }
@@ -43,7 +47,8 @@ export async function openAgentBackend(options: AgentBackendOptions, context: Co
   const { config, variant, nodeAddresses } = options
   const { families } = config
   const own = ownProcesses({ run: runProcess })
-  const iptables = await openIptables({ variant, families, run: own.run }, context)
+  const opened = await openIptables({ variant, families, run: own.run }, context)
+  const iptables = opened.map(options.remembering)
   const prepared = await prepareNode({ run: own.run, config, families, signal: context.interrupted })
   for (const warning of prepared.warnings) warn(context, warning)
 
@@ -75,6 +80,7 @@ export async function openAgentBackend(options: AgentBackendOptions, context: Co
     iptables,
     isOwn: own.isOwn,
     description: first === undefined ? '' : `${describeIptables(first)}${describeChoice(first)}`,
+    addresses: () => addresses,
     async refreshAddresses() {
       if (nodeAddresses !== undefined) return false
       const before = addresses

@@ -1,0 +1,92 @@
+import { rulesetContext } from '@pointsman/backend-iptables'
+import { type AgentConfig, configzDocument, type SocketAddress, type State } from '@pointsman/core'
+import type { AgentEvent } from './agent-event.js'
+import type { AgentHealth } from './health/agent-health.js'
+import { createHealthCheckPorts } from './http/health-check-ports.js'
+import { createHealthServer } from './http/health-server.js'
+import { createMetricsServer } from './http/metrics-server.js'
+import type { RunningServer } from './http/start-server.js'
+import type { AgentMetrics } from './metrics/agent-metrics.js'
+import type { SentRestores } from './sent-restores.js'
+
+export interface AgentServersOptions {
+  readonly config: AgentConfig
+  readonly health: AgentHealth
+  readonly metrics: AgentMetrics
+  readonly restores: Pick<SentRestores, 'succeeded' | 'failed'>
+  /** The state that is in force, and what the node's interfaces bear. */
+  readonly state: () => State
+  readonly interfaceAddresses: () => readonly string[]
+  readonly build: { readonly version: string; readonly runtimeVersion: string }
+  /** Flags in force, by name without dashes. */
+  readonly flags: Readonly<Record<string, string>>
+  /** Milliseconds since 1970 UTC. */
+  readonly now: () => number
+  readonly setVerbosity: (verbosity: number) => void
+  readonly emit: (event: AgentEvent) => void
+  readonly onWarning: (message: string) => void
+}
+
+export interface AgentServers {
+  /** To be told what happens. */
+  readonly on: (event: AgentEvent) => void
+  /** Rejects when a server cannot listen and is to be the end (bindAddressHardFail); else never settles. */
+  readonly failed: Promise<never>
+  readonly close: () => Promise<void>
+}
+
+/** All that an agent serves over HTTP: health, metrics, and health-check node ports. */
+export function startAgentServers(options: AgentServersOptions): AgentServers {
+  const { config, health, metrics, now, onWarning } = options
+  const startedAt = now()
+  const common = {
+    hardFail: config.bindAddressHardFail,
+    onRetry: (error: Error) => onWarning(`${error.message}; it is tried again`),
+  }
+  const servers: RunningServer[] = []
+  if (config.healthzBindAddress !== undefined) {
+    const address = bindAddressOf(config.healthzBindAddress)
+    servers.push(createHealthServer({ ...common, address, health, onProbe: options.emit }))
+  }
+  if (config.metricsBindAddress !== undefined) {
+    servers.push(
+      createMetricsServer({
+        ...common,
+        address: bindAddressOf(config.metricsBindAddress),
+        answers: {
+          registry: metrics.registry,
+          readyz: health.readyz,
+          configz: () => configzDocument(config),
+          flagz: () => options.flags,
+          status: () => ({ ...options.build, startedAt, now: now() }),
+          lastRestores: options.restores.succeeded,
+          lastFailed: options.restores.failed,
+          profiling: config.withoutEffect['enableProfiling'] === true,
+          setVerbosity: options.setVerbosity,
+        },
+      }),
+    )
+  }
+  const ports = createHealthCheckPorts({
+    addresses: () => nodePortAddresses(options),
+    isServing: health.isServing,
+    onFailed: ({ reason, service, message }) => onWarning(`${reason}: ${service}: ${message}`),
+  })
+  return {
+    on: ports.on,
+    failed: Promise.race(servers.map(({ listening }) => listening.then(() => new Promise<never>(() => undefined)))),
+    close: async () => void (await Promise.all([ports.close(), ...servers.map((server) => server.close())])),
+  }
+}
+
+/** All addresses of one family are all of both, as kube-proxy's language has it. */
+const bindAddressOf = ({ host, port }: SocketAddress): { readonly host?: string; readonly port: number } =>
+  host === '0.0.0.0' || host === '::' ? { port } : { host, port }
+
+function nodePortAddresses({ config, state, interfaceAddresses }: AgentServersOptions): 'all' | readonly string[] {
+  const { proxy } = config
+  const addresses = proxy.families.map(
+    (family) => rulesetContext(state(), proxy, { family, interfaceAddresses: interfaceAddresses() }).nodePortAddresses,
+  )
+  return addresses.includes('all') ? 'all' : addresses.flatMap((list) => (list === 'all' ? [] : list))
+}

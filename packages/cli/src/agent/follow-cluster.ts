@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type EngineReport,
+  type ProxyConfig,
+  type Recorded,
+  type Recorder,
+  runSyncEngine,
+  type SourceItem,
+} from '@pointsman/core'
+import {
+  asyncScheduler,
+  delay,
+  filter,
+  interval,
+  mergeMap,
+  type Observable,
+  race,
+  Subject,
+  Subscription,
+  takeUntil,
+  tap,
+  timer,
+} from 'rxjs'
+import type { AgentBackend } from '../machine/open-agent-backend.js'
+import type { AgentObservers } from './agent-observers.js'
+import { keepInForce } from './keep-in-force.js'
+import { recordedEvents } from './recorded-events.js'
+import type { AgentStart } from './start-from-log.js'
+
+export interface FollowOptions {
+  readonly config: ProxyConfig
+  readonly source: Observable<SourceItem>
+  readonly start: AgentStart
+  readonly recorder: Recorder
+  readonly machine: AgentBackend
+  readonly observers: Pick<AgentObservers, 'emit' | 'warn'>
+  /** Asks for the end: what is known by then is brought into force, and nothing more is asked for. */
+  readonly stop: AbortSignal
+}
+
+/** Syncs what the cluster says, until the process is asked to end, or something of `ends` fails. */
+export async function followCluster(agent: FollowOptions, ends: readonly Promise<never>[]): Promise<void> {
+  const { config, start, recorder, machine, observers } = agent
+  const { fold } = start
+  const { emit } = observers
+  const stop = new Subject<void>()
+  const resync = new Subject<void>()
+  const inForce = new Subject<void>()
+  const nodeSeen = new Subject<void>()
+
+  const source = agent.source.pipe(takeUntil(stop))
+  const events = recordedEvents({
+    source,
+    recorder,
+    known: start.known,
+    onStatus: (status) => emit({ type: 'watch', status }),
+  }).pipe(
+    tap(({ seq, event }: Recorded) => {
+      emit({ type: 'event', seq, event, at: asyncScheduler.now() })
+      if (event.type !== 'BOOKMARK' && event.object.kind === 'Node') nodeSeen.next()
+    }),
+  )
+  const reports = runSyncEngine({
+    events,
+    fold,
+    backend: machine.backend,
+    recorder,
+    received: start.received,
+    resync,
+    minSyncPeriodMs: config.minSyncPeriodMs,
+    syncPeriodMs: config.syncPeriodMs,
+    ...(start.appliedSeq !== undefined && { appliedSeq: start.appliedSeq }),
+    ...(start.fromLog === undefined && { ready: nodeOrPatience(nodeSeen, observers) }),
+  })
+  const tell = (report: EngineReport): void => {
+    emit({ type: 'engine', report, state: fold.state })
+    if (report.type === 'synced') inForce.next()
+  }
+  const running = new Subscription()
+  const done = new Promise<void>((resolve, reject) => {
+    running.add(reports.subscribe({ next: tell, error: reject, complete: resolve }))
+  })
+
+  const ended = new AbortController()
+  const kept = keepInForce({
+    backend: machine.backend,
+    iptables: machine.iptables,
+    isOwn: machine.isOwn,
+    inForce,
+    syncPeriodMs: config.syncPeriodMs,
+    scheduler: asyncScheduler,
+    signal: ended.signal,
+    onEvent: emit,
+    onNotice: (notice) => recorder.put(notice),
+    onDoubt: () => resync.next(),
+    onWarning: observers.warn,
+  })
+  const addresses = interval(config.syncPeriodMs)
+    .pipe(
+      mergeMap(() => machine.refreshAddresses(), 1),
+      filter((changed) => changed),
+    )
+    .subscribe(() => resync.next())
+  try {
+    await Promise.race([aborted(agent.stop), done, kept, ...ends])
+  } finally {
+    addresses.unsubscribe()
+    stop.next()
+    // The sync under way is finished, and what waits for it as well, if that does not take too long.
+    await Promise.race([done.catch(() => undefined), sleep(LAST_SYNC_MS)])
+    running.unsubscribe()
+    ended.abort()
+    await Promise.race([kept.catch(() => undefined), sleep(CLOSING_MS)])
+    await Promise.race([machine.backend.close(), sleep(CLOSING_MS)])
+  }
+}
+
+/** Rules need the node's own addresses. kube-proxy waits for them as long (30 s), and then goes on without. */
+const nodeOrPatience = (nodeSeen: Observable<void>, { warn }: Pick<AgentObservers, 'warn'>): Observable<unknown> =>
+  race(
+    // The Node is tracked right after it was seen.
+    nodeSeen.pipe(delay(0)),
+    timer(NODE_PATIENCE_MS).pipe(
+      tap(() => warn('there is no Node object of this name: rules are made without the addresses of the node')),
+    ),
+  )
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+const NODE_PATIENCE_MS = 30_000
+/** Together with what closes after it less than five seconds. */
+const LAST_SYNC_MS = 3000
+const CLOSING_MS = 500

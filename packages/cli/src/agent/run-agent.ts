@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type AgentConfig, createRecorder, isEqual, type Recorder } from '@pointsman/core'
+import type { Variant } from 'node-iptables'
+import { firstValueFrom, type Observable } from 'rxjs'
+import type { Context } from '../context.js'
+import { CliError } from '../errors.js'
+import { openAgentBackend } from '../machine/open-agent-backend.js'
+import { createAgentObservers } from './agent-observers.js'
+import { startAgentServers } from './agent-servers.js'
+import { clusterSource } from './cluster-source.js'
+import { followCluster } from './follow-cluster.js'
+import { openAgentLog } from './open-agent-log.js'
+import { createSentRestores } from './sent-restores.js'
+import { type AgentStart, startFromLog } from './start-from-log.js'
+
+export interface AgentOptions {
+  readonly config: AgentConfig
+  /** The change log's file. */
+  readonly log: string
+  readonly nodeName: string
+  readonly variant: 'auto' | Variant
+  /** Addresses that the node's interfaces bear, where they are given. */
+  readonly nodeAddresses?: readonly string[] | undefined
+  /** Of the machine's present boot; absent: not known. */
+  readonly bootId?: string | undefined
+  /** How old a log's state may be that is brought into force before the API server has confirmed it. */
+  readonly maxLogAgeMs?: number | undefined
+  readonly version: string
+  /** Flags in force, by name without dashes. */
+  readonly flags: Readonly<Record<string, string>>
+  /** Emits why the configuration is not what it was: the agent ends, so that it is started again with the new one. */
+  readonly configChanged: Observable<string>
+}
+
+/**
+ * The node agent: follows the API server, records what it says, and keeps the node's rules as that wants them. What a log
+ * knows is in force at once, whether or not the API server answers. Settles when the process is asked to end (rules stay, the
+ * sync under way is finished); fails with a CliError, ChangeLogError, ApiServerError or IptablesError of one line.
+ */
+export async function runAgent(options: AgentOptions, context: Context): Promise<void> {
+  const { config } = options
+  const { now } = context
+  const observers = createAgentObservers(options, context)
+  const { emit, warn } = observers
+
+  const start = startFromLog({ ...options, file: options.log, now, onWarning: warn })
+  const writer = await openAgentLog(options, start, warn)
+  const recorder = createRecorder({ log: writer, patienceMs: LOG_PATIENCE_MS })
+  emit({ type: 'start', at: now(), ...(start.fromLog && { fromLog: start.fromLog }) })
+  recorder.health$.subscribe((health) => emit({ type: 'log', health }))
+  recordConfig(start, { recorder, config, now })
+
+  const restores = createSentRestores(now)
+  const machine = await openAgentBackend(
+    {
+      ...options,
+      config: config.proxy,
+      formerFronts: start.formerFronts,
+      remembering: restores.remembering,
+      onFamilySync: (report) => emit({ type: 'family', report }),
+      onConntrack: (report) => emit({ type: 'conntrack', report }),
+    },
+    observers.context,
+  )
+  observers.info(`node ${options.nodeName}, ${machine.families.join(' and ')}, ${machine.description}`)
+  const servers = startAgentServers({
+    ...observers,
+    config,
+    restores,
+    state: () => start.fold.state,
+    interfaceAddresses: machine.addresses,
+    build: { version: options.version, runtimeVersion: process.version },
+    flags: options.flags,
+    now,
+    onWarning: warn,
+  })
+  observers.listen(servers.on)
+  const source = clusterSource({ ...options, start, emit, onWarning: warn }, context)
+  try {
+    await followCluster(
+      { config: config.proxy, source, start, recorder, machine, observers, stop: context.interrupted },
+      [servers.failed, endOfConfig(options.configChanged)],
+    )
+    observers.info('ended: the rules stay as they are')
+  } finally {
+    await Promise.race([Promise.all([servers.close(), recorder.close().then(() => writer.close())]), sleep(CLOSING_MS)])
+  }
+}
+
+/** Rejects when the configuration is not what it was any more. */
+async function endOfConfig(changed: Observable<string>): Promise<never> {
+  const why = await firstValueFrom(changed, { defaultValue: undefined })
+  if (why === undefined) return new Promise<never>(() => undefined)
+  throw new CliError('CANNOT', why)
+}
+
+/** Writes the configuration to the log where it is not the one that the log has. */
+function recordConfig(
+  start: AgentStart,
+  { recorder, config, now }: { readonly recorder: Recorder; readonly config: AgentConfig; readonly now: () => number },
+): void {
+  const proxy: unknown = JSON.parse(JSON.stringify(config.proxy))
+  if (isEqual(start.config, proxy)) return
+  recorder.put({ type: 'config', observedAt: now(), config: { ...config.proxy } })
+}
+
+/** What an append to the log may take before rules no longer wait for it. */
+const LOG_PATIENCE_MS = 200
+const CLOSING_MS = 500
