@@ -110,15 +110,18 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     renderService(planService(port, state.endpoints.get(port.id) ?? [], context))
 
   async function firstStep(state: State, { signal, held }: FirstStepOptions = {}): Promise<Step> {
-    const reading = await readFound(iptables, signal)
+    const read = readFound(iptables, signal)
+    // It is waited for below; until then, a failure must not count as unhandled.
+    read.catch(() => undefined)
     const context = contextOf(state)
     const ports = portsOf(state)
-    const services = new Map(
-      ports.map((port) => {
-        const wanted = render(port, state, context)
-        return [port.id, packService(held?.has(port.id) === true ? asFound(port, wanted, reading) : wanted)]
-      }),
-    )
+    // While the tables are being read: that takes as long.
+    const services = new Map(ports.map((port) => [port.id, packService(render(port, state, context))]))
+    const reading = await read
+    for (const port of ports) {
+      if (held?.has(port.id) !== true) continue
+      services.set(port.id, packService(asFound(port, render(port, state, context), reading)))
+    }
     const overlaps = createOverlapIndex()
     for (const port of ports) overlaps.put(port.id, port)
     const wanted: Wanted = {
