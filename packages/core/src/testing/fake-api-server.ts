@@ -38,6 +38,8 @@ export interface FakeApiServer extends ApiServer {
   restore(resourceVersion: number): void
   readonly resourceVersion: number
   readonly requests: readonly FakeRequest[]
+  /** Breaks every connection that is open. */
+  breakAll(): void
   /** Connections that are open. */
   readonly open: number
   /** Asked for each request; undefined: it goes well. */
@@ -94,7 +96,7 @@ export function createFakeApiServer({
     return JSON.stringify(
       {
         kind: `${kind}List`,
-        apiVersion: 'v1',
+        apiVersion: kind === 'EndpointSlice' ? 'discovery.k8s.io/v1' : 'v1',
         metadata: { resourceVersion: String(version), ...token },
         items: items.map(({ kind: _kind, apiVersion: _version, ...item }) => item),
       },
@@ -212,6 +214,10 @@ export function createFakeApiServer({
       }
       history = kept
       version = resourceVersion
+    },
+    breakAll() {
+      for (const body of bodies) body.break()
+      bodies.clear()
     },
     get resourceVersion() {
       return version

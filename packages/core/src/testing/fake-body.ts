@@ -14,6 +14,8 @@ export interface FakeBody {
   readonly body: AsyncIterable<Uint8Array>
   write(text: string): void
   end(): void
+  /** The connection breaks. */
+  break(): void
   readonly isOpen: boolean
 }
 
@@ -48,6 +50,8 @@ export function createFakeBody(
     wake()
   }
   signal.addEventListener('abort', abort, { once: true })
+
+  if (fault?.type === 'closed' && fault.afterBytes === 0) finish('end')
 
   async function* read(): AsyncGenerator<Uint8Array> {
     try {
@@ -87,6 +91,9 @@ export function createFakeBody(
     },
     end() {
       if (isOpen) finish('end')
+    },
+    break() {
+      if (isOpen) finish('reset')
     },
     get isOpen() {
       return isOpen

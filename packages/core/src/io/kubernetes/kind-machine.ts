@@ -41,8 +41,8 @@ export interface StepEnd {
   readonly resourceVersion?: string
   /** The list that the step began with is whole. */
   readonly listed: boolean
-  /** How long the answer had been open, in milliseconds; 0: it never was. */
-  readonly livedMs: number
+  /** How long the answer had been open, in milliseconds; absent: there was none. */
+  readonly livedMs?: number
   /** Whether anything came that could be used. */
   readonly heard: boolean
   /** Absent: it ended as it should. */
@@ -131,7 +131,7 @@ type Wait = (failures: number) => number
 function afterClose(state: KindState, step: Step, end: StepEnd, { quickMs }: Patience, wait: Wait): NextStep {
   const isWatch = step.type === 'watch' || (step.type === 'list' && step.way === 'stream')
   if (!isWatch) return { state, waitMs: 0 }
-  if (end.livedMs >= quickMs) return { state: { ...state, quickCloses: 0 }, waitMs: 0 }
+  if ((end.livedMs ?? 0) >= quickMs) return { state: { ...state, quickCloses: 0 }, waitMs: 0 }
   const quickCloses = state.quickCloses + 1
   const waitMs = quickCloses === 1 ? 0 : wait(quickCloses - 1)
   return { state: { ...state, quickCloses }, waitMs, ...(quickCloses > 1 && { lost: failureOf('CLOSED_AT_ONCE') }) }
@@ -144,7 +144,7 @@ function learnt(state: KindState, end: StepEnd, { steadyMs, idleLimitMs }: Patie
   const position = end.resourceVersion ?? resourceVersion
   const needsList = listBecause !== undefined && !end.listed
   const moved = end.resourceVersion !== undefined && end.resourceVersion !== resourceVersion
-  const isBroken = step.type === 'list' && step.way === 'stream' && !end.listed && end.livedMs > 0
+  const isBroken = step.type === 'list' && step.way === 'stream' && !end.listed && end.livedMs !== undefined
   const brokenStreams = isBroken ? state.brokenStreams + 1 : end.listed ? 0 : state.brokenStreams
   return {
     ...rest,
@@ -154,7 +154,7 @@ function learnt(state: KindState, end: StepEnd, { steadyMs, idleLimitMs }: Patie
     // Whatever is wrong with it, a list that never ends as a stream may still be had in pages.
     streams: state.streams && brokenStreams < PATIENT_TRIES,
     brokenStreams,
-    failures: end.livedMs >= steadyMs ? 0 : state.failures,
+    failures: (end.livedMs ?? 0) >= steadyMs ? 0 : state.failures,
     behind: end.listed || end.heard || (step.type === 'probe' && end.failure === undefined) ? 0 : state.behind,
     silent: silentAfter(state.silent, step, end, idleLimitMs),
     garbled: moved ? 0 : state.garbled,
@@ -164,7 +164,7 @@ function learnt(state: KindState, end: StepEnd, { steadyMs, idleLimitMs }: Patie
 function silentAfter(silent: number, step: Step, end: StepEnd, idleLimitMs: number): number {
   if (end.heard || end.listed) return 0
   if (step.type === 'probe') return end.failure === undefined ? 0 : silent
-  return step.type === 'watch' && end.livedMs >= idleLimitMs ? silent + 1 : silent
+  return step.type === 'watch' && (end.livedMs ?? 0) >= idleLimitMs ? silent + 1 : silent
 }
 
 const toList = (state: KindState, because: string): KindState => ({

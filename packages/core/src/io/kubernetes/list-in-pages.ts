@@ -35,7 +35,7 @@ export function listInPages(
   const end = (failure?: Failure): StepPart =>
     stepEnded({
       listed: failure === undefined,
-      livedMs: openedAt === undefined ? 0 : scheduler.now() - openedAt,
+      ...(openedAt !== undefined && { livedMs: scheduler.now() - openedAt }),
       heard: resourceVersion !== undefined,
       ...(failure === undefined ? { ...(resourceVersion !== undefined && { resourceVersion }) } : { failure }),
     })
@@ -88,7 +88,7 @@ export function probe(context: KindContext, resourceVersion: string): Observable
     concatMap((part) => {
       if (part.type === 'opened') return []
       const failure = failureIn(part)
-      return [stepEnded({ listed: false, livedMs: 0, heard: false, ...(failure && { failure }) })]
+      return [stepEnded({ listed: false, heard: false, ...(failure && { failure }) })]
     }),
   )
 }

@@ -52,7 +52,7 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
   const end = (failure: Failure | undefined): StepPart =>
     stepEnded({
       listed: start.listing !== undefined && listing === undefined,
-      livedMs: openedAt === undefined ? 0 : scheduler.now() - openedAt,
+      ...(openedAt !== undefined && { livedMs: scheduler.now() - openedAt }),
       heard,
       ...(position !== undefined && { resourceVersion: position }),
       ...(failure && { failure }),

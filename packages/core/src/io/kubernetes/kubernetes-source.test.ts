@@ -1,0 +1,402 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { service } from '../../testing/manifests.js'
+import { openTrial, type Trial, type TrialOptions } from '../../testing/source-trial.js'
+import { kubernetesSource } from './kubernetes-source.js'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+let trial: Trial
+const begin = (options: TrialOptions = {}): Trial => (trial = openTrial(kubernetesSource, options))
+afterEach(() => trial.close())
+
+const web = (resource = 'web'): ReturnType<typeof service> => service({ name: resource })
+
+describe('the beginning', () => {
+  test('a streaming list gives what there is, and the watch goes on in the same answer', async () => {
+    const { server, run, said } = begin()
+    server.put(web('a'))
+    server.put(web('b'))
+    await run(1000)
+    server.put(web('c'))
+    server.remove(web('a'))
+    await run(1000)
+    expect(said('Service')).toEqual([
+      'connecting',
+      'listing',
+      'LIST_BEGUN',
+      'ADDED a 101',
+      'ADDED b 102',
+      'LIST: 2 listed: 2 added, 0 modified, 0 replaced, 0 deleted (FIRST)',
+      'END 102',
+      'watching',
+      'ADDED c 103',
+      'DELETED a 104',
+    ])
+    expect(server.requests.map(({ asked }) => asked)).toEqual(['streaming-list', 'streaming-list', 'streaming-list'])
+  })
+
+  test.each(['status', 'event'] as const)(
+    'a server that refuses streaming lists by %s is asked for pages, and never for a stream again',
+    async (refuseStreams) => {
+      const { server, run, said, asked } = begin({ refuseStreams, pageSize: 2 })
+      for (const name of ['a', 'b', 'c', 'd', 'e']) server.put(web(name))
+      await run(1000)
+      expect(asked('Service')).toEqual(['streaming-list', 'first-page', 'page', 'page', 'watch'])
+      expect(said('Service').filter((line) => line.startsWith('ADDED'))).toHaveLength(5)
+      expect(said('Service')).toContain('END 105')
+      expect(said('Service')).not.toContainEqual(expect.stringMatching('WATCH_LOST'))
+      server.compact()
+      server.put(web('f'))
+      server.compact()
+      server.fault = ({ asked: what }) => (what === 'watch' ? { type: 'refused', status: 410 } : undefined)
+      await run(10 * MINUTE)
+      expect(asked('Service').filter((what) => what === 'streaming-list')).toHaveLength(1)
+    },
+  )
+
+  test('a restart goes on where the log ends, and lists nothing', async () => {
+    const { server, run, said, asked } = begin({ resume: true })
+    server.put(web('a'))
+    await run(1000)
+    expect(said('Service')).toEqual(['connecting', 'watching', 'ADDED a 101'])
+    expect(asked('Service')).toEqual(['watch'])
+  })
+
+  test('a restart after too long lists, and tells the differences alone', async () => {
+    const { server, run, said, asked } = begin({
+      resume: true,
+      before: (api) => {
+        for (const name of ['same', 'other', 'gone', 'again']) api.put(web(name))
+      },
+    })
+    server.put(web('other'))
+    server.remove(web('gone'))
+    server.remove(web('again'))
+    server.put(web('again'))
+    server.put(web('new'))
+    server.compact()
+    await run(5000)
+    expect(asked('Service')).toEqual(['watch', 'streaming-list'])
+    expect(said('Service').filter((line) => /^(?:ADDED|MODIFIED|DELETED|END|LIST_BEGUN)/.test(line))).toEqual([
+      'LIST_BEGUN',
+      'DELETED again 104',
+      'ADDED again 108',
+      'ADDED new 109',
+      'MODIFIED other 105',
+      'DELETED gone 103',
+      'END 109',
+    ])
+    expect(said('Service')).toContain('RELIST: 4 listed: 1 added, 1 modified, 1 replaced, 1 deleted (EXPIRED)')
+  })
+})
+
+describe('a watch that ends', () => {
+  test('by its own time is watched again at once, and nobody is alarmed', async () => {
+    const { server, run, said, asked } = begin({ streamingLists: false })
+    await run(HOUR)
+    expect(new Set(asked('Service').slice(1))).toEqual(new Set(['watch']))
+    // From five to ten minutes each.
+    expect(asked('Service').length).toBeGreaterThan(6)
+    expect(asked('Service').length).toBeLessThan(14)
+    expect(said('Service').filter((line) => /WATCH_LOST|lost/.test(line))).toEqual([])
+    expect(server.open).toBe(3)
+  })
+
+  test('again and again as soon as it has begun is watched less and less often', async () => {
+    const { server, run, said, asked } = begin({ resume: true })
+    server.fault = () => ({ type: 'closed', afterBytes: 0 })
+    await run(10 * MINUTE)
+    expect(asked('Service').length).toBeLessThan(70)
+    expect(said('Service').filter((line) => line.startsWith('WATCH_LOST'))).toHaveLength(1)
+    expect(said('Service')).toContainEqual(expect.stringMatching(/^lost CLOSED_AT_ONCE/))
+  })
+
+  test('without a word is given up, and goes on from where it was', async () => {
+    const { server, run, said, asked } = begin({ resume: true })
+    server.put(web('a'))
+    let first = true
+    server.fault = ({ kind }) => {
+      const fault = kind === 'Service' && first ? ({ type: 'silent', afterBytes: 10_000 } as const) : undefined
+      if (kind === 'Service') first = false
+      return fault
+    }
+    await run(1000)
+    for (let i = 0; i < 30; i++) server.put(web('b'))
+    await run(4 * MINUTE)
+    expect(said('Service')).toContainEqual(expect.stringMatching(/^lost SILENT/))
+    expect(asked('Service')).toEqual(['watch', 'watch'])
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+  })
+
+  test('in the midst of an event, of a character too, loses nothing', async () => {
+    const { server, run, asked } = begin({ resume: true, pieces: () => 1 })
+    let bytes = 0
+    server.fault = ({ kind }) => (kind === 'Service' ? { type: 'closed', afterBytes: (bytes += 97) } : undefined)
+    for (let i = 0; i < 5; i++) server.put(service({ name: 'schön-日本', labels: { größe: `${i}` } }))
+    await run(HOUR)
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+    expect(new Set(asked('Service'))).toEqual(new Set(['watch']))
+  })
+
+  test('with an error is said once, however often it is tried again', async () => {
+    const { server, run, said, asked } = begin({ resume: true })
+    server.fault = () => ({ type: 'unreachable' })
+    await run(8 * HOUR)
+    const attempts = asked('Service').length
+    expect(attempts).toBeGreaterThan(960)
+    expect(said('Service').filter((line) => line.startsWith('lost'))).toHaveLength(attempts)
+    expect(said('Service').filter((line) => line.startsWith('WATCH_'))).toEqual([
+      'WATCH_LOST: the request got no answer (connect ECONNREFUSED)',
+    ])
+    server.fault = () => undefined
+    server.put(web('a'))
+    await run(3 * MINUTE)
+    expect(said('Service').filter((line) => line.startsWith('WATCH_RESUMED'))).toEqual([
+      expect.stringMatching(
+        new RegExp(`^WATCH_RESUMED: watched again after 28\\d\\d\\d s \\(${attempts} NO_ANSWER\\)$`),
+      ),
+    ])
+    expect(asked('Service').filter((what) => what !== 'watch')).toEqual([])
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+  })
+
+  test.each([
+    [1, ['watch', 'watch']],
+    [2, ['watch', 'watch', 'watch']],
+    [3, ['watch', 'watch', 'watch', 'streaming-list']],
+  ])('with nonsense, %d times at one place, is tried again, and only then listed', async (times, expected) => {
+    const { server, run, said, asked } = begin({ resume: true })
+    server.put(web('a'))
+    let left = times
+    server.fault = ({ kind }) => (kind === 'Service' && left-- > 0 ? { type: 'garbled', atByte: 60 } : undefined)
+    await run(MINUTE)
+    expect(asked('Service')).toEqual(expected)
+    expect(said('Service').filter((line) => line.startsWith('lost GARBLED'))).toHaveLength(times)
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+  })
+})
+
+describe('a server that refuses', () => {
+  test.each([
+    [401, 'UNAUTHORIZED', 'renew the token'],
+    [403, 'FORBIDDEN', 'system:node-proxier'],
+    [500, 'SERVER_ERROR', 'asked again later'],
+    [503, 'SERVER_ERROR', 'asked again later'],
+    [404, 'REFUSED', 'look at its version'],
+  ])('with %d is asked again, less and less often, and what to do is said once', async (status, code, words) => {
+    const { server, run, said, asked } = begin()
+    server.put(web('a'))
+    server.fault = () => ({ type: 'refused', status })
+    await run(HOUR)
+    expect(asked('Service').length).toBeGreaterThan(100)
+    expect(asked('Service').length).toBeLessThan(400)
+    const notices = said('Service').filter((line) => line.startsWith('WATCH_LOST'))
+    expect(notices).toEqual([expect.stringContaining(words)])
+    expect(said('Service')).toContainEqual(expect.stringContaining(`lost ${code}`))
+    server.fault = () => undefined
+    await run(MINUTE)
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+  })
+
+  test('with 429 is left alone for as long as it asks', async () => {
+    const { server, run } = begin({ resume: true })
+    server.fault = () => ({ type: 'refused', status: 429, retryAfter: '20' })
+    await run(HOUR)
+    const times = server.requests.filter(({ kind }) => kind === 'Service').map(({ at }) => at)
+    const pauses = times.slice(1).map((at, i) => at - (times[i] ?? 0))
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(20_000)
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(50_000)
+  })
+
+  test('that comes back is not flooded: however long it was away, each kind asks once', async () => {
+    const { server, run, clock } = begin()
+    for (let i = 0; i < 20; i++) server.put(web(`s${i}`))
+    await run(MINUTE)
+    server.fault = () => ({ type: 'unreachable' })
+    await run(HOUR)
+    const back = clock.now()
+    server.fault = () => undefined
+    await run(MINUTE)
+    expect(server.requests.filter(({ at }) => at >= back).length).toBeLessThanOrEqual(6)
+    expect(server.open).toBe(3)
+  })
+})
+
+describe('a list', () => {
+  test('whose pages expire is begun anew', async () => {
+    const { server, run, asked } = begin({ streamingLists: false, pageSize: 2 })
+    for (const name of ['a', 'b', 'c', 'd', 'e']) server.put(web(name))
+    let left = 1
+    server.fault = ({ asked: what }) => {
+      if (what !== 'page' || left-- <= 0) return undefined
+      server.remove(web('a'))
+      return { type: 'refused', status: 410, body: { reason: 'Expired' } }
+    }
+    await run(5000)
+    expect(asked('Service')).toEqual(['first-page', 'page', 'first-page', 'page', 'watch'])
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+  })
+
+  test('that breaks off is begun anew, and what it had said is known', async () => {
+    const { server, run, said, asked } = begin()
+    for (const name of ['a', 'b', 'c']) server.put(web(name))
+    let left = 1
+    server.fault = ({ kind }) => (kind === 'Service' && left-- > 0 ? { type: 'closed', afterBytes: 900 } : undefined)
+    await run(5000)
+    expect(asked('Service')).toEqual(['streaming-list', 'streaming-list'])
+    expect(said('Service').filter((line) => line.startsWith('ADDED'))).toEqual([
+      'ADDED a 101',
+      'ADDED b 102',
+      'ADDED c 103',
+    ])
+  })
+
+  test('that never becomes whole as a stream is asked for in pages', async () => {
+    const { server, run, asked } = begin()
+    server.put(web('a'))
+    server.fault = ({ asked: what }) => (what === 'streaming-list' ? { type: 'closed', afterBytes: 100 } : undefined)
+    await run(MINUTE)
+    expect(asked('Service')).toEqual(['streaming-list', 'streaming-list', 'streaming-list', 'first-page', 'watch'])
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+  })
+
+  test('of a server that leaves the list out of the stream is asked for in pages', async () => {
+    const { server, run, asked } = begin()
+    server.put(web('a'))
+    server.fault = ({ asked: what, kind }) =>
+      what === 'streaming-list'
+        ? { type: 'line', text: `{"type":"BOOKMARK","object":{"kind":"${kind}","metadata":{"resourceVersion":"101"}}}` }
+        : undefined
+    await run(MINUTE)
+    expect(asked('Service')).toEqual(['streaming-list', 'first-page', 'watch'])
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+  })
+
+  test('of a server that is behind is waited for; one that stays behind has another history', async () => {
+    const { server, run, said, asked } = begin({ resume: true, before: (api) => api.put(web('a')) })
+    server.put(web('b'))
+    await run(1000)
+    server.restore(101)
+    server.fault = ({ asked: what }) => (what === 'watch' ? { type: 'refused', status: 410 } : undefined)
+    server.breakAll()
+    await run(MINUTE)
+    expect(said('Service').filter((line) => line.startsWith('lost TOO_NEW'))).toHaveLength(3)
+    expect(asked('Service')).toEqual(['watch', 'watch', ...Array.from({ length: 4 }, () => 'streaming-list')])
+    expect(said('Service')).toContain('RELIST: 1 listed: 0 added, 0 modified, 0 replaced, 1 deleted (EXPIRED)')
+    expect(trial.state('Service')).toEqual(['shop a uid-1 101'])
+  })
+
+  test('holds what is no Service: it is said, and the others count', async () => {
+    const { server, run, said } = begin()
+    server.put(web('a'))
+    server.put({ ...web('b'), apiVersion: 'serving.knative.dev/v1' })
+    server.put(web('c'))
+    await run(1000)
+    expect(said('Service').filter((line) => /^(?:ADDED|OBJECT)/.test(line))).toEqual([
+      'ADDED a 101',
+      'OBJECT_UNREADABLE: an object of another kind where a Service should be: {"apiVersion":"serving.knative.dev/v1","kind":"Service","namespace":"shop","name":"b"}',
+      'ADDED c 103',
+    ])
+  })
+})
+
+test('a watch from the future is noticed by its silence, and the history that was replaced is listed', async () => {
+  const { server, run, said, asked } = begin({ resume: true, before: (api) => api.put(web('a')) })
+  for (let i = 0; i < 9; i++) server.put(web('b'))
+  await run(1000)
+  server.restore(101)
+  server.fault = ({ at }) => (at < trial.startedAt + 2000 ? { type: 'unreachable' } : undefined)
+  server.breakAll()
+  await run(20 * MINUTE)
+  expect(asked('Service')).toEqual(expect.arrayContaining(['watch', 'first-page', 'streaming-list']))
+  expect(said('Service')).toContainEqual(expect.stringMatching(/^RELIST: .* \(TOO_NEW\)$/))
+  expect(trial.state('Service')).toEqual(trial.truth('Service'))
+})
+
+test('an event of what is no Service is told once and passed over', async () => {
+  const { server, run, said } = begin({ resume: true })
+  let left = 2
+  server.fault = ({ kind }) =>
+    kind === 'Service' && left-- > 0
+      ? { type: 'line', text: '{"type":"ADDED","object":{"apiVersion":"v1","kind":"Service","metadata":{}}}' }
+      : undefined
+  await run(1000)
+  server.put(web('a'))
+  await run(MINUTE)
+  expect(said('Service').filter((line) => line.startsWith('OBJECT_UNREADABLE'))).toEqual([
+    'OBJECT_UNREADABLE: the Service has no usable metadata: {"apiVersion":"v1","kind":"Service"}',
+  ])
+  expect(said('Service')).toContain('ADDED a 101')
+})
+
+test('what is long known is not told again, and moves nothing back', async () => {
+  const { server, run, said } = begin({ resume: true })
+  server.put(web('a'))
+  server.put(web('a'))
+  await run(1000)
+  let left = 1
+  server.fault = ({ kind }) =>
+    kind === 'Service' && left-- > 0
+      ? {
+          type: 'line',
+          text: JSON.stringify({
+            type: 'MODIFIED',
+            object: service({ name: 'a', uid: 'uid-1', resourceVersion: '101' }),
+          }),
+        }
+      : undefined
+  server.breakAll()
+  await run(MINUTE)
+  server.put(web('a'))
+  await run(MINUTE)
+  expect(said('Service').filter((line) => / a /.test(line))).toEqual([
+    'ADDED a 101',
+    'MODIFIED a 102',
+    'MODIFIED a 103',
+  ])
+})
+
+test('an endless line is not kept in memory', async () => {
+  const { server, run, said } = begin({ resume: true, limits: { maxLineBytes: 1000 } })
+  let left = 1
+  server.fault = ({ kind }) => (kind === 'Service' && left-- > 0 ? { type: 'line', text: 'x'.repeat(5000) } : undefined)
+  // Cut in pieces, so that the end of the line is not there at once.
+  await run(1000)
+  expect(said('Service')).toContainEqual(expect.stringMatching(/^lost (?:TOO_LONG|GARBLED)/))
+})
+
+test('who stops listening closes everything at once', async () => {
+  const { server, run, clock } = begin()
+  await run(MINUTE)
+  expect(server.open).toBe(3)
+  trial.close()
+  await run(0)
+  expect(server.open).toBe(0)
+  const asked = server.requests.length
+  await run(HOUR)
+  expect(server.requests).toHaveLength(asked)
+  expect(clock.now()).toBeGreaterThan(HOUR)
+})
+
+test('bookmarks move the place to go on from, and are told when they do', async () => {
+  const { server, run, said } = begin({ resume: true })
+  await run(90_000)
+  for (let i = 0; i < 50; i++) server.put({ ...web('x'), kind: 'Node', apiVersion: 'v1' })
+  await run(3 * MINUTE)
+  expect(said('Service').filter((line) => line.startsWith('BOOKMARK'))).toEqual(['BOOKMARK 150'])
+  server.breakAll()
+  await run(3000)
+  expect(server.requests.findLast(({ kind }) => kind === 'Service')?.query['resourceVersion']).toBe('150')
+})
+
+test('how long ago something was heard is said from time to time', async () => {
+  const { server, run, said, clock } = begin({ resume: true })
+  await run(1000)
+  for (let i = 0; i < 100; i++) {
+    server.put(web('a'))
+    await run(100)
+  }
+  expect(said('Service').filter((line) => line === 'watching').length).toBeLessThanOrEqual(4)
+  expect(clock.now() - (trial.status('Service')?.heardAt ?? 0)).toBeLessThanOrEqual(5100)
+})

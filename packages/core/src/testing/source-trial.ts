@@ -1,0 +1,170 @@
+import type { Observable, Subscription } from 'rxjs'
+import type { kubernetesSource, KubernetesSourceOptions } from '../io/kubernetes/kubernetes-source.js'
+import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
+import type { SourceItem, WatchStatus } from '../ports/live-source.js'
+import { VirtualClock } from '../pipeline/virtual-clock.js'
+import { createFakeApiServer, type FakeApiServer, type FakeRequest } from './fake-api-server.js'
+
+export interface TrialOptions {
+  /** The source goes on from the server's present in place of listing. */
+  readonly resume?: boolean
+  /** What the server had before the source began; known to the log where it resumes. */
+  readonly before?: (server: FakeApiServer) => void
+  readonly refuseStreams?: 'status' | 'event'
+  readonly streamingLists?: boolean
+  readonly pageSize?: number
+  readonly pieces?: () => number
+  /** The log's state is so many events behind. */
+  readonly lag?: number
+  readonly limits?: KubernetesSourceOptions['limits']
+  readonly seed?: number
+}
+
+/** A source at a server in memory, in virtual time, and what it has said so far. */
+export interface Trial {
+  readonly server: FakeApiServer
+  readonly clock: VirtualClock
+  readonly startedAt: number
+  /** Lets so many milliseconds pass. The source begins with the first of them. */
+  run(ms: number): Promise<void>
+  /** What was said of a kind, a line an item. */
+  said(kind: ObjectKind): readonly string[]
+  readonly items: readonly SourceItem[]
+  asked(kind: ObjectKind): readonly FakeRequest['asked'][]
+  status(kind: ObjectKind): WatchStatus | undefined
+  /** What the events come to, and what the server has: names with versions. */
+  state(kind: ObjectKind): readonly string[]
+  truth(kind: ObjectKind): readonly string[]
+  close(): void
+}
+
+export function openTrial(source: typeof kubernetesSource, options: TrialOptions = {}): Trial {
+  const startedAt = Date.UTC(2026, 0, 1)
+  const clock = new VirtualClock(startedAt)
+  const { refuseStreams, pieces, resume = false, before, lag = 0, seed = 1 } = options
+  const server = createFakeApiServer({
+    scheduler: clock,
+    ...(refuseStreams && { refuseStreams }),
+    ...(pieces && { pieces }),
+  })
+  before?.(server)
+  const position = { resourceVersion: String(server.resourceVersion) }
+  const logged = new Map<string, KubernetesObject>()
+  if (resume) for (const kind of KINDS) for (const object of server.objects(kind)) logged.set(keyOf(object), object)
+  const state = new Map(logged)
+  const items: SourceItem[] = []
+  const behind: SourceItem[] = []
+
+  const items$: Observable<SourceItem> = source({
+    api: server,
+    ...(resume && { resume: { Service: position, EndpointSlice: position, Node: position } }),
+    known: (kind) => [...logged.values()].filter((object) => object.kind === kind).map(versionOf),
+    lastVersion: (kind, { namespace, name }) => logged.get(`${kind}/${namespace}/${name}`),
+    scheduler: clock,
+    random: seededRandom(seed),
+    ...(options.streamingLists !== undefined && { streamingLists: options.streamingLists }),
+    ...(options.pageSize !== undefined && { pageSize: options.pageSize }),
+    ...(options.limits && { limits: options.limits }),
+  })
+  const take = (item: SourceItem): void => {
+    items.push(item)
+    fold(state, item)
+    behind.push(item)
+    if (behind.length > lag) for (const written of behind.splice(0, behind.length - lag)) fold(logged, written)
+  }
+  let subscription: Subscription | undefined
+
+  return {
+    server,
+    clock,
+    startedAt,
+    items,
+    async run(ms) {
+      const end = clock.now() + ms
+      subscription ??= items$.subscribe(take)
+      await settle()
+      while (clock.nextAt !== undefined && clock.nextAt <= end) {
+        void clock.advanceTo(clock.nextAt)
+        await settle()
+      }
+      void clock.advanceTo(end)
+    },
+    said: (kind) => items.filter((item) => kindOf(item) === kind).map(shown),
+    asked: (kind) => server.requests.filter((request) => request.kind === kind).map(({ asked }) => asked),
+    status: (kind) =>
+      items.flatMap((item) => (item.type === 'status' && item.status.kind === kind ? [item.status] : [])).at(-1),
+    state: (kind) => listed([...state.values()].filter((object) => object.kind === kind)),
+    truth: (kind) => listed(server.objects(kind)),
+    close: () => subscription?.unsubscribe(),
+  }
+}
+
+const KINDS: readonly ObjectKind[] = ['Service', 'EndpointSlice', 'Node']
+
+/** What is under way between two timers: answers pass through a few promises, and this comes after them all. */
+async function settle(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve))
+}
+
+const keyOf = ({ kind, metadata }: KubernetesObject): string => `${kind}/${metadata.namespace ?? ''}/${metadata.name}`
+
+function fold(state: Map<string, KubernetesObject>, item: SourceItem): void {
+  if (item.type !== 'event' || item.event.type === 'BOOKMARK') return
+  const { type, object } = item.event
+  if (type === 'DELETED') state.delete(keyOf(object))
+  else state.set(keyOf(object), object)
+}
+
+const versionOf = ({ metadata: { namespace = '', name, uid, resourceVersion } }: KubernetesObject) => ({
+  namespace,
+  name,
+  uid: String(uid),
+  resourceVersion: String(resourceVersion),
+})
+
+const listed = (objects: readonly KubernetesObject[]): readonly string[] =>
+  objects
+    .map(({ metadata: { namespace, name, uid, resourceVersion } }) =>
+      [namespace, name, uid, resourceVersion].map(String).join(' '),
+    )
+    .toSorted()
+
+function kindOf(item: SourceItem): unknown {
+  switch (item.type) {
+    case 'event':
+      return item.event.type === 'BOOKMARK' ? item.event.kind : item.event.object.kind
+    case 'notice':
+      return item.notice.details?.['kind']
+    case 'status':
+      return item.status.kind
+  }
+}
+
+function shown(item: SourceItem): string {
+  switch (item.type) {
+    case 'event': {
+      const { event } = item
+      if (event.type === 'BOOKMARK') return `${event.initialEventsEnd ? 'END' : 'BOOKMARK'} ${event.resourceVersion}`
+      return `${event.type} ${event.object.metadata.name} ${String(event.object.metadata['resourceVersion'])}`
+    }
+    case 'notice': {
+      const { code, message } = item.notice
+      return code === 'LIST_BEGUN' ? code : `${code}: ${message.slice(message.indexOf(':') + 2)}`
+    }
+    case 'status': {
+      const { phase, error } = item.status
+      return error === undefined ? phase : `${phase} ${error.code}: ${error.message}`
+    }
+  }
+}
+
+/** Mulberry32: the same numbers for the same seed. */
+function seededRandom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
+  }
+}
