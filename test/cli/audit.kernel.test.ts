@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { describeWithKernel } from '../../packages/backend-iptables/src/test-support/kernel.js'
 import { auditReport } from '../../packages/cli/src/json-shapes/audit-report.js'
 import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { createAgentLog } from '../support/agent-log.js'
 import { goldenFiles } from '../support/goldens.js'
 import { createKernelNode, type KernelNode } from '../support/kernel-node.js'
 import { POINTSMAN, runPointsman } from '../support/run-pointsman.js'
@@ -118,6 +119,24 @@ describeWithKernel('an audit of the tables of a machine', () => {
       const again = await runPointsman(audited, { prefix: node.prefix, env })
       expect(again.status).toBe(0)
       expect(again.stdout).toMatch(/^the rules are as they should be\n.* held against those at seq 128,/)
+    })
+
+    test.each([
+      ['tells nothing of what an agent changes again and again, and is behind with', true, 0],
+      ['tells what an agent has not put right', false, 1],
+    ])('%s', async (_, isInForce, status) => {
+      const pods = ['--cluster-cidr', '10.244.0.0/16', '--iptables-variant', variant]
+      const agent = createAgentLog(folder.path(`agent-${variant}-${++count}.db`))
+      agent.append(...agent.cluster(), agent.endpoint('10.244.1.5'), agent.sync())
+      await node.pointsman('replay', agent.path, '--backend', 'iptables', ...pods)
+      // Heard of, and not in force yet. Meanwhile the Service is what it was, and then it changes again.
+      agent.append(agent.endpoint('10.244.1.6'))
+      const since = [agent.endpoint('10.244.1.5'), ...(isInForce ? [agent.sync()] : []), agent.endpoint('10.244.1.6')]
+      const audited = await runPointsman(['audit', '--log', agent.path, ...pods], {
+        prefix: node.prefix,
+        env: afterFirstSave(agent.appending(...since)),
+      })
+      expect(audited).toMatchObject({ status })
     })
 
     test('finds chains of the proxy in the other variant, and none where it has only those of kubelet', async () => {

@@ -1,17 +1,16 @@
-import { setTimeout } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { auditHead, auditItems } from '../audit/audit-document.js'
 import type { AuditReport } from '../audit/audit-report.js'
 import { auditText } from '../audit/audit-text.js'
 import { findCauses, MOST_CAUSES } from '../audit/find-causes.js'
-import { findFindings, persisting } from '../audit/find-findings.js'
-import { liveSource, savedSource, type SourceOptions, type TableSource } from '../audit/table-source.js'
+import { type Look, lookAgain, lookAt, type Looking, questionOf } from '../audit/look-again.js'
+import { liveSource, savedSource, type SourceOptions } from '../audit/table-source.js'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
-import { type AskedObjects, askedObjects, type PointOptions, withPointOptions } from '../input/asked-objects.js'
+import { type PointOptions, withPointOptions } from '../input/asked-objects.js'
 import { type Input, type InputOptions, openInput, withInputOptions } from '../input/open-input.js'
 import { givesConfig, withConfigOptions } from '../input/proxy-config.js'
-import { type RulesQuestion, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
+import type { RulesQuestionOptions } from '../input/rules-question.js'
 import { withRulesetOptions } from '../input/ruleset-options.js'
 import { withVariantOption } from '../machine/iptables-option.js'
 import { countOf } from '../output/duration.js'
@@ -105,52 +104,6 @@ async function reportOf(input: Input, options: AuditOptions, context: Context): 
   const causes = await causesOf(look, { input, source, options }, context)
   return causes && { ...look, state: look.question.state, node: look.question.state.node, source, causes }
 }
-
-interface Question extends RulesQuestion {
-  readonly asked: AskedObjects
-}
-
-async function questionOf(input: Input, options: AuditOptions, context: Context): Promise<Question> {
-  const asked = askedObjects(input, options, context)
-  return { asked, ...(await rulesQuestion(asked, options, context)) }
-}
-
-/** What was there, and what is wrong with it, held against what is known at the same time. */
-interface Look extends Pick<AuditReport, 'asked' | 'read' | 'findings'> {
-  readonly question: Question
-}
-
-async function lookAt(source: TableSource, question: Question): Promise<Look> {
-  const read = await source.read()
-  return { asked: question.asked, question, read, findings: findFindings(read, question, source.machine) }
-}
-
-interface Looking {
-  readonly input: Input
-  readonly source: TableSource
-  readonly options: AuditOptions
-}
-
-/**
- * A sync may have been under way, or a change have come after what the log had: after the time that proxies leave between
- * syncs both are read again, and what is there no longer is no finding.
- */
-async function lookAgain(first: Look, { input, source, options }: Looking, context: Context): Promise<Look> {
-  const { minSyncPeriodMs } = first.question.config
-  const patienceMs = Math.min(Math.max(minSyncPeriodMs, LEAST_PATIENCE_MS), MOST_PATIENCE_MS)
-  await setTimeout(patienceMs, undefined, { signal: context.interrupted })
-  // What there is to warn of was said at the first look.
-  const quiet = { ...context, stderr: { write: () => true } }
-  const question = input.type === 'log' ? await questionOf(input, options, quiet) : first.question
-  const second = await lookAt(source, question)
-  const findings = persisting(first.findings, second.findings)
-  const gone = first.findings.length - findings.length
-  if (gone > 0) context.stderr.write(`${countOf(gone, 'finding')} of a first look had gone at a second: not told\n`)
-  return { ...second, findings }
-}
-
-const LEAST_PATIENCE_MS = 1000
-const MOST_PATIENCE_MS = 10_000
 
 /** None without a log; undefined when it was interrupted. */
 async function causesOf(
