@@ -44,6 +44,8 @@ export async function handleRequest(
   response: ServerResponse,
   context: RequestContext,
 ): Promise<void> {
+  // It came on a connection that the server had ended meanwhile: nobody reads there any more.
+  if (message.socket.writableEnded) return
   const { pathname, searchParams } = new URL(message.url ?? '/', 'https://server')
   const query = Object.fromEntries(searchParams)
   const route = routeOf(pathname)
