@@ -1,5 +1,7 @@
 export { openChangeLog, openChangeLogWriter } from './sqlite/change-log.js'
 export type { SqliteChangeLog, WriterOptions } from './sqlite/change-log.js'
+export { openThreadedChangeLogWriter } from './sqlite/threaded-writer.js'
+export type { ThreadedChangeLogWriter, ThreadedWriterOptions } from './sqlite/threaded-writer.js'
 export { CHANGE_LOG_ERRORS, ChangeLogError } from './sqlite/errors.js'
 export type { ChangeLogErrorCode } from './sqlite/errors.js'
 export type { Durability } from './sqlite/open-database.js'

@@ -17,14 +17,14 @@ import { createEventMaker, node, service, slice } from './manifests.js'
 /** What a change log promises of appending. */
 export function appendingContract({ fresh }: ContractTools): void {
   const filled = async (events: readonly WatchEvent[]): Promise<ChangeLogUnderTest['log']> => {
-    const { log } = fresh()
+    const { log } = await fresh()
     await log.append(entries(events))
     return log
   }
 
   describe('appending', () => {
-    test('an empty log has nothing to tell', () => {
-      const { log } = fresh()
+    test('an empty log has nothing to tell', async () => {
+      const { log } = await fresh()
       expect([log.head, log.lastObservedAt]).toEqual([0, 0])
       expect([...log.records()]).toEqual([])
       expect(log.objectsAt(NO_SEQ)).toEqual({ seq: 0, objects: [], received: new Set() })
@@ -39,7 +39,7 @@ export function appendingContract({ fresh }: ContractTools): void {
 
     test('numbers records from one upwards, in the order of the entries', async () => {
       const { added, listed } = createEventMaker(START)
-      const { log } = fresh()
+      const { log } = await fresh()
       expect(await log.append(entries([added(service({ name: 'web' })), listed('Service')]))).toEqual([
         { type: 'appended', seq: 1 },
         { type: 'appended', seq: 2 },
@@ -54,7 +54,7 @@ export function appendingContract({ fresh }: ContractTools): void {
     })
 
     test('keeps the numbers that entries got while the log could not be written', async () => {
-      const { log } = fresh()
+      const { log } = await fresh()
       const event = createEventMaker(START).added(service({ name: 'web' }))
       await log.append([{ type: 'event', event, seq: seq(7) }, notice(START + 60_000)])
       expect([...log.records()].map(({ seq: position }) => position)).toEqual([7, 8])
@@ -114,7 +114,7 @@ export function appendingContract({ fresh }: ContractTools): void {
     })
 
     test('without versions, an event is a duplicate when it changes nothing', async () => {
-      const { log } = fresh()
+      const { log } = await fresh()
       const web = unversioned(service({ name: 'web' }))
       const event = (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: KubernetesObject): LogEntry => ({
         type: 'event',
@@ -140,7 +140,7 @@ export function appendingContract({ fresh }: ContractTools): void {
     })
 
     test('keeps a bookmark that ends a list apart from a plain one of that version', async () => {
-      const { log } = fresh()
+      const { log } = await fresh()
       const bookmark = (initialEventsEnd: boolean): LogEntry => ({
         type: 'event',
         event: { type: 'BOOKMARK', kind: 'Service', resourceVersion: '5', initialEventsEnd, observedAt: START },
@@ -158,7 +158,7 @@ export function appendingContract({ fresh }: ContractTools): void {
     })
 
     test('a notice of the same time and words is there once', async () => {
-      const { log } = fresh()
+      const { log } = await fresh()
       const [one, other] = [notice(START), notice(START, 'other words')]
       expect(positions(await log.append([one, other, one, notice(START + 1)]))).toEqual([
         'appended 1',
@@ -169,7 +169,7 @@ export function appendingContract({ fresh }: ContractTools): void {
     })
 
     test('refuses what was observed before the last record, and takes the rest of the batch', async () => {
-      const { log } = fresh()
+      const { log } = await fresh()
       const { added } = createEventMaker(START)
       const [early, late, later] = [
         added(service({ name: 'a' })),
@@ -182,7 +182,7 @@ export function appendingContract({ fresh }: ContractTools): void {
     })
 
     test('refuses the Service default/kubernetes of another cluster while its own lives', async () => {
-      const { log } = fresh()
+      const { log } = await fresh()
       const { added, deleted, modified } = createEventMaker(START)
       const kubernetes = (uid: string): KubernetesObject => service({ name: 'kubernetes', namespace: 'default', uid })
       const outcomes = await log.append(

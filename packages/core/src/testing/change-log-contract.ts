@@ -16,13 +16,13 @@ export interface ChangeLogContract {
 export function changeLogContract({ name, open, skips = {} }: ChangeLogContract): void {
   describe(`${name} keeps the contract of a change log`, () => {
     const opened: ChangeLogUnderTest[] = []
-    const fresh = (): ChangeLogUnderTest => {
-      const under = open({ snapshotEvery: 3 })
+    const fresh = async (): Promise<ChangeLogUnderTest> => {
+      const under = await open({ snapshotEvery: 3 })
       opened.push(under)
       return under
     }
-    afterEach(() => {
-      for (const under of opened.splice(0)) under.remove()
+    afterEach(async () => {
+      for (const under of opened.splice(0)) await under.remove()
     })
 
     appendingContract({ fresh, open })

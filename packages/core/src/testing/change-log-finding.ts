@@ -20,7 +20,7 @@ export function findingContract({ fresh }: ContractTools): void {
       const { added, modified, deleted, listed } = createEventMaker(START)
       const webSlice = (owner: string | null, ...endpoints: string[]): KubernetesObject =>
         slice({ name: 'web-1', service: owner, endpoints })
-      const { log } = fresh()
+      const { log } = await fresh()
       await log.append(
         entries([added(node({ name: 'node-a' })), added(service({ name: 'web' })), added(service({ name: 'api' }))]),
       )
@@ -147,7 +147,7 @@ export function findingContract({ fresh }: ContractTools): void {
     })
 
     test('another reader sees what is appended while it reads, and goes on to where it began', async () => {
-      const under = fresh()
+      const under = await fresh()
       const { added } = createEventMaker(START)
       await under.log.append(entries([added(service({ name: 'a' })), added(service({ name: 'b' }))]))
       const reader = under.reader()

@@ -20,7 +20,7 @@ import { createEventMaker, service } from './manifests.js'
 /** What a change log promises of objects: who changed them, and which there are at a point. */
 export function objectsContract({ fresh, open }: ContractTools): void {
   const filled = async (events: readonly WatchEvent[]): Promise<ChangeLogUnderTest['log']> => {
-    const { log } = fresh()
+    const { log } = await fresh()
     await log.append(entries(events))
     return log
   }
@@ -60,7 +60,7 @@ export function objectsContract({ fresh, open }: ContractTools): void {
     })
 
     test('an event that names its author keeps it', async () => {
-      const { log } = fresh()
+      const { log } = await fresh()
       const author = { manager: 'somebody', operation: 'Apply', time: START + 7, subresource: 'status' }
       const event = {
         type: 'DELETED' as const,
@@ -103,7 +103,7 @@ export function objectsContract({ fresh, open }: ContractTools): void {
           managedEventsArbitrary(eventSequenceArbitrary()),
           fc.integer({ min: 1, max: 7 }),
           async (events, snapshotEvery) => {
-            const under = open({ snapshotEvery })
+            const under = await open({ snapshotEvery })
             try {
               await under.log.append(entries(events))
               const records = [...under.log.records()]
@@ -116,7 +116,7 @@ export function objectsContract({ fresh, open }: ContractTools): void {
                 expect(received).toEqual(receivedBy(records.slice(0, index + 1)))
               }
             } finally {
-              under.remove()
+              await under.remove()
             }
           },
         ),

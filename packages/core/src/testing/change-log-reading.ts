@@ -38,7 +38,7 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
           fc.array(fc.integer({ min: 1, max: 9 })),
           fc.integer({ min: 1, max: 9 }),
           async (events, sizes, snapshotEvery) => {
-            const under = open({ snapshotEvery })
+            const under = await open({ snapshotEvery })
             try {
               const expected: string[] = []
               for (const batch of batches(events, sizes)) {
@@ -51,7 +51,7 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
                 expected.slice(expected.length >> 1),
               )
             } finally {
-              under.remove()
+              await under.remove()
             }
           },
         ),
@@ -61,15 +61,15 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
     test('a log made of what another one gives back is the same log', async () => {
       await fc.assert(
         fc.asyncProperty(managedEventsArbitrary(eventSequenceArbitrary()), async (events) => {
-          const [one, other] = [open({ snapshotEvery: 4 }), open({ snapshotEvery: 5 })]
+          const [one, other] = [await open({ snapshotEvery: 4 }), await open({ snapshotEvery: 5 })]
           try {
             await one.log.append(entries(events))
             const records = [...one.log.records()]
             await other.log.append(entries(records.map(eventOf)))
             expect([...other.log.records()]).toEqual(records)
           } finally {
-            one.remove()
-            other.remove()
+            await one.remove()
+            await other.remove()
           }
         }),
       )
@@ -80,11 +80,11 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
       await fc.assert(
         fc.asyncProperty(managedEventsArbitrary(eventSequenceArbitrary()), fc.nat(), async (events, place) => {
           const half = events.length === 0 ? 0 : place % events.length
-          let under = open({ snapshotEvery: 4 })
-          const never = open({ snapshotEvery: 4 })
+          let under = await open({ snapshotEvery: 4 })
+          const never = await open({ snapshotEvery: 4 })
           try {
             await under.log.append(entries(events.slice(0, half)))
-            under = under.reopen()
+            under = await under.reopen()
             const outcomes = await under.log.append(entries(events))
             await never.log.append(entries(events))
             expect(positions(outcomes).slice(0, half)).toEqual(
@@ -93,8 +93,8 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
             expect([...under.log.records()]).toEqual([...never.log.records()])
             expect(under.log.info().counts).toEqual(never.log.info().counts)
           } finally {
-            under.remove()
-            never.remove()
+            await under.remove()
+            await never.remove()
           }
         }),
       )

@@ -8,19 +8,21 @@ import type { AppendOutcome, ChangeLogReader, ChangeLogWriter } from '../ports/c
 export interface ChangeLogUnderTest {
   readonly log: ChangeLogWriter & ChangeLogReader
   /** Closes the log and opens it again. */
-  reopen(): ChangeLogUnderTest
+  reopen(): ChangeLogUnderTest | Promise<ChangeLogUnderTest>
   /** Another reader of the same log. */
   reader(): ChangeLogReader
   /** Closes the log and removes what is left of it. */
-  remove(): void
+  remove(): void | Promise<void>
 }
 
-export type OpenChangeLog = (options: { readonly snapshotEvery: number }) => ChangeLogUnderTest
+export type OpenChangeLog = (options: {
+  readonly snapshotEvery: number
+}) => ChangeLogUnderTest | Promise<ChangeLogUnderTest>
 
 /** What a part of the contract is given. */
 export interface ContractTools {
   /** A new log, removed after the test. */
-  readonly fresh: () => ChangeLogUnderTest
+  readonly fresh: () => Promise<ChangeLogUnderTest>
   readonly open: OpenChangeLog
 }
 

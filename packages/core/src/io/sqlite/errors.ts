@@ -11,6 +11,7 @@ export const CHANGE_LOG_ERRORS = {
   LOG_OTHER_NODE: 'the log belongs to another node: name another file',
   LOG_PRUNED: 'retention has removed that part of the log: ask for a later point',
   LOG_IO: 'the file cannot be accessed: look at its permissions and at the disk',
+  LOG_THREAD_ENDED: 'the thread that writes the log has ended: it is begun again with what is written next',
 } as const
 
 export type ChangeLogErrorCode = keyof typeof CHANGE_LOG_ERRORS
@@ -20,6 +21,7 @@ export class ChangeLogError extends Error {
   override readonly name = 'ChangeLogError'
   readonly code: ChangeLogErrorCode
   readonly file: string
+  readonly detail: string | undefined
 
   constructor(
     code: ChangeLogErrorCode,
@@ -29,6 +31,7 @@ export class ChangeLogError extends Error {
     super(`${file}: ${CHANGE_LOG_ERRORS[code]}${detail === undefined ? '' : ` (${detail})`}`, options)
     this.code = code
     this.file = file
+    this.detail = detail
   }
 }
 

@@ -1,0 +1,97 @@
+import type { LogEntry, Seq } from '../../model/record.js'
+import { seq } from '../../model/record.js'
+import type { AppendOutcome, ChangeLogWriter } from '../../ports/change-log.js'
+import type { WriterOptions } from './change-log.js'
+import { ChangeLogError } from './errors.js'
+import type { PruneOptions, PruneResult } from './prune.js'
+import { type LogThread, startLogThread } from './start-log-thread.js'
+import { fromFailure, type ThreadCall } from './thread-messages.js'
+
+/** A log that is written by a thread of its own: whatever its disk does, the thread of the caller goes on. */
+export interface ThreadedChangeLogWriter extends ChangeLogWriter {
+  prune(options: PruneOptions): Promise<PruneResult>
+  /** After all that was asked for before. Afterwards nothing is taken any more. */
+  close(): Promise<void>
+}
+
+export interface ThreadedWriterOptions extends Omit<WriterOptions, 'onStep'> {
+  /** The compiled thread: for tests, which run sources. */
+  readonly threadFile?: URL
+}
+
+/**
+ * Opens a log for writing, as openChangeLogWriter does and with its errors. Calls are done in their order. When the thread
+ * ends by itself, what it had not answered is rejected with LOG_THREAD_ENDED, and the next call begins another one. An entry
+ * with a number that was durable by then, though unanswered, is not appended a second time.
+ */
+export async function openThreadedChangeLogWriter(
+  file: string,
+  { threadFile = new URL('./log-thread.js', import.meta.url), ...options }: ThreadedWriterOptions,
+): Promise<ThreadedChangeLogWriter> {
+  const first = await startLogThread({ file, options }, threadFile)
+  // One promise for all who call meanwhile, so that they go on in the order of their calls.
+  let thread: Promise<LogThread> = Promise.resolve(first)
+  let isOver = first.hasEnded
+  let closed = false
+  let { head, lastObservedAt } = first
+  let unanswered = { after: 0, upTo: 0 }
+
+  const restarted = async (): Promise<LogThread> => {
+    isOver = () => false
+    try {
+      const other = await startLogThread({ file, options }, threadFile)
+      isOver = other.hasEnded
+      unanswered = { after: unanswered.upTo === 0 ? head : unanswered.after, upTo: other.head }
+      ;({ head, lastObservedAt } = other)
+      return other
+    } catch (error) {
+      isOver = () => true
+      throw error
+    }
+  }
+
+  const ready = (): Promise<LogThread> => {
+    if (closed) throw new ChangeLogError('LOG_THREAD_ENDED', { file, detail: 'the log was closed' })
+    if (isOver()) thread = restarted()
+    return thread
+  }
+
+  const answer = async (current: LogThread, call: ThreadCall): Promise<unknown> => {
+    const reply = await current.tell(call)
+    ;({ head, lastObservedAt } = reply)
+    if (reply.type === 'failed') throw fromFailure(reply.failure)
+    return reply.result
+  }
+
+  const isThere = ({ seq: position }: LogEntry): boolean =>
+    position !== undefined && position > unanswered.after && position <= unanswered.upTo
+
+  return {
+    get head(): Seq {
+      return seq(head)
+    },
+    get lastObservedAt() {
+      return lastObservedAt
+    },
+    async append(entries) {
+      const current = await ready()
+      const missing = entries.filter((entry) => !isThere(entry))
+      const outcomes = (await answer(current, { type: 'append', entries: missing })) as AppendOutcome[]
+      return entries.flatMap((entry): AppendOutcome | [] =>
+        isThere(entry) && entry.seq !== undefined ? { type: 'appended', seq: entry.seq } : (outcomes.shift() ?? []),
+      )
+    },
+    async prune(pruning) {
+      return (await answer(await ready(), { type: 'prune', options: pruning })) as PruneResult
+    },
+    async close() {
+      if (closed) return
+      const last = isOver() ? undefined : ready()
+      closed = true
+      const current = await last
+      if (current === undefined) return
+      await answer(current, { type: 'close' })
+      await current.exited
+    },
+  }
+}
