@@ -26,16 +26,16 @@ export interface Trial {
   readonly clock: VirtualClock
   readonly startedAt: number
   /** Lets so many milliseconds pass. The source begins with the first of them. */
-  run(ms: number): Promise<void>
+  readonly run: (ms: number) => Promise<void>
   /** What was said of a kind, a line an item. */
-  said(kind: ObjectKind): readonly string[]
+  readonly said: (kind: ObjectKind) => readonly string[]
   readonly items: readonly SourceItem[]
-  asked(kind: ObjectKind): readonly FakeRequest['asked'][]
-  status(kind: ObjectKind): WatchStatus | undefined
+  readonly asked: (kind: ObjectKind) => readonly FakeRequest['asked'][]
+  readonly status: (kind: ObjectKind) => WatchStatus | undefined
   /** What the events come to, and what the server has: names with versions. */
-  state(kind: ObjectKind): readonly string[]
-  truth(kind: ObjectKind): readonly string[]
-  close(): void
+  readonly state: (kind: ObjectKind) => readonly string[]
+  readonly truth: (kind: ObjectKind) => readonly string[]
+  readonly close: () => void
 }
 
 export function openTrial(source: typeof kubernetesSource, options: TrialOptions = {}): Trial {
@@ -118,14 +118,16 @@ function fold(state: Map<string, KubernetesObject>, item: SourceItem): void {
 const versionOf = ({ metadata: { namespace = '', name, uid, resourceVersion } }: KubernetesObject) => ({
   namespace,
   name,
-  uid: String(uid),
-  resourceVersion: String(resourceVersion),
+  uid: text(uid),
+  resourceVersion: text(resourceVersion),
 })
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 const listed = (objects: readonly KubernetesObject[]): readonly string[] =>
   objects
     .map(({ metadata: { namespace, name, uid, resourceVersion } }) =>
-      [namespace, name, uid, resourceVersion].map(String).join(' '),
+      [namespace, name, uid, resourceVersion].map(text).join(' '),
     )
     .toSorted()
 
@@ -145,7 +147,7 @@ function shown(item: SourceItem): string {
     case 'event': {
       const { event } = item
       if (event.type === 'BOOKMARK') return `${event.initialEventsEnd ? 'END' : 'BOOKMARK'} ${event.resourceVersion}`
-      return `${event.type} ${event.object.metadata.name} ${String(event.object.metadata['resourceVersion'])}`
+      return `${event.type} ${event.object.metadata.name} ${text(event.object.metadata['resourceVersion'])}`
     }
     case 'notice': {
       const { code, message } = item.notice

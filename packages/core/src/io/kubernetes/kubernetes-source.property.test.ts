@@ -6,6 +6,7 @@ import type { Fault, FakeRequest } from '../../testing/fake-api-server.js'
 import { service, slice } from '../../testing/manifests.js'
 import { openTrial, type Trial } from '../../testing/source-trial.js'
 import { kubernetesSource } from './kubernetes-source.js'
+import { versionOf } from './recent-objects.js'
 
 const HOUR = 3_600_000
 
@@ -120,7 +121,7 @@ function expectRising({ items }: Trial, kind: ObjectKind): void {
   for (const item of items) {
     if (item.type !== 'event' || item.event.type === 'BOOKMARK' || item.event.object.kind !== kind) continue
     const { type, object } = item.event
-    const [uid, version] = [String(object.metadata['uid']), String(object.metadata['resourceVersion'])]
+    const { uid, resourceVersion: version } = versionOf(object)
     const before = last.get(uid)
     expect(before?.type).not.toBe('DELETED')
     // A deletion that a list brings to light carries the last version that was known.
