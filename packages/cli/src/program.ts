@@ -11,6 +11,7 @@ import { registerExplain } from './commands/explain.js'
 import { registerExport } from './commands/export.js'
 import { registerImport } from './commands/import.js'
 import { registerLog } from './commands/log.js'
+import { registerRecord } from './commands/record.js'
 import { registerRender } from './commands/render.js'
 import { registerReplay } from './commands/replay.js'
 import { registerRules } from './commands/rules.js'
@@ -49,6 +50,7 @@ export function createProgram(context: Context, version: string): Command {
 
 /** In the order of the help text. */
 const COMMANDS = [
+  registerRecord,
   registerImport,
   registerExport,
   registerReplay,

@@ -1,34 +1,42 @@
-import type { AgentConfig, ChangeLogReader, KubernetesObject, ObjectKind, SourceItem } from '@pointsman/core'
-import { ChangeLogError, connectApiServer, kubernetesSource, openChangeLog } from '@pointsman/core/io'
+import type { ChangeLogReader, KnownObjects, KubernetesObject, ObjectKind, SourceItem } from '@pointsman/core'
+import {
+  ChangeLogError,
+  connectApiServer,
+  type ConnectOptions,
+  kubernetesSource,
+  openChangeLog,
+  type RequestReport,
+  type ResumePoints,
+} from '@pointsman/core/io'
 import { asyncScheduler, defer, finalize, mergeMap, type Observable } from 'rxjs'
 import type { Context } from '../context.js'
-import type { AgentEvent } from './agent-event.js'
-import type { AgentStart } from './start-from-log.js'
 
 export interface ClusterSourceOptions {
-  readonly config: Pick<AgentConfig, 'client'>
+  readonly server: Pick<ConnectOptions, 'kubeconfig' | 'context' | 'master' | 'otherwise' | 'qps' | 'burst'>
+  /** The change log's file. */
   readonly log: string
-  readonly nodeName: string
+  /** The Node to follow; absent: all. */
+  readonly nodeName?: string
   readonly version: string
-  readonly start: Pick<AgentStart, 'known' | 'resume'>
-  readonly emit: (event: AgentEvent) => void
+  /** What the log knows. */
+  readonly known: Pick<KnownObjects, 'of'>
+  readonly resume: ResumePoints
+  readonly onRequest?: (report: RequestReport) => void
   readonly onWarning: (message: string) => void
 }
 
-/** The cluster that an agent's configuration names, from where its log ends. Fails with an ApiServerError where none is named. */
+/**
+ * What a cluster says, from where a log ends. Fails with an ApiServerError where it is not known which cluster, or how to be
+ * let in.
+ */
 export function clusterSource(options: ClusterSourceOptions, context: Context): Observable<SourceItem> {
-  const { config, nodeName, version, start, emit, onWarning } = options
-  const { client } = config
+  const { server, nodeName, version, known, resume, onRequest, onWarning } = options
   const connect = () =>
     connectApiServer({
-      kubeconfig: client.kubeconfig,
-      master: client.server,
-      otherwise: 'pod',
+      ...server,
       env: context.env,
       userAgent: `pointsman/${version}`,
-      qps: client.qps,
-      burst: client.burst,
-      onRequest: (request) => emit({ type: 'request', request }),
+      ...(onRequest && { onRequest }),
       onWarning,
       now: context.now,
     })
@@ -37,9 +45,9 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
       const lastVersions = createLastVersions(options.log)
       return kubernetesSource({
         api,
-        nodeName,
-        resume: start.resume,
-        known: start.known.of,
+        ...(nodeName !== undefined && { nodeName }),
+        resume,
+        known: known.of,
         lastVersion: (kind, { namespace, name }) => lastVersions.of({ kind, namespace, name }),
         scheduler: asyncScheduler,
         random: Math.random,

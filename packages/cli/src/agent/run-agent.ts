@@ -75,7 +75,17 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     onWarning: warn,
   })
   observers.listen(servers.on)
-  const source = clusterSource({ ...options, start, emit, onWarning: warn }, context)
+  const { kubeconfig, server: master, qps, burst } = config.client
+  const source = clusterSource(
+    {
+      ...options,
+      ...start,
+      server: { kubeconfig, master, otherwise: 'pod', qps, burst },
+      onRequest: (request) => emit({ type: 'request', request }),
+      onWarning: warn,
+    },
+    context,
+  )
   try {
     await followCluster(
       { config: config.proxy, source, start, recorder, machine, observers, stop: context.interrupted },

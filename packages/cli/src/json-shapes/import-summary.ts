@@ -4,11 +4,15 @@ import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time 
 const problem = objectOf('Problem', {
   file: required(text, 'the file, as it was given'),
   line: required(integer, 'the line, from 1'),
-  code: required(oneOf('BAD_LINE', 'RECORD_TOO_OLD', 'OTHER_CLUSTER', 'OTHER_NODE'), 'why, for a script'),
+  code: required(
+    oneOf('BAD_LINE', 'RECORD_TOO_OLD', 'OTHER_CLUSTER', 'OTHER_NODE', 'LOG_UNUSABLE'),
+    'why, for a script',
+  ),
   message: required(text, 'why, for a person'),
 })
 
-const kinds = objectOf('Kinds', {
+/** Events of objects, by kind. */
+export const kindCounts = objectOf('Kinds', {
   Service: required(integer, 'events of Services'),
   EndpointSlice: required(integer, 'events of EndpointSlices'),
   Node: required(integer, 'events of Nodes'),
@@ -20,7 +24,7 @@ export const importSummary = objectOf('ImportSummary', {
   at: required(point, 'the last record of the log after the import'),
   log: required(text, 'the path of the log'),
   events: required(integer, 'events that are new in the log, bookmarks included'),
-  kinds: required(kinds, 'the new events of objects'),
+  kinds: required(kindCounts, 'the new events of objects'),
   bookmarks: required(integer, 'the new bookmarks'),
   duplicates: required(integer, 'events that the log had already'),
   estimated: required(integer, 'events without a time of their own, new or not'),

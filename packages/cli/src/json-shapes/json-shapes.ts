@@ -8,6 +8,7 @@ import { explanation } from './explanation.js'
 import { importSummary } from './import-summary.js'
 import { logInfo } from './log-info.js'
 import { recordList } from './record-list.js'
+import { recordSummary } from './record-summary.js'
 import { replaySummary } from './replay-summary.js'
 import { ruleList } from './rule-list.js'
 import { serviceList } from './service-list.js'
@@ -26,6 +27,7 @@ export const JSON_SHAPES: Readonly<Record<string, Shape>> = {
   ImportSummary: importSummary,
   LogInfo: logInfo,
   RecordList: recordList,
+  RecordSummary: recordSummary,
   ReplaySummary: replaySummary,
   RuleList: ruleList,
   ServiceList: serviceList,

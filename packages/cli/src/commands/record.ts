@@ -1,0 +1,88 @@
+import { parseGoDuration } from '@pointsman/core'
+import type { Command } from 'commander'
+import { createAgentLines } from '../agent/agent-log.js'
+import { type Context, warn } from '../context.js'
+import { CliError } from '../errors.js'
+import { logPath, withLogOption } from '../input/open-input.js'
+import { countOf, formatCount } from '../output/duration.js'
+import { parseFormat, writeDocument } from '../output/json.js'
+import { outputOption } from '../output/output-option.js'
+import { createProgress } from '../output/progress.js'
+import { withExamples } from '../output/with-examples.js'
+import { recordDocument, recordText } from '../record/record-report.js'
+import { recordCluster, type RecordTally } from '../record/record-cluster.js'
+
+interface RecordCommandOptions {
+  readonly log?: string
+  readonly kubeconfig?: string
+  readonly context?: string
+  readonly server?: string
+  readonly node?: string
+  readonly for?: string
+  readonly output?: string
+}
+
+export function registerRecord(program: Command, context: Context): void {
+  const command = program
+    .command('record')
+    .summary('list and watch a cluster into a change log, read-only')
+    .description(
+      'Lists and watches the Services, EndpointSlices and Nodes of a cluster into a change log, until Ctrl-C. The log is made where ' +
+        'there is none; one of the same cluster goes on where it ended. Nothing is written to the cluster, and nothing on this ' +
+        'machine but the log. It takes leave to list and watch these three kinds.',
+    )
+    .option('--kubeconfig <file>', 'how to reach the cluster (else KUBECONFIG, else ~/.kube/config)')
+    .option('--context <name>', "the kubeconfig's context (else its current one)")
+    .option('--server <url>', 'the API server, in place of the one that the kubeconfig names')
+    .option('--node <name>', 'record this Node alone (else all)')
+    .option('--for <duration>', 'end after this time, such as 10m (else at Ctrl-C)')
+    .addOption(outputOption(['text', 'json']))
+    .action(async (options: RecordCommandOptions) => record(options, program.version() ?? '', context))
+  withExamples(withLogOption(command), [
+    'pointsman record --log shop.db',
+    'pointsman record --log shop.db --kubeconfig ~/.kube/config --context production --for 10m',
+  ])
+}
+
+async function record(options: RecordCommandOptions, version: string, context: Context): Promise<void> {
+  const format = parseFormat(options.output, ['text', 'json'])
+  const log = logPath(options, context)
+  const durationMs = durationOf(options.for)
+  const progress = createProgress(context)
+  const linesOf = createAgentLines()
+  let tally: RecordTally
+  try {
+    tally = await recordCluster(
+      {
+        log,
+        server: { kubeconfig: options.kubeconfig, context: options.context, master: options.server },
+        version,
+        ...(options.node !== undefined && { nodeName: options.node }),
+        ...(durationMs !== undefined && { durationMs }),
+        onStatus: (status) => {
+          for (const { message } of linesOf({ type: 'watch', status })) {
+            progress.end()
+            context.stderr.write(`${message}\n`)
+          }
+        },
+        onEvent: (now) => progress.show(() => progressLine(now)),
+        onWarning: (message) => warn(context, message),
+      },
+      context,
+    )
+  } finally {
+    progress.end()
+  }
+  if (format === 'json') writeDocument(context, recordDocument(tally, log))
+  else context.stdout.write(recordText(tally, log, context.style))
+}
+
+function durationOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const duration = parseGoDuration(text)
+  if (duration !== undefined && duration > 0) return duration
+  throw new CliError('USAGE', `--for ${JSON.stringify(text)} is not a duration such as 10m or 1h30m`)
+}
+
+const progressLine = ({ events, kinds: { Service, EndpointSlice, Node } }: RecordTally): string =>
+  `recording: ${countOf(events, 'event')} (${formatCount(Service)} of Services, ${formatCount(EndpointSlice)} of EndpointSlices, ${formatCount(Node)} of Nodes); Ctrl-C ends it`
