@@ -1,7 +1,8 @@
 // sync-memory.mjs COUNT ENDPOINTS [NAMESPACE]: MB of a process that syncs the rules of so many Services into a kernel, as an
 // agent would: events one by one into the fold, everything synced once, then one endpoint's change. Without NAMESPACE the
-// restores are read and dropped: what is then measured is ours alone.
-// sync-memory.mjs: measures in other processes, as Node is and with the flags that keep its heap small. (root)
+// restores are read and dropped: what is then measured is ours alone. With NAMESPACE the tables are looked through for drift
+// as well, and synced once more as after a restart.
+// sync-memory.mjs: measures in other processes, as Node is and with the flags that `pointsman run` sets. (root)
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { createIptablesBackend } from '@pointsman/backend-iptables'
@@ -15,7 +16,7 @@ else await measure({ services: Number(count), endpointsPerService: Number(endpoi
 
 async function measure(options) {
   const mb = (bytes) => Math.round(bytes / 1e6)
-  const peak = () => mb(process.resourceUsage().maxRSS * 1024)
+  const now = () => ({ rss: mb(process.memoryUsage().rss), peak: mb(process.resourceUsage().maxRSS * 1024) })
   const empty = mb(process.memoryUsage().rss)
   const fold = createStateFold({ nodeName: 'node-0' })
   let tracked = 0
@@ -30,23 +31,30 @@ async function measure(options) {
     if (event.type === 'ADDED') last = event
   }
   fold.apply()
-  const folded = { rss: mb(process.memoryUsage().rss), peak: peak() }
-  const backend = createIptablesBackend({
-    config: { ...DEFAULT_PROXY_CONFIG, detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.0.0.0/8'] } },
-    iptables: [await iptablesOf(namespace)],
-  })
-  const sync = (changed) =>
-    backend.sync({ state: fold.state, changed, fromSeq: seq(1), toSeq: fold.state.seq }, new AbortController().signal)
+  const folded = now()
+  const iptables = await iptablesOf(namespace)
+  const config = { ...DEFAULT_PROXY_CONFIG, detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.0.0.0/8'] } }
+  const signal = new AbortController().signal
+  const backend = createIptablesBackend({ config, iptables: [iptables] })
+  const sync = (changed, to = backend) =>
+    to.sync({ state: fold.state, changed, fromSeq: seq(1), toSeq: fold.state.seq }, signal)
   const { rules } = await sync('all')
-  const synced = { rss: mb(process.memoryUsage().rss), peak: peak() }
+  const synced = now()
   const moved = structuredClone(last)
   moved.object.endpoints[0].addresses = ['10.199.0.1']
   track({ ...moved, type: 'MODIFIED' })
   await sync(fold.apply().changed)
-  const after = { rss: mb(process.memoryUsage().rss), peak: peak() }
+  const changed = now()
   globalThis.gc?.()
-  const { heapUsed, rss } = process.memoryUsage()
-  console.log(JSON.stringify({ rules, empty, folded, synced, after, heap: mb(heapUsed), afterGc: mb(rss) }))
+  const { heapUsed } = process.memoryUsage()
+  const report = { rules, empty, folded, synced, changed, heap: mb(heapUsed) }
+  if (namespace !== undefined) {
+    await backend.mendDrift(signal)
+    report.drift = now()
+    await sync('all')
+    report.again = now()
+  }
+  console.log(JSON.stringify(report))
 }
 
 async function iptablesOf(namespace) {
@@ -64,11 +72,11 @@ function measureInOthers() {
     [10_000, 5],
     [2000, 2],
   ]) {
-    for (const flags of [[], ['--max-semi-space-size=1', '--optimize-for-size']]) {
+    for (const flags of [[], ['--optimize-for-size', '--semi-space-growth-factor=1']]) {
       const name = `pointsman-memory-${process.pid}-${size[0]}-${flags.length}`
       execFileSync('ip', ['netns', 'add', name])
       try {
-        const argv = ['--expose-gc', ...flags, file, ...size.map(String), name]
+        const argv = [...flags, '--expose-gc', file, ...size.map(String), name]
         const result = execFileSync(process.execPath, argv, { encoding: 'utf8' })
         console.log(`${size.join(' x ')} ${flags.join(' ')}: ${result.trim()}`)
       } finally {

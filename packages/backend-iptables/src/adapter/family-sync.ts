@@ -250,7 +250,8 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
   return {
     async sync({ state, changed }, told) {
       const { signal, tally } = told
-      const last = known
+      // What is not needed any more is not kept while tables are read.
+      const last = changed === 'all' ? undefined : known
       const full = changed === 'all' || last === undefined
       tally.full = full
       // Until it has succeeded, nothing is known of what is in force.

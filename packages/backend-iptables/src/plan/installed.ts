@@ -45,10 +45,11 @@ export function adopt(found: Found, wanted: PackedServices, whole: WantedBase): 
   const { base, overlapping } = whole
   const shared = new Map([...base.dispatch].map(([key, last]) => [key, readShared(found.chains.get(key), last)]))
   const services = new Map<ServicePortName, PackedService>()
-  const ownChains = new Set<ChainKey>([...base.fixed.keys(), ...base.dispatch.keys(), ...base.kubelet.keys()])
+  const nobodys = new Map(found.chains)
+  for (const chains of [base.fixed, base.dispatch, base.kubelet]) for (const key of chains.keys()) nobodys.delete(key)
   for (const [name, service] of wanted) {
     const chains = chainsOf(service)
-    for (const [key] of chains) ownChains.add(key)
+    for (const [key] of chains) nobodys.delete(key)
     const there = packService({
       chains: chains.flatMap(([key]): RenderedService['chains'] => {
         const lines = found.chains.get(key)
@@ -67,7 +68,7 @@ export function adopt(found: Found, wanted: PackedServices, whole: WantedBase): 
   const only = <T>(keys: Iterable<ChainKey>, of: (key: ChainKey) => T | undefined): Map<ChainKey, T> =>
     new Map([...keys].flatMap((key) => withValue(key, of(key))))
   const leftovers: RenderedService = {
-    chains: [...found.chains].filter(([key]) => !ownChains.has(key)),
+    chains: [...nobodys],
     entries: [...shared].map(([key, { counts }]) => [key, repeated(counts).join('\n')]),
   }
   return {
