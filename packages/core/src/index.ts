@@ -32,7 +32,7 @@ export {
   DEFAULT_AGENT_CONFIG,
   type LoggingConfig,
 } from './model/agent-config.js'
-export { configDocument, configzDocument } from './model/config-document.js'
+export { configDocument } from './model/config-document.js'
 export { FIELDS_WITHOUT_EFFECT } from './model/config-without-effect.js'
 export { KNOWN_CONFIG_FIELDS } from './model/known-config-fields.js'
 export { KNOWN_FEATURE_GATES } from './model/known-feature-gates.js'

@@ -1,5 +1,5 @@
 import { rulesetContext } from '@pointsman/backend-iptables'
-import { type AgentConfig, configzDocument, type SocketAddress, type State } from '@pointsman/core'
+import { type AgentConfig, configDocument, type SocketAddress, type State } from '@pointsman/core'
 import type { AgentEvent } from './agent-event.js'
 import type { AgentHealth } from './health/agent-health.js'
 import { createHealthCheckPorts } from './http/health-check-ports.js'
@@ -56,12 +56,12 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
         answers: {
           registry: metrics.registry,
           readyz: health.readyz,
-          configz: () => configzDocument(config),
+          configz: () => configDocument(config),
           flagz: () => options.flags,
           status: () => ({ ...options.build, startedAt, now: now() }),
           lastRestores: options.restores.succeeded,
           lastFailed: options.restores.failed,
-          profiling: config.withoutEffect['enableProfiling'] === true,
+          profiling: config.enableProfiling,
           setVerbosity: options.setVerbosity,
         },
       }),

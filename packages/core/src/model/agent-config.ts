@@ -14,6 +14,8 @@ export interface AgentConfig {
   /** Absent: no such server. */
   readonly healthzBindAddress?: SocketAddress
   readonly metricsBindAddress?: SocketAddress
+  /** The metrics port also takes a new verbosity. */
+  readonly enableProfiling: boolean
   /** From -1000, never killed for lack of memory, to 1000. */
   readonly oomScoreAdj: number
   readonly conntrack: ConntrackConfig
@@ -28,7 +30,7 @@ export interface ClientConfig {
   readonly kubeconfig?: string
   /** --master: in place of the kubeconfig's server. */
   readonly server?: string
-  /** Requests a second, in the long run and at once. Nothing here asks so often. */
+  /** Requests a second, in the long run and at once. */
   readonly qps: number
   readonly burst: number
 }
@@ -60,6 +62,7 @@ export const DEFAULT_AGENT_CONFIG: AgentConfig = {
   bindAddressHardFail: false,
   healthzBindAddress: { host: '0.0.0.0', port: 10_256 },
   metricsBindAddress: { host: '127.0.0.1', port: 10_249 },
+  enableProfiling: false,
   oomScoreAdj: -999,
   conntrack: {
     maxPerCore: 32_768,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_AGENT_CONFIG } from './agent-config.js'
-import { configDocument, configzDocument } from './config-document.js'
+import { configDocument } from './config-document.js'
 import { FIELDS_WITHOUT_EFFECT } from './config-without-effect.js'
 import { KNOWN_CONFIG_FIELDS } from './known-config-fields.js'
 import { readAgentConfig } from './read-agent-config.js'
@@ -52,12 +52,6 @@ describe('configDocument', () => {
       windowsRunAsService: true,
     })
   })
-
-  it('is found in /configz by the name of its group', () => {
-    expect(configzDocument(DEFAULT_AGENT_CONFIG)).toEqual({
-      'kubeproxy.config.k8s.io': configDocument(DEFAULT_AGENT_CONFIG),
-    })
-  })
 })
 
 describe('fields without effect', () => {
@@ -92,6 +86,7 @@ const configurations = fc.record(
     }),
     detectLocal: fc.constant({ bridgeInterface: 'br0', interfaceNamePrefix: 'veth' }),
     detectLocalMode: fc.constantFrom('', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'),
+    enableProfiling: fc.boolean(),
     featureGates: fc.dictionary(fc.constantFrom('AllAlpha', 'WatchListClient'), fc.boolean()),
     healthzBindAddress: fc.constantFrom('', '127.0.0.1:1', '[::]:65535', '::1'),
     hostnameOverride: fc.constantFrom('', 'node-a'),

@@ -34,7 +34,7 @@ export function configDocument(config: AgentConfig): JsonObject {
       udpStreamTimeout: formatGoDuration(conntrack.udpStreamTimeoutMs),
       udpTimeout: formatGoDuration(conntrack.udpTimeoutMs),
     },
-    enableProfiling: false,
+    enableProfiling: config.enableProfiling,
     // Go leaves an empty map out.
     ...(Object.keys(featureGates).length > 0 && { featureGates }),
     healthzBindAddress: healthzBindAddress === undefined ? '' : formatSocketAddress(healthzBindAddress),
@@ -57,11 +57,6 @@ export function configDocument(config: AgentConfig): JsonObject {
   }
   return Object.entries(config.withoutEffect).reduce((whole, [path, value]) => withField(whole, path, value), document)
 }
-
-/** What `/configz` answers, and by which name (kube-proxy 1.36). */
-export const configzDocument = (config: AgentConfig): JsonObject => ({
-  'kubeproxy.config.k8s.io': configDocument(config),
-})
 
 const LOGGING = {
   flushFrequency: '5s',

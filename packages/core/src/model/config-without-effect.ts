@@ -13,18 +13,14 @@ const IPVS = 'they are of the ipvs mode, and the mode is iptables'
 const NFTABLES = 'they are of the nftables mode, and the mode is iptables'
 const WINDOWS = 'they are of Windows'
 const JSON_ALONE = 'the API server is always asked for JSON'
-const FEW_REQUESTS = 'three watches are held open, and a lost one is tried again ever more slowly'
 const STDERR = 'every line is written at once, to standard error'
 
 /** By path. `docs/configuration.md` lists the same ones. */
 export const FIELDS_WITHOUT_EFFECT: ReadonlyMap<string, FieldWithoutEffect> = new Map<string, FieldWithoutEffect>(
   Object.entries({
     'clientConnection.acceptContentTypes': { why: JSON_ALONE, usual: 'application/json' },
-    'clientConnection.burst': { why: FEW_REQUESTS, usual: 10 },
     'clientConnection.contentType': { why: JSON_ALONE, usual: 'application/vnd.kubernetes.protobuf' },
-    'clientConnection.qps': { why: FEW_REQUESTS, usual: 5 },
     configSyncPeriod: { why: 'there is no cache to compare with: the change log is what is known', usual: '15m0s' },
-    enableProfiling: { why: "pprof is of Go's runtime" },
     featureGates: { why: 'each is on for good, or of another component' },
     'ipvs.excludeCIDRs': { why: IPVS },
     'ipvs.minSyncPeriod': { why: IPVS },

@@ -56,6 +56,7 @@ describe('readAgentConfig', () => {
       { logging: { format: 'json', verbosity: 4 }, withoutEffect: { 'logging.flushFrequency': 5_000_000_000 } },
     ],
     ['logging of text', { logging: { format: 'text', flushFrequency: '5s' } }, { logging }],
+    ['enableProfiling', { enableProfiling: true }, { enableProfiling: true }],
     ['rates', { clientConnection: { qps: 2.5, burst: 7 } }, { client: { qps: 2.5, burst: 7 } }],
   ])('reads %s', (_, fields, expected) => {
     const { config, errors } = read(fields)

@@ -33,6 +33,7 @@ export function readAgentConfig(document: unknown): AgentConfigResult {
     bindAddressHardFail: root.flag('bindAddressHardFail') ?? DEFAULT_AGENT_CONFIG.bindAddressHardFail,
     healthzBindAddress: readSocketAddress(root, 'healthzBindAddress', addresses.healthz),
     metricsBindAddress: readSocketAddress(root, 'metricsBindAddress', addresses.metrics),
+    enableProfiling: root.flag('enableProfiling') ?? DEFAULT_AGENT_CONFIG.enableProfiling,
     oomScoreAdj: readWithin(root, 'oomScoreAdj', { least: -1000, most: 1000 }) ?? DEFAULT_AGENT_CONFIG.oomScoreAdj,
     conntrack: readConntrack(root.within('conntrack'), proxy.tcpBeLiberal),
     logging: readLogging(root.within('logging')),
@@ -109,7 +110,6 @@ function checkWithoutEffect(root: ConfigFields): void {
   client.text('contentType')
   client.text('acceptContentTypes')
   readDuration(root, 'configSyncPeriod')
-  root.flag('enableProfiling')
   const version = root.text('showHiddenMetricsForVersion') ?? ''
   if (version !== '' && !/^\d+\.\d+$/.test(version)) {
     root.reject('showHiddenMetricsForVersion', `${JSON.stringify(version)} is not a version such as 1.35`)

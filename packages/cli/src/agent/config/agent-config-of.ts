@@ -3,7 +3,7 @@ import { type ConfigDocument, readConfigDocument } from '@pointsman/core/io'
 import { CliError } from '../../errors.js'
 import { givenFlags, KUBE_PROXY_FLAGS } from '../../input/kube-proxy-flags.js'
 import { configurationError, overlayFlags } from '../../input/overlay-flags.js'
-import { checkLayout } from '../../input/ruleset-options.js'
+import { checkLayout, familiesOf } from '../../input/ruleset-options.js'
 import type { AgentOptions } from './agent-options.js'
 import { readGoFlag, readRunSettings, type RunSettings } from './run-settings.js'
 
@@ -18,6 +18,8 @@ export interface RunRequest {
   readonly writeConfigTo?: string
   /** The file that was read, for `watchConfigFile`; absent without one, and for standard input. */
   readonly configFile?: { readonly path: string; readonly text: string }
+  /** Flags in force, by name without dashes: those that were given, and our own by default. */
+  readonly flags: Readonly<Record<string, string>>
   /** For a person, each once: fields without effect, flags that kube-proxy would not have heeded. */
   readonly warnings: readonly string[]
 }
@@ -43,7 +45,15 @@ export async function agentConfigOf(options: AgentOptions, surroundings: Surroun
   const error = configurationError(errors, { given, file: file?.name })
   if (error !== undefined) throw error
   checkLayout(options, read.proxy)
-  const config = withServers({ ...read, client: withServer(read.client, options.master) }, servers)
+  const proxy = { ...read.proxy, layout: settings.layout }
+  const config = withServers(
+    {
+      ...read,
+      proxy: settings.family === undefined ? proxy : { ...proxy, families: familiesOf(settings, {}) },
+      client: withServer(read.client, options.master),
+    },
+    servers,
+  )
   return {
     action: actionOf(options),
     config,
@@ -51,6 +61,7 @@ export async function agentConfigOf(options: AgentOptions, surroundings: Surroun
     settings,
     ...(options.writeConfigTo !== undefined && { writeConfigTo: options.writeConfigTo }),
     ...(file !== undefined && options.config !== '-' && { configFile: { path: file.name, text: file.text } }),
+    flags: flagsInForce(options),
     warnings: [
       ...warnings.map((warning) => (file === undefined ? warning : `${file.name}: ${warning}`)),
       ...warningsOfDeprecated(options),
@@ -58,6 +69,11 @@ export async function agentConfigOf(options: AgentOptions, surroundings: Surroun
     ],
   }
 }
+
+const flagsInForce = (options: AgentOptions): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(options).map(([key, value]) => [flagName(key), String(value)]))
+
+const flagName = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 function actionOf(options: AgentOptions): RunRequest['action'] {
   // `--version=raw` asks for it too.
