@@ -15,6 +15,7 @@ import { registerRecord } from './commands/record.js'
 import { registerRender } from './commands/render.js'
 import { registerReplay } from './commands/replay.js'
 import { registerRules } from './commands/rules.js'
+import { registerRun } from './commands/run.js'
 import { registerServices } from './commands/services.js'
 import { registerTrace } from './commands/trace.js'
 import type { Context } from './context.js'
@@ -50,6 +51,7 @@ export function createProgram(context: Context, version: string): Command {
 
 /** In the order of the help text. */
 const COMMANDS = [
+  registerRun,
   registerRecord,
   registerImport,
   registerExport,

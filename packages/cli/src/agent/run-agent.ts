@@ -4,11 +4,13 @@ import type { Variant } from 'node-iptables'
 import { firstValueFrom, type Observable } from 'rxjs'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
-import { openAgentBackend } from '../machine/open-agent-backend.js'
-import { createAgentObservers } from './agent-observers.js'
+import { type AgentBackend, openAgentBackend } from '../machine/open-agent-backend.js'
+import { type AgentObservers, createAgentObservers } from './agent-observers.js'
 import { startAgentServers } from './agent-servers.js'
 import { clusterSource } from './cluster-source.js'
 import { followCluster } from './follow-cluster.js'
+import { machineFiles } from './machine-files.js'
+import { applyMachineSettings } from './machine-settings.js'
 import { openAgentLog } from './open-agent-log.js'
 import { createSentRestores } from './sent-restores.js'
 import { type AgentStart, startFromLog } from './start-from-log.js'
@@ -28,6 +30,10 @@ export interface AgentOptions {
   readonly version: string
   /** Flags in force, by name without dashes. */
   readonly flags: Readonly<Record<string, string>>
+  /** What is to be said of the configuration. */
+  readonly warnings: readonly string[]
+  /** False: without kube-proxy's packet counters, also where they could be had. */
+  readonly nfacct?: boolean | undefined
   /** Emits why the configuration is not what it was: the agent ends, so that it is started again with the new one. */
   readonly configChanged: Observable<string>
 }
@@ -43,6 +49,8 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   const observers = createAgentObservers(options, context)
   const { emit, warn } = observers
 
+  for (const warning of options.warnings) warn(warning)
+  await prepareMachine(config, observers)
   const start = startFromLog({ ...options, file: options.log, now, onWarning: warn })
   const writer = await openAgentLog(options, start, warn)
   const recorder = createRecorder({ log: writer, patienceMs: LOG_PATIENCE_MS })
@@ -51,24 +59,14 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   recordConfig(start, { recorder, config, now })
 
   const restores = createSentRestores(now)
-  const machine = await openAgentBackend(
-    {
-      ...options,
-      config: config.proxy,
-      formerFronts: start.formerFronts,
-      remembering: restores.remembering,
-      onFamilySync: (report) => emit({ type: 'family', report }),
-      onConntrack: (report) => emit({ type: 'conntrack', report }),
-    },
-    observers.context,
-  )
-  observers.info(`node ${options.nodeName}, ${machine.families.join(' and ')}, ${machine.description}`)
+  let machine: AgentBackend | undefined
+  // Who probes is answered while the tables are still being looked at.
   const servers = startAgentServers({
     ...observers,
     config,
     restores,
     state: () => start.fold.state,
-    interfaceAddresses: machine.addresses,
+    interfaceAddresses: () => machine?.addresses() ?? [],
     build: { version: options.version, runtimeVersion: process.version },
     flags: options.flags,
     now,
@@ -87,6 +85,18 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     context,
   )
   try {
+    machine = await openAgentBackend(
+      {
+        ...options,
+        config: config.proxy,
+        formerFronts: start.formerFronts,
+        remembering: restores.remembering,
+        onFamilySync: (report) => emit({ type: 'family', report }),
+        onConntrack: (report) => emit({ type: 'conntrack', report }),
+      },
+      observers.context,
+    )
+    observers.info(`node ${options.nodeName}, ${machine.families.join(' and ')}, ${machine.description}`)
     await followCluster(
       { config: config.proxy, source, start, recorder, machine, observers, stop: context.interrupted },
       [servers.failed, endOfConfig(options.configChanged)],
@@ -95,6 +105,12 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   } finally {
     await Promise.race([Promise.all([servers.close(), recorder.close().then(() => writer.close())]), sleep(CLOSING_MS)])
   }
+}
+
+async function prepareMachine(config: AgentConfig, { info, warn }: AgentObservers): Promise<void> {
+  const { changes, warnings } = await applyMachineSettings(config, machineFiles())
+  for (const { path, from, to } of changes) info(`${path}: ${from} -> ${to}`)
+  for (const warning of warnings) warn(warning)
 }
 
 /** Rejects when the configuration is not what it was any more. */

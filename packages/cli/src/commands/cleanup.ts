@@ -13,7 +13,7 @@ import { createProgress } from '../output/progress.js'
 import { withExamples } from '../output/with-examples.js'
 import { writePieces } from '../output/write-pieces.js'
 
-interface CleanupOptions extends VariantOptions {
+export interface CleanupOptions extends VariantOptions {
   readonly dryRun?: true
   readonly output?: string
 }
@@ -38,7 +38,7 @@ export function registerCleanup(program: Command, context: Context): void {
   ])
 }
 
-async function cleanup(options: CleanupOptions, context: Context): Promise<void> {
+export async function cleanup(options: CleanupOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, ['text', 'json'])
   const dryRun = options.dryRun === true
   const cleaned = await cleanAll(await openInstalled(options.iptablesVariant, context), { dryRun, context })

@@ -15,6 +15,8 @@ import { describeChoice, describeIptables, openIptables } from './open-iptables.
 export interface AgentBackendOptions {
   readonly config: ProxyConfig
   readonly variant: 'auto' | Variant
+  /** False: without kube-proxy's packet counters. */
+  readonly nfacct?: boolean | undefined
   /** Addresses that the interfaces bear, where they are given. */
   readonly nodeAddresses?: readonly string[] | undefined
   /** UDP fronts that there were before the start, whose flows may lead to what no longer serves. */
@@ -51,6 +53,8 @@ export async function openAgentBackend(options: AgentBackendOptions, context: Co
   const iptables = opened.map(options.remembering)
   const prepared = await prepareNode({ run: own.run, config, families, signal: context.interrupted })
   for (const warning of prepared.warnings) warn(context, warning)
+  if (options.nfacct === true && !prepared.nfacct)
+    warn(context, '--nfacct: nfacct(8) does not work here, so that nothing is counted')
 
   let addresses = nodeAddresses ?? (await interfaceAddresses(runProcess))
   const conntrack = createConntrackHook({
@@ -63,7 +67,7 @@ export async function openAgentBackend(options: AgentBackendOptions, context: Co
   const backend = createIptablesBackend({
     config,
     iptables,
-    nfacct: prepared.nfacct,
+    nfacct: prepared.nfacct && options.nfacct !== false,
     tcpBeLiberal: prepared.tcpBeLiberal,
     interfaceAddresses: () => addresses,
     conntrack,

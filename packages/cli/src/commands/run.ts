@@ -1,0 +1,87 @@
+import { hostname } from 'node:os'
+import { configDocument } from '@pointsman/core'
+import { writeConfigDocument } from '@pointsman/core/io'
+import type { Command } from 'commander'
+import { map, NEVER } from 'rxjs'
+import { agentConfigOf, type RunRequest } from '../agent/config/agent-config-of.js'
+import { type AgentOptions, withAgentOptions } from '../agent/config/agent-options.js'
+import { watchConfigFile } from '../agent/config/watch-config-file.js'
+import { initializeMachine } from '../agent/initialize-machine.js'
+import { type Context, warn } from '../context.js'
+import { CliError } from '../errors.js'
+import { byteStream } from '../input/open-input.js'
+import { bootId } from '../machine/boot-id.js'
+import { withExamples } from '../output/with-examples.js'
+import { cleanup } from './cleanup.js'
+
+export function registerRun(program: Command, context: Context): void {
+  const command = program
+    .command('run')
+    .summary("the node agent, in kube-proxy's place")
+    .description(
+      "Keeps this node's rules as the cluster's Services want them, in kube-proxy's place: with its flags, its KubeProxyConfiguration, " +
+        'its rules, metrics and health. What it sees and does is in the change log, from which it starts when the API server is away. ' +
+        'SIGTERM ends it; the rules stay. It takes CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
+    )
+    .action(async (options: AgentOptions) => run(options, program.version() ?? '', context))
+  withExamples(withAgentOptions(command), [
+    'pointsman run --config /var/lib/kube-proxy/config.conf --hostname-override node-a',
+    'pointsman run --kubeconfig /etc/kubernetes/kube-proxy.conf --cluster-cidr 10.244.0.0/16',
+    'pointsman run --write-config-to kube-proxy.yaml',
+  ])
+}
+
+async function run(options: AgentOptions, version: string, context: Context): Promise<void> {
+  const request = await agentConfigOf(options, {
+    stdin: byteStream(context.stdin),
+    env: context.env,
+    hostname: hostname(),
+  })
+  switch (request.action) {
+    case 'version':
+      context.stdout.write(`${version}\n`)
+      return
+    case 'write-config':
+      for (const warning of request.warnings) warn(context, warning)
+      return writeConfigDocument(request.writeConfigTo ?? '', configDocument(request.config))
+    case 'cleanup':
+      return cleanup({ iptablesVariant: request.settings.iptablesVariant }, context)
+    case 'init-only':
+      return initializeMachine(request.config, context)
+    case 'run':
+      return runUntilEnded(request, version, context)
+  }
+}
+
+async function runUntilEnded(request: RunRequest, version: string, context: Context): Promise<void> {
+  const { config, settings, configFile } = request
+  if (settings.observe) {
+    throw new CliError(
+      'USAGE',
+      '--observe is not built yet: `pointsman record` follows a cluster, `pointsman audit` compares rules',
+    )
+  }
+  // Loading all that an agent has takes a while, which nothing else has to wait for.
+  const { runAgent } = await import('../agent/run-agent.js')
+  await runAgent(
+    {
+      ...settings,
+      config,
+      nodeName: request.nodeName,
+      variant: settings.iptablesVariant,
+      nodeAddresses: settings.interfaceAddresses,
+      bootId: bootId(),
+      maxLogAgeMs: settings.maxLogAgeAtStartMs,
+      version,
+      flags: request.flags,
+      warnings: request.warnings,
+      configChanged:
+        configFile === undefined
+          ? NEVER
+          : watchConfigFile(configFile).pipe(
+              map(({ type }) => `${configFile.path} was ${type}: ending, to be started again with what it says now`),
+            ),
+    },
+    context,
+  )
+}
