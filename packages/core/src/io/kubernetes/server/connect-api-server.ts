@@ -4,6 +4,7 @@ import { ApiServerError } from './api-server-error.js'
 import { createConnectionPool } from './connection-pool.js'
 import { createCredentials, type Credentials } from './credentials.js'
 import { findServer, SERVICE_ACCOUNT_DIRECTORY } from './find-server.js'
+import { proxyOf } from './proxy-of.js'
 import { type ReadText, readTextFile } from './read-text-file.js'
 import { createRequestLimit } from './request-limit.js'
 import { type RequestTimeouts, sendRequest, type SentRequest, type SendOutcome } from './send-request.js'
@@ -21,7 +22,7 @@ export interface ConnectOptions {
    * service account, as kubectl does.
    */
   readonly otherwise: 'pod' | 'user'
-  /** KUBECONFIG, HOME, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT. */
+  /** KUBECONFIG, HOME, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, HTTPS_PROXY, NO_PROXY. */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly userAgent: string
   /** Requests a second that are no watches, and how many at once after a pause. Default: no limit. kube-proxy: 5 and 10. */
@@ -60,7 +61,9 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
     serviceAccountDirectory: options.serviceAccountDirectory ?? SERVICE_ACCOUNT_DIRECTORY,
   })
   const credentials = createCredentials(settings, { read, pluginTimeoutMs: timeouts?.pluginMs ?? 60_000 })
-  const pool = createConnectionPool(settings)
+  const proxyUrl = settings.cluster.proxyUrl
+  const proxy = proxyOf({ url: settings.url, proxyUrl, env: options.env })
+  const pool = createConnectionPool(settings, { proxy })
   pool.agentFor(await credentials.check())
   for (const warning of warningsOf(settings)) onWarning(warning)
   const limit = createRequestLimit({ qps: options.qps ?? 0, burst: options.burst ?? 1, now: options.now })

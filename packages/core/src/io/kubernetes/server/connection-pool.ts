@@ -4,6 +4,7 @@ import { createSecureContext } from 'node:tls'
 import { ApiServerError } from './api-server-error.js'
 import type { TlsMaterial } from './credentials.js'
 import type { ServerSettings } from './server-settings.js'
+import { throughProxy } from './tunnel.js'
 
 /** Connections that are kept for the next request; made anew when certificates or keys are. */
 export interface ConnectionPool {
@@ -13,7 +14,12 @@ export interface ConnectionPool {
   renew(): void
 }
 
-export function createConnectionPool({ url, cluster, source }: ServerSettings): ConnectionPool {
+/** `proxy`: see `proxyOf`. Throws KUBECONFIG_INVALID where it is none that can be used. */
+export function createConnectionPool(
+  { url, cluster, source }: ServerSettings,
+  { proxy }: { readonly proxy?: string | undefined } = {},
+): ConnectionPool {
+  const proxyUrl = proxy === undefined ? undefined : checkedProxy(proxy, { url, source })
   const options = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, scheduling: 'lifo' } as const
   let current: { readonly material: TlsMaterial; readonly agent: HttpAgent } | undefined
 
@@ -26,12 +32,13 @@ export function createConnectionPool({ url, cluster, source }: ServerSettings): 
   const connect = (material: TlsMaterial): HttpAgent => {
     if (url.protocol === 'http:') return new HttpAgent(options)
     checkMaterial(material)
-    return new HttpsAgent({
+    const agent = new HttpsAgent({
       ...options,
       secureContext: createSecureContext(material),
       rejectUnauthorized: !cluster.skipTLSVerify,
       ...(cluster.tlsServerName ? { servername: cluster.tlsServerName } : {}),
     })
+    return proxyUrl === undefined ? agent : throughProxy(agent, proxyUrl)
   }
 
   return {
@@ -54,6 +61,16 @@ export function createConnectionPool({ url, cluster, source }: ServerSettings): 
       if (current !== undefined) replace(current.material, connect(current.material))
     },
   }
+}
+
+function checkedProxy(proxy: string, { url, source }: Pick<ServerSettings, 'url' | 'source'>): URL {
+  const invalid = (detail: string): ApiServerError =>
+    new ApiServerError('KUBECONFIG_INVALID', { subject: source, detail })
+  const proxyUrl = URL.canParse(proxy) ? new URL(proxy) : undefined
+  if (proxyUrl === undefined || !['http:', 'https:'].includes(proxyUrl.protocol))
+    throw invalid(`the proxy ${proxyUrl?.origin ?? proxy} is none that speaks HTTP or HTTPS: no other is known here`)
+  if (url.protocol === 'http:') throw invalid('through a proxy only servers that speak HTTPS are reached')
+  return proxyUrl
 }
 
 /** As client-go: a connection whose other side is gone without a word is found out. */
