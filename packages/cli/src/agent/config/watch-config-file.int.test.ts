@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { firstValueFrom } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type ConfigFileChange, configChanged, watchConfigFile, type WatchTiming } from './watch-config-file.js'
+import { type ConfigFileChange, watchConfigFile, type WatchTiming } from './watch-config-file.js'
 
 const TEXT = 'kind: KubeProxyConfiguration\n'
 /** What is heard of is told soon; nobody waits for the look now and then. */
@@ -70,13 +70,6 @@ describe('a configuration file is told of', () => {
     const told = changeOf(linked, { settleMs: 1, lookMs: 20 })
     writeFileSync(path, `${TEXT}# 1\n`)
     expect(await told).toEqual({ type: 'changed' })
-  })
-
-  test('in one line that names it', async () => {
-    writeFileSync(path, `${TEXT}# since\n`)
-    expect(await firstValueFrom(configChanged({ path, text: TEXT }, HEARD))).toBe(
-      `${path} was changed: this ends, to be started again with what it then says`,
-    )
   })
 
   test('not as long as it is written, touched and replaced with what it held', async () => {

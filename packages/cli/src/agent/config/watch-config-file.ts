@@ -8,9 +8,7 @@ import {
   EMPTY,
   from,
   interval,
-  map,
   merge,
-  NEVER,
   Observable,
   type SchedulerLike,
   take,
@@ -56,14 +54,6 @@ export function watchConfigFile(
     take(1),
   )
 }
-
-/** Says once, for a person, that the configuration is not what was read any more; never, where it came from no file. */
-export const configChanged = (file: ConfigFileToWatch | undefined, timing?: WatchTiming): Observable<string> =>
-  file === undefined
-    ? NEVER
-    : watchConfigFile(file, timing).pipe(
-        map(({ type }) => `${file.path} was ${type}: this ends, to be started again with what it then says`),
-      )
 
 async function foldersOf(path: string): Promise<readonly string[]> {
   const folder = dirname(path)
