@@ -1,17 +1,32 @@
-// npm run bench:kernel [-- --services 1000,2000,5000,10000] [--variants nft,legacy] [--rounds N]   (root)
+// npm run bench:kernel [-- --services 1000,2000,5000,10000] [--variants nft,legacy] [--rounds N] [--curves]   (root)
 //
 // What the iptables backend costs in a kernel, in network namespaces of its own: each figure beside the restore that
 // kube-proxy 1.36 would have sent for the same change, as a file, restored by plain `iptables-restore --noflush --counters`,
-// and beside one bare restore of all rules. Both leave equal rules, which is checked. Nothing here passes or fails.
+// and beside one bare restore of all rules. Both leave equal rules, which is checked. Nothing here passes or fails. At the end,
+// what a process that does this needs of memory. `--curves`: kernel-curves.mjs instead.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, openSync, closeSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { auditTables, createIptablesBackend, planRuleset, renderSave } from '@pointsman/backend-iptables'
-import { DEFAULT_PROXY_CONFIG, seq } from '@pointsman/core'
-import { changedBetween, stateOf } from '@pointsman/core/testing'
-import { createIptables, parseSaveLines } from 'node-iptables'
+import { auditTables, renderSave } from '@pointsman/backend-iptables'
+import { changedBetween } from '@pointsman/core/testing'
+import { parseSaveLines } from 'node-iptables'
+import { showCurves } from './kernel-curves.mjs'
+import {
+  ENDPOINTS,
+  median,
+  Namespace,
+  requestFor as request,
+  rulesetOf,
+  say,
+  signal,
+  stateWith,
+  stateWithout,
+  textOf,
+  timed,
+} from './kernel-support.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -20,32 +35,11 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     // One bare restore is quadratic on nft: beyond this many services it is left out.
     'bare-up-to': { type: 'string', default: '5000' },
+    curves: { type: 'boolean', default: false },
   },
 })
 const rounds = Number(values.rounds)
-const config = { ...DEFAULT_PROXY_CONFIG, detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.0.0.0/8'] } }
-const signal = new AbortController().signal
 const directory = mkdtempSync(join(tmpdir(), 'pointsman-bench-'))
-const ENDPOINTS = 5
-
-const say = (text) => process.stderr.write(`${text}\n`)
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]
-
-const portOf = (index, generation = 0) => ({
-  is: `ns-${index % 50}/service-${index}:http`,
-  port: 80,
-  clusterIP: `10.96.${index >> 8}.${index & 255}`,
-  endpoints: Array.from(
-    { length: ENDPOINTS },
-    (_, at) =>
-      `10.${100 + (index >> 10)}.${(index >> 2) & 255}.${(index & 3) * 60 + at + 1 + (at === 0 ? generation * 10 : 0)}:8080`,
-  ),
-})
-const stateWith = (count, generationOf = () => 0) =>
-  stateOf({ ports: Array.from({ length: count }, (_, index) => portOf(index, generationOf(index))), node: {} })
-
-const rulesetOf = (state) => planRuleset(state, config, { family: 'IPv4' })
-const textOf = (lines) => `${[...lines].join('\n')}\n`
 
 /** The chains that service ports have of their own; of all of them, or of those that changed. */
 const ownChains = ({ services }, changed) =>
@@ -72,37 +66,6 @@ function kubeProxyInput({ from, to, changed }) {
   return textOf(lines)
 }
 
-class Namespace {
-  constructor(variant) {
-    this.name = `pointsman-bench-${process.pid}-${Namespace.count++}`
-    execFileSync('ip', ['netns', 'add', this.name])
-    this.variant = variant
-  }
-  static count = 0
-  iptables() {
-    return createIptables({ family: 'IPv4', variant: this.variant, prefix: ['ip', 'netns', 'exec', this.name] })
-  }
-  restore(file) {
-    const input = openSync(file, 'r')
-    try {
-      execFileSync('ip', ['netns', 'exec', this.name, `iptables-${this.variant}-restore`, '--noflush', '--counters'], {
-        stdio: [input, 'ignore', 'inherit'],
-      })
-    } finally {
-      closeSync(input)
-    }
-  }
-  remove() {
-    execFileSync('ip', ['netns', 'del', this.name])
-  }
-}
-
-async function timed(work) {
-  const started = performance.now()
-  const result = await work()
-  return { ms: performance.now() - started, result }
-}
-
 const rows = []
 function add(what, { ours, kubeProxy, bare, note = '' }) {
   const ms = (value) => (value === undefined ? '' : value < 10 ? value.toFixed(1) : String(Math.round(value)))
@@ -114,10 +77,7 @@ function add(what, { ours, kubeProxy, bare, note = '' }) {
 
 /** What is measured has to be the same work: the rules of both namespaces, read back. */
 async function checkEqual(backend, beside, what) {
-  const [ours, theirs] = [
-    await backend.read(),
-    await createIptablesBackend({ config, iptables: [await beside.iptables()] }).read(),
-  ]
+  const [ours, theirs] = [await backend.read(), await (await beside.backend()).read()]
   if (ours.digest !== theirs.digest) {
     throw new Error(`${what}: the rules differ, ${ours.rules} of ours and ${theirs.rules} beside`)
   }
@@ -125,13 +85,12 @@ async function checkEqual(backend, beside, what) {
 
 async function measure(variant, count) {
   const base = stateWith(count)
-  const request = (state, changed) => ({ state, changed, fromSeq: seq(1), toSeq: state.seq })
   const namespace = new Namespace(variant)
   const beside = new Namespace(variant)
   const label = (what) => `${variant}, ${count}: ${what}`
   try {
     const iptables = await namespace.iptables()
-    const backend = createIptablesBackend({ config, iptables: [iptables] })
+    const backend = await namespace.backend()
     const wholeFile = join(directory, 'whole.txt')
     writeFileSync(wholeFile, textOf(renderSave(rulesetOf(base))))
 
@@ -147,7 +106,7 @@ async function measure(variant, count) {
     })
     if (bareMs === undefined) {
       // The neighbour needs the rules as well, to be changed.
-      await createIptablesBackend({ config, iptables: [await beside.iptables()] }).sync(request(base, 'all'), signal)
+      await (await beside.backend()).sync(request(base, 'all'), signal)
     }
 
     const change = async (what, states) => {
@@ -176,13 +135,19 @@ async function measure(variant, count) {
     }
     await change('one endpoint changed', [base, stateWith(count, (index) => (index === 7 ? 1 : 0))])
     await change('one service added', [base, stateWith(count + 1)])
-    await change('one service removed', [
-      base,
-      stateOf({ ports: Array.from({ length: count }, (_, index) => portOf(index)).slice(1), node: {} }),
-    ])
+    await change('one service removed', [base, stateWithout(count, 1)])
     await change('1 % changed at once', [base, stateWith(count, (index) => (index % 100 === 3 ? 1 : 0))])
 
-    const again = createIptablesBackend({ config, iptables: [iptables] })
+    // What any commit costs that brings a rule into the nat table, however few and wherever: the least that a change can take.
+    const leastFile = join(directory, 'least.txt')
+    const least = []
+    for (let round = 0; round < 2 * rounds; round++) {
+      writeFileSync(leastFile, `*nat\n:LEAST-${round} - [0:0]\n-A LEAST-${round} -j RETURN\nCOMMIT\n`)
+      least.push((await timed(() => beside.restore(leastFile))).ms)
+    }
+    add(label('one rule in a chain of its own, bare'), { ours: median(least) })
+
+    const again = await namespace.backend()
     const restart = await timed(() => again.sync(request(base, 'all'), signal))
     add(label('restart with rules in place'), { ours: restart.ms, bare: bareMs, note: `${restart.result.bytes} bytes` })
 
@@ -194,14 +159,11 @@ async function measure(variant, count) {
       flush: false,
       counters: false,
     })
-    const drift = await timed(() => again.sync(request(base, 'all'), signal))
-    add(label('10 emptied chains found and mended'), { ours: drift.ms, note: `${drift.result.bytes} bytes` })
+    const drift = await timed(() => again.mendDrift(signal))
+    add(label('10 emptied chains found and mended'), { ours: drift.ms, note: `${drift.result[0]?.bytes} bytes` })
 
     const audit = await timed(async () => {
-      const tables = []
-      for (const table of ['mangle', 'filter', 'nat'])
-        tables.push(...(await parseSaveLines(iptables.saveLines({ table }))))
-      return auditTables(rulesetOf(base), tables)
+      return auditTables(rulesetOf(base), await parseSaveLines(iptables.saveLines()))
     })
     add(label('audit'), { ours: audit.ms, note: `${audit.result.length} findings` })
     say(`  memory of this process: ${Math.round(process.memoryUsage().rss / 1e6)} MB`)
@@ -211,7 +173,7 @@ async function measure(variant, count) {
   }
 }
 
-try {
+async function measureAll() {
   for (const variant of values.variants.split(',')) {
     for (const count of values.services.split(',').map(Number)) {
       say(`${variant}, ${count} services of ${ENDPOINTS} endpoints`)
@@ -220,6 +182,13 @@ try {
   }
   const header = ['what', 'ms', "kube-proxy's restore, ms", '', 'bare restore of all, ms', '', '']
   for (const row of [header, header.map(() => '---'), ...rows]) process.stdout.write(`| ${row.join(' | ')} |\n`)
+  const memory = fileURLToPath(new URL('sync-memory.mjs', import.meta.url))
+  process.stdout.write(execFileSync(process.execPath, [memory], { encoding: 'utf8' }))
+}
+
+try {
+  if (values.curves) await showCurves(values.services.split(',').map(Number), rounds)
+  else await measureAll()
 } finally {
   rmSync(directory, { recursive: true, force: true })
 }
