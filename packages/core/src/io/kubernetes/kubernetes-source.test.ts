@@ -91,84 +91,6 @@ describe('the beginning', () => {
   })
 })
 
-describe('a list', () => {
-  test('whose pages expire is begun anew', async () => {
-    const { server, run, asked } = begin({ streamingLists: false, pageSize: 2 })
-    for (const name of ['a', 'b', 'c', 'd', 'e']) server.put(web(name))
-    let left = 1
-    server.fault = ({ asked: what }) => {
-      if (what !== 'page' || left-- <= 0) return undefined
-      server.remove(web('a'))
-      return { type: 'refused', status: 410, body: { reason: 'Expired' } }
-    }
-    await run(5000)
-    expect(asked('Service')).toEqual(['first-page', 'page', 'first-page', 'page', 'watch'])
-    expect(trial.state('Service')).toEqual(trial.truth('Service'))
-  })
-
-  test('that breaks off is begun anew, and what it had said is known', async () => {
-    const { server, run, said, asked } = begin()
-    for (const name of ['a', 'b', 'c']) server.put(web(name))
-    let left = 1
-    server.fault = ({ kind }) => (kind === 'Service' && left-- > 0 ? { type: 'closed', afterBytes: 900 } : undefined)
-    await run(5000)
-    expect(asked('Service')).toEqual(['streaming-list', 'streaming-list'])
-    expect(said('Service').filter((line) => line.startsWith('ADDED'))).toEqual([
-      'ADDED a 101',
-      'ADDED b 102',
-      'ADDED c 103',
-    ])
-  })
-
-  test('that never becomes whole as a stream is asked for in pages', async () => {
-    const { server, run, asked } = begin()
-    server.put(web('a'))
-    server.fault = ({ asked: what }) => (what === 'streaming-list' ? { type: 'closed', afterBytes: 100 } : undefined)
-    await run(MINUTE)
-    expect(asked('Service')).toEqual(['streaming-list', 'streaming-list', 'streaming-list', 'first-page', 'watch'])
-    expect(trial.state('Service')).toEqual(trial.truth('Service'))
-  })
-
-  test('of a server that leaves the list out of the stream is asked for in pages', async () => {
-    const { server, run, asked } = begin()
-    server.put(web('a'))
-    server.fault = ({ asked: what, kind }) =>
-      what === 'streaming-list'
-        ? { type: 'line', text: `{"type":"BOOKMARK","object":{"kind":"${kind}","metadata":{"resourceVersion":"101"}}}` }
-        : undefined
-    await run(MINUTE)
-    expect(asked('Service')).toEqual(['streaming-list', 'first-page', 'watch'])
-    expect(trial.state('Service')).toEqual(trial.truth('Service'))
-  })
-
-  test('of a server that is behind is waited for; one that stays behind has another history', async () => {
-    const { server, run, said, asked } = begin({ resume: true, before: (api) => api.put(web('a')) })
-    server.put(web('b'))
-    await run(1000)
-    server.restore(101)
-    server.fault = ({ asked: what }) => (what === 'watch' ? { type: 'refused', status: 410 } : undefined)
-    server.breakAll()
-    await run(MINUTE)
-    expect(said('Service').filter((line) => line.startsWith('lost TOO_NEW'))).toHaveLength(3)
-    expect(asked('Service')).toEqual(['watch', 'watch', ...Array.from({ length: 4 }, () => 'streaming-list')])
-    expect(said('Service')).toContain('RELIST: 1 listed: 0 added, 0 modified, 0 replaced, 1 deleted (EXPIRED)')
-    expect(trial.state('Service')).toEqual(['shop a uid-1 101'])
-  })
-
-  test('holds what is no Service: it is said, and the others count', async () => {
-    const { server, run, said } = begin()
-    server.put(web('a'))
-    server.put({ ...web('b'), apiVersion: 'serving.knative.dev/v1' })
-    server.put(web('c'))
-    await run(1000)
-    expect(said('Service').filter((line) => /^(?:ADDED|OBJECT)/.test(line))).toEqual([
-      'ADDED a 101',
-      'OBJECT_UNREADABLE: an object of another kind where a Service should be: {"apiVersion":"serving.knative.dev/v1","kind":"Service","namespace":"shop","name":"b"}',
-      'ADDED c 103',
-    ])
-  })
-})
-
 test('a watch from the future is noticed by its silence, and the history that was replaced is listed', async () => {
   const { server, run, said, asked } = begin({ resume: true, before: (api) => api.put(web('a')) })
   for (let i = 0; i < 9; i++) server.put(web('b'))
@@ -223,6 +145,24 @@ test('what is long known is not told again, and moves nothing back', async () =>
     'MODIFIED a 102',
     'MODIFIED a 103',
   ])
+})
+
+test('what is older than the place to go on from is not told, though nothing is known of the object', async () => {
+  const { server, run, said } = begin({
+    resume: true,
+    before: (api) => {
+      for (const name of ['a', 'a', 'a']) api.put(web(name))
+    },
+  })
+  const old = service({ name: 'a', uid: 'uid-1', resourceVersion: '102' })
+  let left = 1
+  server.fault = ({ kind }) =>
+    kind === 'Service' && left-- > 0
+      ? { type: 'line', text: JSON.stringify({ type: 'MODIFIED', object: old }) }
+      : undefined
+  await run(MINUTE)
+  expect(said('Service').filter((line) => / a /.test(line))).toEqual([])
+  expect(server.requests.findLast(({ kind }) => kind === 'Service')?.query['resourceVersion']).toBe('103')
 })
 
 test('an endless line is not kept in memory', async () => {

@@ -47,6 +47,7 @@ test.each<[string, readonly string[], readonly string[], readonly string[]]>([
   ],
   ['an older version that changes while the list is sent', ['a:10'], ['a:8', 'a:11'], ['MODIFIED a:11']],
   ['an object listed twice is one', [], ['a:1', 'a:1', 'a:2'], ['ADDED a:1', 'MODIFIED a:2']],
+  ['a changed object listed twice is one change', ['a:1'], ['a:2', 'a:2'], ['MODIFIED a:2']],
   ['an object that goes while the list is sent', ['a:1', 'b:2'], ['a:1', '-a:5', 'b:2'], ['DELETED a:5']],
   ['an object that goes before it was listed', ['a:1'], ['-a:5'], ['DELETED a:5']],
   [

@@ -24,9 +24,12 @@ export function withFailure(
   return { loss: { since: now, causes }, notice }
 }
 
-/** The notice that ends a loss. */
-export function resumedNotice({ since, causes }: Loss, { kind, now }: { kind: ObjectKind; now: number }): Notice {
-  const lostForMs = now - since
+/** The notice that ends a loss. `openedAt`: since when the watch is what it should be. */
+export function resumedNotice(
+  { since, causes }: Loss,
+  { kind, openedAt, now }: { kind: ObjectKind; openedAt: number; now: number },
+): Notice {
+  const lostForMs = openedAt - since
   const attempts = Object.values(causes).reduce((sum, count) => sum + count, 0)
   const met = Object.entries(causes)
     .map(([code, count]) => `${count} ${code}`)

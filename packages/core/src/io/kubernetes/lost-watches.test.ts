@@ -51,13 +51,14 @@ describe('a watch that ends', () => {
   })
 
   test('in the midst of an event, of a character too, loses nothing', async () => {
-    const { server, run, asked } = begin({ resume: true, pieces: () => 1 })
+    const { server, run, said, asked } = begin({ resume: true, pieces: () => 1 })
     let bytes = 0
     server.fault = ({ kind }) => (kind === 'Service' ? { type: 'closed', afterBytes: (bytes += 97) } : undefined)
     for (let i = 0; i < 5; i++) server.put(service({ name: 'schön-日本', labels: { größe: `${i}` } }))
     await run(HOUR)
     expect(trial.state('Service')).toEqual(trial.truth('Service'))
     expect(new Set(asked('Service'))).toEqual(new Set(['watch']))
+    expect(said('Service')).toContainEqual(expect.stringMatching(/^lost CLOSED_EARLY/))
   })
 
   test('with an error is said once, however often it is tried again', async () => {
@@ -79,6 +80,22 @@ describe('a watch that ends', () => {
       ),
     ])
     expect(asked('Service').filter((what) => what !== 'watch')).toEqual([])
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+  })
+
+  test('every half minute is one loss, and ends when it has stayed for a minute', async () => {
+    const { server, run, said } = begin({ resume: true })
+    for (let i = 0; i < 40; i++) {
+      await run(30_000)
+      server.put(web('a'))
+      server.breakAll()
+    }
+    const notices = (): readonly string[] => said('Service').filter((line) => line.startsWith('WATCH_'))
+    expect(notices()).toEqual(['WATCH_LOST: the request got no answer (read ECONNRESET)'])
+    await run(3 * MINUTE)
+    expect(notices().slice(1)).toEqual([
+      expect.stringMatching(/^WATCH_RESUMED: watched again after 11\d\d s \(40 NO_ANSWER\)$/),
+    ])
     expect(trial.state('Service')).toEqual(trial.truth('Service'))
   })
 

@@ -18,7 +18,10 @@ export interface WatchReport {
 export interface ReportPace {
   /** The time since something was last heard is said so often at most, in milliseconds. */
   readonly heardEveryMs: number
-  /** A watch that was lost counts as resumed when it has lived so long, in milliseconds, and brings something. */
+  /**
+   * A watch that was lost counts as resumed when it has lived so long, in milliseconds, and brings something: one that comes and
+   * goes all the time is one loss.
+   */
   readonly settledMs: number
 }
 
@@ -52,7 +55,7 @@ export function createWatchReport(
       heardAt = now()
       const items: SourceItem[] = []
       if (loss !== undefined && heardAt - openedAt >= settledMs) {
-        items.push({ type: 'notice', notice: resumedNotice(loss, { kind, now: heardAt }) })
+        items.push({ type: 'notice', notice: resumedNotice(loss, { kind, openedAt, now: heardAt }) })
         loss = undefined
       }
       if (heardAt - saidAt >= heardEveryMs) items.push(status({ phase }))
