@@ -40,7 +40,9 @@ export async function run(argv: readonly string[], world: Omit<Context, 'finish'
   let status: ExitStatus = 0
   const context: Context = { ...world, finish: (ended) => void (status = ended) }
   try {
-    await createProgram(context, packageVersion()).parseAsync([...shieldDashed(argv)], { from: 'user' })
+    const words = shieldDashed(argv)
+    const program = await createProgram(words, packageVersion(), context)
+    await program.parseAsync([...words], { from: 'user' })
     return status
   } catch (error) {
     // commander has printed its message, or the help that was asked for.

@@ -1,30 +1,13 @@
 import { Command } from 'commander'
-import { registerApply } from './commands/apply.js'
-import { registerAudit } from './commands/audit.js'
-import { registerBisect } from './commands/bisect.js'
-import { registerBlame } from './commands/blame.js'
-import { registerCleanup } from './commands/cleanup.js'
-import { registerCompletion } from './commands/completion.js'
-import { registerDemo } from './commands/demo.js'
-import { registerDiff } from './commands/diff.js'
-import { registerExplain } from './commands/explain.js'
-import { registerExport } from './commands/export.js'
-import { registerImport } from './commands/import.js'
-import { registerLog } from './commands/log.js'
-import { registerRecord } from './commands/record.js'
-import { registerRender } from './commands/render.js'
-import { registerReplay } from './commands/replay.js'
-import { registerRules } from './commands/rules.js'
-import { registerRun } from './commands/run.js'
-import { registerServices } from './commands/services.js'
-import { registerTrace } from './commands/trace.js'
 import type { Context } from './context.js'
 import { withExamples } from './output/with-examples.js'
 
-/** The whole command line. Parsing throws CommanderError where commander would have ended the process. */
-export function createProgram(context: Context, version: string): Command {
+/** The command line, as far as these words need it. Parsing throws CommanderError where commander would have ended the process. */
+export async function createProgram(argv: readonly string[], version: string, context: Context): Promise<Command> {
   const program = new Command('pointsman')
-    .description('Records what a Kubernetes service proxy sees and does, and answers what happened, when, and why.')
+    .description(
+      "Keeps a node's rules for Kubernetes Services, records what it sees and does, and answers what happened, when, and why.",
+    )
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
@@ -41,7 +24,7 @@ export function createProgram(context: Context, version: string): Command {
         write(`${context.errorStyle.red('error:')} ${oneLine(message)}; --help has examples\n`),
     })
     .exitOverride()
-  for (const register of COMMANDS) register(program, context)
+  for (const register of await commandsFor(argv)) register(program, context)
   return withExamples(program, [
     'pointsman demo',
     'pointsman import watch.jsonl --log shop.db',
@@ -49,28 +32,37 @@ export function createProgram(context: Context, version: string): Command {
   ])
 }
 
-/** In the order of the help text. */
-const COMMANDS = [
-  registerRun,
-  registerRecord,
-  registerImport,
-  registerExport,
-  registerReplay,
-  registerLog,
-  registerServices,
-  registerExplain,
-  registerRules,
-  registerDiff,
-  registerBlame,
-  registerRender,
-  registerApply,
-  registerCleanup,
-  registerTrace,
-  registerBisect,
-  registerAudit,
-  registerDemo,
-  registerCompletion,
-]
+type Register = (program: Command, context: Context) => void
+
+/** In the order of the help text. Each is loaded when it is asked for: some have much to load. */
+const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
+  run: async () => (await import('./commands/run.js')).registerRun,
+  record: async () => (await import('./commands/record.js')).registerRecord,
+  import: async () => (await import('./commands/import.js')).registerImport,
+  export: async () => (await import('./commands/export.js')).registerExport,
+  replay: async () => (await import('./commands/replay.js')).registerReplay,
+  log: async () => (await import('./commands/log.js')).registerLog,
+  services: async () => (await import('./commands/services.js')).registerServices,
+  explain: async () => (await import('./commands/explain.js')).registerExplain,
+  rules: async () => (await import('./commands/rules.js')).registerRules,
+  diff: async () => (await import('./commands/diff.js')).registerDiff,
+  blame: async () => (await import('./commands/blame.js')).registerBlame,
+  render: async () => (await import('./commands/render.js')).registerRender,
+  apply: async () => (await import('./commands/apply.js')).registerApply,
+  cleanup: async () => (await import('./commands/cleanup.js')).registerCleanup,
+  trace: async () => (await import('./commands/trace.js')).registerTrace,
+  bisect: async () => (await import('./commands/bisect.js')).registerBisect,
+  audit: async () => (await import('./commands/audit.js')).registerAudit,
+  demo: async () => (await import('./commands/demo.js')).registerDemo,
+  completion: async () => (await import('./commands/completion.js')).registerCompletion,
+}
+
+/** The one that the first word names; all of them for whatever is about more than one. */
+async function commandsFor(argv: readonly string[]): Promise<readonly Register[]> {
+  const [first = ''] = argv
+  const one = first === 'completion' || !Object.hasOwn(COMMANDS, first) ? undefined : COMMANDS[first]
+  return one === undefined ? Promise.all(Object.values(COMMANDS).map((load) => load())) : [await one()]
+}
 
 const oneLine = (message: string): string =>
   message

@@ -63,7 +63,7 @@ describe('the text log of an agent', () => {
   it('says which chains somebody else changed', () => {
     const chains = ['nat KUBE-SERVICES', 'nat KUBE-SVC-AAAA']
     expect(lines([{ type: 'drift', at: 1, drifts: [{ family: 'IPv4', chains, bytes: 10 }] }])).toEqual([
-      'warn: somebody else changed 2 chains of IPv4, which are as they were again: nat KUBE-SERVICES, nat KUBE-SVC-AAAA',
+      'warn: somebody else changed 2 chains of IPv4, which are as before again: nat KUBE-SERVICES, nat KUBE-SVC-AAAA',
     ])
   })
 })

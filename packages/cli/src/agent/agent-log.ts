@@ -1,3 +1,4 @@
+import { countOf } from '../output/duration.js'
 import { assertNever, type EngineReport, type LogHealth, type WatchStatus } from '@pointsman/core'
 import type { AgentEvent } from './agent-event.js'
 
@@ -66,7 +67,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
           doubtful = false
           return event.drifts.map(({ family, chains }) =>
             warning(
-              `somebody else changed ${chains.length} chains of ${family}, which are as they were again: ${shown(chains)}`,
+              `somebody else changed ${countOf(chains.length, 'chain')} of ${family}, which are as before again: ${shown(chains)}`,
             ),
           )
         }
