@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /**
  * Sixteen characters of base32 (A-Z, 2-7) over the SHA-256 of a text: the part of a chain's name by which kube-proxy tells
  * service ports and endpoints apart, since a chain's name has at most 28 characters.
  */
 export function chainHash(text: string): string {
-  const bytes = createHash('sha256').update(text).digest()
+  const bytes = hash('sha256', text, 'buffer')
   return base32(bytes, 0) + base32(bytes, GROUP_BYTES)
 }
 

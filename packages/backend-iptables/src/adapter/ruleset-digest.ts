@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { formatRule } from 'node-iptables'
 import type { IpFamily } from '@pointsman/core'
 import type { Found, Installed } from '../plan/installed.js'
@@ -96,4 +96,4 @@ const sumOf = (table: Table, rules: number, text: string): RulesetSum => ({
   sum: hashed(text),
 })
 
-const hashed = (text: string): bigint => BigInt(`0x${createHash('sha256').update(text).digest('hex')}`)
+const hashed = (text: string): bigint => BigInt(`0x${hash('sha256', text)}`)
