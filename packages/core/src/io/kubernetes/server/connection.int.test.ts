@@ -161,24 +161,37 @@ describe('when nothing answers', () => {
   it('the head of an answer is waited for no longer than it may be, and the connection not used again', async () => {
     let silent = true
     const to = await server({ answer: (_, response) => void (silent || response.end('late')) })
-    const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 60 } })
+    const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 300 } })
     await expect(ask(api)).rejects.toMatchObject({
       code: 'TIMED_OUT',
-      message: expect.stringContaining('no answer within 0.06 s'),
+      message: expect.stringContaining('no answer within 0.3 s'),
     })
     silent = false
     expect(await ask(api)).toBe('200 late')
     expect(to.seen.map(({ connection }) => connection)).toEqual([1, 2])
   })
 
+  it('other connections from before are not used again either: they lead to the same silence', async () => {
+    let silent = false
+    const to = await server({
+      answer: ({ connection }, response) => void ((silent && connection <= 2) || response.end('x')),
+    })
+    const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 300 } })
+    await Promise.all([ask(api), ask(api)])
+    silent = true
+    await expect(ask(api)).rejects.toMatchObject({ code: 'TIMED_OUT' })
+    expect(await ask(api)).toBe('200 x')
+    expect(to.seen.at(-1)?.connection).toBe(3)
+  })
+
   it('a body may take its time once its head is there', async () => {
     const to = await server({
       answer(_, response) {
         response.write('now ')
-        setTimeout(() => response.end('then'), 120)
+        setTimeout(() => response.end('then'), 600)
       },
     })
-    const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 60, connectMs: 60 } })
+    const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 500, connectMs: 500 } })
     expect(await ask(api)).toBe('200 now then')
   })
 

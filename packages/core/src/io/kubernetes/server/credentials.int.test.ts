@@ -1,9 +1,10 @@
+import { once } from 'node:events'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../../model/kubernetes-object.js'
 import type { ApiServer } from '../../../ports/api-server.js'
-import { ask, base64, createWorkshop } from './test-support/connection.js'
+import { ask, base64, createWorkshop, running } from './test-support/connection.js'
 import type { Answer, TlsServer } from './test-support/tls-server.js'
 
 const { connect, file, kubeconfig, server } = createWorkshop()
@@ -73,6 +74,38 @@ describe('a request comes with', () => {
     await ask(api)
     expect(seenBy(to)).toEqual(['CN=first', 'CN=first', 'CN=second'])
     expect(to.seen.map(({ connection }) => connection)).toEqual([1, 1, 2])
+  })
+
+  it('the exchanged certificate alone, once what was under way with the old one has ended', async () => {
+    const finished: (() => Promise<unknown>)[] = []
+    const to = await server({
+      answer(_, response) {
+        const { socket } = response
+        finished.push(async () => {
+          response.end()
+          if (socket !== null && !socket.closed) await once(socket, 'close')
+        })
+        response.write('piece')
+      },
+    })
+    const [first, second] = ['first', 'second'].map((commonName) => to.authority.issue({ commonName }))
+    if (first === undefined || second === undefined) throw new Error('two certificates')
+    const both = file('both.pem', first.certificate + first.key)
+    const api = await connect({ kubeconfig: kubeconfig(to, { 'client-certificate': both, 'client-key': both }) })
+    const read = async (): Promise<void> => {
+      const { body } = await api.get({ path: '/watched', query: {} }, running())
+      for await (const piece of body) expect(Buffer.from(piece).toString()).toBe('piece')
+    }
+    const watching = read()
+    await expect.poll(() => finished.length).toBe(1)
+    writeFileSync(both, second.certificate + second.key)
+    const other = read()
+    await expect.poll(() => finished.length).toBe(2)
+    await finished[0]?.()
+    await watching
+    expect(seenBy(to)).toEqual(['CN=first', 'CN=second'])
+    void finished[1]?.()
+    await other
   })
 
   it('whom it stands in for', async () => {
