@@ -6,7 +6,7 @@ import { type BindAddress, boundTo } from './bind-address.js'
 /** A server that answers each request with what the handler says. It does not listen yet. */
 export function httpServer(handler: Handler): Server {
   const server = createServer((incoming, outgoing) => {
-    void answerOf(handler, incoming).then((answer) => send(answer, incoming, outgoing))
+    void answerOf(handler, incoming).then((answer) => send(answer, outgoing))
   })
   // A connection that cannot be accepted, for lack of file descriptors, is its client's loss and not the agent's end.
   return server.on('error', () => undefined)
@@ -62,9 +62,9 @@ async function bodyOf(incoming: IncomingMessage): Promise<string> {
 
 const MAX_BODY = 1024
 
-function send({ status, headers, body }: Answer, incoming: IncomingMessage, outgoing: ServerResponse): void {
+function send({ status, headers, body }: Answer, outgoing: ServerResponse): void {
   // Who hung up meanwhile is told nothing.
   outgoing.on('error', () => undefined)
   outgoing.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) })
-  outgoing.end(incoming.method === 'HEAD' ? undefined : body)
+  outgoing.end(body)
 }
