@@ -6,6 +6,9 @@ import { isIPv4, isIPv6 } from 'node:net'
  * Undefined: none.
  */
 export function networkOf(text: string): { readonly network: string; readonly any: boolean } | undefined {
+  // Nearly all are single addresses in the one spelling that IPv4 addresses have.
+  if (isIPv4(text)) return { network: `${text}/32`, any: false }
+  if (text.endsWith('/32') && isIPv4(text.slice(0, -'/32'.length))) return { network: text, any: false }
   const [address = '', maskText, ...rest] = text.split('/')
   const bytes = bytesOf(address) ?? shortened(address)
   if (bytes === undefined || rest.length > 0) return undefined

@@ -16,6 +16,8 @@ export interface Word {
  * word. Outside of quotes a backslash is ordinary. An empty quotation is an empty word.
  */
 export function splitWords(line: string): { readonly type: 'words'; readonly words: readonly Word[] } | UnclosedQuote {
+  // Most lines have no quotes, and their words are told apart at once.
+  if (!/["\t\n]/.test(line)) return { type: 'words', words: wordsBetweenSpaces(line) }
   const words: Word[] = []
   let text = ''
   let begin: number | undefined
@@ -44,6 +46,12 @@ export function splitWords(line: string): { readonly type: 'words'; readonly wor
   if (quoteAt !== undefined) return { type: 'unclosed-quote', column: quoteAt + 1 }
   end(line.length)
   return { type: 'words', words }
+}
+
+function wordsBetweenSpaces(line: string): readonly Word[] {
+  const words: Word[] = []
+  for (const text of line.split(' ')) if (text !== '') words.push({ text, spelling: text })
+  return words
 }
 
 /**
