@@ -1,7 +1,7 @@
 import { type LogEntry, NO_SEQ } from '@pointsman/core'
 import { ChangeLogError, type ChangeLogErrorCode, createMemoryChangeLog } from '@pointsman/core/io'
 import { describe, expect, it } from 'vitest'
-import { type ClosableWriter, createLateWriter } from './late-writer.js'
+import { type AgentLogWriter, createLateWriter } from './late-writer.js'
 
 const notice = (message: string): LogEntry => ({ type: 'notice', observedAt: 1000, code: 'TEST', message })
 
@@ -9,9 +9,15 @@ const notice = (message: string): LogEntry => ({ type: 'notice', observedAt: 100
 function late(failures: number, code: ChangeLogErrorCode) {
   const log = createMemoryChangeLog()
   let opened = 0
-  const open = async (): Promise<ClosableWriter> => {
+  const open = async (): Promise<AgentLogWriter> => {
     if (opened++ < failures) throw new ChangeLogError(code, { file: 'agent.db' })
-    return { ...log, append: log.append, head: log.head, close: async () => undefined }
+    return {
+      ...log,
+      append: log.append,
+      head: log.head,
+      prune: async () => ({ removed: 0, bytes: 0 }),
+      close: async () => undefined,
+    }
   }
   return { log, writer: createLateWriter({ open, head: NO_SEQ, lastObservedAt: 0 }) }
 }

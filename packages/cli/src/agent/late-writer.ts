@@ -1,12 +1,11 @@
 import type { AppendOutcome, ChangeLogWriter, Seq } from '@pointsman/core'
-import { ChangeLogError, type ChangeLogErrorCode } from '@pointsman/core/io'
+import { ChangeLogError, type ChangeLogErrorCode, type ThreadedChangeLogWriter } from '@pointsman/core/io'
 
-export interface ClosableWriter extends ChangeLogWriter {
-  readonly close: () => Promise<void>
-}
+/** What an agent does with its log. */
+export type AgentLogWriter = Pick<ThreadedChangeLogWriter, keyof ChangeLogWriter | 'prune' | 'close'>
 
 export interface LateWriterOptions {
-  readonly open: () => Promise<ClosableWriter>
+  readonly open: () => Promise<AgentLogWriter>
   /** Where records are numbered from until the log can be opened. */
   readonly head: Seq
   readonly lastObservedAt: number
@@ -16,8 +15,8 @@ export interface LateWriterOptions {
  * A log that may not be there yet: an agent does not wait for its disk. Each append tries to open it; one whose log will never
  * be its to write, because it is another node's or no log, is refused.
  */
-export function createLateWriter({ open, head, lastObservedAt }: LateWriterOptions): ClosableWriter {
-  let writer: ClosableWriter | undefined
+export function createLateWriter({ open, head, lastObservedAt }: LateWriterOptions): AgentLogWriter {
+  let writer: AgentLogWriter | undefined
   return {
     get head() {
       return writer?.head ?? head
@@ -34,6 +33,7 @@ export function createLateWriter({ open, head, lastObservedAt }: LateWriterOptio
       }
       return writer.append(entries)
     },
+    prune: async (options) => writer?.prune(options) ?? { removed: 0, bytes: 0 },
     close: async () => writer?.close(),
   }
 }

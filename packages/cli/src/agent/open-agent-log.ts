@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { ChangeLogError, openChangeLogWriter } from '@pointsman/core/io'
-import { type ClosableWriter, createLateWriter } from './late-writer.js'
+import { ChangeLogError, openThreadedChangeLogWriter } from '@pointsman/core/io'
+import { type AgentLogWriter, createLateWriter } from './late-writer.js'
 import type { AgentStart } from './start-from-log.js'
 
 export interface AgentLogOptions {
@@ -18,15 +18,14 @@ export async function openAgentLog(
   { log: file, nodeName, bootId }: AgentLogOptions,
   start: Pick<AgentStart, 'head' | 'lastObservedAt'>,
   onWarning: (message: string) => void,
-): Promise<ClosableWriter> {
-  const open = async (): Promise<ClosableWriter> => {
+): Promise<AgentLogWriter> {
+  const open = async (): Promise<AgentLogWriter> => {
     makeFolder(dirname(file))
-    const log = openChangeLogWriter(file, {
+    return openThreadedChangeLogWriter(file, {
       durability: 'normal',
       node: nodeName,
       ...(bootId !== undefined && { bootId }),
     })
-    return { ...log, append: log.append, close: async () => log.close() }
   }
   const writer = createLateWriter({ open, ...start })
   try {

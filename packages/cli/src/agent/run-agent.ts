@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AgentConfig, createRecorder, isEqual, type Recorder } from '@pointsman/core'
 import type { Variant } from 'node-iptables'
-import { firstValueFrom, type Observable } from 'rxjs'
+import { asyncScheduler, firstValueFrom, type Observable, retry, tap } from 'rxjs'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import { type AgentBackend, openAgentBackend } from '../machine/open-agent-backend.js'
@@ -12,6 +12,7 @@ import { followCluster } from './follow-cluster.js'
 import { machineFiles } from './machine-files.js'
 import { applyMachineSettings } from './machine-settings.js'
 import { openAgentLog } from './open-agent-log.js'
+import { retention } from './retention.js'
 import { createSentRestores } from './sent-restores.js'
 import { type AgentStart, startFromLog } from './start-from-log.js'
 
@@ -27,6 +28,9 @@ export interface AgentOptions {
   readonly bootId?: string | undefined
   /** How old a log's state may be that is brought into force before the API server has confirmed it. */
   readonly maxLogAgeMs?: number | undefined
+  /** Retention of the log; absent: none. */
+  readonly logMaxAgeMs?: number | undefined
+  readonly logMaxBytes?: number | undefined
   readonly version: string
   /** Flags in force, by name without dashes. */
   readonly flags: Readonly<Record<string, string>>
@@ -58,6 +62,12 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   recorder.health$.subscribe((health) => emit({ type: 'log', health }))
   recordConfig(start, { recorder, config, now })
 
+  const pruning = retention(writer, options, asyncScheduler)
+    .pipe(
+      tap({ error: (error: unknown) => warn(`nothing can be removed from the log: ${String(error)}`) }),
+      retry({ delay: RETENTION_RETRY_MS }),
+    )
+    .subscribe()
   const restores = createSentRestores(now)
   let machine: AgentBackend | undefined
   // Who probes is answered while the tables are still being looked at.
@@ -103,6 +113,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     )
     observers.info('ended: the rules stay as they are')
   } finally {
+    pruning.unsubscribe()
     await Promise.race([Promise.all([servers.close(), recorder.close().then(() => writer.close())]), sleep(CLOSING_MS)])
   }
 }
@@ -133,3 +144,4 @@ function recordConfig(
 /** What an append to the log may take before rules no longer wait for it. */
 const LOG_PATIENCE_MS = 200
 const CLOSING_MS = 500
+const RETENTION_RETRY_MS = 600_000
