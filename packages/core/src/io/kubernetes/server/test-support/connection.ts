@@ -5,7 +5,7 @@ import { afterEach } from 'vitest'
 import type { JsonObject } from '../../../../model/kubernetes-object.js'
 import type { ApiServer } from '../../../../ports/api-server.js'
 import { connectApiServer, type ConnectOptions } from '../connect-api-server.js'
-import { startTlsServer, type TlsServer } from './tls-server.js'
+import { type Answer, startTlsServer, type TlsServer } from './tls-server.js'
 
 export const base64 = (text: string): string => Buffer.from(text).toString('base64')
 export const running = (): AbortSignal => new AbortController().signal
@@ -35,31 +35,38 @@ export function createWorkshop() {
     return path
   }
 
-  return {
-    file,
-    server: async (options: Parameters<typeof startTlsServer>[0] = {}): Promise<TlsServer> => {
-      const server = await startTlsServer(options)
-      undo.push(() => server.close())
-      return server
-    },
-    connect: async (options: Partial<ConnectOptions>): Promise<ApiServer> => {
-      const api = await connectApiServer({
-        otherwise: 'pod',
-        env: {},
-        userAgent: 'pointsman-test',
-        now: () => performance.now(),
-        ...options,
-      })
-      undo.push(() => api.close())
-      return api
-    },
-    /** A kubeconfig with one context of the server, and the user's fields. */
-    kubeconfig: (server: TlsServer, user: JsonObject, cluster: JsonObject = {}): string => {
-      const ca = { 'certificate-authority-data': base64(server.authority.certificate) }
-      return file('kubeconfig', JSON.stringify(kubeconfigOf({ server: server.url, ...ca, ...cluster }, user)))
-    },
+  const server = async (options: Parameters<typeof startTlsServer>[0] = {}): Promise<TlsServer> => {
+    const started = await startTlsServer(options)
+    undo.push(() => started.close())
+    return started
   }
+  const connect = async (options: Partial<ConnectOptions>): Promise<ApiServer> => {
+    const api = await connectApiServer({
+      otherwise: 'pod',
+      env: {},
+      userAgent: 'pointsman-test',
+      now: () => performance.now(),
+      ...options,
+    })
+    undo.push(() => api.close())
+    return api
+  }
+  /** A kubeconfig with one context of the server, and the user's fields. */
+  const kubeconfig = (to: TlsServer, user: JsonObject, cluster: JsonObject = {}): string => {
+    const ca = { 'certificate-authority-data': base64(to.authority.certificate) }
+    return file('kubeconfig', JSON.stringify(kubeconfigOf({ server: to.url, ...ca, ...cluster }, user)))
+  }
+  /** A server, and a connection to it with a user's fields. */
+  const connectAs = async (user: JsonObject, answer?: Answer): Promise<{ api: ApiServer; to: TlsServer }> => {
+    const to = await server(answer === undefined ? {} : { answer })
+    return { to, api: await connect({ kubeconfig: kubeconfig(to, user) }) }
+  }
+  return { file, server, connect, kubeconfig, connectAs }
 }
+
+/** Who asked, as the server saw it, one after the other. */
+export const seenBy = (to: TlsServer): string[] =>
+  to.seen.map(({ authorization, client }) => authorization ?? (client === undefined ? 'nobody' : `CN=${client}`))
 
 export const kubeconfigOf = (cluster: JsonObject, user: JsonObject): JsonObject => ({
   apiVersion: 'v1',
