@@ -60,8 +60,7 @@ export function metricsHandler(answers: MetricsServerAnswers): Handler {
   return (request) => {
     const { path } = request
     if (path === '/debug/pprof' || path.startsWith('/debug/pprof/')) return pprofAnswer(answers)
-    // A name that every object has is no route.
-    return Object.hasOwn(routes, path) ? (routes[path]?.(request) ?? NOT_FOUND) : NOT_FOUND
+    return routes[path]?.(request) ?? NOT_FOUND
   }
 }
 

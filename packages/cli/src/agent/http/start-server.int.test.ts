@@ -99,10 +99,18 @@ describe('a port that is taken', () => {
     await vi.waitFor(() => expect(closed.told.length).toBeGreaterThan(0))
     await closed.close()
     const attempts = closed.told.length
-    await letGo(server)
     const other = start({ address: { host: '127.0.0.1', port } })
-    expect(await other.listening).toBe(port)
+    await vi.waitFor(() => expect(other.told.length).toBeGreaterThan(3))
     expect(closed.told).toHaveLength(attempts)
+    await letGo(server)
+    expect(await other.listening).toBe(port)
+  })
+
+  it('is given back by a server that is closed while it begins', async () => {
+    const port = await freePort()
+    await start({ address: { host: '127.0.0.1', port } }).close()
+    await letGo((await holdPort(port)).server)
+    await expect(ask(port, '/')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
   it('is told apart from an address that the machine does not have', async () => {

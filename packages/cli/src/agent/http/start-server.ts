@@ -30,7 +30,7 @@ export interface RunningServer {
 export function startServer(options: ServerOptions): RunningServer {
   const { name, address, field, handler, hardFail, onRetry, retryMs = 5000 } = options
   let server: Server | undefined
-  let isClosed = false
+  let underWay = Promise.resolve()
   let waiting: NodeJS.Timeout | undefined
 
   const listening = new Promise<number>((resolve, reject) => {
@@ -47,14 +47,13 @@ export function startServer(options: ServerOptions): RunningServer {
         )
         if (hardFail) return reject(error)
         onRetry(error)
-        if (!isClosed) waiting = setTimeout(() => void attempt(), retryMs)
+        waiting = setTimeout(() => void (underWay = attempt()), retryMs)
         return
       }
-      if (isClosed) return closeServer(next)
       server = next
       resolve((next.address() as AddressInfo).port)
     }
-    void attempt()
+    underWay = attempt()
   })
   // Whoever does not wait for it has onRetry, or waits for the end of the process.
   listening.catch(() => undefined)
@@ -62,7 +61,7 @@ export function startServer(options: ServerOptions): RunningServer {
   return {
     listening,
     async close() {
-      isClosed = true
+      await underWay
       clearTimeout(waiting)
       if (server !== undefined) await closeServer(server)
     },
