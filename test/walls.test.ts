@@ -56,6 +56,8 @@ const PLANTED: {
   'client-node is loaded in one folder': [
     ['packages/cli/src/x.ts', "import { KubeConfig } from '@kubernetes/client-node'", 'import type'],
     ['packages/cli/src/x.ts', "import { type V1Pod, KubeConfig } from '@kubernetes/client-node'", 'import type'],
+    ['packages/core/src/io/kubernetes/x.ts', "const x = await import('@kubernetes/client-node')", '90 MB'],
+    ['packages/core/src/io/kubernetes/x.ts', "import { x } from '@kubernetes/client-node/dist/config.js'", '90 MB'],
   ],
   'RxJS stays in the pipeline': [
     ['packages/core/src/state/x.ts', "import { map } from 'rxjs'", 'pipeline'],
