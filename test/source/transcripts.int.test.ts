@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import { startTestApiServer } from '@pointsman/core/testing'
+import { putAtTheirVersions } from '../../packages/core/src/testing/api-server/put-at-versions.js'
 import { exchangeRaw, parseRawAnswer } from '../../packages/core/src/testing/api-server/raw-exchange.js'
 import { expectCaughtUp, startSource } from './living-source.js'
 import { listsAskedOf, webService, worldOf } from './world.js'
@@ -46,7 +47,7 @@ const cutsOf = (answer: Uint8Array): fc.Arbitrary<readonly number[]> =>
 
 describe('what a real API server said, byte for byte', () => {
   it('a list in three pages', async () => {
-    putAtTheirVersions(objectsOf('watchlist-services'), 113)
+    putAtTheirVersions(server, objectsOf('watchlist-services'), 113)
     server.misbehave({ type: 'no-streaming-lists', as: 400 }, { kind: 'streaming-list', times: 100 })
     replay('list-services-page1', 'list')
     replay('list-services-page2', 'page')
@@ -61,7 +62,7 @@ describe('what a real API server said, byte for byte', () => {
   })
 
   it('a streaming list, then the connection ends', async () => {
-    putAtTheirVersions(objectsOf('watchlist-services'), 113)
+    putAtTheirVersions(server, objectsOf('watchlist-services'), 113)
     replay('watchlist-services', 'streaming-list')
     const source = await start()
     await expectCaughtUp(server, source)
@@ -92,7 +93,7 @@ describe('what a real API server said, byte for byte', () => {
     ['list-future-rv', 0],
     ['watch-too-old', 1],
   ])('%s as the answer to a watch: lists needed: %i', async (name, lists) => {
-    putAtTheirVersions(objectsOf('watchlist-services'), 113)
+    putAtTheirVersions(server, objectsOf('watchlist-services'), 113)
     const source = await start()
     await expectCaughtUp(server, source)
     const asked = listsAskedOf(server)
@@ -104,14 +105,14 @@ describe('what a real API server said, byte for byte', () => {
   })
 
   it.each(['unauthorized', 'list-future-rv'])('%s as the answer to a list', async (name) => {
-    putAtTheirVersions(objectsOf('watchlist-services'), 113)
+    putAtTheirVersions(server, objectsOf('watchlist-services'), 113)
     replay(name, 'streaming-list')
     const source = await start()
     await expectCaughtUp(server, source)
   })
 
   it('the one event of a server whose store can do no streaming lists', async () => {
-    putAtTheirVersions(objectsOf('watchlist-services'), 113)
+    putAtTheirVersions(server, objectsOf('watchlist-services'), 113)
     const event = readFileSync(new URL('../../fixtures/wire/watchlist-unsupported.jsonl', import.meta.url))
     const head = wire('watch-too-old').subarray(0, wire('watch-too-old').indexOf('\r\n\r\n'))
     const chunk = `\r\n\r\n${event.length.toString(16)}\r\n${event.toString()}\r\n0\r\n\r\n`
@@ -176,16 +177,6 @@ async function begunAtSlices(): Promise<LivingSource> {
   await expectCaughtUp(other, before)
   await before.stop()
   await other.close()
-  putAtTheirVersions(changes)
+  putAtTheirVersions(server, changes)
   return before
-}
-
-/** Each object is written when the counter is just before its own resourceVersion. */
-function putAtTheirVersions(objects: readonly KubernetesObject[], end = 0): void {
-  const version = ({ metadata }: KubernetesObject): number => Number(metadata['resourceVersion'])
-  for (const object of objects.toSorted((a, b) => version(a) - version(b))) {
-    server.skip(version(object) - server.resourceVersion() - 1)
-    server.put(object)
-  }
-  server.skip(Math.max(0, end - server.resourceVersion()))
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { putAtTheirVersions } from './put-at-versions.js'
 import { exchangeRaw, parseRawAnswer } from './raw-exchange.js'
 import { startTestApiServer } from './test-api-server.js'
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
@@ -35,8 +36,7 @@ afterEach(() => server.close())
 
 describe('what the test server says of the objects of a real one is what that one said', () => {
   it('of a list in pages', async () => {
-    putAtTheirVersions(services)
-    server.skip(113 - server.resourceVersion())
+    putAtTheirVersions(server, services, 113)
     const ask = (token?: string): Promise<RawAnswer> =>
       asked(`/api/v1/services?limit=4${token === undefined ? '' : `&continue=${token}`}`)
     const pages = [await ask()]
@@ -50,8 +50,7 @@ describe('what the test server says of the objects of a real one is what that on
   })
 
   it('of a streaming list, chunk by chunk', async () => {
-    putAtTheirVersions(services)
-    server.skip(113 - server.resourceVersion())
+    putAtTheirVersions(server, services, 113)
     const answer = await asked(
       '/api/v1/services?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1',
     )
@@ -64,7 +63,7 @@ describe('what the test server says of the objects of a real one is what that on
     server.skip(90 - server.resourceVersion())
     for (const object of names.values()) server.put({ ...object, endpoints: [] })
     server.skip(101 - server.resourceVersion())
-    putAtTheirVersions(changed)
+    putAtTheirVersions(server, changed)
     const answer = await asked(
       '/apis/discovery.k8s.io/v1/endpointslices?watch=1&resourceVersion=101&allowWatchBookmarks=true&timeoutSeconds=1',
     )
@@ -118,15 +117,6 @@ const raw = (target: string, token = server.token): Promise<Buffer> =>
   exchangeRaw({ port: server.port, ca: server.authority.certificate, token, target })
 
 const asked = async (target: string, token?: string): Promise<RawAnswer> => parseRawAnswer(await raw(target, token))
-
-/** Each object is written when the counter is just before its own resourceVersion. */
-function putAtTheirVersions(objects: readonly KubernetesObject[]): void {
-  const version = ({ metadata }: KubernetesObject): number => Number(metadata['resourceVersion'])
-  for (const object of objects.toSorted((a, b) => version(a) - version(b))) {
-    server.skip(version(object) - server.resourceVersion() - 1)
-    server.put(object)
-  }
-}
 
 const continueOf = (page: RawAnswer | undefined): string =>
   (JSON.parse(page?.body.toString() ?? '{}') as { metadata: { continue: string } }).metadata.continue
