@@ -87,8 +87,8 @@ const BUGS = [
     invariant: 7,
     bug: 'what refuses a service is taken out of filter before nat has its endpoints',
     file: 'packages/backend-iptables/src/plan/plan-restores.ts',
-    code: '    ...lastOfNat(changes, limits),\n    ...lastOfFilter(changes, limits),',
-    instead: '    ...lastOfFilter(changes, limits),\n    ...lastOfNat(changes, limits),',
+    code: '  yield* lastOfNat(changes, limits)\n  yield* lastOfFilter(changes, limits)',
+    instead: '  yield* lastOfFilter(changes, limits)\n  yield* lastOfNat(changes, limits)',
     test: 'test/small-syncs.test.ts',
   },
   {
