@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { firstValueFrom } from 'rxjs'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { firstValueFrom, VirtualTimeScheduler } from 'rxjs'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type ConfigFileChange, watchConfigFile, type WatchTiming } from './watch-config-file.js'
 
 const TEXT = 'kind: KubeProxyConfiguration\n'
@@ -70,6 +70,26 @@ describe('a configuration file is told of', () => {
     const told = changeOf(linked, { settleMs: 1, lookMs: 20 })
     writeFileSync(path, `${TEXT}# 1\n`)
     expect(await told).toEqual({ type: 'changed' })
+  })
+
+  test('not where it is gone for a moment alone, as while it is replaced', async () => {
+    const clock = new VirtualTimeScheduler(undefined, 100)
+    rmSync(path)
+    const seen: ConfigFileChange[] = []
+    const timing = { settleMs: 100, lookMs: 1000, scheduler: clock }
+    watchConfigFile({ path, text: TEXT }, timing).subscribe((change) => seen.push(change))
+    // The next look, and the second one at what the first has missed.
+    await vi.waitFor(() => expect(clock.actions.length).toBeGreaterThanOrEqual(2))
+    writeFileSync(path, TEXT)
+    clock.flush()
+    writeFileSync(`${path}.new`, 'changed')
+    clock.maxFrames = 1100
+    await vi.waitFor(() => {
+      clock.flush()
+      if (clock.frame >= 1000 && existsSync(`${path}.new`)) renameSync(`${path}.new`, path)
+      if (clock.frame >= 1000) clock.maxFrames += 1000
+      expect(seen).toEqual([{ type: 'changed' }])
+    })
   })
 
   test('not as long as it is written, touched and replaced with what it held', async () => {
