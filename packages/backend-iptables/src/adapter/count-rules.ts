@@ -1,4 +1,5 @@
 import type { SavedTable } from 'node-iptables'
+import { sizeOf } from '../audit/text-tables.js'
 import { isOurChain, isOurJump } from './ownership.js'
 
 /**
@@ -9,7 +10,7 @@ export const countRules = (tables: readonly SavedTable[]): number =>
   tables
     .flatMap(({ chains }) => chains)
     .reduce(
-      (sum, { chain, rules }) =>
-        sum + (isOurChain(chain) ? rules.length : rules.filter(({ rule }) => isOurJump(rule)).length),
+      (sum, chain) =>
+        sum + (isOurChain(chain.chain) ? sizeOf(chain) : chain.rules.filter(({ rule }) => isOurJump(rule)).length),
       0,
     )

@@ -5,6 +5,7 @@ import { planRuleset } from '../ruleset/plan-ruleset.js'
 import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
 import { auditTables } from './audit-tables.js'
 import type { AuditFinding } from './finding.js'
+import { readTables } from './text-tables.js'
 
 /** Every rule of every save, but of one that has thousands: of that a few, which the mutations choose; in a soak, more. */
 const MOST_PLACES = process.env['POINTSMAN_SOAK'] === '1' ? 400 : 8
@@ -85,8 +86,11 @@ const MUTATIONS: Readonly<Record<string, (rules: Rules, at: number) => Rules>> =
 }
 
 describe('an audit of what a real kube-proxy wrote', () => {
-  it.each(CASES)('finds nothing against its own objects: %s, %s', (scenario, family) => {
-    expect(auditOf(scenario, family)(parseSave(readGolden(scenario).saved[family]))).toEqual([])
+  it.each(CASES)('finds nothing against its own objects: %s, %s', async (scenario, family) => {
+    const audit = auditOf(scenario, family)
+    const text = readGolden(scenario).saved[family]
+    expect(audit(parseSave(text))).toEqual([])
+    expect(audit(await readTables(text.split('\n')))).toEqual([])
   })
 
   describe.each(Object.keys(MUTATIONS))('with a rule %s', (mutation) => {
@@ -103,7 +107,9 @@ describe('an audit of what a real kube-proxy wrote', () => {
         const changed = withRules(tables, place, (rules) => mutate(rules, place.rule))
         const text = formatSave(changed)
         const differs = (await differencesOf(recorded, kubeletsFirst(text))).length > 0
-        const found = audit(changed).length > 0
+        const findings = audit(changed)
+        expect(audit(await readTables(text.split('\n')))).toEqual(findings)
+        const found = findings.length > 0
         expect({ mutation, place, rule: tables[place.table]?.chains[place.chain]?.rules[place.rule], found }).toEqual({
           mutation,
           place,

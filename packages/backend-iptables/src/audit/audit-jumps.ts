@@ -1,4 +1,4 @@
-import type { Rule } from 'node-iptables'
+import type { Rule, SavedChain } from 'node-iptables'
 import { chainOf, isOurChain, isOurJump } from '../adapter/ownership.js'
 import { CHAINS } from '../ruleset/chain-names.js'
 import type { JumpRule } from '../ruleset/ruleset.js'
@@ -10,7 +10,7 @@ import { meaningOf } from './rule-meaning.js'
 export interface JumpsOfTable {
   readonly table: string
   readonly jumps: readonly JumpRule[]
-  readonly chains: ReadonlyMap<string, readonly Rule[]>
+  readonly chains: ReadonlyMap<string, SavedChain>
 }
 
 /**
@@ -21,7 +21,7 @@ export function auditJumps({ table, jumps, chains }: JumpsOfTable): readonly Aud
   const builtIn = [...new Set(jumps.map(({ chain }) => chain))]
   return builtIn.flatMap((chain) => {
     const wanted = jumps.filter((jump) => jump.chain === chain).map(({ rule }) => rule)
-    const found = chains.get(chain) ?? []
+    const found = chains.get(chain)?.rules.map(({ rule }) => rule) ?? []
     const [ours, kubelets] = [isOurChain, (name: string): boolean => name === CHAINS.firewall].map((leadsTo) =>
       compareJumps(
         { table, chain },

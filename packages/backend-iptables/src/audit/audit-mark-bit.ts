@@ -12,10 +12,11 @@ import type { AuditFinding } from './finding.js'
  */
 export function auditMarkBit(tables: readonly SavedTable[], mark: number): readonly AuditFinding[] {
   return tables.flatMap(({ table, chains }) => {
-    const rulesOf = new Map(chains.map(({ chain, rules }) => [chain, rules.map(({ rule }) => rule)]))
+    // Ours lead to none of others, or that is a finding of its own.
+    const others = chains.filter(({ chain }) => !isOurChain(chain))
+    const rulesOf = new Map(others.map(({ chain, rules }) => [chain, rules.map(({ rule }) => rule)]))
     const late = chainsBehind(AFTER_OURS[table] ?? [], rulesOf)
     return [...rulesOf].flatMap(([chain, rules]) => {
-      if (isOurChain(chain)) return []
       return rules
         .filter((rule) => usesBit(rule, { mark, isLate: late.has(chain) }))
         .map((rule): AuditFinding => ({ type: 'MARK_BIT', table, chain, found: [spelt(chain, rule)] }))

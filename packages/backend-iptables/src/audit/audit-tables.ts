@@ -1,5 +1,5 @@
 import { isEqual, type ServicePortName } from '@pointsman/core'
-import type { Rule, SavedTable } from 'node-iptables'
+import { formatRule, type Rule, type SavedChain, type SavedTable } from 'node-iptables'
 import { chainOf } from '../adapter/ownership.js'
 import { isServiceChain } from '../ruleset/chain-names.js'
 import { TABLES, type BaseChain, type Ruleset, type Table } from '../ruleset/ruleset.js'
@@ -9,6 +9,7 @@ import { auditSharedChain } from './audit-shared-chain.js'
 import { claimOf, type ExpectedRule, extraType, findingOf, type FoundRule, meaningIn, spelt } from './compared-rule.js'
 import type { AuditFinding } from './finding.js'
 import { isForCounting } from './rule-meaning.js'
+import { isTextChain, sizeOf } from './text-tables.js'
 
 export interface AuditOptions {
   /**
@@ -46,7 +47,7 @@ interface TableAudit {
 }
 
 function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): readonly AuditFinding[] {
-  const chains = new Map(saved.chains.map(({ chain, rules }) => [chain, rules.map(({ rule }) => rule)]))
+  const chains = new Map(saved.chains.map((chain) => [chain.chain, chain]))
   const base = new Map(
     expected.base.chains.filter((chain) => chain.table === table).map((chain) => [chain.chain, chain]),
   )
@@ -56,7 +57,9 @@ function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): r
   if (needed.length > 0 && needed.every((chain) => !chains.has(chain))) return [{ type: 'NO_CHAINS', table, chain: '' }]
 
   // Emptied, and kept because a rule of somebody else leads there, is not left over; nor is one about to be deleted.
-  const strays = [...chains].filter(([chain, rules]) => !wanted.has(chain) && isServiceChain(chain) && rules.length > 0)
+  const strays = [...chains].filter(
+    ([chain, found]) => !wanted.has(chain) && isServiceChain(chain) && sizeOf(found) > 0,
+  )
   const led = strays.length > 0 && keepsStaleChains ? ledTo(chains) : undefined
   return [
     ...[...wanted].flatMap(([chain, rules]) =>
@@ -64,7 +67,8 @@ function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): r
     ),
     ...strays
       .filter(([chain]) => led?.has(chain) !== false)
-      .map(([chain, rules]): AuditFinding => {
+      .map(([chain, stray]): AuditFinding => {
+        const rules = rulesOf(stray)
         const claims = claimOf(rules)
         const found = rules.map((rule) => spelt(chain, rule))
         return { type: 'LEFT_OVER_CHAIN', table, chain, ...(claims !== undefined && { claims }), found }
@@ -73,8 +77,10 @@ function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): r
   ]
 }
 
-const ledTo = (chains: ReadonlyMap<string, readonly Rule[]>): ReadonlySet<string> =>
-  new Set([...chains.values()].flatMap((rules) => rules.flatMap((rule) => chainOf(rule) ?? [])))
+const ledTo = (chains: ReadonlyMap<string, SavedChain>): ReadonlySet<string> =>
+  new Set([...chains.values()].flatMap((chain) => rulesOf(chain).flatMap((rule) => chainOf(rule) ?? [])))
+
+const rulesOf = ({ rules }: SavedChain): readonly Rule[] => rules.map(({ rule }) => rule)
 
 /** There whether or not there is a proxy, or not worth a word when they are lacking. */
 const MAY_BE_KUBELETS: ReadonlySet<BaseChain['role'] | undefined> = new Set<BaseChain['role']>(['kubelet', 'canary'])
@@ -111,7 +117,7 @@ interface ChainAudit {
   /** Undefined: the chain is one service port's. */
   readonly role: BaseChain['role'] | undefined
   readonly wanted: readonly WantedRule[]
-  readonly found: readonly Rule[] | undefined
+  readonly found: SavedChain | undefined
 }
 
 function auditChain(audit: ChainAudit): readonly AuditFinding[] {
@@ -120,9 +126,9 @@ function auditChain(audit: ChainAudit): readonly AuditFinding[] {
   if (role === 'canary' || (role === 'kubelet' && wanted.length === 0)) return []
   const owner = role === undefined ? wanted[0]?.owner : undefined
   if (found === undefined) return [missingChain(audit, owner)]
-  if (areSame(wanted, found)) return []
+  if (areSame(audit, found)) return []
   const expected = wanted.map((one): ExpectedRule => ({ ...one, meaning: meaningIn(chain, one.rule) }))
-  const rules = found
+  const rules = rulesOf(found)
     .filter((rule) => !isForCounting(rule))
     .map((rule): FoundRule => ({ rule, meaning: meaningIn(chain, rule) }))
   if (role === 'dispatch') return auditSharedChain({ table, chain, wanted: expected, found: rules })
@@ -138,8 +144,20 @@ function auditChain(audit: ChainAudit): readonly AuditFinding[] {
   ]
 }
 
-const areSame = (wanted: readonly WantedRule[], found: readonly Rule[]): boolean =>
-  wanted.length === found.length && wanted.every(({ rule }, at) => isEqual(rule, found[at]))
+/** Whether the rules are the wanted ones, in their order; in a shared chain in any, but for those that must be last. */
+function areSame({ chain, role, wanted }: ChainAudit, found: SavedChain): boolean {
+  if (wanted.length !== sizeOf(found)) return false
+  if (!isTextChain(found)) return wanted.every(({ rule }, at) => isEqual(rule, found.rules[at]?.rule))
+  const { lines } = found
+  const textOf = ({ rule }: WantedRule): string => `-A ${chain} ${formatRule(rule)}`
+  if (role !== 'dispatch') return wanted.every((one, at) => textOf(one) === lines[at])
+  const texts = wanted.map(textOf)
+  const end = texts.length - wanted.filter(({ isLast }) => isLast).length
+  return (
+    texts.slice(end).every((text, at) => text === lines[end + at]) &&
+    isEqual(texts.slice(0, end).toSorted(), lines.slice(0, end).toSorted())
+  )
+}
 
 const missingChain = ({ table, chain, wanted }: ChainAudit, owner: ServicePortName | undefined): AuditFinding => ({
   type: 'MISSING_CHAIN',

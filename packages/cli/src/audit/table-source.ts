@@ -1,14 +1,6 @@
-import type { RulesetOptions } from '@pointsman/backend-iptables'
+import { readTables, type RulesetOptions } from '@pointsman/backend-iptables'
 import type { IpFamily } from '@pointsman/core'
-import {
-  createIptables,
-  type Iptables,
-  IptablesError,
-  parseSaveLines,
-  runProcess,
-  type SavedTable,
-  type Variant,
-} from 'node-iptables'
+import { createIptables, type Iptables, IptablesError, runProcess, type SavedTable, type Variant } from 'node-iptables'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import { readSave } from '../input/read-save.js'
@@ -83,7 +75,7 @@ export async function liveSource(
   const progress = createProgress(context)
   const signal = context.interrupted
   const tablesOf = (iptables: Iptables): Promise<readonly SavedTable[]> =>
-    parseSaveLines(withProgress(iptables, progress).saveLines({}, { signal }))
+    readTables(withProgress(iptables, progress).saveLines({}, { signal }))
   return {
     isLive: true,
     name: describeIptables(first),

@@ -1,6 +1,7 @@
 import type { IpFamily } from '@pointsman/core'
 import { readText } from '@pointsman/core/io'
-import { IptablesParseError, parseSaveLines, type Rule, type SavedTable } from 'node-iptables'
+import { readTables } from '@pointsman/backend-iptables'
+import type { Rule, SavedTable } from 'node-iptables'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import { byteStream } from './open-input.js'
@@ -17,9 +18,8 @@ export interface ReadSave {
 /** Reads a file, or standard input for `-`. CliError BAD_INPUT for what is no save, or more than one. */
 export async function readSave(path: string, context: Context): Promise<ReadSave> {
   const { name, text } = await readText(path, byteStream(context.stdin))
-  const tables = await parseSaveLines(text.split('\n')).catch((error: unknown) => {
-    if (!(error instanceof IptablesParseError)) throw error
-    throw new CliError('BAD_INPUT', `${name}: ${error.message}`, { cause: error })
+  const tables = await readTables(text.split('\n'), {
+    refuse: (cause) => new CliError('BAD_INPUT', `${name}: ${cause.message}`, { cause }),
   })
   if (tables.length === 0) throw new CliError('BAD_INPUT', `${name} has no table: give what iptables-save prints`)
   const names = tables.map(({ table }) => table)

@@ -1,0 +1,106 @@
+import { IptablesParseError, parseRestoreLine, parseSaveLines, type SavedChain, type SavedTable } from 'node-iptables'
+
+/** A chain of which the text is known as well. Its rules are read from it when somebody asks for them. */
+export interface TextChain extends SavedChain {
+  /** `-A CHAIN ...`, a rule each. */
+  readonly lines: readonly string[]
+}
+
+export const isTextChain = (chain: SavedChain): chain is TextChain => 'lines' in chain
+
+/** How many rules the chain has, without reading them. */
+export const sizeOf = (chain: SavedChain): number => (isTextChain(chain) ? chain.lines.length : chain.rules.length)
+
+/**
+ * Reads what iptables-save printed, but for the rules of chains called KUBE-: nearly all of a node's rules, of which an audit
+ * needs the text alone as long as it is as it should be. Fails with an IptablesParseError, or what `refuse` makes of it, as
+ * reading such a rule later does. Rules with counters are read at once.
+ */
+export async function readTables(
+  lines: AsyncIterable<string> | Iterable<string>,
+  { refuse = (error) => error }: { readonly refuse?: Refuse } = {},
+): Promise<readonly SavedTable[]> {
+  const unread: Map<string, UnreadRules>[] = []
+  let open: Map<string, UnreadRules> | undefined
+  let number = 0
+
+  async function* others(): AsyncGenerator<string, void, undefined> {
+    for await (const text of lines) {
+      number += 1
+      if (open !== undefined && text.startsWith('-A KUBE-')) {
+        keep(open, text, number)
+        // So that those after it are counted right.
+        yield ''
+        continue
+      }
+      if (text.startsWith('*')) {
+        open = new Map()
+        unread.push(open)
+      } else if (text === 'COMMIT') open = undefined
+      yield text
+    }
+  }
+
+  const tables = await parseSaveLines(others()).catch((error: unknown) => {
+    throw error instanceof IptablesParseError ? refuse(error) : error
+  })
+  return tables.map(({ table, chains }, at) => {
+    const rules = unread[at] ?? new Map<string, UnreadRules>()
+    const declared = new Set(chains.map(({ chain }) => chain))
+    for (const [
+      chain,
+      {
+        lines: [text = ''],
+        numbers: [line = 0],
+      },
+    ] of rules) {
+      if (!declared.has(chain)) throw refuse(new IptablesParseError('UNDECLARED_CHAIN', { line, text, found: chain }))
+    }
+    return {
+      table,
+      chains: chains.map((chain) => {
+        const own = rules.get(chain.chain)
+        return own === undefined ? chain : textChain(chain, own, refuse)
+      }),
+    }
+  })
+}
+
+type Refuse = (error: IptablesParseError) => Error
+
+interface UnreadRules {
+  readonly lines: string[]
+  /** Where each stands. */
+  readonly numbers: number[]
+}
+
+function keep(rules: Map<string, UnreadRules>, text: string, number: number): void {
+  const end = text.indexOf(' ', 3)
+  const chain = end < 0 ? text.slice(3) : text.slice(3, end)
+  const known = rules.get(chain)
+  if (known === undefined) rules.set(chain, { lines: [text], numbers: [number] })
+  else {
+    known.lines.push(text)
+    known.numbers.push(number)
+  }
+}
+
+function textChain(chain: SavedChain, { lines, numbers }: UnreadRules, refuse: Refuse): TextChain {
+  let read: SavedChain['rules'] | undefined
+  const readOne = (text: string, at: number): SavedChain['rules'] => {
+    try {
+      const line = parseRestoreLine(text, numbers[at] ?? 0)
+      return line.type === 'append' ? [{ rule: line.rule }] : []
+    } catch (error) {
+      throw error instanceof IptablesParseError ? refuse(error) : error
+    }
+  }
+  return {
+    ...chain,
+    lines,
+    get rules() {
+      read ??= [...chain.rules, ...lines.flatMap(readOne)]
+      return read
+    },
+  }
+}
