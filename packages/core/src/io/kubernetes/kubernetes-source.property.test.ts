@@ -9,6 +9,7 @@ import { kubernetesSource } from './kubernetes-source.js'
 import { versionOf } from './recent-objects.js'
 
 const HOUR = 3_600_000
+const numRuns = 3 * (fc.readConfigureGlobal().numRuns ?? 100)
 
 type Action =
   | { readonly type: 'put' | 'remove'; readonly object: KubernetesObject }
@@ -96,7 +97,7 @@ test('whatever is cut or fails anywhere, what is known in the end is what the se
       await trial.run(0)
       expect(server.open).toBe(0)
     }),
-    { numRuns: 300 },
+    { numRuns },
   )
 })
 
