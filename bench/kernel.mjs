@@ -10,9 +10,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { auditTables, renderSave } from '@pointsman/backend-iptables'
+import { auditTables, readTables, renderSave } from '@pointsman/backend-iptables'
 import { changedBetween } from '@pointsman/core/testing'
-import { parseSaveLines } from 'node-iptables'
 import { showCurves } from './kernel-curves.mjs'
 import {
   ENDPOINTS,
@@ -163,7 +162,7 @@ async function measure(variant, count) {
     add(label('10 emptied chains found and mended'), { ours: drift.ms, note: `${drift.result[0]?.bytes} bytes` })
 
     const audit = await timed(async () => {
-      return auditTables(rulesetOf(base), await parseSaveLines(iptables.saveLines()))
+      return auditTables(rulesetOf(base), await readTables(iptables.saveLines()))
     })
     add(label('audit'), { ours: audit.ms, note: `${audit.result.length} findings` })
     say(`  memory of this process: ${Math.round(process.memoryUsage().rss / 1e6)} MB`)
