@@ -9,9 +9,9 @@ export interface FieldWithoutEffect {
   readonly usual?: Json
 }
 
-const IPVS = 'they are of the ipvs mode, and the mode is iptables'
-const NFTABLES = 'they are of the nftables mode, and the mode is iptables'
-const WINDOWS = 'they are of Windows'
+const IPVS = 'that is for the ipvs mode, and the mode is iptables'
+const NFTABLES = 'that is for the nftables mode, and the mode is iptables'
+const WINDOWS = 'that is for Windows'
 const JSON_ALONE = 'the API server is always asked for JSON'
 const STDERR = 'every line is written at once, to standard error'
 

@@ -107,8 +107,8 @@ describe('readAgentConfig', () => {
     expect(errors).toEqual([])
     expect(warnings).toEqual([
       'featureGates: no effect here: each is on for good, or of another component',
-      'ipvs.scheduler, ipvs.strictARP: no effect here: they are of the ipvs mode, and the mode is iptables',
-      'winkernel.networkName: no effect here: they are of Windows',
+      'ipvs.scheduler, ipvs.strictARP: no effect here: that is for the ipvs mode, and the mode is iptables',
+      'winkernel.networkName: no effect here: that is for Windows',
     ])
     expect(config.withoutEffect).toEqual({
       featureGates: { PreferSameTrafficDistribution: true },
