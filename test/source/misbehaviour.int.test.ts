@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startTestApiServer } from '@pointsman/core/testing'
-import { expectCaughtUp, startSource } from './living-source.js'
+import { expectCaughtUp, expectSameObjects, startSource } from './living-source.js'
 import { listsAskedOf, webService, webSlice, worldOf } from './world.js'
 import type { LivingSource, SourceSettings } from './living-source.js'
 import type { TestApiServer } from '@pointsman/core/testing'
@@ -99,6 +99,37 @@ describe('an open watch', () => {
     change()
     await expectCaughtUp(server, source)
     expect(listsAskedOf(server) - asked).toBe(KINDS * lists)
+  })
+})
+
+describe('an object that is none', () => {
+  it.each([
+    ['has no metadata', '{"type":"ADDED","object":{"kind":"Service","apiVersion":"v1"}}'],
+    ['has no name', '{"type":"MODIFIED","object":{"kind":"Service","apiVersion":"v1","metadata":{"uid":"x"}}}'],
+    ['is null', '{"type":"ADDED","object":null}'],
+    ['is of another kind', '{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"a","resourceVersion":"7"}}}'],
+    ['comes with a type that nobody knows', '{"type":"RENAMED","object":{"kind":"Service","metadata":{"name":"a"}}}'],
+  ])('%s: is told, and what follows is heard on the same watch', async (_, text) => {
+    server.putAll(worldOf(20))
+    const source = await start()
+    await expectCaughtUp(server, source)
+    const asked = server.requests.length
+    server.disturb({ type: 'line', text }, 'services')
+    server.put(webService(1000))
+    await expectCaughtUp(server, source)
+    expect(source.notices()).toContain('OBJECT_UNREADABLE Service')
+    expect(server.requests).toHaveLength(asked)
+  })
+
+  it('is longer than a line may be: what follows is heard by and by', async () => {
+    server.putAll(worldOf(20))
+    const source = await start({ limits: { maxLineBytes: 100_000 } })
+    await expectCaughtUp(server, source)
+    const text = JSON.stringify({ type: 'ADDED', object: { kind: 'Service', metadata: { name: 'x'.repeat(200_000) } } })
+    server.disturb({ type: 'line', text }, 'services')
+    server.put(webService(1000))
+    await expectCaughtUp(server, source)
+    expect(source.notices()).toContain('WATCH_LOST Service')
   })
 })
 
@@ -216,5 +247,19 @@ describe('a server that goes away', () => {
     await expect.poll(() => source.folded('Service').has('depot/web-5')).toBe(false)
     server.disturb({ type: 'error-event', code: 410 })
     await expectCaughtUp(server, source)
+  })
+
+  it('and comes back restored from a backup, behind what is known, is listed once it is clear that it will not catch up', async () => {
+    server.putAll(worldOf(50))
+    const source = await start({ impatient: true })
+    server.skip(5000)
+    change()
+    await expectCaughtUp(server, source)
+    const { port, authority } = server
+    await server.close()
+    server = await startTestApiServer({ port, authority, bookmarkIntervalMs: 200, firstResourceVersion: 100 })
+    server.putAll(worldOf(40))
+    await expectSameObjects(server, source)
+    expect(listsAskedOf(server)).toBeLessThanOrEqual(2 * KINDS)
   })
 })

@@ -165,6 +165,12 @@ describe('an open watch', () => {
     expect(() => watch.lines()).toThrow(SyntaxError)
   })
 
+  it('says what it is told to say', async () => {
+    const watch = await openWatch()
+    server.disturb({ type: 'line', text: '{"type":"ODD","object":{"metadata":{}}}' })
+    expect(await watch.received(1)).toEqual([{ type: 'ODD', object: { metadata: {} } }])
+  })
+
   it('falls silent', async () => {
     const watch = await openWatch()
     server.disturb({ type: 'silence' })

@@ -45,6 +45,8 @@ export type Disturbance =
   | { readonly type: 'half-character'; readonly ending: 'clean' | 'cut' }
   /** A line that is no JSON; the watch goes on. */
   | { readonly type: 'garbage-line' }
+  /** Any line, its newline added; the watch goes on. */
+  | { readonly type: 'line'; readonly text: string }
   /** What is no chunk where a chunk should begin; then the connection ends. */
   | { readonly type: 'bad-chunk' }
   /** An ERROR event with this code; then the body ends. */

@@ -127,6 +127,8 @@ function disturbStream(
       return half(stream, halfCharacter(resource), disturbance.ending)
     case 'garbage-line':
       return stream.send('{"type":"ADDED","object":{"kind":\u0000}\n')
+    case 'line':
+      return stream.send(`${disturbance.text}\n`)
     case 'bad-chunk':
       return stream.spoil(Buffer.from('zz\r\nthis is no chunk\r\n'))
     case 'error-event':
