@@ -161,10 +161,10 @@ describe('when nothing answers', () => {
   it('the head of an answer is waited for no longer than it may be, and the connection not used again', async () => {
     let silent = true
     const to = await server({ answer: (_, response) => void (silent || response.end('late')) })
-    const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 300 } })
+    const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 500 } })
     await expect(ask(api)).rejects.toMatchObject({
       code: 'TIMED_OUT',
-      message: expect.stringContaining('no answer within 0.3 s'),
+      message: expect.stringContaining('no answer within 0.5 s'),
     })
     silent = false
     expect(await ask(api)).toBe('200 late')
@@ -176,7 +176,7 @@ describe('when nothing answers', () => {
     const to = await server({
       answer: ({ connection }, response) => void ((silent && connection <= 2) || response.end('x')),
     })
-    const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 300 } })
+    const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 500 } })
     await Promise.all([ask(api), ask(api)])
     silent = true
     await expect(ask(api)).rejects.toMatchObject({ code: 'TIMED_OUT' })
@@ -188,7 +188,7 @@ describe('when nothing answers', () => {
     const to = await server({
       answer(_, response) {
         response.write('now ')
-        setTimeout(() => response.end('then'), 600)
+        setTimeout(() => response.end('then'), 800)
       },
     })
     const api = await connect({ kubeconfig: kubeconfig(to, {}), timeouts: { headMs: 500, connectMs: 500 } })

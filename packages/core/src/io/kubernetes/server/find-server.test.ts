@@ -104,7 +104,7 @@ describe('a kubeconfig that cannot be used is told in one line that names file a
   const withUser = (user: JsonObject): string => at('https://a', user)
 
   it.each<[string, () => Promise<string>, RegExp]>([
-    ['not there', () => found({}, { kubeconfig: '/gone' }), /^KUBECONFIG_INVALID \/gone: .*ENOENT/],
+    ['not there', () => found({}, { kubeconfig: '/gone' }), /^KUBECONFIG_INVALID \/gone: .*\(no such file\)/],
     ['no YAML', () => file('a: [b\nc: d'), /^KUBECONFIG_INVALID \/etc\/kc: .*line/],
     ['no mapping', () => file('- a'), /^KUBECONFIG_INVALID \/etc\/kc: .*no mapping/],
     ['something else', () => file('kind: ConfigMap'), /^KUBECONFIG_INVALID .*kind is "ConfigMap"/],

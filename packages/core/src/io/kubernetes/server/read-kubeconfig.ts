@@ -76,10 +76,15 @@ async function readDocument(file: string, read: ReadText): Promise<Document> {
     if (kind !== 'Config') throw new Error(`its kind is ${JSON.stringify(kind)}, not Config`)
     return { file, content }
   } catch (error) {
-    // A YAML error goes on for lines: the first says what and where.
-    const [detail = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
-    throw new ApiServerError('KUBECONFIG_INVALID', { subject: file, detail }, { cause: error })
+    throw new ApiServerError('KUBECONFIG_INVALID', { subject: file, detail: describe(error) }, { cause: error })
   }
+}
+
+function describe(error: unknown): string {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'no such file'
+  // A YAML error goes on for lines: the first says what and where.
+  const [first = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
+  return first
 }
 
 function currentContextOf(documents: readonly Document[]): string | undefined {
