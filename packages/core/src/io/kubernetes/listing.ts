@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
 import type { SourceItem } from '../../ports/live-source.js'
 import type { KindContext } from './kind-context.js'
-import { createListDifferences, type Difference } from './list-differences.js'
+import { createListDifferences, type Difference, type ListDifferences } from './list-differences.js'
 import { sourceNotice } from './source-notices.js'
 
 /** A list under way, as items: its differences as they come to light; at its end what it was about. */
@@ -18,13 +18,15 @@ export function createListing(
 ): Listing {
   const { kind } = watched
   const startedAt = scheduler.now()
-  const before = recent.over(known(kind))
-  const differences = createListDifferences({
-    kind,
-    known: before,
-    lastVersion: (version) => lastVersion(kind, version),
-  })
   let begun = false
+  let made: ListDifferences | undefined
+  // Not before the server answers: while it is away nobody has to go through all that is known.
+  const differences = (): ListDifferences =>
+    (made ??= createListDifferences({
+      kind,
+      known: recent.over(known(kind)),
+      lastVersion: (version) => lastVersion(kind, version),
+    }))
 
   const itemsOf = (found: readonly Difference[]): readonly SourceItem[] => {
     if (found.length === 0) return []
@@ -41,12 +43,12 @@ export function createListing(
   }
 
   return {
-    see: (object) => itemsOf(differences.see(object)),
-    gone: (object) => itemsOf(differences.see(object, 'gone')),
+    see: (object) => itemsOf(differences().see(object)),
+    gone: (object) => itemsOf(differences().see(object, 'gone')),
     finish(resourceVersion) {
-      const items = itemsOf(differences.finish())
+      const items = itemsOf(differences().finish())
       const observedAt = scheduler.now()
-      const { listed, added, modified, deleted, replaced } = differences.counts
+      const { listed, added, modified, deleted, replaced } = differences().counts
       const counts = `${listed} listed: ${added} added, ${modified} modified, ${replaced} replaced, ${deleted} deleted`
       const details = {
         because,
