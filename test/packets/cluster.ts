@@ -18,7 +18,8 @@ export interface ServiceDescription {
   readonly affinitySeconds?: number
   /** Default: the same for all. */
   readonly createdAt?: string
-  readonly targetPort?: 8080 | 9090
+  /** Pods answer on 8080 and 9090; on 7070 they say back what they hear, by TCP. */
+  readonly targetPort?: 7070 | 8080 | 9090
   readonly endpoints: readonly (Pod | EndpointDescription)[]
 }
 

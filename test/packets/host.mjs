@@ -28,6 +28,12 @@ const LISTEN = {
       const server = createServer(greet)
       server.once('error', reject).listen({ host: address, port, backlog: 4096 }, resolve)
     }),
+  /** Says back what it hears, for as long as the other wants. */
+  echo: ({ address, port }) =>
+    new Promise((resolve, reject) => {
+      const server = createServer((socket) => socket.on('error', () => {}).pipe(socket))
+      server.once('error', reject).listen({ host: address, port }, resolve)
+    }),
   udp: ({ address, port }) =>
     new Promise((resolve, reject) => {
       const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
@@ -97,6 +103,33 @@ const told = ({ type, host, at, port, code }) => {
   return host === 'node' || host === 'internet' ? host : `${at}:${port}`
 }
 
+/** Connections that stay open. */
+const held = []
+
+const hold = ({ from, to, port }) =>
+  new Promise((resolve, reject) => {
+    const socket = connect({ host: to, port, localAddress: from })
+    socket.once('error', reject).once('connect', () => {
+      socket.off('error', reject).on('error', () => {})
+      held.push(socket)
+      resolve()
+    })
+  })
+
+/** Whether what is said on a connection is said back, in time. */
+const isAnswered = (socket, { timeoutMs }) =>
+  new Promise((resolve) => {
+    if (socket.destroyed) return resolve(false)
+    const end = (answered) => {
+      clearTimeout(timer)
+      socket.off('data', heard).off('close', closed)
+      resolve(answered)
+    }
+    const [heard, closed] = [() => end(true), () => end(false)]
+    const timer = setTimeout(closed, timeoutMs)
+    socket.on('data', heard).on('close', closed).write('still there?')
+  })
+
 let dialing
 
 /** Dials each target again and again, one dial of it after the other; counts what becomes of them, and in which rounds. */
@@ -118,6 +151,9 @@ const startDialing = ({ targets, timeoutMs, pauseMs }) => {
 }
 
 const REQUESTS = {
+  hold: ({ packet, times }) => Promise.all(Array.from({ length: times }, () => hold(packet))).then(() => 'held'),
+  speak: (request) => Promise.all(held.map((socket) => isAnswered(socket, request))),
+  'let-go': async () => held.splice(0).forEach((socket) => socket.destroy()),
   dial: async (request) => startDialing(request),
   'hang-up': async () => {
     // The round after this one begins after the request.

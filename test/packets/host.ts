@@ -13,11 +13,17 @@ export interface Host {
   dial(targets: readonly DialedTarget[], pace: DialingPace): Promise<void>
   /** Dials each once more, and gives what became of the dials of each target, in their order. */
   hangUp(): Promise<readonly DialTally[]>
+  /** Opens so many connections, to something that says back what it hears, and keeps them open. */
+  hold(target: DialedTarget, times: number): Promise<void>
+  /** Says something on each connection that it holds: of each, whether it was said back in time. */
+  speak(timeoutMs: number): Promise<readonly boolean[]>
+  letGo(): Promise<void>
   close(): Promise<void>
 }
 
 export interface ListeningSocket {
-  readonly protocol: 'tcp' | 'udp'
+  /** `echo` is TCP as well, and says back what it hears. */
+  readonly protocol: 'tcp' | 'udp' | 'echo'
   readonly address: string
   readonly port: number
 }
@@ -100,6 +106,9 @@ export function startHost(name: string, namespace: string): Host {
     send: async (packet, times) => (await ask({ type: 'send', packet, times })) as readonly Outcome[],
     dial: async (targets, pace) => void (await ask({ type: 'dial', targets, ...pace })),
     hangUp: async () => (await ask({ type: 'hang-up' })) as readonly DialTally[],
+    hold: async (packet, times) => void (await ask({ type: 'hold', packet, times })),
+    speak: async (timeoutMs) => (await ask({ type: 'speak', timeoutMs })) as readonly boolean[],
+    letGo: async () => void (await ask({ type: 'let-go' })),
     close: () => {
       child.stdin.end()
       return ended

@@ -37,6 +37,8 @@ export interface Network {
     targets: readonly DialedTarget[],
     pace: DialingPace,
   ) => Promise<() => Promise<readonly DialTally[]>>
+  /** What holds connections open from a host. */
+  readonly caller: (host: HostName) => Pick<Host, 'hold' | 'speak' | 'letGo'>
   /** Lets the pods answer SCTP from now on, and gives what ends that. */
   readonly answerSctp: () => Promise<() => Promise<void>>
   readonly close: () => Promise<void>
@@ -85,6 +87,7 @@ export async function createNetwork(): Promise<Network> {
       await host.dial(targets, pace)
       return () => host.hangUp()
     },
+    caller: hostCalled,
     answerSctp: async () => {
       const pods = ['near-a', 'near-b', 'far'] as const
       const ends = await Promise.all(pods.map((pod) => answerSctp(pod, namespaceOf(pod), SOCKETS[pod])))

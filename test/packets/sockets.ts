@@ -18,11 +18,12 @@ export const SOCKETS: { readonly [host in HostName]: readonly ListeningSocket[] 
 
 function podSockets(...pods: readonly Name[]): readonly ListeningSocket[] {
   return pods.flatMap((pod) =>
-    FAMILIES.flatMap((family) =>
-      [8080, 9090].flatMap((port) =>
+    FAMILIES.flatMap((family) => [
+      ...[8080, 9090].flatMap((port) =>
         (['tcp', 'udp'] as const).map((protocol) => ({ protocol, address: addressOf(pod, family), port })),
       ),
-    ),
+      { protocol: 'echo' as const, address: addressOf(pod, family), port: 7070 },
+    ]),
   )
 }
 
