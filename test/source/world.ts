@@ -51,6 +51,5 @@ export function webSlice(index: number, endpoints = 2): KubernetesObject {
 }
 
 /** Lists that the server was asked for, pages after the first not counted; not the question for one object, whether it has come so far. */
-export const listsAskedOf = (server: TestApiServer): number =>
-  server.requests.filter(({ kind, query }) => (kind === 'list' && query['limit'] !== '1') || kind === 'streaming-list')
-    .length
+export const listsAskedOf = ({ requests }: Pick<TestApiServer, 'requests'>): number =>
+  requests.filter(({ kind, query }) => (kind === 'list' && query['limit'] !== '1') || kind === 'streaming-list').length

@@ -22,7 +22,7 @@ export function createKernelNamespace(): KernelNamespace {
   return {
     name,
     prefix,
-    run: (...argv) => execFileSync('ip', ['netns', 'exec', name, ...argv], { encoding: 'utf8' }),
+    run: (...argv) => execFileSync('ip', ['netns', 'exec', name, ...argv], { encoding: 'utf8', maxBuffer: 2 ** 30 }),
     iptables: ({ family, variant }) => createIptables({ family, variant, prefix }),
     remove: () => void execFileSync('ip', ['netns', 'del', name]),
   }

@@ -1,5 +1,5 @@
 import { rulesetContext } from '@pointsman/backend-iptables'
-import { type AgentConfig, configDocument, type SocketAddress, type State } from '@pointsman/core'
+import { type AgentConfig, configDocument, type State } from '@pointsman/core'
 import type { AgentEvent } from './agent-event.js'
 import type { AgentHealth } from './health/agent-health.js'
 import { createHealthCheckPorts } from './http/health-check-ports.js'
@@ -45,14 +45,14 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
   }
   const servers: RunningServer[] = []
   if (config.healthzBindAddress !== undefined) {
-    const address = bindAddressOf(config.healthzBindAddress)
+    const address = config.healthzBindAddress
     servers.push(createHealthServer({ ...common, address, health, onProbe: options.emit }))
   }
   if (config.metricsBindAddress !== undefined) {
     servers.push(
       createMetricsServer({
         ...common,
-        address: bindAddressOf(config.metricsBindAddress),
+        address: config.metricsBindAddress,
         answers: {
           registry: metrics.registry,
           readyz: health.readyz,
@@ -70,7 +70,7 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
   const ports = createHealthCheckPorts({
     addresses: () => nodePortAddresses(options),
     isServing: health.isServing,
-    onFailed: ({ reason, service, message }) => onWarning(`${reason}: ${service}: ${message}`),
+    onFailed: ({ reason, message }) => onWarning(`${reason}: ${message}`),
   })
   return {
     on: ports.on,
@@ -78,10 +78,6 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
     close: async () => void (await Promise.all([ports.close(), ...servers.map((server) => server.close())])),
   }
 }
-
-/** All addresses of one family are all of both, as kube-proxy's language has it. */
-const bindAddressOf = ({ host, port }: SocketAddress): { readonly host?: string; readonly port: number } =>
-  host === '0.0.0.0' || host === '::' ? { port } : { host, port }
 
 function nodePortAddresses({ config, state, interfaceAddresses }: AgentServersOptions): 'all' | readonly string[] {
   const { proxy } = config

@@ -1,0 +1,103 @@
+import { writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { KubernetesObject } from '@pointsman/core'
+import { createKernelNode, type KernelNode } from '../support/kernel-node.js'
+import { differencesOf } from '../support/goldens.js'
+import type { RemoteApiServer } from '../../packages/core/src/testing/api-server/remote-calls.js'
+import { spawnApiServer } from '../support/api-server/spawn-api-server.js'
+import { runScript } from '../support/run-pointsman.js'
+import type { Folder } from '../support/shop.js'
+import { type RunningAgent, startAgent } from './running-agent.js'
+
+/** A node in a namespace of its own, with an API server beside it in the same namespace. */
+export interface AgentNode extends KernelNode {
+  readonly server: RemoteApiServer
+  /** The change log's file. */
+  readonly log: string
+  /** The agent, as kube-proxy would be started. */
+  readonly start: (...args: readonly string[]) => RunningAgent
+  /** The same with other executables first in the PATH. */
+  readonly startWith: (path: string, ...args: readonly string[]) => RunningAgent
+  /** Status and body of a GET in the namespace. */
+  readonly get: (url: string) => Promise<{ readonly status: number; readonly body: string }>
+  /** What differs between the rules of the node and those that `pointsman render` prints for what the server has. */
+  readonly differences: () => Promise<readonly unknown[]>
+  /** Ends all agents that still run. */
+  readonly stopAll: () => Promise<void>
+  /** Waits until there is no difference; fails with those that there are. */
+  readonly converged: (withinMs: number) => Promise<void>
+}
+
+export const CLUSTER_CIDR = '10.244.0.0/16'
+
+export async function createAgentNode(folder: Folder): Promise<AgentNode> {
+  const node = createKernelNode('nft')
+  const [, , , namespace = ''] = node.prefix
+  const server = await spawnApiServer({ bookmarkIntervalMs: 500 }, { namespace })
+  const kubeconfig = folder.path(`kubeconfig-${namespace}`)
+  writeFileSync(kubeconfig, await server.kubeconfig())
+  const log = folder.path(`${namespace}.db`)
+  const flags = [
+    ...['--kubeconfig', kubeconfig, '--log', log, '--hostname-override', 'node-a', '--cluster-cidr', CLUSTER_CIDR],
+    // Its size is the machine's, and no namespace's.
+    ...['--conntrack-max-per-core', '0', '--iptables-variant', 'nft', '--family', 'ipv4'],
+  ]
+  const differences = async (): Promise<readonly unknown[]> => {
+    const objects = folder.path(`${namespace}-objects.json`)
+    writeFileSync(objects, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: await allObjects(server) }))
+    const question = ['--objects', objects, '--node', 'node-a', '--cluster-cidr', CLUSTER_CIDR, '--family', 'ipv4']
+    const rendered = await node.pointsman('render', ...question)
+    if (rendered.status !== 0) throw new Error(rendered.stderr)
+    return differencesOf(withoutOthers(rendered.stdout), withoutOthers(node.saved('iptables-save.txt')))
+  }
+  const agents: RunningAgent[] = []
+  const started = (agent: RunningAgent): RunningAgent => {
+    agents.push(agent)
+    return agent
+  }
+  return {
+    ...node,
+    server,
+    log,
+    start: (...args) => started(startAgent([...flags, ...args], { prefix: node.prefix })),
+    startWith: (path, ...args) => {
+      const env = { PATH: `${path}:${process.env['PATH'] ?? ''}` }
+      return started(startAgent([...flags, ...args], { prefix: node.prefix, env }))
+    },
+    async get(url) {
+      const { stdout } = await runScript('--eval', [GET, url], { prefix: node.prefix })
+      return JSON.parse(stdout) as { status: number; body: string }
+    },
+    differences,
+    async converged(withinMs) {
+      const until = performance.now() + withinMs
+      let last = await differences()
+      while (last.length > 0) {
+        if (performance.now() > until) throw new Error(`the rules are not right: ${JSON.stringify(last, undefined, 2)}`)
+        await sleep(100)
+        last = await differences()
+      }
+    },
+    async stopAll() {
+      for (const agent of agents) agent.signal('SIGKILL')
+      await Promise.all(agents.map(({ ended }) => ended))
+    },
+    remove: () => {
+      for (const agent of agents) agent.signal('SIGKILL')
+      server.kill()
+      node.remove()
+    },
+  }
+}
+
+const GET = `
+fetch(process.argv[1]).then(async (answer) => console.log(JSON.stringify({ status: answer.status, body: await answer.text() })))
+`
+
+async function allObjects(server: RemoteApiServer): Promise<readonly KubernetesObject[]> {
+  const lists = [server.objects('services'), server.objects('endpointslices'), server.objects('nodes')]
+  return (await Promise.all(lists)).flat()
+}
+
+/** Without the chains of others. */
+const withoutOthers = (save: string): string => save.replaceAll(/^(?::|-A )CNI-\S+ .*\n/gm, '')
