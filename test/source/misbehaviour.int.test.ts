@@ -99,6 +99,8 @@ describe('an open watch', () => {
     change()
     await expectCaughtUp(server, source)
     expect(listsAskedOf(server) - asked).toBe(KINDS * lists)
+    const isUsual = disturbance.type === 'end' || disturbance.type === 'repeat-events'
+    expect(source.notices().includes('WATCH_LOST Service')).toBe(!isUsual)
   })
 })
 
