@@ -4,33 +4,75 @@ import { chainKey, type ChainKey, linesOf, type RenderedService, tableOf } from 
 
 /**
  * The rules of a service port as they were found, for one that is to be left as it is: its chains and those that they lead
- * to, and its rules in the chains that all share, by where they lead or what their comment says.
+ * to, and its rules in the chains that all share, by where they lead or what their comment says. Those of an older layout as
+ * well.
  */
 export function asFound(port: ServicePort, wanted: RenderedService, found: Found): RenderedService {
+  const { named, leading } = entriesIn(found)
+  const own = named.get(displayName(port)) ?? []
   const chains = new Set<ChainKey>()
-  const waiting = wanted.chains.map(([key]) => key)
+  const waiting = [...wanted.chains.map(([key]) => key), ...own.flatMap(({ key, line }) => chainsLedTo(key, line))]
   for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
     const rules = found.chains.get(key)
     if (rules === undefined || chains.has(key)) continue
     chains.add(key)
     for (const line of linesOf(rules)) waiting.push(...chainsLedTo(key, line))
   }
-  const comment = `--comment "${displayName(port)} `
-  const isIts = (key: ChainKey, line: string): boolean =>
-    line.includes(comment) || chainsLedTo(key, line).some((led) => chains.has(led))
+  const entries = [...new Set([...own, ...[...chains].flatMap((key) => leading.get(key) ?? [])])]
   return {
     chains: [...chains].map((key) => [key, found.chains.get(key) ?? '']),
     entries: SHARED.map((key) => [
       key,
-      linesOf(found.chains.get(key))
-        .filter((line) => isIts(key, line))
+      entries
+        .filter((entry) => entry.key === key)
+        .toSorted((a, b) => a.at - b.at)
+        .map(({ line }) => line)
         .join('\n'),
     ]),
   }
 }
 
+/** A rule in a chain that all share, and its place there. */
+interface Entry {
+  readonly key: ChainKey
+  readonly at: number
+  readonly line: string
+}
+
+interface Entries {
+  /** By the service port that the comment names. */
+  readonly named: ReadonlyMap<string, readonly Entry[]>
+  readonly leading: ReadonlyMap<ChainKey, readonly Entry[]>
+}
+
+/** Of what was found once, many service ports may be asked for. */
+const KNOWN = new WeakMap<Found, Entries>()
+
+function entriesIn(found: Found): Entries {
+  const known = KNOWN.get(found)
+  if (known !== undefined) return known
+  const [named, leading] = [new Map<string, Entry[]>(), new Map<ChainKey, Entry[]>()]
+  for (const key of SHARED) {
+    for (const [at, line] of linesOf(found.chains.get(key)).entries()) {
+      const entry = { key, at, line }
+      const name = / --comment "?([^ "]+)/.exec(` ${line}`)?.[1]
+      if (name !== undefined) put(named, name, entry)
+      for (const chain of chainsLedTo(key, line)) put(leading, chain, entry)
+    }
+  }
+  KNOWN.set(found, { named, leading })
+  return { named, leading }
+}
+
+function put<K>(entries: Map<K, Entry[]>, key: K, entry: Entry): void {
+  const list = entries.get(key)
+  if (list === undefined) entries.set(key, [entry])
+  else list.push(entry)
+}
+
+/** KUBE-MARK-DROP is led to by service ports of the older layout: it stays as long as one of them does. */
 const chainsLedTo = (from: ChainKey, line: string): readonly ChainKey[] => {
-  const chain = / -j (KUBE-(?:SVC|SVL|EXT|XLB|FW|SEP)-\S+)/.exec(` ${line}`)?.[1]
+  const chain = / -j (KUBE-(?:(?:SVC|SVL|EXT|XLB|FW|SEP)-\S+|MARK-DROP))/.exec(` ${line}`)?.[1]
   return chain === undefined ? [] : [chainKey(tableOf(from), chain)]
 }
 
