@@ -1,12 +1,12 @@
 // npm run bench:kernel -- --curves [--services 2000,5000] [--rounds N]   (root)
 //
 // The two choices of the iptables backend on nft, as curves: how many lines a restore may have, against the time of all of them;
-// and how many changes of a chain that all services share cost what writing it anew costs.
+// and how many changes of a chain that all services share cost what writing it anew costs. The best of the rounds each.
 import { changedBetween } from '@pointsman/core/testing'
-import { median, Namespace, requestFor, say, signal, stateWith, stateWithout, timed } from './kernel-support.mjs'
+import { Namespace, requestFor, say, signal, stateWith, stateWithout, timed } from './kernel-support.mjs'
 
-const LINES = [500, 1500, 3000, 6000, 12_000, 24_000, 48_000]
-const CHANGES = [1, 2, 4, 8, 16, 32, 64, 128]
+const LINES = [500, 1500, 3000, 6000, 12_000, 24_000]
+const CHANGES = [1, 8, 32, 128, 512]
 const WHOLE = { maxLines: 6000, rewriteAt: 0, deletionWeight: 1 }
 const BY_RULE = { maxLines: 6000, rewriteAt: Number.MAX_SAFE_INTEGER, deletionWeight: 1 }
 
@@ -48,7 +48,7 @@ async function table(keys, counts, cell) {
 async function repeated(rounds, measure) {
   const all = []
   for (let round = 0; round < rounds; round++) all.push(await measure())
-  return median(all)
+  return best(all)
 }
 
 async function fromNothing(count, limits) {
@@ -72,13 +72,16 @@ async function crossover(count, rounds) {
       whole: await namespace.backend({ limits: WHOLE }),
     }
     const rows = []
+    // Others each time: what came last stands first in its chain, where it is found soonest.
+    let first = 0
     for (const changes of CHANGES) {
-      const fewer = stateWithout(count, changes)
       const ms = { added: {}, removed: {} }
       for (const [way, backend] of Object.entries(backends)) {
         await backend.sync(requestFor(base, 'all'), signal)
         const times = { added: [], removed: [] }
         for (let round = 0; round < rounds; round++) {
+          const fewer = stateWithout(count, changes, first)
+          first = (first + changes) % (count - CHANGES.at(-1))
           for (const [what, from, to] of [
             ['removed', base, fewer],
             ['added', fewer, base],
@@ -87,7 +90,7 @@ async function crossover(count, rounds) {
             times[what].push((await timed(() => backend.sync(requestFor(to, changed), signal))).ms)
           }
         }
-        for (const what of ['added', 'removed']) ms[what][way] = Math.round(median(times[what]))
+        for (const what of ['added', 'removed']) ms[what][way] = Math.round(best(times[what]))
       }
       rows.push({ added: text(ms.added), removed: text(ms.removed) })
       say(`  ${count}: ${changes} added ${text(ms.added)}, removed ${text(ms.removed)}`)
@@ -97,5 +100,8 @@ async function crossover(count, rounds) {
     namespace.remove()
   }
 }
+
+// What else the machine does only ever makes it longer.
+const best = (times) => Math.min(...times)
 
 const text = ({ byRule, whole }) => `${byRule}, ${whole}`

@@ -29,8 +29,9 @@ export const stateWith = (count, generationOf = () => 0) =>
 export const rulesetOf = (state) => planRuleset(state, config, { family: 'IPv4' })
 export const textOf = (lines) => `${[...lines].join('\n')}\n`
 
-export const stateWithout = (count, gone) =>
-  stateOf({ ports: Array.from({ length: count }, (_, index) => portOf(index)).slice(gone), node: {} })
+/** Of so many, without `gone` of them from `first` on. */
+export const stateWithout = (count, gone, first = 0) =>
+  stateOf({ ports: Array.from({ length: count }, (_, index) => portOf(index)).toSpliced(first, gone), node: {} })
 
 export const requestFor = (state, changed) => ({ state, changed, fromSeq: seq(1), toSeq: state.seq })
 

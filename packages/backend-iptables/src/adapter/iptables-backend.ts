@@ -151,8 +151,9 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
 }
 
 const DEFAULT_LIMITS: Readonly<Record<Variant, RestoreLimits>> = {
-  // A restore costs the square of its size; taking a rule out costs the length of the chain, about as putting five in.
-  nft: { maxLines: 6000, rewriteAt: 40, deletionWeight: 5 },
+  // A restore costs the square of its size, and once the chains are in use the kernel looks at all rules at each COMMIT. Taking
+  // a rule out costs the length of the chain, about as putting four in. The curves are in docs/performance.md.
+  nft: { maxLines: 6000, rewriteAt: 600, deletionWeight: 4 },
   // Each COMMIT writes the whole table, however much changes.
   legacy: { maxLines: Number.MAX_SAFE_INTEGER, rewriteAt: 2000, deletionWeight: 1 },
 }
