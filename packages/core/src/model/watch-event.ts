@@ -9,6 +9,8 @@ export interface ObjectEvent {
   readonly observedAt: number
   /** The recording carried no time: `observedAt` is the newest managedFields time. */
   readonly estimated?: true
+  /** Not a repetition, though the log may hold the same version: the source has compared it with what is known. Not kept. */
+  readonly isNews?: true
   /** Who made the change, where the source says so itself; else the log derives it from managedFields. */
   readonly author?: Author
 }
@@ -22,6 +24,8 @@ export interface BookmarkEvent {
   readonly initialEventsEnd: boolean
   readonly observedAt: number
   readonly estimated?: true
+  /** As of an ObjectEvent. */
+  readonly isNews?: true
 }
 
 export type WatchEvent = ObjectEvent | BookmarkEvent

@@ -168,6 +168,46 @@ export function appendingContract({ fresh }: ContractTools): void {
       ])
     })
 
+    test('takes again what a source has compared with what is known: a version that comes back, or that it goes back to', async () => {
+      const { log } = await fresh()
+      const { added, modified, deleted } = createEventMaker(START)
+      const listed: WatchEvent = {
+        type: 'BOOKMARK',
+        kind: 'Service',
+        resourceVersion: '7',
+        initialEventsEnd: true,
+        observedAt: START + 10_000,
+      }
+      const web = (resourceVersion: string): KubernetesObject => service({ name: 'web', resourceVersion })
+      const news = (event: WatchEvent): WatchEvent => ({ ...event, isNews: true })
+      const events = [
+        added(web('5')),
+        modified(web('7')),
+        deleted(web('7')),
+        news(added(web('7'))),
+        news(modified(web('5'))),
+        listed,
+        news(listed),
+        { ...news(modified(web('7'))), observedAt: START + 11_000 },
+        { ...news(modified(web('5'))), observedAt: START + 12_000 },
+      ]
+      expect(positions(await log.append(entries(events)))).toEqual(events.map((_, index) => `appended ${index + 1}`))
+      const versionsAt = (position: number) =>
+        log.objectsAt(seq(position)).objects.map(({ metadata }) => metadata['resourceVersion'])
+      expect(events.map((_, index) => versionsAt(index + 1).join())).toEqual([
+        '5',
+        '7',
+        '',
+        '7',
+        '5',
+        '5',
+        '5',
+        '7',
+        '5',
+      ])
+      expect([...log.records()].some((record) => 'isNews' in record)).toBe(false)
+    })
+
     test('refuses what was observed before the last record, and takes the rest of the batch', async () => {
       const { log } = await fresh()
       const { added } = createEventMaker(START)

@@ -33,7 +33,7 @@ export function createListing(
     const observedAt = scheduler.now()
     const items: SourceItem[] = found.map((difference) => {
       recent.learn(difference)
-      return { type: 'event', event: { ...difference, observedAt } }
+      return { type: 'event', event: { ...difference, observedAt, isNews: true } }
     })
     if (begun) return items
     begun = true
@@ -68,7 +68,10 @@ export function createListing(
           type: 'notice',
           notice: sourceNotice(code, { kind, message: `${counts} (${because})`, observedAt, details }),
         },
-        { type: 'event', event: { type: 'BOOKMARK', kind, resourceVersion, initialEventsEnd: true, observedAt } },
+        {
+          type: 'event',
+          event: { type: 'BOOKMARK', kind, resourceVersion, initialEventsEnd: true, observedAt, isNews: true },
+        },
       ]
     },
   }

@@ -96,7 +96,7 @@ function appendEntry(state: State, entry: LogEntry): AppendOutcome {
   const { log, lives, known } = state
   const record = recordOf(state, entry, seq(Math.max(headOf(log) + 1, entry.seq ?? 0)))
   const identity = identityOf(record)
-  const same = known.get(identity)
+  const same = isNews(entry) ? undefined : known.get(identity)
   if (same !== undefined && isSame(same, record, known)) return { type: 'duplicate', seq: same.seq }
   const last = log.at(-1)?.observedAt ?? 0
   if (record.observedAt < last) {
@@ -116,6 +116,8 @@ function appendEntry(state: State, entry: LogEntry): AppendOutcome {
   }
   return { type: 'appended', seq: record.seq }
 }
+
+const isNews = (entry: LogEntry): boolean => entry.type === 'event' && entry.event.isNews === true
 
 const lifeOf = (record: ObjectRecord): string => JSON.stringify(['life', keyOf(record), record.uid])
 
@@ -148,7 +150,7 @@ function recordOf({ lives }: State, entry: LogEntry, position: Seq): LogRecord {
   return objectRecord(lives, entry.event, position)
 }
 
-const bookmarkRecord = ({ type: _type, ...event }: BookmarkEvent, position: Seq): LogRecord => ({
+const bookmarkRecord = ({ type: _type, isNews: _isNews, ...event }: BookmarkEvent, position: Seq): LogRecord => ({
   type: 'bookmark',
   seq: position,
   ...event,

@@ -39,7 +39,7 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
   const insert = db.prepare(`INSERT INTO records (${RECORD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
   const linkService = db.prepare('INSERT OR IGNORE INTO slice_services VALUES (?, ?, ?)')
   const findBookmarks = db
-    .prepare("SELECT id FROM objects WHERE namespace = '' AND name = '' AND kind = ? AND uid = ''")
+    .prepare("SELECT id FROM objects WHERE namespace = '' AND name = '' AND kind = ? AND uid = '' ORDER BY id DESC")
     .pluck()
   const findBookmark = db
     .prepare('SELECT seq FROM records WHERE object_id = ? AND resource_version IS ? AND type = ?')
@@ -69,12 +69,14 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     const living = lives.get(key)
     const type = TYPE_CODES[event.type]
     const same = lives.duplicate({ reference, life: living, type, object, versions })
-    if (same !== undefined) return { type: 'duplicate', seq: seq(same) }
+    if (same !== undefined && event.isNews !== true) return { type: 'duplicate', seq: seq(same) }
     if (event.observedAt < lastObservedAt) return tooOld(event.observedAt, lastObservedAt)
     const foreign = otherCluster(object, reference)
     if (foreign !== undefined) return foreign
 
-    const continued = living !== undefined && living.uid === reference.uid
+    // A life has each version once: one that goes back to a version of its own ends, and another begins.
+    const goesBack = same !== undefined && living !== undefined && tables.record(same)?.[4] === living.id
+    const continued = living !== undefined && living.uid === reference.uid && !goesBack
     const life = continued ? living : lives.begin(reference)
     const previous = continued ? versions.get(life.id) : undefined
     const { change, packed, before } = previous === undefined ? first(object) : diffPacked(previous, object)
@@ -142,9 +144,10 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     const version = storeVersion(event.resourceVersion)
     const known = findBookmarks.get(kind) as number | undefined
     const same = known === undefined ? undefined : (findBookmark.get(known, version, type) as number | undefined)
-    if (same !== undefined) return { type: 'duplicate', seq: seq(same) }
+    if (same !== undefined && event.isNews !== true) return { type: 'duplicate', seq: seq(same) }
     if (event.observedAt < lastObservedAt) return tooOld(event.observedAt, lastObservedAt)
-    const id = known ?? lives.begin({ kind: event.kind, namespace: '', name: '', uid: '' }).id
+    const begins = known === undefined || same !== undefined
+    const id = begins ? lives.begin({ kind: event.kind, namespace: '', name: '', uid: '' }).id : known
     insert.run(
       position,
       type,

@@ -40,7 +40,10 @@ export function createCredentials(settings: ServerSettings, options: CredentialO
   const plugin = user.exec || user.authProvider ? createPlugin(settings, options) : undefined
 
   const tls = async (): Promise<TlsMaterial> => {
-    const [authority, certificate, privateKey] = await Promise.all([ca(), cert(), key()])
+    // One after the other, so that of several that cannot be read it is always the same that is told.
+    const authority = await ca()
+    const certificate = await cert()
+    const privateKey = await key()
     return {
       ...(authority === undefined ? {} : { ca: authority }),
       ...(certificate === undefined ? {} : { cert: certificate }),
