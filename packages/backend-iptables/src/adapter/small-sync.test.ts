@@ -44,4 +44,20 @@ describe('a small sync', () => {
     await expect(backend.sync(request, new AbortController().signal)).rejects.toMatchObject({ code: 'LOCK_HELD' })
     expect(six.text()).toContain('fd00:10:96::1')
   })
+
+  it('exchanges an endpoint for one whose rules are as long', async () => {
+    const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
+    const served = async (endpoint: string, at: Seq): Promise<readonly string[]> => {
+      const state = stateOf({
+        ports: [{ is: 'shop/web:http', clusterIP: '10.96.0.1', endpoints: [endpoint] }],
+        node: {},
+      })
+      const changed = at === 1 ? 'all' : new Set(state.services.keys())
+      await backend.sync({ state, changed, fromSeq: at, toSeq: at }, new AbortController().signal)
+      return [...fake.text().matchAll(/--to-destination (\S+)/g)].map(([, address]) => address ?? '')
+    }
+    expect(await served('10.244.1.1:80', seq(1))).toEqual(['10.244.1.1:80'])
+    expect(await served('10.244.1.2:80', seq(2))).toEqual(['10.244.1.2:80'])
+  })
 })

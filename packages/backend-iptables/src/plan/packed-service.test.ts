@@ -43,3 +43,8 @@ it('has nothing of a service port that is not there, and no rules in a chain tha
   expect(entryLines(packed, 'nat KUBE-SERVICES')).toEqual(['a', 'b'])
   expect(entryLines(packed, 'filter KUBE-SERVICES')).toEqual([])
 })
+
+it('has other chains when one rule says as much, and something else', () => {
+  const packed = (rule: string) => packService({ chains: [['nat KUBE-SEP-A', rule]], entries: [] })
+  expect(haveSameChains(packed('-s 10.0.0.1/32'), packed('-s 10.0.0.2/32'))).toBe(false)
+})
