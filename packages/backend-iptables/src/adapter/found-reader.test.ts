@@ -39,7 +39,7 @@ describe('what is found', () => {
     ['kubelet does not', filter('-A KUBE-FIREWALL -s 127.0.0.0/8 -j ACCEPT')],
   ])('is the same whichever table comes first: %s', (_, table) => {
     const [one, other] = [read([...NAT, ...table]), read([...table, ...NAT])]
-    expect(new Map([...one.chains].toSorted())).toEqual(new Map([...other.chains].toSorted()))
+    expect(one.chains).toEqual(other.chains)
     expect({ ...one, chains: undefined }).toEqual({ ...other, chains: undefined })
   })
 
