@@ -6,6 +6,8 @@ export type AgentLogWriter = Pick<ThreadedChangeLogWriter, keyof ChangeLogWriter
 
 export interface LateWriterOptions {
   readonly open: () => Promise<AgentLogWriter>
+  /** The first attempt, where it is under way already. */
+  readonly opening?: Promise<AgentLogWriter>
   /** Where records are numbered from until the log can be opened. */
   readonly head: Seq
   readonly lastObservedAt: number
@@ -15,8 +17,16 @@ export interface LateWriterOptions {
  * A log that may not be there yet: an agent does not wait for its disk. Each append tries to open it; one whose log will never
  * be its to write, because it is another node's or no log, is refused.
  */
-export function createLateWriter({ open, head, lastObservedAt }: LateWriterOptions): AgentLogWriter {
+export function createLateWriter({ open, opening, head, lastObservedAt }: LateWriterOptions): AgentLogWriter {
   let writer: AgentLogWriter | undefined
+  let attempt = opening
+  const opened = async (): Promise<AgentLogWriter> => {
+    try {
+      return (writer ??= await (attempt ??= open()))
+    } finally {
+      attempt = undefined
+    }
+  }
   return {
     get head() {
       return writer?.head ?? head
@@ -25,13 +35,14 @@ export function createLateWriter({ open, head, lastObservedAt }: LateWriterOptio
       return writer?.lastObservedAt ?? lastObservedAt
     },
     async append(entries) {
+      let log: AgentLogWriter
       try {
-        writer ??= await open()
+        log = await opened()
       } catch (error) {
         if (!(error instanceof ChangeLogError) || !FOR_GOOD.has(error.code)) throw error
         return entries.map((): AppendOutcome => ({ type: 'refused', code: 'LOG_UNUSABLE', message: error.message }))
       }
-      return writer.append(entries)
+      return log.append(entries)
     },
     prune: async (options) => writer?.prune(options) ?? { removed: 0, bytes: 0 },
     close: async () => writer?.close(),

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ChangeLogError, openThreadedChangeLogWriter } from '@pointsman/core/io'
 import { type AgentLogWriter, createLateWriter } from './late-writer.js'
 import type { AgentStart } from './start-from-log.js'
@@ -10,15 +11,8 @@ export interface AgentLogOptions {
   readonly bootId?: string | undefined
 }
 
-/**
- * The log that an agent writes. One that cannot be opened now is opened when it can be; one that another process writes is
- * an error, LOG_LOCKED: two agents on one node would undo each other's work.
- */
-export async function openAgentLog(
-  { log: file, nodeName, bootId }: AgentLogOptions,
-  start: Pick<AgentStart, 'head' | 'lastObservedAt'>,
-  onWarning: (message: string) => void,
-): Promise<AgentLogWriter> {
+/** Begins to open the log that an agent writes, in a thread of its own: the state can be read from it meanwhile. */
+export function beginAgentLog({ log: file, nodeName, bootId }: AgentLogOptions): AgentLogOpening {
   const open = async (): Promise<AgentLogWriter> => {
     makeFolder(dirname(file))
     return openThreadedChangeLogWriter(file, {
@@ -27,15 +21,39 @@ export async function openAgentLog(
       ...(bootId !== undefined && { bootId }),
     })
   }
-  const writer = createLateWriter({ open, ...start })
+  const opening = open()
+  // Whoever waits for it is told.
+  opening.catch(() => undefined)
+  return { open, opening }
+}
+
+export interface AgentLogOpening {
+  readonly open: () => Promise<AgentLogWriter>
+  readonly opening: Promise<AgentLogWriter>
+}
+
+/**
+ * The log that was begun to be opened. One that cannot be opened now, or takes too long, is written when it can be; one that
+ * another process writes is an error, LOG_LOCKED: two agents on one node would undo each other's work.
+ */
+export async function agentLog(
+  { open, opening }: AgentLogOpening,
+  start: Pick<AgentStart, 'head' | 'lastObservedAt'>,
+  onWarning: (message: string) => void,
+): Promise<AgentLogWriter> {
+  const { head, lastObservedAt } = start
+  const writer = createLateWriter({ open, opening, head, lastObservedAt })
   try {
-    await writer.append([])
+    const outcome = await Promise.race([writer.append([]), sleep(PATIENCE_MS, 'late' as const, { ref: false })])
+    if (outcome === 'late') onWarning('the log takes long to open, and rules do not wait for it')
   } catch (error) {
     if (!(error instanceof ChangeLogError) || error.code === 'LOG_LOCKED') throw error
     onWarning(`the log is not written, and rules do not wait for it: ${error.message}`)
   }
   return writer
 }
+
+const PATIENCE_MS = 2000
 
 function makeFolder(folder: string): void {
   try {

@@ -11,7 +11,7 @@ import { clusterSource } from './cluster-source.js'
 import { followCluster } from './follow-cluster.js'
 import { machineFiles } from './machine-files.js'
 import { applyMachineSettings } from './machine-settings.js'
-import { openAgentLog } from './open-agent-log.js'
+import { agentLog, type AgentLogOpening, beginAgentLog } from './open-agent-log.js'
 import { retention } from './retention.js'
 import { createSentRestores } from './sent-restores.js'
 import { type AgentStart, startFromLog } from './start-from-log.js'
@@ -55,8 +55,10 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
 
   for (const warning of options.warnings) warn(warning)
   await prepareMachine(config, observers)
-  const start = startFromLog({ ...options, file: options.log, now, onWarning: warn })
-  const writer = await openAgentLog(options, start, warn)
+  let opening: AgentLogOpening | undefined
+  const onIdentified = (): void => void (opening = beginAgentLog(options))
+  const start = startFromLog({ ...options, file: options.log, now, onWarning: warn, onIdentified })
+  const writer = await agentLog(opening ?? beginAgentLog(options), start, warn)
   const recorder = createRecorder({ log: writer, patienceMs: LOG_PATIENCE_MS })
   emit({ type: 'start', at: now(), ...(start.fromLog && { fromLog: start.fromLog }) })
   recorder.health$.subscribe((health) => emit({ type: 'log', health }))

@@ -27,6 +27,8 @@ export interface StartFromLogOptions {
   /** Milliseconds since 1970 UTC. */
   readonly now: () => number
   readonly onWarning: (message: string) => void
+  /** Called when it is known of which boot the log is: from then on it may be opened for writing, which notes the present one. */
+  readonly onIdentified?: () => void
 }
 
 /** What an agent begins with. */
@@ -60,6 +62,7 @@ export function startFromLog(options: StartFromLogOptions): AgentStart {
   } catch (error) {
     if (!(error instanceof ChangeLogError)) throw error
     if (error.code !== 'LOG_NOT_FOUND') options.onWarning(`starting without a log: ${error.message}`)
+    options.onIdentified?.()
     return empty
   }
   try {
@@ -87,6 +90,7 @@ function emptyStart({ nodeName }: Pick<StartFromLogOptions, 'nodeName'>): AgentS
 
 function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLogOptions): AgentStart {
   const info = log.info()
+  options.onIdentified?.()
   if (info.nodeName !== undefined && info.nodeName !== options.nodeName) {
     options.onWarning(
       `${options.file} is the log of node ${info.nodeName}, not of ${options.nodeName}: give another --log`,
