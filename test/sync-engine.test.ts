@@ -21,9 +21,11 @@ const START = Date.UTC(2026, 0, 1)
 function running({
   wait,
   received = [],
+  atEnd,
 }: {
   wait?: (request: SyncRequest, signal: AbortSignal) => Promise<void>
   received?: ('Service' | 'EndpointSlice')[]
+  atEnd?: 'cut-short'
 } = {}): {
   send: (...events: WatchEvent[]) => Promise<void>
   advance: (ms: number) => Promise<void>
@@ -47,6 +49,7 @@ function running({
     syncPeriodMs: 30_000,
     scheduler: clock,
     received,
+    ...(atEnd && { atEnd }),
   }).subscribe({
     next: (report) => reports.push(report),
   })
@@ -114,6 +117,25 @@ describe('the first sync', () => {
     expect(engine.reports).toEqual([])
     await engine.complete()
     expect(engine.lines()).toEqual(['synced 1-2 at 0: all'])
+  })
+})
+
+describe('a live source that is ended', () => {
+  test('before both lists were there has no sync: what had not come yet is no reason to take rules away', async () => {
+    const engine = running({ atEnd: 'cut-short' })
+    await engine.send(web, make.listed('Service'), webSlice)
+    await engine.complete()
+    await engine.advance(60_000)
+    expect(engine.reports).toEqual([])
+  })
+
+  test('afterwards has a last sync of what came', async () => {
+    const engine = running({ atEnd: 'cut-short' })
+    await engine.send(...listed)
+    await engine.send(web)
+    await engine.complete()
+    await engine.advance(60_000)
+    expect(engine.lines()).toEqual(['synced 1-2 at 0: all', 'synced 3-3 at 1000: shop/web:http/TCP/IPv4'])
   })
 })
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type EngineReport,
   type ProxyConfig,
@@ -23,6 +22,7 @@ import {
 } from 'rxjs'
 import type { AgentBackend } from '../machine/open-agent-backend.js'
 import type { AgentObservers } from './agent-observers.js'
+import { atMost } from './at-most.js'
 import { keepInForce } from './keep-in-force.js'
 import { recordedEvents } from './recorded-events.js'
 import type { AgentStart } from './start-from-log.js'
@@ -66,6 +66,8 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     backend: machine.backend,
     recorder,
     received: start.received,
+    // What had not come yet is no reason to take rules away.
+    atEnd: 'cut-short',
     resync,
     minSyncPeriodMs: config.minSyncPeriodMs,
     syncPeriodMs: config.syncPeriodMs,
@@ -107,11 +109,17 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     addresses.unsubscribe()
     stop.next()
     // The sync under way is finished, and what waits for it as well, if that does not take too long.
-    await Promise.race([done.catch(() => undefined), sleep(LAST_SYNC_MS)])
+    await atMost(
+      LAST_SYNC_MS,
+      done.catch(() => undefined),
+    )
     running.unsubscribe()
     ended.abort()
-    await Promise.race([kept.catch(() => undefined), sleep(CLOSING_MS)])
-    await Promise.race([machine.backend.close(), sleep(CLOSING_MS)])
+    await atMost(
+      CLOSING_MS,
+      kept.catch(() => undefined),
+    )
+    await atMost(CLOSING_MS, machine.backend.close())
   }
 }
 

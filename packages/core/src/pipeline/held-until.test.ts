@@ -18,8 +18,8 @@ describe('heldUntil', () => {
     held('-----a', '--x-', '-----a')
   })
 
-  it('takes the end of what it holds for the word', () => {
-    held('a-|', '-----x', '--(a|)')
+  it('does not take the end of what it holds for the word', () => {
+    held('a-|', '-----x', '--|')
   })
 
   it('goes on holding when the word is never given', () => {

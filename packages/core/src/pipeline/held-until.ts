@@ -1,17 +1,15 @@
 import { from, type MonoTypeOperatorFunction, Observable, type ObservableInput, take } from 'rxjs'
 
-/** Lets nothing pass before the word is given; then the last that came before it, and from there on everything. */
+/** Lets nothing pass before the word is given; then the last that came before it, and from there on everything. An end is no word. */
 export function heldUntil<Value>(word: ObservableInput<unknown>): MonoTypeOperatorFunction<Value> {
   return (source) =>
     new Observable<Value>((subscriber) => {
       let given = false
       let held: { readonly value: Value } | undefined
-      let completed = false
       const release = (): void => {
         given = true
         if (held !== undefined) subscriber.next(held.value)
         held = undefined
-        if (completed) subscriber.complete()
       }
       subscriber.add(
         from(word)
@@ -25,11 +23,7 @@ export function heldUntil<Value>(word: ObservableInput<unknown>): MonoTypeOperat
             else held = { value }
           },
           error: (error: unknown) => subscriber.error(error),
-          complete: () => {
-            completed = true
-            // What is complete has nothing to wait for.
-            release()
-          },
+          complete: () => subscriber.complete(),
         }),
       )
     })

@@ -24,7 +24,7 @@ import { boundedFrequency } from './bounded-frequency.js'
 import { heldUntil } from './held-until.js'
 import type { Recorded } from './record.js'
 import type { Recorder } from './recorder.js'
-import { trackChanges } from './track-changes.js'
+import { trackChanges, type TrackOptions } from './track-changes.js'
 
 /** One run of the backend. Times in milliseconds since 1970 UTC. */
 export interface SyncReport {
@@ -55,6 +55,8 @@ export interface SyncEngineOptions {
   /** What a log had received, and applied (0: nothing), before: a restart goes on there. */
   readonly received?: Iterable<ObjectKind>
   readonly appliedSeq?: Seq
+  /** `cut-short`: events that end before everything was received once bring nothing about. Default: a recording's, whole. */
+  readonly atEnd?: TrackOptions['atEnd']
   /** Nothing is synced before it emits; absent: at once. */
   readonly ready?: ObservableInput<unknown>
   /** Asks for a run although nothing was observed: somebody is in doubt about what is in force. */
@@ -74,7 +76,8 @@ const LAST_RETRIES = 5
  * to reconcile with conntrack included (kubernetes#112604). The first run is for `all`.
  */
 export function runSyncEngine(options: SyncEngineOptions): Observable<EngineReport> {
-  const { events, fold, backend, recorder, received = [], ready = of(true), scheduler = asyncScheduler } = options
+  const { events, fold, backend, recorder, ready = of(true), scheduler = asyncScheduler } = options
+  const { received = [], atEnd = 'whole' } = options
 
   return new Observable<EngineReport>((subscriber) => {
     const { appliedSeq } = options
@@ -140,7 +143,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
 
     const asked = events.pipe(
       tap((recorded) => (firstPending ??= recorded.seq)),
-      trackChanges(fold, received),
+      trackChanges(fold, { received, atEnd }),
       heldUntil(ready),
     )
     return withResync(asked, options.resync)

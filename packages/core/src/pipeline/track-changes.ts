@@ -6,12 +6,21 @@ import type { Recorded } from './record.js'
 /** Kinds without which rules would be guesses: nothing is synced before both lists were there once. */
 const NEEDED: readonly ObjectKind[] = ['Service', 'EndpointSlice']
 
+export interface TrackOptions {
+  /** Kinds that had been received before: restored from a log. Default: none. */
+  readonly received?: Iterable<ObjectKind>
+  /** What the end of the events means: a recording has said all that it has to say, a live source was cut short. */
+  readonly atEnd?: 'whole' | 'cut-short'
+}
+
 /**
  * Tracks each event in the fold, and emits when there is something to sync: from the moment that Services and
- * EndpointSlices have both been received once. `received` says which had been before (restored from a log). A source that
- * completes is complete: a recording without bookmarks has said all that it has to say.
+ * EndpointSlices have both been received once, or that the events have ended and are whole.
  */
-export function trackChanges(fold: StateFold, received: Iterable<ObjectKind> = []): OperatorFunction<Recorded, void> {
+export function trackChanges(
+  fold: StateFold,
+  { received = [], atEnd = 'whole' }: TrackOptions = {},
+): OperatorFunction<Recorded, void> {
   return (source) =>
     new Observable<void>((subscriber) => {
       const complete = new Set(received)
@@ -29,7 +38,7 @@ export function trackChanges(fold: StateFold, received: Iterable<ObjectKind> = [
         },
         error: (error: unknown) => subscriber.error(error),
         complete: () => {
-          if (!ready && heldBack) subscriber.next()
+          if (!ready && heldBack && atEnd === 'whole') subscriber.next()
           subscriber.complete()
         },
       })
