@@ -72,9 +72,12 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
     isServing: health.isServing,
     onFailed: ({ reason, message }) => onWarning(`${reason}: ${message}`),
   })
+  const failed = Promise.race(servers.map(({ listening }) => listening.then(() => new Promise<never>(() => undefined))))
+  // It may fail long before anybody asks.
+  failed.catch(() => undefined)
   return {
     on: ports.on,
-    failed: Promise.race(servers.map(({ listening }) => listening.then(() => new Promise<never>(() => undefined)))),
+    failed,
     close: async () => void (await Promise.all([ports.close(), ...servers.map((server) => server.close())])),
   }
 }

@@ -1,12 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type AgentConfig, createRecorder, isEqual, type Recorder } from '@pointsman/core'
 import type { Variant } from 'node-iptables'
-import { asyncScheduler, firstValueFrom, type Observable, retry, tap } from 'rxjs'
+import { asyncScheduler, firstValueFrom, type Observable, retry, Subject, takeUntil, tap } from 'rxjs'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import { type AgentBackend, openAgentBackend } from '../machine/open-agent-backend.js'
 import { type AgentObservers, createAgentObservers } from './agent-observers.js'
 import { startAgentServers } from './agent-servers.js'
+import { atMost } from './at-most.js'
 import { clusterSource } from './cluster-source.js'
 import { followCluster } from './follow-cluster.js'
 import { machineFiles } from './machine-files.js'
@@ -96,6 +96,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     },
     context,
   )
+  const over = new Subject<void>()
   try {
     machine = await openAgentBackend(
       {
@@ -111,12 +112,13 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     observers.info(`node ${options.nodeName}, ${machine.families.join(' and ')}, ${machine.description}`)
     await followCluster(
       { config: config.proxy, source, start, recorder, machine, observers, stop: context.interrupted },
-      [servers.failed, endOfConfig(options.configChanged)],
+      [servers.failed, endOfConfig(options.configChanged.pipe(takeUntil(over)))],
     )
     observers.info('ended: the rules stay as they are')
   } finally {
+    over.next()
     pruning.unsubscribe()
-    await Promise.race([Promise.all([servers.close(), recorder.close().then(() => writer.close())]), sleep(CLOSING_MS)])
+    await atMost(CLOSING_MS, Promise.all([servers.close(), recorder.close().then(() => writer.close())]))
   }
 }
 
@@ -126,7 +128,7 @@ async function prepareMachine(config: AgentConfig, { info, warn }: AgentObserver
   for (const warning of warnings) warn(warning)
 }
 
-/** Rejects when the configuration is not what it was any more. */
+/** Rejects when the configuration is not what it was any more; settles in no other way. */
 async function endOfConfig(changed: Observable<string>): Promise<never> {
   const why = await firstValueFrom(changed, { defaultValue: undefined })
   if (why === undefined) return new Promise<never>(() => undefined)
