@@ -2,7 +2,7 @@ import { TestScheduler } from 'rxjs/testing'
 import { describe, expect, it } from 'vitest'
 import { heldUntil } from './held-until.js'
 
-function held(source: string, word: string, wanted: string): void {
+function expectHeld(source: string, word: string, wanted: string): void {
   const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected))
   scheduler.run(({ hot, expectObservable }) => {
     expectObservable(hot(source).pipe(heldUntil(hot(word)))).toBe(wanted)
@@ -11,18 +11,18 @@ function held(source: string, word: string, wanted: string): void {
 
 describe('heldUntil', () => {
   it('lets the last that was held pass when the word is given, and then everything', () => {
-    held('ab---c-d', '---x', '---b-c-d')
+    expectHeld('ab---c-d', '---x', '---b-c-d')
   })
 
   it('lets nothing pass when nothing was held', () => {
-    held('-----a', '--x-', '-----a')
+    expectHeld('-----a', '--x-', '-----a')
   })
 
   it('does not take the end of what it holds for the word', () => {
-    held('a-|', '-----x', '--|')
+    expectHeld('a-|', '-----x', '--|')
   })
 
   it('goes on holding when the word is never given', () => {
-    held('ab', '--|', '')
+    expectHeld('ab', '--|', '')
   })
 })

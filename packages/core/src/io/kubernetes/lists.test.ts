@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { service } from '../../testing/manifests.js'
 import { openTrial, type Trial, type TrialOptions } from '../../testing/source-trial.js'
+import { createMemoryChangeLog } from '../memory/memory-change-log.js'
 import { kubernetesSource } from './kubernetes-source.js'
 
 const MINUTE = 60_000
@@ -69,6 +70,33 @@ describe('a list', () => {
     await run(MINUTE)
     expect(said('Service').filter((line) => line.startsWith('lost TOO_NEW'))).toHaveLength(2)
     expect(said('Service').filter((line) => line.startsWith('DELETED'))).toEqual([])
+    expect(trial.state('Service')).toEqual(trial.truth('Service'))
+  })
+
+  test('that left out an object does not make its return, in the same version, look like a repetition to the log', async () => {
+    const { server, run, items } = begin({ resume: true, streamingLists: false, before: (api) => api.put(web('a')) })
+    const log = createMemoryChangeLog()
+    log.appendSync([
+      { type: 'event', event: { type: 'ADDED', object: server.objects('Service')[0] ?? web(), observedAt: 0 } },
+    ])
+    server.put(web('b'))
+    server.compact()
+    let left = 1
+    const page = { kind: 'ServiceList', apiVersion: 'v1', metadata: { resourceVersion: '110' }, items: [] }
+    server.fault = ({ asked: what, kind }) =>
+      kind === 'Service' && what === 'first-page' && left-- > 0
+        ? { type: 'line', text: JSON.stringify(page) }
+        : undefined
+    await run(MINUTE)
+    for (let number = 0; number < 20; number++) server.put(web('b'))
+    server.compact()
+    server.fault = ({ asked: what, kind }) =>
+      kind === 'Service' && what === 'watch' && left-- > -1 ? { type: 'refused', status: 410, body: {} } : undefined
+    await run(10 * MINUTE)
+    const outcomes = log.appendSync(items.flatMap((item) => (item.type === 'event' ? [item] : [])))
+    expect(items.flatMap((item) => (item.type === 'event' && item.event.type === 'DELETED' ? [1] : []))).toHaveLength(1)
+    expect(outcomes.filter(({ type }) => type !== 'appended')).toEqual([])
+    expect(log.objectsAt(log.head).objects.map(({ metadata }) => metadata.name)).toContain('a')
     expect(trial.state('Service')).toEqual(trial.truth('Service'))
   })
 
