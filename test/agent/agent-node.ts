@@ -30,18 +30,22 @@ export interface AgentNode extends KernelNode {
 
 export const CLUSTER_CIDR = '10.244.0.0/16'
 
-export async function createAgentNode(folder: Folder): Promise<AgentNode> {
+/** `server`: what the API server does otherwise than usual. */
+export async function createAgentNode(
+  folder: Folder,
+  { server: settings = {} }: { readonly server?: Parameters<typeof spawnApiServer>[0] } = {},
+): Promise<AgentNode> {
   const node = createKernelNode('nft')
   const [, , , namespace = ''] = node.prefix
-  const server = await spawnApiServer({ bookmarkIntervalMs: 500 }, { namespace })
+  const server = await spawnApiServer({ bookmarkIntervalMs: 500, ...settings }, { namespace })
   const kubeconfig = folder.path(`kubeconfig-${namespace}`)
   writeFileSync(kubeconfig, await server.kubeconfig())
   const log = folder.path(`${namespace}.db`)
   const flags = [
-    ...['--kubeconfig', kubeconfig, '--log', log, '--hostname-override', 'node-a', '--cluster-cidr', CLUSTER_CIDR],
+    ['--kubeconfig', kubeconfig, '--log', log, '--hostname-override', 'node-a', '--cluster-cidr', CLUSTER_CIDR],
     // Its size is the machine's, and no namespace's.
-    ...['--conntrack-max-per-core', '0', '--iptables-variant', 'nft', '--family', 'ipv4'],
-  ]
+    ['--conntrack-max-per-core', '0', '--iptables-variant', 'nft', '--family', 'ipv4'],
+  ].flat()
   const differences = async (): Promise<readonly unknown[]> => {
     const objects = folder.path(`${namespace}-objects.json`)
     writeFileSync(objects, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: await allObjects(server) }))

@@ -15,7 +15,7 @@ describeIptables('the agent', () => {
     await node.server.putAll(worldOf(SERVICES))
   })
   afterAll(() => {
-    node?.remove()
+    node.remove()
     folder.remove()
   })
 

@@ -25,8 +25,9 @@ function late(failures: number, code: ChangeLogErrorCode) {
 describe('a log that opens late', () => {
   it('is tried again with each append, and then has what is appended', async () => {
     const { log, writer } = late(2, 'LOG_READ_ONLY')
-    for (const _ of [1, 2])
-      await expect(writer.append([notice('lost')])).rejects.toMatchObject({ code: 'LOG_READ_ONLY' })
+    for (const message of ['lost', 'lost as well']) {
+      await expect(writer.append([notice(message)])).rejects.toMatchObject({ code: 'LOG_READ_ONLY' })
+    }
     expect(await writer.append([notice('kept')])).toMatchObject([{ type: 'appended' }])
     expect([...log.records()].map((record) => record.type === 'notice' && record.message)).toEqual(['kept'])
   })

@@ -1,4 +1,4 @@
-import { type Observable, map } from 'rxjs'
+import { type Observable, map, type SchedulerLike } from 'rxjs'
 import { TestScheduler } from 'rxjs/testing'
 import { describe, expect, test } from 'vitest'
 import { boundedFrequency, type BoundedFrequencyOptions } from './bounded-frequency.js'
@@ -115,6 +115,22 @@ describe('boundedFrequency', () => {
     const outcomes = { a: 'failed, again in 4', b: 'failed, again in 8', c: 'failed, again in never' }
     scenario(({ throttled, expectObservable }) => {
       expectObservable(throttled('(1|)', ['#'])).toBe('a---b-------(c|)', outcomes)
+    })
+  })
+
+  test('pauses no longer when the clock steps back', () => {
+    const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected))
+    scheduler.run(({ hot, expectObservable }) => {
+      const stepped: SchedulerLike = {
+        // An hour back, between the first run and what asks for the next.
+        now: () => scheduler.now() - (scheduler.now() > 5 ? 3_600_000 : 0),
+        schedule: (...args) => scheduler.schedule(...args),
+      }
+      const source = hot('a-------bcde')
+      expectObservable(source.pipe(boundedFrequency({ ...options, run: () => ['x'] }, stepped)), '^ 18ms !').toBe(
+        'x----------x--x',
+        { x: { type: 'done', result: 'x' } },
+      )
     })
   })
 

@@ -63,6 +63,8 @@ export function boundedFrequency<Result>(
 
       const plan = (): void => {
         if (running) return
+        // A clock that steps back must not make a pause as long as the step.
+        if (endedAt !== undefined) endedAt = Math.min(endedAt, scheduler.now())
         if (endedAt === undefined) {
           if (wanted) runAt(scheduler.now())
           else if (completed) subscriber.complete()
