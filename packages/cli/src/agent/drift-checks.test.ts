@@ -64,6 +64,15 @@ describe('looks for drift', () => {
     expect(looks).toEqual([0, 16_000])
   })
 
+  it('are not put off for longer than the interval by one that took long, or by a clock that jumped meanwhile', async () => {
+    const { ask, passTo, looks } = checking(3_600_000)
+    ask()
+    await passTo(10_000)
+    ask()
+    await passTo(3_700_000)
+    expect(looks).toEqual([0, 3_661_000])
+  })
+
   it('are taken again soon after one failed', async () => {
     const { ask, passTo, looks, told, failNext } = checking(0)
     failNext()

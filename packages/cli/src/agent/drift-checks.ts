@@ -19,7 +19,7 @@ export type DriftOutcome<Drift> =
 
 /**
  * Looks for drift when it is asked for, and at an interval. Low priority: a look at many rules takes seconds of a processor,
- * so that the pause after each lasts at least four times as long as it took.
+ * so that the pause after each lasts at least four times as long as it took, up to that interval.
  */
 export function driftChecks<Drift>(
   { asked, check, intervalMs, minIntervalMs }: DriftChecksOptions<Drift>,
@@ -34,7 +34,10 @@ export function driftChecks<Drift>(
           error: (error: unknown) => subscriber.next({ type: 'failed', error }),
         }),
         mergeMap(() =>
-          concat(of(true), timer(PAUSE * (scheduler.now() - startedAt), scheduler).pipe(ignoreElements())),
+          concat(
+            of(true),
+            timer(Math.min(intervalMs, PAUSE * (scheduler.now() - startedAt)), scheduler).pipe(ignoreElements()),
+          ),
         ),
       )
     }

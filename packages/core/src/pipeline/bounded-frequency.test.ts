@@ -124,9 +124,9 @@ describe('boundedFrequency', () => {
       const stepped: SchedulerLike = {
         // An hour back, between the first run and what asks for the next.
         now: () => scheduler.now() - (scheduler.now() > 5 ? 3_600_000 : 0),
-        schedule: (...args) => scheduler.schedule(...args),
+        schedule: scheduler.schedule.bind(scheduler),
       }
-      const source = hot('a-------bcde')
+      const source = hot('a-------bcd-e')
       expectObservable(source.pipe(boundedFrequency({ ...options, run: () => ['x'] }, stepped)), '^ 18ms !').toBe(
         'x----------x--x',
         { x: { type: 'done', result: 'x' } },
