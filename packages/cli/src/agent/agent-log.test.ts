@@ -13,9 +13,9 @@ const lines = (events: readonly AgentEvent[], verbosity = 0): readonly string[] 
   )
 }
 
-const watch = (phase: WatchStatus['phase'], message?: string): AgentEvent => ({
+const watch = (phase: WatchStatus['phase'], message?: string, code = 'UNREACHABLE'): AgentEvent => ({
   type: 'watch',
-  status: { kind: 'Service', phase, ...(message !== undefined && { error: { code: 'UNREACHABLE', message } }) },
+  status: { kind: 'Service', phase, ...(message !== undefined && { error: { code, message } }) },
 })
 
 const run = (outcome: 'full' | 'partial' | 'failed'): AgentEvent => {
@@ -40,6 +40,18 @@ describe('the text log of an agent', () => {
       'info: watching Service objects',
       'warn: the watch of Service objects is lost: https://10.0.0.1:6443 refuses connections; it is tried again',
       'info: the watch of Service objects is taken up again',
+    ])
+  })
+
+  it('says of a lost watch each reason once until it is taken up again', () => {
+    const away = watch('lost', 'nobody listens')
+    const refused = watch('lost', 'the server refuses', 'UNAUTHORIZED')
+    const connecting = watch('connecting')
+    expect(lines([away, connecting, refused, away, connecting, refused, watch('watching'), refused])).toEqual([
+      'warn: the watch of Service objects is lost: nobody listens; it is tried again',
+      'warn: the watch of Service objects is still lost: the server refuses; it is tried again',
+      'info: the watch of Service objects is taken up again',
+      'warn: the watch of Service objects is lost: the server refuses; it is tried again',
     ])
   })
 

@@ -13,6 +13,8 @@ export interface AgentLine {
 /** What an agent says of what happens: once when something begins and once when it is over, however often it is tried. */
 export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] {
   const phases = new Map<string, WatchStatus['phase']>()
+  /** Of each kind, the codes of what was said of its loss: refused is something else than not reached. */
+  const causes = new Map<string, Set<string>>()
   let logHealth: LogHealth['type'] = 'ok'
   let failing = false
   let doubtful = false
@@ -20,11 +22,14 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
   const watchLines = ({ kind, phase, error, retryAt: _ }: WatchStatus): readonly AgentLine[] => {
     const before = phases.get(kind)
     const isLost = before === 'lost'
-    if (phase === 'lost' && !isLost) {
+    if (phase === 'lost') {
+      const said = isLost ? (causes.get(kind) ?? new Set()) : new Set<string>()
+      const code = error?.code ?? ''
+      const isNews = !said.has(code)
       phases.set(kind, phase)
-      return [
-        warning(`the watch of ${kind} objects is lost: ${error?.message ?? 'no reason is known'}; it is tried again`),
-      ]
+      causes.set(kind, said.add(code))
+      const message = `the watch of ${kind} objects is ${isLost ? 'still ' : ''}lost: ${error?.message ?? 'no reason is known'}; it is tried again`
+      return isNews ? [warning(message)] : []
     }
     if (phase !== 'watching' || before === 'watching') return []
     phases.set(kind, phase)
