@@ -22,6 +22,8 @@ export interface AgentOptions {
   readonly log: string
   readonly nodeName: string
   readonly variant: 'auto' | Variant
+  /** The families were asked for. */
+  readonly family?: string | undefined
   /** Addresses that the node's interfaces bear, where they are given. */
   readonly nodeAddresses?: readonly string[] | undefined
   /** Of the machine's present boot; absent: not known. */

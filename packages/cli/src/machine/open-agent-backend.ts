@@ -15,6 +15,8 @@ import { describeChoice, describeIptables, openIptables } from './open-iptables.
 export interface AgentBackendOptions {
   readonly config: ProxyConfig
   readonly variant: 'auto' | Variant
+  /** The families were asked for: one that this machine does not have is an error. Default: it is left out. */
+  readonly family?: string | undefined
   /** False: without kube-proxy's packet counters. */
   readonly nfacct?: boolean | undefined
   /** Addresses that the interfaces bear, where they are given. */
@@ -41,15 +43,27 @@ export interface AgentBackend {
   readonly refreshAddresses: () => Promise<boolean>
 }
 
+/** The largest restore, and the saving of the largest tables, take seconds: what takes longer hangs, and is ended and tried again. */
+const COMMAND_TIMEOUT_MS = 120_000
+
 /**
  * Finds iptables of each of the configuration's families, makes on the machine what the rules rely on, and gives the backend
  * that an agent syncs to. Fails as `openIptables`.
  */
 export async function openAgentBackend(options: AgentBackendOptions, context: Context): Promise<AgentBackend> {
   const { config, variant, nodeAddresses } = options
-  const { families } = config
   const own = ownProcesses({ run: runProcess })
-  const opened = await openIptables({ variant, families, run: own.run }, context)
+  const opened = await openIptables(
+    {
+      variant,
+      families: config.families,
+      run: own.run,
+      leaveOut: options.family === undefined,
+      timeoutMs: COMMAND_TIMEOUT_MS,
+    },
+    context,
+  )
+  const families = opened.map(({ family }) => family)
   const iptables = opened.map(options.remembering)
   const prepared = await prepareNode({ run: own.run, config, families, signal: context.interrupted })
   for (const warning of prepared.warnings) warn(context, warning)

@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs'
 import type { IpFamily } from '@pointsman/core'
 import {
   createIptables,
   type Iptables,
+  IptablesError,
+  type IptablesErrorCode,
   type Run,
   type Variant,
   type VariantChoice,
@@ -16,6 +19,12 @@ export interface IptablesWanted {
   readonly families: readonly IpFamily[]
   /** Starts its processes. Default: nothing is remembered of them. */
   readonly run?: Run | undefined
+  /** A family that this machine does not have is left out and said, as long as there is another. Default: it is an error. */
+  readonly leaveOut?: boolean | undefined
+  /** Whether the kernel has a family. Default: looked for in /proc. */
+  readonly isInKernel?: ((family: IpFamily) => boolean) | undefined
+  /** What one command may take. Default: no limit. */
+  readonly timeoutMs?: number | undefined
 }
 
 /**
@@ -23,21 +32,42 @@ export interface IptablesWanted {
  * when rules of Kubernetes are in both. CliError CANNOT without the capability, IptablesError when there is none.
  */
 export async function openIptables(
-  { variant, families, run }: IptablesWanted,
+  { variant, families, run, leaveOut = false, isInKernel = isFamilyInKernel, timeoutMs }: IptablesWanted,
   context: Context,
 ): Promise<readonly Iptables[]> {
   requireNetAdmin()
   const limits = { signal: context.interrupted }
   const opened: Iptables[] = []
+  const absent: IptablesError[] = []
   for (const family of families) {
     const [first] = opened
     const wanted = first === undefined ? { variant, hints: HINTS } : { variant: first.capabilities.variant }
-    const iptables = await createIptables({ family, run, ...wanted }, limits)
-    if (iptables.choice?.warning !== undefined) warn(context, iptables.choice.warning)
-    opened.push(iptables)
+    try {
+      if (leaveOut && !isInKernel(family)) throw notInKernel(family)
+      const iptables = await createIptables({ family, run, timeoutMs, ...wanted }, limits)
+      if (iptables.choice?.warning !== undefined) warn(context, iptables.choice.warning)
+      opened.push(iptables)
+    } catch (error) {
+      if (!leaveOut || !(error instanceof IptablesError) || !ABSENT.has(error.code)) throw error
+      absent.push(error)
+    }
   }
+  const [lacking] = absent
+  if (opened.length === 0 && lacking !== undefined) throw lacking
+  for (const error of absent) warn(context, `going on without this family: ${error.message}`)
   return opened
 }
+
+const ABSENT: ReadonlySet<IptablesErrorCode> = new Set<IptablesErrorCode>(['NOT_FOUND', 'NO_KERNEL_SUPPORT'])
+
+/** The list is there, if empty, wherever the kernel has not been told to be without IPv6. */
+const IPV6_ADDRESSES = '/proc/net/if_inet6'
+const isFamilyInKernel = (family: IpFamily): boolean => family === 'IPv4' || existsSync(IPV6_ADDRESSES)
+const notInKernel = (family: IpFamily): IptablesError =>
+  new IptablesError('NO_KERNEL_SUPPORT', {
+    argv: [family === 'IPv4' ? 'iptables' : 'ip6tables'],
+    stderr: `there is no ${family}`,
+  })
 
 /** What kubelet leaves for others to see which variant the node uses, new and old. */
 const HINTS: VariantHints = { chains: ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'], prefix: 'KUBE-' }
