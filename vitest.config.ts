@@ -20,6 +20,8 @@ export default defineConfig({
     include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
     setupFiles: ['./test/set-up-properties.ts'],
     reporters: ['default', './test/support/counts-reporter.ts'],
+    // Most tests wait for processes that they started: a worker for each processor is not too many, though vitest leaves one out.
+    maxWorkers: 2,
     // A soak has twenty times the runs of each property.
     testTimeout: process.env['POINTSMAN_SOAK'] === '1' ? 1_200_000 : 60_000,
     hookTimeout: 60_000,
