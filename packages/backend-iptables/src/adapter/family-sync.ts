@@ -288,8 +288,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
         if (isNothing(changes)) return { chains: [], bytes: 0 }
         // Until all is right again, nothing is known of what is in force.
         known = undefined
-        // Whoever does not want to wait for the reading has no reason not to wait for this.
-        const bytes = await run(planRestores(changes, limits), new AbortController().signal)
+        const bytes = await run(planRestores(changes, limits), signal)
         known = { ...last, installed: installedAfter(found, wanted), left: reading.foreign }
         return { chains: changedChains(changes), bytes }
       }
