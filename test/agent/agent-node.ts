@@ -18,14 +18,25 @@ export interface AgentNode extends KernelNode {
   readonly start: (...args: readonly string[]) => RunningAgent
   /** The same with other executables first in the PATH. */
   readonly startWith: (path: string, ...args: readonly string[]) => RunningAgent
-  /** Status and body of a GET in the namespace. */
-  readonly get: (url: string) => Promise<{ readonly status: number; readonly body: string }>
+  /**
+   * The same after shell commands in a mount namespace of its own: what they mount, and the environment that they export, is
+   * the agent's alone.
+   */
+  readonly startAfter: (commands: string, ...args: readonly string[]) => RunningAgent
+  /** What a GET in the namespace is answered; status 0 and the cause where nobody listens. */
+  readonly get: (url: string) => Promise<Answered>
   /** What differs between the rules of the node and those that `pointsman render` prints for what the server has. */
   readonly differences: () => Promise<readonly unknown[]>
   /** Ends all agents that still run. */
   readonly stopAll: () => Promise<void>
   /** Waits until there is no difference; fails with those that there are. */
   readonly converged: (withinMs: number) => Promise<void>
+}
+
+export interface Answered {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
 }
 
 export const CLUSTER_CIDR = '10.244.0.0/16'
@@ -68,9 +79,13 @@ export async function createAgentNode(
       const env = { PATH: `${path}:${process.env['PATH'] ?? ''}` }
       return started(startAgent([...flags, ...args], { prefix: node.prefix, env }))
     },
+    startAfter: (commands, ...args) => {
+      const prefix = [...node.prefix, 'sh', '-c', `set -e; ${commands}; exec "$@"`, 'sh']
+      return started(startAgent([...flags, ...args], { prefix }))
+    },
     async get(url) {
       const { stdout } = await runScript('--eval', [GET, url], { prefix: node.prefix })
-      return JSON.parse(stdout) as { status: number; body: string }
+      return JSON.parse(stdout) as Answered
     },
     differences,
     async converged(withinMs) {
@@ -95,7 +110,12 @@ export async function createAgentNode(
 }
 
 const GET = `
-fetch(process.argv[1]).then(async (answer) => console.log(JSON.stringify({ status: answer.status, body: await answer.text() })))
+const say = (answer) => console.log(JSON.stringify(answer))
+fetch(process.argv[1]).then(
+  async (answer) =>
+    say({ status: answer.status, headers: Object.fromEntries(answer.headers), body: await answer.text() }),
+  (error) => say({ status: 0, headers: {}, body: String(error.cause.code) }),
+)
 `
 
 async function allObjects(server: RemoteApiServer): Promise<readonly KubernetesObject[]> {

@@ -5,8 +5,10 @@ import { POINTSMAN } from '../support/run-pointsman.js'
 export interface RunningAgent {
   /** What it has said so far. */
   readonly said: () => string
-  /** Waits until a line that it said matches; fails when it ends before. */
+  /** Waits until a line that it said matches; fails when it ends before, or after half a minute. */
   readonly hasSaid: (line: RegExp) => Promise<void>
+  /** Of its process. */
+  readonly pid: number
   readonly signal: (signal: NodeJS.Signals) => void
   readonly ended: Promise<{ readonly status: number | null; readonly signal: NodeJS.Signals | null }>
 }
@@ -38,6 +40,7 @@ export function startAgent(args: readonly string[], { prefix, env = {} }: AgentP
   })
   return {
     said: () => said,
+    pid: child.pid ?? 0,
     signal: (signal) => void child.kill(signal),
     ended,
     hasSaid: (line) =>
@@ -48,8 +51,12 @@ export function startAgent(args: readonly string[], { prefix, env = {} }: AgentP
           resolve()
         }
         waiting.add(look)
+        const tooLong = (): void => reject(new Error(`the agent has not said ${String(line)}:\n${said}`))
+        setTimeout(tooLong, PATIENCE_MS).unref()
         void ended.then(() => reject(new Error(`the agent ended and never said ${String(line)}:\n${said}`)))
         look()
       }),
   }
 }
+
+const PATIENCE_MS = 30_000

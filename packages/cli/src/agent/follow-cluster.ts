@@ -1,10 +1,12 @@
 import {
   type EngineReport,
+  type KnownObjects,
   type ProxyConfig,
   type Recorded,
   type Recorder,
   runSyncEngine,
   type SourceItem,
+  type WatchEvent,
 } from '@pointsman/core'
 import {
   asyncScheduler,
@@ -57,7 +59,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
   }).pipe(
     tap(({ seq, event }: Recorded) => {
       emit({ type: 'event', seq, event, at: asyncScheduler.now() })
-      if (event.type !== 'BOOKMARK' && event.object.kind === 'Node') nodeSeen.next()
+      if (isOfNode(event, start.known)) nodeSeen.next()
     }),
   )
   const reports = runSyncEngine({
@@ -122,6 +124,12 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     await atMost(CLOSING_MS, machine.backend.close())
   }
 }
+
+/** The Node has come; or its list is whole, and had no news of the one that the log knows. */
+const isOfNode = (event: WatchEvent, known: Pick<KnownObjects, 'of'>): boolean =>
+  event.type === 'BOOKMARK'
+    ? event.kind === 'Node' && event.initialEventsEnd && [...known.of('Node')].length > 0
+    : event.object.kind === 'Node'
 
 /** Rules need the node's own addresses. kube-proxy waits for them as long (30 s), and then goes on without. */
 const nodeOrPatience = (nodeSeen: Observable<void>, { warn }: Pick<AgentObservers, 'warn'>): Observable<unknown> =>

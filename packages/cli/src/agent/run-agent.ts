@@ -29,7 +29,7 @@ export interface AgentOptions {
   /** Of the machine's present boot; absent: not known. */
   readonly bootId?: string | undefined
   /** How old a log's state may be that is brought into force before the API server has confirmed it. */
-  readonly maxLogAgeMs?: number | undefined
+  readonly maxAgeMs?: number | undefined
   /** Retention of the log; absent: none. */
   readonly logMaxAgeMs?: number | undefined
   readonly logMaxBytes?: number | undefined

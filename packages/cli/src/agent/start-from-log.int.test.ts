@@ -47,6 +47,20 @@ const ENTRIES: readonly LogEntry[] = [
   whole('EndpointSlice', '9'),
 ]
 
+const SYNC = {
+  type: 'sync',
+  observedAt: 0,
+  backend: 'iptables',
+  fromSeq: seq(1),
+  toSeq: seq(4),
+  full: true,
+  changed: 1,
+  durationMs: 1,
+  rules: 1,
+  bytes: 1,
+  digest: 'x',
+} as const
+
 function started(options: Partial<StartFromLogOptions> & { readonly file: string }) {
   const warnings: string[] = []
   const start = startFromLog({
@@ -100,23 +114,19 @@ describe('an agent that starts', () => {
   })
 
   it('remembers the UDP fronts that were in force, gone ones included', () => {
-    const sync = {
-      type: 'sync',
-      observedAt: 0,
-      backend: 'iptables',
-      fromSeq: seq(1),
-      toSeq: seq(4),
-      full: true,
-      changed: 1,
-      durationMs: 1,
-      rules: 1,
-      bytes: 1,
-      digest: 'x',
-    } as const
     const gone: LogEntry = { type: 'event', event: make.deleted(service({ ...dns, resourceVersion: '12' })) }
-    const { formerFronts, services } = started({ file: logWith([...ENTRIES, sync, gone]) })
+    const { formerFronts, services } = started({ file: logWith([...ENTRIES, SYNC, gone]) })
     expect(services).toEqual([])
     expect(formerFronts.map(frontKey)).toEqual(started({ file: logWith(ENTRIES) }).formerFronts.map(frontKey))
     expect(formerFronts).toHaveLength(1)
+  })
+
+  it('has its state also where retention has removed the last sync and all before it', () => {
+    const file = logWith([...ENTRIES, SYNC])
+    const log = openChangeLogWriter(file, { durability: 'normal', node: 'node-a' })
+    log.prune({ maxAgeMs: 1, now: START + 1e9 })
+    log.close()
+    const { warnings, services, fromLog } = started({ file })
+    expect([warnings, services.length, fromLog?.seq]).toEqual([[], 1, 5])
   })
 })

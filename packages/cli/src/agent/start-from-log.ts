@@ -8,10 +8,12 @@ import {
   type JsonObject,
   type KnownObjects,
   type KubernetesObject,
+  type LogInfo,
   NO_SEQ,
   type ObjectKind,
   restoreState,
   type Seq,
+  seq as toSeq,
   type StateFold,
 } from '@pointsman/core'
 import { ChangeLogError, openChangeLog, type ResumePoints, resumePoints } from '@pointsman/core/io'
@@ -105,7 +107,8 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
   }
   const restored = restoreState(log, { fold, backend: BACKEND, visit })
   const { seq, at = 0, received, appliedSeq } = restored
-  if (appliedSeq !== undefined && appliedSeq !== NO_SEQ && appliedSeq < seq) log.eachObjectAt(appliedSeq, fronts.add)
+  const formerSeq = maxSeq(appliedSeq ?? NO_SEQ, oldestStateOf(info))
+  if (appliedSeq !== undefined && appliedSeq !== NO_SEQ && formerSeq < seq) log.eachObjectAt(formerSeq, fronts.add)
   const config = log.configAt(seq)
   const common = {
     ...empty,
@@ -132,6 +135,14 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
   // Everything is listed anew, so that it is known when all of it has been confirmed.
   return common
 }
+
+/** The first position whose state a log can tell, after what retention has removed. */
+const oldestStateOf = ({ pruned, firstSeq, lastSeq }: LogInfo): Seq => {
+  if (!pruned) return NO_SEQ
+  return firstSeq === NO_SEQ ? lastSeq : toSeq(firstSeq - 1)
+}
+
+const maxSeq = (one: Seq, other: Seq): Seq => (one > other ? one : other)
 
 const BACKEND = 'iptables'
 

@@ -71,7 +71,7 @@ async function runUntilEnded(request: RunRequest, version: string, context: Cont
       variant: settings.iptablesVariant,
       nodeAddresses: settings.interfaceAddresses,
       bootId: bootId(),
-      maxLogAgeMs: settings.maxLogAgeAtStartMs,
+      maxAgeMs: settings.maxLogAgeAtStartMs,
       version,
       flags: request.flags,
       warnings: request.warnings,
