@@ -3,13 +3,15 @@ import {
   ChangeLogError,
   connectApiServer,
   type ConnectOptions,
+  guardCluster,
   kubernetesSource,
   openChangeLog,
   type RequestReport,
   type ResumePoints,
 } from '@pointsman/core/io'
-import { asyncScheduler, defer, finalize, mergeMap, type Observable } from 'rxjs'
+import { asyncScheduler, defer, finalize, merge, mergeMap, type Observable, Subject } from 'rxjs'
 import type { Context } from '../context.js'
+import { CliError } from '../errors.js'
 
 export interface ClusterSourceOptions {
   readonly server: Pick<ConnectOptions, 'kubeconfig' | 'context' | 'master' | 'otherwise' | 'qps' | 'burst'>
@@ -21,6 +23,8 @@ export interface ClusterSourceOptions {
   /** What the log knows. */
   readonly known: Pick<KnownObjects, 'of'>
   readonly resume: ResumePoints
+  /** Fails with a CliError when the server turns out to be another cluster than this; absent: whichever it is. */
+  readonly clusterId?: string | undefined
   readonly onRequest?: (report: RequestReport) => void
   readonly onWarning: (message: string) => void
 }
@@ -30,7 +34,12 @@ export interface ClusterSourceOptions {
  * let in.
  */
 export function clusterSource(options: ClusterSourceOptions, context: Context): Observable<SourceItem> {
-  const { server, nodeName, version, known, resume, onRequest, onWarning } = options
+  const { server, nodeName, version, known, resume, clusterId, onRequest, onWarning } = options
+  const wrong = (id: string): CliError =>
+    new CliError(
+      'USAGE',
+      `${options.log}: the log belongs to the cluster ${clusterId ?? ''}, the API server to the cluster ${id} (uid of Service default/kubernetes): give another --log`,
+    )
   const connect = () =>
     connectApiServer({
       ...server,
@@ -43,15 +52,17 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
   return defer(connect).pipe(
     mergeMap((api) => {
       const lastVersions = createLastVersions(options.log)
-      return kubernetesSource({
-        api,
+      const other = new Subject<never>()
+      const items = kubernetesSource({
+        api: clusterId === undefined ? api : guardCluster(api, { clusterId, onOther: (id) => other.error(wrong(id)) }),
         ...(nodeName !== undefined && { nodeName }),
         resume,
         known: known.of,
         lastVersion: (kind, { namespace, name }) => lastVersions.of({ kind, namespace, name }),
         scheduler: asyncScheduler,
         random: Math.random,
-      }).pipe(
+      })
+      return merge(items, other).pipe(
         finalize(() => {
           lastVersions.close()
           void api.close()

@@ -58,6 +58,7 @@ export async function recordCluster(options: RecordOptions, context: Context): P
       server: { ...options.server, otherwise: 'user' },
       known,
       resume: resumePoints(log.records({ descending: true }), received),
+      clusterId: log.info().clusterId,
     },
     context,
   )
