@@ -51,6 +51,14 @@ describeIptables('the end of an agent', () => {
     expect(await node.differences()).toEqual([])
   })
 
+  test('is as good where it comes before anything has begun', async () => {
+    const agent = node.start()
+    await agent.hasSaid(/starting with|nothing is known/)
+    agent.signal('SIGTERM')
+    expect(await agent.ended).toEqual({ status: 0, signal: null })
+    expect(agent.said()).not.toContain('the caller ended it')
+  })
+
   test('comes within five seconds though iptables hangs', async () => {
     const restore = createStoppingRestore(folder.path('stopping'))
     const agent = node.startWith(restore.path)

@@ -1,5 +1,5 @@
 import { type AgentConfig, createRecorder, isEqual, type Recorder } from '@pointsman/core'
-import type { Variant } from 'node-iptables'
+import { IptablesError, type Variant } from 'node-iptables'
 import { asyncScheduler, firstValueFrom, type Observable, retry, Subject, takeUntil, tap } from 'rxjs'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
@@ -117,6 +117,9 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       [servers.failed, endOfConfig(options.configChanged.pipe(takeUntil(over)))],
     )
     observers.info('ended: the rules stay as they are')
+  } catch (error) {
+    // Asked to end while the tables were opened.
+    if (!context.interrupted.aborted || !(error instanceof IptablesError) || error.code !== 'ABORTED') throw error
   } finally {
     over.next()
     pruning.unsubscribe()
