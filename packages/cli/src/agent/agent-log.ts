@@ -1,6 +1,7 @@
 import { countOf } from '../output/duration.js'
 import { assertNever, type EngineReport, type LogHealth, type WatchStatus } from '@pointsman/core'
 import type { AgentEvent } from './agent-event.js'
+import { createObjectLines } from './object-lines.js'
 
 /** One line of an agent's text log. */
 export interface AgentLine {
@@ -18,6 +19,8 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
   let logHealth: LogHealth['type'] = 'ok'
   let failing = false
   let doubtful = false
+
+  const objectLines = createObjectLines()
 
   const watchLines = ({ kind, phase, error, retryAt: _ }: WatchStatus): readonly AgentLine[] => {
     const before = phases.get(kind)
@@ -84,8 +87,9 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
       }
       case 'conntrack':
         return event.report.type === 'failed' ? [warning(event.report.error.message)] : []
-      case 'family':
       case 'event':
+        return objectLines(event.event)
+      case 'family':
       case 'request':
       case 'probe':
         return []

@@ -9,8 +9,11 @@ import { watchConfigFile } from '../agent/config/watch-config-file.js'
 import { initializeMachine } from '../agent/initialize-machine.js'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
+import { exitStatusOf } from '../exit-status-of.js'
 import { byteStream } from '../input/open-input.js'
 import { bootId } from '../machine/boot-id.js'
+import { styleFor } from '../output/colour.js'
+import { describeFailure } from '../output/describe-failure.js'
 import { withExamples } from '../output/with-examples.js'
 import { cleanup } from './cleanup.js'
 
@@ -63,7 +66,7 @@ async function runUntilEnded(request: RunRequest, version: string, context: Cont
   }
   // Loading all that an agent has takes a while, which nothing else has to wait for.
   const { runAgent } = await import('../agent/run-agent.js')
-  await runAgent(
+  const running = runAgent(
     {
       ...settings,
       config,
@@ -84,4 +87,17 @@ async function runUntilEnded(request: RunRequest, version: string, context: Cont
     },
     context,
   )
+  if (config.logging.format !== 'json') return running
+  await running.catch(async (error: unknown) => {
+    const { createAgentLogger } = await import('../agent/agent-logger.js')
+    // Whoever reads JSON lines can read nothing else, the last one included.
+    const message = describeFailure(error, PLAIN)
+      .replace(/^error: /, '')
+      .trimEnd()
+    const { say } = createAgentLogger({ ...config.logging, sink: context.stderr, now: context.now })
+    say({ level: 'error', message, verbosity: 0 })
+    context.finish(exitStatusOf(error))
+  })
 }
+
+const PLAIN = styleFor({ env: { NO_COLOR: '1' }, isTTY: false })
