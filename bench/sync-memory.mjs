@@ -10,8 +10,9 @@ import { createStateFold, DEFAULT_PROXY_CONFIG, seq } from '@pointsman/core'
 import { createIptables } from 'node-iptables'
 import { churn } from '../packages/core/dist/testing/churn.js'
 
-const [count, endpoints, namespace] = process.argv.slice(2)
-if (count === undefined) measureInOthers()
+const given = process.argv.slice(2)
+const [count, endpoints, namespace] = given
+if (given.length === 0) measureInOthers()
 else await measure({ services: Number(count), endpointsPerService: Number(endpoints), events: 0 })
 
 async function measure(options) {
@@ -48,7 +49,7 @@ async function measure(options) {
   globalThis.gc?.()
   const { heapUsed } = process.memoryUsage()
   const report = { rules, empty, folded, synced, changed, heap: mb(heapUsed) }
-  if (namespace !== undefined) {
+  if (given.length > 2) {
     await backend.mendDrift(signal)
     report.drift = now()
     await sync('all')
@@ -58,7 +59,7 @@ async function measure(options) {
 }
 
 async function iptablesOf(namespace) {
-  if (namespace !== undefined) {
+  if (given.length > 2) {
     return createIptables({ family: 'IPv4', variant: 'nft', prefix: ['ip', 'netns', 'exec', namespace] })
   }
   const { createFakeIptables } = await import('node-iptables/fake')

@@ -13,7 +13,7 @@ function late(failures: number, code: ChangeLogErrorCode) {
     if (opened++ < failures) throw new ChangeLogError(code, { file: 'agent.db' })
     return {
       ...log,
-      append: log.append,
+      append: (entries) => log.append(entries),
       head: log.head,
       prune: async () => ({ removed: 0, bytes: 0 }),
       close: async () => undefined,
