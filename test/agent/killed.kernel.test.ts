@@ -15,7 +15,7 @@ import { createStoppingRestore, type RestoreStep, type StoppingRestore } from '.
 const SERVICES = 40
 const isSoak = process.env['POINTSMAN_SOAK'] === '1'
 /** How often the agent is killed at each named step, and at random moments. */
-const [KILLS_PER_STEP, RANDOM_KILLS] = isSoak ? [20, 100] : [1, 2]
+const [KILLS_PER_STEP, RANDOM_KILLS] = isSoak ? [20, 100] : [1, 1]
 
 const RESTORE_STEPS: readonly { readonly step: RestoreStep; readonly name: string }[] = [
   { step: 'before', name: 'before a restore' },
