@@ -16,7 +16,7 @@ describeIptables('the end of an agent', () => {
     await node.server.putAll(worldOf(SERVICES))
   })
   afterAll(() => {
-    node?.remove()
+    node.remove()
     folder.remove()
   })
 
