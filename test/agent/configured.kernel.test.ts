@@ -17,7 +17,7 @@ describeIptables('the agent, configured', () => {
     await node.server.putAll(SMALL_WORLD)
   })
   afterAll(() => {
-    node?.remove()
+    node.remove()
     folder.remove()
   })
   afterEach(() => node.stopAll())

@@ -50,8 +50,8 @@ describeIptables('an agent that is killed while changes go on', () => {
     changes.resume()
   })
   afterAll(async () => {
-    await changes?.pause()
-    node?.remove()
+    await changes.pause()
+    node.remove()
     folder.remove()
     const slowest = Math.round(Math.max(...tookMs))
     console.log(

@@ -31,8 +31,8 @@ describeIptables('what kubeadm made for kube-proxy', () => {
     account.write({ 'ca.crt': authorityOf(await node.server.kubeconfig()), token: node.server.token })
   })
   afterAll(() => {
-    agent?.signal('SIGKILL')
-    node?.remove()
+    agent.signal('SIGKILL')
+    node.remove()
     folder.remove()
   })
 

@@ -18,7 +18,7 @@ describeIptables('the agent, observed', () => {
     await node.server.putAll(SMALL_WORLD)
   })
   afterAll(() => {
-    node?.remove()
+    node.remove()
     folder.remove()
   })
   afterEach(() => node.stopAll())

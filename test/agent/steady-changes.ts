@@ -86,5 +86,5 @@ export function createSteadyChanges(server: RemoteApiServer, services: number, p
 const CHANGES_OF_A_SERVICE = 7
 
 /** One version of one object. */
-const nameOf = ({ kind, metadata: { namespace = '', name, resourceVersion = '' } }: KubernetesObject): string =>
-  `${kind} ${namespace}/${name} at ${resourceVersion}`
+const nameOf = ({ kind, metadata: { namespace = '', name, resourceVersion } }: KubernetesObject): string =>
+  `${kind} ${namespace}/${name} at ${typeof resourceVersion === 'string' ? resourceVersion : ''}`

@@ -38,9 +38,11 @@ export interface IptablesBackend extends Backend {
   dryRun(state: State): Promise<readonly FamilyRestore[]>
   /**
    * Compares the tables with what the last sync left, and puts right what somebody else has changed since. Syncs may run while
-   * the tables are read; what they write meanwhile is not looked at. A failure is as one of a sync: the next sync reads the tables.
+   * the tables are read; what they write meanwhile is not looked at. Undefined: nothing was found, but of some family nothing
+   * is known that it could be compared with, as before the first sync. A failure is as one of a sync: the next sync reads
+   * the tables.
    */
-  mendDrift(signal: AbortSignal): Promise<readonly FamilyDrift[]>
+  mendDrift(signal: AbortSignal): Promise<readonly FamilyDrift[] | undefined>
   /** What `cleanup` would do. */
   planCleanup(): Promise<readonly FamilyCleanup[]>
 }
@@ -126,14 +128,16 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
       Promise.all(families.map(async ({ one, plan }) => ({ family: one.family, lines: (await plan(state)).flat() }))),
     async mendDrift(signal) {
       const drifts: FamilyDrift[] = []
+      let isWhole = true
       for (const { one, readDrift } of families) {
         // Begun between syncs, when it is known what was put there; not waited for in turn, so that syncs go on.
         const { reading } = await inTurn(async () => ({ reading: readDrift(signal) }))
         const mend = await reading
         const drift = mend === undefined ? undefined : await inTurn(mend)
-        if (drift !== undefined && drift.chains.length > 0) drifts.push({ family: one.family, ...drift })
+        if (drift === undefined) isWhole = false
+        else if (drift.chains.length > 0) drifts.push({ family: one.family, ...drift })
       }
-      return drifts
+      return isWhole || drifts.length > 0 ? drifts : undefined
     },
     planCleanup: () =>
       Promise.all(

@@ -1,7 +1,9 @@
-import { countOf } from '../output/duration.js'
+import type { FamilyDrift } from '@pointsman/backend-iptables'
 import { assertNever, type EngineReport, type LogHealth, type WatchStatus } from '@pointsman/core'
+import { countOf } from '../output/duration.js'
 import type { AgentEvent } from './agent-event.js'
 import { createObjectLines } from './object-lines.js'
+import { createRepeats } from './repeats.js'
 
 /** One line of an agent's text log. */
 export interface AgentLine {
@@ -19,6 +21,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
   let logHealth: LogHealth['type'] = 'ok'
   let failing = false
   let doubtful = false
+  const repeats = createRepeats(QUIET_MS)
 
   const objectLines = createObjectLines()
 
@@ -60,6 +63,14 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
     return [warning(`the log is not written, and syncs go on without it: ${health.message}`)]
   }
 
+  const driftLines = ({ family, chains }: FamilyDrift, at: number): readonly AgentLine[] => {
+    const quiet = repeats.take(`${family} ${chains.join()}`, at)
+    if (quiet === undefined) return []
+    const again = quiet === 0 ? '' : `, ${quiet + 1} times since this was last said`
+    const what = `${countOf(chains.length, 'chain')} of ${family}`
+    return [warning(`somebody else changed ${what}, which are as before again${again}: ${shown(chains)}`)]
+  }
+
   return (event) => {
     switch (event.type) {
       case 'start':
@@ -73,11 +84,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
       case 'drift': {
         if (event.error === undefined) {
           doubtful = false
-          return event.drifts.map(({ family, chains }) =>
-            warning(
-              `somebody else changed ${countOf(chains.length, 'chain')} of ${family}, which are as before again: ${shown(chains)}`,
-            ),
-          )
+          return event.drifts.flatMap((drift) => driftLines(drift, event.at))
         }
         const isNews = !doubtful
         doubtful = true
@@ -106,6 +113,8 @@ function startText({ fromLog, at }: Extract<AgentEvent, { type: 'start' }>): str
   return `starting with what the log knows up to seq ${fromLog.seq}, ${age} s old${reboot}`
 }
 
+/** What somebody does again and again is said so often. */
+const QUIET_MS = 60_000
 const MAX_SHOWN = 5
 const shown = (chains: readonly string[]): string =>
   chains.length > MAX_SHOWN ? `${chains.slice(0, MAX_SHOWN).join(', ')} and more` : chains.join(', ')

@@ -4,8 +4,8 @@ import { concat, defer, ignoreElements, mergeMap, Observable, of, type Scheduler
 export interface DriftChecksOptions<Drift> {
   /** A word that rules are in force, or that somebody may have changed them. Nothing is looked at before the first. */
   readonly asked: Observable<unknown>
-  /** Compares the tables with what was put there, and mends what differs. */
-  readonly check: () => Promise<readonly Drift[]>
+  /** Compares the tables with what was put there, and mends what differs. Undefined: there was nothing to compare with. */
+  readonly check: () => Promise<readonly Drift[] | undefined>
   /** From the end of a look to the next one, at most. */
   readonly intervalMs: number
   /** From the end of a look to the next one, at least, however often it is asked for. */
@@ -30,7 +30,9 @@ export function driftChecks<Drift>(
       const startedAt = scheduler.now()
       return defer(check).pipe(
         tap({
-          next: (drifts) => subscriber.next({ type: 'compared', drifts }),
+          next: (drifts) => {
+            if (drifts !== undefined) subscriber.next({ type: 'compared', drifts })
+          },
           error: (error: unknown) => subscriber.next({ type: 'failed', error }),
         }),
         mergeMap(() =>

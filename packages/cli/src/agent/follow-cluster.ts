@@ -101,7 +101,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
   })
   const addresses = interval(config.syncPeriodMs)
     .pipe(
-      mergeMap(() => machine.refreshAddresses(), 1),
+      mergeMap(() => addressesChanged(agent), 1),
       filter((changed) => changed),
     )
     .subscribe(() => resync.next())
@@ -122,6 +122,18 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
       kept.catch(() => undefined),
     )
     await atMost(CLOSING_MS, machine.backend.close())
+  }
+}
+
+async function addressesChanged({
+  machine,
+  observers,
+}: Pick<FollowOptions, 'machine' | 'observers'>): Promise<boolean> {
+  try {
+    return await machine.refreshAddresses()
+  } catch (error) {
+    observers.warn(`the addresses of this machine cannot be read, and count as before: ${String(error)}`)
+    return false
   }
 }
 

@@ -4,6 +4,7 @@ import { type Generation, type Iptables, type OwnProcesses, type TableChange, wa
 import { merge, type Observable, type SchedulerLike, Subject, take, takeUntil } from 'rxjs'
 import type { AgentEvent } from './agent-event.js'
 import { driftChecks } from './drift-checks.js'
+import { createRepeats } from './repeats.js'
 
 export interface KeepInForceOptions {
   readonly backend: Pick<IptablesBackend, 'mendDrift'>
@@ -34,6 +35,7 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
   const changed = new Subject<TableChange>()
   const over = new Subject<void>()
   const suspects = createSuspects()
+  const repeats = createRepeats(QUIET_MS)
   changed.subscribe((change) => {
     if (change.type === 'generation') suspects.add(change)
   })
@@ -59,7 +61,10 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
     }
     const by = suspects.take()
     onEvent({ type: 'drift', drifts: outcome.drifts, at })
-    for (const drift of outcome.drifts) options.onNotice(driftNotice(drift, by, at))
+    for (const drift of outcome.drifts) {
+      const quiet = repeats.take(`${drift.family} ${drift.chains.join()}`, at)
+      if (quiet !== undefined) options.onNotice(driftNotice(drift, { by, quiet }, at))
+    }
   })
 
   try {
@@ -80,6 +85,8 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
 const CANARY_CHAIN = 'KUBE-PROXY-CANARY'
 
 const LEAST_PAUSE_MS = 1000
+/** What somebody does again and again is recorded so often. */
+const QUIET_MS = 60_000
 
 type Suspect = Pick<Generation, 'pid' | 'command'>
 
@@ -103,21 +110,23 @@ const MAX_CHAINS = 20
 
 function driftNotice(
   { family, chains, bytes }: FamilyDrift,
-  by: readonly Suspect[],
+  { by, quiet }: { readonly by: readonly Suspect[]; readonly quiet: number },
   observedAt: number,
 ): Extract<LogEntry, { type: 'notice' }> {
   const who = by.map(({ pid, command }) => `${command} (process ${pid})`).join(', ')
+  const again = quiet === 0 ? '' : `, ${quiet + 1} times since it was last said`
   const shown = chains.length > 3 ? `${chains.slice(0, 3).join(', ')} and ${chains.length - 3} more` : chains.join(', ')
   return {
     type: 'notice',
     observedAt,
     code: 'RULES_CHANGED',
-    message: `somebody else changed ${family} rules, which are as they were again: ${shown}; ${who === '' ? 'by whom is not known' : `meanwhile tables were changed by ${who}`}`,
+    message: `somebody else changed ${family} rules, which are as they were again${again}: ${shown}; ${who === '' ? 'by whom is not known' : `meanwhile tables were changed by ${who}`}`,
     details: {
       family,
       chains: chains.slice(0, MAX_CHAINS),
       chainCount: chains.length,
       bytes,
+      ...(quiet > 0 && { times: quiet + 1 }),
       ...(by.length > 0 && { by: by.map(({ pid, command }) => ({ pid, command })) }),
     },
   }

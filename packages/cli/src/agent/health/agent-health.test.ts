@@ -1,5 +1,6 @@
 import { seq, type IpFamily } from '@pointsman/core'
 import { node, service, slice, stateOf } from '@pointsman/core/testing'
+import { ServicesRefusedError } from '@pointsman/backend-iptables'
 import { describe, expect, it } from 'vitest'
 import type { AgentEvent } from '../agent-event.js'
 import { type AgentHealth, createAgentHealth } from './agent-health.js'
@@ -158,6 +159,20 @@ describe('/healthz', () => {
     expect(told.livez().body.status).toEqual({
       IPv4: { lastUpdated: '2026-11-21T09:00:02Z', healthy: true },
       IPv6: { lastUpdated: '2026-11-21T09:00:00Z', healthy: false },
+    })
+  })
+
+  it('is green while one service is refused again and again: the others are in force, and starting anew would not help', () => {
+    const told = agent()
+    told.at(0, startedFromLog(false), seen(11))
+    const refused = new ServicesRefusedError([], { untried: [] })
+    for (const ms of [1000, 20_000, 40_000, 65_000])
+      told.at(ms, (now) => failed({ toSeq: 10, startedAt: now - 100, endedAt: now }, refused))
+    told.at(66_000)
+    expect([told.livez().status, told.healthz().status]).toEqual([200, 200])
+    expect(told.readyz().body.checks.applied).toMatchObject({
+      ok: false,
+      error: expect.stringContaining('iptables refuses the rules'),
     })
   })
 

@@ -148,7 +148,9 @@ function withReceived(health: Health, { kind, at }: { readonly kind: ObjectKind;
 
 function afterRun(health: Health, { report, state }: Extract<AgentEvent, { type: 'engine' }>): Health {
   const { toSeq, startedAt, endedAt } = report
-  const synced = report.type === 'synced' ? health.families : health.syncedFamilies
+  // What is refused whatever is tried is no reason to start the agent again, nor to send the node no traffic: the rest is in force.
+  const inForce = report.type === 'synced' || isRefusal(report.error)
+  const synced = inForce ? health.families : health.syncedFamilies
   const failed = health.families.filter((family) => !synced.includes(family))
   const succeeded = withProxiers(health, synced, ({ waiting }) => ({
     updatedAt: endedAt,
@@ -172,6 +174,9 @@ function afterRun(health: Health, { report, state }: Extract<AgentEvent, { type:
       : { syncError: report.error }),
   }
 }
+
+const isRefusal = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'SERVICES_REFUSED'
 
 function withWatch(health: Health, status: WatchStatus, { kinds }: HealthOptions): Health {
   const { kind, phase } = status

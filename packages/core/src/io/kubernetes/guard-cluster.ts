@@ -45,7 +45,7 @@ async function clusterIdOf(api: ApiServer): Promise<string | undefined> {
   const answer = await api.get(request, new AbortController().signal)
   const parsed = parseJson(await bytesOf(answer))
   const list = answer.status === 200 && 'value' in parsed && isJsonObject(parsed.value) ? parsed.value : {}
-  const [object] = Array.isArray(list['items']) ? list['items'] : []
+  const object: unknown = Array.isArray(list['items']) ? list['items'][0] : undefined
   const metadata = isJsonObject(object) && isJsonObject(object['metadata']) ? object['metadata'] : {}
   return metadata['name'] === 'kubernetes' && typeof metadata['uid'] === 'string' ? metadata['uid'] : undefined
 }

@@ -51,14 +51,17 @@ export const synced = ({ toSeq, state = EMPTY_STATE, ...times }: Run): AgentEven
   state,
 })
 
-export const failed = ({ toSeq, state = EMPTY_STATE, ...times }: Run): AgentEvent => ({
+export const failed = (
+  { toSeq, state = EMPTY_STATE, ...times }: Run,
+  error: unknown = new Error('the tables are locked'),
+): AgentEvent => ({
   type: 'engine',
   report: {
     type: 'failed',
     fromSeq: seq(1),
     toSeq: seq(toSeq),
     changed: 'all',
-    error: new Error('the tables are locked'),
+    error,
     ...times,
   },
   state,
