@@ -31,7 +31,7 @@ describeIptables('what kubeadm made for kube-proxy', () => {
     account.write({ 'ca.crt': authorityOf(await node.server.kubeconfig()), token: node.server.token })
   })
   afterAll(() => {
-    agent.signal('SIGKILL')
+    agent?.signal('SIGKILL')
     node.remove()
     folder.remove()
   })
