@@ -24,7 +24,21 @@ export function createKernelNamespace(): KernelNamespace {
     prefix,
     run: (...argv) => execFileSync('ip', ['netns', 'exec', name, ...argv], { encoding: 'utf8', maxBuffer: 2 ** 30 }),
     iptables: ({ family, variant }) => createIptables({ family, variant, prefix }),
-    remove: () => void execFileSync('ip', ['netns', 'del', name]),
+    remove: () => {
+      // A process that was killed may leave one that notices at the next change of the tables, and here no change comes any more.
+      for (const pid of execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n')) {
+        if (pid !== '') end(Number(pid))
+      }
+      execFileSync('ip', ['netns', 'del', name])
+    },
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended by itself.
   }
 }
 
