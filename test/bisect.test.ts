@@ -1,12 +1,13 @@
-import { route, type Packet } from '@pointsman/backend-mock'
 import {
-  type AppendOutcome,
+  route,
   buildState,
   DEFAULT_PROXY_CONFIG,
   fateKey,
+  seq,
+  type Packet,
+  type AppendOutcome,
   type PacketFate,
   type ProxyConfig,
-  seq,
 } from '@pointsman/core'
 import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/io'
 import fc from 'fast-check'

@@ -1,6 +1,5 @@
 import { type Flow, isTranslated, planFlowDeletions, servedFrontsOf } from '@pointsman/backend-iptables'
-import { route } from '@pointsman/backend-mock'
-import { type IpFamily, parseAddress, type ProxyConfig, type State } from '@pointsman/core'
+import { route, parseAddress, type IpFamily, type ProxyConfig, type State } from '@pointsman/core'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type AskedPacket, packetsTo } from './support/asked-packets.js'

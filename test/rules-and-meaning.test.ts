@@ -1,6 +1,5 @@
 import { planRuleset, renderSave } from '@pointsman/backend-iptables'
-import { route } from '@pointsman/backend-mock'
-import type { ProxyConfig, State } from '@pointsman/core'
+import { route, type ProxyConfig, type State } from '@pointsman/core'
 import fc from 'fast-check'
 import { parseSave } from 'node-iptables'
 import { expect, test } from 'vitest'

@@ -6,8 +6,7 @@ import {
   type Trace,
   type TracedPacket,
 } from '@pointsman/backend-iptables'
-import { route } from '@pointsman/backend-mock'
-import { parseAddress, type NodeInfo, type ProxyConfig, type State } from '@pointsman/core'
+import { route, parseAddress, type NodeInfo, type ProxyConfig, type State } from '@pointsman/core'
 import fc from 'fast-check'
 import { parseSave } from 'node-iptables'
 import { describe, expect, test } from 'vitest'

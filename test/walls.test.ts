@@ -9,7 +9,7 @@ const tree = readTree()
 describe('walls between packages and layers', () => {
   it('look at the sources', () => {
     const layers = new Set(tree.map(({ path }) => placeOf(path)?.layer))
-    expect([...layers]).toEqual(expect.arrayContaining(['model', 'state', 'ports']))
+    expect([...layers]).toEqual(expect.arrayContaining(['model', 'state', 'route', 'ports']))
   })
 
   it.each(Object.entries(WALLS))('%s', (_, guard) => {
@@ -31,6 +31,8 @@ const PLANTED: {
   'layers of core point down': [
     ['packages/core/src/model/x.ts', "import type { State } from '../state/state.js'", 'model'],
     ['packages/core/src/state/x.ts', "export * from '../debug/blame.js'", 'model'],
+    ['packages/core/src/state/x.ts', "import { route } from '../route/route.js'", 'model'],
+    ['packages/core/src/route/x.ts', "import { x } from '../debug/follow-fate.js'", 'model'],
     ['packages/core/src/debug/x.ts', "import {\n  a,\n  b,\n} from '../ports/backend.js'", 'model'],
     ['packages/core/src/ports/x.ts', "import { x } from '../pipeline/replay.js'", 'model'],
     ['packages/core/src/pipeline/x.ts', "const x = await import('../debug/blame.js')", 'model'],
@@ -68,7 +70,15 @@ const PLANTED: {
     ['packages/backend-mock/src/x.ts', "import { x } from '@pointsman/backend-iptables'", 'meaning'],
     ['packages/backend-mock/src/x.ts', "import { x } from './render/rules.js'", 'meaning'],
   ],
+  'rules are planned without route': [
+    [
+      'packages/backend-iptables/src/ruleset/x.ts',
+      "import { route, selectEndpoints } from '@pointsman/core'",
+      'checked against',
+    ],
+  ],
   'a trace knows rules alone': [
+    ['packages/backend-iptables/src/trace/x.ts', "import { assertNever, RouteError } from '@pointsman/core'", 'trace/'],
     ['packages/backend-iptables/src/trace/x.ts', "import { route } from '@pointsman/backend-mock'", 'trace/'],
     ['packages/backend-iptables/src/trace/x.ts', "import { planRuleset } from '../ruleset/plan-ruleset.js'", 'trace/'],
     [
@@ -83,6 +93,7 @@ const PLANTED: {
     ['packages/core/src/state/x.ts', 'export const now = new Date( )', 'observedAt'],
     ['packages/core/src/debug/x.ts', 'export const odds = Math.random()', 'parameter'],
     ['packages/core/src/debug/x.ts', "export const home = process.env['HOME']", 'parameter'],
+    ['packages/core/src/route/x.ts', 'export const odds = Math.random()', 'parameter'],
     ['packages/core/src/state/x.ts', 'setTimeout(() => undefined, 1)', 'schedule'],
     ['packages/core/src/model/x.ts', "import { createHash } from 'node:crypto'", 'handed in'],
     ['packages/backend-iptables/src/render/x.ts', "import { readFileSync } from 'node:fs'", 'handed in'],

@@ -1,5 +1,4 @@
-import type { IpFamily } from '@pointsman/core'
-import type { Route } from '@pointsman/backend-mock'
+import type { IpFamily, Route } from '@pointsman/core'
 import type { Outcome } from './host.js'
 import { addressOf, nameAt, nodeAddresses } from './names.js'
 import type { PacketInFamily } from './packet.js'

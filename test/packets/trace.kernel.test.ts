@@ -1,6 +1,5 @@
 import { tracePacket, type Trace } from '@pointsman/backend-iptables'
-import type { Verdict } from '@pointsman/backend-mock'
-import type { IpFamily } from '@pointsman/core'
+import type { Verdict, IpFamily } from '@pointsman/core'
 import { parseSave } from 'node-iptables'
 import { expect, test } from 'vitest'
 import { describeWorlds } from './describe-worlds.js'

@@ -90,6 +90,15 @@ export const WALLS = {
         : `${specifier}: the mock is what rules are compared with: answer from the state's meaning alone`,
     ),
 
+  // Packets through the rules are compared with what `route` says: planned by it, they would agree in its mistakes.
+  'rules are planned without route': (file) => {
+    const place = placeOf(file.path)
+    if (place?.package !== 'backend-iptables' || place.isTest) return []
+    return namesFrom('@pointsman/core', file)
+      .filter((name) => name === 'route')
+      .map((name) => `${name}: rules are checked against it: plan them from ports and selectEndpoints`)
+  },
+
   // What checks the other must not share its code: a bug in it would be in both.
   'a trace knows rules alone': (file) => {
     const place = placeOf(file.path)
@@ -151,14 +160,15 @@ const CHEAP_OF_CLIENT_NODE: ReadonlySet<string> = new Set(
 const LAYERS: { readonly [layer: string]: readonly string[] } = {
   model: ['model'],
   state: ['model', 'state'],
-  debug: ['model', 'state', 'debug'],
-  ports: ['model', 'state', 'ports'],
-  pipeline: ['model', 'state', 'ports', 'pipeline'],
-  io: ['model', 'state', 'debug', 'ports', 'io'],
-  testing: ['model', 'state', 'debug', 'ports', 'pipeline', 'testing'],
+  route: ['model', 'state', 'route'],
+  debug: ['model', 'state', 'route', 'debug'],
+  ports: ['model', 'state', 'route', 'ports'],
+  pipeline: ['model', 'state', 'route', 'ports', 'pipeline'],
+  io: ['model', 'state', 'route', 'debug', 'ports', 'io'],
+  testing: ['model', 'state', 'route', 'debug', 'ports', 'pipeline', 'testing'],
 }
 
-const PURE = new Set(['model', 'state', 'debug', 'ruleset', 'plan', 'render', 'trace'])
+const PURE = new Set(['model', 'state', 'route', 'debug', 'ruleset', 'plan', 'render', 'trace'])
 
 /** The one file that may start processes. */
 const PROCESS_STARTERS: ReadonlySet<string> = new Set(['packages/node-iptables/src/run-process.ts'])

@@ -5,13 +5,13 @@ import {
   selectEndpoints,
   type BackendContents,
   type Endpoint,
+  type InForce,
   type NodeInfo,
   type ProxyConfig,
   type ServicePort,
   type ServicePortName,
 } from '@pointsman/core'
 import { canonicalJson } from './canonical-json.js'
-import type { InForce } from './in-force.js'
 
 /** What the mock has in force: its own copy, with its digest and its number of rules kept up to date at what changes cost. */
 export interface Contents {

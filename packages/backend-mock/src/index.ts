@@ -1,6 +1,14 @@
-export type { InForce } from './in-force.js'
 export { createMockBackend, type MockBackend, type MockBackendOptions, type MockSync } from './mock-backend.js'
 export { MOCK_BACKEND_ERROR_CODES, MockBackendError, type MockBackendErrorCode } from './mock-backend-error.js'
-export type { Packet } from './packet.js'
-export { route, type Route, type RouteEndpoint, type RouteFront, type Verdict } from './route.js'
-export { ROUTE_ERROR_CODES, RouteError, type RouteErrorCode } from './route-error.js'
+export {
+  type InForce,
+  type Packet,
+  route,
+  ROUTE_ERROR_CODES,
+  type Route,
+  type RouteEndpoint,
+  RouteError,
+  type RouteErrorCode,
+  type RouteFront,
+  type Verdict,
+} from '@pointsman/core'

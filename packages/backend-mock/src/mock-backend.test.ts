@@ -1,9 +1,20 @@
 import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
-import { seq, type ServicePortName, type State, type SyncRequest } from '@pointsman/core'
+import {
+  DEFAULT_PROXY_CONFIG,
+  seq,
+  type ProxyConfig,
+  type ServicePortName,
+  type State,
+  type SyncRequest,
+} from '@pointsman/core'
 import { changedBetween, nodeInfoWith, stateOf, type PortDescription } from '@pointsman/core/testing'
 import { createMockBackend } from './mock-backend.js'
-import { CLUSTER_CIDR } from './test-support/scenario.js'
+
+const CLUSTER_CIDR: ProxyConfig = {
+  ...DEFAULT_PROXY_CONFIG,
+  detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.244.0.0/16', 'fd00:10:244::/48'] },
+}
 
 const node = nodeInfoWith()
 const port = (

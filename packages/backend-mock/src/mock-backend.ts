@@ -1,17 +1,18 @@
-import type {
-  Backend,
-  BackendContents,
-  ProxyConfig,
-  ServicePortName,
-  Seq,
-  SyncRequest,
-  SyncResult,
+import {
+  route,
+  type Backend,
+  type BackendContents,
+  type InForce,
+  type Packet,
+  type ProxyConfig,
+  type Route,
+  type ServicePortName,
+  type Seq,
+  type SyncRequest,
+  type SyncResult,
 } from '@pointsman/core'
 import { createContents, readContents, type Contents } from './contents.js'
-import type { InForce } from './in-force.js'
 import { MockBackendError } from './mock-backend-error.js'
-import type { Packet } from './packet.js'
-import { route, type Route } from './route.js'
 
 export interface MockBackendOptions {
   /** The same configuration that a backend with a kernel would take. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { MOCK_BACKEND_ERROR_CODES } from './mock-backend-error.js'
-import { ROUTE_ERROR_CODES } from './route-error.js'
+import { ROUTE_ERROR_CODES } from './index.js'
 
 const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8')
 const readme = read('../README.md')

@@ -1,10 +1,11 @@
-import { route, type Packet } from '@pointsman/backend-mock'
 import {
+  route,
+  NO_SEQ,
+  parseAddress,
+  type Packet,
   type ChangeLogReader,
   type NodeInfo,
-  NO_SEQ,
   type PacketFate,
-  parseAddress,
   type ProxyConfig,
   type Seq,
   type State,

@@ -1,5 +1,4 @@
-import { RouteError } from '@pointsman/backend-mock'
-import type { Seq } from '@pointsman/core'
+import { RouteError, type Seq } from '@pointsman/core'
 import type { Command } from 'commander'
 import { bisect } from '../bisect/bisect.js'
 import { bisectDocument } from '../bisect/bisect-document.js'

@@ -1,7 +1,14 @@
 import { createMockBackend } from '@pointsman/backend-mock'
-import type { Route } from '@pointsman/backend-mock'
-import { buildState, endpointKey } from '@pointsman/core'
-import type { ChangeLogReader, Outage, ProxyConfig, Seq, ServicePort } from '@pointsman/core'
+import {
+  buildState,
+  endpointKey,
+  type Route,
+  type ChangeLogReader,
+  type Outage,
+  type ProxyConfig,
+  type Seq,
+  type ServicePort,
+} from '@pointsman/core'
 import type { Style } from '../output/colour.js'
 import { type Column, renderTable } from '../output/table.js'
 import { portTitle, type ServiceRow, serviceRows } from '../services/service-rows.js'

@@ -1,8 +1,11 @@
-import { type InForce, type Packet, route, type Route } from '@pointsman/backend-mock'
 import {
+  route,
   displayName,
-  type Front,
   frontsOf,
+  type InForce,
+  type Packet,
+  type Route,
+  type Front,
   type IpFamily,
   type NodeInfo,
   type ProxyConfig,

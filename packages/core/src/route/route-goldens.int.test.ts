@@ -1,11 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { buildState, readProxyConfig, type KubernetesObject } from '@pointsman/core'
+import type { KubernetesObject } from '../model/kubernetes-object.js'
+import { readProxyConfig } from '../model/read-proxy-config.js'
+import { buildState } from '../state/build-state.js'
 import { route } from './route.js'
 import { fateIn, packetOf } from './test-support/scenario.js'
 
-const GOLDENS = fileURLToPath(new URL('../../../fixtures/golden/kube-proxy-1.36/', import.meta.url))
+const GOLDENS = fileURLToPath(new URL('../../../../fixtures/golden/kube-proxy-1.36/', import.meta.url))
 const readJson = (path: string): unknown => JSON.parse(readFileSync(GOLDENS + path, 'utf8'))
 
 function golden(scenario: string) {

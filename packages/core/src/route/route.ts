@@ -1,21 +1,12 @@
-import {
-  displayName,
-  endpointKey,
-  type Endpoint,
-  type Front,
-  type ProxyConfig,
-  type ServicePortName,
-} from '@pointsman/core'
-import { captureBy } from './capture.js'
-import type { InForce } from './in-force.js'
-import { matchingFronts, type MatchedFront } from './matching-fronts.js'
+import { endpointKey, type Endpoint } from '../model/endpoint.js'
+import { displayName, type ServicePortName } from '../model/names.js'
+import type { ProxyConfig } from '../model/proxy-config.js'
+import type { Front } from '../state/fronts.js'
+import { captureBy, matchingFronts, type MatchedFront } from './capture.js'
 import { isOwnAddress } from './own-addresses.js'
 import { readPacket, type Packet } from './packet.js'
-import { sourceOf, type Source } from './source.js'
-import { fateOfUncaptured } from './uncaptured.js'
-import type { Verdict, Way } from './way.js'
-
-export type { Verdict } from './way.js'
+import { sourceOf, type InForce, type Source, type Way } from './source.js'
+import { fateOfUncaptured, type Verdict } from './uncaptured.js'
 
 /** What becomes of a packet. */
 export interface Route {

@@ -1,8 +1,24 @@
-import { assertNever, cidrContains, parseAddress, type Cidr, type IpAddress, type ProxyConfig } from '@pointsman/core'
-import { cidrsOfFamily } from './cidrs.js'
-import type { InForce } from './in-force.js'
-import { isLoopback, isOwnAddress, nodeIpOf } from './own-addresses.js'
+import { cidrContains, parseAddress, type Cidr, type IpAddress } from '../model/address.js'
+import { assertNever } from '../model/assert-never.js'
+import type { ProxyConfig } from '../model/proxy-config.js'
+import type { State } from '../state/state.js'
+import { cidrsOfFamily, isLoopback, isOwnAddress, nodeIpOf } from './own-addresses.js'
 import type { ReadPacket } from './packet.js'
+
+/** The part of a state that packets are answered from. */
+export type InForce = Pick<State, 'services' | 'endpoints'> & {
+  readonly node?: State['node'] | undefined
+}
+
+/** A packet, and all that its fate depends on but the fronts that it matches. */
+export interface Way {
+  readonly inForce: InForce
+  readonly config: ProxyConfig
+  readonly packet: ReadPacket
+  readonly source: Source
+  /** Its destination is one of the node's own addresses. */
+  readonly toNode: boolean
+}
 
 /** What the sender of a packet is to the node. */
 export interface Source {

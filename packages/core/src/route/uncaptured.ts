@@ -1,9 +1,10 @@
-import { displayName, type IpAddress } from '@pointsman/core'
-import { isGuarded, isRefused } from './capture.js'
-import type { MatchedFront } from './matching-fronts.js'
-import { hasLocalhostNodePorts } from './node-port-addresses.js'
-import { isLoopback } from './own-addresses.js'
-import type { Verdict, Way } from './way.js'
+import type { IpAddress } from '../model/address.js'
+import { displayName } from '../model/names.js'
+import { isGuarded, isRefused, type MatchedFront } from './capture.js'
+import { hasLocalhostNodePorts, isLoopback } from './own-addresses.js'
+import type { Way } from './source.js'
+
+export type Verdict = 'endpoints' | 'rejected' | 'dropped' | 'no-service'
 
 export interface Fate {
   readonly verdict: Exclude<Verdict, 'endpoints'>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { ProxyConfig } from '@pointsman/core'
-import type { PortDescription } from '@pointsman/core/testing'
+import type { ProxyConfig } from '../model/proxy-config.js'
+import type { PortDescription } from '../testing/state-builder.js'
 import { fate, type Scenario } from './test-support/scenario.js'
 
 const np: PortDescription = {

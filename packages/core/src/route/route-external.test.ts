@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { PortDescription } from '@pointsman/core/testing'
+import type { PortDescription } from '../testing/state-builder.js'
 import { fate, type Scenario } from './test-support/scenario.js'
 
 const POD = '10.244.1.9'

@@ -1,6 +1,25 @@
-import { cidrContains, parseAddress, type Cidr, type IpAddress, type NodeInfo, type ProxyConfig } from '@pointsman/core'
-import { cidrsOfFamily } from './cidrs.js'
-import { isLoopback, isOwnAddress, nodeIpOf } from './own-addresses.js'
+import { cidrContains, parseAddress, parseCidr, type Cidr, type IpAddress, type IpFamily } from '../model/address.js'
+import type { NodeInfo } from '../model/node-info.js'
+import type { ProxyConfig } from '../model/proxy-config.js'
+
+const LOOPBACK_V4 = parseCidr('127.0.0.0/8')
+
+export const isLoopback = (address: IpAddress): boolean =>
+  address.text === '::1' || (LOOPBACK_V4 !== undefined && cidrContains(LOOPBACK_V4, address))
+
+/** Whether the node takes packets for this address itself: the addresses of the Node, and loopback. */
+export const isOwnAddress = (node: NodeInfo | undefined, address: IpAddress): boolean =>
+  isLoopback(address) || (node?.addresses.includes(address.text) ?? false)
+
+/** The node IP of a family: the configured one, else the Node's first address. */
+export const nodeIpOf = (
+  node: NodeInfo | undefined,
+  family: IpFamily,
+  { nodeIp }: Pick<ProxyConfig, 'nodeIp'>,
+): string | undefined =>
+  [...(nodeIp === undefined ? [] : [nodeIp]), ...(node?.addresses ?? [])].find(
+    (address) => address.includes(':') === (family === 'IPv6'),
+  )
 
 /**
  * Whether node ports answer on an address. Every address of the node counts where nodePortAddresses is unset, has no
@@ -44,3 +63,7 @@ function nodePortCidrs(node: NodeInfo | undefined, config: ProxyConfig): readonl
     return address === undefined || isLoopback(address) ? [] : [`${address.text}/${family === 'IPv4' ? 32 : 128}`]
   })
 }
+
+/** The CIDRs of one family in a list of texts. What is no CIDR is left out: configuration and objects were checked before. */
+export const cidrsOfFamily = (texts: readonly string[], family: IpFamily): readonly Cidr[] =>
+  texts.map(parseCidr).filter((cidr) => cidr?.family === family) as readonly Cidr[]

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { DEFAULT_PROXY_CONFIG, type DetectLocal, type NodeInfo } from '@pointsman/core'
-import { stateOf, nodeInfoWith, type PortDescription } from '@pointsman/core/testing'
+import type { NodeInfo } from '../model/node-info.js'
+import { DEFAULT_PROXY_CONFIG, type DetectLocal } from '../model/proxy-config.js'
+import { stateOf, nodeInfoWith, type PortDescription } from '../testing/state-builder.js'
 import { route } from './route.js'
 import { fate, packetOf } from './test-support/scenario.js'
 
