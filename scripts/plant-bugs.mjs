@@ -70,7 +70,7 @@ const BUGS = [
   {
     invariant: 4,
     bug: 'rules stand in the order in which their services came',
-    file: 'packages/backend-iptables/src/ruleset/overlap-order.ts',
+    file: 'packages/core/src/state/overlaps.ts',
     code: 'ports.toSorted((a, b) => compare(a.id, b.id))',
     instead: '[...ports]',
     test: 'test/ruleset.test.ts',

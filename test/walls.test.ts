@@ -76,6 +76,7 @@ const PLANTED: {
       "import { route, selectEndpoints } from '@pointsman/core'",
       'checked against',
     ],
+    ['packages/core/src/route/x.ts', "import { byAge } from '../state/overlaps.js'", 'checked against'],
   ],
   'a trace knows rules alone': [
     ['packages/backend-iptables/src/trace/x.ts', "import { assertNever, RouteError } from '@pointsman/core'", 'trace/'],

@@ -93,6 +93,11 @@ export const WALLS = {
   // Packets through the rules are compared with what `route` says: planned by it, they would agree in its mistakes.
   'rules are planned without route': (file) => {
     const place = placeOf(file.path)
+    if (place?.package === 'core' && place.layer === 'route' && !place.isTest) {
+      return importsOf(file)
+        .filter(({ target }) => PLANNED_BY.has(target ?? ''))
+        .map(({ specifier }) => `${specifier}: rules are planned by it, and checked against route: write it again here`)
+    }
     if (place?.package !== 'backend-iptables' || place.isTest) return []
     return namesFrom('@pointsman/core', file)
       .filter((name) => name === 'route')
@@ -172,6 +177,12 @@ const PURE = new Set(['model', 'state', 'route', 'debug', 'ruleset', 'plan', 're
 
 /** The one file that may start processes. */
 const PROCESS_STARTERS: ReadonlySet<string> = new Set(['packages/node-iptables/src/run-process.ts'])
+
+/** Meaning that rules are planned by, which route has its own words for. */
+const PLANNED_BY: ReadonlySet<string> = new Set([
+  'packages/core/src/model/node-addresses.ts',
+  'packages/core/src/state/overlaps.ts',
+])
 
 /** Addresses and a compiler's help: of what Services and endpoints mean, nothing. */
 const TRACE_MAY_TAKE: ReadonlySet<string> = new Set(['assertNever', 'IpFamily', 'parseAddress'])

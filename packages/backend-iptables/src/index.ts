@@ -1,6 +1,5 @@
 export { rulesetContext, isLargeCluster, type RulesetContext, type RulesetOptions } from './ruleset/context.js'
 export { CHAINS, endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
-export { inOverlapOrder } from './ruleset/overlap-order.js'
 export { NFACCT_COUNTERS } from './ruleset/nfacct-counters.js'
 export { planBase } from './ruleset/plan-base.js'
 export { planRuleset } from './ruleset/plan-ruleset.js'

@@ -1,11 +1,18 @@
-import { isEqual, type ProxyConfig, type ServicePort, type ServicePortName, type State } from '@pointsman/core'
+import {
+  isEqual,
+  createOverlapIndex,
+  type ProxyConfig,
+  type ServicePort,
+  type ServicePortName,
+  type State,
+  type OverlapIndex,
+} from '@pointsman/core'
 import type { Iptables, IptablesError } from 'node-iptables'
 import { asFound } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
 import { installedAfter } from '../plan/installed-after.js'
 import { exceptSynced } from '../plan/except-synced.js'
 import { adopt, type Installed } from '../plan/installed.js'
-import { createOverlapIndex, type OverlapIndex } from '../plan/overlap-index.js'
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
 import { packService, type PackedService } from '../plan/packed-service.js'
 import { renderBase, renderService, type RenderedService } from '../plan/rendered-service.js'

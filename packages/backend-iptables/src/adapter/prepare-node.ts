@@ -1,7 +1,6 @@
-import type { IpFamily, ProxyConfig, State } from '@pointsman/core'
+import { answersOnLocalhost, type IpFamily, type ProxyConfig, type State } from '@pointsman/core'
 import { IptablesError, type Run } from 'node-iptables'
 import { removeNftablesLeftovers } from './nftables-leftovers.js'
-import { answersOnLocalhost } from '../ruleset/node-addresses.js'
 import { NFACCT_COUNTERS } from '../ruleset/nfacct-counters.js'
 
 export interface PrepareNodeOptions {

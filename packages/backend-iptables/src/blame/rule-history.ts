@@ -1,25 +1,25 @@
 import {
-  type ConfigRecord,
   createEditFinder,
   createStateFold,
   DEFAULT_PROXY_CONFIG,
-  type Endpoint,
   isEqual,
+  NO_SEQ,
+  selectEndpoints,
+  watchEventOf,
+  inOverlapOrder,
+  type ConfigRecord,
+  type Endpoint,
   type KubernetesObject,
   type LogRecord,
-  NO_SEQ,
   type NodeInfo,
   type ObjectRecord,
   type ProxyConfig,
-  selectEndpoints,
   type ServiceEdit,
   type ServicePort,
   type ServicePortName,
-  watchEventOf,
 } from '@pointsman/core'
 import { type OwnedRule, ownedRules } from '../render/owned-rules.js'
 import { type RulesetContext, rulesetContext, type RulesetOptions } from '../ruleset/context.js'
-import { inOverlapOrder } from '../ruleset/overlap-order.js'
 import { planBase } from '../ruleset/plan-base.js'
 import { planService } from '../ruleset/plan-service.js'
 import type { BaseRules, ServiceRules } from '../ruleset/ruleset.js'

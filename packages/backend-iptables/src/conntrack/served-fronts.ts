@@ -2,13 +2,15 @@ import {
   endpointKey,
   frontKey,
   frontsOf,
+  answersOnLocalhost,
+  isLoopback,
+  nodePortAddressesOf,
   type Endpoint,
   type Front,
   type IpFamily,
   type ProxyConfig,
   type State,
 } from '@pointsman/core'
-import { answersOnLocalhost, isLoopback, nodePortAddressesOf } from '../ruleset/node-addresses.js'
 
 /** What flows of one family are judged by: a copy, so that the state may move on. */
 export interface ServedFronts {

@@ -1,6 +1,6 @@
-import type { ServicePortName } from '@pointsman/core'
+import type { OverlapGroup, ServicePortName } from '@pointsman/core'
 import type { JumpRule } from '../ruleset/ruleset.js'
-import type { Installed, OverlapGroup } from './installed.js'
+import type { Installed } from './installed.js'
 import { chainsOf, entryLines, haveSameChains, type PackedService } from './packed-service.js'
 import {
   type ChainKey,

@@ -1,5 +1,5 @@
-import type { ServicePortName } from '@pointsman/core'
-import { groupText, type Installed, type OverlapGroup } from './installed.js'
+import type { OverlapGroup, ServicePortName } from '@pointsman/core'
+import { groupText, type Installed } from './installed.js'
 import { chainsOf, entriesOf, type PackedService } from './packed-service.js'
 import { type ChainKey, linesOf, type RenderedService } from './rendered-service.js'
 

@@ -1,4 +1,4 @@
-import type { ServicePortName } from '@pointsman/core'
+import type { OverlapGroup, ServicePortName } from '@pointsman/core'
 import type { JumpRule } from '../ruleset/ruleset.js'
 import { chainsOf, entriesOf, packService, type PackedService, type PackedServices } from './packed-service.js'
 import { type ChainKey, linesOf, type RenderedBase, type RenderedService, type RuleLines } from './rendered-service.js'
@@ -22,9 +22,6 @@ export interface Installed {
   /** Of service ports that claim a front together with others: the group, in the order in which their rules stand. */
   readonly groups: ReadonlyMap<ServicePortName, string>
 }
-
-/** Service ports that claim one front, in the order in which their rules have to stand: the first one wins. */
-export type OverlapGroup = readonly ServicePortName[]
 
 export const groupText = (group: OverlapGroup): string => group.join('\n')
 

@@ -1,6 +1,13 @@
-import type { IpFamily, NodeInfo, ProxyConfig, State } from '@pointsman/core'
+import {
+  answersOnLocalhost,
+  nodeIpOf,
+  nodePortAddressesOf,
+  type IpFamily,
+  type NodeInfo,
+  type ProxyConfig,
+  type State,
+} from '@pointsman/core'
 import { localTrafficOf, type LocalTraffic } from './local-traffic.js'
-import { answersOnLocalhost, nodeIpOf, nodePortAddressesOf } from './node-addresses.js'
 
 /** What the machine has, and what is asked for, besides the configuration that kube-proxy would have. */
 export interface RulesetOptions {

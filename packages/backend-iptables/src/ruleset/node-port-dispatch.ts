@@ -2,7 +2,7 @@ import type { Rule } from 'node-iptables'
 import { CHAINS } from './chain-names.js'
 import type { RulesetContext } from './context.js'
 import { comment, jumpTo, notTo, to, toLocal } from './matches.js'
-import { isLoopback } from './node-addresses.js'
+import { isLoopback } from '@pointsman/core'
 
 /**
  * The end of KUBE-SERVICES in nat: what is sent to the node itself, and to no service's address, may be for a node port.

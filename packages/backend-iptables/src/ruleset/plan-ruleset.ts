@@ -1,6 +1,5 @@
-import type { ProxyConfig, State } from '@pointsman/core'
+import { inOverlapOrder, type ProxyConfig, type State } from '@pointsman/core'
 import { rulesetContext, type RulesetOptions } from './context.js'
-import { inOverlapOrder } from './overlap-order.js'
 import { planBase } from './plan-base.js'
 import { planService } from './plan-service.js'
 import type { Ruleset } from './ruleset.js'

@@ -4,6 +4,8 @@ import type { ProxyConfig } from '../model/proxy-config.js'
 
 const LOOPBACK_V4 = parseCidr('127.0.0.0/8')
 
+// Apart from model/node-addresses.ts on purpose: rules are planned by that, and checked against this.
+
 export const isLoopback = (address: IpAddress): boolean =>
   address.text === '::1' || (LOOPBACK_V4 !== undefined && cidrContains(LOOPBACK_V4, address))
 

@@ -1,13 +1,6 @@
-import {
-  cidrContains,
-  parseAddress,
-  parseCidr,
-  type Cidr,
-  type IpAddress,
-  type IpFamily,
-  type NodeInfo,
-  type ProxyConfig,
-} from '@pointsman/core'
+import { cidrContains, parseAddress, parseCidr, type Cidr, type IpAddress, type IpFamily } from './address.js'
+import type { NodeInfo } from './node-info.js'
+import type { ProxyConfig } from './proxy-config.js'
 
 /** What the node is known by. */
 export interface NodeAddresses {

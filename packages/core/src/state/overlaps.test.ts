@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { servicePortOf, type PortDescription } from '@pointsman/core/testing'
-import { displayName } from '@pointsman/core'
-import { inOverlapOrder } from './overlap-order.js'
+import { servicePortOf, type PortDescription } from '../testing/state-builder.js'
+import { displayName } from '../model/names.js'
+import { inOverlapOrder } from './overlaps.js'
 
 const order = (ports: readonly PortDescription[]): readonly string[] =>
   inOverlapOrder(ports.map(servicePortOf)).map(displayName)
