@@ -50,6 +50,8 @@ export interface IptablesErrorDetails {
   readonly exitCode?: number | undefined
   /** What it said: its first 65,536 characters. Default: nothing. */
   readonly stderr?: string | undefined
+  /** What the operating system said, for the message. */
+  readonly detail?: string | undefined
   /** Of a restore whose line iptables named. */
   readonly restore?: RestoreFailure | undefined
   /** With LOCK_HELD, where /proc shows it. */
@@ -77,12 +79,16 @@ export class IptablesError extends Error {
   }
 }
 
-function messageOf(code: IptablesErrorCode, { argv, stderr, restore, lockHolder }: IptablesErrorDetails): string {
+function messageOf(
+  code: IptablesErrorCode,
+  { argv, stderr, detail, restore, lockHolder }: IptablesErrorDetails,
+): string {
   const said = stderr?.trim().split('\n')[0] ?? ''
   return [
     `${argv.join(' ')}: ${IPTABLES_ERRORS[code]}`,
     ...(lockHolder === undefined ? [] : [`held by ${lockHolder.command} (process ${lockHolder.pid})`]),
     ...(restore === undefined ? [] : [`line ${restore.line.number}: ${restore.line.text}`]),
+    ...(detail === undefined ? [] : [detail]),
     ...(said === '' ? [] : [said]),
   ].join('; ')
 }

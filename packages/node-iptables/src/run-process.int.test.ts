@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { runProcess } from './run-process.js'
@@ -131,5 +132,24 @@ describe('a process', () => {
       throw new Error('no more rules')
     }
     await expect(runProcess({ argv: ['cat'], input: broken() })).rejects.toThrow('no more rules')
+  })
+})
+
+it('that no file descriptors are left for cannot be started, for this reason, and can be once there are some', () => {
+  const script = `
+    import { closeSync, openSync } from 'node:fs'
+    import { runProcess } from ${JSON.stringify(new URL('../dist/run-process.js', import.meta.url).href)}
+    const held = []
+    try { for (;;) held.push(openSync('/dev/null')) } catch {}
+    const failed = await runProcess({ argv: ['true'] }).catch(({ code, message }) => code + ' ' + message)
+    for (const file of held) closeSync(file)
+    const { exitCode } = await runProcess({ argv: ['true'] })
+    console.log(JSON.stringify({ failed, exitCode }))`
+  const argv = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, '--input-type=module', '--eval', script]
+  expect(JSON.parse(execFileSync('sh', argv, { encoding: 'utf8' }))).toEqual({
+    failed: expect.stringMatching(
+      /^CANNOT_START true: .*EMFILE: this process has too many open files, raise RLIMIT_NOFILE/,
+    ),
+    exitCode: 0,
   })
 })

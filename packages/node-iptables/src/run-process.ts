@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import type { ChildProcessWithoutNullStreams } from 'node:child_process'
+import type { ChildProcess, ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { IptablesError } from './iptables-error.js'
@@ -45,6 +45,10 @@ export async function runProcess(request: RunRequest): Promise<RunResult> {
   if (signal?.aborted === true) throw new IptablesError('ABORTED', { argv }, { cause: signal.reason })
 
   const child = start(request)
+  if (!hasStreams(child)) {
+    const [cause] = (await once(child, 'error')) as [unknown]
+    throw toStartError(argv, cause)
+  }
   if (child.pid !== undefined) request.onStart?.(child.pid)
   let failure: { readonly error: unknown } | undefined
   const fail = (error: unknown): void => {
@@ -79,7 +83,7 @@ const STDERR_LENGTH = 64 * 1024
 const DEFAULT_MAX_OUTPUT_BYTES = 256 * 1024 * 1024
 const PIECE_LENGTH = 64 * 1024
 
-function start({ argv, env }: RunRequest): ChildProcessWithoutNullStreams {
+function start({ argv, env }: RunRequest): ChildProcess {
   const [file = '', ...args] = argv
   try {
     // Its own process group, so that what it starts (a wrapper script's iptables) can be ended with it.
@@ -88,6 +92,10 @@ function start({ argv, env }: RunRequest): ChildProcessWithoutNullStreams {
     throw toStartError(argv, error)
   }
 }
+
+/** Where no file descriptors are left for its pipes, Node makes a process without streams and tells the cause in an event. */
+const hasStreams = (child: ChildProcess): child is ChildProcessWithoutNullStreams =>
+  Boolean(child.stdin && child.stdout && child.stderr)
 
 async function exitOf(child: ChildProcessWithoutNullStreams): Promise<Pick<RunResult, 'exitCode' | 'signal'>> {
   const [exitCode, signal] = (await once(child, 'exit')) as [number | null, string | null]
@@ -170,7 +178,17 @@ function endGroup(child: ChildProcessWithoutNullStreams): void {
 function toStartError(argv: readonly string[], cause: unknown): unknown {
   const code = codeOf(cause)
   if (cause instanceof IptablesError || code === undefined) return cause
-  return new IptablesError(code === 'ENOENT' ? 'NOT_FOUND' : 'CANNOT_START', { argv }, { cause })
+  if (code === 'ENOENT') return new IptablesError('NOT_FOUND', { argv }, { cause })
+  const detail = [code, ...(code in LIMITS ? [LIMITS[code]] : [])].join(': ')
+  return new IptablesError('CANNOT_START', { argv, detail }, { cause })
+}
+
+/** What the operating system refuses a process for, and what to do. */
+const LIMITS: Readonly<Record<string, string>> = {
+  EMFILE: 'this process has too many open files, raise RLIMIT_NOFILE (ulimit -n)',
+  ENFILE: 'the machine has too many open files, raise fs.file-max',
+  EAGAIN: 'too many processes, raise RLIMIT_NPROC or the pids.max of the cgroup',
+  ENOMEM: 'no memory is left',
 }
 
 const codeOf = (error: unknown): string | undefined =>
