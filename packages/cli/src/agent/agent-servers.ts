@@ -2,11 +2,13 @@ import { rulesetContext } from '@pointsman/backend-iptables'
 import { type AgentConfig, configDocument, type State } from '@pointsman/core'
 import type { AgentEvent } from './agent-event.js'
 import type { AgentHealth } from './health/agent-health.js'
+import { createConnectionLimit, descriptorShares } from './http/connection-limit.js'
 import { createHealthCheckPorts } from './http/health-check-ports.js'
 import { createHealthServer } from './http/health-server.js'
 import { createMetricsServer } from './http/metrics-server.js'
 import type { RunningServer } from './http/start-server.js'
 import type { AgentMetrics } from './metrics/agent-metrics.js'
+import { readProcessFigures } from './metrics/read-process-figures.js'
 import type { SentRestores } from './sent-restores.js'
 
 export interface AgentServersOptions {
@@ -39,7 +41,10 @@ export interface AgentServers {
 export function startAgentServers(options: AgentServersOptions): AgentServers {
   const { config, health, metrics, now, onWarning } = options
   const startedAt = now()
+  const shares = descriptorShares(readProcessFigures().maxFiles)
+  const connections = createConnectionLimit({ maxConnections: shares.connections, onFull: onWarning })
   const common = {
+    connections,
     hardFail: config.bindAddressHardFail,
     onRetry: (error: Error) => onWarning(`${error.message}; it is tried again`),
   }
@@ -71,6 +76,8 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
     addresses: () => nodePortAddresses(options),
     isServing: health.isServing,
     onFailed: ({ reason, message }) => onWarning(`${reason}: ${message}`),
+    connections,
+    maxListeners: shares.listeners,
   })
   const failed = Promise.race(servers.map(({ listening }) => listening.then(() => new Promise<never>(() => undefined))))
   // It may fail long before anybody asks.

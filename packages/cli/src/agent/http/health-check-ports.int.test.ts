@@ -1,6 +1,7 @@
 import { type PortDescription, stateOf } from '@pointsman/core/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { synced } from '../health/test-support/agent-events.js'
+import { createConnectionLimit } from './connection-limit.js'
 import { createHealthCheckPorts, type FailedPort, type HealthCheckPorts } from './health-check-ports.js'
 import { ask, freePort, holdPort, letGo } from './test-support/ask.js'
 
@@ -17,6 +18,8 @@ beforeEach(() => {
     addresses: () => addresses,
     isServing: () => isServing,
     onFailed: (failure) => failures.push(failure),
+    connections: createConnectionLimit({ maxConnections: 100 }),
+    maxListeners: 4,
   })
 })
 afterEach(() => ports.close())
@@ -45,6 +48,16 @@ const expectClosed = (port: number, host?: string): Promise<void> =>
   expect(ask(port, '/', host === undefined ? {} : { host })).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 
 describe('a health-check node port', () => {
+  it('is not opened where the descriptors of the process leave no room, and is once there is some', async () => {
+    const wanted: Wanted[] = []
+    for (let one = 0; one < 5; one++) wanted.push({ name: `web-${one}`, port: await freePort() })
+    await have(...wanted)
+    expect(failures).toMatchObject([{ service: 'shop/web-4', message: expect.stringContaining('raise RLIMIT_NOFILE') }])
+    await expectClosed(wanted[4]?.port ?? 0)
+    await have(...wanted.slice(1))
+    expect(await ask(wanted[4]?.port ?? 0, '/')).toMatchObject({ status: 200 })
+  })
+
   it('answers on any path with kube-proxy’s body and headers', async () => {
     const port = await freePort()
     await have({ port, local: 2 })

@@ -4,6 +4,7 @@ import type { AgentEvent } from '../agent-event.js'
 import { describeError } from '../health/describe-error.js'
 import { type Answer, jsonAnswer, NOT_FOUND } from './answer.js'
 import { formatBindAddress } from './bind-address.js'
+import type { ConnectionLimit } from './connection-limit.js'
 import { type HealthCheckedService, healthCheckedServices } from './health-checked-services.js'
 import { closeServer, httpServer, listen } from './http-server.js'
 
@@ -14,6 +15,9 @@ export interface HealthCheckPortsOptions {
   readonly isServing: () => boolean
   /** Told once of a port that cannot be opened: kube-proxy's event FailedToStartServiceHealthcheck. */
   readonly onFailed: (failure: FailedPort) => void
+  readonly connections: ConnectionLimit
+  /** Listening sockets that all ports may have together: each takes a file descriptor. */
+  readonly maxListeners: number
 }
 
 export interface FailedPort {
@@ -32,12 +36,19 @@ export interface HealthCheckPorts {
   readonly close: () => Promise<void>
 }
 
-export function createHealthCheckPorts({ addresses, isServing, onFailed }: HealthCheckPortsOptions): HealthCheckPorts {
+export function createHealthCheckPorts(options: HealthCheckPortsOptions): HealthCheckPorts {
+  const { addresses, isServing, onFailed, connections, maxListeners } = options
   let wanted: ReadonlyMap<ServiceName, HealthCheckedService> = new Map()
   const open = new Map<ServiceName, OpenPort>()
   /** What was told last of each port that could not be opened. */
   const told = new Map<ServiceName, string>()
   let settled = Promise.resolve()
+  let listeners = 0
+
+  const close = async (servers: readonly Server[]): Promise<void> => {
+    await Promise.all(servers.map(closeServer))
+    listeners -= servers.length
+  }
 
   const answer = (service: ServiceName): Answer => {
     const checked = wanted.get(service)
@@ -48,15 +59,17 @@ export function createHealthCheckPorts({ addresses, isServing, onFailed }: Healt
     const servers: Server[] = []
     try {
       for (const host of hosts) {
-        const server = httpServer(() => answer(service))
+        if (listeners >= maxListeners) throw new Error(tooManyListeners(maxListeners))
+        const server = httpServer(() => answer(service), connections)
         await listen(server, { host, port })
         servers.push(server)
+        listeners++
       }
       open.set(service, { key: keyOf(port, hosts), servers })
       told.delete(service)
     } catch (error) {
       // All or none, so that what is open tells nothing of an address that is not.
-      await Promise.all(servers.map(closeServer))
+      await close(servers)
       const at = formatBindAddress({ host: hosts[servers.length] ?? '0.0.0.0', port })
       const message = `cannot open the health-check node port of ${service} at ${at}: ${describeError(error)}`
       if (told.get(service) === message) return
@@ -68,7 +81,7 @@ export function createHealthCheckPorts({ addresses, isServing, onFailed }: Healt
   const closePort = async (service: ServiceName): Promise<void> => {
     const { servers = [] } = open.get(service) ?? {}
     open.delete(service)
-    await Promise.all(servers.map(closeServer))
+    await close(servers)
   }
 
   /** Brings the ports in step with what is wanted by now: one after the other, as a port may go from one Service to another. */
@@ -97,6 +110,9 @@ export function createHealthCheckPorts({ addresses, isServing, onFailed }: Healt
     close: () => want([]),
   }
 }
+
+const tooManyListeners = (most: number): string =>
+  `${most} sockets are open for health checks, the most that the limit of open files leaves room for: raise RLIMIT_NOFILE (ulimit -n)`
 
 interface OpenPort {
   /** What it was opened for. */

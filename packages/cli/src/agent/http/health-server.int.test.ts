@@ -3,6 +3,7 @@ import { node } from '@pointsman/core/testing'
 import type { AgentEvent } from '../agent-event.js'
 import { createAgentHealth } from '../health/agent-health.js'
 import { changed } from '../health/test-support/agent-events.js'
+import { createConnectionLimit } from './connection-limit.js'
 import { createHealthServer } from './health-server.js'
 import type { RunningServer } from './start-server.js'
 import { ask } from './test-support/ask.js'
@@ -22,6 +23,7 @@ beforeAll(async () => {
   server = createHealthServer({
     address: { host: '127.0.0.1', port: 0 },
     hardFail: true,
+    connections: createConnectionLimit({ maxConnections: 100 }),
     onRetry: () => undefined,
     health,
     onProbe: (event) => probes.push(event),

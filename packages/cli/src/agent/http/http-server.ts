@@ -2,14 +2,27 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { describeError } from '../health/describe-error.js'
 import { type Answer, type Handler, type HttpRequest, textAnswer } from './answer.js'
 import { type BindAddress, boundTo } from './bind-address.js'
+import type { ConnectionLimit } from './connection-limit.js'
 
-/** A server that answers each request with what the handler says. It does not listen yet. */
-export function httpServer(handler: Handler): Server {
-  const server = createServer((incoming, outgoing) => {
+/**
+ * A server that answers each request with what the handler says. It does not listen yet. Its connections count towards the limit, and
+ * a client that takes long over its request loses its connection.
+ */
+export function httpServer(handler: Handler, connections: ConnectionLimit): Server {
+  const server = createServer(SLOW_CLIENTS, (incoming, outgoing) => {
     void answerOf(handler, incoming).then((answer) => send(answer, outgoing))
   })
+  connections.guard(server)
   // A connection that cannot be accepted, for lack of file descriptors, is its client's loss and not the agent's end.
   return server.on('error', () => undefined)
+}
+
+/** Milliseconds. A connection that asks for nothing is under `headersTimeout`, one that asked before under `keepAliveTimeout`. */
+const SLOW_CLIENTS = {
+  headersTimeout: 5000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 5000,
+  connectionsCheckingInterval: 1000,
 }
 
 /** Listens, or rejects with the system's error. All addresses are those of IPv4 alone where there is no IPv6. */

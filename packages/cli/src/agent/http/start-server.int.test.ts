@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { CliError } from '../../errors.js'
 import { type Handler, textAnswer } from './answer.js'
+import { createConnectionLimit } from './connection-limit.js'
 import { type RunningServer, type ServerOptions, startServer } from './start-server.js'
 import { ask, freePort, holdPort, letGo } from './test-support/ask.js'
 
@@ -17,6 +18,7 @@ function start(options: Partial<ServerOptions> = {}): RunningServer & { readonly
     address: { host: '127.0.0.1', port: 0 },
     handler: ({ method, path, peer }) => textAnswer(200, `${method} ${path} from ${peer}`),
     hardFail: false,
+    connections: createConnectionLimit({ maxConnections: 100 }),
     onRetry: (error) => told.push(error),
     retryMs: 10,
     ...options,

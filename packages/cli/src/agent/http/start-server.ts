@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { CliError } from '../../errors.js'
 import type { Handler } from './answer.js'
 import { type BindAddress, formatBindAddress } from './bind-address.js'
+import type { ConnectionLimit } from './connection-limit.js'
 import { closeServer, httpServer, listen } from './http-server.js'
 
 export interface ServerOptions {
@@ -12,6 +13,7 @@ export interface ServerOptions {
   /** The field of the configuration that the address is from, for messages. */
   readonly field: string
   readonly handler: Handler
+  readonly connections: ConnectionLimit
   /** bindAddressHardFail: an address that cannot be had is the end; else it is tried again. */
   readonly hardFail: boolean
   /** Told of each attempt that failed and is made again. */
@@ -28,14 +30,14 @@ export interface RunningServer {
 
 /** Serves until it is closed. An address that is taken is waited for, unless that is to be the end. */
 export function startServer(options: ServerOptions): RunningServer {
-  const { name, address, field, handler, hardFail, onRetry, retryMs = 5000 } = options
+  const { name, address, field, handler, connections, hardFail, onRetry, retryMs = 5000 } = options
   let server: Server | undefined
   let underWay = Promise.resolve()
   let waiting: NodeJS.Timeout | undefined
 
   const listening = new Promise<number>((resolve, reject) => {
     const attempt = async (): Promise<void> => {
-      const next = httpServer(handler)
+      const next = httpServer(handler, connections)
       try {
         await listen(next, address)
       } catch (cause) {
@@ -72,4 +74,5 @@ const WHY: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process has the port',
   EACCES: 'no permission for this port',
   EADDRNOTAVAIL: 'this machine has no such address',
+  EMFILE: 'this process has too many open files (EMFILE), raise RLIMIT_NOFILE (ulimit -n)',
 }
