@@ -1,5 +1,14 @@
-import { type Flow, isTranslated, planFlowDeletions, servedFrontsOf } from '@pointsman/backend-iptables'
-import { route, parseAddress, type IpFamily, type ProxyConfig, type State } from '@pointsman/core'
+import {
+  isTranslated,
+  planFlowDeletions,
+  servedFrontsOf,
+  route,
+  parseAddress,
+  type Flow,
+  type IpFamily,
+  type ProxyConfig,
+  type State,
+} from '@pointsman/core'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type AskedPacket, packetsTo } from './support/asked-packets.js'

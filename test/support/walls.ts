@@ -166,10 +166,11 @@ const LAYERS: { readonly [layer: string]: readonly string[] } = {
   model: ['model'],
   state: ['model', 'state'],
   route: ['model', 'state', 'route'],
+  conntrack: ['model', 'state', 'conntrack'],
   debug: ['model', 'state', 'route', 'debug'],
   ports: ['model', 'state', 'route', 'ports'],
   pipeline: ['model', 'state', 'route', 'ports', 'pipeline'],
-  io: ['model', 'state', 'route', 'debug', 'ports', 'io'],
+  io: ['model', 'state', 'route', 'conntrack', 'debug', 'ports', 'io'],
   testing: ['model', 'state', 'route', 'debug', 'ports', 'pipeline', 'testing'],
 }
 

@@ -20,19 +20,6 @@ export type { FamilySyncReport, TableCounts } from './adapter/family-sync-report
 export type { ForeignReference } from './adapter/read-found.js'
 export { type CleanupPlan, type LeftChain, planCleanup } from './adapter/plan-cleanup.js'
 export { type PreparedNode, prepareNode, type PrepareNodeOptions } from './adapter/prepare-node.js'
-export { CONNTRACK_ERRORS, ConntrackError, type ConntrackErrorCode } from './conntrack/conntrack-error.js'
-export {
-  type ConntrackHook,
-  type ConntrackHookOptions,
-  type ConntrackReport,
-  createConntrackHook,
-  type FamilyFlows,
-} from './conntrack/conntrack-hook.js'
-export { type Flow, type FlowTuple, isTranslated } from './conntrack/flow.js'
-export { parseConntrack } from './conntrack/parse-conntrack.js'
-export { type FlowRules, planFlowDeletions } from './conntrack/plan-flow-deletions.js'
-export { type ServedFronts, servedFrontsOf, type ServedFrontsInput } from './conntrack/served-fronts.js'
-export { udpFrontsOf } from './conntrack/udp-fronts.js'
 export { type Odds, toNumber as oddsToNumber } from './trace/odds.js'
 export { tracePacket, type TraceQuestion } from './trace/trace-packet.js'
 export * from './trace/trace.js'

@@ -1,5 +1,32 @@
 export { describeChange, type ObjectChange } from './debug/describe-change.js'
 export * from './debug/diff-endpoints.js'
+export {
+  type ConntrackHook,
+  type ConntrackHookOptions,
+  type ConntrackReport,
+  createConntrackHook,
+  type FamilyFlows,
+} from './conntrack/conntrack-hook.js'
+export {
+  CONNTRACK_ERRORS,
+  ConntrackError,
+  type ConntrackErrorCode,
+  type Flow,
+  type FlowFilter,
+  type FlowGroup,
+  type FlowTable,
+  type FlowTuple,
+  groupOf,
+  isTranslated,
+} from './conntrack/flow-table.js'
+export {
+  type FlowRules,
+  planFlowDeletions,
+  type ServedFronts,
+  servedFrontsOf,
+  type ServedFrontsInput,
+  udpFrontsOf,
+} from './conntrack/stale-flows.js'
 export { diffObjects, type ObjectDifference } from './debug/diff-objects.js'
 export { createEditFinder, type EditFinder } from './debug/edit-finder.js'
 export { endpointCondition } from './debug/endpoint-condition.js'

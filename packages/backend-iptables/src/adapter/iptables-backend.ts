@@ -1,6 +1,5 @@
-import type { Backend, ProxyConfig, State, SyncRequest, SyncResult } from '@pointsman/core'
+import type { Backend, ProxyConfig, State, SyncRequest, SyncResult, ConntrackHook } from '@pointsman/core'
 import { type Iptables, parseSaveLines, type SavedTable, type Variant } from 'node-iptables'
-import type { ConntrackHook } from '../conntrack/conntrack-hook.js'
 import type { RestoreLimits } from '../plan/plan-restores.js'
 import type { RulesetOptions } from '../ruleset/context.js'
 import { TABLES } from '../ruleset/ruleset.js'

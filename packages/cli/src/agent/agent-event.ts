@@ -1,5 +1,5 @@
-import type { ConntrackReport, FamilyDrift, FamilySyncReport } from '@pointsman/backend-iptables'
-import type { EngineReport, LogHealth, Seq, State, WatchEvent, WatchStatus } from '@pointsman/core'
+import type { FamilyDrift, FamilySyncReport } from '@pointsman/backend-iptables'
+import type { ConntrackReport, EngineReport, LogHealth, Seq, State, WatchEvent, WatchStatus } from '@pointsman/core'
 
 /** What happens in an agent. Metrics, health and the text log are told each, and know nothing else of it. */
 export type AgentEvent =

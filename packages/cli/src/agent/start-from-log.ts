@@ -1,19 +1,19 @@
-import { udpFrontsOf } from '@pointsman/backend-iptables'
 import {
-  type ChangeLogReader,
+  udpFrontsOf,
   createKnownObjects,
   createStateFold,
-  type Front,
   frontKey,
+  NO_SEQ,
+  restoreState,
+  seq as toSeq,
+  type ChangeLogReader,
+  type Front,
   type JsonObject,
   type KnownObjects,
   type KubernetesObject,
   type LogInfo,
-  NO_SEQ,
   type ObjectKind,
-  restoreState,
   type Seq,
-  seq as toSeq,
   type StateFold,
 } from '@pointsman/core'
 import { ChangeLogError, openChangeLog, type ResumePoints, resumePoints } from '@pointsman/core/io'

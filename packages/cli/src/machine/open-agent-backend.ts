@@ -1,12 +1,11 @@
+import { conntrackCommands } from '@pointsman/core/io'
 import {
-  createConntrackHook,
   createIptablesBackend,
-  type ConntrackReport,
   type FamilySyncReport,
   type IptablesBackend,
   prepareNode,
 } from '@pointsman/backend-iptables'
-import type { Front, IpFamily, ProxyConfig } from '@pointsman/core'
+import { createConntrackHook, type ConntrackReport, type Front, type IpFamily, type ProxyConfig } from '@pointsman/core'
 import { type Iptables, ownProcesses, type OwnProcesses, runProcess, type Variant } from 'node-iptables'
 import { type Context, warn } from '../context.js'
 import { interfaceAddresses } from './interface-addresses.js'
@@ -73,6 +72,7 @@ export async function openAgentBackend(options: AgentBackendOptions, context: Co
   let addresses = nodeAddresses ?? (await interfaceAddresses(runProcess))
   const conntrack = createConntrackHook({
     config,
+    flows: conntrackCommands({ run: runProcess }),
     families,
     nodeAddresses: () => addresses,
     formerFronts: options.formerFronts,

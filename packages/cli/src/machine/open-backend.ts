@@ -1,12 +1,11 @@
+import { conntrackCommands } from '@pointsman/core/io'
 import {
-  type ConntrackReport,
-  createConntrackHook,
   createIptablesBackend,
   type ForeignReference,
   type IptablesBackend,
   prepareNode,
 } from '@pointsman/backend-iptables'
-import type { IpFamily } from '@pointsman/core'
+import { createConntrackHook, type ConntrackReport, type IpFamily } from '@pointsman/core'
 import { type Iptables, runProcess } from 'node-iptables'
 import { type Context, warn } from '../context.js'
 import type { RulesQuestion } from '../input/rules-question.js'
@@ -71,6 +70,7 @@ export async function openBackend(
   const flows: Flows = { listed: 0, deleted: 0 }
   const conntrack = createConntrackHook({
     config,
+    flows: conntrackCommands({ run: runProcess }),
     families,
     nodeAddresses: () => addresses,
     patienceMs: CONNTRACK_PATIENCE_MS,

@@ -1,9 +1,10 @@
-import { DEFAULT_PROXY_CONFIG, frontsOf, type Front } from '@pointsman/core'
-import { servicePortOf, stateOf, type PortDescription } from '@pointsman/core/testing'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { conntrackCommands } from './conntrack-commands.js'
+import { conntrackCommands } from '../io/conntrack/conntrack-commands.js'
+import { DEFAULT_PROXY_CONFIG } from '../model/proxy-config.js'
+import { frontsOf, type Front } from '../state/fronts.js'
+import { servicePortOf, stateOf, type PortDescription } from '../testing/state-builder.js'
 import { createConntrackReconciler, type ConntrackReconciler, type Reconciliation } from './conntrack-reconciler.js'
-import { servedFrontsOf } from './served-fronts.js'
+import { servedFrontsOf } from './stale-flows.js'
 import { fakeConntrack, type FakeConntrack } from './test-support/fake-conntrack.js'
 
 const dns: PortDescription = { is: 'kube-system/dns', protocol: 'UDP', clusterIP: '10.96.0.10', port: 53 }
@@ -21,7 +22,7 @@ let time: number
 beforeEach(() => {
   conntrack = fakeConntrack(A, B, C, FOREIGN)
   time = 0
-  reconciler = createConntrackReconciler({ commands: conntrackCommands({ run: conntrack.run }), now: () => time })
+  reconciler = createConntrackReconciler({ flows: conntrackCommands({ run: conntrack.run }), now: () => time })
 })
 
 const reconcile = async (
@@ -192,7 +193,7 @@ describe('a failure', () => {
 test('others that have to go on do not wait for all of it, and the rest is not forgotten', async () => {
   const targets = ['10.244.1.1', '10.244.1.2', '10.244.1.3', '10.244.1.4', '10.244.1.5']
   conntrack = fakeConntrack(...targets.map((target) => `10.0.1.2:4000 > 10.96.0.10:53 > ${target}:53`))
-  reconciler = createConntrackReconciler({ commands: conntrackCommands({ run: conntrack.run }), concurrency: 1 })
+  reconciler = createConntrackReconciler({ flows: conntrackCommands({ run: conntrack.run }), concurrency: 1 })
   const on5 = on(...targets.map((target) => `${target}:53`))
   const config = DEFAULT_PROXY_CONFIG
   await reconcile([on5])
@@ -214,8 +215,8 @@ test('no more commands run at a time than are allowed', async () => {
     running--
     return undefined
   }
-  const commands = conntrackCommands({ run: conntrack.run })
-  reconciler = createConntrackReconciler({ commands, concurrency: 3 })
+  const flows = conntrackCommands({ run: conntrack.run })
+  reconciler = createConntrackReconciler({ flows, concurrency: 3 })
   expect(await reconcile([on()])).toEqual({ listed: 20, deleted: 20, left: 0 })
   expect(most).toBe(3)
 })

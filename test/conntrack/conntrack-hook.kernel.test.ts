@@ -1,13 +1,20 @@
-import { DEFAULT_PROXY_CONFIG, frontsOf, type Front, type IpFamily, type State } from '@pointsman/core'
+import { planRuleset, renderSave } from '@pointsman/backend-iptables'
+import {
+  createConntrackHook,
+  DEFAULT_PROXY_CONFIG,
+  frontsOf,
+  type ConntrackHook,
+  type ConntrackReport,
+  type Front,
+  type IpFamily,
+  type State,
+} from '@pointsman/core'
+import { conntrackCommands } from '@pointsman/core/io'
 import { nodeInfoWith, servicePortOf, stateOf, type PortDescription } from '@pointsman/core/testing'
 import { runProcess } from 'node-iptables'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { renderSave } from '../render/render-save.js'
-import { planRuleset } from '../ruleset/plan-ruleset.js'
-import { describeWithKernel } from '../test-support/kernel.js'
-import { conntrackCommands } from './conntrack-commands.js'
-import { createConntrackHook, type ConntrackHook, type ConntrackReport } from './conntrack-hook.js'
-import { ADDRESSES, createUdpNetwork, type UdpNetwork } from './test-support/udp-network.js'
+import { describeWithKernel } from '../../packages/backend-iptables/src/test-support/kernel.js'
+import { ADDRESSES, createUdpNetwork, type UdpNetwork } from './udp-network.js'
 
 describeWithKernel(
   'UDP clients on the way to endpoints',
@@ -52,7 +59,7 @@ describeWithKernel(
         return createConntrackHook({
           config: DEFAULT_PROXY_CONFIG,
           families: [family],
-          prefix: network.node.prefix,
+          flows: conntrackCommands({ run: runProcess, prefix: network.node.prefix }),
           formerFronts,
           onReport: (report) => reports.push(report),
         })
@@ -77,7 +84,7 @@ describeWithKernel(
       const flowsTo = async (address: string): Promise<number> => {
         let count = 0
         const commands = conntrackCommands({ run: runProcess, prefix: network.node.prefix })
-        await commands.listFlows(family, ({ original }) => {
+        await commands.listFlows({ family, protocol: 'udp' }, ({ original }) => {
           if (original.dst === address) count++
         })
         return count

@@ -1,10 +1,11 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Front, IpFamily, ProxyConfig, State } from '@pointsman/core'
-import { runProcess, type Sleep } from 'node-iptables'
-import { conntrackCommands, type ConntrackCommandsOptions } from './conntrack-commands.js'
-import type { ConntrackError } from './conntrack-error.js'
+import type { IpFamily } from '../model/address.js'
+import type { ProxyConfig } from '../model/proxy-config.js'
+import type { Front } from '../state/fronts.js'
+import type { State } from '../state/state.js'
 import { createConntrackReconciler, type Reconciliation } from './conntrack-reconciler.js'
-import { servedFrontsOf } from './served-fronts.js'
+import type { ConntrackError, FlowTable } from './flow-table.js'
+import { servedFrontsOf } from './stale-flows.js'
 
 /** What is told after each attempt. */
 export type ConntrackReport =
@@ -51,7 +52,8 @@ export interface ConntrackHook {
   readonly close: () => Promise<void>
 }
 
-export interface ConntrackHookOptions extends Partial<ConntrackCommandsOptions> {
+export interface ConntrackHookOptions {
+  readonly flows: FlowTable
   readonly config: ProxyConfig
   /** Families whose rules are synced. Default: those of the configuration. */
   readonly families?: readonly IpFamily[] | undefined
@@ -67,17 +69,17 @@ export interface ConntrackHookOptions extends Partial<ConntrackCommandsOptions> 
   readonly retryMs?: number | undefined
   /** How long a sync waits, before no further deletion is begun. Default: 1 second. */
   readonly patienceMs?: number | undefined
-  readonly sleep?: Sleep | undefined
+  /** Waits, and ends early when the signal is given; never fails. */
+  readonly sleep?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined
   /** A clock in milliseconds that never goes back. */
   readonly now?: (() => number) | undefined
 }
 
 export function createConntrackHook(options: ConntrackHookOptions): ConntrackHook {
-  const { config, families = config.families, nodeAddresses, onReport } = options
+  const { config, flows, families = config.families, nodeAddresses, onReport } = options
   const { retryMs = 1000, patienceMs = 1000 } = options
-  const { sleep = pause, now = () => performance.now(), run = runProcess } = options
-  const commands = conntrackCommands({ ...options, run })
-  const reconcilers = families.map((family) => ({ family, ...createConntrackReconciler({ commands, now }) }))
+  const { sleep = pause, now = () => performance.now() } = options
+  const reconcilers = families.map((family) => ({ family, ...createConntrackReconciler({ flows, now }) }))
   const closing = new AbortController()
   let underWay: UnderWay | undefined
   let toldMissing = false
@@ -87,14 +89,14 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
     tasks: readonly Task[],
   ): Promise<Reconciliation & { readonly families: readonly FamilyFlows[] }> => {
     const results: Reconciliation[] = []
-    const flows: FamilyFlows[] = []
+    const each: FamilyFlows[] = []
     for (const { family, run } of tasks) {
       const startedAt = now()
       const result = await run(closing.signal)
       results.push(result)
-      flows.push({ family, deleted: result.deleted, durationMs: now() - startedAt })
+      each.push({ family, deleted: result.deleted, durationMs: now() - startedAt })
     }
-    return { ...sumOf(results), families: flows }
+    return { ...sumOf(results), families: each }
   }
 
   const tell = (report: ConntrackReport): void => {
@@ -178,6 +180,6 @@ function sumOf(results: readonly Reconciliation[]): Reconciliation {
   }
 }
 
-const pause: Sleep = async (ms, signal) => {
+const pause = async (ms: number, signal: AbortSignal): Promise<void> => {
   await setTimeout(ms, undefined, { signal }).catch(() => undefined)
 }

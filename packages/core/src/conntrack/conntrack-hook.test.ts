@@ -1,7 +1,9 @@
-import { DEFAULT_PROXY_CONFIG, frontsOf, type State } from '@pointsman/core'
-import { servicePortOf, stateOf, type PortDescription } from '@pointsman/core/testing'
-import type { RunResult, Sleep } from 'node-iptables'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { conntrackCommands, type ConntrackRunResult } from '../io/conntrack/conntrack-commands.js'
+import { DEFAULT_PROXY_CONFIG } from '../model/proxy-config.js'
+import { frontsOf } from '../state/fronts.js'
+import type { State } from '../state/state.js'
+import { servicePortOf, stateOf, type PortDescription } from '../testing/state-builder.js'
 import {
   createConntrackHook,
   type ConntrackHook,
@@ -37,7 +39,7 @@ function createHook(options: Partial<ConntrackHookOptions> = {}): ConntrackHook 
   reports = []
   pauses = []
   time = 0
-  const sleep: Sleep = (ms, signal) =>
+  const sleep: ConntrackHookOptions['sleep'] = (ms, signal) =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve()
       pauses.push({ ms, end: resolve })
@@ -46,10 +48,12 @@ function createHook(options: Partial<ConntrackHookOptions> = {}): ConntrackHook 
   return createConntrackHook({
     ...options,
     config: { ...DEFAULT_PROXY_CONFIG, syncPeriodMs: 3000 },
-    run: (request) => {
-      time += 5
-      return conntrack.run(request)
-    },
+    flows: conntrackCommands({
+      run: (request) => {
+        time += 5
+        return conntrack.run(request)
+      },
+    }),
     onReport: (report) => reports.push(report),
     sleep,
     now: () => time,
@@ -66,7 +70,7 @@ const told = (): readonly string[] =>
         }`,
   )
 
-const fail = (stderr: string) => (): Promise<Partial<RunResult>> => Promise.resolve({ exitCode: 1, stderr })
+const fail = (stderr: string) => (): Promise<Partial<ConntrackRunResult>> => Promise.resolve({ exitCode: 1, stderr })
 const BUSY = fail('conntrack: Operation failed: busy')
 const succeed = () => undefined
 

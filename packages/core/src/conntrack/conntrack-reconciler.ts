@@ -1,9 +1,6 @@
-import { frontKey, type Front } from '@pointsman/core'
-import { groupOf, type ConntrackCommands, type FlowGroup } from './conntrack-commands.js'
-import { ConntrackError } from './conntrack-error.js'
-import type { Flow } from './flow.js'
-import { type FlowRules, isStale } from './plan-flow-deletions.js'
-import { servesAlike, type ServedFronts } from './served-fronts.js'
+import { frontKey, type Front } from '../state/fronts.js'
+import { ConntrackError, groupOf, type Flow, type FlowGroup, type FlowTable } from './flow-table.js'
+import { isStale, servesAlike, type FlowRules, type ServedFronts } from './stale-flows.js'
 
 export interface ReconcileRequest {
   readonly served: ServedFronts
@@ -36,7 +33,7 @@ export interface ConntrackReconciler {
 }
 
 export interface ReconcilerOptions {
-  readonly commands: ConntrackCommands
+  readonly flows: FlowTable
   /** Commands at a time. Default: 2. */
   readonly concurrency?: number | undefined
   /** A clock in milliseconds that never goes back. */
@@ -46,7 +43,7 @@ export interface ReconcilerOptions {
 const QUIET_MS = 60_000
 
 export function createConntrackReconciler(options: ReconcilerOptions): ConntrackReconciler {
-  const { commands, concurrency = 2, now = () => performance.now() } = options
+  const { flows, concurrency = 2, now = () => performance.now() } = options
   /** `frontKey`s: fronts of the last two successes, and of everything since. */
   let [older, newer]: readonly [ReadonlySet<string>, ReadonlySet<string>] = [new Set(), new Set()]
   /** What the last call judged by, and until when a call that judges alike would find nothing. */
@@ -64,7 +61,7 @@ export function createConntrackReconciler(options: ReconcilerOptions): Conntrack
       const group = groupOf(flow)
       groups.set(Object.values(group).join(' '), group)
     }
-    await commands.listFlows(served.family, look, signal)
+    await flows.listFlows({ family: served.family, protocol: 'udp' }, look, signal)
     return { listed, groups: [...groups.values()] }
   }
 
@@ -79,7 +76,7 @@ export function createConntrackReconciler(options: ReconcilerOptions): Conntrack
     let failure: ConntrackError | undefined
     const work = async (): Promise<void> => {
       for (let group = next(); group !== undefined; group = next()) {
-        const result = await settled(commands.deleteFlows(group, signal))
+        const result = await settled(flows.deleteFlows(group, signal))
         if (result instanceof ConntrackError) failure ??= result
         else deleted += result
       }

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { runProcess } from 'node-iptables'
-import { createKernelNamespace, type KernelNamespace } from '../../test-support/kernel.js'
+import { createKernelNamespace, type KernelNamespace } from '../../packages/backend-iptables/src/test-support/kernel.js'
 
 /**
  * Three network namespaces: a client, the node, and behind it a pod with several addresses, which answers each datagram

@@ -1,28 +1,28 @@
-import type { Run, RunRequest, RunResult } from 'node-iptables'
-import type { Flow } from '../flow.js'
+import type { ConntrackRun, ConntrackRunResult, RunConntrack } from '../../io/conntrack/conntrack-commands.js'
+import type { Flow } from '../flow-table.js'
 import { flowLine, flowOf, flowText } from './flow-text.js'
 
 /** conntrack(8) 1.4.7 as far as it is asked for here: `-L` and `-D` by destination, target and zone. */
 export interface FakeConntrack {
-  readonly run: Run
+  readonly run: RunConntrack
   /** The flows that are there, in few words. */
   readonly flows: () => readonly string[]
   readonly add: (...flows: readonly string[]) => void
   /** What was run, without what all of them have. */
   readonly commands: readonly string[]
   /** Runs before a command; what it gives is the result instead, and what it throws the failure. */
-  intercept: (args: string) => Promise<Partial<RunResult> | undefined> | undefined
+  intercept: (args: string) => Promise<Partial<ConntrackRunResult> | undefined> | undefined
 }
 
 export function fakeConntrack(...initial: readonly string[]): FakeConntrack {
   let flows: readonly Flow[] = initial.map(flowOf)
   const commands: string[] = []
 
-  const list = async ({ onOutput }: RunRequest, args: readonly string[]): Promise<Outcome> => {
+  const list = ({ onOutput }: ConntrackRun, args: readonly string[]): Outcome => {
     const shown = flows.filter((flow) => isOf(flow, args))
     const text = shown.map((flow) => `${flowLine(flow)}\n`).join('')
     // In pieces that end anywhere.
-    for (let at = 0; at < text.length; at += 100) await onOutput?.(text.slice(at, at + 100))
+    for (let at = 0; at < text.length; at += 100) onOutput?.(text.slice(at, at + 100))
     return { exitCode: 0, stderr: summary(shown.length, 'shown') }
   }
 
@@ -39,8 +39,8 @@ export function fakeConntrack(...initial: readonly string[]): FakeConntrack {
       const args = argv.slice(argv.indexOf('conntrack') + 1)
       commands.push(args.join(' '))
       const instead = await fake.intercept(args.join(' '))
-      const outcome = instead ?? (args[0] === '-L' ? await list(request, args) : remove(args))
-      return { argv, signal: null, stdout: '', exitCode: 0, stderr: '', ...outcome }
+      const outcome = instead ?? (args[0] === '-L' ? list(request, args) : remove(args))
+      return { argv, exitCode: 0, stderr: '', ...outcome }
     },
     flows: () => flows.map(flowText),
     add: (...more) => void (flows = [...flows, ...more.map(flowOf)]),
@@ -50,7 +50,7 @@ export function fakeConntrack(...initial: readonly string[]): FakeConntrack {
   return fake
 }
 
-type Outcome = Pick<RunResult, 'exitCode' | 'stderr'>
+type Outcome = Pick<ConntrackRunResult, 'exitCode' | 'stderr'>
 
 function isOf({ family, protocol, zone, original, reply }: Flow, args: readonly string[]): boolean {
   const is: { readonly [option: string]: string | number } = {

@@ -1,16 +1,48 @@
-import {
-  endpointKey,
-  frontKey,
-  frontsOf,
-  answersOnLocalhost,
-  isLoopback,
-  nodePortAddressesOf,
-  type Endpoint,
-  type Front,
-  type IpFamily,
-  type ProxyConfig,
-  type State,
-} from '@pointsman/core'
+import type { IpFamily } from '../model/address.js'
+import { endpointKey, type Endpoint } from '../model/endpoint.js'
+import type { KubernetesObject } from '../model/kubernetes-object.js'
+import { answersOnLocalhost, isLoopback, nodePortAddressesOf } from '../model/node-addresses.js'
+import type { ProxyConfig } from '../model/proxy-config.js'
+import { servicePortsOf } from '../model/service-ports.js'
+import { frontKey, frontsOf, type Front } from '../state/fronts.js'
+import type { State } from '../state/state.js'
+import { isTranslated, type Flow } from './flow-table.js'
+
+/** What decides which flows lost their target. */
+export interface FlowRules {
+  readonly served: ServedFronts
+  /** `frontKey`s of fronts that were there before. Those that are there now are judged as such. */
+  readonly formerFronts: ReadonlySet<string>
+}
+
+/** The flows that lead to what no longer serves. */
+export const planFlowDeletions = ({
+  flows,
+  ...rules
+}: FlowRules & { readonly flows: readonly Flow[] }): readonly Flow[] => flows.filter((flow) => isStale(flow, rules))
+
+/**
+ * Whether a flow has to go, so that its next packet meets the rules anew: UDP has no end that conntrack could see, and a
+ * flow that is used never expires.
+ *
+ * Its original destination is a front, and its packets go to nothing that serves that front; also where they go through
+ * untranslated, because the flow is older than the endpoints. Where nothing serves it, or it is a front no more, those
+ * alone that are translated: others went their own way by the rules, such as the node's own packets to a load balancer.
+ *
+ * Node ports count on the addresses alone on which they answer: another destination with that port is somebody else's
+ * flow. So is one that is tracked in a zone of its own and goes untranslated: Open vSwitch tracks packets before they come
+ * to iptables.
+ */
+export function isStale(flow: Flow, { served, formerFronts }: FlowRules): boolean {
+  const { family, protocol, zone, original, reply } = flow
+  if (protocol !== 'udp' || family !== served.family) return false
+  const keys = frontKeysAt(served, { address: original.dst, port: original.dport })
+  if (!keys.some((key) => served.targets.has(key) || formerFronts.has(key))) return false
+  const target = endpointKey({ address: reply.src, port: reply.sport })
+  const serving = keys.flatMap((key) => served.targets.get(key) ?? [])
+  if (serving.some((targets) => targets.has(target))) return false
+  return isTranslated(flow) || (zone === 0 && serving.some((targets) => targets.size > 0))
+}
 
 /** What flows of one family are judged by: a copy, so that the state may move on. */
 export interface ServedFronts {
@@ -78,7 +110,7 @@ const nodePortFront = (family: IpFamily, port: number): Front => ({ type: 'nodeP
  */
 const serves = ({ ready, serving, terminating }: Endpoint): boolean => ready || (serving && terminating)
 
-/** The same addresses as the end of KUBE-SERVICES leads to KUBE-NODEPORTS. */
+/** The addresses on which the rules let node ports answer. */
 function nodePortAddressesIn({
   state: { node },
   config,
@@ -92,4 +124,20 @@ function nodePortAddressesIn({
     nodePortAddresses: new Set(addresses.filter((address) => onLocalhost || !isLoopback(address))),
     anyLoopback: onLocalhost && chosen === 'all',
   }
+}
+
+/**
+ * The UDP fronts that Services have or had, each once: of what a log holds, in whichever versions, those that a start has
+ * to look after besides the fronts of its state.
+ */
+export function udpFrontsOf(services: Iterable<KubernetesObject>): readonly Front[] {
+  const fronts = new Map<string, Front>()
+  for (const service of services) {
+    if (service.kind !== 'Service') continue
+    for (const port of servicePortsOf(service).ports) {
+      if (port.protocol !== 'UDP') continue
+      for (const front of frontsOf(port)) fronts.set(frontKey(front), front)
+    }
+  }
+  return [...fronts.values()]
 }

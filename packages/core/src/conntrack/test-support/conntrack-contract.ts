@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { ConntrackCommands } from '../conntrack-commands.js'
-import { groupOf } from '../conntrack-commands.js'
+import { groupOf, type FlowTable } from '../flow-table.js'
 import { flowOf, flowText } from './flow-text.js'
 
 /** A kernel's flows, or what stands in for them, none at first. */
-export interface ConntrackWorld {
-  readonly commands: ConntrackCommands
+export interface FlowTableWorld {
+  readonly table: FlowTable
   readonly add: (...flows: readonly string[]) => Promise<void>
   readonly end: () => void
 }
@@ -20,9 +19,9 @@ const FLOWS = [
   '[fd00::2]:4000 > [fd00:96::a]:53 > [fd00:244::5]:53',
 ] as const
 
-/** What conntrack(8) does for us: the fake and the real one do the same. */
-export function describeConntrackCommands(create: () => ConntrackWorld): void {
-  let world: ConntrackWorld
+/** What every table of flows does: conntrack(8), its fake, and whatever else is to take their place. */
+export function describeFlowTable(create: () => FlowTableWorld): void {
+  let world: FlowTableWorld
 
   beforeEach(async () => {
     world = create()
@@ -32,7 +31,7 @@ export function describeConntrackCommands(create: () => ConntrackWorld): void {
 
   const listed = async (family: 'IPv4' | 'IPv6' = 'IPv4'): Promise<readonly string[]> => {
     const flows: string[] = []
-    await world.commands.listFlows(family, (flow) => flows.push(flowText(flow)))
+    await world.table.listFlows({ family, protocol: 'udp' }, (flow) => flows.push(flowText(flow)))
     return flows.toSorted()
   }
 
@@ -49,20 +48,20 @@ export function describeConntrackCommands(create: () => ConntrackWorld): void {
     ['flows that are not translated', [5]],
   ])('deletes %s, and no others', async (_, indexes) => {
     const [first = 0] = indexes
-    expect(await world.commands.deleteFlows(groupOf(flowOf(FLOWS[first] ?? '')))).toBe(indexes.length)
+    expect(await world.table.deleteFlows(groupOf(flowOf(FLOWS[first] ?? '')))).toBe(indexes.length)
     expect(await listed()).toEqual(FLOWS.filter((_flow, at) => at < 6 && !indexes.includes(at)).toSorted())
     expect(await listed('IPv6')).toEqual(FLOWS.slice(6))
   })
 
   test('deletes flows of IPv6', async () => {
-    expect(await world.commands.deleteFlows(groupOf(flowOf(FLOWS[6])))).toBe(1)
+    expect(await world.table.deleteFlows(groupOf(flowOf(FLOWS[6])))).toBe(1)
     expect(await listed('IPv6')).toEqual([])
     expect(await listed()).toHaveLength(6)
   })
 
   test('finds nothing to delete where a flow came again by other rules', async () => {
     const group = { ...groupOf(flowOf(FLOWS[0])), targetAddress: '10.244.1.9' }
-    expect(await world.commands.deleteFlows(group)).toBe(0)
+    expect(await world.table.deleteFlows(group)).toBe(0)
     expect(await listed()).toHaveLength(6)
   })
 }

@@ -1,8 +1,10 @@
-import { DEFAULT_PROXY_CONFIG, frontKey, frontsOf, type Front, type IpFamily, type ProxyConfig } from '@pointsman/core'
-import { nodeInfoWith, servicePortOf, stateOf, type PortDescription } from '@pointsman/core/testing'
 import { describe, expect, test } from 'vitest'
-import { planFlowDeletions } from './plan-flow-deletions.js'
-import { servedFrontsOf } from './served-fronts.js'
+import type { IpFamily } from '../model/address.js'
+import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '../model/proxy-config.js'
+import { frontKey, frontsOf, type Front } from '../state/fronts.js'
+import { service, slice } from '../testing/manifests.js'
+import { nodeInfoWith, servicePortOf, stateOf, type PortDescription } from '../testing/state-builder.js'
+import { planFlowDeletions, servedFrontsOf, udpFrontsOf } from './stale-flows.js'
 import { flowOf, flowText } from './test-support/flow-text.js'
 
 const dns: PortDescription = {
@@ -194,4 +196,26 @@ test('flows of the one family are not judged by the fronts of the other', () => 
   ]
   expect(deletionsOf({ ports: [six], flows, family: 'IPv6' })).toEqual(flows.slice(1, 3))
   expect(deletionsOf({ ports: [dns], flows, family: 'IPv4' })).toEqual([])
+})
+
+test('a history of objects gives each UDP front that there ever was, once', () => {
+  const dns = { name: 'dns', protocol: 'UDP', port: 53 }
+  const web = { name: 'web', protocol: 'TCP', port: 80 }
+  const fronts = udpFrontsOf([
+    service({ name: 'dns', spec: { clusterIP: '10.96.0.10', ports: [dns, web] } }),
+    service({ name: 'dns', spec: { clusterIP: '10.96.0.10', ports: [dns], externalIPs: ['203.0.113.1'] } }),
+    service({
+      name: 'dns',
+      spec: { type: 'NodePort', clusterIP: '10.96.0.11', ports: [{ ...dns, nodePort: 30_053 }] },
+    }),
+    service({ name: 'web', spec: { clusterIP: '10.96.0.12', ports: [web] } }),
+    service({ name: 'headless', spec: { clusterIP: 'None', clusterIPs: ['None'], ports: [dns] } }),
+    slice({ name: 'dns-1', service: 'dns', endpoints: ['10.244.1.5'], ports: [dns] }),
+  ])
+  expect(fronts.map(frontKey)).toEqual([
+    'UDP 10.96.0.10 53',
+    'UDP 203.0.113.1 53',
+    'UDP 10.96.0.11 53',
+    'UDP node IPv4 30053',
+  ])
 })

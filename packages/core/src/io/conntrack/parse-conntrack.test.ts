@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isTranslated, type Flow } from './flow.js'
-import { parseConntrack } from './parse-conntrack.js'
+import { isTranslated, type Flow } from '../../conntrack/flow-table.js'
+import { parseConntrack } from './conntrack-commands.js'
 
 /** A flow as one line: what was sent where, and what it is to the one who answers. */
 const said = (flow: Flow | undefined): string => {

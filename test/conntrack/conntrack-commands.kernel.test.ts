@@ -1,18 +1,23 @@
 import { runProcess } from 'node-iptables'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createKernelNamespace, describeWithKernel, type KernelNamespace } from '../test-support/kernel.js'
-import { conntrackCommands, groupOf } from './conntrack-commands.js'
-import { describeConntrackCommands } from './test-support/conntrack-contract.js'
-import { flowOf } from './test-support/flow-text.js'
+import { groupOf } from '@pointsman/core'
+import { conntrackCommands } from '@pointsman/core/io'
+import {
+  createKernelNamespace,
+  describeWithKernel,
+  type KernelNamespace,
+} from '../../packages/backend-iptables/src/test-support/kernel.js'
+import { describeFlowTable } from '../../packages/core/src/conntrack/test-support/conntrack-contract.js'
+import { flowOf } from '../../packages/core/src/conntrack/test-support/flow-text.js'
 
 describeWithKernel(
   'conntrack(8) in a namespace of its own',
   () => {
     describe('does what the fake does', () => {
-      describeConntrackCommands(() => {
+      describeFlowTable(() => {
         const namespace = createKernelNamespace()
         return {
-          commands: conntrackCommands({ run: runProcess, prefix: namespace.prefix }),
+          table: conntrackCommands({ run: runProcess, prefix: namespace.prefix }),
           add: async (...flows) => {
             for (const flow of flows) await addFlow(namespace, flow)
           },
@@ -34,7 +39,9 @@ describeWithKernel(
         ['TIMED_OUT', { executable: 'sleep-of-conntrack', timeoutMs: 1 }, ['sh', '-c', 'sleep 60']],
       ])('%s', async (code, options, words) => {
         const commands = conntrackCommands({ run: runProcess, prefix: [...namespace.prefix, ...words], ...options })
-        await expect(commands.listFlows('IPv4', () => undefined)).rejects.toMatchObject({ code })
+        await expect(commands.listFlows({ family: 'IPv4', protocol: 'udp' }, () => undefined)).rejects.toMatchObject({
+          code,
+        })
         const group = groupOf(flowOf('10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.5:53'))
         await expect(commands.deleteFlows(group)).rejects.toMatchObject({ code })
       })

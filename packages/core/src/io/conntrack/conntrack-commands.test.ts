@@ -1,16 +1,27 @@
-import { IptablesError, type RunResult } from 'node-iptables'
 import { describe, expect, test } from 'vitest'
-import { conntrackCommands, groupOf } from './conntrack-commands.js'
-import { ConntrackError } from './conntrack-error.js'
-import { describeConntrackCommands } from './test-support/conntrack-contract.js'
-import { fakeConntrack } from './test-support/fake-conntrack.js'
-import { flowOf } from './test-support/flow-text.js'
+import { ConntrackError, groupOf } from '../../conntrack/flow-table.js'
+import { describeFlowTable } from '../../conntrack/test-support/conntrack-contract.js'
+import { fakeConntrack } from '../../conntrack/test-support/fake-conntrack.js'
+import { flowOf } from '../../conntrack/test-support/flow-text.js'
+import { conntrackCommands, type ConntrackRunResult } from './conntrack-commands.js'
+
+/** What a runner fails with that could not start a process, or ended it. */
+class RunFailure extends Error {
+  readonly code: string
+  readonly argv: readonly string[]
+
+  constructor(code: string, { argv }: { readonly argv: readonly string[] }) {
+    super(code)
+    this.code = code
+    this.argv = argv
+  }
+}
 
 describe('the fake', () => {
-  describeConntrackCommands(() => {
+  describeFlowTable(() => {
     const fake = fakeConntrack()
     return {
-      commands: conntrackCommands({ run: fake.run }),
+      table: conntrackCommands({ run: fake.run }),
       add: async (...flows) => fake.add(...flows),
       end: () => undefined,
     }
@@ -37,11 +48,11 @@ test('a deletion names everything that makes the group, behind the words that le
 })
 
 describe('a failure has a code, and says what to do', () => {
-  const said = (stderr: string, exitCode: number | null = 1): Partial<RunResult> => ({ exitCode, stderr })
+  const said = (stderr: string, exitCode: number | null = 1): Partial<ConntrackRunResult> => ({ exitCode, stderr })
   const argv = ['conntrack']
 
   test.each([
-    ['NOT_FOUND', new IptablesError('NOT_FOUND', { argv }), 'install it'],
+    ['NOT_FOUND', new RunFailure('NOT_FOUND', { argv }), 'install it'],
     ['NOT_FOUND', said('exec of "conntrack" failed: No such file or directory\n'), 'install it'],
     [
       'NO_PERMISSION',
@@ -53,16 +64,19 @@ describe('a failure has a code, and says what to do', () => {
       said("conntrack v1.4.7 (conntrack-tools): Can't open handler\n"),
       'load the module nf_conntrack_netlink',
     ],
-    ['TIMED_OUT', new IptablesError('TIMED_OUT', { argv }), 'timeoutMs'],
-    ['ABORTED', new IptablesError('ABORTED', { argv }), 'the caller'],
-    ['FAILED', new IptablesError('CANNOT_START', { argv }), 'conntrack failed'],
+    ['TIMED_OUT', new RunFailure('TIMED_OUT', { argv }), 'timeoutMs'],
+    ['ABORTED', new RunFailure('ABORTED', { argv }), 'the caller'],
+    ['FAILED', new RunFailure('CANNOT_START', { argv }), 'conntrack failed'],
     ['FAILED', said('conntrack v1.4.7 (conntrack-tools): Operation failed: No buffer space\n'), 'No buffer space'],
     ['FAILED', said('', null), 'conntrack failed'],
   ])('%s', async (code, outcome, words) => {
     const fake = fakeConntrack()
     fake.intercept = () => (outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome))
     const commands = conntrackCommands({ run: fake.run })
-    for (const attempt of [commands.listFlows('IPv4', () => undefined), commands.deleteFlows(GROUP)]) {
+    for (const attempt of [
+      commands.listFlows({ family: 'IPv4', protocol: 'udp' }, () => undefined),
+      commands.deleteFlows(GROUP),
+    ]) {
       const error: unknown = await attempt.catch((failure: unknown) => failure)
       expect(error).toBeInstanceOf(ConntrackError)
       expect(error).toMatchObject({ code, message: expect.stringContaining(words) as unknown })

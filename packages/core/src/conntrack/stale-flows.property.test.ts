@@ -1,10 +1,13 @@
-import { DEFAULT_PROXY_CONFIG, endpointKey, frontsOf, selectEndpoints, type State } from '@pointsman/core'
-import { nodeInfoWith, stateOf, type PortDescription } from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { isTranslated, type Flow } from './flow.js'
-import { planFlowDeletions } from './plan-flow-deletions.js'
-import { servedFrontsOf } from './served-fronts.js'
+import { selectEndpoints } from '../model/endpoint-selection.js'
+import { endpointKey } from '../model/endpoint.js'
+import { DEFAULT_PROXY_CONFIG } from '../model/proxy-config.js'
+import { frontsOf } from '../state/fronts.js'
+import type { State } from '../state/state.js'
+import { nodeInfoWith, stateOf, type PortDescription } from '../testing/state-builder.js'
+import { isTranslated, type Flow } from './flow-table.js'
+import { planFlowDeletions, servedFrontsOf } from './stale-flows.js'
 import { flowOf } from './test-support/flow-text.js'
 
 const NODE = nodeInfoWith()
