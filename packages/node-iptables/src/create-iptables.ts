@@ -29,7 +29,7 @@ export interface IptablesOptions {
   readonly waitSeconds?: number | undefined
   /** For calls that set none. Default: no limit. */
   readonly timeoutMs?: number | undefined
-  /** The folder of the executables. Default: PATH. */
+  /** The folder of the executables. Default: where `searchPath` leads. */
   readonly folder?: string | undefined
   /** Words before every command, such as `['ip', 'netns', 'exec', 'blue']`. */
   readonly prefix?: readonly string[] | undefined

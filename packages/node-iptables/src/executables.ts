@@ -26,6 +26,6 @@ export function checkFamily(family: string): void {
 export interface ExecutablesRequest {
   readonly family: Family
   readonly variant: 'auto' | Variant
-  /** Where they are. Default: where PATH leads. */
+  /** Where they are. Default: where `searchPath` leads. */
   readonly folder?: string | undefined
 }

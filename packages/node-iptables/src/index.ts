@@ -14,7 +14,7 @@ export type {
   NumberedLine,
   RestoreFailure,
 } from './iptables-error.js'
-export { runProcess } from './run-process.js'
+export { runProcess, searchPath } from './run-process.js'
 export type { Run, RunRequest, RunResult } from './run-process.js'
 
 // What others do to the tables.

@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
-import { runProcess } from './run-process.js'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { runProcess, searchPath } from './run-process.js'
 
 const node = (script: string): readonly string[] => [process.execPath, '-e', script]
 
@@ -151,5 +154,105 @@ it('that no file descriptors are left for cannot be started, for this reason, an
       /^CANNOT_START true: .*EMFILE: this process has too many open files, raise RLIMIT_NOFILE/,
     ),
     exitCode: 0,
+  })
+})
+
+describe('the environment of a process', () => {
+  const before = process.env['PATH']
+  afterEach(() => {
+    process.env['PATH'] = before
+    delete process.env['XTABLES_LIBDIR']
+  })
+
+  it('is PATH and LC_ALL, and what the caller gives, and nothing of its own process', async () => {
+    process.env['XTABLES_LIBDIR'] = '/home/somebody/libraries'
+    const { stdout } = await runProcess({ argv: ['env'], env: { XTABLES_LOCKFILE: '/x.lock' } })
+    expect(stdout.trimEnd().split('\n').sort()).toEqual([
+      'LC_ALL=C',
+      `PATH=${searchPath()}`,
+      'XTABLES_LOCKFILE=/x.lock',
+    ])
+  })
+
+  it('leads to the folders of the system where PATH leads to none', async () => {
+    delete process.env['PATH']
+    expect((await runProcess({ argv: ['sh', '-c', 'echo $PATH'] })).stdout).toBe('/usr/sbin:/usr/bin:/sbin:/bin\n')
+  })
+})
+
+describe('executables are looked for', () => {
+  const SYSTEM = '/usr/sbin:/usr/bin:/sbin:/bin'
+  let folder = ''
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'search-path-'))
+  })
+  afterEach(() => rmSync(folder, { recursive: true }))
+  const made = (name: string, mode = 0o755): string => {
+    const path = join(folder, name)
+    mkdirSync(path, { recursive: true })
+    chmodSync(path, mode)
+    return path
+  }
+
+  it('in PATH, in its order, and then where systems have them', () => {
+    const [one, other] = [made('one'), made('other')]
+    expect(searchPath(`${other}:/bin:${one}:${other}`)).toBe(`${other}:/bin:${one}:/usr/sbin:/usr/bin:/sbin`)
+  })
+
+  it.each([
+    ['the present folder', () => ':.:bin'],
+    ['a folder that is not there', () => join(folder, 'nothing')],
+    ['a file', () => '/etc/passwd/x'],
+    ['a folder that the group may write', () => made('group', 0o775)],
+    ['a folder that all may write', () => made('all', 0o777)],
+    ['a sticky folder that all may write', () => made('sticky', 0o1777)],
+    ['a folder below one that all may write', () => made('all/own') && (made('all', 0o777), join(folder, 'all/own'))],
+    [
+      'a link to a folder that all may write',
+      () => (symlinkSync(made('all', 0o777), join(folder, 'link')), join(folder, 'link')),
+    ],
+    [
+      'a link that all may turn elsewhere',
+      () => (
+        made('all'),
+        symlinkSync(made('own'), join(folder, 'all/link')),
+        made('all', 0o777),
+        join(folder, 'all/link')
+      ),
+    ],
+    [
+      'a link that leads through a link that all may turn elsewhere',
+      () => {
+        symlinkSync(made('own'), join(made('all'), 'inner'))
+        symlinkSync(join(made('all', 0o777), 'inner'), join(folder, 'outer'))
+        return join(folder, 'outer')
+      },
+    ],
+    ['a link to itself', () => (symlinkSync('loop', join(folder, 'loop')), join(folder, 'loop'))],
+  ])('not in %s', (_, path) => {
+    expect(searchPath(path())).toBe(SYSTEM)
+  })
+
+  it("below a sticky folder, and through links of root or one's own", () => {
+    made('sticky/own')
+    made('sticky', 0o1777)
+    symlinkSync('sticky/own', join(folder, 'link'))
+    expect(searchPath(join(folder, 'link'))).toBe(`${join(folder, 'link')}:${SYSTEM}`)
+  })
+
+  it.runIf(process.geteuid?.() === 0)('not in a folder, or through a link, of another user', () => {
+    const other = made('other')
+    chownSync(other, 1000, 1000)
+    expect(searchPath(other)).toBe(SYSTEM)
+    mkdirSync(join(other, 'own'))
+    expect(searchPath(join(other, 'own'))).toBe(SYSTEM)
+  })
+
+  it('where the caller says, whoever may write there', async () => {
+    const path = made('all', 0o777)
+    writeFileSync(join(path, 'iptables'), '#!/bin/sh\necho mine\n', { mode: 0o755 })
+    expect((await runProcess({ argv: ['iptables'], env: { PATH: path } })).stdout).toBe('mine\n')
+    process.env['PATH'] = `${path}:${process.env['PATH']}`
+    expect((await runProcess({ argv: ['sh', '-c', 'command -v iptables'] })).stdout).not.toContain(path)
   })
 })

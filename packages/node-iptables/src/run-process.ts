@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess, ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
+import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { dirname, isAbsolute, resolve } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { IptablesError } from './iptables-error.js'
 
 export interface RunRequest {
-  /** The executable (a path, or a name that PATH leads to) and its arguments. No shell reads them. */
+  /** The executable (a path, or a name that `searchPath` leads to) and its arguments. No shell reads them. */
   readonly argv: readonly string[]
   /** What the process reads, in pieces of any size; asked for no faster than the process reads. None: an empty input. */
   readonly input?: Iterable<string> | AsyncIterable<string> | undefined
@@ -15,7 +17,11 @@ export interface RunRequest {
   readonly timeoutMs?: number | undefined
   /** How much of standard output is kept, in bytes of UTF-8; more is an error. Default: 256 MiB. */
   readonly maxOutputBytes?: number | undefined
-  /** Besides the environment of this process; LC_ALL is always C, so that messages can be told apart. */
+  /**
+   * The environment, besides LC_ALL, which is always C, so that messages can be told apart, and PATH, which is `searchPath()`
+   * where none is given here. Nothing else of this process's environment is handed on: a process of root loads no library,
+   * plugin or configuration that a variable names.
+   */
   readonly env?: Readonly<Record<string, string>> | undefined
   /** Told the process's number, in the pid namespace of this process, before anything else can come of it. */
   readonly onStart?: ((pid: number) => void) | undefined
@@ -87,7 +93,7 @@ function start({ argv, env }: RunRequest): ChildProcess {
   const [file = '', ...args] = argv
   try {
     // Its own process group, so that what it starts (a wrapper script's iptables) can be ended with it.
-    return spawn(file, args, { detached: true, env: { ...process.env, ...env, LC_ALL: 'C' } })
+    return spawn(file, args, { detached: true, env: { PATH: searchPath(), ...env, LC_ALL: 'C' } })
   } catch (error) {
     throw toStartError(argv, error)
   }
@@ -96,6 +102,46 @@ function start({ argv, env }: RunRequest): ChildProcess {
 /** Where no file descriptors are left for its pipes, Node makes a process without streams and tells the cause in an event. */
 const hasStreams = (child: ChildProcess): child is ChildProcessWithoutNullStreams =>
   Boolean(child.stdin && child.stdout && child.stderr)
+
+/**
+ * Where executables are looked for by their names: the entries of PATH, in their order, that nobody but root and the user of
+ * this process can change, then the folders of the system. An entry counts when it is an absolute path, when root or this
+ * user owns it and each folder and symbolic link on the way to it, and when no group and no others may write there; a sticky
+ * folder (/tmp) on the way may be written by all.
+ */
+export function searchPath(path = process.env['PATH'] ?? ''): string {
+  return [...new Set([...path.split(':').filter(isTrustedFolder), ...SYSTEM_FOLDERS])].join(':')
+}
+
+const SYSTEM_FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin']
+
+function isTrustedFolder(folder: string): boolean {
+  if (!isAbsolute(folder)) return false
+  try {
+    if ((statSync(folder).mode & WRITABLE) !== 0) return false
+    const trusted = new Set([0, process.geteuid?.(), statSync('/').uid])
+    const waiting = [resolve(folder)]
+    for (let steps = 0; steps < MOST_STEPS; steps += 1) {
+      const place = waiting.pop()
+      if (place === undefined) return true
+      const found = lstatSync(place)
+      if (!trusted.has(found.uid)) return false
+      if (found.isSymbolicLink()) waiting.push(resolve(realpathSync(dirname(place)), readlinkSync(place)))
+      else if ((found.mode & WRITABLE) !== 0 && (found.mode & STICKY) === 0) return false
+      if (place !== '/') waiting.push(dirname(place))
+    }
+    return false
+  } catch {
+    // Not there, or not to be looked at: nothing is found in it either.
+    return false
+  }
+}
+
+/** Of a path with its links; a chain of links that never ends is none to trust. */
+const MOST_STEPS = 500
+const STICKY = 0o1000
+/** By the group, by others. */
+const WRITABLE = 0o022
 
 async function exitOf(child: ChildProcessWithoutNullStreams): Promise<Pick<RunResult, 'exitCode' | 'signal'>> {
   const [exitCode, signal] = (await once(child, 'exit')) as [number | null, string | null]

@@ -34,7 +34,7 @@ export interface ConntrackCommandsOptions {
   readonly run: RunConntrack
   /** Words before every command: `['ip', 'netns', 'exec', 'blue']`. */
   readonly prefix?: readonly string[] | undefined
-  /** Default: `conntrack`, where PATH leads. */
+  /** Default: `conntrack`, where `run` finds it. */
   readonly executable?: string | undefined
   /** For one command. Default: 30 seconds. */
   readonly timeoutMs?: number | undefined
