@@ -179,6 +179,29 @@ describe('a redacted export', () => {
     expect(new Set(texts).size).toBe(4)
   })
 
+  test('holds no name that somebody put behind a domain of Kubernetes, nor one of a notice, a sync or a configuration', async () => {
+    const hostile = new URL('../../fixtures/security/07-redact-kubernetes-domains/recording.jsonl', import.meta.url)
+      .pathname
+    const file = await importFrom(hostile, 'hostile.db')
+    const writer = openChangeLogWriter(file, { durability: 'normal', node: 'SECRETnode', bootId: 'SECRETboot' })
+    const observedAt = Date.UTC(2026, 10, 21, 3)
+    writer.appendSync([
+      {
+        type: 'event',
+        event: { type: 'BOOKMARK', kind: 'Node', resourceVersion: 'SECRETv', initialEventsEnd: true, observedAt },
+      },
+      { type: 'notice', observedAt, code: 'WATCH_LOST', message: 'SECRET', details: { SECRETkey: 'SECRET' } },
+      { type: 'config', observedAt, config: { nodeName: 'SECRET', bindAddress: '10.99.98.97' } },
+    ])
+    writer.close()
+    for (const from of [[], ['--from', '4']]) {
+      const { stdout, status } = await runPointsman(['export', '--log', file, '--redact', ...from])
+      expect(status).toBe(0)
+      expect(stdout.match(/[a-z0-9./-]*(?:secret|acme|10\.99)[a-z0-9./-]*/gi)).toBeNull()
+      expect(stdout.trim().split('\n').length).toBeGreaterThan(3)
+    }
+  })
+
   test('needs a key that is one', async () => {
     const { status, stderr } = await runPointsman(['export', '--log', log, '--redact-key', ''])
     expect(status).toBe(2)

@@ -38,7 +38,7 @@ export function* recordingLines(question: RecordingQuestion): Generator<Recordin
     for (const event of floorEvents(reader, fromSeq)) yield { text: lineOf(event, redactor), isFloor: true }
   for (const record of reader.records({ fromSeq, toSeq, types: ['object', 'bookmark'] })) {
     if (record.type === 'object') yield { text: lineOf(eventOf(record), redactor), isFloor: false }
-    if (record.type === 'bookmark') yield { text: lineOf(bookmarkOf(record), redactor), isFloor: false }
+    if (record.type === 'bookmark') yield { text: lineOf(bookmarkOf(record, redactor), redactor), isFloor: false }
   }
 }
 
@@ -54,7 +54,9 @@ function eventOf({ observedAt, event, object, author, estimated }: ObjectRecord)
   return { observedAt, type: event, object, ...(author && { author }), ...(estimated && { estimated }) }
 }
 
-function bookmarkOf({ observedAt, kind, resourceVersion, initialEventsEnd, estimated }: BookmarkRecord): RecordedEvent {
+function bookmarkOf(record: BookmarkRecord, redactor?: Redactor): RecordedEvent {
+  const { observedAt, kind, initialEventsEnd, estimated } = record
+  const resourceVersion = redactor?.resourceVersion(record.resourceVersion) ?? record.resourceVersion
   const annotations = initialEventsEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}
   const object = { kind, metadata: { resourceVersion, ...annotations } }
   return { observedAt, type: 'BOOKMARK', object, ...(estimated && { estimated }) }

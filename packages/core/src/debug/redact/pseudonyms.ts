@@ -17,9 +17,14 @@ export function pseudonymsFrom(hash: KeyedHash): Pseudonyms {
   return { name, uid, digest }
 
   function name(text: string): string {
-    if (text === '' || KEPT_NAMES.has(text)) return text
-    // A generateName ends in a dash, and what it generated begins with it.
-    if (text.endsWith('-')) return `${name(text.slice(0, -1))}-`
+    if (text === '') return text
+    // A generateName ends in a dash; what it would make is valid still.
+    if (text.length > 1 && text.endsWith('-')) return `${pseudonymOf(text.slice(0, -1))}-`
+    return pseudonymOf(text)
+  }
+
+  function pseudonymOf(text: string): string {
+    if (KEPT_NAMES.has(text)) return text
     const known = names.get(text)
     if (known !== undefined) return known
     const pseudonym = speakable(hash(`name:${text}`))

@@ -86,6 +86,20 @@ describe('addresses', () => {
   })
 })
 
+test('a key gives one set of pseudonyms, which stay the same from version to version', () => {
+  const { metadata, spec } = redactorOf('a key').object({
+    ...service('web', 'shop'),
+    spec: { clusterIPs: ['10.96.1.2', '10.96.1.3', 'fd00::1:2'], externalName: 'web.example.org' },
+  })
+  expect({ metadata, spec }).toEqual({
+    metadata: { name: 'culokodajupobe', namespace: 'tenacacilewaso' },
+    spec: {
+      clusterIPs: ['13.18.247.48', '13.18.247.49', 'fdb0:1ff9:6d5f:f403:e02f:929c:a6da:8b59'],
+      externalName: 'kuniwumuwuhubi',
+    },
+  })
+})
+
 describe('objects', () => {
   test('say the same about services and endpoints, in other words', () => {
     const redactor = redactorOf()
@@ -163,6 +177,103 @@ describe('objects', () => {
   })
 })
 
+describe('no text that somebody chose comes through', () => {
+  /** As a name, behind known and unknown prefixes, as a group, and among other words. */
+  const DISGUISES = [
+    ...['SECRETtext', 'secret.k8s.io', 'secret.kubernetes.io/x', 'secret.k8s.io/v1', 'service.k8s.io/secret'],
+    ...[
+      'k8s.io/secret',
+      'kubernetes.io/cluster-secret',
+      'node-role.kubernetes.io/secret',
+      'app.kubernetes.io/name/secret',
+    ],
+    ...['secret-', 'TCP\nsecret', 'ClusterIPsecret', 'fe80::1%secret', '2026-01-01T00:00:00Z secret', '7secret'],
+  ]
+  const isHidden = (value: unknown): boolean => !/secret/i.test(JSON.stringify(value))
+
+  test.each(fullObjects())('of a $kind, wherever it stands', (object) => {
+    const redactor = redactorOf()
+    let places = 0
+    for (const changed of withEachText(object, DISGUISES)) {
+      places += 1
+      const made = redactor.object(changed as KubernetesObject)
+      if (!isHidden(made)) expect({ changed, made }).toBe('hidden')
+    }
+    expect(places).toBeGreaterThan(1000)
+  })
+
+  test('nor a number or a time where none belongs', () => {
+    const made = redactorOf().object({
+      ...service('web', 'shop'),
+      metadata: { name: 'web', labels: { born: '1990-01-01T00:00:00Z', phone: 5551234 } },
+      spec: { telephone: 5551234, ports: [{ port: 5551234, nodePort: -5551234 }] },
+    })
+    expect(JSON.stringify(made)).not.toMatch(/1990|5551234/)
+  })
+
+  test('nor that of an author or of a bookmark', () => {
+    const redactor = redactorOf()
+    for (const text of DISGUISES) {
+      expect(isHidden(redactor.author({ manager: text, operation: text, subresource: text }))).toBe(true)
+      expect(isHidden(redactor.resourceVersion(text))).toBe(true)
+    }
+    expect(redactor.resourceVersion('17')).toBe('17')
+  })
+
+  test('but keys that every cluster may have do, and known prefixes', () => {
+    const labels = { 'node-role.kubernetes.io/control-plane': '', 'topology.kubernetes.io/zone': 'eu', app: 'web' }
+    const taints = [
+      { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' },
+      { key: 'node-role.kubernetes.io/payments', effect: 'NoExecute' },
+    ]
+    const redactor = redactorOf()
+    const made = redactor.object({ kind: 'Node', metadata: { name: 'a', labels }, spec: { taints } })
+    const name = (text: string): string => redactor.author({ manager: text, operation: '' }).manager
+    expect(made.metadata['labels']).toEqual({
+      'node-role.kubernetes.io/control-plane': '',
+      'topology.kubernetes.io/zone': name('eu'),
+      [name('app')]: name('web'),
+    })
+    expect(made['spec']).toEqual({
+      taints: [taints[0], { key: `node-role.kubernetes.io/${name('payments')}`, effect: 'NoExecute' }],
+    })
+  })
+})
+
+test('what the model refuses is refused in its redacted form for the same reasons', () => {
+  const objects: readonly KubernetesObject[] = [
+    { ...service('Web', 'shop'), spec: { clusterIP: '10.96.0.1', ports: [{ port: 80 }] } },
+    {
+      ...service('web', 'shop'),
+      spec: {
+        clusterIP: '10.96.0.2',
+        type: 'LoadBalancer',
+        ports: [
+          { name: 'a/b', port: 80 },
+          { name: 'b', port: 70_000 },
+          { name: 'c', port: 81, protocol: 'tcp' },
+        ],
+        externalIPs: ['nowhere', 5],
+        loadBalancerSourceRanges: [' 10.0.0.0/8 ', 'everybody'],
+        sessionAffinity: 'ClientIP',
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 10_000_000 } },
+      },
+    },
+    {
+      kind: 'EndpointSlice',
+      metadata: { name: 'web-1', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'web/' } },
+      addressType: 'FQDN',
+      endpoints: [{ addresses: [] }, { addresses: ['x'], conditions: { ready: 'yes' } }],
+      ports: [{ name: 'A_', port: 80 }],
+    },
+  ]
+  const redactor = redactorOf()
+  const told = (of: readonly KubernetesObject[]): readonly string[] =>
+    buildState({ objects: of }).diagnostics.map(({ code, path }) => `${code} ${path}`)
+  expect(told(objects).length).toBeGreaterThan(6)
+  expect(told(objects.map((object) => redactor.object(object)))).toEqual(told(objects))
+})
+
 test('an author has the pseudonym that its managedFields entry has', () => {
   const redactor = redactorOf()
   const object = { ...service('web', 'shop'), metadata: { name: 'web', managedFields: [{ manager: 'kubectl-edit' }] } }
@@ -226,3 +337,126 @@ function* stringsIn(value: Json | undefined): Iterable<string> {
 const PUBLIC =
   /^(?:[A-Z][A-Za-z]+[46P]*|IPv[46]|v1|TCP|UDP|discovery\.k8s\.io\/v1|default|kubernetes|kube-system|\d+|.*\.k8s\.io|[a-z.]+\.kubernetes\.io\/.*|0\.0\.0\.0.*|status|\d{4}-.*Z|)$/
 const isTelling = (text: string): boolean => !PUBLIC.test(text) && text.length > 2
+
+/** One object of each kind, with every field that the API has for it and with some that it does not have. */
+function fullObjects(): readonly KubernetesObject[] {
+  const metadata = {
+    name: 'x',
+    namespace: 'x',
+    uid: 'x',
+    resourceVersion: '1',
+    generateName: 'x-',
+    generation: 1,
+    creationTimestamp: '2026-01-01T00:00:00Z',
+    deletionTimestamp: '2026-01-01T00:00:00Z',
+    deletionGracePeriodSeconds: 1,
+    labels: { x: 'x', 'kubernetes.io/service-name': 'x', 'endpointslice.kubernetes.io/managed-by': 'x' },
+    annotations: {
+      'endpoints.kubernetes.io/last-change-trigger-time': '2026-01-01T00:00:00Z',
+      'endpoints.kubernetes.io/over-capacity': 'truncated',
+      'service.kubernetes.io/topology-mode': 'Auto',
+      'kubernetes.io/os': 'linux',
+    },
+    finalizers: ['service.kubernetes.io/load-balancer-cleanup'],
+    ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Service', name: 'x', uid: 'x', controller: true }],
+    managedFields: [
+      {
+        apiVersion: 'v1',
+        fieldsType: 'FieldsV1',
+        fieldsV1: { 'f:x': {} },
+        fieldsDigest: 'x',
+        manager: 'x',
+        operation: 'Update',
+        subresource: 'status',
+        time: '2026-01-01T00:00:00Z',
+      },
+    ],
+    clusterName: 'x',
+  }
+  const port = { name: 'x', port: 80, protocol: 'TCP', appProtocol: 'kubernetes.io/h2c' }
+  return [
+    {
+      kind: 'Service',
+      apiVersion: 'v1',
+      metadata,
+      spec: {
+        type: 'LoadBalancer',
+        clusterIP: '10.0.0.1',
+        clusterIPs: ['10.0.0.1'],
+        externalIPs: ['10.0.0.1'],
+        externalName: 'x',
+        externalTrafficPolicy: 'Local',
+        internalTrafficPolicy: 'Local',
+        healthCheckNodePort: 1,
+        ipFamilies: ['IPv4'],
+        ipFamilyPolicy: 'SingleStack',
+        loadBalancerClass: 'x/y',
+        loadBalancerIP: '10.0.0.1',
+        loadBalancerSourceRanges: ['10.0.0.0/8'],
+        publishNotReadyAddresses: true,
+        allocateLoadBalancerNodePorts: true,
+        selector: { x: 'x' },
+        sessionAffinity: 'ClientIP',
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 1 } },
+        topologyKeys: ['x'],
+        trafficDistribution: 'PreferClose',
+        ports: [{ ...port, nodePort: 1, targetPort: 'x' }],
+        other: { deep: [{ er: 'x' }] },
+      },
+      status: {
+        loadBalancer: { ingress: [{ ip: '10.0.0.1', hostname: 'x', ipMode: 'VIP', ports: [{ port: 1, error: 'x' }] }] },
+        conditions: [{ type: 'x', status: 'True', reason: 'x', message: 'x', lastTransitionTime: 'x' }],
+      },
+    },
+    {
+      kind: 'EndpointSlice',
+      apiVersion: 'discovery.k8s.io/v1',
+      metadata,
+      addressType: 'IPv4',
+      ports: [port],
+      endpoints: [
+        {
+          addresses: ['10.0.0.1'],
+          conditions: { ready: true, serving: true, terminating: false },
+          hints: { forZones: [{ name: 'x' }], forNodes: [{ name: 'x' }] },
+          hostname: 'x',
+          deprecatedTopology: { x: 'x' },
+          nodeName: 'x',
+          zone: 'x',
+          targetRef: { kind: 'Pod', name: 'x', namespace: 'x', uid: 'x', apiVersion: 'v1', resourceVersion: '1' },
+        },
+      ],
+    },
+    {
+      kind: 'Node',
+      apiVersion: 'v1',
+      metadata,
+      spec: {
+        podCIDR: '10.0.0.0/24',
+        podCIDRs: ['10.0.0.0/24'],
+        taints: [{ key: 'x', value: 'x', effect: 'NoSchedule', timeAdded: '2026-01-01T00:00:00Z' }],
+      },
+      status: { addresses: [{ type: 'Hostname', address: 'x' }] },
+    },
+  ]
+}
+
+/** The value with each of the texts in the place of each of its parts, of each key, and as one more member; the kind stays. */
+function* withEachText(value: Json, texts: readonly string[]): Generator<Json> {
+  if (Array.isArray(value)) {
+    for (const text of texts) yield [...value, text]
+    for (const [index, item] of value.entries())
+      for (const changed of [...texts, ...withEachText(item as Json, texts)])
+        yield value.map((other: Json, at) => (at === index ? changed : other))
+  } else if (typeof value === 'object' && value !== null) {
+    for (const text of texts) yield { ...value, [text]: text }
+    for (const [key, item] of Object.entries(value)) {
+      const isKind = key === 'kind' && 'metadata' in value
+      if (isKind || item === undefined) continue
+      const { [key]: _, ...others } = value as Readonly<Record<string, Json>>
+      for (const text of texts) if (key !== 'metadata') yield { ...others, [text]: item }
+      for (const changed of [...texts, ...withEachText(item, texts)])
+        if (key !== 'metadata' || typeof changed === 'object') yield { ...others, [key]: changed }
+    }
+  }
+}
