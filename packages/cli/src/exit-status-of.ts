@@ -17,6 +17,7 @@ const BAD_LOGS: ReadonlySet<ChangeLogErrorCode> = new Set<ChangeLogErrorCode>([
   'LOG_TOO_NEW',
   'LOG_TOO_OLD',
   'LOG_OTHER_NODE',
+  'LOG_NOT_PRIVATE',
   'LOG_PRUNED',
 ])
 

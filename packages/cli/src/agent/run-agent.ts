@@ -1,4 +1,5 @@
 import { type AgentConfig, createRecorder, isEqual, type Recorder } from '@pointsman/core'
+import { refuseOthersLog } from '@pointsman/core/io'
 import { IptablesError, type Variant } from 'node-iptables'
 import { asyncScheduler, firstValueFrom, type Observable, retry, Subject, takeUntil, tap } from 'rxjs'
 import type { Context } from '../context.js'
@@ -56,6 +57,8 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   const { emit, warn } = observers
 
   for (const warning of options.warnings) warn(warning)
+  // The rules of a node come from its log where the API server is away.
+  refuseOthersLog(options.log)
   await prepareMachine(config, observers)
   let opening: AgentLogOpening | undefined
   const onIdentified = (): void => void (opening = beginAgentLog(options))

@@ -1,7 +1,7 @@
 import { openChangeLogWriter, readRecording, type Recording } from '@pointsman/core/io'
 import type { Command } from 'commander'
 import type { Context } from '../context.js'
-import { byteStream, logPath, withLogOption } from '../input/open-input.js'
+import { byteStream, logPath, warnOfOthers, withLogOption } from '../input/open-input.js'
 import { importRecording } from '../import/import-recording.js'
 import { importDocument, importText, type ImportReport, problemLines, reportOf } from '../import/import-report.js'
 import { formatCount, formatDuration } from '../output/duration.js'
@@ -39,6 +39,7 @@ async function importFiles(files: readonly string[], options: ImportOptions, con
   const path = logPath(options, context)
   // Before the log is made: a file that is not there must not leave an empty one.
   const recording = await readRecording(files, byteStream(context.stdin))
+  warnOfOthers(path, context)
   const log = openChangeLogWriter(path, { durability: 'full' })
   const progress = createProgress(context)
   const startedAt = context.now()

@@ -7,7 +7,7 @@ import { type Command, Option } from 'commander'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import { nodeNameFor } from '../input/node-name.js'
-import { openLog } from '../input/open-input.js'
+import { openLog, warnOfOthers } from '../input/open-input.js'
 import { POINT_FORMS } from '../input/parse-point.js'
 import { resolvePoint } from '../input/point-in-time.js'
 import { ON_THIS_MACHINE, type RulesetCommandOptions, withRulesetOptions } from '../input/ruleset-options.js'
@@ -146,7 +146,10 @@ async function run({
   progress,
   onReport,
 }: Run): Promise<ReplaySummary> {
-  if (record !== undefined) refuseSameFile(path, record)
+  if (record !== undefined) {
+    refuseSameFile(path, record)
+    warnOfOthers(record, context)
+  }
   // After a power cut the replay is run again: what it writes need not survive one.
   const recording = record === undefined ? undefined : openChangeLogWriter(record, { durability: 'normal' })
   const signal = context.interrupted

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { configDocument } from '@pointsman/core'
 import { writeConfigDocument } from '@pointsman/core/io'
@@ -46,7 +47,10 @@ async function run(options: AgentOptions, version: string, context: Context): Pr
       return
     case 'write-config':
       for (const warning of request.warnings) warn(context, warning)
-      return writeConfigDocument(request.writeConfigTo ?? '', configDocument(request.config))
+      writeConfigDocument(request.writeConfigTo ?? '', configDocument(request.config), {
+        unique: randomBytes(6).toString('hex'),
+      })
+      return
     case 'cleanup':
       return cleanup({ iptablesVariant: request.settings.iptablesVariant }, context)
     case 'init-only':

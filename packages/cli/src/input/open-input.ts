@@ -1,5 +1,5 @@
 import type { ChangeLogReader, KubernetesObject } from '@pointsman/core'
-import { openChangeLog, readObjects } from '@pointsman/core/io'
+import { openChangeLog, readObjects, whoElseCanWrite } from '@pointsman/core/io'
 import type { Command } from 'commander'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
@@ -65,6 +65,12 @@ export function logPath({ log }: Pick<InputOptions, 'log'>, { env }: Context): s
     )
   }
   return path
+}
+
+/** Says on standard error, before a log is written, who else can change it. A ChangeLogError where it cannot be there. */
+export function warnOfOthers(path: string, context: Context): void {
+  const why = whoElseCanWrite(path)
+  if (why !== undefined) warn(context, `others can change ${path}, and what is told from it (${why})`)
 }
 
 export const byteStream = (stdin: NodeJS.ReadableStream): AsyncIterable<Buffer | string> => stdin

@@ -13,6 +13,7 @@ import { clusterSource } from '../agent/cluster-source.js'
 import { recordedEvents } from '../agent/recorded-events.js'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
+import { warnOfOthers } from '../input/open-input.js'
 
 export interface RecordOptions {
   readonly log: string
@@ -44,6 +45,7 @@ export interface RecordTally {
  * cannot be written, and with a CliError when it is of another cluster.
  */
 export async function recordCluster(options: RecordOptions, context: Context): Promise<RecordTally> {
+  warnOfOthers(options.log, context)
   const log = openChangeLogWriter(options.log, { durability: 'normal' })
   const known = createKnownObjects()
   const { received } = log.head === 0 ? { received: new Set<ObjectKind>() } : log.eachObjectAt(log.head, known.add)

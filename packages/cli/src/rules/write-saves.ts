@@ -18,7 +18,7 @@ export interface SavesToWrite {
 /** Writes the rules of each family into its file, over one that is there, and prints a line a file. FileError CANNOT_WRITE. */
 export function writeSaves({ folder, families, rulesetOf }: SavesToWrite, context: Context): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
   } catch (error) {
     throw FileError.from('CANNOT_WRITE', folder, error)
   }

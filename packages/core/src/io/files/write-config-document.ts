@@ -1,13 +1,19 @@
-import { writeFile } from 'node:fs/promises'
 import { stringify } from 'yaml'
 import type { JsonObject } from '../../model/kubernetes-object.js'
-import { FileError } from './file-error.js'
+import { openLinesFile } from './write-lines.js'
 
-/** Writes a configuration as YAML, its fields in the order of their names, as kube-proxy does. FileError CANNOT_WRITE. */
-export async function writeConfigDocument(path: string, document: JsonObject): Promise<void> {
+/**
+ * Writes a configuration as YAML, its fields in the order of their names, as kube-proxy does; `openLinesFile` says how the
+ * file comes to be. FileError CANNOT_WRITE.
+ */
+export function writeConfigDocument(path: string, document: JsonObject, { unique }: { readonly unique: string }): void {
+  const file = openLinesFile(path, { unique })
+  let isDone = false
   try {
-    await writeFile(path, stringify(document, { sortMapEntries: true }))
-  } catch (error) {
-    throw FileError.from('CANNOT_WRITE', path, error)
+    file.write(stringify(document, { sortMapEntries: true }))
+    file.finish()
+    isDone = true
+  } finally {
+    if (!isDone) file.abandon()
   }
 }

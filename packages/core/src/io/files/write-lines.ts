@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { FileError } from './file-error.js'
 
@@ -13,11 +13,14 @@ export interface LinesFile {
 }
 
 /**
- * Opens a file for text, mode 0600: recordings tell as much as the log that they come from. Compressed where the name ends
- * in `.gz`. It is written beside its place and moved there by `finish`. FileError CANNOT_WRITE.
+ * Opens a file for text, mode 0600 whatever the umask: recordings tell as much as the log that they come from. Compressed
+ * where the name ends in `.gz`. It is written beside its place and moved there by `finish`: a symbolic link is replaced and
+ * never followed, so that nobody leads the text into another file. What is below /dev and /proc is opened as it is; anything
+ * else that is no plain file is left alone. FileError CANNOT_WRITE.
  */
 export function openLinesFile(path: string, { unique }: { readonly unique: string }): LinesFile {
-  const temporary = join(dirname(path), `.${basename(path)}.${unique}.part`)
+  const isDevice = /^\/(?:dev|proc)\//.test(resolve(path))
+  const temporary = isDevice ? path : join(dirname(path), `.${basename(path)}.${unique}.part`)
   const isGzip = path.endsWith('.gz')
   const failing = <Result>(action: () => Result): Result => {
     try {
@@ -26,7 +29,14 @@ export function openLinesFile(path: string, { unique }: { readonly unique: strin
       throw FileError.from('CANNOT_WRITE', path, error)
     }
   }
-  const descriptor = failing(() => openSync(temporary, 'wx', 0o600))
+  const descriptor = failing(() => {
+    if (isDevice) return openSync(path, 'w')
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === false)
+      throw new FileError('CANNOT_WRITE', path, 'it is no plain file')
+    const made = openSync(temporary, 'wx', 0o600)
+    fchmodSync(made, 0o600)
+    return made
+  })
   let waiting: string[] = []
   let waitingLength = 0
 
@@ -48,9 +58,9 @@ export function openLinesFile(path: string, { unique }: { readonly unique: strin
     finish: () =>
       failing(() => {
         flush()
-        fsyncSync(descriptor)
+        if (!isDevice) fsyncSync(descriptor)
         closeSync(descriptor)
-        renameSync(temporary, path)
+        if (!isDevice) renameSync(temporary, path)
       }),
     abandon() {
       try {
@@ -58,7 +68,7 @@ export function openLinesFile(path: string, { unique }: { readonly unique: strin
       } catch {
         // `finish` has closed it before it failed.
       }
-      rmSync(temporary, { force: true })
+      if (!isDevice) rmSync(temporary, { force: true })
     },
   }
 }

@@ -9,6 +9,8 @@ export const CHANGE_LOG_ERRORS = {
   LOG_READ_ONLY: 'the log cannot be written: make the file and its directory writable, or name another file',
   LOG_LOCKED: 'another writer has the log: end it, or write to another file',
   LOG_OTHER_NODE: 'the log belongs to another node: name another file',
+  LOG_NOT_PRIVATE:
+    'others can change the log, and so what is done by it: let its owner alone write it and its folder, or name another file',
   LOG_PRUNED: 'retention has removed that part of the log: ask for a later point',
   LOG_IO: 'the file cannot be accessed: look at its permissions and at the disk',
   LOG_THREAD_ENDED: 'the thread that writes the log has ended: it is begun again with what is written next',
@@ -39,7 +41,8 @@ export class ChangeLogError extends Error {
 export function toChangeLogError(cause: unknown, file: string): unknown {
   const code = codeOf(cause)
   if (cause instanceof ChangeLogError || code === undefined) return cause
-  const matched = BY_PREFIX.find(([prefix]) => code.startsWith(prefix))
+  const matched =
+    BY_PREFIX.find(([prefix]) => code.startsWith(prefix)) ?? (isSystemError(cause) ? FILE_SYSTEM : undefined)
   return matched === undefined ? cause : new ChangeLogError(matched[1], { file, detail: code }, { cause })
 }
 
@@ -66,6 +69,12 @@ const BY_PREFIX: readonly (readonly [string, ChangeLogErrorCode])[] = [
   ['EIO', 'LOG_IO'],
   ['EMFILE', 'LOG_IO'],
 ]
+
+/** What the file system reports and no line above has: a loop of links, a name that is too long. */
+const FILE_SYSTEM = ['E', 'LOG_IO'] as const
+const isSystemError = (cause: unknown): boolean => cause instanceof Error && 'syscall' in cause
+
+export const isCode = (error: unknown, code: string): boolean => codeOf(error) === code
 
 const codeOf = (cause: unknown): string | undefined =>
   cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined

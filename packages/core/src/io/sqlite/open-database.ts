@@ -1,9 +1,10 @@
-import { closeSync, cpSync, existsSync, mkdtempSync, openSync, rmSync, statSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ChangeLogError, toChangeLogError } from './errors.js'
 import { checkVersion, migrate, refuseForeign } from './migrate.js'
+import { createPrivately, makePrivate, realFileOf, SIDE_FILES } from './private-files.js'
 import { MIGRATIONS, type Migration } from './schema.js'
 
 /**
@@ -28,10 +29,13 @@ export function openForWriting(
   }: { readonly durability: Durability; readonly migrations?: readonly Migration[] },
 ): OpenDatabase {
   return mapErrors(file, () => {
-    createPrivately(file)
-    const db = new Database(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+    const path = realFileOf(file)
+    createPrivately(path)
+    const db = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
     try {
       refuseForeign(db, { file, known: migrations.length })
+      // A file that was there, which is a log or empty. SQLite gives the -wal and -shm that it makes the log's mode.
+      for (const suffix of ['', ...SIDE_FILES]) makePrivate(`${path}${suffix}`)
       // Before the first table; has no effect on a log that exists.
       db.pragma('auto_vacuum = INCREMENTAL')
       db.pragma('journal_mode = WAL')
@@ -45,12 +49,6 @@ export function openForWriting(
     }
     return { db, close: () => closeWriter(db) }
   })
-}
-
-/** Whoever may read the log learns of every Service: the file is its owner's, whatever the umask. SQLite gives -wal and -shm the same mode. */
-function createPrivately(file: string): void {
-  if (existsSync(file)) return
-  closeSync(openSync(file, 'wx', 0o600))
 }
 
 /** A log at rest is one plain file that can be read from anywhere: no -wal, no -shm. */

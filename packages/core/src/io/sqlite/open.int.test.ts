@@ -1,10 +1,14 @@
 import {
   chmodSync,
+  chownSync,
   existsSync,
+  linkSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -17,6 +21,7 @@ import { createEventMaker, service } from '../../testing/manifests.js'
 import { openChangeLog, openChangeLogWriter, type SqliteChangeLog, type WriterOptions } from './change-log.js'
 import { CHANGE_LOG_ERRORS, ChangeLogError } from './errors.js'
 import { openForReading, openForWriting } from './open-database.js'
+import { refuseOthersLog, whoElseCanWrite } from './private-files.js'
 import { MIGRATIONS } from './schema.js'
 
 let directory = ''
@@ -197,6 +202,133 @@ describe('one writer', () => {
       process.umask(umask)
     }
     expect(['', '-wal', '-shm', '-lock'].map((suffix) => mode(file + suffix))).toEqual(['600', '600', '600', '600'])
+  })
+})
+
+describe('the files of a log that was there', () => {
+  const SUFFIXES = ['', '-wal', '-shm', '-lock']
+  const loosely = (path: string): void => {
+    writeFileSync(path, '')
+    chmodSync(path, 0o666)
+  }
+
+  test.each(['itself', 'a symbolic link to it'])("become their owner's alone, by %s", (how) => {
+    const real = join(directory, 'real.db')
+    for (const suffix of ['', '-lock']) loosely(`${real}${suffix}`)
+    if (how === 'itself') file = real
+    else symlinkSync('real.db', file)
+    const umask = process.umask(0)
+    try {
+      write().appendSync([event()])
+    } finally {
+      process.umask(umask)
+    }
+    expect(SUFFIXES.map((suffix) => mode(`${real}${suffix}`))).toEqual(['600', '600', '600', '600'])
+  })
+
+  test('also those that a writer left that was killed', () => {
+    const log = write()
+    log.appendSync([event()])
+    const copy = join(directory, 'copy.db')
+    for (const suffix of ['', '-wal']) {
+      writeFileSync(`${copy}${suffix}`, readFileSync(`${file}${suffix}`))
+      chmodSync(`${copy}${suffix}`, 0o644)
+    }
+    file = copy
+    expect(write().head).toBe(1)
+    expect(SUFFIXES.map((suffix) => mode(`${copy}${suffix}`))).toEqual(['600', '600', '600', '600'])
+  })
+
+  test('keep their mode where they are no log', () => {
+    writeFileSync(file, 'text'.repeat(1000))
+    chmodSync(file, 0o644)
+    expect(writeCode()).toBe('LOG_NOT_A_LOG')
+    expect(mode(file)).toBe('644')
+  })
+
+  test('have one lock, by whatever name the log is opened', () => {
+    filled()
+    write()
+    const real = file
+    file = join(directory, 'link.db')
+    symlinkSync(real, file)
+    expect(writeCode()).toBe('LOG_LOCKED')
+  })
+
+  test('are none where the symbolic link leads nowhere, or in a circle', () => {
+    symlinkSync('nothing', file)
+    expect([readCode(), writeCode(), codeOf(() => refuseOthersLog(file))]).toEqual(Array(3).fill('LOG_NOT_FOUND'))
+    expect(existsSync(join(directory, 'nothing'))).toBe(false)
+    file = join(directory, 'circle.db')
+    symlinkSync('circle.db', file)
+    expect([readCode(), writeCode(), codeOf(() => refuseOthersLog(file))]).toEqual(Array(3).fill('LOG_IO'))
+  })
+
+  test('are none where the lock is a link to somewhere else', () => {
+    symlinkSync(join(directory, 'elsewhere'), `${file}-lock`)
+    expect(writeCode()).toBe('LOG_NOT_PRIVATE')
+    expect(existsSync(join(directory, 'elsewhere'))).toBe(false)
+  })
+})
+
+describe('who else can change a log', () => {
+  const refused = (change: () => void): string | undefined => {
+    filled()
+    change()
+    expect(codeOf(() => refuseOthersLog(file))).toBe('LOG_NOT_PRIVATE')
+    return whoElseCanWrite(file)?.replaceAll(directory, 'D')
+  }
+
+  test("nobody, in a folder of one's own, also below /tmp, and where it is not there yet", () => {
+    expect(whoElseCanWrite(file)).toBeUndefined()
+    expect(whoElseCanWrite(join(directory, 'a', 'b', 'log.db'))).toBeUndefined()
+    filled()
+    chmodSync(file, 0o644)
+    expect(whoElseCanWrite(file)).toBeUndefined()
+  })
+
+  test.each([
+    ['the file is open to all', () => chmodSync(file, 0o666), 'others may write D/log.db: its mode is 0666'],
+    ['the file is open to the group', () => chmodSync(file, 0o660), 'others may write D/log.db: its mode is 0660'],
+    ['the folder is open to all', () => chmodSync(directory, 0o777), 'others may write in D: its mode is 0777'],
+    ['the folder is open to the group', () => chmodSync(directory, 0o770), 'others may write in D: its mode is 0770'],
+    ['the folder is as /tmp', () => chmodSync(directory, 0o1777), 'others may write in D: its mode is 1777'],
+    [
+      'its -wal is open to all',
+      () => (writeFileSync(`${file}-wal`, ''), chmodSync(`${file}-wal`, 0o666)),
+      'others may write D/log.db-wal: its mode is 0666',
+    ],
+    ['its journal is a link', () => symlinkSync('/etc/passwd', `${file}-journal`), 'D/log.db-journal is no plain file'],
+    ['it has a second name', () => linkSync(file, `${file}.2`), 'D/log.db has a second name, a hard link'],
+    [
+      'a folder on the way is open to all',
+      () => {
+        mkdirSync(join(directory, 'open', 'own'), { recursive: true })
+        chmodSync(join(directory, 'open'), 0o777)
+        file = join(directory, 'open', 'own', 'log.db')
+      },
+      'others may write in D/open: its mode is 0777',
+    ],
+    [
+      'a link to it is where all may write',
+      () => {
+        mkdirSync(join(directory, 'open'))
+        symlinkSync(file, join(directory, 'open', 'log.db'))
+        chmodSync(join(directory, 'open'), 0o777)
+        file = join(directory, 'open', 'log.db')
+      },
+      'others may write in D/open: its mode is 0777',
+    ],
+  ])('others, where %s', (_, change, why) => {
+    expect(refused(change)).toBe(why)
+    chmodSync(directory, 0o700)
+  })
+
+  test.runIf(process.geteuid?.() === 0).each([
+    ['file', () => chownSync(file, 1000, 1000), 'D/log.db belongs to user 1000'],
+    ['folder', () => chownSync(directory, 1000, 1000), 'D belongs to user 1000'],
+  ])('another user, who owns the %s', (_, change, why) => {
+    expect(refused(change)).toBe(why)
   })
 })
 

@@ -1,46 +1,53 @@
-import { closeSync, openSync, statSync, unlinkSync } from 'node:fs'
+import { lstatSync, unlinkSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { ChangeLogError, toChangeLogError } from './errors.js'
+import { ChangeLogError, isCode, toChangeLogError } from './errors.js'
+import { createPrivately, makePrivate, realFileOf } from './private-files.js'
 
 /**
  * Keeps other writers out for as long as this one lives: an exclusive transaction on a small file beside the log. The
  * kernel releases it however the process ends. Readers never look at it. Throws LOG_LOCKED where another writer is.
  */
 export function lockForWriting(file: string): { release(): void } {
-  const lockFile = `${file}-lock`
+  const lockFile = `${realFileOf(file)}-lock`
   for (;;) {
     const inode = createdInode(lockFile, file)
     const db = tryLock(lockFile, file)
     // A writer that ends removes the file; who opened it before that holds a lock on a file that nobody else will see.
-    if (inode !== undefined && inodeAt(lockFile) === inode) return { release: () => release(db, lockFile) }
-    db.close()
+    if (db !== undefined && inode !== undefined && inodeAt(lockFile) === inode)
+      return { release: () => release(db, lockFile) }
+    db?.close()
   }
 }
 
 function createdInode(lockFile: string, file: string): number | undefined {
   try {
-    // Only a file that this call makes may be opened and closed: closing any other would release our process's own locks on it.
-    closeSync(openSync(lockFile, 'wx', 0o600))
+    if (!createPrivately(lockFile)) makePrivate(lockFile)
   } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw toWriteError(error, file)
+    throw toWriteError(error, file)
   }
-  return inodeAt(lockFile)
+  const found = lstatSync(lockFile, { throwIfNoEntry: false })
+  // A link would have us make and lock a file somewhere else.
+  if (found?.isFile() === false)
+    throw new ChangeLogError('LOG_NOT_PRIVATE', { file, detail: `${lockFile} is no plain file` })
+  return found?.ino
 }
 
-function tryLock(lockFile: string, file: string): Database.Database {
+function tryLock(lockFile: string, file: string): Database.Database | undefined {
   let db: Database.Database | undefined
   try {
-    db = new Database(lockFile, { timeout: 0 })
+    db = new Database(lockFile, { timeout: 0, fileMustExist: true })
     db.exec('BEGIN EXCLUSIVE')
     return db
   } catch (error) {
     db?.close()
+    // The writer that had it has removed it just now.
+    if (inodeAt(lockFile) === undefined) return undefined
     throw toWriteError(error, file)
   }
 }
 
 function inodeAt(lockFile: string): number | undefined {
-  return statSync(lockFile, { throwIfNoEntry: false })?.ino
+  return lstatSync(lockFile, { throwIfNoEntry: false })?.ino
 }
 
 function release(db: Database.Database, lockFile: string): void {
@@ -56,6 +63,3 @@ function toWriteError(error: unknown, file: string): unknown {
   const denied = isCode(error, 'EACCES') || isCode(error, 'EPERM')
   return denied ? new ChangeLogError('LOG_READ_ONLY', { file }, { cause: error }) : toChangeLogError(error, file)
 }
-
-const isCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code

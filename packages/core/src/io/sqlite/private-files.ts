@@ -1,0 +1,102 @@
+import { chmodSync, closeSync, fchmodSync, lstatSync, openSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { ChangeLogError, isCode, toChangeLogError } from './errors.js'
+
+/**
+ * Where the log itself is when `file` is a symbolic link to it: SQLite puts -wal and -shm beside it, and so is the lock.
+ * LOG_NOT_FOUND for a link that leads nowhere.
+ */
+export function realFileOf(file: string): string {
+  if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return file
+  try {
+    return realpathSync(file)
+  } catch (error) {
+    if (!isCode(error, 'ENOENT')) throw toChangeLogError(error, file)
+    throw new ChangeLogError('LOG_NOT_FOUND', { file, detail: 'the symbolic link leads nowhere' }, { cause: error })
+  }
+}
+
+/** Makes an empty file of mode 0600, whatever the umask; false where something is there already. */
+export function createPrivately(path: string): boolean {
+  try {
+    // Only a file that this call makes may be opened and closed: closing any other would release our process's own locks on it.
+    const descriptor = openSync(path, 'wx', 0o600)
+    fchmodSync(descriptor, 0o600)
+    closeSync(descriptor)
+    return true
+  } catch (error) {
+    if (!isCode(error, 'EEXIST')) throw error
+    return false
+  }
+}
+
+/** Whoever may read the log learns of every Service: takes the leave of all others from a file that is this user's. */
+export function makePrivate(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found?.isFile() !== true || found.uid !== process.geteuid?.()) return
+  if ((found.mode & 0o777 & ~0o600) !== 0) chmodSync(path, found.mode & 0o600)
+}
+
+/** Files that SQLite and the writer have beside a log. SQLite reads the first two before it reads the log. */
+export const SIDE_FILES = ['-wal', '-journal', '-shm', '-lock'] as const
+
+/**
+ * Why others than root and the user of this process could change the log, or put another in its place: who owns the file, its
+ * side files, its folder and each folder and link on the way to it, and who may write there. A sticky folder on the way, such
+ * as /tmp, may be written by all; the folder of the log may not, because what SQLite finds beside a log is part of it.
+ * Undefined where nobody else can. Throws LOG_NOT_FOUND for a symbolic link that leads nowhere.
+ */
+export function whoElseCanWrite(file: string): string | undefined {
+  const real = realFileOf(file)
+  try {
+    return onTheWay(file, real) ?? atTheEnd(real)
+  } catch (error) {
+    throw toChangeLogError(error, file)
+  }
+}
+
+/** Throws LOG_NOT_PRIVATE, with the reason, where others could change the log. */
+export function refuseOthersLog(file: string): void {
+  const detail = whoElseCanWrite(file)
+  if (detail !== undefined) throw new ChangeLogError('LOG_NOT_PRIVATE', { file, detail })
+}
+
+function onTheWay(file: string, real: string): string | undefined {
+  const waiting = [resolve(real), resolve(file)]
+  for (let steps = 0; steps < MOST_STEPS; steps += 1) {
+    const place = waiting.pop()
+    if (place === undefined) return undefined
+    const found = lstatSync(place, { throwIfNoEntry: false })
+    if (found !== undefined && !isTrusted(found.uid)) return `${place} belongs to user ${found.uid}`
+    if (found?.isSymbolicLink() === true) waiting.push(resolve(realpathSync(dirname(place)), readlinkSync(place)))
+    else if (found?.isDirectory() === true && isOthers(found.mode) && (found.mode & STICKY) === 0)
+      return `others may write in ${place}: its mode is ${modeText(found.mode)}`
+    if (place !== '/') waiting.push(dirname(place))
+  }
+  return 'too many links lead to it'
+}
+
+function atTheEnd(real: string): string | undefined {
+  const folder = dirname(resolve(real))
+  const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0
+  if (isOthers(mode)) return `others may write in ${folder}: its mode is ${modeText(mode)}`
+  for (const path of [real, ...SIDE_FILES.map((suffix) => `${real}${suffix}`)]) {
+    const found = lstatSync(path, { throwIfNoEntry: false })
+    if (found === undefined) continue
+    if (!isTrusted(found.uid)) return `${path} belongs to user ${found.uid}`
+    // Opening the log says what is wrong with a folder in its place.
+    if (!found.isFile() && path !== real) return `${path} is no plain file`
+    if (isOthers(found.mode)) return `others may write ${path}: its mode is ${modeText(found.mode)}`
+    if (found.nlink > 1) return `${path} has a second name, a hard link`
+  }
+  return undefined
+}
+
+/** Root, this user, and the owner of the root folder, which is root seen from a user namespace. */
+const isTrusted = (uid: number): boolean =>
+  process.geteuid === undefined || uid === 0 || uid === process.geteuid() || uid === statSync('/').uid
+
+const isOthers = (mode: number): boolean => (mode & 0o022) !== 0
+const modeText = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0')
+const STICKY = 0o1000
+const MOST_STEPS = 500
