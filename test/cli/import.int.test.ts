@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { openChangeLog } from '@pointsman/core/io'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -38,6 +38,49 @@ test('says what was imported, and what to do next; the log is for its owner alon
     ].join('\n'),
   )
   expect(statSync(log).mode & 0o777).toBe(0o600)
+})
+
+describe('a log that is there before it is written (fixtures/security/12-existing-log-file-mode)', () => {
+  test("becomes its owner's alone, also through a symbolic link", async () => {
+    const [real, link] = [folder.path('empty.db'), folder.path('link.db')]
+    writeFileSync(real, '', { mode: 0o644 })
+    symlinkSync('empty.db', link)
+    const { status, stderr } = await runPointsman(['import', SHOP_RECORDING, '--log', link])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(statSync(real).mode & 0o777).toBe(0o600)
+    expect(recordsOf(real)).toHaveLength(128)
+  })
+
+  test('is written with a warning, and not run from, where others may write its folder', async () => {
+    mkdirSync(folder.path('open'))
+    chmodSync(folder.path('open'), 0o777)
+    const log = folder.path('open/log.db')
+    const imported = await runPointsman(['import', SHOP_RECORDING, '--log', log])
+    expect(imported).toMatchObject({
+      status: 0,
+      stderr: `warning: others can change ${log}, and what is told from it (others may write in ${folder.path('open')}: its mode is 0777)\n`,
+    })
+    const run = await runPointsman(['run', '--log', log, '--hostname-override', 'a', '--master', 'http://127.0.0.1:1'])
+    expect(run.status).toBe(2)
+    expect(run.stderr).toMatch(
+      /^(?:warning: .*\n)*error: .*open\/log\.db: others can change the log, .*its mode is 0777\)\n$/,
+    )
+  })
+
+  test('is one line where its symbolic link leads nowhere', async () => {
+    const log = folder.path('dangling.db')
+    symlinkSync('nothing', log)
+    for (const args of [
+      ['import', SHOP_RECORDING, '--log', log],
+      ['run', '--log', log, '--hostname-override', 'a', '--master', 'http://127.0.0.1:1'],
+      ['services', '--log', log],
+    ]) {
+      const { status, stderr } = await runPointsman(args)
+      expect({ args, status }).toEqual({ args, status: 2 })
+      expect(stderr).toMatch(/^(?:warning: .*\n)*error: .*dangling\.db: no such file: .*\n$/)
+    }
+    expect(existsSync(folder.path('nothing'))).toBe(false)
+  })
 })
 
 test('a second import of the same finds nothing new', async () => {

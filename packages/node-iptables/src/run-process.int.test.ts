@@ -157,13 +157,13 @@ it('that no file descriptors are left for cannot be started, for this reason, an
   })
 })
 
-describe('the environment of a process', () => {
-  const before = process.env['PATH']
-  afterEach(() => {
-    process.env['PATH'] = before
-    delete process.env['XTABLES_LIBDIR']
-  })
+const PATH = process.env['PATH']
+afterEach(() => {
+  process.env['PATH'] = PATH
+  delete process.env['XTABLES_LIBDIR']
+})
 
+describe('the environment of a process', () => {
   it('is PATH and LC_ALL, and what the caller gives, and nothing of its own process', async () => {
     process.env['XTABLES_LIBDIR'] = '/home/somebody/libraries'
     const { stdout } = await runProcess({ argv: ['env'], env: { XTABLES_LOCKFILE: '/x.lock' } })
