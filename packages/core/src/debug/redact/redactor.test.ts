@@ -180,14 +180,21 @@ describe('objects', () => {
 describe('no text that somebody chose comes through', () => {
   /** As a name, behind known and unknown prefixes, as a group, and among other words. */
   const DISGUISES = [
-    ...['SECRETtext', 'secret.k8s.io', 'secret.kubernetes.io/x', 'secret.k8s.io/v1', 'service.k8s.io/secret'],
-    ...[
-      'k8s.io/secret',
-      'kubernetes.io/cluster-secret',
-      'node-role.kubernetes.io/secret',
-      'app.kubernetes.io/name/secret',
-    ],
-    ...['secret-', 'TCP\nsecret', 'ClusterIPsecret', 'fe80::1%secret', '2026-01-01T00:00:00Z secret', '7secret'],
+    'SECRETtext',
+    'secret.k8s.io',
+    'secret.kubernetes.io/x',
+    'secret.k8s.io/v1',
+    'service.k8s.io/secret',
+    'k8s.io/secret',
+    'kubernetes.io/cluster-secret',
+    'node-role.kubernetes.io/secret',
+    'app.kubernetes.io/name/secret',
+    'secret-',
+    'TCP\nsecret',
+    'ClusterIPsecret',
+    'fe80::1%secret',
+    '2026-01-01T00:00:00Z secret',
+    '7secret',
   ]
   const isHidden = (value: unknown): boolean => !/secret/i.test(JSON.stringify(value))
 
