@@ -19,7 +19,10 @@ export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Milliseconds since 1970 UTC: for progress and rates, never for what is printed as a result. */
   readonly now: () => number
-  /** Aborted by the first Ctrl-C or SIGTERM; what runs finishes its step, closes and says how to go on. */
+  /**
+   * Aborted by the first Ctrl-C or SIGTERM; what runs finishes its step, closes and says how to go on. Of a command that writes
+   * nothing it is never aborted: a signal ends the process at once.
+   */
   readonly interrupted: AbortSignal
   /** Colours for standard output and for standard error: none in a pipe. */
   readonly style: Style

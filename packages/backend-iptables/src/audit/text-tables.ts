@@ -24,24 +24,22 @@ export async function readTables(
   let open: Map<string, UnreadRules> | undefined
   let number = 0
 
-  async function* others(): AsyncGenerator<string, void, undefined> {
-    for await (const text of lines) {
-      number += 1
-      if (open !== undefined && text.startsWith('-A KUBE-')) {
-        keep(open, text, number)
-        // So that those after it are counted right.
-        yield ''
-        continue
-      }
-      if (text.startsWith('*')) {
-        open = new Map()
-        unread.push(open)
-      } else if (text === 'COMMIT') open = undefined
-      yield text
+  const other = (text: string): string => {
+    number += 1
+    if (open !== undefined && text.startsWith('-A KUBE-')) {
+      keep(open, text, number)
+      // So that those after it are counted right.
+      return ''
     }
+    if (text.startsWith('*')) {
+      open = new Map()
+      unread.push(open)
+    } else if (text === 'COMMIT') open = undefined
+    return text
   }
 
-  const tables = await parseSaveLines(others()).catch((error: unknown) => {
+  const others = Symbol.iterator in lines ? mapped(lines, other) : mappedLater(lines, other)
+  const tables = await parseSaveLines(others).catch((error: unknown) => {
     throw error instanceof IptablesParseError ? refuse(error) : error
   })
   return tables.map(({ table, chains }, at) => {
@@ -64,6 +62,17 @@ export async function readTables(
       }),
     }
   })
+}
+
+function* mapped(lines: Iterable<string>, map: (line: string) => string): Generator<string, void, undefined> {
+  for (const line of lines) yield map(line)
+}
+
+async function* mappedLater(
+  lines: AsyncIterable<string>,
+  map: (line: string) => string,
+): AsyncGenerator<string, void, undefined> {
+  for await (const line of lines) yield map(line)
 }
 
 type Refuse = (error: IptablesParseError) => Error

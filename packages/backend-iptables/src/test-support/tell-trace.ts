@@ -70,6 +70,8 @@ export function stepText(step: Step): string {
       return `policy ${step.policy}`
     case 'conntrack':
       return `conntrack: ${effectText(step.effect)}`
+    case 'again':
+      return `${indent(step.depth)}${step.chain} as before`
     case 'passed': {
       const missed = step.missed.map(({ number, conditions }) => {
         const failed = conditions.filter(({ holds }) => !holds)

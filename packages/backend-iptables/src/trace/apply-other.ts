@@ -44,7 +44,7 @@ const valueOf = (option: string, words: readonly string[]): string | undefined =
 
 /** Of `10.0.0.1-10.0.0.9:80-90`, the first address and the first port. */
 function firstOf(range: string): ReturnType<typeof readPlace> {
-  const [, address = '', port] = /^(\[[^\]-]+|[^-:]+)[^:]*?\]?(?::(\d+).*)?$/.exec(range) ?? []
+  const [, address = '', port] = /^(\[[^\]-]+|[^-:[][^-:]*)(?:-[^\]:]*)?\]?(?::(\d+))?/.exec(range) ?? []
   const bare = address.replace('[', '')
   return { ...readPlace(bare.includes(':') ? `[${bare}]` : bare), ...(port !== undefined && { port: Number(port) }) }
 }

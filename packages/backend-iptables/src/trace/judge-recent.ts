@@ -25,7 +25,9 @@ export function judgeRecent(match: RecentMatch, packet: PacketState, { affinity 
 export function afterRecent(match: RecentMatch, packet: PacketState): PacketState {
   if (match.operation !== 'set' && match.operation !== 'remove') return packet
   const change = { list: listOf(match), address: addressOf(match, packet), isOn: match.operation === 'set' }
-  return { ...packet, recent: [change, ...packet.recent] }
+  // What was done to the same address on the same list before no longer counts.
+  const others = packet.recent.filter(({ list, address }) => list !== change.list || address !== change.address)
+  return { ...packet, recent: [change, ...others] }
 }
 
 /** The list that a rule speaks of; iptables calls it so where the rule does not. */

@@ -6,7 +6,8 @@ export const TRACE_ERRORS = {
   OTHER_FAMILY: 'the rules are of the other IP family than the packet',
   TABLE_TWICE: 'the rules have a table twice: they are more than one save',
   RULE_LOOP: 'the rules lead back to a chain that the packet is in, which no kernel takes',
-  TOO_MANY_WAYS: 'so many rules leave it to chance that the ways cannot be told one by one',
+  TOO_DEEP: 'chains lead into each other more than 256 deep; nf_tables takes 16',
+  TOO_MANY_WAYS: 'there are too many ways to tell one by one, or too many rules on them to try',
 } as const
 export type TraceErrorCode = keyof typeof TRACE_ERRORS
 

@@ -222,6 +222,43 @@ describe('rules that do not match', () => {
   })
 })
 
+/** `D0` leads to `D1`, and so on. */
+const chainsInARow = (count: number): readonly string[] =>
+  Array.from({ length: count }, (_, at) => `nat D${at} -j D${at + 1}`)
+
+/** Each chain leads to the next twice, after a rule of its own. */
+const fanOut = (count: number, rule: (at: number) => string): readonly string[] =>
+  Array.from({ length: count }, (_, at) => [
+    `nat D${at} ${rule(at)}`,
+    `nat D${at} -j D${at + 1}`,
+    `nat D${at} -j D${at + 1}`,
+  ]).flat()
+
+describe('rules that lead to others again and again', () => {
+  test('are answered where the same becomes of the packet each time, and a chain is told once', () => {
+    const trace = traceOf({
+      rules: [TO_NAT, 'nat X -j D0', 'nat X -j DNAT --to-destination 10.244.1.9:8080', ...fanOut(30, () => '-j LOG')],
+    })
+    expect(endsOf(trace)).toEqual(['10.244.1.9:8080'])
+    const steps = stepsTold(trace)
+    expect(steps.length).toBeLessThan(3000)
+    expect(steps.some((step) => step.trim() === 'D9 as before')).toBe(true)
+    expect(trace.assumptions.map(({ code }) => code)).toContain('JUMP_DEPTH')
+  })
+
+  test('are told in full where a kernel of nf_tables takes them and they are few', () => {
+    const trace = traceOf({ rules: [TO_NAT, 'nat X -j D0', ...fanOut(4, () => '-j LOG')] })
+    expect(stepsTold(trace).filter((step) => step.includes('as before'))).toEqual([])
+    expect(trace.assumptions.map(({ code }) => code)).not.toContain('JUMP_DEPTH')
+  })
+
+  test('say what a chain did before, to a packet that it changes', () => {
+    const rules = fanOut(20, () => '-j MARK --set-xmark 0x1/0x1')
+    const last = 'nat X -m mark --mark 0x1/0x1 -j DNAT --to-destination 10.244.1.9:8080'
+    expect(endsOf(traceOf({ rules: [TO_NAT, 'nat X -j D0', last, ...rules] }))).toEqual(['10.244.1.9:8080'])
+  })
+})
+
 describe('refused', () => {
   const codeOf = (ask: () => unknown): unknown => {
     try {
@@ -238,6 +275,8 @@ describe('refused', () => {
     ['NOT_A_PORT', { rules: [], sourcePort: 70_000 }],
     ['FAMILY_MISMATCH', { rules: [], destination: 'fd00::1' }],
     ['OTHER_FAMILY', { rules: ['nat PREROUTING -d fd00::1/128 -j ACCEPT'] }],
+    ['TOO_DEEP', { rules: [TO_NAT, 'nat X -j D0', ...chainsInARow(300)] }],
+    ['TOO_MANY_WAYS', { rules: [TO_NAT, 'nat X -j D0', ...fanOut(30, (at) => `-j MARK --set-xmark ${2 ** at}/0x0`)] }],
     ['RULE_LOOP', { rules: [TO_NAT, 'nat X -j Y', 'nat Y -g X'] }],
     [
       'TOO_MANY_WAYS',

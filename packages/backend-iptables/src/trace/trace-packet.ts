@@ -3,6 +3,7 @@ import { throughHooks, type EndedWay } from './hooks.js'
 import { sumOf, toNumber, type Odds } from './odds.js'
 import { ruleTablesOf, type RuleTables } from './rule-tables.js'
 import { TraceError } from './trace-error.js'
+import { checkTold, createEffort } from './trace-effort.js'
 import type { Assumption, Fate, FateOdds, Trace, TracedEndpoint, Way } from './trace.js'
 import { isOwnAddress, startOf, type PacketState, type Surroundings, type TracedPacket } from './traced-packet.js'
 import type { Walker } from './walk-chain.js'
@@ -35,9 +36,10 @@ export function tracePacket({ tables, packet, surroundings, everyRule = false }:
     surroundings: withSender(surroundings, start),
     everyRule,
     assume,
-    part: countedTo(MAX_WAYS),
+    effort: createEffort(),
   }
   const ended = throughHooks(walker, wayOf(start), packet.connection)
+  checkTold(ended.map(({ way }) => way))
   const fates = fatesOf(ended)
   return {
     fate: fates[0]?.fate ?? 'no-service',
@@ -53,17 +55,6 @@ const withSender = (surroundings: Surroundings, { bornHere, source }: PacketStat
   bornHere && !isOwnAddress(surroundings, source)
     ? { ...surroundings, nodeAddresses: [...surroundings.nodeAddresses, source] }
     : surroundings
-
-const MAX_WAYS = 20_000
-
-function countedTo(limit: number): () => void {
-  let count = 0
-  return () => {
-    count += 1
-    if (count < limit) return
-    throw new TraceError('TOO_MANY_WAYS', `the packet has more than ${limit} ways: too many rules leave it to chance`)
-  }
-}
 
 /** Those that nearly every node has rules in. */
 const missingTables = (tables: RuleTables): readonly Assumption[] =>

@@ -74,6 +74,8 @@ export type Step =
   /** A table is not asked. */
   | { readonly type: 'unasked'; readonly hook: Hook; readonly table: string; readonly because: string }
   | ({ readonly type: 'passed' } & PassedRules)
+  /** A chain that the packet has been through before as it is now: the same becomes of it. Only in long traces. */
+  | ({ readonly type: 'again' } & InChain)
   | ({ readonly type: 'rule' } & MatchedRule)
   /** The end of a built-in chain. */
   | { readonly type: 'policy'; readonly table: string; readonly chain: string; readonly policy: string }
@@ -153,6 +155,7 @@ export const ASSUMPTION_CODES = {
   NODE_ADDRESS: 'the address that the node gives the packet is not known',
   TABLE_MISSING: 'a table is not among the rules: it is taken to have none',
   CONNECTION: 'how conntrack rewrites the connection is not known: it is taken to leave its addresses alone',
+  JUMP_DEPTH: 'chains lead into each other deeper than nf_tables takes: the rules are taken to be of iptables-legacy',
   LOOPBACK: 'the kernel is taken to let packets from elsewhere get to loopback (route_localnet)',
 } as const
 export type AssumptionCode = keyof typeof ASSUMPTION_CODES

@@ -5,6 +5,7 @@ import { failsPlainly, judgeRule, nearlyMatches, type Judgement } from './judge-
 import { both, isCertain, otherwise } from './odds.js'
 import { passedStep, passing, type PassedRun } from './passed-run.js'
 import type { RuleTables } from './rule-tables.js'
+import type { Effort } from './trace-effort.js'
 import { TraceError } from './trace-error.js'
 import type { Assumption, Effect, End } from './trace.js'
 import type { Surroundings } from './traced-packet.js'
@@ -17,8 +18,7 @@ export interface Walker {
   /** Keep every rule that did not match, not only those that nearly did. */
   readonly everyRule: boolean
   readonly assume: (assumption: Assumption) => void
-  /** Counts a parting of ways. Throws where there are too many. */
-  readonly part: () => void
+  readonly effort: Effort
 }
 
 export interface ChainPlace {
@@ -35,8 +35,43 @@ export interface ChainOutcome {
   readonly verdict: 'return' | 'done' | End
 }
 
-/** A packet's ways through one chain, and the chains that it leads to: in the order of the rules that part them. */
+/**
+ * A packet's ways through one chain, and the chains that it leads to: in the order of the rules that part them. A long trace
+ * goes through a chain once for the same packet, and says `again` from then on where only one way comes of it.
+ */
 export function walkChain(walker: Walker, place: ChainPlace, start: PartialWay): readonly ChainOutcome[] {
+  if (place.depth > MAX_DEPTH) throw tooDeep(place)
+  if (place.depth > NFT_DEPTH) walker.assume(deeperThanNft(place))
+  if (!walker.effort.isLong()) return throughRules(walker, place, start)
+  const { table, chain, depth } = place
+  const before = walker.effort.recall(place, start)
+  if (before !== undefined) {
+    const way = withStep({ ...start, packet: before.packet }, { type: 'again', table, chain, depth })
+    return [{ way, verdict: before.verdict }]
+  }
+  const outcomes = throughRules(walker, place, start)
+  walker.effort.remember(place, start, outcomes)
+  return outcomes
+}
+
+/** Beyond what anybody writes, and well within what the stack holds. */
+const MAX_DEPTH = 256
+
+/** NFT_JUMP_STACK_SIZE: nf_tables refuses to load more. ip_tables takes as many as there are chains. */
+const NFT_DEPTH = 16
+
+const deeperThanNft = ({ table }: ChainPlace): Assumption => ({
+  code: 'JUMP_DEPTH',
+  message: `chains of ${table} lead into each other more than ${NFT_DEPTH} deep, which nf_tables refuses: taken to be rules of iptables-legacy`,
+})
+
+const tooDeep = ({ table, trail }: ChainPlace): TraceError =>
+  new TraceError(
+    'TOO_DEEP',
+    `the chains of ${table} lead into each other more than ${MAX_DEPTH} deep (${trail.slice(0, 3).join(' -> ')} -> ...), and nf_tables takes ${NFT_DEPTH}: shorten them`,
+  )
+
+function throughRules(walker: Walker, place: ChainPlace, start: PartialWay): readonly ChainOutcome[] {
   const rules = walker.tables.chain(place.table, place.chain)?.rules ?? []
   const outcomes: ChainOutcome[] = []
   // The last one goes first.
@@ -73,11 +108,13 @@ function walkOn(walker: Walker, chain: Chain, visit: Visit): Walked {
   for (let at = visit.index; at < rules.length; at++) {
     const rule = rules[at] ?? { matches: [] }
     const number = at + 1
+    walker.effort.passed()
     const isKept = isSmall || nearlyMatches(rule, way.packet)
     if (!isKept && failsPlainly(rule, way.packet)) {
       run = passing(run, { number })
       continue
     }
+    walker.effort.judged(rule, way.packet)
     const judgement = judgeRule(rule, way.packet, walker.surroundings)
     for (const assumption of judgement.assumptions) walker.assume(assumption)
     if (judgement.matches) return matched(walker, chain, { way, run, number, rule, judgement })
@@ -115,8 +152,8 @@ function matched(walker: Walker, chain: Chain, { way, run, number, rule, judgeme
   if (isCertain(odds) || changesNothing) {
     return followed(walker, chain, { effect, way: { ...here, packet }, next })
   }
-  walker.part()
   const taken = { ...here, packet, odds: both(way.odds, odds) }
+  walker.effort.parted(taken.odds)
   const notTaken = otherwise(odds)
   const rest: Visit = {
     way: { ...way, packet: passed, odds: both(way.odds, notTaken) },
@@ -170,7 +207,11 @@ function followed(walker: Walker, chain: Chain, { effect, way, next }: Following
 }
 
 const loopOf = ({ table, trail }: ChainPlace): TraceError =>
-  new TraceError('RULE_LOOP', `the chains of ${table} go round in a loop: ${trail.join(' -> ')}`)
+  new TraceError('RULE_LOOP', `the chains of ${table} go round in a loop: ${loopIn(trail).join(' -> ')}`)
+
+/** The way there and the loop; of a long one, where it begins and ends. */
+const loopIn = (trail: readonly string[]): readonly string[] =>
+  trail.length <= 12 ? trail : [...trail.slice(0, 6), '...', ...trail.slice(-5)]
 
 const flushed = (way: PartialWay, run: PassedRun | undefined, place: ChainPlace): PartialWay =>
   run === undefined ? way : withStep(way, passedStep(run, placeIn(place)))

@@ -13,11 +13,16 @@ export interface PartialWay {
 export interface StepLink {
   readonly step: Step
   readonly before: StepLink | undefined
+  /** How many there are with it. */
+  readonly count: number
 }
 
 export const wayOf = (packet: PacketState): PartialWay => ({ packet, odds: CERTAIN, last: undefined })
 
-export const withStep = (way: PartialWay, step: Step): PartialWay => ({ ...way, last: { step, before: way.last } })
+export const withStep = (way: PartialWay, step: Step): PartialWay => ({
+  ...way,
+  last: { step, before: way.last, count: (way.last?.count ?? 0) + 1 },
+})
 
 export function stepsOf({ last }: PartialWay): readonly Step[] {
   const steps: Step[] = []

@@ -79,13 +79,13 @@ const missed = objectOf('MissedRule', {
 
 const step = objectOf('Step', {
   type: required(
-    oneOf('table', 'unasked', 'passed', 'rule', 'policy', 'routing', 'conntrack'),
-    'what it is: a table is asked, or is not; rules are passed that do not match; a rule matches; a chain’s policy; the kernel decides where it goes on; conntrack rewrites it',
+    oneOf('table', 'unasked', 'passed', 'rule', 'policy', 'routing', 'conntrack', 'again'),
+    'what it is: a table is asked, or is not; rules are passed that do not match; a rule matches; a chain’s policy; the kernel decides where it goes on; conntrack rewrites it; in a long trace, a chain does with the packet again what it did before',
   ),
   hook: optional(hook, 'table, unasked'),
-  table: optional(text, 'table, unasked, passed, rule, policy'),
-  chain: optional(text, 'passed, rule, policy'),
-  depth: optional(integer, 'passed, rule: 0 in a built-in chain, 1 in one that it jumps to'),
+  table: optional(text, 'table, unasked, passed, rule, policy, again'),
+  chain: optional(text, 'passed, rule, policy, again'),
+  depth: optional(integer, 'passed, rule, again: 0 in a built-in chain, 1 in one that it jumps to'),
   rules: optional(integer, 'table: how many rules its chain has'),
   policy: optional(text, 'table, policy'),
   because: optional(text, 'unasked, routing: why, for a person'),

@@ -56,6 +56,7 @@ function stepItem(step: Step): object {
     case 'unasked':
     case 'policy':
     case 'routing':
+    case 'again':
       return step
     case 'conntrack':
       return { type: step.type, effect: effectItem(step.effect) }

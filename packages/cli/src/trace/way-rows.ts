@@ -100,6 +100,8 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
         return [hook(ROUTING[step.to])]
       case 'conntrack':
         return [hook('conntrack', effectText(step.effect))]
+      case 'again':
+        return [note(`${step.chain} as before`, step.depth + 1)]
       case 'passed':
         return missedRows(
           step.missed.filter((missed) => isTelling(missed, { rewritten })),

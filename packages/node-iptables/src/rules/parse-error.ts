@@ -1,6 +1,7 @@
 /** Why a text is not what iptables-save prints or iptables-restore reads. A code is a contract: added, not renamed. */
 export const IPTABLES_PARSE_ERRORS = {
   UNKNOWN_LINE: 'not a line of a restore: a table, a chain, a rule, COMMIT or a comment is expected',
+  LINE_TOO_LONG: 'the line has more than 10240 characters or 255 words, which no iptables-restore takes',
   OUTSIDE_TABLE: 'chains and rules stand between a table line (`*nat`) and its COMMIT',
   UNFINISHED_TABLE: 'the table has no COMMIT: the text was cut off',
   UNCLOSED_QUOTE: 'a quotation begins and does not end in this line',

@@ -44,6 +44,7 @@ export function parseRestoreLine(text: string, number = 1): RestoreLine {
   if (text === '') return { type: 'blank' }
   if (/[\n\0]/.test(text)) return fail('UNKNOWN_LINE')
   if (text.startsWith('#')) return { type: 'comment', text: text.slice(1) }
+  if (text.length > MAX_LINE) return fail('LINE_TOO_LONG')
   if (text.trim() === 'COMMIT') return { type: 'commit' }
   if (text.startsWith('*')) {
     const table = text.slice(1).trim()
@@ -53,8 +54,13 @@ export function parseRestoreLine(text: string, number = 1): RestoreLine {
   const split = splitWords(text)
   if (split.type === 'unclosed-quote') return fail('UNCLOSED_QUOTE', text.slice(split.column - 1))
   if (split.words.length === 0) return { type: 'blank' }
+  if (split.words.length > MAX_WORDS) return fail('LINE_TOO_LONG')
   return parseCommand(split.words, { place, fail })
 }
+
+// iptables-restore reads a line into 10240 bytes, and takes 255 arguments.
+const MAX_LINE = 10_240
+const MAX_WORDS = 255
 
 interface LineContext {
   readonly place: { readonly line: number; readonly text: string }

@@ -76,6 +76,8 @@ COMMIT
     ['*nat\n-A A -j B\nCOMMIT\n', 'UNDECLARED_CHAIN', 2],
     ['*nat\n:A - [0:0]\n:A - [0:0]\nCOMMIT\n', 'REPEATED_CHAIN', 3],
     ['*nat\n:A - [0:0]\n-I A -j B\nCOMMIT\n', 'NOT_A_SAVE', 3],
+    [`*nat\n:A - [0:0]\n-A A${' -m x'.repeat(200)}\nCOMMIT\n`, 'LINE_TOO_LONG', 3],
+    [`*nat\n:A - [0:0]\n-A A -m comment --comment "${'x'.repeat(10_240)}"\nCOMMIT\n`, 'LINE_TOO_LONG', 3],
     ['*nat\n:A\nCOMMIT\n', 'UNKNOWN_LINE', 2],
     ['*nat\n:A - [0:x]\nCOMMIT\n', 'BAD_COUNTERS', 2],
     [`*nat\n:${'A'.repeat(29)} - [0:0]\nCOMMIT\n`, 'BAD_NAME', 2],

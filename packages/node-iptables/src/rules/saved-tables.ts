@@ -35,10 +35,22 @@ export function parseSave(text: string): readonly SavedTable[] {
 export async function parseSaveLines(lines: AsyncIterable<string> | Iterable<string>): Promise<readonly SavedTable[]> {
   const reader = saveReader()
   let count = 0
-  for await (const line of lines) {
-    reader.add(line)
+  const takeTurn = (): boolean => {
     count += 1
-    if (count % LINES_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+    return count % LINES_A_TURN === 0
+  }
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+  if (Symbol.iterator in lines) {
+    // Waiting for each of what is there already would take longer than reading it.
+    for (const line of lines) {
+      reader.add(line)
+      if (takeTurn()) await turn()
+    }
+  } else {
+    for await (const line of lines) {
+      reader.add(line)
+      if (takeTurn()) await turn()
+    }
   }
   return reader.end()
 }
