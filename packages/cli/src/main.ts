@@ -92,7 +92,13 @@ export async function run(argv: readonly string[], world: Omit<Context, 'finish'
   let status: ExitStatus = 0
   const { stdin, stdout, stderr, env, now, style, errorStyle } = world
   const context: Context = {
-    ...{ stdin, stdout, stderr, env, now, style, errorStyle },
+    stdin,
+    stdout,
+    stderr,
+    env,
+    now,
+    style,
+    errorStyle,
     get interrupted() {
       return world.interrupted
     },

@@ -68,5 +68,5 @@ const oneLine = (message: string): string =>
   message
     .replace(/^error: /, '')
     .trim()
-    .replaceAll(/\s*\n\s*/g, ' ')
+    .replaceAll(/(?<!\s)\s*\n\s*/g, ' ')
     .replace(/\.$/, '')

@@ -1,6 +1,7 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { displayName, parseAddress } from '@pointsman/core'
 import { openChangeLogWriter, readRecording } from '@pointsman/core/io'
@@ -50,7 +51,11 @@ async function demo(files: readonly string[], context: Context): Promise<void> {
       log,
       interrupted: context.interrupted,
       onBatch: ({ events }) => progress.show(() => `importing ${formatCount(events)} events`),
-      onEvent: (position) => progress.show(() => `replaying ${formatCount(position)} events`),
+      onEvent: (position) => {
+        progress.show(() => `replaying ${formatCount(position)} events`)
+        // Ctrl-C is noticed now and then.
+        return position % 100 === 0 ? setImmediate() : undefined
+      },
     })
     progress.end()
     warnOfLosses(told, context)

@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs'
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate, setTimeout as wait } from 'node:timers/promises'
 import { buildState, replay, ResumeError, resumedWriter } from '@pointsman/core'
 import type { Backend, ChangeLogReader, EngineReport, ProxyConfig, ReplaySummary, Seq } from '@pointsman/core'
 import { openChangeLogWriter } from '@pointsman/core/io'
@@ -164,6 +164,7 @@ async function run({
       onEvent: () => {
         count++
         progress.show(() => `replaying ${formatCount(count)} events`)
+        return count % BREATH === 0 ? setImmediate() : undefined
       },
       ...(backend && { backend }),
       ...(recording && { recordTo: resumedWriter(recording) }),
@@ -174,6 +175,9 @@ async function run({
     await backend?.close()
   }
 }
+
+/** Between so many events Ctrl-C is noticed. */
+const BREATH = 100
 
 interface LogQuestion {
   readonly reader: ChangeLogReader

@@ -12,7 +12,7 @@ export interface DemoQuestion {
   readonly log: SqliteChangeLog
   readonly interrupted: AbortSignal
   readonly onBatch?: (tally: ImportTally) => void
-  readonly onEvent?: (seq: Seq) => void
+  readonly onEvent?: (seq: Seq) => void | Promise<void>
 }
 
 /** Imports a recording, replays it to the mock backend, and looks for what broke in it. */

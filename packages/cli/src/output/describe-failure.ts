@@ -30,7 +30,7 @@ function restoreLines(error: Error): string {
 
 const MAX_WORDS = 5
 
-const oneLine = (message: string): string => message.replaceAll(/\s*\n\s*/g, ' ')
+const oneLine = (message: string): string => message.replaceAll(/(?<!\s)\s*\n\s*/g, ' ')
 
 // Errors with a code come from the log, the file system and SQLite, and their messages are made for people.
 const isNamedObstacle = (error: unknown): error is Error =>

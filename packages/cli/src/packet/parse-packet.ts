@@ -18,6 +18,7 @@ export const PACKET_FORM = 'PROTOCOL SOURCE -> DESTINATION:PORT'
 
 /** CliError USAGE, with the form, for what is none. */
 export function parsePacket(text: string): PacketText {
+  if (text.length > MAX_LENGTH) throw notAPacket(`${text.slice(0, 100)}...`)
   const [, protocolText = '', from = '', to = ''] = /^\s*(\S+)\s+(\S+)\s*->\s*(\S+)\s*$/.exec(text) ?? []
   if (to === '') throw notAPacket(text)
   const protocol = PROTOCOLS.find((known) => known === protocolText.toUpperCase())
@@ -25,6 +26,9 @@ export function parsePacket(text: string): PacketText {
     throw new CliError('USAGE', `${protocolText} is no protocol of Services: give one of tcp, udp, sctp`)
   return { protocol, source: hostText(from), destination: hostText(to) }
 }
+
+/** Names of Services and addresses have at most some hundred characters. */
+const MAX_LENGTH = 1000
 
 function notAPacket(text: string): CliError {
   const hint = /\s-\s*$/.test(text) ? '; in a shell it has to be in quotes' : ''

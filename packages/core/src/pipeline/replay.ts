@@ -25,8 +25,8 @@ export interface ReplayOptions {
   /** Called before time moves on, with the virtual milliseconds that pass: real time can be made to follow. */
   readonly pace?: (virtualMs: number) => Promise<void>
   readonly onReport?: (report: EngineReport) => void
-  /** Called after each event. */
-  readonly onEvent?: (seq: Seq, observedAt: number) => void
+  /** Called after each event. The next one waits for a promise that it gives, as of the event loop's turn. */
+  readonly onEvent?: (seq: Seq, observedAt: number) => void | Promise<void>
   readonly signal?: AbortSignal
 }
 
@@ -104,7 +104,8 @@ export async function replay(options: ReplayOptions): Promise<ReplaySummary> {
       if (outcome.error !== undefined) throw outcome.error
       source.next(recorded)
       count++
-      onEvent?.(recorded.seq, observedAt)
+      const pause = onEvent?.(recorded.seq, observedAt)
+      if (pause !== undefined) await pause
     }
     const endAt = clock.now()
     await clock.advanceTo(endAt)

@@ -103,17 +103,10 @@ function openCopy(file: string, known: number): OpenDatabase {
     const path = join(directory, basename(file))
     cpSync(file, path)
     if (existsSync(`${file}-wal`)) cpSync(`${file}-wal`, `${path}-wal`)
-    const opened = openAndCheck(path, { file, known })
-    return {
-      db: opened.db,
-      close() {
-        opened.close()
-        remove()
-      },
-    }
-  } catch (error) {
+    // SQLite has its files open from the first read on: nothing stays where the process is killed.
+    return openAndCheck(path, { file, known })
+  } finally {
     remove()
-    throw error
   }
 }
 

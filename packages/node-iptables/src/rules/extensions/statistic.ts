@@ -37,7 +37,7 @@ const spell = (chances: number): string => (chances / STATISTIC_CHANCES).toFixed
 function readRandom(given: ReadonlyMap<string, GivenOption>): StatisticMatch | undefined {
   const option = given.get('--probability')
   const text = option?.values[0] ?? ''
-  if (option === undefined || given.size > 2 || !/^\d*\.?\d+(?:e-?\d+)?$/i.test(text)) return undefined
+  if (option === undefined || given.size > 2 || !/^(?:\d+(?:\.\d+)?|\.\d+)(?:e-?\d+)?$/i.test(text)) return undefined
   const probability = Number(text)
   if (probability > 1) return undefined
   return { type: 'statistic-random', negated: option.negated, chances: Math.round(probability * STATISTIC_CHANCES) }

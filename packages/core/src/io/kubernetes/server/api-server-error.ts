@@ -34,4 +34,4 @@ export class ApiServerError extends Error {
   }
 }
 
-const oneLine = (text: string): string => text.trim().replaceAll(/\s*[\r\n]+\s*/g, ' ')
+const oneLine = (text: string): string => text.trim().replaceAll(/(?<!\s)\s*[\r\n]\s*/g, ' ')
