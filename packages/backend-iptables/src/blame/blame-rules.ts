@@ -1,10 +1,12 @@
 import {
-  type ChangeLogReader,
+  loggedConfigAt,
+  serviceOf,
   DEFAULT_PROXY_CONFIG,
-  type KubernetesObject,
   NO_SEQ,
-  type ProxyConfig,
   seq,
+  type ChangeLogReader,
+  type KubernetesObject,
+  type ProxyConfig,
   type Seq,
   type ServiceName,
 } from '@pointsman/core'
@@ -49,7 +51,7 @@ export function* blameRules(question: BlameQuestion): Generator<Seq, Blame, unde
   const history = createRuleHistory({
     options,
     nodeName,
-    config: question.config === 'recorded' ? firstConfig(reader, floor) : question.config,
+    config: question.config === 'recorded' ? (loggedConfigAt(reader, floor) ?? DEFAULT_PROXY_CONFIG) : question.config,
     ...(accepts && { accepts }),
     ...(pruned && { objects: objectsAt(floor, question) }),
   })
@@ -66,17 +68,6 @@ export function* blameRules(question: BlameQuestion): Generator<Seq, Blame, unde
 
 const BREATH = 500
 
-/** The configuration in force before the first record of one, which a pruned log still has. */
-function firstConfig(reader: ChangeLogReader, floor: Seq): ProxyConfig {
-  let found = reader.configAt(floor)
-  if (found === undefined) {
-    for (const record of reader.records({ types: ['config'], limit: 1 })) {
-      if (record.type === 'config') found = record.config
-    }
-  }
-  return { ...DEFAULT_PROXY_CONFIG, ...(found as Partial<ProxyConfig> | undefined) }
-}
-
 function objectsAt(floor: Seq, { reader, service }: BlameQuestion): readonly KubernetesObject[] {
   const objects: KubernetesObject[] = []
   reader.eachObjectAt(floor, (object) => {
@@ -85,9 +76,5 @@ function objectsAt(floor: Seq, { reader, service }: BlameQuestion): readonly Kub
   return objects
 }
 
-function isAbout({ kind, metadata }: KubernetesObject, service: ServiceName | 'none'): boolean {
-  if (kind === 'Node') return true
-  const labels = metadata['labels'] as { readonly [label: string]: unknown } | undefined
-  const name = kind === 'Service' ? metadata.name : labels?.['kubernetes.io/service-name']
-  return `${metadata.namespace ?? ''}/${String(name)}` === service
-}
+const isAbout = (object: KubernetesObject, service: ServiceName | 'none'): boolean =>
+  object.kind === 'Node' || serviceOf(object) === service

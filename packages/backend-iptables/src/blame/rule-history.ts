@@ -1,7 +1,7 @@
 import {
   createEditFinder,
   createStateFold,
-  DEFAULT_PROXY_CONFIG,
+  configOfRecord,
   isEqual,
   NO_SEQ,
   selectEndpoints,
@@ -108,7 +108,7 @@ export function createRuleHistory({ options, nodeName, ...given }: RuleHistoryOp
   }
 
   const takeConfig = (record: ConfigRecord): readonly GoneRule[] => {
-    config = { ...DEFAULT_PROXY_CONFIG, ...(record.config as Partial<ProxyConfig>) }
+    config = configOfRecord(record.config)
     // What is there whatever services there are came with the first configuration.
     if (!isConfigured) baseRules.clear()
     isConfigured = true

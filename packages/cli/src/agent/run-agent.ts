@@ -1,4 +1,4 @@
-import { type AgentConfig, createRecorder, isEqual, type Recorder } from '@pointsman/core'
+import { type AgentConfig, createRecorder, isEqual, type Recorder, storedConfig } from '@pointsman/core'
 import { refuseOthersLog } from '@pointsman/core/io'
 import { IptablesError, type Variant } from 'node-iptables'
 import { asyncScheduler, firstValueFrom, type Observable, retry, Subject, takeUntil, tap } from 'rxjs'
@@ -150,7 +150,7 @@ function recordConfig(
 ): void {
   const proxy: unknown = JSON.parse(JSON.stringify(config.proxy))
   if (isEqual(start.config, proxy)) return
-  recorder.put({ type: 'config', observedAt: now(), config: { ...config.proxy } })
+  recorder.put({ type: 'config', observedAt: now(), config: storedConfig(config.proxy) })
 }
 
 /** What an append to the log may take before rules no longer wait for it. */

@@ -1,11 +1,12 @@
 import {
-  type Broken,
+  loggedConfigAt,
   fateKey,
-  type FateFlip,
   findBreak,
-  type FlipCause,
   followFate,
   NO_SEQ,
+  type Broken,
+  type FateFlip,
+  type FlipCause,
   type PacketFate,
   type Seq,
   type ServiceName,
@@ -39,7 +40,7 @@ export function* bisect(question: BisectQuestion): Generator<Seq, Bisection, und
     nodeName: node?.name,
     configs,
   })
-  const inForce = configs ? configBefore(question, start) : config
+  const inForce = (configs ? loggedConfigAt(reader, start) : undefined) ?? config
   const history = followFate({ fateAt, keyOf, after: from.seq, nodeName: node?.name, config: inForce, objects })
   let candidates = 0
   let taken = 0
@@ -78,12 +79,3 @@ function startFor(question: BisectQuestion): Seq {
 }
 
 const LONGEST_WAY_MS = 5 * 60_000
-
-/** The configuration in force before the first record of one. */
-function configBefore({ reader, config }: BisectQuestion, start: Seq): BisectQuestion['config'] {
-  const logged = reader.configAt(start)
-  if (logged !== undefined) return { ...config, ...logged }
-  for (const record of reader.records({ types: ['config'], limit: 1 }))
-    if (record.type === 'config') return { ...config, ...record.config }
-  return config
-}

@@ -1,16 +1,17 @@
 import {
+  serviceOf,
+  recordsInOrder,
+  seq,
+  serviceName,
+  servicePortsOf,
+  touchesPacket,
   type ChangeLogReader,
   type KubernetesObject,
   type LogRecord,
   type PacketTarget,
   type RecordFilter,
-  recordsInOrder,
-  seq,
   type Seq,
-  serviceName,
   type ServiceName,
-  servicePortsOf,
-  touchesPacket,
 } from '@pointsman/core'
 
 export interface CandidateQuestion {
@@ -51,8 +52,8 @@ export function candidatesFor({ reader, target, after, toSeq, nodeName, configs 
   if (after > 0) {
     reader.eachObjectAt(after, noteService)
     reader.eachObjectAt(after, (object) => {
-      const owner = ownerOf(object)
-      if (owner === undefined || services.has(owner)) objects.push(object)
+      const service = serviceOf(object)
+      if (object.kind === 'Node' || (service !== undefined && services.has(service))) objects.push(object)
     })
   }
   const filters: readonly RecordFilter[] = [
@@ -70,12 +71,4 @@ export function candidatesFor({ reader, target, after, toSeq, nodeName, configs 
     objects,
     records: () => recordsInOrder(filters.map((filter) => reader.records(filter))),
   }
-}
-
-/** Undefined: a Node, which is nobody's. */
-function ownerOf({ kind, metadata }: KubernetesObject): ServiceName | undefined {
-  if (kind === 'Node') return undefined
-  const labels = metadata['labels'] as { readonly [label: string]: unknown } | undefined
-  const name = kind === 'Service' ? metadata.name : labels?.['kubernetes.io/service-name']
-  return serviceName(metadata.namespace ?? '', typeof name === 'string' ? name : '')
 }

@@ -1,9 +1,9 @@
-import { serviceName, type ServiceName } from '@pointsman/core'
+import { serviceOf, serviceName, type ServiceName } from '@pointsman/core'
 import type { Command } from 'commander'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import { explainFields } from '../explain/explain-document.js'
-import { belongsTo, explainService } from '../explain/explain-service.js'
+import { explainService } from '../explain/explain-service.js'
 import { explainText } from '../explain/explain-text.js'
 import { latestChanges, type LatestChanges } from '../explain/latest-changes.js'
 import {
@@ -129,7 +129,7 @@ function changesOf(service: ServiceName, { input, asked, question, configs }: As
   return latestChanges({
     reader: input.reader,
     service,
-    objects: asked.objects.filter((object) => object.kind === 'Node' || belongsTo(object, service)),
+    objects: asked.objects.filter((object) => object.kind === 'Node' || serviceOf(object) === service),
     toSeq: asked.seq,
     nodeName: name,
     config,

@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs'
 import { setImmediate, setTimeout as wait } from 'node:timers/promises'
-import { buildState, replay, ResumeError, resumedWriter } from '@pointsman/core'
+import { buildState, nodeOfInterest, replay, ResumeError, resumedWriter } from '@pointsman/core'
 import type { Backend, ChangeLogReader, EngineReport, ProxyConfig, ReplaySummary, Seq } from '@pointsman/core'
 import { openChangeLogWriter } from '@pointsman/core/io'
 import { type Command, Option } from 'commander'
@@ -190,9 +190,11 @@ async function backendQuestion({ reader, untilSeq, options, context }: LogQuesti
   const config = await resolveConfig(options, reader.configAt(untilSeq), context)
   const { objects } = reader.objectsAt(untilSeq)
   const configured = config.nodeName ?? reader.info().nodeName
-  const nodeName = nodeNameFor({ given: options.node, configured, state: buildState({ objects }).state })
+  const { node: _, ...state } = buildState({ objects }).state
+  const nodeName = nodeNameFor({ given: options.node, configured, state })
+  const node = nodeOfInterest(state.nodes, nodeName)
   return {
-    state: buildState({ objects, nodeName }).state,
+    state: { ...state, ...(node && { node }) },
     config: nodeName === undefined ? config : { ...config, nodeName },
   }
 }

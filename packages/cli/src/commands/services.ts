@@ -1,5 +1,5 @@
 import { buildState } from '@pointsman/core'
-import type { KubernetesObject, NodeInfo } from '@pointsman/core'
+import type { NodeInfo, State } from '@pointsman/core'
 import type { Command } from 'commander'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
@@ -56,8 +56,9 @@ async function services(service: string | undefined, options: ServicesOptions, c
   try {
     const question = askedObjects(input, options, context)
     const configured = await configuredNode(options, question, context)
-    const node = nodeOf({ objects: question.objects, configured }, options)
-    const all = serviceRows({ ...question, node })
+    const built = buildState({ objects: question.objects })
+    const node = nodeOf({ state: built.state, configured }, options)
+    const all = serviceRows({ objects: question.objects, built, node })
     const view = only(all, { service, namespace: options.namespace })
     if (service !== undefined && view.rows.length === 0 && view.skipped.length === 0)
       throw notFound(service, all, question)
@@ -93,12 +94,11 @@ async function configuredNode(
 }
 
 interface NodeQuestion {
-  readonly objects: readonly KubernetesObject[]
+  readonly state: State
   readonly configured: string | undefined
 }
 
-function nodeOf({ objects, configured }: NodeQuestion, { node: given }: ServicesOptions): Node | undefined {
-  const { state } = buildState({ objects })
+function nodeOf({ state, configured }: NodeQuestion, { node: given }: ServicesOptions): Node | undefined {
   const name = nodeNameFor({ given, configured, state })
   return name === undefined ? undefined : (state.nodes.get(name) ?? { name, zone: '' })
 }

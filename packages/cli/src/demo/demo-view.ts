@@ -31,8 +31,9 @@ export interface Moment {
 
 export async function momentAt({ reader, seq, config, outage }: MomentQuestion): Promise<Moment> {
   const { objects } = reader.objectsAt(seq)
-  const { state } = buildState({ objects, seq, nodeName: config.nodeName })
-  const rows = serviceRows({ objects, seq, node: state.node }).rows.filter(({ port }) =>
+  const built = buildState({ objects, seq, nodeName: config.nodeName })
+  const { state } = built
+  const rows = serviceRows({ objects, built, node: state.node }).rows.filter(({ port }) =>
     port.service.startsWith(`${namespaceOf(outage)}/`),
   )
   const port = [...state.services.values()].find(

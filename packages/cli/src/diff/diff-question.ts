@@ -1,12 +1,5 @@
 import type { RulesAt } from '@pointsman/backend-iptables'
-import {
-  buildState,
-  type ChangeLogReader,
-  DEFAULT_PROXY_CONFIG,
-  type KubernetesObject,
-  type ProxyConfig,
-  type State,
-} from '@pointsman/core'
+import { buildState, type ChangeLogReader, configOfRecord, type KubernetesObject, type State } from '@pointsman/core'
 import type { Context } from '../context.js'
 import { askedObjects } from '../input/asked-objects.js'
 import type { Input } from '../input/open-input.js'
@@ -48,7 +41,7 @@ export async function diffQuestion(
   const { state, config } = await rulesQuestion(asked, options, context)
   const before = askedObjects(input, { at: String(from.seq) }, context)
   const logged = givesConfig(options) ? undefined : before.logged
-  const earlier = logged === undefined ? config : { ...DEFAULT_PROXY_CONFIG, ...(logged as Partial<ProxyConfig>) }
+  const earlier = logged === undefined ? config : configOfRecord(logged)
   return {
     reader,
     from: {

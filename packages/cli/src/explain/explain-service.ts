@@ -1,12 +1,14 @@
 import {
+  byAge,
+  buildState,
+  healthCheckedServices,
+  serviceOf,
   explainSelection,
-  type Front,
   frontKey,
   frontsOf,
+  type Front,
   type HintsVerdict,
-  isLocalEndpoint,
   type KubernetesObject,
-  type NodeInfo,
   type ProxyConfig,
   type ServiceName,
   type ServicePort,
@@ -58,11 +60,11 @@ export interface ExplainQuestion {
 }
 
 export function explainService({ service, objects, state, config }: ExplainQuestion): Explanation {
-  const own = objects.filter((object) => object.kind === 'Node' || belongsTo(object, service))
-  const { rows, skipped } = serviceRows({ objects: own, node: state.node })
+  const own = objects.filter((object) => object.kind === 'Node' || serviceOf(object) === service)
+  const { rows, skipped } = serviceRows({ objects: own, built: buildState({ objects: own }), node: state.node })
   const object = own.find(({ kind }) => kind === 'Service')
   const selector = (object?.['spec'] as { readonly selector?: KubernetesObject['spec'] } | undefined)?.selector
-  const healthCheck = healthCheckOf(rows, state.node)
+  const healthCheck = healthCheckOf(service, state)
   return {
     service,
     ports: rows.map((row) => explainPort(row, state, config)),
@@ -71,13 +73,6 @@ export function explainService({ service, objects, state, config }: ExplainQuest
     ...(selector !== undefined && { selector }),
     ...(healthCheck && { healthCheck }),
   }
-}
-
-export function belongsTo({ kind, metadata }: KubernetesObject, service: ServiceName): boolean {
-  if (kind === 'Node') return false
-  const labels = metadata['labels'] as { readonly [label: string]: unknown } | undefined
-  const name = kind === 'Service' ? metadata.name : labels?.['kubernetes.io/service-name']
-  return typeof name === 'string' && `${metadata.namespace ?? ''}/${name}` === service
 }
 
 function explainPort(row: ServiceRow, state: State, config: ProxyConfig): PortExplanation {
@@ -99,22 +94,16 @@ function overlapsOf(port: ServicePort, { services }: State): readonly Overlap[] 
     if (other.port !== port.port && other.nodePort !== port.nodePort) continue
     for (const theirs of frontsOf(other)) {
       const front = fronts.get(frontKey(theirs))
-      if (front !== undefined) overlaps.push({ front, other, otherIsFirst: ageOf(other) < ageOf(port) })
+      if (front !== undefined) overlaps.push({ front, other, otherIsFirst: byAge(other, port) < 0 })
     }
   }
   return overlaps
 }
 
-/** The older Service comes first, and of two of one age the one whose name comes first. */
-const ageOf = ({ createdAt, service, id }: ServicePort): string => [createdAt, service, id].join('\u0000')
-
-/** Of all ports together, each address once: what terminates does not count. */
-function healthCheckOf(rows: readonly ServiceRow[], node: NodeInfo | undefined): HealthCheck | undefined {
-  const port = rows.find((row) => row.port.healthCheckNodePort !== 0)?.port.healthCheckNodePort
-  if (port === undefined) return undefined
-  const local = rows.flatMap(({ endpoints }) =>
-    endpoints.flatMap(({ endpoint }) => (endpoint.ready && isLocalEndpoint(endpoint, node) ? [endpoint.address] : [])),
-  )
-  const localEndpoints = new Set(local).size
+/** As the agent's own health-check port answers. */
+function healthCheckOf(service: ServiceName, state: State): HealthCheck | undefined {
+  const checked = healthCheckedServices(state).find((each) => each.service === service)
+  if (checked === undefined) return undefined
+  const { port, localEndpoints } = checked
   return { port, status: localEndpoints > 0 ? 200 : 503, localEndpoints }
 }

@@ -1,15 +1,16 @@
 import {
+  loggedConfigAt,
+  followFate,
+  NO_SEQ,
+  seq,
   type ChangeLogReader,
   type FateFlip,
   type FlipCause,
-  followFate,
   type KubernetesObject,
   type LogRecord,
-  NO_SEQ,
   type ObjectRecord,
   type ProxyConfig,
   type RecordFilter,
-  seq,
   type Seq,
   type ServiceName,
   type State,
@@ -66,7 +67,7 @@ export function latestChanges(question: LatestQuestion): LatestChanges {
     keyOf: ({ signature }: ServiceFate) => signature,
     after: cut.length > 0 ? NO_SEQ : seqOfLists(reader, toSeq),
     nodeName,
-    config: configs ? { ...config, ...reader.configAt(start) } : config,
+    config: (configs ? loggedConfigAt(reader, start) : undefined) ?? config,
     objects: start === NO_SEQ ? [] : versionsBefore(question, records, start),
   })
   for (const record of records) history.take(record)

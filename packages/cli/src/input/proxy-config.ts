@@ -1,5 +1,11 @@
-import { CONFIG_KIND, DEFAULT_PROXY_CONFIG, readProxyConfig } from '@pointsman/core'
-import type { JsonObject, ProxyConfig } from '@pointsman/core'
+import {
+  configOfRecord,
+  CONFIG_KIND,
+  DEFAULT_PROXY_CONFIG,
+  readProxyConfig,
+  type JsonObject,
+  type ProxyConfig,
+} from '@pointsman/core'
 import { readConfigDocument } from '@pointsman/core/io'
 import type { Command } from 'commander'
 import { type Context, warn } from '../context.js'
@@ -54,8 +60,7 @@ export async function resolveConfig(
   context: Context,
 ): Promise<ProxyConfig> {
   if (!givesConfig(options)) {
-    // What the log carries was written from a ProxyConfig.
-    if (logged !== undefined) return { ...DEFAULT_PROXY_CONFIG, ...(logged as Partial<ProxyConfig>) }
+    if (logged !== undefined) return configOfRecord(logged)
     warn(
       context,
       "no configuration was given, so that kube-proxy's defaults are used, without a cluster CIDR: --config or --cluster-cidr says otherwise",

@@ -1,20 +1,5 @@
-import {
-  buildState,
-  displayName,
-  explainSelection,
-  isJsonObject,
-  isLocalEndpoint,
-  servesWhileTerminating,
-} from '@pointsman/core'
-import type {
-  BuiltState,
-  Endpoint,
-  EndpointVerdict,
-  KubernetesObject,
-  NodeInfo,
-  Seq,
-  ServicePort,
-} from '@pointsman/core'
+import { displayName, explainSelection, isJsonObject, isLocalEndpoint, servesWhileTerminating } from '@pointsman/core'
+import type { BuiltState, Endpoint, EndpointVerdict, KubernetesObject, NodeInfo, ServicePort } from '@pointsman/core'
 
 /** One endpoint of a service port, and whether the node that was asked about sends packets to it. */
 export interface EndpointRow {
@@ -49,17 +34,14 @@ export interface ServicesView {
 
 export interface ServicesQuestion {
   readonly objects: readonly KubernetesObject[]
-  readonly seq?: Seq
+  /** What `buildState` makes of them, for whichever node. */
+  readonly built: BuiltState
   readonly node: Pick<NodeInfo, 'name' | 'zone'> | undefined
 }
 
 /** Every service port that objects make, sorted by name, port, protocol and family, with its endpoints. */
-export function serviceRows({ objects, seq, node }: ServicesQuestion): ServicesView {
-  const { state, skipped, diagnostics } = buildState({
-    objects,
-    ...(seq !== undefined && { seq }),
-    nodeName: node?.name,
-  })
+export function serviceRows({ objects, built, node }: ServicesQuestion): ServicesView {
+  const { state, skipped, diagnostics } = built
   const types = serviceTypes(objects)
   const rows = [...state.services.values()].map((port) =>
     serviceRow({

@@ -1,3 +1,4 @@
+import { serviceLabelOf } from '../model/names.js'
 import type { JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
 import { count, describePorts, fieldsOf, formatValue, listOf, objectsIn, textOf } from './describe-values.js'
 
@@ -6,7 +7,7 @@ export function describeSlice(slice: KubernetesObject): string {
   const endpoints = [...endpointsByAddress(slice).values()]
   const ready = endpoints.filter((endpoint) => conditionOf(endpoint) === 'ready').length
   const readiness = ready === endpoints.length ? '' : ` (${ready} ready)`
-  const of = serviceOf(slice) === undefined ? '' : ` of ${serviceOf(slice)}`
+  const of = serviceLabelOf(slice) === undefined ? '' : ` of ${serviceLabelOf(slice)}`
   const ports = describePorts(slice['ports'])
   const size = endpoints.length === 0 ? 'no endpoints' : `${count(endpoints.length, 'endpoint')}${readiness}`
   return `${size}${of}${endpoints.length === 0 && ports === 'none' ? '' : `, ports ${ports}`}`
@@ -82,6 +83,3 @@ function placeOf(endpoint: JsonObject): string {
   const place = [pod, node].filter((part) => part !== undefined).join(' on ')
   return place === '' ? '' : ` (${place})`
 }
-
-const serviceOf = (slice: KubernetesObject): string | undefined =>
-  textOf(fieldsOf(slice.metadata['labels'])['kubernetes.io/service-name'])

@@ -1,6 +1,6 @@
+import { serviceOf } from '../model/names.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ObjectRecord } from '../model/record.js'
-import { fieldsOf, textOf } from './describe-values.js'
 import type { ServiceEdit } from './outage.js'
 import { isBehind, serviceEditOf } from './service-edits.js'
 
@@ -27,10 +27,10 @@ export function createEditFinder(): EditFinder {
       else edits.push(edit)
     },
     behind(change) {
-      const { kind, namespace, object } = change.after
+      const { kind, object } = change.after
       if (kind !== 'EndpointSlice') return undefined
-      const service = textOf(fieldsOf(object.metadata['labels'])['kubernetes.io/service-name']) ?? ''
-      return editsOf.get(`${namespace}/${service}`)?.findLast((edit) => isBehind(edit.record, change))
+      const service = serviceOf(object)
+      return service && editsOf.get(service)?.findLast((edit) => isBehind(edit.record, change))
     },
   }
 }

@@ -1,7 +1,7 @@
 import type { Endpoint } from '../model/endpoint.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
-import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '../model/proxy-config.js'
+import { configOfRecord, type ProxyConfig } from '../model/proxy-config.js'
 import { type ConfigRecord, type LogRecord, NO_SEQ, type ObjectRecord, type Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import { watchEventOf } from '../model/watch-event-of.js'
@@ -100,7 +100,7 @@ export function followFate<Fate extends PacketFate>({
   /** Makes the change and gives whether it can have changed a fate. */
   const apply = (record: ObjectRecord | ConfigRecord): boolean => {
     if (record.type === 'config') {
-      config = { ...DEFAULT_PROXY_CONFIG, ...(record.config as Partial<ProxyConfig>) }
+      config = configOfRecord(record.config)
       return true
     }
     fold.track(record.seq, watchEventOf(record))

@@ -1,3 +1,4 @@
+import { serviceOf } from '../model/names.js'
 import { endpointKey } from '../model/endpoint.js'
 import type { ObjectRecord } from '../model/record.js'
 import { fieldsOf, listOf, objectsIn } from './describe-values.js'
@@ -47,6 +48,4 @@ export function isKeptByController({ object }: ObjectRecord): boolean {
 
 /** Whether the slice was given to another Service. */
 const hasMoved = ({ event, object }: ObjectRecord, lost: readonly LostPort[]): boolean =>
-  event === 'MODIFIED' && lost.some(({ port }) => fieldsOf(object.metadata['labels'])[OWNER] !== port.name)
-
-const OWNER = 'kubernetes.io/service-name'
+  event === 'MODIFIED' && lost.some(({ port }) => serviceOf(object) !== port.service)

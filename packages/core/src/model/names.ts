@@ -1,5 +1,7 @@
 import type { Brand } from './brand.js'
 import type { IpFamily } from './address.js'
+import { isJsonObject } from './is-json-object.js'
+import type { KubernetesObject } from './kubernetes-object.js'
 
 export const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const
 export type Protocol = (typeof PROTOCOLS)[number]
@@ -7,6 +9,28 @@ export type Protocol = (typeof PROTOCOLS)[number]
 /** `namespace/name` of a Service. */
 export type ServiceName = Brand<string, 'ServiceName'>
 export const serviceName = (namespace: string, name: string): ServiceName => `${namespace}/${name}` as ServiceName
+
+/** The label by which an EndpointSlice names its Service. */
+export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
+
+/**
+ * The Service that an object belongs to: a Service itself, or the one that an EndpointSlice names. Undefined for a Node, and
+ * for a slice that names none. Nothing is checked but that the label is a text: `endpointsOfSlice` says what is wrong with it.
+ */
+export function serviceOf({ kind, metadata }: KubernetesObject): ServiceName | undefined {
+  if (kind === 'Node') return undefined
+  const { namespace = '', name } = metadata
+  if (kind === 'Service') return serviceName(namespace, name)
+  const owner = serviceLabelOf({ metadata })
+  return owner === undefined || owner === '' ? undefined : serviceName(namespace, owner)
+}
+
+/** The text of an EndpointSlice's label for its Service; undefined where it has none. */
+export function serviceLabelOf({ metadata }: Pick<KubernetesObject, 'metadata'>): string | undefined {
+  const labels = metadata['labels']
+  const owner = isJsonObject(labels) ? labels[SERVICE_NAME_LABEL] : undefined
+  return typeof owner === 'string' ? owner : undefined
+}
 
 /**
  * The identity of a service port: `namespace/name:port/TCP/IPv4`, without `:port` where the port has no name.

@@ -1,4 +1,6 @@
 import type { IpFamily } from './address.js'
+import { isJsonObject } from './is-json-object.js'
+import type { Json, JsonObject } from './kubernetes-object.js'
 
 /** How traffic that starts at pods of this node is told from other traffic (kube-proxy's detectLocalMode). */
 export type DetectLocal =
@@ -46,4 +48,57 @@ export const DEFAULT_PROXY_CONFIG: ProxyConfig = {
   tcpBeLiberal: false,
   minSyncPeriodMs: 1000,
   syncPeriodMs: 30_000,
+}
+
+/** The configuration as a log keeps it: `configOfRecord` reads it back. */
+export const storedConfig = (config: ProxyConfig): JsonObject => ({ ...config })
+
+/**
+ * The configuration that a log's record holds. A field that the record lacks, as those of older logs do, or that has another
+ * type than it may have, is as by default; nothing is taken from any other configuration.
+ */
+export function configOfRecord(stored: JsonObject): ProxyConfig {
+  const defaults = DEFAULT_PROXY_CONFIG
+  const flag = (name: 'masqueradeAll' | 'localhostNodePorts' | 'tcpBeLiberal'): boolean => {
+    const value = stored[name]
+    return typeof value === 'boolean' ? value : defaults[name]
+  }
+  const period = (name: 'minSyncPeriodMs' | 'syncPeriodMs'): number => {
+    const value = stored[name]
+    return typeof value === 'number' && value >= 0 ? value : defaults[name]
+  }
+  const { nodeName, nodeIp, families, layout, nodePortAddresses } = stored
+  return {
+    ...(typeof nodeName === 'string' && { nodeName }),
+    ...(typeof nodeIp === 'string' && { nodeIp }),
+    families: isTexts(families) ? families.filter(isFamily) : defaults.families,
+    layout: layout === 'classic' ? 'classic' : 'current',
+    detectLocal: detectLocalOf(stored['detectLocal']) ?? defaults.detectLocal,
+    masqueradeAll: flag('masqueradeAll'),
+    masqueradeBit: isMarkBit(stored['masqueradeBit']) ? stored['masqueradeBit'] : defaults.masqueradeBit,
+    localhostNodePorts: flag('localhostNodePorts'),
+    nodePortAddresses:
+      isTexts(nodePortAddresses) || nodePortAddresses === 'primary' ? nodePortAddresses : defaults.nodePortAddresses,
+    tcpBeLiberal: flag('tcpBeLiberal'),
+    minSyncPeriodMs: period('minSyncPeriodMs'),
+    syncPeriodMs: period('syncPeriodMs'),
+  }
+}
+
+const isTexts = (value: Json | undefined): value is readonly string[] =>
+  Array.isArray(value) && value.every((each) => typeof each === 'string')
+
+const isMarkBit = (value: Json | undefined): value is number =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 32
+
+const isFamily = (text: string): text is IpFamily => text === 'IPv4' || text === 'IPv6'
+
+function detectLocalOf(stored: Json | undefined): DetectLocal | undefined {
+  if (!isJsonObject(stored)) return undefined
+  const { mode, cidrs, bridge, prefix } = stored
+  if (mode === 'None' || mode === 'NodeCIDR') return { mode }
+  if (mode === 'ClusterCIDR' && isTexts(cidrs)) return { mode, cidrs }
+  if (mode === 'BridgeInterface' && typeof bridge === 'string') return { mode, bridge }
+  if (mode === 'InterfaceNamePrefix' && typeof prefix === 'string') return { mode, prefix }
+  return undefined
 }

@@ -6,7 +6,7 @@ import { fieldReader, isPortNumber } from './field-reader.js'
 import { findingsOf } from './findings.js'
 import type { Findings } from './findings.js'
 import type { Json, KubernetesObject } from './kubernetes-object.js'
-import { serviceName, servicePortName } from './names.js'
+import { SERVICE_NAME_LABEL, serviceName, servicePortName } from './names.js'
 import type { ServiceName, ServicePortName } from './names.js'
 import { protocolOf } from './service-ports.js'
 import { readSliceEndpoint } from './slice-endpoint.js'
@@ -47,7 +47,6 @@ export function endpointsOfSlice(object: KubernetesObject): SliceEndpoints | Uno
 }
 
 const NO_ENDPOINTS: ReadonlyMap<ServicePortName, readonly Endpoint[]> = new Map()
-const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 
 function ownerOf({ metadata }: KubernetesObject, findings: Findings): ServiceName | undefined {
   const namespace: Json | undefined = metadata.namespace

@@ -1,5 +1,5 @@
 import { ignoreElements, map, type Observable, Subject } from 'rxjs'
-import type { ProxyConfig } from '../model/proxy-config.js'
+import { storedConfig, type ProxyConfig } from '../model/proxy-config.js'
 import { seq, type Seq } from '../model/record.js'
 import { watchEventOf } from '../model/watch-event-of.js'
 import type { Backend } from '../ports/backend.js'
@@ -54,7 +54,7 @@ export async function replay(options: ReplayOptions): Promise<ReplaySummary> {
   let syncing: Promise<void> | undefined
   const clock = new VirtualClock(startAt, () => syncing ?? recorder?.settled())
   const recorder = recordTo && createRecorder({ log: recordTo, scheduler: clock })
-  recorder?.put({ type: 'config', observedAt: startAt, config: { ...config } })
+  recorder?.put({ type: 'config', observedAt: startAt, config: storedConfig(config) })
 
   const source = new Subject<Recorded>()
   const events =

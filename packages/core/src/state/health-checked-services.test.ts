@@ -1,4 +1,4 @@
-import { stateOf, type PortDescription } from '@pointsman/core/testing'
+import { stateOf, type PortDescription } from '../testing/state-builder.js'
 import { describe, expect, it } from 'vitest'
 import { healthCheckedServices } from './health-checked-services.js'
 

@@ -1,4 +1,7 @@
-import { type IpFamily, isLocalEndpoint, type ServiceName, type State } from '@pointsman/core'
+import type { IpFamily } from '../model/address.js'
+import { isLocalEndpoint } from '../model/endpoint-selection.js'
+import type { ServiceName } from '../model/names.js'
+import type { State } from './state.js'
 
 /** A Service that load balancers ask each node about. */
 export interface HealthCheckedService {
@@ -12,10 +15,15 @@ export interface HealthCheckedService {
 
 /**
  * Which Services have a health-check node port, and how many endpoints here. As kube-proxy counts: ready ones only, so that
- * a node with nothing but terminating endpoints gets no new connections, and an address once, however many ports it has.
- * A Pod of two families is one endpoint: the family with more of them counts.
+ * a node with nothing but terminating endpoints gets no new connections, and an address once, however many ports it has
+ * (LocalReadyEndpoints of kube-proxy 1.36). There each family has a proxier with a map and a health-check server of its own,
+ * so that a Pod of two families never counts twice. Here one port answers for both: the family with more endpoints counts.
  */
-export function healthCheckedServices({ services, endpoints, node }: State): readonly HealthCheckedService[] {
+export function healthCheckedServices({
+  services,
+  endpoints,
+  node,
+}: Pick<State, 'services' | 'endpoints' | 'node'>): readonly HealthCheckedService[] {
   const checked = new Map<ServiceName, Checked>()
   for (const port of services.values()) {
     if (port.healthCheckNodePort === 0) continue

@@ -1,11 +1,10 @@
 import type { Server } from 'node:http'
-import type { ServiceName } from '@pointsman/core'
+import { healthCheckedServices, type ServiceName, type HealthCheckedService } from '@pointsman/core'
 import type { AgentEvent } from '../agent-event.js'
 import { describeError } from '../health/describe-error.js'
 import { type Answer, jsonAnswer, NOT_FOUND } from './answer.js'
 import { formatBindAddress } from './bind-address.js'
 import type { ConnectionLimit } from './connection-limit.js'
-import { type HealthCheckedService, healthCheckedServices } from './health-checked-services.js'
 import { closeServer, httpServer, listen } from './http-server.js'
 
 export interface HealthCheckPortsOptions {

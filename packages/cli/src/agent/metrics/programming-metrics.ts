@@ -1,4 +1,11 @@
-import { type IpFamily, isJsonObject, type KubernetesObject, parseRfc3339, type WatchEvent } from '@pointsman/core'
+import {
+  serviceOf,
+  isJsonObject,
+  parseRfc3339,
+  type IpFamily,
+  type KubernetesObject,
+  type WatchEvent,
+} from '@pointsman/core'
 import { Histogram } from 'prom-client'
 import { queuedFamilies } from '../health/queued-families.js'
 import { PROGRAMMING_BUCKETS } from './buckets.js'
@@ -59,7 +66,7 @@ function triggerOf(event: WatchEvent): SliceTrigger | undefined {
   const [family] = queuedFamilies(event)
   if (event.type === 'BOOKMARK' || event.object.kind !== 'EndpointSlice' || family === undefined) return undefined
   const { namespace = '', name } = event.object.metadata
-  const service = `${namespace}/${textIn(event.object, 'labels', 'kubernetes.io/service-name') ?? ''}`
+  const service = serviceOf(event.object) ?? `${namespace}/`
   const text = textIn(event.object, 'annotations', 'endpoints.kubernetes.io/last-change-trigger-time')
   const at = event.type === 'DELETED' ? 'deleted' : text === undefined ? undefined : parseRfc3339(text)
   return at === undefined ? undefined : { slice: `${namespace}/${name}`, service, family, at }

@@ -1,8 +1,8 @@
+import { serviceLabelOf } from '../../model/names.js'
 import { assertNever } from '../../model/assert-never.js'
 import { authorOf } from '../../model/author.js'
-import { isJsonObject } from '../../model/is-json-object.js'
 import { keepObject } from '../../model/keep-object.js'
-import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
+import type { ObjectKind } from '../../model/kubernetes-object.js'
 import { type LogEntry, type LogRecord, NO_SEQ, type ObjectRecord, type Seq, seq } from '../../model/record.js'
 import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import type {
@@ -225,17 +225,12 @@ function isOf(log: readonly LogRecord[], record: ObjectRecord, object: NonNullab
   if (record.name === object.name) return true
   if (record.kind !== 'EndpointSlice') return false
   return log.some(
-    (other) => other.type === 'object' && isSameLife(other, record) && serviceOf(other.object) === object.name,
+    (other) => other.type === 'object' && isSameLife(other, record) && serviceLabelOf(other.object) === object.name,
   )
 }
 
 const isSameLife = (one: ObjectRecord, other: ObjectRecord): boolean =>
   keyOf(one) === keyOf(other) && one.uid === other.uid
-
-function serviceOf({ metadata }: KubernetesObject): unknown {
-  const labels = metadata['labels']
-  return isJsonObject(labels) ? labels['kubernetes.io/service-name'] : undefined
-}
 
 function infoOf(log: readonly LogRecord[]): LogInfo {
   const count = (type: LogRecord['type']): number => log.filter((record) => record.type === type).length

@@ -1,6 +1,6 @@
+import { serviceLabelOf } from '../../model/names.js'
 import { authorOf } from '../../model/author.js'
 import { assertNever } from '../../model/assert-never.js'
-import { isJsonObject } from '../../model/is-json-object.js'
 import { keepObject } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
 import { type LogEntry, seq } from '../../model/record.js'
@@ -115,9 +115,8 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
 
   const noteService = (life: Life, object: KubernetesObject): void => {
     if (object.kind !== 'EndpointSlice') return
-    const labels = object.metadata['labels']
-    const service = isJsonObject(labels) ? labels['kubernetes.io/service-name'] : undefined
-    if (typeof service !== 'string' || service === life.service) return
+    const service = serviceLabelOf(object)
+    if (service === undefined || service === life.service) return
     linkService.run(object.metadata.namespace ?? '', service, life.id)
     life.service = service
   }
