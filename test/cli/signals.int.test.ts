@@ -38,7 +38,7 @@ const SERVICES = JSON.stringify({
   })),
 })
 
-/** What a command is about to read and work on, or what it never gets: then it waits for it. */
+/** With input, which ends, the command works; without, it waits for more of it, or prints. */
 interface Busy {
   readonly args: readonly string[]
   readonly input?: string
@@ -55,7 +55,7 @@ const BUSY: readonly Busy[] = [
   { args: ['apply', '-'] },
   { args: ['diff', '--objects', '-', '--to-objects', SHOP_RECORDING] },
   { args: ['blame', '--rules', '-', '--log', log] },
-  { args: ['import', '-', '--log', folder.path('import.db')], input: '{"type":"nothing"}\n'.repeat(100_000) },
+  { args: ['import', '-', '--log', folder.path('import.db')], input: '{"type":"nothing"}\n'.repeat(5000) },
   { args: ['import', '-', '--log', folder.path('wait.db')] },
   { args: ['demo', '--recording', '-'] },
   { args: ['replay', log, '--speed', '0.001'] },
@@ -81,11 +81,13 @@ describe('a signal ends a command within a moment, busy as it may be', () => {
       child.stderr.on('data', (text: Buffer) => (stderr += text.toString()))
       child.stdout.resume()
       child.stdin.on('error', () => undefined)
-      if (input !== undefined) {
-        // What a pipe takes at once is little: when all is taken, the command has begun to work on it.
-        const taken = new Promise<void>((resolve) => child.stdin.end(input, () => resolve()))
-        await Promise.race([taken, ended])
-      }
+      // What a pipe takes at once is little: when all is taken, the command has begun to read or to work.
+      const taken = new Promise<void>((resolve) => {
+        if (input !== undefined) child.stdin.end(input, () => resolve())
+        else if (args.includes('-')) child.stdin.write('\n'.repeat(300_000), () => resolve())
+        else child.stdout.once('data', () => resolve())
+      })
+      await Promise.race([taken, ended, ...(args[0] === 'replay' ? [once(child, 'spawn')] : [])])
       const sentAt = performance.now()
       child.kill(signal)
       const [status, by] = await ended
