@@ -1,6 +1,7 @@
 import { isJsonObject } from '../../model/is-json-object.js'
 import type { ApiAnswer, ApiServer } from '../../ports/api-server.js'
 import { parseJson } from './parse-json.js'
+import { ApiServerError } from './server/api-server-error.js'
 
 export interface ClusterGuard {
   /** The cluster that it should be: the uid of its Service default/kubernetes. */
@@ -42,8 +43,18 @@ async function clusterIdOf(api: ApiServer): Promise<string | undefined> {
   // A list, as whoever may list Services need not be allowed to get one.
   const query = { fieldSelector: 'metadata.name=kubernetes', limit: '1' }
   const request = { path: '/api/v1/namespaces/default/services', query }
-  const answer = await api.get(request, new AbortController().signal)
-  const parsed = parseJson(await bytesOf(answer))
+  const late = new AbortController()
+  const fail = (detail: string): ApiServerError => new ApiServerError('TIMED_OUT', { subject: api.url, detail })
+  const timer = setTimeout(
+    () => late.abort(fail(`not which cluster it is within ${PATIENCE_MS / 1000} s`)),
+    PATIENCE_MS,
+  )
+  const answer = await api.get(request, late.signal).catch((error: unknown) => {
+    clearTimeout(timer)
+    throw error
+  })
+  const body = await bytesOf(answer).finally(() => clearTimeout(timer))
+  const parsed = parseJson(body)
   const list = answer.status === 200 && 'value' in parsed && isJsonObject(parsed.value) ? parsed.value : {}
   const object: unknown = Array.isArray(list['items']) ? list['items'][0] : undefined
   const metadata = isJsonObject(object) && isJsonObject(object['metadata']) ? object['metadata'] : {}
@@ -52,6 +63,15 @@ async function clusterIdOf(api: ApiServer): Promise<string | undefined> {
 
 async function bytesOf({ body }: ApiAnswer): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
-  for await (const bytes of body) parts.push(bytes)
+  let length = 0
+  for await (const bytes of body) {
+    parts.push(bytes)
+    length += bytes.length
+    // What is as long as this is no answer to the question: it is not JSON when it is cut.
+    if (length > MOST_BYTES) break
+  }
   return Buffer.concat(parts)
 }
+
+const PATIENCE_MS = 30_000
+const MOST_BYTES = 4 * 1024 * 1024

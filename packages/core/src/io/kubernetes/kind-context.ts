@@ -26,4 +26,12 @@ export interface Limits extends Patience {
   readonly pageSize: number
   readonly maxLineBytes: number
   readonly maxPageBytes: number
+  /** A list that streams brings an object, or its end, at least so often, in milliseconds: bytes alone do not count. */
+  readonly listIdleMs: number
+  /** A page is whole within this time, in milliseconds. */
+  readonly pageMs: number
+  /** A list is whole within this time, in milliseconds. A server's own history, and so its tokens, is shorter. */
+  readonly listMs: number
+  /** Objects of a kind that are listed, or known. */
+  readonly maxObjects: number
 }

@@ -44,6 +44,11 @@ const DEFAULT_LIMITS: SourceLimits = {
   heardEveryMs: 5000,
   maxLineBytes: 16 * 1024 * 1024,
   maxPageBytes: 256 * 1024 * 1024,
+  listIdleMs: 30_000,
+  pageMs: 120_000,
+  listMs: 600_000,
+  // Ten times what Kubernetes supports of Services, and twice the endpoint slices of its largest cluster.
+  maxObjects: 200_000,
 }
 
 /** client-go's, and that of kubectl. */

@@ -5,6 +5,7 @@ import { pageRequest, probeRequest } from './api-requests.js'
 import { failureOfEnding } from './classify-failure.js'
 import type { KindContext } from './kind-context.js'
 import { createListing } from './listing.js'
+import { limitSilence } from './limit-silence.js'
 import { readAnswer } from './read-answer.js'
 import type { Page } from './read-page.js'
 import { stepEnded, type StepPart } from './step-part.js'
@@ -21,6 +22,7 @@ export function listInPages(
   let openedAt: number | undefined
   // Of all pages: what is newer in a later one comes again with the watch, and is known by then.
   let resourceVersion: string | undefined
+  let lastToken: string | undefined
 
   const fetch = (continueToken?: string): Observable<PagePart> =>
     askForPage(
@@ -48,7 +50,12 @@ export function listInPages(
       ...page.unreadable.flatMap((message) => report.unreadable(message)),
       ...page.objects.flatMap((object) => listing.see(object)),
     ]
-    return page.continueToken === undefined ? [...items, ...listing.finish(resourceVersion), end()] : items
+    if (page.continueToken === undefined) return [...items, ...listing.finish(resourceVersion), end()]
+    const excess = listing.excess()
+    if (excess !== undefined) return [...items, end(failureOf('LIST_TOO_LONG', { detail: excess }))]
+    if (page.continueToken === lastToken) return [...items, end(failureOf('GARBLED', { detail: SAME_TOKEN }))]
+    lastToken = page.continueToken
+    return items
   }
 
   const take = (part: PagePart): readonly StepPart[] => {
@@ -93,12 +100,19 @@ export function probe(context: KindContext, resourceVersion: string): Observable
   )
 }
 
+const SAME_TOKEN = 'a page goes on where it began: the same continue token twice'
+
 const askForPage = (
   { api, scheduler, limits, watched }: KindContext,
   request: ReturnType<typeof pageRequest>,
 ): Observable<PagePart> =>
   readAnswer(api, request, { idleLimitMs: limits.idleLimitMs, scheduler }).pipe(
     toPage(watched.kind, limits.maxPageBytes),
+    limitSilence(
+      () => limits.pageMs,
+      (afterMs): PagePart => ({ type: 'ended', ending: { type: 'silent', afterMs } }),
+      scheduler,
+    ),
   )
 
 const staleList = ({ resourceVersion }: Page, atLeast: string): Failure =>

@@ -9,24 +9,28 @@ export interface Listing {
   see(object: KubernetesObject): readonly SourceItem[]
   gone(object: KubernetesObject): readonly SourceItem[]
   finish(resourceVersion: string): readonly SourceItem[]
+  /** In what the list goes beyond its limits; undefined: in nothing. */
+  excess(): string | undefined
 }
 
 /** `because`: FIRST, or the code of the failure that made it necessary. */
 export function createListing(
-  { watched, recent, known, lastVersion, scheduler }: KindContext,
+  { watched, recent, known, lastVersion, scheduler, limits }: KindContext,
   { because, way }: { readonly because: string; readonly way: 'stream' | 'pages' },
 ): Listing {
   const { kind } = watched
   const startedAt = scheduler.now()
   let begun = false
   let made: ListDifferences | undefined
+  let knownNow: ReadonlyMap<string, unknown> = new Map()
   // Not before the server answers: while it is away nobody has to go through all that is known.
-  const differences = (): ListDifferences =>
-    (made ??= createListDifferences({
-      kind,
-      known: recent.over(known(kind)),
-      lastVersion: (version) => lastVersion(kind, version),
-    }))
+  const differences = (): ListDifferences => {
+    if (made !== undefined) return made
+    const over = recent.over(known(kind))
+    knownNow = over
+    made = createListDifferences({ kind, known: over, lastVersion: (version) => lastVersion(kind, version) })
+    return made
+  }
 
   const itemsOf = (found: readonly Difference[]): readonly SourceItem[] => {
     if (found.length === 0) return []
@@ -45,6 +49,12 @@ export function createListing(
   return {
     see: (object) => itemsOf(differences().see(object)),
     gone: (object) => itemsOf(differences().see(object, 'gone')),
+    excess() {
+      const objects = Math.max(made?.counts.listed ?? 0, knownNow.size)
+      if (objects > limits.maxObjects) return `more than ${limits.maxObjects} objects`
+      const tookMs = scheduler.now() - startedAt
+      return tookMs > limits.listMs ? `not whole after ${Math.round(tookMs / 1000)} s` : undefined
+    },
     finish(resourceVersion) {
       const items = itemsOf(differences().finish())
       const observedAt = scheduler.now()

@@ -188,3 +188,30 @@ describe('a list', () => {
     ])
   })
 })
+
+describe('a list that does not end', () => {
+  const endless = ['LIST_TOO_LONG', 'more than 3 objects'] as const
+
+  test.each(['stream', 'pages'])('as a %s goes no further than objects of a kind may be', async (way) => {
+    const { server, run, said } = begin({
+      streamingLists: way === 'stream',
+      pageSize: 2,
+      limits: { maxObjects: 3 },
+    })
+    for (let one = 0; one < 9; one++) server.put(service({ name: `web-${one}` }))
+    await run(60_000)
+    expect(said('Service')).toContainEqual(expect.stringMatching(new RegExp(`lost ${endless[0]}`)))
+    expect(said('Service').filter((line) => line.startsWith('WATCH_LOST'))).toHaveLength(1)
+    // What is known stays, and no round adds more than a page to it.
+    expect(said('Service').filter((line) => line.startsWith('ADDED')).length).toBeLessThan(9)
+  })
+
+  test('because nothing comes but blanks is given up, and asked for again', async () => {
+    const { server, run, said, asked } = begin()
+    server.fault = ({ kind }) => (kind === 'Service' ? { type: 'line', text: ' ' } : undefined)
+    server.put(service({ name: 'web' }))
+    await run(120_000)
+    expect(said('Service')).toContainEqual(expect.stringMatching(/^lost /))
+    expect(asked('Service').length).toBeGreaterThan(1)
+  })
+})

@@ -11,6 +11,7 @@ export type AnswerPart =
 
 /** What a server says about a refusal; a page of HTML in its place is not read to its end. */
 const MOST_REFUSAL_BYTES = 64 * 1024
+const REFUSAL_MS = 5000
 
 /**
  * Asks, and gives the answer as it comes. Never an error: what goes wrong is an ending. An answer that brings nothing for
@@ -21,7 +22,7 @@ export function readAnswer(
   request: ApiRequest,
   { idleLimitMs, scheduler }: { readonly idleLimitMs: number; readonly scheduler: SchedulerLike },
 ): Observable<AnswerPart> {
-  return answerOf(api, request).pipe(
+  return answerOf(api, request, scheduler).pipe(
     catchError((error: unknown) => of(ended({ type: 'threw', error }))),
     timeout({ each: idleLimitMs, scheduler, with: () => of(ended({ type: 'silent', afterMs: idleLimitMs })) }),
   )
@@ -29,13 +30,13 @@ export function readAnswer(
 
 const ended = (ending: Ending): AnswerPart => ({ type: 'ended', ending })
 
-const answerOf = (api: ApiServer, request: ApiRequest): Observable<AnswerPart> =>
+const answerOf = (api: ApiServer, request: ApiRequest, scheduler: SchedulerLike): Observable<AnswerPart> =>
   new Observable<AnswerPart>((subscriber) => {
     const abort = new AbortController()
     const read = async (): Promise<void> => {
       const answer = await api.get(request, abort.signal)
       if (answer.status !== 200) {
-        subscriber.next(ended(await refusalOf(answer)))
+        subscriber.next(ended(await refusalOf(answer, scheduler)))
         return subscriber.complete()
       }
       subscriber.next({ type: 'opened' })
@@ -51,17 +52,24 @@ const answerOf = (api: ApiServer, request: ApiRequest): Observable<AnswerPart> =
     return () => abort.abort()
   })
 
-async function refusalOf({ status, headers, body }: ApiAnswer): Promise<Ending> {
+async function refusalOf({ status, headers, body }: ApiAnswer, scheduler: SchedulerLike): Promise<Ending> {
   const parts: Uint8Array[] = []
+  const chunks = body[Symbol.asyncIterator]()
+  const giveUp = (): void => void chunks.return?.()
+  const late = scheduler.schedule(giveUp, REFUSAL_MS)
   let length = 0
   try {
-    for await (const bytes of body) {
-      parts.push(bytes)
-      length += bytes.length
-      if (length > MOST_REFUSAL_BYTES) break
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      parts.push(next.value)
+      length += next.value.length
+      if (length <= MOST_REFUSAL_BYTES) continue
+      giveUp()
+      break
     }
   } catch {
     // The status has said it; what came of the explanation is enough.
+  } finally {
+    late.unsubscribe()
   }
   return { type: 'refused', status, headers, body: Buffer.concat(parts) }
 }

@@ -16,6 +16,8 @@ export interface KnownVersion {
  */
 export interface RecentObjects {
   learn(event: Pick<ObjectEvent, 'type' | 'object'>): void
+  /** How many objects were said and not deleted since. */
+  readonly size: number
   /** Whether an event says nothing that is not known: of the same object, in an older version or the same. */
   isStale(event: Pick<ObjectEvent, 'type' | 'object'>): boolean
   /** Whether this is the deletion of the very version that was said last: some stores give a deletion none of its own. */
@@ -58,6 +60,9 @@ export function createRecentObjects(): RecentObjects {
       deleted.set(key, version)
       const [oldest] = deleted.keys()
       if (deleted.size > MOST_TOMBSTONES && oldest !== undefined) deleted.delete(oldest)
+    },
+    get size() {
+      return living.size
     },
     isStale({ type, object }) {
       const version = versionOf(object)

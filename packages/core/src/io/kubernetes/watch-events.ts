@@ -8,6 +8,7 @@ import { failureOfEnding, failureOfErrorEvent } from './classify-failure.js'
 import type { KindContext } from './kind-context.js'
 import type { Difference } from './list-differences.js'
 import { createListing, type Listing } from './listing.js'
+import { limitSilence } from './limit-silence.js'
 import { readAnswer } from './read-answer.js'
 import { readWatchLine, type WatchLine } from './read-watch-line.js'
 import { versionOf } from './recent-objects.js'
@@ -59,7 +60,11 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
     })
 
   const takeListed = (line: UsableLine, list: Listing): readonly StepPart[] => {
-    if (line.type === 'object') return line.event === 'DELETED' ? list.gone(line.object) : list.see(line.object)
+    if (line.type === 'object') {
+      const items = line.event === 'DELETED' ? list.gone(line.object) : list.see(line.object)
+      const excess = list.excess()
+      return excess === undefined ? items : [...items, end(failureOf('LIST_TOO_LONG', { detail: excess }))]
+    }
     const { resourceVersion, initialEventsEnd } = line
     if (!initialEventsEnd) return [end(failureOf('STREAMING_LIST_REFUSED', NOT_STREAMED))]
     if (start.atLeast !== undefined && isOlderVersion(resourceVersion, start.atLeast)) {
@@ -83,6 +88,8 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
     // Another server may be behind the address that we spoke to before, and tell what is long known.
     const isNew = isBeyond(resourceVersion, position)
     if (recent.isStale(change) || !(isNew || recent.isEndOf(change))) return []
+    if (change.type === 'ADDED' && recent.size >= limits.maxObjects)
+      return [end(failureOf('LIST_TOO_LONG', { detail: `more than ${limits.maxObjects} objects` }))]
     if (isNew && resourceVersion !== '') position = resourceVersion
     recent.learn(change)
     return [event({ ...change, observedAt: scheduler.now() })]
@@ -132,6 +139,12 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
 
   return readAnswer(api, request, { idleLimitMs: limits.idleLimitMs, scheduler }).pipe(
     toLines(limits.maxLineBytes),
+    // Blanks keep a connection, and say nothing.
+    limitSilence(
+      () => (listing === undefined ? limits.idleLimitMs : Math.min(limits.listIdleMs, limits.idleLimitMs)),
+      (afterMs): LinePart => ({ type: 'ended', ending: { type: 'silent', afterMs } }),
+      scheduler,
+    ),
     concatMap(take),
     takeWhile((part) => part.type !== 'step-ended', true),
   )

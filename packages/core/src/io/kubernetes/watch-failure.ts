@@ -16,6 +16,8 @@ export const WATCH_ERRORS = {
   SILENT: 'nothing came any more, not even a bookmark: the connection is given up and made anew',
   GARBLED: 'what came is no event or list: it is asked for again; look at what stands between',
   TOO_LONG: 'an event or a page is longer than the limit: it is asked for again; look for an enormous object',
+  LIST_TOO_LONG:
+    'a list does not end, or there are more objects than any cluster has: it is asked for again; look at what answers',
   ENDED_BY_SERVER: 'the server ended the watch with an error: it is watched again from where it was',
   NO_ANSWER: 'the request got no answer',
 } as const

@@ -124,6 +124,7 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
     },
     async close() {
       closed = true
+      credentials.close()
       for (const controller of open) controller.abort(closedError(settings))
       pool.renew()
     },
@@ -159,14 +160,22 @@ async function orAborted<Value>(value: Promise<Value>, signal: AbortSignal): Pro
 
 /** Reads a body that nobody wants, so that its connection is free for the next request. */
 async function drain({ body }: ApiAnswer): Promise<void> {
+  const chunks = body[Symbol.asyncIterator]()
+  const giveUp = (): void => void chunks.return?.()
+  const timer = setTimeout(giveUp, DRAIN_MS)
   let bytes = 0
-  for await (const chunk of body) {
-    bytes += chunk.length
-    if (bytes > MAX_DRAINED_BYTES) break
+  try {
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      bytes += next.value.length
+      if (bytes > MAX_DRAINED_BYTES) giveUp()
+    }
+  } finally {
+    clearTimeout(timer)
   }
 }
 
 const MAX_DRAINED_BYTES = 64 * 1024
+const DRAIN_MS = 2000
 
 const isWatch = ({ query }: ApiRequest): boolean => ['1', 'true'].includes(query['watch'] ?? '')
 

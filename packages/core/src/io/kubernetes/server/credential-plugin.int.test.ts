@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../../model/kubernetes-object.js'
@@ -66,22 +66,27 @@ describe('a credential plugin', () => {
     ['that is not there is named', () => 'no-such-plugin', /no-such-plugin: no such program/],
     ['that prints something else', () => failing('echo hello'), /printed no ExecCredential/],
     ['that prints no status', () => failing('echo "{}"'), /printed no ExecCredential/],
+    ['that prints without end', () => failing('exec yes'), /exec .*it prints more than 1048576 bytes/],
     ['that gives nothing', () => failing('echo \'{"status":{}}\''), /neither a token nor a certificate/],
   ])('%s', async (_, command, message) => {
     const { api } = await connectAs({ exec: { command: command() } })
     await expect(ask(api)).rejects.toMatchObject({ code: 'EXEC_FAILED', message: expect.stringMatching(message) })
   })
 
-  it('that hangs is waited for no longer than it may, and not started a second time', async () => {
+  it('that hangs is waited for no longer than it may, and killed, with what it started left alone', async () => {
     const to = await server()
-    const counter = file('runs', '')
-    const command = failing(`echo run >> ${counter}; exec sleep 2`)
+    const pids = file('pids', '')
+    const command = failing(`echo $$ >> ${pids}; sleep 2; sleep 2`)
     const path = kubeconfig(to, { exec: { command } })
     const api = await connect({ kubeconfig: path, timeouts: { pluginMs: 50 } })
     const failure = { code: 'EXEC_FAILED', message: expect.stringContaining('0.05 s') }
     await expect(ask(api)).rejects.toMatchObject(failure)
     await expect(ask(api)).rejects.toMatchObject(failure)
-    expect(readFileSync(counter, 'utf8')).toBe('run\n')
+    const running = (): readonly string[] =>
+      readFileSync(pids, 'utf8')
+        .split('\n')
+        .filter((pid) => pid !== '' && existsSync(`/proc/${pid}`))
+    await expect.poll(running).toEqual([])
   })
 })
 

@@ -1,3 +1,4 @@
+import { type ChildProcess, spawn } from 'node:child_process'
 import type { RequestOptions } from 'node:https'
 import { resolve } from 'node:path'
 import type { User } from '@kubernetes/client-node'
@@ -19,12 +20,12 @@ export interface PluginOptions {
 
 /**
  * The user's credential plugin (`exec`), or OpenID Connect (`auth-provider`), run by client-node, which keeps what it gave until
- * that expires. One run at a time, which all who ask wait for; one that takes too long is not joined by another.
+ * that expires. One run at a time, which all who ask wait for; a program that takes too long, or prints without end, is killed.
  */
 export function createPlugin(
   settings: ServerSettings,
   { pluginTimeoutMs }: PluginOptions,
-): { current(): Promise<PluginCredentials>; renewed(): Promise<PluginCredentials> } {
+): { current(): Promise<PluginCredentials>; renewed(): Promise<PluginCredentials>; close(): void } {
   const { user, source } = settings
   const subject = `${source}, user ${user.name}`
   const label = user.exec ? `exec ${textOf(user.exec, 'command')}` : 'auth-provider'
@@ -34,9 +35,11 @@ export function createPlugin(
 
   let plugin: Promise<Authenticator> | undefined
   let running: Promise<PluginCredentials> | undefined
+  let hung = 0
+  const children = new Set<ChildProcess>()
 
   const run = async (): Promise<PluginCredentials> => {
-    plugin ??= loadPlugin(user)
+    plugin ??= loadPlugin(user, { children, timeoutMs: pluginTimeoutMs })
     const options: RequestOptions & { headers: Record<string, string> } = { headers: {} }
     try {
       await (await plugin).applyAuthentication(prepared, options)
@@ -51,10 +54,19 @@ export function createPlugin(
   }
 
   const current = (): Promise<PluginCredentials> => {
-    running ??= run().finally(() => {
-      running = undefined
+    const joined = (running ??= run())
+    const forget = (): void => {
+      if (running === joined) running = undefined
+    }
+    joined.then(forget, forget)
+    return within(pluginTimeoutMs, joined, () => {
+      // An OpenID provider that never answers cannot be ended from here: it is left behind, and asked anew, though not for ever.
+      if (running === joined && !user.exec && ++hung < MOST_HUNG) {
+        running = undefined
+        plugin = undefined
+      }
+      return fail(notEnded(pluginTimeoutMs))
     })
-    return within(pluginTimeoutMs, running, () => fail(`it has not ended after ${pluginTimeoutMs / 1000} s`))
   }
 
   return {
@@ -64,17 +76,73 @@ export function createPlugin(
       if (running === undefined) plugin = undefined
       return current()
     },
+    close() {
+      for (const child of children) endChild(child)
+    },
   }
 }
+
+const MOST_HUNG = 100
 
 interface Authenticator {
   applyAuthentication(user: User, options: RequestOptions): Promise<void>
 }
 
-async function loadPlugin({ exec }: User): Promise<Authenticator> {
-  if (exec) return new (await import('@kubernetes/client-node/dist/exec_auth.js')).ExecAuth()
+async function loadPlugin({ exec }: User, bounds: PluginBounds): Promise<Authenticator> {
+  if (exec) {
+    const { ExecAuth } = await import('@kubernetes/client-node/dist/exec_auth.js')
+    const auth: Authenticator = new ExecAuth()
+    return Object.assign(auth, { execFn: boundedSpawn(bounds) })
+  }
   // Brings 90 MB along: for those alone who have it.
   return new (await import('@kubernetes/client-node/dist/oidc_auth.js')).OpenIDConnectAuth()
+}
+
+interface PluginBounds {
+  /** Those that run. */
+  readonly children: Set<ChildProcess>
+  readonly timeoutMs: number
+}
+
+/** `spawn`, of a program that is killed when it takes too long or prints more than a credential can be. */
+function boundedSpawn({ children, timeoutMs }: PluginBounds): typeof spawn {
+  const bounded = (command: string, args: readonly string[], options: object): ChildProcess => {
+    const child = spawn(command, args, options)
+    const { stdout, stderr } = child
+    if (!stdout || !stderr) {
+      child.on('error', () => undefined)
+      throw new Error('it cannot be started: no file descriptors are left (EMFILE), raise RLIMIT_NOFILE (ulimit -n)')
+    }
+    children.add(child)
+    const kill = (why: string): void => {
+      child.emit('error', new Error(why))
+      endChild(child)
+    }
+    const timer = setTimeout(() => kill(notEnded(timeoutMs)), timeoutMs)
+    child.once('close', () => {
+      clearTimeout(timer)
+      children.delete(child)
+    })
+    let length = 0
+    for (const stream of [stdout, stderr]) {
+      stream.on('data', (text: string | Uint8Array) => {
+        length += text.length
+        if (length > MAX_OUTPUT) kill(`it prints more than ${MAX_OUTPUT} bytes`)
+      })
+    }
+    return child
+  }
+  return bounded as typeof spawn
+}
+
+const notEnded = (timeoutMs: number): string => `it has not ended after ${timeoutMs / 1000} s`
+
+const MAX_OUTPUT = 1024 * 1024
+
+function endChild(child: ChildProcess): void {
+  child.kill('SIGKILL')
+  // What it started may hold them open.
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
 }
 
 /** The user as client-node takes it: what client-go hands to a plugin, and client-node does not, stands in its environment. */

@@ -23,6 +23,8 @@ export interface CredentialSource {
   renewed(): Promise<Credentials>
   /** Reads the files, and runs no plugin: what is wrong already is told now. */
   check(): Promise<TlsMaterial>
+  /** Ends a plugin that runs. */
+  close(): void
 }
 
 export interface CredentialOptions extends PluginOptions {
@@ -63,6 +65,7 @@ export function createCredentials(settings: ServerSettings, options: CredentialO
   return {
     current: () => gather('current'),
     renewed: () => gather('renewed'),
+    close: () => plugin?.close(),
     async check() {
       await token()
       return tls()

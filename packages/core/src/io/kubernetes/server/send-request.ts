@@ -3,6 +3,7 @@ import { request as requestHttps } from 'node:https'
 import { TLSSocket } from 'node:tls'
 import type { ApiAnswer, ApiRequest } from '../../../ports/api-server.js'
 import { ApiServerError } from './api-server-error.js'
+import { printable } from '../api-status.js'
 import { toApiServerError } from './to-api-server-error.js'
 
 export interface RequestTimeouts {
@@ -39,7 +40,7 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
     }
     const request = open(sent)
     let connected = false
-    let answered = false
+    let settled = false
     let late: ApiServerError | undefined
     let failure: unknown
 
@@ -54,6 +55,11 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
     const abort = (): void => void request.destroy()
     const toError = (cause: unknown): Error =>
       signal.aborted ? reasonOf(signal) : (late ?? toApiServerError(failure ?? cause, { subject, connected }))
+    const fail = (told: Error): void => {
+      settled = true
+      if (!(told instanceof ApiServerError) || signal.aborted) return reject(told)
+      resolve({ type: 'failed', error: told, stale: request.reusedSocket && told.code === 'CONNECTION_LOST' })
+    }
     const end = (): void => {
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
@@ -68,19 +74,33 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
     })
     request.once('response', (response) => {
       clearTimeout(timer)
-      answered = true
+      const strange = strangeness(response)
+      if (strange !== undefined) {
+        fail(new ApiServerError('BAD_ANSWER', { subject, detail: strange }))
+        request.destroy()
+        return end()
+      }
+      settled = true
       response.once('close', end)
       resolve({ type: 'answer', answer: answerOf(response, { toError, signal }) })
     })
+    // 101: nobody asked for another protocol. Without a listener Node closes the connection, and says no more.
+    request.once('upgrade', (response, socket) => {
+      fail(new ApiServerError('BAD_ANSWER', { subject, detail: `it answers ${response.statusCode}` }))
+      socket.destroy()
+      end()
+    })
     request.once('close', () => {
-      if (!answered) end()
+      if (settled) return
+      fail(toError(new Error('the connection was closed without an answer')))
+      end()
     })
     // After the head, this is a body that is no HTTP; its reader is told.
     request.on('error', (error) => {
       failure = error
-      const told = toError(error)
-      if (!(told instanceof ApiServerError) || signal.aborted) return reject(told)
-      resolve({ type: 'failed', error: told, stale: request.reusedSocket && told.code === 'CONNECTION_LOST' })
+      if (settled) return
+      fail(toError(error))
+      end()
     })
     request.end()
   })
@@ -96,6 +116,18 @@ function open({ url, request: { path, query }, headers, agent }: SentRequest): C
     agent,
   }
   return url.protocol === 'http:' ? requestHttp(options) : requestHttps(options)
+}
+
+/** What no API server answers a list or a watch with; undefined: nothing is wrong with the head. A refusal (from 400 on) may be of any form. */
+function strangeness({ statusCode = 0, headers }: IncomingMessage): string | undefined {
+  if (statusCode >= 400) return undefined
+  const { location, 'content-type': type, 'content-encoding': encoding = 'identity' } = headers
+  if (statusCode !== 200)
+    return `it answers ${statusCode}${location === undefined ? '' : `, and names ${printable(location)}: redirects are not followed`}`
+  // None was asked for.
+  if (encoding !== 'identity') return `it answers in the encoding ${printable(encoding)}`
+  if (type === undefined || /^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) return undefined
+  return `it answers ${printable(type)} in place of JSON`
 }
 
 function whenConnected(request: ClientRequest, then: () => void): void {

@@ -28,10 +28,16 @@ function openTunnel(proxy: URL, target: string): Promise<Duplex> {
       method: 'CONNECT',
       path: target,
       headers: { Host: target, ...authorizationOf(proxy) },
-      timeout: 10_000,
       agent: false,
     })
+    const timer = setTimeout(() => asked.destroy(new Error('it does not answer')), TUNNEL_MS)
+    asked.on('close', () => {
+      clearTimeout(timer)
+      reject(new ApiServerError('UNREACHABLE', { subject, detail: `it closes the connection for ${target}` }))
+    })
+    asked.on('upgrade', (_, socket) => socket.destroy())
     asked.on('connect', ({ statusCode }, socket) => {
+      clearTimeout(timer)
       if (statusCode === 200) return resolve(socket)
       socket.destroy()
       reject(new ApiServerError('UNREACHABLE', { subject, detail: `it answers ${statusCode} for ${target}` }))
@@ -41,13 +47,14 @@ function openTunnel(proxy: URL, target: string): Promise<Duplex> {
       response.destroy()
       reject(new ApiServerError('UNREACHABLE', { subject, detail: `it answers ${response.statusCode} for ${target}` }))
     })
-    asked.on('timeout', () => asked.destroy(new Error('it does not answer')))
     asked.on('error', (cause) => {
       reject(new ApiServerError('UNREACHABLE', { subject, detail: cause.message }, { cause }))
     })
     asked.end()
   })
 }
+
+const TUNNEL_MS = 10_000
 
 function authorizationOf({ username, password }: URL): OutgoingHttpHeaders {
   if (username === '') return {}
