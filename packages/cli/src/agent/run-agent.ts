@@ -13,7 +13,7 @@ import { followCluster } from './follow-cluster.js'
 import { machineFiles } from './machine-files.js'
 import { applyMachineSettings } from './machine-settings.js'
 import { agentLog, type AgentLogOpening, beginAgentLog } from './open-agent-log.js'
-import { retention } from './retention.js'
+import { logSizeOf, retention, sizeLimited } from './retention.js'
 import { createSentRestores } from './sent-restores.js'
 import { type AgentStart, startFromLog } from './start-from-log.js'
 
@@ -64,12 +64,15 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   const onIdentified = (): void => void (opening = beginAgentLog(options))
   const start = startFromLog({ ...options, file: options.log, now, onWarning: warn, onIdentified })
   const writer = await agentLog(opening ?? beginAgentLog(options), start, warn)
-  const recorder = createRecorder({ log: writer, patienceMs: LOG_PATIENCE_MS })
+  const sizeOf = (): Promise<number> => logSizeOf(options.log)
+  const { logMaxBytes: maxBytes } = options
+  const bounded = maxBytes === undefined ? writer : sizeLimited(writer, { file: options.log, maxBytes, sizeOf })
+  const recorder = createRecorder({ log: bounded, patienceMs: LOG_PATIENCE_MS })
   emit({ type: 'start', at: now(), ...(start.fromLog && { fromLog: start.fromLog }) })
   recorder.health$.subscribe((health) => emit({ type: 'log', health }))
   recordConfig(start, { recorder, config, now })
 
-  const pruning = retention(writer, options, asyncScheduler)
+  const pruning = retention(writer, { ...options, sizeOf }, asyncScheduler)
     .pipe(
       tap({ error: (error: unknown) => warn(`nothing can be removed from the log: ${String(error)}`) }),
       retry({ delay: RETENTION_RETRY_MS }),

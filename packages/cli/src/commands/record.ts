@@ -1,6 +1,7 @@
 import { parseGoDuration } from '@pointsman/core'
 import type { Command } from 'commander'
 import { createAgentLines } from '../agent/agent-log.js'
+import { readAge, readSize } from '../agent/config/run-settings.js'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { logPath, withLogOption } from '../input/open-input.js'
@@ -19,6 +20,8 @@ interface RecordCommandOptions {
   readonly server?: string
   readonly node?: string
   readonly for?: string
+  readonly logMaxAge: string
+  readonly logMaxSize: string
   readonly output?: string
 }
 
@@ -36,6 +39,8 @@ export function registerRecord(program: Command, context: Context): void {
     .option('--server <url>', 'the API server, in place of the one that the kubeconfig names')
     .option('--node <name>', 'record this Node alone (else all)')
     .option('--for <duration>', 'end after this time, such as 10m (else at Ctrl-C)')
+    .option('--log-max-age <duration>', 'how long records are kept (0: for ever)', '0')
+    .option('--log-max-size <bytes>', 'how large the log may become, such as 512Mi (0: as large as it does)', '0')
     .addOption(outputOption(['text', 'json']))
     .action(async (options: RecordCommandOptions) => record(options, program.version() ?? '', context))
   withExamples(withLogOption(command), [
@@ -48,6 +53,8 @@ async function record(options: RecordCommandOptions, version: string, context: C
   const format = parseFormat(options.output, ['text', 'json'])
   const log = logPath(options, context)
   const durationMs = durationOf(options.for)
+  const logMaxAgeMs = readAge('--log-max-age', options.logMaxAge)
+  const logMaxBytes = readSize('--log-max-size', options.logMaxSize)
   const progress = createProgress(context)
   const linesOf = createAgentLines()
   let tally: RecordTally
@@ -59,6 +66,8 @@ async function record(options: RecordCommandOptions, version: string, context: C
         version,
         ...(options.node !== undefined && { nodeName: options.node }),
         ...(durationMs !== undefined && { durationMs }),
+        ...(logMaxAgeMs > 0 && { logMaxAgeMs }),
+        ...(logMaxBytes > 0 && { logMaxBytes }),
         onStatus: (status) => {
           for (const { message } of linesOf({ type: 'watch', status })) {
             progress.end()

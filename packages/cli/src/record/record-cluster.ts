@@ -8,14 +8,15 @@ import {
   type WatchStatus,
 } from '@pointsman/core'
 import { type ConnectOptions, openChangeLogWriter, resumePoints, type SqliteChangeLog } from '@pointsman/core/io'
-import { fromEvent, merge, NEVER, Subject, takeUntil, timer } from 'rxjs'
+import { asyncScheduler, fromEvent, ignoreElements, merge, NEVER, Subject, takeUntil, timer } from 'rxjs'
 import { clusterSource } from '../agent/cluster-source.js'
 import { recordedEvents } from '../agent/recorded-events.js'
+import { logSizeOf, retention, type RetentionOptions, sizeLimited } from '../agent/retention.js'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import { warnOfOthers } from '../input/open-input.js'
 
-export interface RecordOptions {
+export interface RecordOptions extends RetentionOptions {
   readonly log: string
   readonly server: Pick<ConnectOptions, 'kubeconfig' | 'context' | 'master'>
   /** The Node to follow; absent: all. */
@@ -49,7 +50,10 @@ export async function recordCluster(options: RecordOptions, context: Context): P
   const log = openChangeLogWriter(options.log, { durability: 'normal' })
   const known = createKnownObjects()
   const { received } = log.head === 0 ? { received: new Set<ObjectKind>() } : log.eachObjectAt(log.head, known.add)
-  const recorder = createRecorder({ log })
+  const sizeOf = (): Promise<number> => logSizeOf(options.log)
+  const { logMaxBytes: maxBytes } = options
+  const bounded = maxBytes === undefined ? log : sizeLimited(log, { file: options.log, maxBytes, sizeOf })
+  const recorder = createRecorder({ log: bounded })
   const broken = new Subject<never>()
   recorder.health$.subscribe((health) => {
     if (health.type === 'degraded') broken.error(reasonOf(health, options.log))
@@ -69,10 +73,15 @@ export async function recordCluster(options: RecordOptions, context: Context): P
     options.durationMs === undefined ? NEVER : timer(options.durationMs),
   )
   const events = recordedEvents({ source: source.pipe(takeUntil(stop)), recorder, known, onStatus: options.onStatus })
+  const prune: SqliteChangeLog['prune'] = (limits) => log.prune(limits)
+  const pruning = retention({ prune: async (limits) => prune(limits) }, { ...options, sizeOf }, asyncScheduler).pipe(
+    ignoreElements(),
+    takeUntil(stop),
+  )
   const tally = createTally(log)
   try {
     await new Promise<void>((resolve, reject) => {
-      const running = merge(events, broken.pipe(takeUntil(stop))).subscribe({
+      const running = merge(events, broken.pipe(takeUntil(stop)), pruning).subscribe({
         next: (recorded) => {
           tally.add(recorded)
           options.onEvent(tally.now())

@@ -61,13 +61,15 @@ export function readGoFlag(flag: string, value: GoFlag | undefined): boolean | u
   throw new CliError('USAGE', `${flag} must be true or false, and is ${JSON.stringify(value)}`)
 }
 
-function readAge(flag: string, text: string): number {
+/** Milliseconds; 0: no limit. */
+export function readAge(flag: string, text: string): number {
   const age = parseGoDuration(text)
   if (age !== undefined && age >= 0) return age
   throw new CliError('USAGE', `${flag} ${JSON.stringify(text)} is not a duration such as 168h or 30m`)
 }
 
-function readSize(flag: string, text: string): number {
+/** Bytes; 0: no limit. */
+export function readSize(flag: string, text: string): number {
   const [, digits, unit = ''] = /^(\d+)([KMG]i)?$/.exec(text) ?? []
   if (digits !== undefined) return Number(digits) * (BYTES[unit] ?? 1)
   throw new CliError('USAGE', `${flag} ${JSON.stringify(text)} is not a size such as 512Mi, 2Gi or a number of bytes`)

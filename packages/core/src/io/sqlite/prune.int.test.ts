@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -196,4 +197,19 @@ test('objects of which nothing is left are forgotten, and live ones never', () =
   expect([...log.records({ object: { namespace: 'shop', name: 'job-5' } })]).toEqual([])
   expect(log.objectsAt(log.head).objects.map(({ metadata }) => metadata.name)).toEqual(['alive'])
   expect(log.info().bytes).toBeLessThan(before / 2)
+})
+
+test('a log of few and large records is kept as large as it may be, though none of its snapshots is due', () => {
+  log.close()
+  log = openChangeLogWriter(file, { durability: 'normal' })
+  for (let at = 1; at <= 40; at++) {
+    const object = service({ name: 'web' })
+    const annotations = { text: randomBytes(150_000).toString('base64') }
+    const metadata = { ...object.metadata, annotations, uid: 'u', resourceVersion: `${at}` }
+    const event = { type: at === 1 ? 'ADDED' : 'MODIFIED', object: { ...object, metadata }, observedAt: at } as const
+    log.appendSync([{ type: 'event', event }])
+    if (at % 10 === 0) log.prune({ maxBytes: 500_000, now: at })
+  }
+  expect(log.info()).toMatchObject({ firstSeq: 31, lastSeq: 40 })
+  expect(statSync(file).size).toBeLessThan(6_000_000)
 })

@@ -41,7 +41,12 @@ export function pruneLog(tables: LogTables, options: PruneOptions, writing: Writ
     writing.onStep('floor')
     removed += removeBelow(tables, floor, writing)
   }
-  writing.write(() => removeForgottenObjects(tables))
+  writing.write((appender) => {
+    removeForgottenObjects(tables)
+    // Records of large objects fill a log long before its next snapshot: the next call can prune up to this one.
+    const { maxBytes } = options
+    if (maxBytes !== undefined && sizeOf(tables) > maxBytes && appender.sinceSnapshot > 0) appender.snapshot()
+  })
   tables.db.pragma('incremental_vacuum')
   tables.db.pragma('wal_checkpoint(TRUNCATE)')
   return { removed, bytes: sizeOf(tables) }
