@@ -107,7 +107,7 @@ interface PluginBounds {
 /** `spawn`, of a program that is killed when it takes too long or prints more than a credential can be. */
 function boundedSpawn({ children, timeoutMs }: PluginBounds): typeof spawn {
   const bounded = (command: string, args: readonly string[], options: object): ChildProcess => {
-    const child = spawn(command, args, options)
+    const child: ChildProcess = spawn(command, args, options)
     const { stdout, stderr } = child
     if (!stdout || !stderr) {
       child.on('error', () => undefined)

@@ -1,7 +1,9 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach } from 'vitest'
+import { afterEach, onTestFinished } from 'vitest'
 import type { JsonObject } from '../../../../model/kubernetes-object.js'
 import type { ApiServer } from '../../../../ports/api-server.js'
 import { connectApiServer, type ConnectOptions } from '../connect-api-server.js'
@@ -83,4 +85,19 @@ export async function ask(api: ApiServer, path = '/api/v1/services', signal = ru
   const chunks: Uint8Array[] = []
   for await (const chunk of body) chunks.push(chunk)
   return `${status} ${Buffer.concat(chunks).toString()}`
+}
+
+/** Something that takes connections and does with them as told. */
+export async function listener(serve: (socket: Socket) => void): Promise<string> {
+  const sockets = new Set<Socket>()
+  const listening = createServer((socket) => {
+    sockets.add(socket.on('error', () => undefined))
+    serve(socket)
+  })
+  await once(listening.listen(0, '127.0.0.1'), 'listening')
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    listening.close()
+  })
+  return `127.0.0.1:${(listening.address() as AddressInfo).port}`
 }
