@@ -51,7 +51,7 @@ async function recordFrom(mode: string, ...args: readonly string[]) {
   })
   const reader = openChangeLog(log)
   const lost = [...reader.records({ types: ['notice'] })].flatMap((record) =>
-    record.type === 'notice' && record.code === 'WATCH_LOST' ? [String(record.details?.['cause'])] : [],
+    record.type === 'notice' && record.code === 'WATCH_LOST' ? [record.details?.['cause']] : [],
   )
   reader.close()
   return { ...ended, lost, tookMs: performance.now() - startedAt }
