@@ -30,6 +30,11 @@ describe('what is no save of one family', () => {
     ['no table', '# empty\n', /^standard input has no table: give what iptables-save prints$/],
     ['a save that was cut off', '*nat\n:ONE - [0:0]\n', /has no COMMIT: the text was cut off/],
     ['two saves', `${nat('-A ONE -j RETURN')}${nat('-A ONE -j RETURN')}`, /has the table nat twice: give what one /],
+    [
+      'more lines than a node has',
+      '#\n'.repeat(1_000_001),
+      /^standard input has more than 1000000 lines: give what one /,
+    ],
   ])('is refused: %s', async (_, text, message) => {
     await expect(read(text)).rejects.toMatchObject({ code: 'BAD_INPUT' })
     await expect(read(text)).rejects.toThrow(message)

@@ -3,6 +3,7 @@ import { OBJECT_KINDS } from '../../model/kubernetes-object.js'
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { parseRfc3339 } from '../../model/rfc3339.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
+import { parseBoundedJson } from './bounded-json.js'
 
 type Untimed<Event> = Omit<Event, 'observedAt'> & { readonly observedAt?: number }
 
@@ -22,7 +23,7 @@ export type ParsedEvent =
 export function parseWatchEvent(text: string): ParsedEvent {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseBoundedJson(text)
   } catch (error) {
     return bad(`not JSON: ${printable(error instanceof Error ? error.message : String(error))}`)
   }

@@ -4,8 +4,8 @@ export type LineBlock =
   /** A line that is longer than `maxLineBytes` and was not kept. */
   | { readonly type: 'too-long'; readonly line: number }
 
-// V8's longest string holds about 512 million characters; half of that leaves room for the rest of the block.
-export const MAX_LINE_BYTES = 256 * 1024 * 1024
+// Its bytes, its text and its value are there at once, and stay below a gigabyte.
+export const MAX_LINE_BYTES = 128 * 1024 * 1024
 const LINE_FEED = 10
 
 /**

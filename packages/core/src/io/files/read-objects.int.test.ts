@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readConfigDocument } from './read-config-document.js'
 import { readObjects } from './read-objects.js'
@@ -74,4 +75,10 @@ test('a configuration is read from YAML as it stands there', async () => {
     text: 'clusterCIDR: 10.244.0.0/16\nwrongField: 1\n',
     document: { clusterCIDR: '10.244.0.0/16', wrongField: 1 },
   })
+})
+
+test('refuses a configuration that a little gzip unpacks to megabytes', async () => {
+  const path = join(folder, 'config.yaml.gz')
+  writeFileSync(path, gzipSync(Buffer.alloc(2 * 1024 * 1024, 'a')))
+  await expect(readConfigDocument(path, Readable.from([]))).rejects.toThrow(/config\.yaml\.gz: .*larger than 1 MiB/)
 })

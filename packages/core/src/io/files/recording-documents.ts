@@ -1,5 +1,5 @@
 import { FileError } from './file-error.js'
-import type { LineBlock } from './read-lines.js'
+import { type LineBlock, MAX_LINE_BYTES } from './read-lines.js'
 
 /** One JSON document of a recording and the line on which it begins; or why there is none. */
 export type RecordingDocument =
@@ -23,7 +23,7 @@ export async function* recordingDocuments(
       const documents: RecordingDocument[] = []
       if (block.type === 'too-long') {
         line = block.line
-        documents.push({ line, cause: 'the line is longer than 256 MB' })
+        documents.push({ line, cause: `the line is longer than ${MAX_LINE_BYTES / 1024 / 1024} MiB` })
       } else {
         line = block.firstLine - 1
         for (const text of block.lines) {
@@ -83,6 +83,6 @@ function takeInnerLine(
     return undefined
   }
   if (open.characters <= MAX_DOCUMENT_CHARACTERS) return open
-  documents.push({ line: open.line, cause: 'the document is longer than 64 MB' })
+  documents.push({ line: open.line, cause: `the document is longer than ${MAX_DOCUMENT_CHARACTERS / 1024 / 1024} MiB` })
   return undefined
 }
