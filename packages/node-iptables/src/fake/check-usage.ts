@@ -4,7 +4,7 @@ import type { Variant } from '../capabilities.js'
 import type { Family } from '../executables.js'
 import { MATCHES, TARGETS } from '../rules/extensions/known-extensions.js'
 import type { Match, Rule, Target } from '../rules/rule.js'
-import { REJECT_KINDS } from './canonical-rule.js'
+import { REJECT_KINDS } from './rule-checks.js'
 
 export interface RulePlacement {
   readonly variant: Variant

@@ -1,16 +1,14 @@
 import { IptablesParseError } from '../rules/parse-error.js'
-import { parseRestoreLine } from '../rules/restore-line.js'
-import type { RestoreLine } from '../rules/restore-line.js'
+import { parseRestoreLine, type RestoreLine } from '../rules/restore-line.js'
+
 import { quoteWord } from '../rules/words.js'
 import type { KernelTables } from './kernel-tables.js'
 import { hookOf } from './built-in-chains.js'
-import type { Operation } from './operation.js'
-import { state, usage } from './refusal.js'
-import type { Refusal } from './refusal.js'
-import { operationOf } from './restore-program.js'
-import { commandEnding, nameOf, refusalOf, unknownTable, versionOf } from './spell-failure.js'
-import type { Ending } from './spell-failure.js'
-import { tableSession } from './table-session.js'
+import type { Operation } from './apply-operation.js'
+import { type Refusal, state, usage } from './refusal.js'
+
+import { operationOf, tableSession } from './restore-program.js'
+import { commandEnding, type Ending, nameOf, refusalOf, unknownTable, versionOf } from './spell-failure.js'
 
 /** `iptables -t TABLE COMMAND CHAIN ...`: one change, or one look. */
 export function commandProgram(tables: KernelTables, args: readonly string[]): Ending {

@@ -1,16 +1,15 @@
-import { capabilitiesOf } from '../capabilities.js'
-import type { Variant } from '../capabilities.js'
+import { capabilitiesOf, type Variant } from '../capabilities.js'
+
 import { commandsOf } from '../commands.js'
-import { executablesOf } from '../executables.js'
-import type { Family } from '../executables.js'
+import { executablesOf, type Family } from '../executables.js'
+
 import type { Iptables } from '../iptables.js'
 import { tableMethods } from '../table-methods.js'
-import { firstOf } from './first-of.js'
-import { fakeRun } from './fake-run.js'
-import { faultPlan } from './faults.js'
-import type { Fault } from './faults.js'
+import { firstOf } from './kernel-table.js'
+import { fakeRun, type Fault, faultPlan, type RecordedCall } from './fake-run.js'
+
 import { kernelTables } from './kernel-tables.js'
-import type { RecordedCall } from './recorded-calls.js'
+
 import { restoreProgram } from './restore-program.js'
 import { saveText } from './save-program.js'
 import { FAKE_VERSION } from './spell-failure.js'

@@ -1,4 +1,3 @@
-export { createFakeIptables } from './create-fake-iptables.js'
-export type { FakeIptables, FakeIptablesOptions } from './create-fake-iptables.js'
-export type { Fault } from './faults.js'
-export type { RecordedCall } from './recorded-calls.js'
+export { createFakeIptables, type FakeIptables, type FakeIptablesOptions } from './create-fake-iptables.js'
+
+export { type Fault, type RecordedCall } from './fake-run.js'

@@ -1,6 +1,6 @@
 import type { Counters } from '../rules/rule.js'
 import { hookOf } from './built-in-chains.js'
-import type { RuleDemands } from './rule-demands.js'
+import type { RuleDemands } from './rule-checks.js'
 
 /** A rule as the kernel has it. One object is one rule at one place. */
 export interface KernelRule {
@@ -150,4 +150,13 @@ export class KernelTable {
     if (count === 0) referrers.delete(chain.name)
     else referrers.set(chain.name, count)
   }
+}
+
+/** The first answer, in the order of the items; those after it are not asked. */
+export function firstOf<T, R>(items: readonly T[], read: (item: T) => R | undefined): R | undefined {
+  for (const item of items) {
+    const result = read(item)
+    if (result !== undefined) return result
+  }
+  return undefined
 }

@@ -1,19 +1,23 @@
 import { IptablesParseError } from '../rules/parse-error.js'
-import { parseRestoreLine } from '../rules/restore-line.js'
-import type { RestoreLine } from '../rules/restore-line.js'
+import { parseRestoreLine, type RestoreLine } from '../rules/restore-line.js'
 import type { Counters } from '../rules/rule.js'
+import { applyOperation, type ApplyOptions, isVerdict, type Operation, readRule } from './apply-operation.js'
+import { hookOf } from './built-in-chains.js'
 import { NAT_IS_NO_FILTER } from './check-usage.js'
+import type { KernelTable } from './kernel-table.js'
 import type { KernelTables } from './kernel-tables.js'
-import { isVerdict, readRule } from './operation.js'
-import type { Operation } from './operation.js'
-import { usage } from './refusal.js'
-import type { Refusal } from './refusal.js'
-import { commitExpected, misplacedLine, refusalOf, restoreEnding, unknownRestoreTable } from './spell-failure.js'
-import type { Ending } from './spell-failure.js'
-import { tableSession } from './table-session.js'
-import type { TableSession } from './table-session.js'
+import { type KernelReason, type KernelRefusal, type Refusal, usage } from './refusal.js'
+import { type AddedRule, invalidIn } from './rule-checks.js'
+import {
+  commitExpected,
+  type Ending,
+  misplacedLine,
+  refusalOf,
+  restoreEnding,
+  unknownRestoreTable,
+} from './spell-failure.js'
 
-export interface RestoreProgramOptions {
+interface RestoreProgramOptions {
   readonly noflush: boolean
   readonly counters: boolean
   /** Asked before each COMMIT, with its line: an ending stops the restore there. */
@@ -22,7 +26,7 @@ export interface RestoreProgramOptions {
 }
 
 /** A restore as it reads its input: each line's effect is there when the next is read. */
-export interface RestoreProgram {
+interface RestoreProgram {
   /** Undefined: go on. */
   readonly read: (line: string) => Ending | undefined
   /** The input is over. */
@@ -92,7 +96,7 @@ function lineOf(text: string, number: number): RestoreLine | Refused {
   }
 }
 
-export interface OperationContext {
+interface OperationContext {
   readonly tables: KernelTables
   readonly table: string
   /** Whether counters are taken from the lines. */
@@ -124,3 +128,158 @@ export function operationOf(
   if (line.type === 'insert') return { type: 'insert', chain: line.chain, position: line.position, rule }
   return { type: line.type, chain: line.chain, rule }
 }
+
+/** A refusal, and the line that is named for it. */
+export interface RefusedAt {
+  readonly refusal: Refusal
+  readonly line: number
+}
+
+/** What happens to one table between its line and its COMMIT. Once something is refused, nothing of it is left. */
+interface TableSession {
+  /** Takes one line's change. */
+  readonly add: (operation: Operation, line: number) => RefusedAt | undefined
+  readonly commit: (line: number) => RefusedAt | undefined
+  /** Takes back what was not committed. */
+  readonly giveUp: () => void
+}
+
+type TableSessionOptions = Omit<ApplyOptions, 'wasThere'>
+
+/** nft gathers the lines and runs them all at COMMIT; legacy runs each as it comes, and the kernel looks at COMMIT. */
+export function tableSession(table: KernelTable, options: TableSessionOptions): TableSession {
+  return options.variant === 'nft' ? nftSession(table, options) : legacySession(table, options)
+}
+
+interface NumberedOperation {
+  readonly operation: Operation
+  readonly line: number
+}
+
+function nftSession(table: KernelTable, { variant, noflush }: TableSessionOptions): TableSession {
+  const operations: NumberedOperation[] = []
+  const options: ApplyOptions = { variant, noflush, wasThere: noflush && table.exists }
+
+  /** The first thing that the kernel has against it; what iptables itself says comes before all of that. */
+  const applyAll = (commitLine: number): RefusedAt | undefined => {
+    let refused: readonly RefusedAt[] = []
+    for (const { operation, line } of operations) {
+      if (flushesUserChain(table, operation) && (operation.chain !== undefined || options.wasThere))
+        refused = withoutFlushed(refused, operation.chain)
+      const refusal = applyOperation(table, operation, options)
+      if (refusal?.type === 'kernel') refused = [...refused, { refusal, line }]
+      else if (refusal !== undefined) return { refusal, line: refusal.type === 'usage' ? commitLine : line }
+    }
+    return refused[0]
+  }
+
+  /** The kernel goes through it again to find the first rule that makes the table a wrong one. */
+  const firstInvalid = (): RefusedAt | undefined => {
+    table.rollBack()
+    for (const { operation, line } of operations) {
+      applyOperation(table, operation, options)
+      const invalid = invalidIn(table, { added: addedBy(table, operation), variant })
+      if (invalid !== undefined) return { refusal: kernelRefusal(operation, REASONS[invalid]), line }
+    }
+    return undefined
+  }
+
+  return {
+    add: (operation, line) => {
+      operations.push({ operation, line })
+      return undefined
+    },
+    commit: (line) => {
+      const refused = applyAll(line)
+      if (refused !== undefined) {
+        table.rollBack()
+        return refused
+      }
+      const added = operations.flatMap(({ operation }) => addedBy(table, operation))
+      const invalid = invalidIn(table, { added, variant }) === undefined ? undefined : firstInvalid()
+      if (invalid === undefined) table.keep()
+      else table.rollBack()
+      return invalid
+    },
+    giveUp: () => undefined,
+  }
+}
+
+type Flush = Extract<Operation, { readonly type: 'flush' | 'chain' }>
+
+const flushesUserChain = (table: KernelTable, operation: Operation): operation is Flush =>
+  operation.type === 'flush' || (operation.type === 'chain' && hookOf(table.name, operation.chain) === undefined)
+
+/** The kernel never gets to see rules of a chain that is emptied later in the same restore. Undefined: of any chain. */
+const withoutFlushed = (refused: readonly RefusedAt[], chain: string | undefined): readonly RefusedAt[] =>
+  refused.filter(
+    ({ refusal }) =>
+      refusal.type !== 'kernel' ||
+      refusal.step === 'CHAIN_DEL' ||
+      (chain !== undefined && refusal.object !== `rule in chain ${chain}`),
+  )
+
+function legacySession(table: KernelTable, given: TableSessionOptions): TableSession {
+  const options: ApplyOptions = { ...given, wasThere: true }
+  const operations: Operation[] = []
+
+  /** The kernel sees what is left at COMMIT, and says nothing of where it is. */
+  const refusedByKernel = (): KernelRefusal | undefined => {
+    const added = operations.flatMap((operation) =>
+      operation.type === 'append' || operation.type === 'insert' ? [operation] : [],
+    )
+    const refused = added.find(({ rule }) => rule.kernelRule.alive && rule.refused !== undefined)
+    if (refused?.rule.refused !== undefined) return kernelRefusal(refused, refused.rule.refused)
+    const changesWays = operations.some(({ type }) => type !== 'chain' && type !== 'new-chain' && type !== 'policy')
+    const invalid = changesWays ? invalidIn(table, { added: [], variant: 'legacy' }) : undefined
+    return invalid === undefined ? undefined : kernelRefusal({ type: 'flush-table' }, REASONS[invalid])
+  }
+
+  return {
+    add: (operation, line) => {
+      operations.push(operation)
+      const refusal = applyOperation(table, operation, options)
+      return refusal === undefined ? undefined : { refusal, line }
+    },
+    commit: (line) => {
+      const refusal = refusedByKernel()
+      if (refusal !== undefined) {
+        table.rollBack()
+        return { refusal, line }
+      }
+      if (operations.some((operation) => isChange(table, operation))) forgetCounters(table, operations)
+      table.keep()
+      return undefined
+    },
+    giveUp: () => table.rollBack(),
+  }
+}
+
+/** A built-in chain's line without a policy says nothing to legacy. */
+const isChange = (table: KernelTable, operation: Operation): boolean =>
+  operation.type !== 'chain' || operation.policy !== undefined || hookOf(table.name, operation.chain) === undefined
+
+/** A changed table's built-in chains count from zero, but for those whose counters were given. */
+function forgetCounters(table: KernelTable, operations: readonly Operation[]): void {
+  const given = new Set(
+    operations.flatMap((one) => (one.type === 'chain' && one.policy !== undefined ? [one.chain] : [])),
+  )
+  for (const { name, policy, ...chain } of table.chains.values()) {
+    if (policy !== undefined && chain.counters !== undefined && !given.has(name)) table.setCounters(name, undefined)
+  }
+}
+
+const REASONS = { loop: 'Too many links', hook: 'Invalid argument' } as const
+
+function addedBy(table: KernelTable, operation: Operation): readonly AddedRule[] {
+  if (operation.type !== 'append' && operation.type !== 'insert') return []
+  const chain = table.chains.get(operation.chain)
+  return chain === undefined ? [] : [{ chain, rule: operation.rule.kernelRule }]
+}
+
+const kernelRefusal = (operation: Operation, reason: KernelReason): KernelRefusal => ({
+  type: 'kernel',
+  step: operation.type === 'insert' ? 'RULE_INSERT' : 'RULE_APPEND',
+  reason,
+  object: `rule in chain ${'chain' in operation ? (operation.chain ?? '') : ''}`,
+})

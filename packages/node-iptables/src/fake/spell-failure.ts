@@ -1,9 +1,9 @@
 import type { Variant } from '../capabilities.js'
 import type { Family } from '../executables.js'
 import type { IptablesParseError, IptablesParseErrorCode } from '../rules/parse-error.js'
-import type { KernelReason, Refusal } from './refusal.js'
-import { usage } from './refusal.js'
-import type { RefusedAt } from './table-session.js'
+import { type KernelReason, type Refusal, usage } from './refusal.js'
+
+import type { RefusedAt } from './restore-program.js'
 
 /** How a process ends: what runProcess tells of it. */
 export interface Ending {

@@ -1,16 +1,7 @@
 import { assertNever } from '../assert-never.js'
-import { addrtype } from './extensions/addrtype.js'
-import { comment } from './extensions/comment.js'
-import { conntrack } from './extensions/conntrack.js'
-import { mark, markTarget } from './extensions/mark.js'
-import { dnat, masquerade, snat } from './extensions/nat.js'
-import { nfacct } from './extensions/nfacct.js'
-import { physdev } from './extensions/physdev.js'
+import { addrtype, comment, conntrack, nfacct, physdev, recent, statistic } from './extensions/matches.js'
 import { sctp, tcp, udp } from './extensions/ports.js'
-import { recent } from './extensions/recent.js'
-import { reject } from './extensions/reject.js'
-import { statistic } from './extensions/statistic.js'
-import { IptablesFormatError } from './format-error.js'
+import { dnat, mark, markTarget, masquerade, reject, snat } from './extensions/targets.js'
 import { networkOf } from './networks.js'
 import { protocolOf } from './protocols.js'
 import type { Match, Negatable, Rule, Target } from './rule.js'
@@ -132,4 +123,14 @@ function keptWords(words: readonly string[]): readonly string[] | undefined {
     )
   }
   return words.every((word) => isOneWord(word)) ? words : undefined
+}
+
+/** Data that no line of iptables can say: a name with a space, a comment with a line end, a network that is none. */
+export class IptablesFormatError extends Error {
+  override readonly name = 'IptablesFormatError'
+  readonly code = 'UNSAYABLE'
+
+  constructor(what: string) {
+    super(`no rule of iptables can say this: ${JSON.stringify(what)}`)
+  }
 }

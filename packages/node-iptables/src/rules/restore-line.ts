@@ -1,13 +1,12 @@
 import { assertNever } from '../assert-never.js'
-import { IptablesFormatError } from './format-error.js'
-import { formatRule } from './format-rule.js'
-import { IptablesParseError } from './parse-error.js'
-import type { IptablesParseErrorCode } from './parse-error.js'
+import { formatRule, IptablesFormatError } from './format-rule.js'
+
+import { IptablesParseError, type IptablesParseErrorCode } from './parse-error.js'
+
 import { parseRule } from './parse-rule.js'
 import type { Counters, Rule } from './rule.js'
 import { isBareName, numberOf, UINT32 } from './values.js'
-import { splitWords } from './words.js'
-import type { Word } from './words.js'
+import { splitWords, type Word } from './words.js'
 
 /** One line of what iptables-save prints or iptables-restore reads. */
 export type RestoreLine =

@@ -1,12 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ruleArbitrary } from '../test-support/rule-arbitraries.js'
-import { IptablesFormatError } from './format-error.js'
-import { formatRule } from './format-rule.js'
+import { formatRule, IptablesFormatError } from './format-rule.js'
+
 import { IptablesParseError } from './parse-error.js'
 import type { Rule } from './rule.js'
-import { formatSave, parseSave, parseSaveLines } from './saved-tables.js'
-import type { SavedTable } from './saved-tables.js'
+import { formatSave, parseSave, parseSaveLines, type SavedTable } from './saved-tables.js'
 
 const errorOf = (text: string): unknown => {
   try {

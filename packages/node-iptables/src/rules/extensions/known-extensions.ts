@@ -1,16 +1,10 @@
 import type { Match, Target } from '../rule.js'
-import { addrtype } from './addrtype.js'
-import { comment } from './comment.js'
-import { conntrack } from './conntrack.js'
+import { addrtype, comment, conntrack, nfacct, physdev, recent, statistic } from './matches.js'
+
 import type { ExtensionReader } from './extension.js'
-import { mark, markTarget } from './mark.js'
-import { dnat, masquerade, snat } from './nat.js'
-import { nfacct } from './nfacct.js'
-import { physdev } from './physdev.js'
+import { dnat, mark, markTarget, masquerade, reject, snat } from './targets.js'
+
 import { sctp, tcp, udp } from './ports.js'
-import { recent } from './recent.js'
-import { reject } from './reject.js'
-import { statistic } from './statistic.js'
 
 /** The matches that are understood here, by the names that `-m` takes. */
 export const MATCHES: ReadonlyMap<string, ExtensionReader<Match>> = new Map(

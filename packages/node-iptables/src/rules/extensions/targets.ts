@@ -1,9 +1,8 @@
 import { isIPv4 } from 'node:net'
 import { addressOf } from '../networks.js'
-import type { Target } from '../rule.js'
-import { numberOf, portRangeOf, spellPorts } from '../values.js'
-import { flagWords } from './extension.js'
-import type { Extension } from './extension.js'
+import type { Match, Target } from '../rule.js'
+import { hex, markOf, numberOf, portRangeOf, spellPorts, UINT32 } from '../values.js'
+import { type Extension, flagWords, optionWords, valueOf } from './extension.js'
 
 type DnatTarget = Extract<Target, { type: 'DNAT' }>
 type SnatTarget = Extract<Target, { type: 'SNAT' }>
@@ -86,4 +85,86 @@ function placeOf(text: string): string | undefined {
   const port = numberOf(found['port'], 65_535)
   if (port === undefined || port < 1) return undefined
   return isIPv4(address) ? `${address}:${port}` : `[${address}]:${port}`
+}
+
+type RejectTarget = Extract<Target, { type: 'REJECT' }>
+
+export const reject: Extension<RejectTarget> = {
+  options: { '--reject-with': { values: 1 } },
+  read: (given) => {
+    const [kind] = given.get('--reject-with')?.values ?? []
+    if (kind === undefined) return { type: 'REJECT' }
+    const name = SHORT_NAMES.get(kind) ?? kind
+    return KINDS.has(name) ? { type: 'REJECT', with: name } : undefined
+  },
+  write: (target) =>
+    target.with === undefined ? [] : KINDS.has(target.with) ? ['--reject-with', target.with] : undefined,
+}
+
+const KINDS: ReadonlySet<string> = new Set([
+  'icmp-net-unreachable',
+  'icmp-host-unreachable',
+  'icmp-proto-unreachable',
+  'icmp-port-unreachable',
+  'icmp-net-prohibited',
+  'icmp-host-prohibited',
+  'icmp-admin-prohibited',
+  'tcp-reset',
+  'icmp6-no-route',
+  'icmp6-adm-prohibited',
+  'icmp6-addr-unreachable',
+  'icmp6-port-unreachable',
+])
+
+/** Short names that mean the same in both families; `port-unreach` and others do not, and are kept as they are. */
+const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
+  ['tcp-rst', 'tcp-reset'],
+  ['no-route', 'icmp6-no-route'],
+  ['adm-prohibited', 'icmp6-adm-prohibited'],
+])
+
+type MarkMatch = Extract<Match, { type: 'mark' }>
+type MarkTarget = Extract<Target, { type: 'MARK' }>
+
+export const mark: Extension<MarkMatch> = {
+  options: { '--mark': { values: 1, negatable: true } },
+  read: (given) => {
+    const found = valueOf(given, '--mark', markOf)
+    if (found === undefined || found === 'wrong') return undefined
+    return { type: 'mark', negated: found.negated, value: found.value, mask: found.mask ?? UINT32 }
+  },
+  write: ({ negated, value, mask }) =>
+    optionWords('--mark', { negated, value: mask === UINT32 ? hex(value) : `${hex(value)}/${hex(mask)}` }),
+}
+
+/** The older spellings are all cases of `--set-xmark`, which is what iptables-save prints. */
+export const markTarget: Extension<MarkTarget> = {
+  options: {
+    '--set-xmark': { values: 1 },
+    '--set-mark': { values: 1 },
+    '--and-mark': { values: 1 },
+    '--or-mark': { values: 1 },
+    '--xor-mark': { values: 1 },
+  },
+  read: (given) => {
+    const [first, ...more] = given
+    if (first === undefined || more.length > 0) return undefined
+    const [name, option] = first
+    const found = markOf(option.values[0] ?? '')
+    return found === undefined ? undefined : xmarkOf(name, found)
+  },
+  write: ({ value, mask }) => ['--set-xmark', `${hex(value)}/${hex(mask)}`],
+}
+
+function xmarkOf(name: string, { value, mask }: NonNullable<ReturnType<typeof markOf>>): MarkTarget | undefined {
+  const xmark = (xored: number, cleared: number): MarkTarget => ({
+    type: 'MARK',
+    value: xored >>> 0,
+    mask: cleared >>> 0,
+  })
+  if (name === '--set-xmark') return xmark(value, mask ?? UINT32)
+  if (name === '--set-mark') return xmark(value, mask === undefined ? UINT32 : mask | value)
+  if (mask !== undefined) return undefined
+  if (name === '--and-mark') return xmark(0, ~value)
+  return name === '--or-mark' ? xmark(value, value) : xmark(value, 0)
 }
