@@ -194,17 +194,6 @@ describe('a backend that fails', () => {
     await engine.advance(30_000)
     expect(engine.lines().map((line) => line.replace(/ at .*:/, ''))).toEqual(['failed 1-2 all', 'synced 1-3 all'])
   })
-
-  test('hears of the fronts to reconcile once it succeeds', async () => {
-    const dns = make.added(service({ name: 'dns', spec: { ports: [{ name: 'dns', port: 53, protocol: 'UDP' }] } }))
-    const engine = running()
-    await engine.send(...listed)
-    engine.backend.failNext()
-    await engine.send(dns)
-    await engine.advance(30_000)
-    const fronts = engine.reports.map((report) => (report.type === 'synced' ? report.conntrackFronts.length : 'failed'))
-    expect(fronts).toEqual([0, 'failed', 1])
-  })
 })
 
 test('a stopped engine aborts the sync under way', async () => {

@@ -27,7 +27,7 @@ const run = (outcome: 'full' | 'partial' | 'failed'): AgentEvent => {
     report:
       outcome === 'failed'
         ? { type: 'failed', error: new Error('the lock is held by iptables (process 7)'), retryInMs: 1000, ...report }
-        : { type: 'synced', result, conntrackFronts: [], ...report },
+        : { type: 'synced', result, ...report },
   }
 }
 

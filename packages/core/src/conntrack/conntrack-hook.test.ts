@@ -95,7 +95,8 @@ describe('after a sync', () => {
   })
 
   test('fronts that a log says were there are looked at', async () => {
-    hook.afterSync(stateWith(), frontsOf(servicePortOf(dns)))
+    hook = createHook({ formerFronts: frontsOf(servicePortOf(dns)) })
+    hook.afterSync(stateWith())
     await hook.beforeSync()
     expect(conntrack.flows()).toEqual([FLOW6])
   })

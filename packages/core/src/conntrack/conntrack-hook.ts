@@ -45,9 +45,9 @@ export interface ConntrackHook {
   readonly beforeSync: () => Promise<void>
   /**
    * After a sync was successful: begins, and returns at once. `state` is read before it returns. Fronts that are gone
-   * since the last call are known; `removedFronts` are others.
+   * since the last call are known.
    */
-  readonly afterSync: (state: State, removedFronts?: readonly Front[]) => void
+  readonly afterSync: (state: State) => void
   /** Ends what is under way. */
   readonly close: () => Promise<void>
 }
@@ -137,8 +137,8 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
   return {
     beforeSync: settle,
 
-    afterSync(state, removed = []) {
-      const removedFronts = [...former, ...removed]
+    afterSync(state) {
+      const removedFronts = former
       former = []
       const [giveUp, stop] = [new AbortController(), new AbortController()]
       const interfaces = nodeAddresses?.()

@@ -18,7 +18,6 @@ import type { ObjectKind } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
 import { seq, type Seq } from '../model/record.js'
 import type { Backend, SyncRequest, SyncResult } from '../ports/backend.js'
-import { type Front, frontKey } from '../state/fronts.js'
 import type { StateFold } from '../state/state-fold.js'
 import { boundedFrequency } from './bounded-frequency.js'
 import { heldUntil } from './held-until.js'
@@ -36,8 +35,8 @@ export interface SyncReport {
 }
 
 export type EngineReport =
-  /** From here on the applied seq is `toSeq`. Flows of `conntrackFronts` may lead to what no longer serves. */
-  | ({ readonly type: 'synced'; readonly result: SyncResult; readonly conntrackFronts: readonly Front[] } & SyncReport)
+  /** From here on the applied seq is `toSeq`. */
+  | ({ readonly type: 'synced'; readonly result: SyncResult } & SyncReport)
   /** `retryInMs` is absent when the run is given up. */
   | ({ readonly type: 'failed'; readonly error: unknown; readonly retryInMs?: number } & SyncReport)
 
@@ -72,8 +71,7 @@ const LAST_RETRIES = 5
 
 /**
  * The pipe from recorded events to a backend: track changes, throttle, apply, sync. The applied seq moves after a
- * successful run and never before; a run that follows a failure carries everything since the last success, the fronts
- * to reconcile with conntrack included (kubernetes#112604). The first run is for `all`.
+ * successful run and never before; a run that follows a failure carries everything since the last success (kubernetes#112604). The first run is for `all`.
  */
 export function runSyncEngine(options: SyncEngineOptions): Observable<EngineReport> {
   const { events, fold, backend, recorder, ready = of(true), scheduler = asyncScheduler } = options
@@ -82,7 +80,6 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
   return new Observable<EngineReport>((subscriber) => {
     const { appliedSeq } = options
     let changed: ReadonlySet<ServicePortName> | 'all' = 'all'
-    let fronts = new Map<string, Front>()
     /** The first event that no run has taken yet, and the first of those taken that no run has brought about yet. */
     let firstPending = appliedSeq === undefined ? undefined : seq(appliedSeq + 1)
     let firstTaken: Seq | undefined
@@ -90,7 +87,6 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
     /** Everything since the last success, in one request. */
     const takeRequest = (): SyncReport => {
       const applied = fold.apply()
-      for (const front of applied.conntrackFronts) fronts.set(frontKey(front), front)
       if (applied.nodeChanged) changed = 'all'
       if (changed !== 'all') changed = new Set([...changed, ...applied.changed])
       const startedAt = scheduler.now()
@@ -113,9 +109,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
           if ('error' in outcome) return runSubscriber.error(new FailedSync(report, outcome.error))
           changed = new Set()
           firstTaken = undefined
-          const conntrackFronts = [...fronts.values()]
-          fronts = new Map()
-          runSubscriber.next({ type: 'synced', result: outcome.result, conntrackFronts, ...report })
+          runSubscriber.next({ type: 'synced', result: outcome.result, ...report })
           runSubscriber.complete()
         }
         const ended = sync()

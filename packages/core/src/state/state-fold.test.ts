@@ -28,7 +28,6 @@ const dns = service({
   },
   status: { loadBalancer: { ingress: [{ ip: '198.51.100.7', ipMode: 'VIP' }] } },
 })
-const dnsPorts = [{ name: 'dns', protocol: 'UDP', port: 5353 }]
 const make = createEventMaker()
 
 describe('what changed', () => {
@@ -74,7 +73,7 @@ describe('what changed', () => {
       ],
       fold,
     )
-    expect(fold.apply()).toEqual({ changed: new Set(), nodeChanged: false, conntrackFronts: [] })
+    expect(fold.apply()).toEqual({ changed: new Set(), nodeChanged: false })
   })
 
   test('an edit of nothing that the proxy reads changes nothing', () => {
@@ -200,47 +199,6 @@ describe('the node', () => {
     const fold = folded([make.added(node({ name: 'node-a' })), make.added(node({ name: 'node-b' }))])
     fold.apply()
     expect(fold.state.node).toBeUndefined()
-  })
-})
-
-describe('fronts to reconcile with conntrack', () => {
-  const fronts = (fold: StateFold): string[] =>
-    fold
-      .apply()
-      .conntrackFronts.map(({ type, protocol, address = 'node', port }) => `${type} ${protocol} ${address}:${port}`)
-  const all = [
-    'clusterIP UDP 10.96.0.10:53',
-    'externalIP UDP 203.0.113.5:53',
-    'loadBalancerIP UDP 198.51.100.7:53',
-    'nodePort UDP node:30053',
-  ]
-
-  test('every front of a UDP Service that is new, whose endpoints changed, or that is gone', () => {
-    const fold = folded([make.added(dns)])
-    expect(fronts(fold)).toEqual(all)
-    folded([make.added(slice({ name: 'dns-1', service: 'dns', endpoints: ['10.244.1.1'], ports: dnsPorts }))], fold)
-    expect(fronts(fold)).toEqual(all)
-    folded([make.deleted(dns)], fold)
-    expect(fronts(fold)).toEqual(all)
-  })
-
-  test('the front that an address was, and the one that it became', () => {
-    const fold = folded([
-      make.added(service({ name: 'u', spec: { clusterIP: '10.96.0.7', ports: [{ port: 53, protocol: 'UDP' }] } })),
-    ])
-    fold.apply()
-    folded(
-      [make.modified(service({ name: 'u', spec: { clusterIP: '10.96.0.8', ports: [{ port: 53, protocol: 'UDP' }] } }))],
-      fold,
-    )
-    expect(fronts(fold)).toEqual(['clusterIP UDP 10.96.0.7:53', 'clusterIP UDP 10.96.0.8:53'])
-  })
-
-  test('none of a TCP Service; of SCTP only where that layout asks for it', () => {
-    const sctp = service({ name: 's', spec: { ports: [{ name: 's', port: 36412, protocol: 'SCTP' }] } })
-    expect(fronts(folded([make.added(web), make.added(sctp)]))).toEqual([])
-    const classic = createStateFold({ conntrackProtocols: ['UDP', 'SCTP'] })
-    expect(fronts(folded([make.added(sctp)], classic))).toEqual(['clusterIP SCTP 10.96.0.1:36412'])
   })
 })
 

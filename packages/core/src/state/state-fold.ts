@@ -1,7 +1,7 @@
 import type { Endpoint } from '../model/endpoint.js'
 import { isEqual } from '../model/is-equal.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import type { Protocol, ServicePortName } from '../model/names.js'
+import type { ServicePortName } from '../model/names.js'
 import type { NodeInfo } from '../model/node-info.js'
 import { nodeInfoOf } from '../model/node.js'
 import { NO_SEQ, type Seq } from '../model/record.js'
@@ -9,9 +9,8 @@ import type { ServicePort } from '../model/service-port.js'
 import type { WatchEvent } from '../model/watch-event.js'
 import { createEndpointChangeTracker } from './endpoint-changes.js'
 import { changedEndpoints, mergeEndpoints, unmergeEndpoints } from './endpoints-map.js'
-import { type Front, frontKey, frontsOf } from './fronts.js'
 import { createServiceChangeTracker } from './service-changes.js'
-import { filterServicePorts, mergeServicePorts, unmergeServicePorts } from './service-map.js'
+import { filterServicePorts, mergeServicePorts, type ServiceChange, unmergeServicePorts } from './service-map.js'
 import { nodeOfInterest, type State } from './state.js'
 
 /** What an application of pending changes did to the state. */
@@ -20,8 +19,6 @@ export interface Applied {
   readonly changed: ReadonlySet<ServicePortName>
   /** The Node that the rules are for differs in something that rules are made from. */
   readonly nodeChanged: boolean
-  /** Fronts, removed ones included, whose flows may now lead to what no longer serves. */
-  readonly conntrackFronts: readonly Front[]
 }
 
 /** State as a fold over watch events, in two steps: events are tracked as they come, and applied together. */
@@ -37,11 +34,9 @@ export interface StateFold {
 export interface StateFoldOptions {
   /** The node that the rules are for; absent: the only one. */
   readonly nodeName?: string
-  /** Protocols whose flows outlive their rules: UDP; in the classic layout SCTP too. */
-  readonly conntrackProtocols?: readonly Protocol[]
 }
 
-export function createStateFold({ nodeName, conntrackProtocols = ['UDP'] }: StateFoldOptions = {}): StateFold {
+export function createStateFold({ nodeName }: StateFoldOptions = {}): StateFold {
   const services = new Map<ServicePortName, ServicePort>()
   const endpoints = new Map<ServicePortName, readonly Endpoint[]>()
   const nodes = new Map<string, NodeInfo>()
@@ -77,28 +72,17 @@ export function createStateFold({ nodeName, conntrackProtocols = ['UDP'] }: Stat
     },
     apply() {
       const changed = new Set<ServicePortName>()
-      const fronts = new Map<string, Front>()
-      const noteFronts = (port: ServicePort | undefined): void => {
-        if (port === undefined || !conntrackProtocols.includes(port.protocol)) return
-        for (const front of frontsOf(port)) fronts.set(frontKey(front), front)
-      }
-
       for (const change of serviceChanges.take()) {
         mergeServicePorts(services, change.current)
         const gone = filterServicePorts(change)
         unmergeServicePorts(services, gone)
-        for (const port of [...gone, ...differing(change.previous, change.current)]) {
-          changed.add(port.id)
-          noteFronts(port)
-        }
+        for (const { id } of gone) changed.add(id)
+        for (const { id } of differing(change)) changed.add(id)
       }
       for (const change of endpointChanges.take()) {
         unmergeEndpoints(endpoints, change.previous)
         mergeEndpoints(endpoints, change.current)
-        for (const id of changedEndpoints(change)) {
-          changed.add(id)
-          noteFronts(services.get(id))
-        }
+        for (const id of changedEndpoints(change)) changed.add(id)
       }
 
       for (const [name, node] of nodeChanges) {
@@ -109,7 +93,7 @@ export function createStateFold({ nodeName, conntrackProtocols = ['UDP'] }: Stat
       const node = nodeOfInterest(nodes, nodeName)
       const nodeChanged = !isEqual(rulesView(state.node), rulesView(node))
       state = { seq: trackedSeq, nodes, services, endpoints, ...(node && { node }) }
-      return { changed, nodeChanged, conntrackFronts: [...fronts.values()] }
+      return { changed, nodeChanged }
     },
   }
 }
@@ -129,14 +113,12 @@ function createUidGuard(): { isCurrent(object: KubernetesObject, deleted: boolea
   }
 }
 
-/** Both versions of each port that is new or not what it was; a removed one is the caller's matter. */
-function differing(previous: readonly ServicePort[], current: readonly ServicePort[]): readonly ServicePort[] {
-  return current.flatMap((port) => {
+/** Each port that is new or not what it was; a removed one is the caller's matter. */
+const differing = ({ previous, current }: ServiceChange): readonly ServicePort[] =>
+  current.filter((port) => {
     const before = previous.find(({ id }) => id === port.id)
-    if (before === undefined) return [port]
-    return isEqual(before, port) ? [] : [before, port]
+    return before === undefined || !isEqual(before, port)
   })
-}
 
 /** What rules are made from; taints and a coming deletion only decide whether the node takes load-balancer traffic. */
 const rulesView = (node: NodeInfo | undefined): unknown =>

@@ -44,7 +44,6 @@ export const synced = ({ toSeq, state = EMPTY_STATE, ...times }: Run): AgentEven
     fromSeq: seq(1),
     toSeq: seq(toSeq),
     changed: 'all',
-    conntrackFronts: [],
     result: { full: true, rules: 1, bytes: 1, digest: '' },
     ...times,
   },
