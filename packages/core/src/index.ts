@@ -70,6 +70,7 @@ export { type ConfigError, type ProxyConfigResult, readProxyConfig } from './mod
 export { formatSocketAddress, parseSocketAddress, type SocketAddress } from './model/socket-address.js'
 export * from './model/record.js'
 export * from './model/service-port.js'
+export { escapeControls } from './model/shown-text.js'
 export { servicePortsOf, type ServicePortsResult } from './model/service-ports.js'
 export { gatherEndpoints } from './model/gather-endpoints.js'
 export { endpointsOfSlice, type SliceEndpoints, type UnownedSlice } from './model/slice-endpoints.js'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { findingsOf, visible } from './findings.js'
+import { findingsOf } from './findings.js'
+import { visible } from './shown-text.js'
 import type { KubernetesObject } from './kubernetes-object.js'
 
 const web: KubernetesObject = { kind: 'Service', metadata: { namespace: 'shop', name: 'web' } }

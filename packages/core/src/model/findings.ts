@@ -1,6 +1,7 @@
 import { DIAGNOSTIC_CODES } from './diagnostic.js'
 import type { Diagnostic, DiagnosticCode } from './diagnostic.js'
 import type { Json, KubernetesObject } from './kubernetes-object.js'
+import { visible } from './shown-text.js'
 
 /** Gathers what is wrong with one object while it is read. */
 export interface Findings {
@@ -19,14 +20,6 @@ export function findingsOf(object: KubernetesObject): Findings {
     },
     all: () => found ?? NOTHING,
   }
-}
-
-/** Text from outside as it may be shown: control characters, quotes and what is not ASCII escaped, never long. */
-export function visible(text: string): string {
-  const short = text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text
-  return JSON.stringify(short)
-    .slice(1, -1)
-    .replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 const NOTHING: readonly Diagnostic[] = []

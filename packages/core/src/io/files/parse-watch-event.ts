@@ -2,6 +2,7 @@ import { isJsonObject } from '../../model/is-json-object.js'
 import { OBJECT_KINDS } from '../../model/kubernetes-object.js'
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { parseRfc3339 } from '../../model/rfc3339.js'
+import { printable } from '../../model/shown-text.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import { parseBoundedJson } from './bounded-json.js'
 
@@ -25,7 +26,7 @@ export function parseWatchEvent(text: string): ParsedEvent {
   try {
     value = parseBoundedJson(text)
   } catch (error) {
-    return bad(`not JSON: ${printable(error instanceof Error ? error.message : String(error))}`)
+    return bad(`not JSON: ${short(error instanceof Error ? error.message : String(error))}`)
   }
   if (!isJsonObject(value)) return bad('not a JSON object')
   const { type, object, observedAt } = value
@@ -73,7 +74,7 @@ function parseStatus(status: JsonObject, time: number | undefined): ParsedEvent 
   const { message, code } = status
   return {
     type: 'watch-error',
-    message: typeof message === 'string' && message !== '' ? printable(message) : 'the watch ended with an error',
+    message: typeof message === 'string' && message !== '' ? short(message) : 'the watch ended with an error',
     ...(typeof code === 'number' && { code }),
     ...(time !== undefined && { observedAt: time }),
   }
@@ -99,7 +100,7 @@ function passedOver(object: JsonObject): ParsedEvent {
   const isOurs = OBJECT_KINDS.some((known) => known === kind)
   return {
     type: 'passed-over',
-    kind: isOurs && typeof apiVersion === 'string' ? `${kind} (${printable(apiVersion)})` : printable(kind),
+    kind: isOurs && typeof apiVersion === 'string' ? `${kind} (${short(apiVersion)})` : short(kind),
   }
 }
 
@@ -134,10 +135,7 @@ function causeOfNoEvent(value: JsonObject): string {
 }
 
 const bad = (cause: string): ParsedEvent => ({ type: 'bad', cause })
-const shown = (value: Json): string => printable(JSON.stringify(value))
+const shown = (value: Json): string => short(JSON.stringify(value))
 
-// Causes end up on terminals and in the log: no control characters, no line of a hundred megabytes.
-function printable(text: string): string {
-  const clean = text.slice(0, 200).replaceAll(/\p{Cc}+/gu, ' ')
-  return text.length > 200 ? `${clean}...` : clean
-}
+// Causes end up in the log as well: no line of a hundred megabytes.
+const short = (text: string): string => printable(text, 200)

@@ -1,4 +1,5 @@
 import { isJsonObject } from '../../model/is-json-object.js'
+import { printable } from '../../model/shown-text.js'
 
 /** What an API server says of a request that failed: the Status object of a refused request, or of a watch's ERROR event. */
 export interface ApiStatus {
@@ -23,10 +24,4 @@ export function readStatus(value: unknown): ApiStatus {
     causes: reasons.filter((cause) => typeof cause === 'string'),
     ...(typeof retryAfterSeconds === 'number' && { retryAfterSeconds }),
   }
-}
-
-/** Text from outside, fit for a terminal and a log: one line, no control characters, no megabytes. */
-export function printable(text: string): string {
-  const clean = text.slice(0, 300).replaceAll(/\p{Cc}+/gu, ' ')
-  return text.length > 300 ? `${clean}...` : clean
 }

@@ -1,5 +1,6 @@
 import { assertNever } from '../../model/assert-never.js'
-import { type ApiStatus, printable, readStatus } from './api-status.js'
+import { printable } from '../../model/shown-text.js'
+import { type ApiStatus, readStatus } from './api-status.js'
 import { parseJson } from './parse-json.js'
 import { type Failure, failureOf } from './watch-failure.js'
 

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { printable } from './api-status.js'
+import { printable } from '../../model/shown-text.js'
 
 export type ParsedJson = { readonly value: unknown } | { readonly cause: string }
 

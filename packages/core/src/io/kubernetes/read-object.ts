@@ -1,8 +1,8 @@
 import { isJsonObject } from '../../model/is-json-object.js'
 import { keepObject } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
+import { printable } from '../../model/shown-text.js'
 import { kindOf } from '../files/parse-watch-event.js'
-import { printable } from './api-status.js'
 
 export type ObjectRead =
   | { readonly type: 'object'; readonly object: KubernetesObject }
