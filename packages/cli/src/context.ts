@@ -1,21 +1,14 @@
 import type { ExitStatus } from './errors.js'
 import type { Style } from './output/colour.js'
-
-/** Where a command writes to. A write that gives false asks to wait for `drain` before the next, as a slow pipe's does. */
-export interface TextSink {
-  write(text: string): unknown
-  once?(event: 'drain', listener: () => void): unknown
-  readonly isTTY?: boolean
-  readonly columns?: number
-}
+import type { LineSink, TextSink } from './output/line-sink.js'
 
 /** All that a command knows of the world around it; `main` makes the real one, tests theirs. */
 export interface Context {
   readonly stdin: NodeJS.ReadableStream
   /** Results, and nothing else. */
-  readonly stdout: TextSink
+  readonly stdout: LineSink
   /** Progress and warnings. */
-  readonly stderr: TextSink
+  readonly stderr: LineSink
   readonly env: Readonly<Record<string, string | undefined>>
   /** Milliseconds since 1970 UTC: for progress and rates, never for what is printed as a result. */
   readonly now: () => number
@@ -31,7 +24,13 @@ export interface Context {
   readonly finish: (status: ExitStatus) => void
 }
 
+/** The world as the process has it, before its streams are made safe to print to. */
+export interface World extends Omit<Context, 'stdout' | 'stderr' | 'finish'> {
+  readonly stdout: TextSink
+  readonly stderr: TextSink
+}
+
 /** A warning on standard error. */
 export function warn(context: Context, message: string): void {
-  context.stderr.write(`${context.errorStyle.yellow('warning:')} ${message}\n`)
+  context.stderr.print(`${context.errorStyle.yellow('warning:')} ${message}`)
 }

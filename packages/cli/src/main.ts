@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
-import type { Context } from './context.js'
+import type { Context, World } from './context.js'
 import type { ExitStatus } from './errors.js'
 import { exitStatusOf } from './exit-status-of.js'
 import { shieldDashed } from './input/dashed-arguments.js'
 import { styleFor } from './output/colour.js'
 import { describeFailure } from './output/describe-failure.js'
+import { lineSink } from './output/line-sink.js'
 import { createProgram } from './program.js'
 
 /** Runs the command that the process was started for and sets the process's exit status. */
@@ -88,13 +89,13 @@ const FINISHING_MS = 2000
 const AGENT_FINISHING_MS = 10_000
 
 /** Runs one command line in a world that is given, and answers the exit status. */
-export async function run(argv: readonly string[], world: Omit<Context, 'finish'>): Promise<ExitStatus> {
+export async function run(argv: readonly string[], world: World): Promise<ExitStatus> {
   let status: ExitStatus = 0
-  const { stdin, stdout, stderr, env, now, style, errorStyle } = world
+  const { stdin, env, now, style, errorStyle } = world
   const context: Context = {
     stdin,
-    stdout,
-    stderr,
+    stdout: lineSink(world.stdout),
+    stderr: lineSink(world.stderr),
     env,
     now,
     style,
@@ -112,7 +113,7 @@ export async function run(argv: readonly string[], world: Omit<Context, 'finish'
   } catch (error) {
     // commander has printed its message, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    context.stderr.write(describeFailure(error, context.errorStyle))
+    context.stderr.print(describeFailure(error, context.errorStyle))
     return exitStatusOf(error)
   }
 }

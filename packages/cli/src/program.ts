@@ -13,15 +13,16 @@ export async function createProgram(argv: readonly string[], version: string, co
     .helpCommand('help [command]', 'print the help of a command')
     .showSuggestionAfterError(true)
     .configureOutput({
-      writeOut: (text) => void context.stdout.write(text),
-      writeErr: (text) => void context.stderr.write(text),
+      // Help is commander's layout of our own texts, and so has ends of lines; what it says of the words given comes to outputError.
+      writeOut: (text) => void context.stdout.print(linesOf(text)),
+      writeErr: (text) => void context.stderr.print(linesOf(text)),
       getOutHelpWidth: () => context.stdout.columns ?? 100,
       getErrHelpWidth: () => context.stderr.columns ?? 100,
       getOutHasColors: () => context.style.enabled,
       getErrHasColors: () => context.errorStyle.enabled,
       // commander puts its suggestion on a line of its own; an error is one line.
-      outputError: (message, write) =>
-        write(`${context.errorStyle.red('error:')} ${oneLine(message)}; --help has examples\n`),
+      outputError: (message) =>
+        void context.stderr.print(`${context.errorStyle.red('error:')} ${oneLine(message)}; --help has examples`),
     })
     .exitOverride()
   for (const register of await commandsFor(argv)) register(program, context)
@@ -63,6 +64,8 @@ async function commandsFor(argv: readonly string[]): Promise<readonly Register[]
   const one = first === 'completion' || !Object.hasOwn(COMMANDS, first) ? undefined : COMMANDS[first]
   return one === undefined ? Promise.all(Object.values(COMMANDS).map((load) => load())) : [await one()]
 }
+
+const linesOf = (text: string): readonly string[] => text.replace(/\n$/, '').split('\n')
 
 const oneLine = (message: string): string =>
   message

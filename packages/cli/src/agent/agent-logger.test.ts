@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { lineSink } from '../output/line-sink.js'
 import { createAgentLogger } from './agent-logger.js'
 
 function logger(format: 'text' | 'json', verbosity = 0) {
   const written: string[] = []
-  const sink = { write: (text: string) => written.push(text) }
+  const sink = lineSink({ write: (text) => written.push(text) })
   return { written, ...createAgentLogger({ format, verbosity, sink, now: () => 1_700_000_000_000 }) }
 }
 

@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import type { TextSink } from '../context.js'
+import type { LineSink } from '../output/line-sink.js'
 import type { AgentLine } from './agent-log.js'
 
 export interface AgentLogger {
@@ -13,7 +13,7 @@ export interface AgentLoggerOptions {
   /** `text`: a line as journald and `kubectl logs` show it. `json`: an object a line. */
   readonly format: 'text' | 'json'
   readonly verbosity: number
-  readonly sink: TextSink
+  readonly sink: Pick<LineSink, 'print'>
   /** Milliseconds since 1970 UTC. */
   readonly now: () => number
 }
@@ -36,7 +36,7 @@ type Writer = (line: AgentLine) => void
 const textWriter =
   ({ sink, now }: AgentLoggerOptions): Writer =>
   ({ level, message }) =>
-    void sink.write(`${new Date(now()).toISOString()} ${level.padEnd(5)} ${message.replaceAll('\n', '\\n')}\n`)
+    void sink.print(`${new Date(now()).toISOString()} ${level.padEnd(5)} ${message}`)
 
 function jsonWriter({ sink, now }: AgentLoggerOptions): Writer {
   const logger = pino(
@@ -45,7 +45,7 @@ function jsonWriter({ sink, now }: AgentLoggerOptions): Writer {
       timestamp: () => `,"ts":"${new Date(now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (text) => void sink.write(text) },
+    { write: (text) => void sink.print(text.trimEnd()) },
   )
   return ({ level, message, verbosity }) => logger[level]({ v: verbosity }, message)
 }

@@ -1,6 +1,8 @@
 import type { AgentConfig } from '@pointsman/core'
 import { runProcess } from 'node-iptables'
 import type { Context } from '../context.js'
+import { PLAIN } from '../output/colour.js'
+import { SILENT } from '../output/line-sink.js'
 import { readNfacct } from '../machine/read-nfacct.js'
 import type { AgentEvent } from './agent-event.js'
 import { type AgentLine, createAgentLines } from './agent-log.js'
@@ -64,7 +66,14 @@ export function createAgentObservers(
     setVerbosity: logger.setVerbosity,
     health,
     metrics,
-    context: { ...context, stderr: { write: (text) => line('warn')(text.trim().replace(/^warning: /, '')) } },
+    context: {
+      ...context,
+      stderr: {
+        ...SILENT,
+        print: (lines) => [lines].flat().forEach((text) => line('warn')(text.replace(/^warning: /, ''))),
+      },
+      errorStyle: PLAIN,
+    },
   }
 }
 

@@ -16,5 +16,5 @@ export async function initializeMachine(config: AgentConfig, context: Context): 
     signal: context.interrupted,
   })
   for (const warning of [...warnings, ...prepared.warnings]) warn(context, warning)
-  for (const { path, from, to } of changes) context.stdout.write(`${path}: ${from} -> ${to}\n`)
+  for (const { path, from, to } of changes) context.stdout.print(`${path}: ${from} -> ${to}`)
 }

@@ -23,17 +23,17 @@ export interface Applied extends Target {
   readonly flows: Readonly<Flows>
 }
 
-export function appliedText({ result, durationMs, flows, ...target }: Applied, style: Style): string {
+export function appliedText({ result, durationMs, flows, ...target }: Applied, style: Style): readonly string[] {
   const amount = `${countOf(result.rules, 'rule')} for ${countOf(target.servicePorts, 'service port')}`
   const where = `${target.families.join(' and ')} with ${describeIptables(target.iptables)}`
   const time = formatDuration(durationMs)
   const done =
     result.bytes === 0
-      ? `${style.bold('nothing to do')}: all ${amount} are there already, in ${where}; checked in ${time}\n`
-      : `${style.bold(`applied ${amount}`)} to ${where}: ${countOf(result.bytes, 'byte')} restored in ${time}\n`
+      ? `${style.bold('nothing to do')}: all ${amount} are there already, in ${where}; checked in ${time}`
+      : `${style.bold(`applied ${amount}`)} to ${where}: ${countOf(result.bytes, 'byte')} restored in ${time}`
   const deleted =
-    flows.deleted === 0 ? '' : `deleted ${countOf(flows.deleted, 'UDP flow')} that nothing serves any more\n`
-  return done + deleted
+    flows.deleted === 0 ? [] : [`deleted ${countOf(flows.deleted, 'UDP flow')} that nothing serves any more`]
+  return [done, ...deleted]
 }
 
 /** Chains of one service that are kept for a rule of somebody else, in sentences. Those of all services are always there. */

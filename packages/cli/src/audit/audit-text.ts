@@ -13,7 +13,7 @@ import type { PlacedFinding } from './find-findings.js'
 import { whatToDo } from './what-to-do.js'
 
 /** What an audit found: the conclusion, what was held against what, and then each finding, by service port. */
-export function auditText(report: AuditReport, style: Style): string {
+export function auditText(report: AuditReport, style: Style): readonly string[] {
   const { findings } = report
   const shown = findings.slice(0, MOST_FINDINGS)
   const more = findings.length - shown.length
@@ -30,7 +30,7 @@ export function auditText(report: AuditReport, style: Style): string {
       ...group.flatMap((finding) => findingLines(finding, report, style)),
     ]),
     ...(more > 0 ? ['', `and ${countOf(more, 'finding')} more: -o json has them all`] : []),
-  ].join('\n')
+  ]
 }
 
 const MOST_FINDINGS = 40

@@ -4,6 +4,7 @@ import { type AskedObjects, askedObjects, type PointOptions } from '../input/ask
 import type { Input } from '../input/open-input.js'
 import { type RulesQuestion, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
 import { countOf } from '../output/duration.js'
+import { SILENT } from '../output/line-sink.js'
 import { appliedSince } from './applied-since.js'
 import type { AuditReport } from './audit-report.js'
 import { findFindings, persisting } from './find-findings.js'
@@ -48,14 +49,14 @@ export async function lookAgain(first: Look, looking: Looking, context: Context)
   const patienceMs = Math.min(Math.max(minSyncPeriodMs, LEAST_PATIENCE_MS), MOST_PATIENCE_MS)
   await setTimeout(patienceMs, undefined, { signal: context.interrupted })
   // What there is to warn of was said at the first look.
-  const quiet = { ...context, stderr: { write: () => true } }
+  const quiet = { ...context, stderr: SILENT }
   const inForce = await questionInForce(first, looking, { context, quiet, patienceMs: MOST_PATIENCE_MS - patienceMs })
   const question = input.type === 'log' ? await questionOf(input, options, quiet) : first.question
   const second = await lookAt(source, question)
   const lasting = persisting(first.findings, second.findings)
   const findings = inForce ? persisting(findFindings(second.read, inForce, source.machine), lasting) : lasting
   const gone = first.findings.length - findings.length
-  if (gone > 0) context.stderr.write(`${countOf(gone, 'finding')} of a first look had gone at a second: not told\n`)
+  if (gone > 0) context.stderr.print(`${countOf(gone, 'finding')} of a first look had gone at a second: not told`)
   return { ...second, findings }
 }
 
@@ -76,7 +77,7 @@ async function questionInForce(
     if (applied.type === 'in-force') return questionOf(input, { ...options, applied: true }, quiet)
     if (applied.type === 'no-agent' || waitedMs >= patienceMs) return undefined
     if (waitedMs === 0)
-      context.stderr.write('the agent that writes the log is behind: waiting for it, some seconds at most\n')
+      context.stderr.print('the agent that writes the log is behind: waiting for it, some seconds at most')
     await setTimeout(POLL_MS, undefined, { signal: context.interrupted })
   }
 }

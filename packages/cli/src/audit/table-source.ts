@@ -11,6 +11,7 @@ import type { VariantOptions } from '../machine/iptables-option.js'
 import { describeIptables, openIptables } from '../machine/open-iptables.js'
 import { tcpBeLiberal } from '../machine/tcp-be-liberal.js'
 import { withProgress } from '../machine/with-progress.js'
+import { SILENT } from '../output/line-sink.js'
 import { createProgress } from '../output/progress.js'
 import { familyAsked } from '../rules/family-asked.js'
 
@@ -67,7 +68,7 @@ export async function liveSource(
   const known = familiesOf(options, state)
   const families: readonly IpFamily[] = known.length > 0 ? known : ['IPv4', 'IPv6']
   // That rules are in both variants is for the audit to say.
-  const quiet = { ...context, stderr: { write: () => true } }
+  const quiet = { ...context, stderr: SILENT }
   const opened = await openIptables({ variant: options.iptablesVariant, families }, quiet)
   const [first] = opened
   if (first === undefined) throw new Error('no family was asked for')

@@ -12,7 +12,7 @@ import type { BisectQuestion } from './bisect-question.js'
 import { causeWords, fateWords, flipChanges, flipSubject, pastWords } from './flip-words.js'
 
 /** The conclusion, the record with what is behind it, the one that mended it; then every flip, the newest first. */
-export function bisectText(found: Bisection, question: BisectQuestion, style: Style): string {
+export function bisectText(found: Bisection, question: BisectQuestion, style: Style): readonly string[] {
   const { broken, mended, flips } = found
   const look = { found, style }
   const title = packetTitle(question.packet, packetNames(question.state))
@@ -23,9 +23,9 @@ export function bisectText(found: Bisection, question: BisectQuestion, style: St
     ...question.assumptions.map((assumption) => `  ${style.yellow('assumed:')} ${assumption}`),
     ...(broken === undefined ? [] : ['', ...flipLines(breaks(broken) ? 'broken by' : 'changed by', broken, look)]),
     ...(mended === undefined ? [] : ['', ...flipLines('mended by', mended, look)]),
-    ...(flips.length === 0 ? [] : ['', flipTable(found, question, style)]),
+    ...(flips.length === 0 ? [] : ['', ...flipTable(found, question, style), '']),
     style.dim(searchedLine(found)),
-  ].join('\n')
+  ]
 }
 
 const breaks = ({ after }: FateFlip): boolean => after.verdict !== 'endpoints'
@@ -124,7 +124,7 @@ function authorText({ author, event }: ObjectRecord): string {
 /** More are counted: they are all in `-o json`. */
 const MOST_FLIPS = 20
 
-function flipTable({ flips, causeOf }: Bisection, { exact }: BisectQuestion, style: Style): string {
+function flipTable({ flips, causeOf }: Bisection, { exact }: BisectQuestion, style: Style): readonly string[] {
   const newest = flips.toReversed()
   const shown = newest.slice(0, MOST_FLIPS)
   const left = newest.length - shown.length
@@ -140,8 +140,8 @@ function flipTable({ flips, causeOf }: Bisection, { exact }: BisectQuestion, sty
     },
   ]
   const title = `Its fate changed ${flips.length === 1 ? 'once' : `${flips.length} times`}, the newest first:`
-  const more = left === 0 ? '' : `  ${style.dim(`and ${countOf(left, 'earlier change')}: -o json has them all`)}\n`
-  return `${title}\n${renderTable(columns, shown, { title: style.dim, indent: '  ' })}${more}`
+  const more = left === 0 ? [] : [`  ${style.dim(`and ${countOf(left, 'earlier change')}: -o json has them all`)}`]
+  return [title, ...renderTable(columns, shown, { title: style.dim, indent: '  ' }), ...more]
 }
 
 /** Who was behind it, where that is known. */

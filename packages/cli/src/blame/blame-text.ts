@@ -27,25 +27,25 @@ export interface BlameView {
 }
 
 /** The records that last changed the rules, the newest first; then a line a rule, by service port and chain. */
-export function blameText({ rules: unordered, at, editBehind }: BlameView, style: Style): string {
+export function blameText({ rules: unordered, at, editBehind }: BlameView, style: Style): readonly string[] {
   const rules = inReadingOrder(unordered)
-  const [titles = '', ...lines] = renderTable(columnsOf({ rules, at }, style), rules, { title: style.bold }).split('\n')
+  const [titles = '', ...lines] = renderTable(columnsOf({ rules, at }, style), rules, { title: style.bold })
   const table = rules.flatMap((rule, index) => [...headsBefore(rule, rules[index - 1], style), lines[index] ?? ''])
   const causes = causesOf(rules.map(({ changed }) => changed.cause))
   const records = causes.slice(0, MOST_RECORDS).flatMap((cause) => causeLines(cause, { editBehind, style }))
   const older = causes.length - MOST_RECORDS
   const rest = older > 0 ? [style.dim(`and ${countOf(older, 'older record')}, which -o json tells of as well`)] : []
   const before = records.length > 0 ? [...records, ...rest, ''] : []
-  return [...before, titles, ...table].join('\n')
+  return [...before, titles, ...table]
 }
 
 /** More are counted: the last ones are what people ask for. */
 const MOST_RECORDS = 10
 
 /** What took rules away, and then what they were. */
-export function goneText({ rules, title, at, editBehind }: GoneView, style: Style): string {
+export function goneText({ rules, title, at, editBehind }: GoneView, style: Style): readonly string[] {
   const [first] = rules
-  if (first === undefined) return ''
+  if (first === undefined) return []
   const { cause } = first.removed
   const when = cause.type === 'start' ? '' : ` at seq ${cause.record.seq}, ${formatTime(cause.record.observedAt)}`
   return [
@@ -53,8 +53,8 @@ export function goneText({ rules, title, at, editBehind }: GoneView, style: Styl
     ...causeLines(cause, { editBehind, style }),
     '',
     'Its rules were, each with the record that had last changed it:',
-    blameText({ rules, at, editBehind }, style),
-  ].join('\n')
+    ...blameText({ rules, at, editBehind }, style),
+  ]
 }
 
 export interface GoneView extends BlameView {

@@ -11,21 +11,18 @@ export interface Cleaned extends FamilyCleanup {
 }
 
 /** What was removed, and what was left and why: a line each. Where there was nothing, that is said once. */
-export function cleanedText(all: readonly Cleaned[], style: Style): string {
+export function cleanedText(all: readonly Cleaned[], style: Style): readonly string[] {
   const told = all.filter((cleaned) => !hasNothing(cleaned) || cleaned.left.length > 0)
-  if (told.length === 0) return `nothing to remove: ${all.map(place).join('; ')}\n`
-  return told
-    .flatMap((cleaned) => [
-      hasNothing(cleaned)
-        ? `nothing to remove: ${place(cleaned)}`
-        : `${style.bold(`removed ${amount(cleaned)}`)}: ${place(cleaned)}`,
-      ...cleaned.left.flatMap(({ table, chain, becauseOf }) => [
-        `  ${style.yellow(`left ${table} ${chain}`)}, ${reason(becauseOf)}`,
-        ...becauseOf.map((rule) => `    ${rule}`),
-      ]),
-    ])
-    .map((line) => `${line}\n`)
-    .join('')
+  if (told.length === 0) return [`nothing to remove: ${all.map(place).join('; ')}`]
+  return told.flatMap((cleaned) => [
+    hasNothing(cleaned)
+      ? `nothing to remove: ${place(cleaned)}`
+      : `${style.bold(`removed ${amount(cleaned)}`)}: ${place(cleaned)}`,
+    ...cleaned.left.flatMap(({ table, chain, becauseOf }) => [
+      `  ${style.yellow(`left ${table} ${chain}`)}, ${reason(becauseOf)}`,
+      ...becauseOf.map((rule) => `    ${rule}`),
+    ]),
+  ])
 }
 
 /** What would be given to iptables-restore, with the rest as comments. */

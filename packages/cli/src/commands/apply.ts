@@ -70,12 +70,12 @@ async function apply(files: readonly string[], options: ApplyOptions, context: C
     if (applied === undefined) return
     for (const text of leftTexts(applied.left)) warn(context, text)
     if (format === 'json') writeDocument(context, appliedDocument(applied))
-    else context.stdout.write(appliedText(applied, context.style))
+    else context.stdout.print(appliedText(applied, context.style))
     return
   }
   const restores = await machine.backend.dryRun(question.state)
   machine.settle()
-  for (const step of machine.skipped) context.stderr.write(`would also ${step}\n`)
+  for (const step of machine.skipped) context.stderr.print(`would also ${step}`)
   if (format === 'json') writeDocument(context, dryRunDocument(target, restores))
   else await writePieces(dryRunLines(target, restores), context)
 }
@@ -101,7 +101,7 @@ async function applyTo(
   } catch (error) {
     if (!context.interrupted.aborted) throw error
     settle()
-    context.stderr.write('interrupted: some services have their new rules, others not; run it again to finish\n')
+    context.stderr.print('interrupted: some services have their new rules, others not; run it again to finish')
     context.finish(130)
     return undefined
   } finally {

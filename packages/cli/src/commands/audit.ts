@@ -72,7 +72,7 @@ async function audit(options: AuditOptions, context: Context): Promise<void> {
     await writePieces(linesOf(report, format, context), context)
   } catch (error) {
     if (!context.interrupted.aborted) throw error
-    context.stderr.write('interrupted\n')
+    context.stderr.print('interrupted')
     context.finish(130)
   } finally {
     if (input.type === 'log') input.reader.close()
@@ -127,5 +127,5 @@ async function causesOf(
 function linesOf(report: AuditReport, format: Format, { style }: Context): Iterable<string> {
   if (format === 'jsonl') return jsonLines(auditItems(report))
   if (format === 'json') return documentLines(auditHead(report), auditItems(report))
-  return [auditText(report, style)]
+  return auditText(report, style)
 }

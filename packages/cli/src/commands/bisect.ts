@@ -63,7 +63,7 @@ async function answer(
     const found = await runSteps(bisect(question), line, context)
     if (found === undefined) return
     if (format === 'json') writeDocument(context, bisectDocument(found, question))
-    else context.stdout.write(`${bisectText(found, question, context.style)}\n`)
+    else context.stdout.print(bisectText(found, question, context.style))
     if (found.broken === undefined) context.finish(1)
   } catch (error) {
     if (!(error instanceof RouteError)) throw error

@@ -132,11 +132,11 @@ function linesOf(
     )
   const whose = node === undefined ? '' : `, node ${node.name}`
   const at = asked.point?.time
-  const text =
+  const lines =
     found.rules.length > 0
       ? blameText({ rules: found.rules, at, editBehind }, style)
       : goneText({ title: scope.title, rules: found.lastGone, at, editBehind }, style)
   const isBlamed = found.rules.some(({ changed }) => changed.cause.type !== 'start')
   const head = `${describeAsked(asked)}${whose}: ${family} rules of ${scope.title}${isBlamed ? ', last changed by' : ''}`
-  return [style.dim(head), text.trimEnd()]
+  return [style.dim(head), ...lines]
 }

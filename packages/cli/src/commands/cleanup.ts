@@ -45,7 +45,7 @@ export async function cleanup(options: CleanupOptions, context: Context): Promis
   if (cleaned === undefined) return
   if (format === 'json') writeDocument(context, cleanupDocument(cleaned, { dryRun }))
   else if (dryRun) await writePieces(dryCleanupLines(cleaned), context)
-  else context.stdout.write(cleanedText(cleaned, context.style))
+  else context.stdout.print(cleanedText(cleaned, context.style))
 }
 
 interface Way {
@@ -69,7 +69,7 @@ async function cleanAll(installed: readonly Iptables[], way: Way): Promise<reado
   } catch (error) {
     if (!context.interrupted.aborted) throw error
     progress.end()
-    context.stderr.write('interrupted: run it again to remove what is left\n')
+    context.stderr.print('interrupted: run it again to remove what is left')
     context.finish(130)
     return undefined
   } finally {

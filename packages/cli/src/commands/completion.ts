@@ -14,7 +14,7 @@ export function registerCompletion(program: Command, context: Context): void {
     .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(SCRIPTS)))
     .action((shell: string) => {
       const script = SCRIPTS[shell]
-      context.stdout.write(script === undefined ? '' : script(commandSpecs(program)))
+      if (script !== undefined) context.stdout.print(script(commandSpecs(program)).trimEnd().split('\n'))
     })
   withExamples(command, [
     'source <(pointsman completion bash)',

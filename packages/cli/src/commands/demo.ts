@@ -59,7 +59,7 @@ async function demo(files: readonly string[], context: Context): Promise<void> {
     })
     progress.end()
     warnOfLosses(told, context)
-    context.stdout.write(demoText({ ...told, next: nextCommands(told, { path, env: context.env }) }, context.style))
+    context.stdout.print(demoText({ ...told, next: nextCommands(told, { path, env: context.env }) }, context.style))
   } catch (error) {
     if (!context.interrupted.aborted) throw error
     context.finish(130)

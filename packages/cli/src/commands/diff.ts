@@ -10,7 +10,7 @@ import { POINT_FORMS } from '../input/parse-point.js'
 import { withConfigOptions } from '../input/proxy-config.js'
 import type { RulesQuestionOptions } from '../input/rules-question.js'
 import { interfaceAddressesOf, withRulesetOptions } from '../input/ruleset-options.js'
-import { documentText, parseFormat } from '../output/json.js'
+import { linesOfDocument, parseFormat } from '../output/json.js'
 import { outputOption } from '../output/output-option.js'
 import { withExamples } from '../output/with-examples.js'
 import { writePieces } from '../output/write-pieces.js'
@@ -64,13 +64,13 @@ async function diff(
     const differences = findDifferences(question, { family, nfacct: options.nfacct, interfaceAddresses })
     if (!isSame(differences)) context.finish(1)
     const { style } = context
-    const text =
+    const lines =
       format === 'json'
-        ? documentText(diffDocument(differences, family))
+        ? linesOfDocument(diffDocument(differences, family))
         : options.stat === true
           ? diffStat(differences, style)
           : diffText(differences, style)
-    await writePieces(text.split('\n'), context)
+    await writePieces(lines, context)
   } finally {
     input.reader.close()
   }

@@ -74,7 +74,7 @@ async function explain(text: string, options: ExplainOptions, context: Context):
     }
     const { style, stdout } = context
     const whose = node === undefined ? '' : `, node ${node.name}`
-    stdout.write(`${style.dim(`${describeAsked(asked)}${whose}`)}\n${explainText(explanation, latest, style)}\n`)
+    stdout.print([style.dim(`${describeAsked(asked)}${whose}`), ...explainText(explanation, latest, style)])
     const own = question.diagnostics.filter(({ object }) => object === `Service ${service}`)
     warnOfDiagnostics(own, `\`pointsman services ${service} --wide\` lists them`, context)
   } finally {

@@ -58,7 +58,7 @@ async function exportLog(options: ExportOptions, context: Context): Promise<void
     const question = { reader, ...range, redactor }
     const counts =
       output === undefined ? await toStandardOutput(question, context) : await toFile(question, output, context)
-    if (counts !== undefined) context.stderr.write(`${summaryOf(counts, options)}\n`)
+    if (counts !== undefined) context.stderr.print(`${summaryOf(counts, options)}`)
   } finally {
     reader.close()
   }
@@ -72,14 +72,14 @@ interface Counts {
 
 /** Undefined when it was interrupted. */
 async function toStandardOutput(question: RecordingQuestion, context: Context): Promise<Counts | undefined> {
-  return writeLines(question, { write: (text) => void context.stdout.write(text), context })
+  return writeLines(question, { write: (lines) => void context.stdout.print(lines), context })
 }
 
 async function toFile(question: RecordingQuestion, output: string, context: Context): Promise<Counts | undefined> {
   const file = openLinesFile(output, { unique: randomBytes(6).toString('hex') })
   let isDone = false
   try {
-    const counts = await writeLines(question, { write: (text) => file.write(text), context })
+    const counts = await writeLines(question, { write: (lines) => file.write(`${lines.join('\n')}\n`), context })
     if (counts === undefined) return undefined
     file.finish()
     isDone = true
@@ -90,7 +90,7 @@ async function toFile(question: RecordingQuestion, output: string, context: Cont
 }
 
 interface Sink {
-  readonly write: (text: string) => void
+  readonly write: (lines: readonly string[]) => void
   readonly context: Context
 }
 
@@ -106,19 +106,19 @@ async function writeLines(question: RecordingQuestion, { write, context }: Sink)
       counts = { events: counts.events + Number(!isFloor), floor: counts.floor + Number(isFloor) }
       portion.push(text)
       if (portion.length < PORTION) continue
-      write(`${portion.join('\n')}\n`)
+      write(portion)
       portion = []
       progress.show(() => `exporting ${formatCount(counts.events)} events`)
       await setImmediate()
       if (!context.interrupted.aborted) continue
-      context.stderr.write('interrupted: run it again to export everything\n')
+      context.stderr.print('interrupted: run it again to export everything')
       context.finish(130)
       return undefined
     }
   } finally {
     progress.end()
   }
-  if (portion.length > 0) write(`${portion.join('\n')}\n`)
+  if (portion.length > 0) write(portion)
   return counts
 }
 

@@ -60,12 +60,12 @@ async function importFiles(files: readonly string[], options: ImportOptions, con
     log.close()
   }
   for (const line of problemLines(report.tally))
-    context.stderr.write(`${context.errorStyle.yellow('not imported:')} ${line}\n`)
+    context.stderr.print(`${context.errorStyle.yellow('not imported:')} ${line}`)
   if (format === 'json') writeDocument(context, importDocument(report))
-  else context.stdout.write(importText(report, context.style))
+  else context.stdout.print(importText(report, context.style))
   if (report.tally.isInterrupted) {
     const again = `pointsman import ${files.map(shellWord).join(' ')} --log ${shellWord(path)}`
-    context.stderr.write(`interrupted: what is in the log stays; go on with: ${again}\n`)
+    context.stderr.print(`interrupted: what is in the log stays; go on with: ${again}`)
     context.finish(130)
   } else if (report.tally.badLines + report.tally.refused > 0) context.finish(2)
 }

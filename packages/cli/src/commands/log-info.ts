@@ -27,7 +27,7 @@ function showLogInfo(options: LogInfoOptions, context: Context): void {
   try {
     const info = reader.info()
     if (format === 'text') {
-      context.stdout.write(logInfoText({ path, info }, context.style))
+      context.stdout.print(logInfoText({ path, info }, context.style))
       return
     }
     const at = { seq: info.lastSeq, ...(info.lastAt === undefined ? {} : { time: formatTime(info.lastAt) }) }

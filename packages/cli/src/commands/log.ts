@@ -137,7 +137,7 @@ function writerOf({
   const withPatch = options.patch === true
   if (format === 'jsonl') return (entry) => writeLine(context, recordItem(entry, { withPatch }))
   const look = { style: context.style, isOneline: options.oneline === true, withPatch }
-  return (entry) => void context.stdout.write(recordText(entry, look))
+  return (entry) => void context.stdout.print(recordText(entry, look))
 }
 
 /** Between so many records a closed pipe and Ctrl-C are noticed. */

@@ -71,7 +71,7 @@ async function record(options: RecordCommandOptions, version: string, context: C
         onStatus: (status) => {
           for (const { message } of linesOf({ type: 'watch', status })) {
             progress.end()
-            context.stderr.write(`${message}\n`)
+            context.stderr.print(`${message}`)
           }
         },
         onEvent: (now) => progress.show(() => progressLine(now)),
@@ -83,7 +83,7 @@ async function record(options: RecordCommandOptions, version: string, context: C
     progress.end()
   }
   if (format === 'json') writeDocument(context, recordDocument(tally, log))
-  else context.stdout.write(recordText(tally, log, context.style))
+  else context.stdout.print(recordText(tally, log, context.style))
 }
 
 function durationOf(text: string | undefined): number | undefined {

@@ -131,8 +131,8 @@ function linesOf({ format, asked, question: { state }, ruleset }: Answer, contex
     return documentLines(head, ruleItems(ownedRules(ruleset), state))
   }
   const whose = state.node === undefined ? '' : `, node ${state.node.name}`
-  context.stderr.write(
-    `${context.errorStyle.dim(`${describeAsked(asked)}${whose}: ${family} rules for iptables 1.6.2 and later`)}\n`,
+  context.stderr.print(
+    context.errorStyle.dim(`${describeAsked(asked)}${whose}: ${family} rules for iptables 1.6.2 and later`),
   )
   return renderSave(ruleset)
 }

@@ -104,15 +104,15 @@ async function replayLog(log: string | undefined, options: ReplayCommandOptions,
       elapsedMs: context.now() - startedAt,
     }
     if (format === 'json') writeDocument(context, replayDocument(report))
-    else context.stdout.write(replayText(report, context.style))
+    else context.stdout.print(replayText(report, context.style))
     if (failure !== undefined) throw failure
   } catch (error) {
     progress.end()
     if (error instanceof ResumeError)
       throw new CliError('BAD_INPUT', `${options.record ?? ''}: ${error.message}`, { cause: error })
     if (!context.interrupted.aborted) throw error
-    context.stderr.write(
-      `interrupted${options.record === undefined ? '' : `: what is in ${options.record} stays; go on with the same command`}\n`,
+    context.stderr.print(
+      `interrupted${options.record === undefined ? '' : `: what is in ${options.record} stays; go on with the same command`}`,
     )
     context.finish(130)
   } finally {

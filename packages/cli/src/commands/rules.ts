@@ -105,8 +105,8 @@ function linesOf({ format, asked, question: { state }, family, answer }: Answere
   const whose = state.node === undefined ? '' : `, node ${state.node.name}`
   const head = `${describeAsked(asked)}${whose}: ${family} rules`
   if (answer.text === undefined) {
-    context.stderr.write(`${context.errorStyle.dim(head)}\n`)
+    context.stderr.print(context.errorStyle.dim(head))
     return answer.save()
   }
-  return [context.style.dim(head), answer.text(context.style).trimEnd()]
+  return [context.style.dim(head), ...answer.text(context.style)]
 }

@@ -13,7 +13,7 @@ import { CliError } from '../errors.js'
 import { exitStatusOf } from '../exit-status-of.js'
 import { byteStream } from '../input/open-input.js'
 import { bootId } from '../machine/boot-id.js'
-import { styleFor } from '../output/colour.js'
+import { PLAIN } from '../output/colour.js'
 import { describeFailure } from '../output/describe-failure.js'
 import { withExamples } from '../output/with-examples.js'
 import { cleanup } from './cleanup.js'
@@ -43,7 +43,7 @@ async function run(options: AgentOptions, version: string, context: Context): Pr
   })
   switch (request.action) {
     case 'version':
-      context.stdout.write(`${version}\n`)
+      context.stdout.print(`${version}`)
       return
     case 'write-config':
       for (const warning of request.warnings) warn(context, warning)
@@ -96,12 +96,10 @@ async function runUntilEnded(request: RunRequest, version: string, context: Cont
     const { createAgentLogger } = await import('../agent/agent-logger.js')
     // Whoever reads JSON lines can read nothing else, the last one included.
     const message = describeFailure(error, PLAIN)
+      .join('\n')
       .replace(/^error: /, '')
-      .trimEnd()
     const { say } = createAgentLogger({ ...config.logging, sink: context.stderr, now: context.now })
     say({ level: 'error', message, verbosity: 0 })
     context.finish(exitStatusOf(error))
   })
 }
-
-const PLAIN = styleFor({ env: { NO_COLOR: '1' }, isTTY: false })

@@ -163,7 +163,7 @@ function writeText(
   const when = describeAsked(question)
   const whose = node === undefined ? '' : `, node ${node.name}`
   const body = servicesTable(view, { style, wide })
-  stdout.write(`${style.dim(when + whose)}\n${body === '' ? 'no services\n' : body}`)
+  stdout.print([style.dim(when + whose), ...(body.length === 0 ? ['no services'] : body)])
   const { diagnostics } = view
   if (wide) for (const { object, message } of diagnostics) warn(context, `${object}: ${message}`)
   else warnOfDiagnostics(diagnostics, '--wide lists them', context)

@@ -73,8 +73,7 @@ async function trace(
   if (format === 'json') writeDocument(context, traceDocument(summarised, asked))
   else {
     const { style, stdout } = context
-    stdout.write(`${style.dim(whose(asked))}\n`)
-    stdout.write(traceText(summarised, { style, wide: format === 'wide' }))
+    stdout.print([style.dim(whose(asked)), ...traceText(summarised, { style, wide: format === 'wide' })])
   }
   const reaches = found.fates.every(({ fate }) => fate === 'endpoints')
   if (!reaches) context.finish(1)

@@ -18,11 +18,11 @@ export interface Demo {
 }
 
 /** The story, conclusion first. */
-export function demoText(demo: Demo, style: Style): string {
+export function demoText(demo: Demo, style: Style): readonly string[] {
   const [outage, ...others] = demo.outages
   const story = outage === undefined ? nothingBroke(demo, style) : incident({ ...demo, outage, others }, style)
   const next = demo.next.map((command, index) => `${style.dim(index === 0 ? 'Go on with' : '          ')}  ${command}`)
-  return `${[...story, '', ...next].join('\n')}\n`
+  return [...story, '', ...next]
 }
 
 function nothingBroke({ replayed, tally }: Demo, style: Style): readonly string[] {
@@ -69,7 +69,7 @@ function tables(
     return [
       '',
       `${style.bold(title)}${style.dim(`, at seq ${moment.seq}`)}`,
-      momentTable({ moment, service: outage.service, style }).trimEnd(),
+      ...momentTable({ moment, service: outage.service, style }),
       ...(route === undefined ? [] : [`  ${route}`]),
     ]
   }

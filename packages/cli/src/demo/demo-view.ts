@@ -59,7 +59,7 @@ export interface TableQuestion {
 }
 
 /** A small table of the namespace's services, the one that broke among them; what was left out is counted. */
-export function momentTable({ moment: { rows }, service, style }: TableQuestion): string {
+export function momentTable({ moment: { rows }, service, style }: TableQuestion): readonly string[] {
   const shown = neighbours(rows, service)
   const columns: readonly Column<ServiceRow>[] = [
     {
@@ -73,8 +73,8 @@ export function momentTable({ moment: { rows }, service, style }: TableQuestion)
     { title: 'ENDPOINTS', cell: (row) => endpointsCell(row, style) },
   ]
   const left = rows.length - shown.length
-  const more = left === 0 ? '' : `${style.dim(`  and ${left} more of the namespace`)}\n`
-  return `${renderTable(columns, shown, { indent: '  ', title: style.dim })}${more}`
+  const more = left === 0 ? [] : [style.dim(`  and ${left} more of the namespace`)]
+  return [...renderTable(columns, shown, { indent: '  ', title: style.dim }), ...more]
 }
 
 /** The rows around the service's own, in the table's order: the same ones whatever their endpoints are. */

@@ -6,18 +6,16 @@ import { headLine } from './diff-text.js'
 import { type Differences, isSame, ruleCounts } from './find-differences.js'
 
 /** How much differs: a line a service port, and one for the objects of each kind. */
-export function diffStat(differences: Differences, style: Style): string {
+export function diffStat(differences: Differences, style: Style): readonly string[] {
   const head = headLine(differences, style)
-  if (isSame(differences)) return head
+  if (isSame(differences)) return [head]
   const kinds = new Set(differences.objects.map(({ kind }) => kind))
   const objects = [...kinds].map((kind) => {
     const events = differences.objects.filter((object) => object.kind === kind).map(({ event }) => event)
     const count = (event: string): number => events.filter((each) => each === event).length
     return `  ${kind}s  ${counts({ '+': count('ADDED'), '-': count('DELETED'), '~': count('MODIFIED') })}`
   })
-  return [head, '', ...objects, '', renderTable(COLUMNS, rowsOf(differences), { title: style.bold, indent: '  ' })]
-    .join('\n')
-    .trimEnd()
+  return [head, '', ...objects, '', ...renderTable(COLUMNS, rowsOf(differences), { title: style.bold, indent: '  ' })]
 }
 
 interface Row {

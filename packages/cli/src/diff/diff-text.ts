@@ -14,7 +14,7 @@ import { type Differences, isSame, ruleCounts, usedCount } from './find-differen
 import { ruleLines } from './rule-differences-text.js'
 
 /** What differs, in the order of cause and effect: objects, then endpoints, then rules, chain by chain. */
-export function diffText(differences: Differences, style: Style): string {
+export function diffText(differences: Differences, style: Style): readonly string[] {
   const { objects, ports, chains } = differences
   return [
     headLine(differences, style),
@@ -29,7 +29,7 @@ export function diffText(differences: Differences, style: Style): string {
       style,
     ),
     ...section('rules', ruleLines(chains, differences, style), style),
-  ].join('\n')
+  ]
 }
 
 /** `seq 107 (...) -> seq 108 (...), node node-a: 1 object, the endpoints of 1 service port, 11 rules`. */

@@ -22,13 +22,17 @@ import type { AnswerChange, LatestChanges } from './latest-changes.js'
 import type { FrontWays, SenderWay } from './service-ways.js'
 
 /** The conclusion; each port with its ways, its endpoints and what else decides; then what changed the answer. */
-export function explainText(explanation: Explanation, latest: LatestChanges | undefined, style: Style): string {
+export function explainText(
+  explanation: Explanation,
+  latest: LatestChanges | undefined,
+  style: Style,
+): readonly string[] {
   return [
     conclusionLine(explanation, latest, style),
     ...explanation.skipped.map((skip) => `  ${style.dim('no rules')}  ${skippedText(skip)}`),
     ...explanation.ports.flatMap((port) => ['', ...portLines(port, explanation, style)]),
     ...(latest === undefined || latest.changes.length === 0 ? [] : ['', ...changeLines(latest, explanation, style)]),
-  ].join('\n')
+  ]
 }
 
 function conclusionLine(explanation: Explanation, latest: LatestChanges | undefined, style: Style): string {
@@ -54,18 +58,18 @@ function portLines(port: PortExplanation, explanation: Explanation, style: Style
   const width = Math.max(0, ...facts.map(([name]) => name.length))
   return [
     `${style.bold(titleOf(row.port))}  ${style.dim(`${row.serviceType}, ${row.port.family}`)}`,
-    table(WAY_COLUMNS(style), port.fronts.flatMap(wayRows), style),
+    ...table(WAY_COLUMNS(style), port.fronts.flatMap(wayRows), style),
     '',
-    row.endpoints.length === 0
-      ? `  ${style.red('no endpoint is listed')}: ${noEndpointText(explanation)}`
-      : table(endpointColumns(style), row.endpoints, style),
+    ...(row.endpoints.length === 0
+      ? [`  ${style.red('no endpoint is listed')}: ${noEndpointText(explanation)}`]
+      : table(endpointColumns(style), row.endpoints, style)),
     ...(facts.length === 0 ? [] : ['']),
     ...facts.map(([name, text]) => `  ${style.dim(name.padEnd(width))}  ${text}`),
   ]
 }
 
-const table = <Row>(columns: readonly Column<Row>[], rows: readonly Row[], style: Style): string =>
-  renderTable(columns, rows, { title: style.dim, indent: '  ' }).trimEnd()
+const table = <Row>(columns: readonly Column<Row>[], rows: readonly Row[], style: Style): readonly string[] =>
+  renderTable(columns, rows, { title: style.dim, indent: '  ' })
 
 interface WayRow {
   readonly front: string
@@ -218,7 +222,7 @@ function changeLines({ changes, areMore }: LatestChanges, { service }: Explanati
     { title: 'WHAT', cell: whatCell },
   ]
   const more = areMore ? [style.dim(`  earlier ones: pointsman log ${service}`)] : []
-  return ['What changed this answer, the newest first:', table(columns, changes, style), ...more]
+  return ['What changed this answer, the newest first:', ...table(columns, changes, style), ...more]
 }
 
 const MOST_PHRASES = 2

@@ -1,4 +1,4 @@
-import { seq } from '@pointsman/core'
+import { escapeControls, seq } from '@pointsman/core'
 import type {
   Author,
   BookmarkRecord,
@@ -91,11 +91,13 @@ function lineOf(
   redactor: Redactor | undefined,
 ): string {
   const isObject = 'metadata' in object && type !== 'BOOKMARK'
-  return JSON.stringify({
+  const line = JSON.stringify({
     observedAt: formatTime(observedAt),
     type,
     object: isObject && redactor ? redactor.object(object) : object,
     ...(author && { author: authorItem(redactor ? redactor.author(author) : author) }),
     ...(estimated && { estimated }),
   })
+  // A file may end up on a terminal too.
+  return escapeControls(line)
 }

@@ -4,10 +4,13 @@ import { formatCount, formatDuration } from '../output/duration.js'
 import { formatTime } from '../output/json.js'
 
 /** What a log is and holds, a line each, aligned. */
-export function logInfoText({ path, info }: { readonly path: string; readonly info: LogInfo }, style: Style): string {
+export function logInfoText(
+  { path, info }: { readonly path: string; readonly info: LogInfo },
+  style: Style,
+): readonly string[] {
   const rows = [...identity(path, info), ...contents(info), ...syncs(info)]
   const width = Math.max(...rows.map(([title]) => title.length))
-  return rows.map(([title, text]) => `${style.dim(title.padEnd(width))}  ${text}\n`).join('')
+  return rows.map(([title, text]) => `${style.dim(title.padEnd(width))}  ${text}`)
 }
 
 type Row = readonly [title: string, text: string]

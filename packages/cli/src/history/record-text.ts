@@ -2,7 +2,7 @@ import { assertNever } from '@pointsman/core'
 import type { LogRecord, ObjectRecord, SyncRecord } from '@pointsman/core'
 import type { Style } from '../output/colour.js'
 import { formatCount, formatDuration } from '../output/duration.js'
-import { formatTime } from '../output/json.js'
+import { formatTime, jsonText } from '../output/json.js'
 import type { HistoryEntry } from './history.js'
 
 export interface RecordLook {
@@ -11,8 +11,8 @@ export interface RecordLook {
   readonly withPatch: boolean
 }
 
-/** An entry as `pointsman log` prints it, ending in a line feed; a block ends in an empty line. */
-export function recordText(entry: HistoryEntry, { style, isOneline, withPatch }: RecordLook): string {
+/** An entry as `pointsman log` prints it, in lines; a block ends in an empty one. */
+export function recordText(entry: HistoryEntry, { style, isOneline, withPatch }: RecordLook): readonly string[] {
   const { record } = entry
   const phrases = phrasesOf(entry)
   const time = `${'estimated' in record ? '~' : ''}${formatTime(record.observedAt)}`
@@ -20,12 +20,12 @@ export function recordText(entry: HistoryEntry, { style, isOneline, withPatch }:
     const author = authorOf(record)
     const by = author === undefined ? '' : style.dim(` by ${author}`)
     const said = phrases.map((phrase) => emphasized(phrase, style)).join('; ')
-    const line = `${style.yellow(String(record.seq))} ${style.dim(time)} ${eventOf(record, style)} ${subjectOf(record)}${by}: ${said}\n`
-    return withPatch ? `${line}${patchLines(entry)}` : line
+    const line = `${style.yellow(String(record.seq))} ${style.dim(time)} ${eventOf(record, style)} ${subjectOf(record)}${by}: ${said}`
+    return withPatch ? [line, ...patchLines(entry)] : [line]
   }
   const head = `${style.yellow(`seq ${record.seq}`)}  ${time}  ${eventOf(record, style)} ${style.bold(subjectOf(record))}`
   const lines = [head, ...bodyLines(record, style), ...phrases.map((phrase) => `    ${emphasized(phrase, style)}`)]
-  return `${lines.join('\n')}\n${withPatch ? patchLines(entry) : ''}\n`
+  return [...lines, ...(withPatch ? patchLines(entry) : []), '']
 }
 
 function bodyLines(record: LogRecord, style: Style): readonly string[] {
@@ -107,8 +107,6 @@ function syncPhrase({ fromSeq, toSeq, full, changed, durationMs, rules, bytes, e
 const emphasized = (phrase: string, style: Style): string =>
   /^endpoints: \d+ -> 0$/.test(phrase) ? style.red(phrase) : phrase
 
-function patchLines({ patch }: HistoryEntry): string {
-  if (patch === undefined) return ''
-  const lines = JSON.stringify(patch, undefined, 2).split('\n')
-  return lines.map((line) => `      ${line}\n`).join('')
+function patchLines({ patch }: HistoryEntry): readonly string[] {
+  return patch === undefined ? [] : jsonText(patch).map((line) => `      ${line}`)
 }

@@ -28,7 +28,7 @@ export function reportOf({
 }
 
 /** What was imported, counted, and what to try next. */
-export function importText({ tally, path }: ImportReport, style: Style): string {
+export function importText({ tally, path }: ImportReport, style: Style): readonly string[] {
   const { events, firstAt, lastAt } = tally
   const span =
     firstAt === undefined || lastAt === undefined
@@ -40,7 +40,7 @@ export function importText({ tally, path }: ImportReport, style: Style): string 
       : `imported ${countOf(events, 'event')} into ${path}`
   const lines = [style.bold(conclusion) + span, ...countLines(tally)]
   if (events > 0 || tally.duplicates > 0) lines.push(`next: pointsman services --log ${shellWord(path)}`)
-  return lines.map((line) => `${line}\n`).join('')
+  return lines
 }
 
 function countLines({

@@ -61,8 +61,8 @@ export async function openBackend(
   const prepared = await prepareNode({ run, config, families, node: state.node, signal: context.interrupted })
   for (const warning of prepared.warnings) warn(context, warning)
   const whose = state.node === undefined ? '' : `node ${state.node.name}, `
-  context.stderr.write(
-    `${context.errorStyle.dim(`${whose}${families.join(' and ')}, ${describeIptables(first)}${describeChoice(first)}`)}\n`,
+  context.stderr.print(
+    context.errorStyle.dim(`${whose}${families.join(' and ')}, ${describeIptables(first)}${describeChoice(first)}`),
   )
   const progress = createProgress(context)
   const left: ForeignReference[] = []

@@ -1,6 +1,7 @@
 import pc from 'picocolors'
+import { styleMark } from './line-sink.js'
 
-/** Text styles; each returns its argument where colour is off. */
+/** Text styles, as marks that the sink turns into the terminal's sequences; each returns its argument where colour is off. */
 export interface Style {
   readonly enabled: boolean
   readonly bold: (text: string) => string
@@ -31,5 +32,25 @@ interface ColourQuestion {
 export function styleFor(question: ColourQuestion): Style {
   const enabled = wantsColour(question)
   const { bold, dim, red, green, yellow, cyan } = pc.createColors(enabled)
-  return { enabled, bold, dim, red, green, yellow, cyan }
+  const marked = (paint: (text: string) => string): ((text: string) => string) => (enabled ? marking(paint) : paint)
+  return {
+    enabled,
+    bold: marked(bold),
+    dim: marked(dim),
+    red: marked(red),
+    green: marked(green),
+    yellow: marked(yellow),
+    cyan: marked(cyan),
+  }
+}
+
+/** No style at all. */
+export const PLAIN: Style = styleFor({ env: {}, isTTY: false })
+
+/** The same style in marks, which the sink tells from sequences that somebody else put into the text. */
+function marking(paint: (text: string) => string): (text: string) => string {
+  const codes = [...paint('|').matchAll(/\u001B\[(\d+)m/g)].map(([, code]) => Number(code))
+  const [open = '', close = ''] = codes.map(styleMark)
+  // What was styled within goes on as it was after that.
+  return (text) => `${open}${text.replaceAll(close, `${close}${open}`)}${close}`
 }

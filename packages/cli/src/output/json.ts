@@ -1,3 +1,4 @@
+import type { Json } from '@pointsman/core'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import type { ResolvedPoint } from '../input/point-in-time.js'
@@ -22,24 +23,31 @@ export function parseFormat(text: string | undefined, allowed: readonly Format[]
 
 /** Prints one document: two-space indented on a terminal and in a pipe alike, so that it can be compared. */
 export function writeDocument(context: Context, document: Document): void {
-  context.stdout.write(`${documentText(document)}\n`)
+  context.stdout.print(linesOfDocument(document))
 }
 
-/** The same as text, without the last line end. */
-export const documentText = (document: Document): string =>
-  JSON.stringify({ apiVersion: 'pointsman/v1', ...document }, undefined, 2)
+/** The lines of the same. */
+export const linesOfDocument = (document: Document): readonly string[] =>
+  jsonText({ apiVersion: 'pointsman/v1', ...document })
+
+/** Indented JSON: in strings JSON has no line feeds, so that each is one of its own. */
+export const jsonText = (value: object | Json): readonly string[] => JSON.stringify(value, undefined, 2).split('\n')
 
 /** The lines of the same document with items that come one by one and are not all held. */
 export function* documentLines(document: Document, items: Iterable<object>): Generator<string, void, undefined> {
   // Without the brace that ends it.
-  yield JSON.stringify({ apiVersion: 'pointsman/v1', ...document }, undefined, 2).slice(0, -2) + ','
+  const head = linesOfDocument(document).slice(0, -1)
+  yield* head.slice(0, -1)
+  yield `${head.at(-1) ?? ''},`
   let before: string | undefined
   for (const item of items) {
     yield before === undefined ? '  "items": [' : `${before},`
-    before = `    ${JSON.stringify(item, undefined, 2).replaceAll('\n', '\n    ')}`
+    const lines = jsonText(item).map((line) => `    ${line}`)
+    yield* lines.slice(0, -1)
+    before = lines.at(-1)
   }
-  if (before === undefined) yield '  "items": []'
-  else yield `${before}\n  ]`
+  yield before === undefined ? '  "items": []' : before
+  if (before !== undefined) yield '  ]'
   yield '}'
 }
 
@@ -50,7 +58,7 @@ export function* jsonLines(items: Iterable<object>): Generator<string, void, und
 
 /** Prints an item a line. */
 export function writeLine(context: Context, item: unknown): void {
-  context.stdout.write(`${JSON.stringify(item)}\n`)
+  context.stdout.print(JSON.stringify(item))
 }
 
 /** The `at` of a document; nothing without a log. */

@@ -8,11 +8,9 @@ export interface Progress {
 }
 
 const INTERVAL_MS = 100
-const WIPE_LINE = '\r\u001B[2K'
-
 /** A line of progress on standard error when that is a terminal; nothing in a pipe. */
 export function createProgress({ stderr, now }: Pick<Context, 'stderr' | 'now'>): Progress {
-  if (stderr.isTTY !== true) return { show: () => undefined, end: () => undefined }
+  if (!stderr.isTTY) return { show: () => undefined, end: () => undefined }
   let shownAt = now()
   let isShown = false
   return {
@@ -20,10 +18,10 @@ export function createProgress({ stderr, now }: Pick<Context, 'stderr' | 'now'>)
       if (now() - shownAt < INTERVAL_MS) return
       shownAt = now()
       isShown = true
-      stderr.write(`${WIPE_LINE}${line().slice(0, (stderr.columns || 80) - 1)}`)
+      stderr.showStatus(line())
     },
     end() {
-      if (isShown) stderr.write(WIPE_LINE)
+      if (isShown) stderr.showStatus(undefined)
       isShown = false
     },
   }

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import type { Context } from '../context.js'
 import { styleFor } from './colour.js'
+import { lineSink } from './line-sink.js'
 import { runSteps } from './run-steps.js'
 
 interface World {
@@ -14,7 +15,7 @@ function world(interrupted: AbortSignal): World {
   const style = styleFor({ env: {}, isTTY: false })
   const said: string[] = []
   const statuses: number[] = []
-  const stderr = { write: (text: string) => void said.push(text) }
+  const stderr = lineSink({ write: (text: string) => void said.push(text) })
   const finish = (status: number): void => void statuses.push(status)
   const stdin = Readable.from([])
   const rest = { stdin, stdout: stderr, env: {}, now: () => 0, style, errorStyle: style }

@@ -23,7 +23,7 @@ export async function runSteps<Step, Result>(
   } finally {
     progress.end()
   }
-  context.stderr.write('interrupted\n')
+  context.stderr.print('interrupted')
   context.finish(130)
   return undefined
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { styleFor } from './colour.js'
+import { printedLine } from './line-sink.js'
 import { renderTable } from './table.js'
 
 test('columns are as wide as their widest cell, colours aside, and nothing trails', () => {
@@ -15,7 +16,11 @@ test('columns are as wide as their widest cell, colours aside, and nothing trail
       ['a', '12', ''],
     ],
   )
-  expect(table).toBe('NAME       N  LAST\ncheckout   3  \u001B[31mnone\u001B[39m\na         12\n')
+  expect(table.map(printedLine)).toEqual([
+    'NAME       N  LAST',
+    'checkout   3  \u001B[31mnone\u001B[39m',
+    'a         12',
+  ])
 })
 
 test.each([

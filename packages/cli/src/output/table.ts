@@ -1,8 +1,8 @@
-import { textWidth } from './text-width.js'
+import { textWidth } from './line-sink.js'
 
 export interface Column<Row> {
   readonly title: string
-  /** One line of text, styled or not. */
+  /** Text, styled or not: a line, whatever is in it. */
   readonly cell: (row: Row) => string
   readonly align?: 'left' | 'right'
 }
@@ -16,13 +16,13 @@ export interface TableOptions {
 
 /**
  * Lines of a table as kubectl prints one: titles, then a row a line, columns two spaces apart and as wide as their widest
- * cell, nothing behind the last. Ends in a line feed; without rows only the titles.
+ * cell, nothing behind the last; without rows only the titles.
  */
 export function renderTable<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
   options: TableOptions = {},
-): string {
+): readonly string[] {
   const cells = rows.map((row) => columns.map((column) => column.cell(row)))
   const widths = columns.map(({ title }, index) =>
     cells.reduce((width, row) => Math.max(width, textWidth(row[index] ?? '')), textWidth(title)),
@@ -34,9 +34,7 @@ export function renderTable<Row>(
       .trimEnd()
   const indent = options.indent ?? ''
   const title = options.title ?? ((text) => text)
-  return [title(line(columns.map((column) => column.title))), ...cells.map(line)]
-    .map((text) => `${indent}${text}\n`)
-    .join('')
+  return [title(line(columns.map((column) => column.title))), ...cells.map(line)].map((text) => `${indent}${text}`)
 }
 
 function pad({

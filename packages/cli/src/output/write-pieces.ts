@@ -10,29 +10,29 @@ const PORTION = 1 << 16
  */
 export async function writePieces(lines: Iterable<string>, context: Context): Promise<boolean> {
   for (const portion of portionsOf(lines)) {
-    if (context.stdout.write(portion) === false) await drained(context)
+    if (context.stdout.print(portion) === false) await drained(context)
     await setImmediate()
     if (!context.interrupted.aborted) continue
-    context.stderr.write('interrupted: what was printed is not all\n')
+    context.stderr.print('interrupted: what was printed is not all')
     context.finish(130)
     return false
   }
   return true
 }
 
-/** Lines with their ends, joined into texts of about 64 KiB. */
-export function* portionsOf(lines: Iterable<string>): Generator<string, void, undefined> {
+/** Lines of about 64 KiB in all at a time. */
+export function* portionsOf(lines: Iterable<string>): Generator<readonly string[], void, undefined> {
   let waiting: string[] = []
   let length = 0
   for (const line of lines) {
     waiting.push(line)
     length += line.length + 1
     if (length < PORTION) continue
-    yield `${waiting.join('\n')}\n`
+    yield waiting
     waiting = []
     length = 0
   }
-  if (waiting.length > 0) yield `${waiting.join('\n')}\n`
+  if (waiting.length > 0) yield waiting
 }
 
 const drained = ({ stdout, interrupted }: Context): Promise<void> =>
@@ -42,6 +42,6 @@ const drained = ({ stdout, interrupted }: Context): Promise<void> =>
       resolve()
     }
     interrupted.addEventListener('abort', end)
-    if (stdout.once === undefined || interrupted.aborted) end()
+    if (interrupted.aborted) end()
     else stdout.once('drain', end)
   })

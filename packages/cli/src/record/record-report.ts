@@ -5,7 +5,11 @@ import { shellWord } from '../output/shell-word.js'
 import type { RecordTally } from './record-cluster.js'
 
 /** What was recorded, and what to try next. */
-export function recordText({ events, kinds, firstAt, lastAt }: RecordTally, log: string, style: Style): string {
+export function recordText(
+  { events, kinds, firstAt, lastAt }: RecordTally,
+  log: string,
+  style: Style,
+): readonly string[] {
   const span =
     firstAt === undefined || lastAt === undefined
       ? ''
@@ -17,8 +21,6 @@ export function recordText({ events, kinds, firstAt, lastAt }: RecordTally, log:
     `${formatCount(kinds.Node)} of Nodes`,
   ]
   return [style.bold(conclusion) + span, `  ${counts.join(', ')}`, `next: pointsman services --log ${shellWord(log)}`]
-    .map((line) => `${line}\n`)
-    .join('')
 }
 
 export function recordDocument({ events, kinds, firstAt, lastAt, head }: RecordTally, log: string): Document {

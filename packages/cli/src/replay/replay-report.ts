@@ -16,7 +16,10 @@ export interface ReplayReport {
   readonly elapsedMs: number
 }
 
-export function replayText({ summary, backend, path, seq, recordedTo, elapsedMs }: ReplayReport, style: Style): string {
+export function replayText(
+  { summary, backend, path, seq, recordedTo, elapsedMs }: ReplayReport,
+  style: Style,
+): readonly string[] {
   const { events, syncs, failures, last, spanMs, state } = summary
   const conclusion = `replayed ${formatCount(events)} events of ${path} up to seq ${seq}`
   const lines = [
@@ -33,7 +36,7 @@ export function replayText({ summary, backend, path, seq, recordedTo, elapsedMs 
   ]
   if (recordedTo !== undefined)
     lines.push(`  recorded to    ${recordedTo}`, `next: pointsman log --log ${shellWord(recordedTo)}`)
-  return lines.map((line) => `${line}\n`).join('')
+  return lines
 }
 
 export function replayDocument({ summary, backend, path, seq, time, recordedTo }: ReplayReport): Document {

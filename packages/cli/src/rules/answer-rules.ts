@@ -40,7 +40,7 @@ export interface RulesAnswer {
   /** Where the fronts of a service lead; absent where no service was asked about. */
   readonly fronts?: () => readonly object[]
   /** For people; absent where that is what iptables-save prints. */
-  readonly text?: (style: Style) => string
+  readonly text?: (style: Style) => readonly string[]
 }
 
 /** CliError NOT_FOUND for a chain that there is not. Of a service only its own rules are planned. */
@@ -71,7 +71,7 @@ function answerService(ports: readonly PortRules[]): RulesAnswer {
     ports.flatMap(({ port, endpoints, context }) =>
       frontWays(port, endpoints, context).map((way) => frontItem(port, way)),
     )
-  return { rules, fronts, save: () => [], text: (style) => ports.map((port) => portRulesText(port, style)).join('\n') }
+  return { rules, fronts, save: () => [], text: (style) => spaced(ports.map((port) => portRulesText(port, style))) }
 }
 
 function answerOwnedChain(
@@ -88,13 +88,13 @@ function answerOwnedChain(
   return {
     rules: () => rules,
     save: () => [],
-    text: (style) =>
-      [
-        `${style.bold(displayName(port.port))} ${port.port.protocol}`,
-        chainText({ table: 'nat', chain, meaning, rules }, style),
-        style.dim('led to by'),
-        ...leading.map((rule) => `  ${ruleLine(rule)}`),
-      ].join('\n'),
+    text: (style) => [
+      `${style.bold(displayName(port.port))} ${port.port.protocol}`,
+      ...chainText({ table: 'nat', chain, meaning, rules }, style),
+      '',
+      style.dim('led to by'),
+      ...leading.map((rule) => `  ${ruleLine(rule)}`),
+    ],
   }
 }
 
@@ -117,13 +117,13 @@ function answerSharedChain(chain: string, { state, config, options, when }: Rule
     rules: () => rules,
     save: () => [],
     text: (style) =>
-      tables
-        .map((table) => {
+      spaced(
+        tables.map((table) => {
           const own = rules.filter((owned) => owned.table === table)
           const meaning = own.length === 0 ? 'no rules' : ''
           return chainText({ table, chain, meaning, rules: own }, style)
-        })
-        .join('\n'),
+        }),
+      ),
   }
 }
 
@@ -142,6 +142,10 @@ function noSuchChain(chain: string, ruleset: Ruleset, when: string): CliError {
     `there is no chain ${chain} ${when}${hint === '' ? `: those that all services share are ${shared.join(', ')}` : hint}`,
   )
 }
+
+/** Blocks of lines with an empty line between two. */
+const spaced = (blocks: readonly (readonly string[])[]): readonly string[] =>
+  blocks.flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]))
 
 const rulesOf = (plan: ServiceRules): Iterable<OwnedRule> =>
   ownedRules({ family: 'IPv4', base: { chains: [], jumps: [] }, services: [plan] })

@@ -11,9 +11,9 @@ export interface ChainView {
 }
 
 /** A chain: its name and what it means, then its rules as iptables-save prints them. */
-export function chainText({ table, chain, meaning, rules }: ChainView, style: Style): string {
+export function chainText({ table, chain, meaning, rules }: ChainView, style: Style): readonly string[] {
   const head = `${style.dim(table)} ${style.bold(chain)}${meaning === '' ? '' : `  ${style.dim(meaning)}`}`
-  return [head, ...rules.map((rule) => `  ${ruleLine(rule)}`), ''].join('\n')
+  return [head, ...rules.map((rule) => `  ${ruleLine(rule)}`)]
 }
 
 /** `-A CHAIN ...`, as iptables-save prints it. */

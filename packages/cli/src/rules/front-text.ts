@@ -4,14 +4,14 @@ import type { Style } from '../output/colour.js'
 import { type Column, renderTable } from '../output/table.js'
 
 /** A line a front: what is sent to it, and where the rules lead that. The answer before the rules that give it. */
-export function frontLines(port: ServicePort, ways: readonly FrontWay[], style: Style): string {
+export function frontLines(port: ServicePort, ways: readonly FrontWay[], style: Style): readonly string[] {
   const columns: readonly Column<FrontWay>[] = [
     { title: '', cell: ({ front }) => FRONTS[front.type] },
     { title: '', cell: ({ front }) => placeOf(front) },
     { title: '', cell: (way) => `-> ${wayText(way, style)}` },
   ]
-  const [, ...lines] = renderTable(columns, ways, { indent: '  ' }).split('\n')
-  return `${style.bold(titleOf(port))}\n${lines.join('\n')}`
+  const [, ...lines] = renderTable(columns, ways, { indent: '  ' })
+  return [style.bold(titleOf(port)), ...lines]
 }
 
 /** `shop/checkout:http TCP`. */

@@ -19,9 +19,9 @@ export interface PortRules {
 }
 
 /** One service port: where its fronts lead, then its rules, chain by chain in the order in which a packet meets them. */
-export function portRulesText({ port, endpoints, plan, context }: PortRules, style: Style): string {
-  const chains = chainViews({ port, endpoints, plan, context }).map((view) => chainText(view, style))
-  return `${frontLines(port, frontWays(port, endpoints, context), style)}\n${chains.join('\n')}`
+export function portRulesText({ port, endpoints, plan, context }: PortRules, style: Style): readonly string[] {
+  const chains = chainViews({ port, endpoints, plan, context }).flatMap((view) => ['', ...chainText(view, style)])
+  return [...frontLines(port, frontWays(port, endpoints, context), style), ...chains]
 }
 
 /** The rules of a service port by chain: the shared chains of nat, its own, and then those of filter. */

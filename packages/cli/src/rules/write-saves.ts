@@ -25,7 +25,7 @@ export function writeSaves({ folder, families, rulesetOf }: SavesToWrite, contex
   for (const family of families) {
     const path = join(folder, SAVE_FILES[family])
     const rules = writeSave(path, rulesetOf(family))
-    context.stdout.write(`${path}: ${countOf(rules, `${family} rule`)}\n`)
+    context.stdout.print(`${path}: ${countOf(rules, `${family} rule`)}`)
   }
 }
 
@@ -45,7 +45,7 @@ function writeSave(path: string, ruleset: Ruleset): number {
   }
   let isDone = false
   try {
-    for (const portion of portionsOf(counted())) file.write(portion)
+    for (const portion of portionsOf(counted())) file.write(`${portion.join('\n')}\n`)
     file.finish()
     isDone = true
     return rules

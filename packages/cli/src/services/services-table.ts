@@ -11,14 +11,17 @@ export interface TableLook {
 }
 
 /** The table of service ports, columns that say nothing left out, and below it what gets no rules and why. */
-export function servicesTable({ rows, skipped }: Pick<ServicesView, 'rows' | 'skipped'>, look: TableLook): string {
+export function servicesTable(
+  { rows, skipped }: Pick<ServicesView, 'rows' | 'skipped'>,
+  look: TableLook,
+): readonly string[] {
   const { style } = look
   const columns = COLUMNS.filter(({ isShown }) => isShown === undefined || rows.some(isShown)).map((column) => ({
     ...column,
     cell: (row: ServiceRow) => column.text(row, style),
   }))
-  const table = rows.length === 0 ? '' : renderTable(columns, rows, { title: style.bold })
-  return `${look.wide ? withEndpoints(table, rows, style) : table}${skippedLines(skipped, style)}`
+  const table = rows.length === 0 ? [] : renderTable(columns, rows, { title: style.bold })
+  return [...(look.wide ? withEndpoints(table, rows, style) : table), ...skippedLines(skipped, style)]
 }
 
 interface ServiceColumn extends Omit<Column<ServiceRow>, 'cell'> {
@@ -85,13 +88,13 @@ function affinity({ affinitySeconds }: ServicePort): string {
 }
 
 /** Puts the endpoints of each service port below its line. */
-function withEndpoints(table: string, rows: readonly ServiceRow[], style: Style): string {
-  const [title = '', ...lines] = table.split('\n')
-  const blocks = rows.map((row, index) => `${lines[index] ?? ''}\n${endpointLines(row.endpoints, style)}`)
-  return rows.length === 0 ? '' : `${title}\n${blocks.join('')}`
+function withEndpoints(table: readonly string[], rows: readonly ServiceRow[], style: Style): readonly string[] {
+  const [title = '', ...lines] = table
+  const blocks = rows.flatMap((row, index) => [lines[index] ?? '', ...endpointLines(row.endpoints, style)])
+  return rows.length === 0 ? [] : [title, ...blocks]
 }
 
-function endpointLines(endpoints: readonly EndpointRow[], style: Style): string {
+function endpointLines(endpoints: readonly EndpointRow[], style: Style): readonly string[] {
   const columns: readonly Column<EndpointRow>[] = [
     { title: '', cell: ({ endpoint }) => endpointKey(endpoint) },
     { title: '', cell: ({ endpoint }) => endpoint.pod ?? '' },
@@ -101,7 +104,7 @@ function endpointLines(endpoints: readonly EndpointRow[], style: Style): string 
     },
     { title: '', cell: (row) => useCell(row, style) },
   ]
-  return renderTable(columns, endpoints, { indent: '  ' }).split('\n').slice(1).join('\n')
+  return renderTable(columns, endpoints, { indent: '  ' }).slice(1)
 }
 
 /** `used`, or why not; both kinds of traffic where they differ. */
@@ -121,15 +124,14 @@ function useCell(row: EndpointRow, style: Style): string {
   return isUsed ? style.green(text) : style.yellow(text)
 }
 
-function skippedLines(skipped: readonly SkippedPort[], style: Style): string {
-  if (skipped.length === 0) return ''
+function skippedLines(skipped: readonly SkippedPort[], style: Style): readonly string[] {
+  if (skipped.length === 0) return []
   const lines = skipped.map((skip) => ({ name: describeSkipped(skip), reason: SKIP_REASONS[skip.reason] }))
   const columns = [
     { title: '', cell: ({ name }: (typeof lines)[number]) => name },
     { title: '', cell: ({ reason }: (typeof lines)[number]) => style.dim(reason) },
   ]
-  const body = renderTable(columns, lines, { indent: '  ' }).split('\n').slice(1).join('\n')
-  return `\n${style.bold('No rules for')}\n${body}`
+  return ['', style.bold('No rules for'), ...renderTable(columns, lines, { indent: '  ' }).slice(1)]
 }
 
 /** `shop/web`, `shop/web:http (IPv6)`. */

@@ -25,14 +25,14 @@ export interface Summarised {
 }
 
 /** The conclusion: what becomes of the packet, who decided, where it may get to, and what was taken for granted. */
-export function summaryText(summarised: Summarised, style: Style): string {
+export function summaryText(summarised: Summarised, style: Style): readonly string[] {
   const { packet, trace, assumptions, names } = summarised
   return [
-    `${style.bold(packetTitle(packet, names))}\n`,
-    ...trace.fates.map(({ fate, odds }) => `${fateLine(summarised, { fate, odds }, style)}\n`),
-    ...(trace.endpoints.length === 0 ? [] : [endpointTable(trace.endpoints, { names, style })]),
-    ...assumptions.map((assumption) => `  ${style.yellow('assumed:')} ${assumptionText(assumption)}\n`),
-  ].join('')
+    style.bold(packetTitle(packet, names)),
+    ...trace.fates.map(({ fate, odds }) => fateLine(summarised, { fate, odds }, style)),
+    ...(trace.endpoints.length === 0 ? [] : endpointTable(trace.endpoints, { names, style })),
+    ...assumptions.map((assumption) => `  ${style.yellow('assumed:')} ${assumptionText(assumption)}`),
+  ]
 }
 
 function assumptionText({ code, message }: Assumption): string {
@@ -121,7 +121,7 @@ function otherPorts(steps: readonly Step[]): readonly string[] {
 function endpointTable(
   endpoints: readonly TracedEndpoint[],
   { names, style }: { readonly names: PacketNames; readonly style: Style },
-): string {
+): readonly string[] {
   const columns = [
     { title: 'ODDS', align: 'right' as const, cell: ({ odds }: TracedEndpoint) => oddsText(odds) },
     { title: 'ENDPOINT', cell: (endpoint: TracedEndpoint) => endpointKey(endpoint) },

@@ -4,7 +4,10 @@ import { summaryText, type Summarised } from './trace-summary.js'
 import { wayRows, type RowOptions, type WayRow } from './way-rows.js'
 
 /** The conclusion first, then the way as an indented table. */
-export function traceText(summarised: Summarised, { style, wide }: RowOptions & { readonly style: Style }): string {
+export function traceText(
+  summarised: Summarised,
+  { style, wide }: RowOptions & { readonly style: Style },
+): readonly string[] {
   const rows = wayRows(summarised.trace.ways, { wide })
   const styled = (of: (row: WayRow) => string) => (row: WayRow) => {
     const text = of(row)
@@ -19,7 +22,7 @@ export function traceText(summarised: Summarised, { style, wide }: RowOptions & 
   ]
   const parted = rows.some(({ odds }) => odds !== '')
   const table = renderTable<WayRow>(parted ? columns : columns.slice(1), rows, { title: style.dim })
-  return `${summaryText(summarised, style)}\n${table}`
+  return [...summaryText(summarised, style), '', ...table]
 }
 
 const STYLES: { readonly [kind in WayRow['kind']]: (style: Style) => (text: string) => string } = {

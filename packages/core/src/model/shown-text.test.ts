@@ -5,7 +5,11 @@ test.each([
   ['a line feed, a return and a tab', 'a\nb\rc\td', String.raw`a\nb\rc\td`],
   ['an escape sequence', '\u001B[31mred\u0007', String.raw`\u001b[31mred\u0007`],
   ['DEL and C1: NEL, CSI', '\u007F\u0085\u009B2J', String.raw`\u007f\u0085\u009b2J`],
-  ['bidi controls', '\u061C\u200E\u200F\u202A\u202E\u2066\u2069', String.raw`\u061c\u200e\u200f\u202a\u202e\u2066\u2069`],
+  [
+    'bidi controls',
+    '\u061C\u200E\u200F\u202A\u202E\u2066\u2069',
+    String.raw`\u061c\u200e\u200f\u202a\u202e\u2066\u2069`,
+  ],
   ['line separators', '\u2028\u2029', String.raw`\u2028\u2029`],
   ['zero widths and the BOM', '\u200B\u200D\u2060\uFEFF', String.raw`\u200b\u200d\u2060\ufeff`],
   ['tag characters', '\u{E0041}', String.raw`\udb40\udc41`],

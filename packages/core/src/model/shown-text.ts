@@ -20,8 +20,17 @@ export function visible(text: string, most = 100): string {
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 const EACH_HIDDEN = new RegExp(HIDDEN, 'gu')
 
-const SHORT: { readonly [character: string]: string } = { '\n': String.raw`\n`, '\r': String.raw`\r`, '\t': String.raw`\t` }
+const SHORT: { readonly [character: string]: string } = {
+  '\n': String.raw`\n`,
+  '\r': String.raw`\r`,
+  '\t': String.raw`\t`,
+}
 
-const escaped = (character: string): string => SHORT[character] ?? character.split('').map((half) => unit(half)).join('')
+const escaped = (character: string): string =>
+  SHORT[character] ??
+  character
+    .split('')
+    .map((half) => unit(half))
+    .join('')
 
 const unit = (half: string): string => `\\u${half.charCodeAt(0).toString(16).padStart(4, '0')}`
