@@ -6,6 +6,7 @@ export interface RunningCommand {
   /** Resolves when standard output matches. */
   readonly said: (pattern: RegExp) => Promise<void>
   readonly stdout: () => string
+  readonly stderr: () => string
   /** Ctrl-C. */
   readonly interrupt: () => void
   /** The exit status. */
@@ -13,10 +14,14 @@ export interface RunningCommand {
 }
 
 /** Runs a command in this process, as in a pipe: for tests that change its world while it runs. */
-export function runInProcess(args: readonly string[]): RunningCommand {
+export function runInProcess(
+  args: readonly string[],
+  { env = {} }: { readonly env?: Readonly<Record<string, string>> } = {},
+): RunningCommand {
   const interrupt = new AbortController()
-  const style = styleFor({ env: {}, isTTY: false })
+  const style = styleFor({ env, isTTY: false })
   let text = ''
+  let errors = ''
   let waiting: readonly (() => void)[] = []
   const stdout = {
     write(part: string) {
@@ -27,8 +32,8 @@ export function runInProcess(args: readonly string[]): RunningCommand {
   const ended = run(args, {
     stdin: Readable.from([]),
     stdout,
-    stderr: { write: () => undefined },
-    env: {},
+    stderr: { write: (part: string) => void (errors += part) },
+    env,
     now: Date.now,
     interrupted: interrupt.signal,
     style,
@@ -44,5 +49,5 @@ export function runInProcess(args: readonly string[]): RunningCommand {
       waiting = [...waiting, look]
       look()
     })
-  return { said, stdout: () => text, interrupt: () => interrupt.abort(), ended }
+  return { said, stdout: () => text, stderr: () => errors, interrupt: () => interrupt.abort(), ended }
 }

@@ -58,6 +58,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   completion: async () => (await import('./commands/completion.js')).registerCompletion,
 }
 
+/** Every command's name, for a test that none is forgotten in. */
+export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS)
+
 /** The one that the first word names; all of them for whatever is about more than one. */
 async function commandsFor(argv: readonly string[]): Promise<readonly Register[]> {
   const [first = ''] = argv

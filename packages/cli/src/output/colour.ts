@@ -49,8 +49,7 @@ export const PLAIN: Style = styleFor({ env: {}, isTTY: false })
 
 /** The same style in marks, which the sink tells from sequences that somebody else put into the text. */
 function marking(paint: (text: string) => string): (text: string) => string {
-  const codes = [...paint('|').matchAll(/\u001B\[(\d+)m/g)].map(([, code]) => Number(code))
-  const [open = '', close = ''] = codes.map(styleMark)
+  const [open = '', close = ''] = (paint('|').match(/\d+(?=m)/g) ?? []).map(styleMark)
   // What was styled within goes on as it was after that.
   return (text) => `${open}${text.replaceAll(close, `${close}${open}`)}${close}`
 }

@@ -59,7 +59,7 @@ export const textWidth = (text: string): number => [...escapeControls(text.repla
  * Stands for the terminal's sequence `ESC [ code m` in text that is not printed yet. It holds a secret of this process, so that no text from outside
  * can have one.
  */
-export const styleMark = (code: number): string => `${SECRET}${code};`
+export const styleMark = (code: string): string => `${SECRET}${code};`
 
 const SECRET = `\uFDD0${randomUUID()}:`
 const MARKS = new RegExp(`${SECRET}(\\d+);`, 'g')
