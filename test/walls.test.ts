@@ -56,6 +56,10 @@ const PLANTED: {
     ['packages/core/src/io/x.ts', "import { spawn } from 'node:child_process'", 'runner'],
     ['packages/cli/src/x.ts', "const { spawn } = require('child_process')", 'runner'],
   ],
+  'text leaves by one sink': [
+    ['packages/cli/src/commands/x.ts', 'process.stdout.write(text)', 'context.stdout'],
+    ['packages/core/src/io/x.ts', 'console.error(message)', 'context.stderr'],
+  ],
   'client-node is loaded in one folder': [
     ['packages/cli/src/x.ts', "import { KubeConfig } from '@kubernetes/client-node'", 'import type'],
     ['packages/cli/src/x.ts', "import { type V1Pod, KubeConfig } from '@kubernetes/client-node'", 'import type'],

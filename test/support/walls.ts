@@ -66,6 +66,15 @@ export const WALLS = {
         : `${specifier}: nothing here starts a process: go through runProcess, the one runner, of node-iptables`,
     ),
 
+  'text leaves by one sink': (file) => {
+    const place = placeOf(file.path)
+    if (place === undefined || place.isTest || file.path === 'packages/cli/src/main.ts') return []
+    const used = /\bprocess\.(?:stdout|stderr)\b|\bconsole\.\w+/.exec(withoutComments(file.text))
+    return used === null
+      ? []
+      : [`${used[0]}: give lines to context.stdout or context.stderr, which escape what objects and rules hold`]
+  },
+
   'client-node is loaded in one folder': (file) =>
     eachImport(file, (place, { specifier, typeOnly }) =>
       !specifier.startsWith('@kubernetes/client-node') ||

@@ -1,3 +1,5 @@
+import { escapeControls } from '@pointsman/core'
+
 /** What a handler is told of a request. */
 export interface HttpRequest {
   readonly method: string
@@ -21,14 +23,17 @@ export type Handler = (request: HttpRequest) => Answer | Promise<Answer>
 export const textAnswer = (status: number, body: string): Answer => ({
   status,
   headers: { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff' },
-  body,
+  body: shown(body),
 })
 
 /** `indent` as of JSON.stringify. */
 export const jsonAnswer = (status: number, body: unknown, indent?: string): Answer => ({
   status,
   headers: { 'Content-Type': 'application/json', 'X-Content-Type-Options': 'nosniff' },
-  body: JSON.stringify(body, null, indent),
+  body: shown(JSON.stringify(body, null, indent)),
 })
+
+// Answers end up on terminals too, where `curl` prints them; a value's own line feeds are its writer's to escape.
+const shown = (body: string): string => body.split('\n').map(escapeControls).join('\n')
 
 export const NOT_FOUND: Answer = textAnswer(404, '404 page not found\n')

@@ -1,3 +1,5 @@
+import { escapeControls } from '@pointsman/core'
+
 /** Kubernetes' z-pages: for eyes, without any promise about their form. */
 const WARNING =
   'Warning: This page is for debugging. It has no fixed format, and may change from one version to the next.\n'
@@ -6,7 +8,7 @@ const WARNING =
 export function flagzText(flags: Readonly<Record<string, string>>): string {
   const lines = Object.keys(flags)
     .toSorted()
-    .map((name) => `${name}=${flags[name] ?? ''}\n`)
+    .map((name) => `${escapeControls(`${name}=${flags[name] ?? ''}`)}\n`)
   return `\npointsman flagz\n${WARNING}\n${lines.join('')}`
 }
 
