@@ -18,7 +18,10 @@ export function describeFailure(error: unknown, style: Style): readonly string[]
 function stackLines(error: unknown): readonly string[] {
   if (!(error instanceof Error)) return [String(error)]
   const { name, message, stack = '' } = error
-  const places = stack.split('\n').filter((line) => /^ {4}at /.test(line))
+  const places = stack
+    .replace(message, '')
+    .split('\n')
+    .filter((line) => /^ {4}at /.test(line))
   return [`${name}: ${message}`, ...places]
 }
 

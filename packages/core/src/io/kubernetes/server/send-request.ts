@@ -1,9 +1,9 @@
 import { type Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { TLSSocket } from 'node:tls'
+import { printable } from '../../../model/shown-text.js'
 import type { ApiAnswer, ApiRequest } from '../../../ports/api-server.js'
 import { ApiServerError } from './api-server-error.js'
-import { printable } from '../api-status.js'
 import { toApiServerError } from './to-api-server-error.js'
 
 export interface RequestTimeouts {
