@@ -58,7 +58,7 @@ async function exportLog(options: ExportOptions, context: Context): Promise<void
     const question = { reader, ...range, redactor }
     const counts =
       output === undefined ? await toStandardOutput(question, context) : await toFile(question, output, context)
-    if (counts !== undefined) context.stderr.print(`${summaryOf(counts, options)}`)
+    if (counts !== undefined) context.stderr.print(summaryOf(counts, options))
   } finally {
     reader.close()
   }

@@ -71,7 +71,7 @@ async function record(options: RecordCommandOptions, version: string, context: C
         onStatus: (status) => {
           for (const { message } of linesOf({ type: 'watch', status })) {
             progress.end()
-            context.stderr.print(`${message}`)
+            context.stderr.print(message)
           }
         },
         onEvent: (now) => progress.show(() => progressLine(now)),

@@ -43,7 +43,7 @@ async function run(options: AgentOptions, version: string, context: Context): Pr
   })
   switch (request.action) {
     case 'version':
-      context.stdout.print(`${version}`)
+      context.stdout.print(version)
       return
     case 'write-config':
       for (const warning of request.warnings) warn(context, warning)
