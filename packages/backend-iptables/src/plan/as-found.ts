@@ -16,7 +16,7 @@ export function asFound(port: ServicePort, wanted: RenderedService, found: Found
     const rules = found.chains.get(key)
     if (rules === undefined || chains.has(key)) continue
     chains.add(key)
-    for (const line of linesOf(rules)) waiting.push(...chainsLedTo(key, line))
+    for (const line of linesOf(rules)) for (const next of chainsLedTo(key, line)) waiting.push(next)
   }
   const entries = [...new Set([...own, ...[...chains].flatMap((key) => leading.get(key) ?? [])])]
   return {

@@ -143,24 +143,25 @@ function entryChanges(
   key: ChainKey,
   { installed, wanted, names, before, after }: EntryQuestion,
 ): { readonly deleted: readonly string[]; readonly inserted: readonly string[] } {
-  const deleted = [...linesOf(installed.leftovers.entries.find(([other]) => other === key)?.[1])]
-  const inserted: string[] = []
+  // Parts instead of one list that grows: a service may have more entries than a call takes arguments.
+  const deleted = [linesOf(installed.leftovers.entries.find(([other]) => other === key)?.[1])]
+  const inserted: (readonly string[])[] = []
   const together = new Set(wanted.overlapping.flat())
   for (const name of names) {
     if (together.has(name)) continue
     const [old, now] = [entryLines(before(name), key), entryLines(after(name), key)]
-    deleted.push(...without(old, now))
-    inserted.push(...without(now, old))
+    deleted.push(without(old, now))
+    inserted.push(without(now, old))
   }
   for (const group of wanted.overlapping) {
     const old = group.flatMap((name) => entryLines(before(name), key))
     const now = group.flatMap((name) => entryLines(after(name), key))
     const stands = group.every((name) => keepsOrder(group, installed.groups.get(name)))
     if (stands && old.join('\n') === now.join('\n')) continue
-    deleted.push(...old)
-    inserted.push(...now)
+    deleted.push(old)
+    inserted.push(now)
   }
-  return { deleted, inserted }
+  return { deleted: deleted.flat(), inserted: inserted.flat() }
 }
 
 /** Whether the group stands in its order where it stood together with others, some of which may be gone. */

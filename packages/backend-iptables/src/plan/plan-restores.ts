@@ -75,7 +75,7 @@ function* chunksOfNat(changes: Changes, { maxLines }: RestoreLimits): Generator<
       yield* commitOf('nat', chunk)
       chunk = []
     }
-    chunk.push(...lines)
+    for (const line of lines) chunk.push(line)
   }
   yield* commitOf('nat', chunk)
 }

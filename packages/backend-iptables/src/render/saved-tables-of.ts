@@ -34,7 +34,7 @@ export function chainsOf({ base, services }: Ruleset, table: Table): ReadonlyMap
       if (entry.table !== table) continue
       const rules = shared.get(entry.chain)
       if (rules === undefined) shared.set(entry.chain, [...entry.rules])
-      else rules.push(...entry.rules)
+      else for (const rule of entry.rules) rules.push(rule)
     }
   }
   for (const { table: of, chain, first, last } of base.chains) {

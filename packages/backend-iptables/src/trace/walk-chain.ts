@@ -78,8 +78,8 @@ function throughRules(walker: Walker, place: ChainPlace, start: PartialWay): rea
   const waiting: Visit[] = [{ way: start, index: 0, run: undefined }]
   for (let visit = waiting.pop(); visit !== undefined; visit = waiting.pop()) {
     const { ended, goOn } = walkOn(walker, { ...place, rules }, visit)
-    outcomes.push(...ended)
-    waiting.push(...goOn.toReversed())
+    for (const outcome of ended) outcomes.push(outcome)
+    for (const next of goOn.toReversed()) waiting.push(next)
   }
   return outcomes
 }

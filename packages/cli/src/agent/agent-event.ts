@@ -1,5 +1,14 @@
 import type { FamilyDrift, FamilySyncReport } from '@pointsman/backend-iptables'
-import type { ConntrackReport, EngineReport, LogHealth, Seq, State, WatchEvent, WatchStatus } from '@pointsman/core'
+import type {
+  ConntrackReport,
+  EngineReport,
+  LogHealth,
+  ObjectKind,
+  Seq,
+  State,
+  WatchEvent,
+  WatchStatus,
+} from '@pointsman/core'
 
 /** What happens in an agent. Metrics, health and the text log are told each, and know nothing else of it. */
 export type AgentEvent =
@@ -21,6 +30,8 @@ export type AgentEvent =
       /** Absent: the tables could be compared, and what differed was put right. */
       readonly error?: unknown
     }
+  /** An object, or a change of one, that is not used: its last version counts on. `at`: when that was found. */
+  | { readonly type: 'unusable'; readonly kind: ObjectKind; readonly message: string; readonly at: number }
   | { readonly type: 'request'; readonly request: ApiRequestReport }
   /** Somebody asked the health server, and was told so. */
   | { readonly type: 'probe'; readonly path: 'healthz' | 'livez'; readonly status: 200 | 503 }

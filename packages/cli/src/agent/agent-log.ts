@@ -96,6 +96,8 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
         return event.report.type === 'failed' ? [warning(event.report.error.message)] : []
       case 'event':
         return objectLines(event.event)
+      case 'unusable':
+        return [warning(event.message)]
       case 'family':
       case 'request':
       case 'probe':

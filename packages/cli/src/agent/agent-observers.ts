@@ -1,4 +1,4 @@
-import type { AgentConfig } from '@pointsman/core'
+import type { AgentConfig, KubernetesObject } from '@pointsman/core'
 import { runProcess } from 'node-iptables'
 import type { Context } from '../context.js'
 import { PLAIN } from '../output/colour.js'
@@ -58,7 +58,16 @@ export function createAgentObservers(
       logger.say({ level, message, verbosity: 0 })
   return {
     emit: (event) => {
-      for (const tell of listeners) tell(event)
+      for (const tell of listeners) {
+        try {
+          tell(event)
+        } catch (error) {
+          // What one object brings to fail is that object's, and not the agent's end. Anything else is a bug of ours.
+          const unusable = unusableIn(event, error, context.now())
+          if (unusable === undefined) throw error
+          for (const other of listeners) other(unusable)
+        }
+      }
     },
     listen: (listener) => void listeners.push(listener),
     info: line('info'),
@@ -76,6 +85,23 @@ export function createAgentObservers(
     },
   }
 }
+
+function unusableIn(event: AgentEvent, error: unknown, at: number): AgentEvent | undefined {
+  if (event.type !== 'event' || event.event.type === 'BOOKMARK') return undefined
+  return unusableObject(event.event.object, error, at)
+}
+
+/** An object that reading failed on, as what happens in an agent. */
+export const unusableObject = (
+  { kind, metadata: { namespace, name } }: KubernetesObject,
+  error: unknown,
+  at: number,
+): AgentEvent => ({
+  type: 'unusable',
+  kind,
+  message: `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name} is not used, and its last version counts on: reading it failed with ${String(error).slice(0, 300)}`,
+  at,
+})
 
 /** As Go spells architectures that Node spells otherwise. */
 const GO_ARCH: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' }

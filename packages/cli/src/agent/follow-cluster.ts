@@ -1,6 +1,7 @@
 import {
   type EngineReport,
   type KnownObjects,
+  OBJECT_KINDS,
   type ProxyConfig,
   type Recorded,
   type Recorder,
@@ -56,6 +57,10 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     recorder,
     known: start.known,
     onStatus: (status) => emit({ type: 'watch', status }),
+    onNotice: ({ code, message, observedAt, details }) => {
+      const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
+      if (code === 'OBJECT_UNREADABLE' && kind !== undefined) emit({ type: 'unusable', kind, message, at: observedAt })
+    },
   }).pipe(
     tap(({ seq, event }: Recorded) => {
       emit({ type: 'event', seq, event, at: asyncScheduler.now() })

@@ -1,11 +1,18 @@
-import { type AgentConfig, createRecorder, isEqual, type Recorder, storedConfig } from '@pointsman/core'
+import {
+  type AgentConfig,
+  createRecorder,
+  isEqual,
+  type KubernetesObject,
+  type Recorder,
+  storedConfig,
+} from '@pointsman/core'
 import { refuseOthersLog } from '@pointsman/core/io'
 import { IptablesError, type Variant } from 'node-iptables'
 import { asyncScheduler, firstValueFrom, type Observable, retry, Subject, takeUntil, tap } from 'rxjs'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import { type AgentBackend, openAgentBackend } from '../machine/open-agent-backend.js'
-import { type AgentObservers, createAgentObservers } from './agent-observers.js'
+import { type AgentObservers, createAgentObservers, unusableObject } from './agent-observers.js'
 import { startAgentServers } from './agent-servers.js'
 import { atMost } from './at-most.js'
 import { clusterSource } from './cluster-source.js'
@@ -62,7 +69,8 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   await prepareMachine(config, observers)
   let opening: AgentLogOpening | undefined
   const onIdentified = (): void => void (opening = beginAgentLog(options))
-  const start = startFromLog({ ...options, file: options.log, now, onWarning: warn, onIdentified })
+  const onUnusable = (object: KubernetesObject, error: unknown): void => emit(unusableObject(object, error, now()))
+  const start = startFromLog({ ...options, file: options.log, now, onWarning: warn, onIdentified, onUnusable })
   const writer = await agentLog(opening ?? beginAgentLog(options), start, warn)
   const sizeOf = (): Promise<number> => logSizeOf(options.log)
   const { logMaxBytes: maxBytes } = options

@@ -29,6 +29,8 @@ export interface StartFromLogOptions {
   /** Milliseconds since 1970 UTC. */
   readonly now: () => number
   readonly onWarning: (message: string) => void
+  /** Takes an object that reading failed on; absent: the failure is thrown. */
+  readonly onUnusable?: (object: KubernetesObject, error: unknown) => void
   /** Called when it is known of which boot the log is: from then on it may be opened for writing, which notes the present one. */
   readonly onIdentified?: () => void
 }
@@ -78,9 +80,9 @@ export function startFromLog(options: StartFromLogOptions): AgentStart {
   }
 }
 
-function emptyStart({ nodeName }: Pick<StartFromLogOptions, 'nodeName'>): AgentStart {
+function emptyStart({ nodeName, onUnusable }: Pick<StartFromLogOptions, 'nodeName' | 'onUnusable'>): AgentStart {
   return {
-    fold: createStateFold({ nodeName }),
+    fold: createStateFold({ nodeName, onUnusable }),
     known: createKnownObjects(),
     head: NO_SEQ,
     lastObservedAt: 0,

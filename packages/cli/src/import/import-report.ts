@@ -66,7 +66,7 @@ function countLines({
     [refused, 'refused'],
     [badLines, 'lines that are no events, kept as notices'],
   ]
-  const width = Math.max(...counts.map(([count]) => formatCount(count).length))
+  const width = counts.reduce((widest, [count]) => Math.max(widest, formatCount(count).length), 0)
   return counts
     .filter(([count]) => count > 0)
     .map(([count, what]) => `  ${formatCount(count).padStart(width)}  ${what}`)

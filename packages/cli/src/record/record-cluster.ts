@@ -72,7 +72,15 @@ export async function recordCluster(options: RecordOptions, context: Context): P
     fromEvent(context.interrupted, 'abort'),
     options.durationMs === undefined ? NEVER : timer(options.durationMs),
   )
-  const events = recordedEvents({ source: source.pipe(takeUntil(stop)), recorder, known, onStatus: options.onStatus })
+  const events = recordedEvents({
+    source: source.pipe(takeUntil(stop)),
+    recorder,
+    known,
+    onStatus: options.onStatus,
+    onNotice: ({ code, message }) => {
+      if (code === 'OBJECT_UNREADABLE') options.onWarning(message)
+    },
+  })
   const prune: SqliteChangeLog['prune'] = (limits) => log.prune(limits)
   const pruning = retention({ prune: async (limits) => prune(limits) }, { ...options, sizeOf }, asyncScheduler).pipe(
     ignoreElements(),

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from './kubernetes-object.js'
 
 /**
- * The value with the members of its objects in order of their names and without null members (to the API null is unset).
+ * For values within OBJECT_BOUNDS: the value with the members of its objects in order of their names and without null members (to the API null is unset).
  * The value itself where it is so already, as most maps are that the API server writes.
  */
 export function canonical(value: Json | undefined): Json | undefined {
@@ -49,7 +49,7 @@ function isCanonical(value: Json | undefined): boolean {
   const members = value as JsonObject
   for (const key in members) {
     const member = members[key]
-    if (key < last || member == null || !isCanonical(member)) return false
+    if (key < last || member == null || key === '__proto__' || !isCanonical(member)) return false
     last = key
   }
   return true

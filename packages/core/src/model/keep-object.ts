@@ -1,12 +1,13 @@
 import { canonical, sortMembers } from './canonical-json.js'
 import { isJsonObject } from './is-json-object.js'
+import { excessOf, jsonPieces, OBJECT_BOUNDS } from './object-bounds.js'
 import { textDigest } from './text-digest.js'
-import { OBJECT_KINDS } from './kubernetes-object.js'
+import { API_VERSIONS, OBJECT_KINDS } from './kubernetes-object.js'
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from './kubernetes-object.js'
 
 /**
  * What the engine and the change log keep of an object of the Kubernetes API; `undefined` where the value is no named
- * object of a kind that the proxy reads.
+ * object of a kind that the proxy reads, or passes OBJECT_BOUNDS in what is kept of it (`excessOfObject`).
  *
  * - Service: metadata, the whole spec and status.
  * - EndpointSlice: metadata, addressType, ports, and of each endpoint addresses, conditions, hints, nodeName, targetRef, zone.
@@ -17,15 +18,76 @@ import type { Json, JsonObject, KubernetesObject, ObjectKind } from './kubernete
  * objects are equal text. A field of a wrong type is kept as it is: the model reports it. Idempotent.
  */
 export function keepObject(raw: unknown): KubernetesObject | undefined {
-  if (!isJsonObject(raw)) return undefined
-  const kind = raw['kind']
-  const metadata = raw['metadata']
-  if (!isObjectKind(kind) || !isJsonObject(metadata)) return undefined
-  if (typeof metadata['name'] !== 'string' || metadata['name'] === '') return undefined
-  if (metadata['namespace'] != null && typeof metadata['namespace'] !== 'string') return undefined
-  // The checks above are the promise of KubernetesObject; the compiler cannot follow them through a copy.
-  return keepers[kind](raw, metadata) as KubernetesObject
+  if (!isNamedObject(raw) || excessOfObject(raw) !== undefined) return undefined
+  // isNamedObject is the promise of KubernetesObject; the compiler cannot follow it through a copy.
+  return keepers[raw.kind](raw, raw.metadata) as KubernetesObject
 }
+
+/** Whether a value is an object of a kind that the proxy reads, with a name. */
+export function isNamedObject(raw: unknown): raw is KubernetesObject {
+  if (!isJsonObject(raw)) return false
+  const { kind, metadata } = raw
+  if (!isObjectKind(kind) || !isJsonObject(metadata)) return false
+  const { name, namespace } = metadata
+  return typeof name === 'string' && name !== '' && (namespace == null || typeof namespace === 'string')
+}
+
+/** Why an object is too deep or too large to be kept; undefined: it is not. What is not kept of it does not count. */
+export const excessOfObject = (object: KubernetesObject): string | undefined => excessOf(keptValues(object))
+
+/** What names an object and its version, and nothing else of it: as much as its deletion needs. */
+export function bareObject({ kind, metadata }: KubernetesObject): KubernetesObject {
+  const { name, namespace, resourceVersion, uid } = metadata
+  return {
+    apiVersion: API_VERSIONS[kind],
+    kind,
+    metadata: {
+      name,
+      ...(namespace && { namespace }),
+      ...(typeof resourceVersion === 'string' && { resourceVersion }),
+      ...(typeof uid === 'string' && { uid }),
+    },
+  }
+}
+
+/** The values that the keepers below go through. */
+function keptValues({ kind, apiVersion, metadata, ...raw }: KubernetesObject): readonly (Json | undefined)[] {
+  const { annotations, managedFields, selfLink: _selfLink, ...others } = metadata
+  const values: (Json | undefined)[] = [apiVersion, ...Object.values(others)]
+  const add = (value: Json | undefined, dropped: readonly string[] = []): void => {
+    if (!isJsonObject(value)) return void values.push(value)
+    for (const key in value) if (!dropped.includes(key)) values.push(key, value[key])
+  }
+  const addEach = (list: Json | undefined, addItem: (item: JsonObject) => void): void => {
+    if (!Array.isArray(list)) return void values.push(list)
+    for (const item of list as readonly Json[]) {
+      if (isJsonObject(item)) addItem(item)
+      else values.push(item)
+    }
+  }
+  if (kind !== 'Node') add(annotations, [LAST_APPLIED])
+  addEach(managedFields, (entry) => add(entry, ['fieldsV1']))
+  switch (kind) {
+    case 'Service':
+      values.push(raw['spec'], raw['status'])
+      break
+    case 'EndpointSlice':
+      values.push(raw['addressType'], raw['ports'])
+      addEach(raw['endpoints'], ({ addresses, conditions, hints, nodeName, targetRef, zone }) =>
+        values.push(addresses, conditions, hints, nodeName, targetRef, zone),
+      )
+      break
+    case 'Node':
+      values.push(...picked(raw['spec'], NODE_SPEC), ...picked(raw['status'], NODE_STATUS))
+  }
+  return values
+}
+
+const NODE_SPEC = ['podCIDR', 'podCIDRs', 'taints'] as const
+const NODE_STATUS = ['addresses'] as const
+
+const picked = (value: Json | undefined, members: readonly string[]): readonly (Json | undefined)[] =>
+  isJsonObject(value) ? members.map((member) => value[member]) : [value]
 
 const keepers: { readonly [kind in ObjectKind]: (raw: JsonObject, metadata: JsonObject) => JsonObject } = {
   Service: (raw, metadata) =>
@@ -50,8 +112,8 @@ const keepers: { readonly [kind in ObjectKind]: (raw: JsonObject, metadata: Json
       apiVersion: canonical(raw['apiVersion']),
       kind: raw['kind'],
       metadata: keepNodeMetadata(metadata),
-      spec: pick(raw['spec'], ['podCIDR', 'podCIDRs', 'taints']),
-      status: pick(raw['status'], ['addresses']),
+      spec: pick(raw['spec'], NODE_SPEC),
+      status: pick(raw['status'], NODE_STATUS),
     }),
 }
 
@@ -94,10 +156,7 @@ function countMembers(value: JsonObject): number {
 /** `canonical` of a value that is there. */
 const ordered = (value: Json): Json => (typeof value === 'object' ? (canonical(value) ?? null) : value)
 
-const keepNodeMetadata = (metadata: JsonObject): JsonObject => {
-  const { annotations: _annotations, ...kept } = keepMetadata(metadata)
-  return kept
-}
+const keepNodeMetadata = ({ annotations: _annotations, ...metadata }: JsonObject): JsonObject => keepMetadata(metadata)
 
 function keepAnnotations(annotations: Json): Json {
   if (!isJsonObject(annotations) || annotations[LAST_APPLIED] === undefined) return ordered(annotations)
@@ -108,14 +167,23 @@ function keepAnnotations(annotations: Json): Json {
 function keepManagedFields(entry: JsonObject): JsonObject {
   const { apiVersion, fieldsV1, fieldsDigest, manager, operation, subresource, time } = entry
   const kept: { [key: string]: Json } = {}
-  const digest = fieldsV1 == null ? fieldsDigest : textDigest(JSON.stringify(fieldsV1))
-  if (apiVersion != null) kept['apiVersion'] = apiVersion
-  if (digest != null) kept['fieldsDigest'] = digest
-  if (manager != null) kept['manager'] = manager
-  if (operation != null) kept['operation'] = operation
-  if (subresource != null) kept['subresource'] = subresource
-  if (time != null) kept['time'] = time
+  const digest = fieldsV1 == null ? fieldsDigest : fieldsDigestOf(fieldsV1)
+  if (apiVersion != null) kept['apiVersion'] = ordered(apiVersion)
+  if (digest != null) kept['fieldsDigest'] = ordered(digest)
+  if (manager != null) kept['manager'] = ordered(manager)
+  if (operation != null) kept['operation'] = ordered(operation)
+  if (subresource != null) kept['subresource'] = ordered(subresource)
+  if (time != null) kept['time'] = ordered(time)
   return kept
+}
+
+/**
+ * Of the text of fieldsV1, however deep it is: API servers take it as it comes from anybody who may write an object, and
+ * kube-proxy never looks into it.
+ */
+function fieldsDigestOf(fieldsV1: Json): string {
+  const isDeep = excessOf([fieldsV1], { ...OBJECT_BOUNDS, characters: Infinity }) !== undefined
+  return textDigest(isDeep ? jsonPieces(fieldsV1) : JSON.stringify(fieldsV1))
 }
 
 function keepEndpoint(endpoint: JsonObject): JsonObject {

@@ -2,6 +2,13 @@
 export const OBJECT_KINDS = ['Service', 'EndpointSlice', 'Node'] as const
 export type ObjectKind = (typeof OBJECT_KINDS)[number]
 
+/** As the API serves them. Other groups have kinds of the same names. */
+export const API_VERSIONS: { readonly [kind in ObjectKind]: string } = {
+  Service: 'v1',
+  EndpointSlice: 'discovery.k8s.io/v1',
+  Node: 'v1',
+}
+
 /** Any JSON value. What the API serves is data from outside: each reader checks what it uses. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject
 export interface JsonObject {

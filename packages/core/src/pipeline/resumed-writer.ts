@@ -37,7 +37,7 @@ export function resumedWriter(log: ChangeLogWriter & Pick<ChangeLogReader, 'reco
         next = held.next()
       }
       const rest = entries.slice(outcomes.length)
-      if (rest.length > 0) outcomes.push(...(await log.append(rest)))
+      if (rest.length > 0) for (const outcome of await log.append(rest)) outcomes.push(outcome)
       head = log.head
       return outcomes
     },

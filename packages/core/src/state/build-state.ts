@@ -40,20 +40,20 @@ export function buildState({
       case 'Service': {
         const result = servicePortsOf(object)
         for (const port of result.ports) services.set(port.id, port)
-        skipped.push(...result.skipped)
-        diagnostics.push(...result.diagnostics)
+        for (const port of result.skipped) skipped.push(port)
+        for (const diagnostic of result.diagnostics) diagnostics.push(diagnostic)
         break
       }
       case 'EndpointSlice': {
         const { service, ...slice } = endpointsOfSlice(object)
         if (service !== undefined) slices.set(service, [...(slices.get(service) ?? []), { ...slice, service }])
-        diagnostics.push(...slice.diagnostics)
+        for (const diagnostic of slice.diagnostics) diagnostics.push(diagnostic)
         break
       }
       case 'Node': {
         const result = nodeInfoOf(object)
         nodes.set(result.node.name, result.node)
-        diagnostics.push(...result.diagnostics)
+        for (const diagnostic of result.diagnostics) diagnostics.push(diagnostic)
       }
     }
   }

@@ -3,6 +3,7 @@ import type { ServiceName } from '../model/names.js'
 import { gatherEndpoints } from '../model/gather-endpoints.js'
 import { endpointsOfSlice, type SliceEndpoints } from '../model/slice-endpoints.js'
 import { changedEndpoints, type EndpointsChange } from './endpoints-map.js'
+import { attempt, type TrackerOptions } from './service-changes.js'
 import type { EndpointsMap } from './state.js'
 
 /**
@@ -17,7 +18,7 @@ export interface EndpointChangeTracker {
   take(): readonly EndpointsChange[]
 }
 
-export function createEndpointChangeTracker(): EndpointChangeTracker {
+export function createEndpointChangeTracker({ onUnusable }: TrackerOptions = {}): EndpointChangeTracker {
   /** The slices of each Service, and the Service of each slice, as of the last `take`. */
   const slicesOf = new Map<ServiceName, readonly SliceEndpoints[]>()
   const ownerOf = new Map<string, ServiceName>()
@@ -42,6 +43,8 @@ export function createEndpointChangeTracker(): EndpointChangeTracker {
         if (!before.has(service)) before.set(service, gatherEndpoints(slicesOf.get(service) ?? []))
       }
       for (const [key, slice] of pending) {
+        const current = slice && attempt(slice, () => endpointsOfSlice(slice), onUnusable)
+        if (slice !== undefined && current === undefined) continue
         const name = key.slice(key.indexOf('/') + 1)
         const owner = ownerOf.get(key)
         if (owner !== undefined) {
@@ -49,7 +52,6 @@ export function createEndpointChangeTracker(): EndpointChangeTracker {
           replace(owner, name, undefined)
           ownerOf.delete(key)
         }
-        const current = slice && endpointsOfSlice(slice)
         if (current?.service === undefined) continue
         touch(current.service)
         replace(current.service, name, current)

@@ -16,7 +16,30 @@ export interface ServiceChangeTracker {
   take(): readonly ServiceChange[]
 }
 
-export function createServiceChangeTracker(): ServiceChangeTracker {
+export interface TrackerOptions {
+  /**
+   * Takes an object that reading failed on, which is a bug: the object's last version counts on, and so does everything else.
+   * Absent: the failure is thrown.
+   */
+  readonly onUnusable?: ((object: KubernetesObject, error: unknown) => void) | undefined
+}
+
+/** What reading an object gives; undefined where it failed and somebody takes the failure. */
+export function attempt<Result>(
+  object: KubernetesObject,
+  read: () => Result,
+  onUnusable: TrackerOptions['onUnusable'],
+): Result | undefined {
+  if (onUnusable === undefined) return read()
+  try {
+    return read()
+  } catch (error) {
+    onUnusable(object, error)
+    return undefined
+  }
+}
+
+export function createServiceChangeTracker({ onUnusable }: TrackerOptions = {}): ServiceChangeTracker {
   /** The ports of each Service, as of the last `take`; of none where it has none. */
   const applied = new Map<ServiceName, readonly ServicePort[]>()
   /** Services with pending events, as of the last of these; undefined: deleted. */
@@ -31,7 +54,8 @@ export function createServiceChangeTracker(): ServiceChangeTracker {
       const changes: ServiceChange[] = []
       for (const [name, service] of pending) {
         const previous = applied.get(name) ?? []
-        const current = service === undefined ? [] : servicePortsOf(service).ports
+        const current = service === undefined ? [] : attempt(service, () => servicePortsOf(service).ports, onUnusable)
+        if (current === undefined) continue
         if (isEqual(previous, current)) continue
         if (current.length > 0) applied.set(name, current)
         else applied.delete(name)

@@ -9,7 +9,7 @@ import type { ServicePort } from '../model/service-port.js'
 import type { WatchEvent } from '../model/watch-event.js'
 import { createEndpointChangeTracker } from './endpoint-changes.js'
 import { changedEndpoints, mergeEndpoints, unmergeEndpoints } from './endpoints-map.js'
-import { createServiceChangeTracker } from './service-changes.js'
+import { attempt, createServiceChangeTracker, type TrackerOptions } from './service-changes.js'
 import { filterServicePorts, mergeServicePorts, type ServiceChange, unmergeServicePorts } from './service-map.js'
 import { nodeOfInterest, type State } from './state.js'
 
@@ -31,17 +31,18 @@ export interface StateFold {
   apply(): Applied
 }
 
-export interface StateFoldOptions {
+export interface StateFoldOptions extends TrackerOptions {
   /** The node that the rules are for; absent: the only one. */
   readonly nodeName?: string
 }
 
-export function createStateFold({ nodeName }: StateFoldOptions = {}): StateFold {
+export function createStateFold(options: StateFoldOptions = {}): StateFold {
+  const { nodeName, onUnusable } = options
   const services = new Map<ServicePortName, ServicePort>()
   const endpoints = new Map<ServicePortName, readonly Endpoint[]>()
   const nodes = new Map<string, NodeInfo>()
-  const serviceChanges = createServiceChangeTracker()
-  const endpointChanges = createEndpointChangeTracker()
+  const serviceChanges = createServiceChangeTracker(options)
+  const endpointChanges = createEndpointChangeTracker(options)
   const nodeChanges = new Map<string, KubernetesObject | undefined>()
   const uids = createUidGuard()
   let trackedSeq = NO_SEQ
@@ -86,8 +87,9 @@ export function createStateFold({ nodeName }: StateFoldOptions = {}): StateFold 
       }
 
       for (const [name, node] of nodeChanges) {
+        const read = node && attempt(node, () => nodeInfoOf(node).node, onUnusable)
         if (node === undefined) nodes.delete(name)
-        else nodes.set(name, nodeInfoOf(node).node)
+        else if (read !== undefined) nodes.set(name, read)
       }
       nodeChanges.clear()
       const node = nodeOfInterest(nodes, nodeName)
@@ -114,11 +116,13 @@ function createUidGuard(): { isCurrent(object: KubernetesObject, deleted: boolea
 }
 
 /** Each port that is new or not what it was; a removed one is the caller's matter. */
-const differing = ({ previous, current }: ServiceChange): readonly ServicePort[] =>
-  current.filter((port) => {
-    const before = previous.find(({ id }) => id === port.id)
+function differing({ previous, current }: ServiceChange): readonly ServicePort[] {
+  const former = new Map(previous.map((port) => [port.id, port]))
+  return current.filter((port) => {
+    const before = former.get(port.id)
     return before === undefined || !isEqual(before, port)
   })
+}
 
 /** What rules are made from; taints and a coming deletion only decide whether the node takes load-balancer traffic. */
 const rulesView = (node: NodeInfo | undefined): unknown =>

@@ -101,6 +101,7 @@ export function nextHealth(health: Health, event: AgentEvent, options: HealthOpt
     case 'request':
       return { ...health, lastCode: event.request.code }
     case 'conntrack':
+    case 'unusable':
     case 'probe':
       return health
   }

@@ -1,5 +1,5 @@
 import { type ObjectKind, OBJECT_KINDS, type WatchStatus } from '@pointsman/core'
-import { Gauge } from 'prom-client'
+import { Counter, Gauge } from 'prom-client'
 import type { MetricGroup } from './metric-context.js'
 
 /** How the watches are, and how far the rules are behind them. */
@@ -37,13 +37,23 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
     help: 'How old the state was that the agent began with, in seconds; 0 where it began without a log.',
     registers,
   })
-  for (const kind of OBJECT_KINDS) up.set({ kind }, 0)
+  const unusable = new Counter({
+    name: 'pointsman_unusable_objects_total',
+    help: 'Objects, and changes of them, that could not be used: their last version counts on.',
+    labelNames: ['kind'] as const,
+    registers,
+  })
+  for (const kind of OBJECT_KINDS) {
+    up.set({ kind }, 0)
+    unusable.inc({ kind }, 0)
+  }
 
   return (event) => {
     if (event.type === 'start' && event.fromLog !== undefined) {
       head.set(event.fromLog.seq)
       stateAge.set(Math.max(0, event.at - event.fromLog.at) / 1000)
     }
+    if (event.type === 'unusable') unusable.inc({ kind: event.kind })
     if (event.type === 'event') head.set(event.seq)
     if (event.type === 'engine' && event.report.type === 'synced') applied.set(event.report.toSeq)
     if (event.type === 'watch') {

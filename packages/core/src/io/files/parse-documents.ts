@@ -1,18 +1,28 @@
-import { parseAllDocuments } from 'yaml'
+import { Composer, CST, type Document, isAlias, isCollection, isPair, isScalar, Lexer, LineCounter, Parser } from 'yaml'
 import { FileError } from './file-error.js'
 
-/** The documents of a YAML or JSON text, empty ones left out. FileError NOT_YAML names the file and the place. */
+/**
+ * The documents of a YAML or JSON text, empty ones left out. FileError NOT_YAML names the file and the place; NOT_OBJECTS says
+ * that the text is YAML, and nests deeper, holds more aliases or is otherwise put together as no file for this program is.
+ */
 export function parseDocuments({ name, text }: { readonly name: string; readonly text: string }): readonly unknown[] {
   const json = parseJson(text)
   if (json !== undefined) return [json.value]
-  const documents = parseAllDocuments(text, { logLevel: 'silent' })
-  // For a text without any document the parser answers an empty list with its own marks on it.
-  return [...documents].flatMap((document) => {
-    const [error] = document.errors
-    if (error !== undefined) throw new FileError('NOT_YAML', name, error.message.split('\n')[0])
-    const value: unknown = valueOf(document, name)
-    return value === null || value === undefined ? [] : [value]
-  })
+  try {
+    return parseYaml(text)
+  } catch (error) {
+    if (error instanceof YamlError) throw new FileError(error.code, name, error.message)
+    throw FileError.from('NOT_YAML', name, error)
+  }
+}
+
+class YamlError extends Error {
+  readonly code: 'NOT_YAML' | 'NOT_OBJECTS'
+
+  constructor(code: YamlError['code'], message: string) {
+    super(message)
+    this.code = code
+  }
 }
 
 // What kubectl prints is mostly JSON, which the YAML parser reads fifty times slower.
@@ -25,11 +35,77 @@ function parseJson(text: string): { readonly value: unknown } | undefined {
   }
 }
 
-function valueOf(document: { toJS(): unknown }, name: string): unknown {
-  try {
-    return document.toJS()
-  } catch (error) {
-    // Aliases that would unfold to more than memory holds.
-    throw FileError.from('NOT_YAML', name, error)
+/** What the API serves nests some ten levels. The parser's composer calls itself a level. */
+const MOST_LEVELS = 200
+/** The parser looks through all anchors for each alias. */
+const MOST_ALIASES = 1000
+
+/**
+ * The values of a YAML text's documents, without empty ones. Throws an error whose message is one line and tells the place. The
+ * tokens are checked as they come: composing them is what deep input would overflow, and many aliases would make slow.
+ */
+export function parseYaml(text: string): readonly unknown[] {
+  const lines = new LineCounter()
+  const tokens = tokensOf(text, lines)
+  // Keys that are there twice are found below: the parser compares each with each.
+  const composer = new Composer({ logLevel: 'silent', prettyErrors: false, uniqueKeys: false })
+  const values: unknown[] = []
+  for (const document of composer.compose(tokens, false, text.length)) {
+    const [error] = document.errors
+    if (error !== undefined) throw new YamlError('NOT_YAML', `${error.message} ${placeOf(error.pos[0], lines)}`)
+    refuseRepeatedKeys(document, lines)
+    const value: unknown = document.toJS()
+    if (value !== null && value !== undefined) values.push(value)
   }
+  return values
+}
+
+function tokensOf(text: string, lines: LineCounter): readonly CST.Token[] {
+  const parser = new Parser(lines.addNewLine)
+  const tokens: CST.Token[] = []
+  let aliases = 0
+  let before = ''
+  lines.addNewLine(0)
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const token of parser.next(lexeme)) tokens.push(token)
+    if (parser.stack.length > MOST_LEVELS)
+      throw new YamlError('NOT_OBJECTS', `it nests deeper than ${MOST_LEVELS} levels`)
+    if (lexeme.startsWith('*') && before !== CST.SCALAR && ++aliases > MOST_ALIASES)
+      throw new YamlError('NOT_OBJECTS', `it holds more than ${MOST_ALIASES} aliases`)
+    before = lexeme
+  }
+  for (const token of parser.end()) tokens.push(token)
+  return tokens
+}
+
+function placeOf(offset: number, lines: LineCounter): string {
+  const { line, col } = lines.linePos(offset)
+  return `at line ${line}, column ${col}`
+}
+
+/** Refuses keys that a mapping has twice, and aliases that stand in what they stand for. */
+function refuseRepeatedKeys(document: Document.Parsed, lines: LineCounter): void {
+  const open = new Set<string>()
+  const visit = (node: unknown): void => {
+    if (isAlias(node) && open.has(node.source))
+      throw new YamlError('NOT_OBJECTS', `the alias *${node.source} stands for what it stands in`)
+    if (isPair(node)) {
+      visit(node.key)
+      visit(node.value)
+    }
+    if (!isCollection(node)) return
+    const { anchor } = node
+    const isOuter = anchor !== undefined && !open.has(anchor)
+    if (isOuter) open.add(anchor)
+    const keys = new Set<unknown>()
+    for (const item of node.items) {
+      const key = isPair(item) && isScalar(item.key) ? item.key : undefined
+      if (key !== undefined && keys.has(key.value))
+        throw new YamlError('NOT_YAML', `Map keys must be unique ${placeOf(key.range?.[0] ?? 0, lines)}`)
+      if (key !== undefined) keys.add(key.value)
+      visit(item)
+    }
+    if (isOuter) open.delete(anchor)
+  }
+  visit(document.contents)
 }

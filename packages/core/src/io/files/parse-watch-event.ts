@@ -1,5 +1,6 @@
 import { isJsonObject } from '../../model/is-json-object.js'
-import { OBJECT_KINDS } from '../../model/kubernetes-object.js'
+import { bareObject, excessOfObject } from '../../model/keep-object.js'
+import { API_VERSIONS, OBJECT_KINDS } from '../../model/kubernetes-object.js'
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { parseRfc3339 } from '../../model/rfc3339.js'
 import { printable } from '../../model/shown-text.js'
@@ -57,7 +58,11 @@ function parseObjectEvent(type: ObjectEvent['type'], object: JsonObject, extras:
   const kind = kindOf(object)
   if (kind === undefined) return passedOver(object)
   if (!isKubernetesObject(object)) return bad(`the ${kind} has no metadata.name`)
-  return { type: 'event', event: { type, object, ...extras } }
+  const excess = excessOfObject(object)
+  if (excess === undefined) return { type: 'event', event: { type, object, ...extras } }
+  // Whatever it was, it is gone.
+  if (type === 'DELETED') return { type: 'event', event: { type, object: bareObject(object), ...extras } }
+  return bad(`OBJECT_UNREADABLE: ${labelOf(object)} is not used: ${excess}`)
 }
 
 function parseBookmark(object: JsonObject, timed: Extras): ParsedEvent {
@@ -78,12 +83,6 @@ function parseStatus(status: JsonObject, time: number | undefined): ParsedEvent 
     ...(typeof code === 'number' && { code }),
     ...(time !== undefined && { observedAt: time }),
   }
-}
-
-const API_VERSIONS: { readonly [kind in ObjectKind]: string } = {
-  Service: 'v1',
-  EndpointSlice: 'discovery.k8s.io/v1',
-  Node: 'v1',
 }
 
 /** The kind of an object that a service proxy reads. Other groups have kinds of the same name: a Knative Service is none of ours. */
@@ -135,7 +134,17 @@ function causeOfNoEvent(value: JsonObject): string {
 }
 
 const bad = (cause: string): ParsedEvent => ({ type: 'bad', cause })
-const shown = (value: Json): string => short(JSON.stringify(value))
+/** Lists and objects are not spelt out: they may be of any size and depth. */
+const shown = (value: Json): string =>
+  typeof value !== 'object' || value === null
+    ? short(JSON.stringify(value))
+    : Array.isArray(value)
+      ? 'a list'
+      : 'an object'
+
+/** `Service shop/checkout`, fit for a message whatever it is called. */
+export const labelOf = ({ kind, metadata: { namespace, name } }: KubernetesObject): string =>
+  short(`${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`)
 
 // Causes end up in the log as well: no line of a hundred megabytes.
 const short = (text: string): string => printable(text, 200)

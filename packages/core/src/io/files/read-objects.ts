@@ -1,9 +1,9 @@
 import { isJsonObject } from '../../model/is-json-object.js'
-import { keepObject } from '../../model/keep-object.js'
+import { excessOfObject, isNamedObject, keepObject } from '../../model/keep-object.js'
 import { OBJECT_KINDS } from '../../model/kubernetes-object.js'
 import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
 import { FileError } from './file-error.js'
-import { kindOf } from './parse-watch-event.js'
+import { kindOf, labelOf } from './parse-watch-event.js'
 import { parseDocuments } from './parse-documents.js'
 import { readText } from './read-text.js'
 
@@ -26,23 +26,35 @@ export async function readObjects(
 ): Promise<ObjectsRead> {
   const objects: KubernetesObject[] = []
   const problems: string[] = []
+  const unusable: (readonly [file: string, what: string])[] = []
   const passedOver = new Map<string, number>()
   for (const path of paths) {
     const source = await readText(path, stdin)
     const items = parseDocuments(source).flatMap((document) => itemsOf(document, source.name))
     for (const item of items) {
       const kind = kindOf(item)
-      const kept = kind === undefined ? undefined : keepObject(withNamespace(item))
+      const named = withNamespace(item)
+      const kept = kind === undefined ? undefined : keepObject(named)
       if (kept !== undefined) objects.push(kept)
+      else if (kind !== undefined && isNamedObject(named)) unusable.push([source.name, unusableText(named)])
       else if (kind !== undefined) problems.push(`${source.name}: a ${kind} has no metadata.name, and is passed over`)
       else count(passedOver, typeof item['kind'] === 'string' ? item['kind'] : 'object without a kind')
     }
   }
-  return { objects, passedOver, problems }
+  const [first] = unusable
+  if (first !== undefined && objects.length === 0) throw new FileError('NOT_OBJECTS', ...first)
+  return { objects, passedOver, problems: [...problems, ...unusable.map((each) => each.join(': '))] }
 }
 
-function itemsOf(document: unknown, file: string): readonly JsonObject[] {
-  if (Array.isArray(document)) return document.flatMap((item: unknown) => itemsOf(item, file))
+const unusableText = (object: KubernetesObject): string =>
+  `${labelOf(object)} is not used: ${excessOfObject(object) ?? 'it cannot be read'}`
+
+/** Lists stand in lists where several files were put together, a level or two. */
+const MOST_LISTS = 20
+
+function itemsOf(document: unknown, file: string, lists = 0): readonly JsonObject[] {
+  if (lists > MOST_LISTS) throw new FileError('NOT_OBJECTS', file, `lists nest deeper than ${MOST_LISTS} levels`)
+  if (Array.isArray(document)) return document.flatMap((item: unknown) => itemsOf(item, file, lists + 1))
   if (!isJsonObject(document)) throw new FileError('NOT_OBJECTS', file)
   const { kind, items } = document
   if (typeof kind !== 'string')
@@ -51,7 +63,7 @@ function itemsOf(document: unknown, file: string): readonly JsonObject[] {
   // The API leaves the kind of a typed list's items out.
   const itemKind = OBJECT_KINDS.find((known) => kind === `${known}List`)
   const typed = itemKind === undefined ? {} : { kind: itemKind }
-  return items.flatMap((item: unknown) => (isJsonObject(item) ? itemsOf({ ...typed, ...item }, file) : []))
+  return items.flatMap((item: unknown) => (isJsonObject(item) ? itemsOf({ ...typed, ...item }, file, lists + 1) : []))
 }
 
 const RECORDING_HINT = 'it is a recording of watch events: bring it into a log with `pointsman import`'

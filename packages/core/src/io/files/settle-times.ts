@@ -42,7 +42,7 @@ export function estimatedTime(placed: PlacedEvent): number | undefined {
   const { managedFields, creationTimestamp } = placed.event.object.metadata
   const entries = Array.isArray(managedFields) ? managedFields.filter(isJsonObject) : []
   const times = entries.flatMap((entry) => timeOf(entry['time']))
-  return times.length > 0 ? Math.max(...times) : timeOf(creationTimestamp)[0]
+  return times.length > 0 ? times.reduce((latest, time) => Math.max(latest, time)) : timeOf(creationTimestamp)[0]
 }
 
 function timeOf(value: unknown): readonly number[] {

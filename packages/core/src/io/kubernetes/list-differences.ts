@@ -1,3 +1,4 @@
+import { bareObject } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { isOlderVersion } from '../../model/resource-version.js'
 import type { ObjectEvent } from '../../model/watch-event.js'
@@ -21,6 +22,8 @@ export interface ListDifferences {
   see(object: KubernetesObject): readonly Difference[]
   /** An object that went while the list was sent. */
   see(object: KubernetesObject, gone: 'gone'): readonly Difference[]
+  /** An object that is there, and cannot be read: its last version counts on, unless that is of another uid. */
+  spare(version: KnownVersion): void
   /**
    * The list is whole, and at least as new as what is known: what was not listed is gone, and what was listed in an older
    * version is so, because the cluster was restored from a backup. Deletions come last, in order of namespace and name.
@@ -52,7 +55,7 @@ export function createListDifferences({
     known.delete(objectKey(version))
     const last = lastVersion(version)
     const isSame = last !== undefined && versionOf(last).uid === version.uid
-    return { type: 'DELETED', object: isSame ? last : bareObject(kind, version) }
+    return { type: 'DELETED', object: isSame ? last : bareObject({ kind, metadata: { ...version } }) }
   }
 
   const changeOf = (object: KubernetesObject): readonly Difference[] => {
@@ -102,6 +105,11 @@ export function createListDifferences({
       }
       return changeOf(object)
     },
+    spare(version) {
+      const key = objectKey(version)
+      counts.listed++
+      if (known.get(key)?.uid === version.uid) missing.delete(key)
+    },
     finish() {
       const restored = [...heldBack.values()].flatMap(changeOf)
       const gone = [...missing].toSorted().flatMap((key) => known.get(key) ?? [])
@@ -113,15 +121,3 @@ export function createListDifferences({
     counts,
   }
 }
-
-const API_VERSIONS: { readonly [kind in ObjectKind]: string } = {
-  Service: 'v1',
-  EndpointSlice: 'discovery.k8s.io/v1',
-  Node: 'v1',
-}
-
-const bareObject = (kind: ObjectKind, { namespace, name, uid, resourceVersion }: KnownVersion): KubernetesObject => ({
-  apiVersion: API_VERSIONS[kind],
-  kind,
-  metadata: { name, ...(namespace !== '' && { namespace }), resourceVersion, uid },
-})

@@ -8,6 +8,7 @@ import { createListing } from './listing.js'
 import { limitSilence } from './limit-silence.js'
 import { readAnswer } from './read-answer.js'
 import type { Page } from './read-page.js'
+import { versionOf } from './recent-objects.js'
 import { stepEnded, type StepPart } from './step-part.js'
 import { type PagePart, toPage } from './to-page.js'
 import { type Failure, failureOf } from './watch-failure.js'
@@ -45,9 +46,10 @@ export function listInPages(
   const takePage = (page: Page): readonly StepPart[] => {
     if (atLeast !== undefined && isOlderVersion(page.resourceVersion, atLeast)) return [end(staleList(page, atLeast))]
     resourceVersion ??= page.resourceVersion
+    for (const { bare } of page.unreadable) if (bare !== undefined) listing.spare(versionOf(bare))
     const items: readonly StepPart[] = [
       ...report.heard('listing'),
-      ...page.unreadable.flatMap((message) => report.unreadable(message)),
+      ...page.unreadable.flatMap(({ message }) => report.unreadable(message)),
       ...page.objects.flatMap((object) => listing.see(object)),
     ]
     if (page.continueToken === undefined) return [...items, ...listing.finish(resourceVersion), end()]

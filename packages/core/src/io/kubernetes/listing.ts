@@ -2,12 +2,15 @@ import type { KubernetesObject } from '../../model/kubernetes-object.js'
 import type { SourceItem } from '../../ports/live-source.js'
 import type { KindContext } from './kind-context.js'
 import { createListDifferences, type Difference, type ListDifferences } from './list-differences.js'
+import type { KnownVersion } from './recent-objects.js'
 import { sourceNotice } from './source-notices.js'
 
 /** A list under way, as items: its differences as they come to light; at its end what it was about. */
 export interface Listing {
   see(object: KubernetesObject): readonly SourceItem[]
   gone(object: KubernetesObject): readonly SourceItem[]
+  /** An object that is there, and cannot be read. */
+  spare(version: KnownVersion): void
   finish(resourceVersion: string): readonly SourceItem[]
   /** In what the list goes beyond its limits; undefined: in nothing. */
   excess(): string | undefined
@@ -55,6 +58,7 @@ export function createListing(
       const tookMs = scheduler.now() - startedAt
       return tookMs > limits.listMs ? `not whole after ${Math.round(tookMs / 1000)} s` : undefined
     },
+    spare: (version) => differences().spare(version),
     finish(resourceVersion) {
       const items = itemsOf(differences().finish())
       const observedAt = scheduler.now()

@@ -1,13 +1,13 @@
 import { isJsonObject } from '../../model/is-json-object.js'
 import type { Json, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { parseJson } from './parse-json.js'
-import { readObject } from './read-object.js'
+import { readObject, type Unreadable } from './read-object.js'
 
 export interface Page {
   readonly type: 'page'
   readonly objects: readonly KubernetesObject[]
-  /** What stood among the items and is none. */
-  readonly unreadable: readonly string[]
+  /** What stood among the items and is none, or not to be used. */
+  readonly unreadable: readonly Unreadable[]
   readonly resourceVersion: string
   /** Where the next page begins; absent: this is the last. */
   readonly continueToken?: string
@@ -31,7 +31,7 @@ export function readPage(bytes: Uint8Array, kind: ObjectKind): PageRead {
   return {
     type: 'page',
     objects: reads.flatMap((read) => (read.type === 'object' ? [read.object] : [])),
-    unreadable: reads.flatMap((read) => (read.type === 'unreadable' ? [read.message] : [])),
+    unreadable: reads.flatMap((read) => (read.type === 'unreadable' ? [read] : [])),
     resourceVersion,
     ...(typeof token === 'string' && token !== '' && { continueToken: token }),
   }

@@ -3,7 +3,7 @@ import type { JsonObject, KubernetesObject, ObjectKind } from '../../model/kuber
 import type { ObjectEvent } from '../../model/watch-event.js'
 import { type ApiStatus, readStatus } from './api-status.js'
 import { parseJson } from './parse-json.js'
-import { readObject } from './read-object.js'
+import { readObject, type Unreadable } from './read-object.js'
 
 /** What a line of a watch says. */
 export type WatchLine =
@@ -12,7 +12,7 @@ export type WatchLine =
   /** The server ends the watch. */
   | { readonly type: 'error'; readonly status: ApiStatus }
   /** An event of something that is not what was asked for: it is passed over. */
-  | { readonly type: 'unreadable'; readonly message: string }
+  | (Unreadable & { readonly event?: ObjectEvent['type'] })
   /** No event at all: an event was lost, and the watch cannot be trusted. */
   | { readonly type: 'garbled'; readonly cause: string }
 
@@ -28,7 +28,7 @@ export function readWatchLine(bytes: Uint8Array, kind: ObjectKind): WatchLine {
     case 'MODIFIED':
     case 'DELETED': {
       const read = readObject(object, kind)
-      return read.type === 'object' ? { ...read, event: type } : read
+      return { ...read, event: type }
     }
     case 'BOOKMARK':
       return readBookmark(isJsonObject(object) && isJsonObject(object['metadata']) ? object['metadata'] : {})

@@ -1,6 +1,7 @@
 import { concatMap, type Observable, takeWhile } from 'rxjs'
 import { assertNever } from '../../model/assert-never.js'
 import { compareResourceVersions, isOlderVersion } from '../../model/resource-version.js'
+import type { KubernetesObject } from '../../model/kubernetes-object.js'
 import type { ApiRequest } from '../../ports/api-server.js'
 import type { SourceItem } from '../../ports/live-source.js'
 import { streamingListRequest, watchRequest, watchTimeoutSeconds } from './api-requests.js'
@@ -101,6 +102,21 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
     return takeChange({ type: line.event, object: line.object })
   }
 
+  const takeUnreadable = ({ message, bare, event: change }: UnreadableLine): readonly StepPart[] => {
+    if (bare !== undefined && change === 'DELETED')
+      return takeUsable({ type: 'object', event: change, object: lastKnown(bare) })
+    if (bare !== undefined) listing?.spare(versionOf(bare))
+    return report.unreadable(message)
+  }
+
+  /** A deletion tells the last version; of an object that cannot be read that is the one that was used. */
+  const lastKnown = (bare: KubernetesObject): KubernetesObject => {
+    const version = versionOf(bare)
+    const last = context.lastVersion(kind, version)
+    if (last === undefined || versionOf(last).uid !== version.uid) return bare
+    return { ...last, metadata: { ...last.metadata, resourceVersion: version.resourceVersion } }
+  }
+
   const takeLine = (line: WatchLine): readonly StepPart[] => {
     switch (line.type) {
       case 'object':
@@ -110,7 +126,7 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
       }
       case 'unreadable':
         heard = true
-        return report.unreadable(line.message)
+        return takeUnreadable(line)
       case 'garbled':
         return [end(failureOf('GARBLED', { remedy: 'retry-then-relist', detail: line.cause }))]
       case 'error':
@@ -150,6 +166,7 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
   )
 }
 
+type UnreadableLine = Extract<WatchLine, { type: 'unreadable' }>
 type UsableLine = Extract<WatchLine, { type: 'object' | 'bookmark' }>
 
 const event = (watchEvent: Extract<SourceItem, { type: 'event' }>['event']): SourceItem => ({

@@ -3,8 +3,17 @@ import { assertNever } from '../../model/assert-never.js'
 import { authorOf } from '../../model/author.js'
 import { keepObject } from '../../model/keep-object.js'
 import type { ObjectKind } from '../../model/kubernetes-object.js'
-import { type LogEntry, type LogRecord, NO_SEQ, type ObjectRecord, type Seq, seq } from '../../model/record.js'
+import {
+  type LogEntry,
+  type LogRecord,
+  NO_SEQ,
+  type NoticeRecord,
+  type ObjectRecord,
+  type Seq,
+  seq,
+} from '../../model/record.js'
 import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
+import { unwritableNotice } from '../../pipeline/unwritten-entries.js'
 import type {
   AppendOutcome,
   ChangeLogReader,
@@ -156,9 +165,10 @@ const bookmarkRecord = ({ type: _type, isNews: _isNews, ...event }: BookmarkEven
   ...event,
 })
 
-function objectRecord(lives: State['lives'], event: ObjectEvent, position: Seq): ObjectRecord {
+function objectRecord(lives: State['lives'], event: ObjectEvent, position: Seq): ObjectRecord | NoticeRecord {
   const object = keepObject(event.object)
-  if (object === undefined) throw new TypeError('an object event carries an object of a known kind with a name')
+  if (object === undefined)
+    return { ...unwritableNotice({ type: 'event', event }, 'it carries no object that a log can keep'), seq: position }
   const { kind, metadata } = object
   const { name, namespace = '', uid, resourceVersion } = metadata
   const identity = { kind, namespace, name, uid: typeof uid === 'string' ? uid : '' }

@@ -4,9 +4,10 @@ import { assertNever } from '../../model/assert-never.js'
 import { keepObject } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
 import { type LogEntry, seq } from '../../model/record.js'
-import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
+import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import type { AppendOutcome } from '../../ports/change-log.js'
 import { createCounts } from './counts.js'
+import { unwritableNotice } from '../../pipeline/unwritten-entries.js'
 import { createLives, type Life, lifeKey } from './lives.js'
 import { loadObjects } from './load-objects.js'
 import type { LogTables } from './log-tables.js'
@@ -62,8 +63,8 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
   }
 
   const appendObject = (event: ObjectEvent, position: number): AppendOutcome => {
-    const object = keepObject(event.object)
-    if (object === undefined) throw new TypeError('an object event carries an object of a known kind with a name')
+    const object = preparing(() => keepObject(event.object))
+    if (object === undefined) throw new Unwritable('it carries no object that a log can keep')
     const reference = referenceOf(object)
     const key = lifeKey(reference)
     const living = lives.get(key)
@@ -77,11 +78,9 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     // A life has each version once: one that goes back to a version of its own ends, and another begins.
     const goesBack = same !== undefined && living !== undefined && tables.record(same)?.[4] === living.id
     const continued = living !== undefined && living.uid === reference.uid && !goesBack
+    const previous = continued ? versions.get(living.id) : undefined
+    const { packed, author, flags, patch } = preparing(() => stored(previous, { event, object }))
     const life = continued ? living : lives.begin(reference)
-    const previous = continued ? versions.get(life.id) : undefined
-    const { change, packed, before } = previous === undefined ? first(object) : diffPacked(previous, object)
-    const author = event.author ?? (event.type === 'DELETED' ? undefined : authorOf(before, object))
-    const { flags, patch } = storeChange({ change, object, author })
     const version = storeVersion(object.metadata['resourceVersion'])
     const estimated = event.estimated === true ? FLAG_ESTIMATED : 0
     const authorId = author === undefined ? null : authors.idOf(author)
@@ -165,7 +164,7 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
 
   const appendEngine = (entry: Exclude<LogEntry, { readonly type: 'event' }>, position: number): AppendOutcome => {
     const { observedAt, seq: _seq, ...body } = entry
-    const text = JSON.stringify(body)
+    const text = preparing(() => JSON.stringify(body))
     const same =
       entry.type === 'notice' && observedAt <= lastObservedAt ? sameNotice(tables, observedAt, text) : undefined
     if (same !== undefined) return { type: 'duplicate', seq: seq(same) }
@@ -191,6 +190,14 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     sinceSnapshot = 0
   }
 
+  const appendEntry = (entry: LogEntry, position: number): AppendOutcome => {
+    if (entry.type !== 'event') return appendEngine(entry, position)
+    const { event } = entry
+    const outcome = event.type === 'BOOKMARK' ? appendBookmark(event, position) : appendObject(event, position)
+    if (outcome.type === 'appended' && ++sinceSnapshot >= snapshotEvery) snapshot()
+    return outcome
+  }
+
   return {
     get head() {
       return head
@@ -202,12 +209,13 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
       return sinceSnapshot
     },
     append(entry) {
-      const position = number(entry)
-      if (entry.type !== 'event') return appendEngine(entry, position)
-      const { event } = entry
-      const outcome = event.type === 'BOOKMARK' ? appendBookmark(event, position) : appendObject(event, position)
-      if (outcome.type === 'appended' && ++sinceSnapshot >= snapshotEvery) snapshot()
-      return outcome
+      try {
+        return appendEntry(entry, number(entry))
+      } catch (error) {
+        if (!(error instanceof Unwritable)) throw error
+        // One entry never stands in the way of those after it.
+        return appendEngine(unwritableNotice(entry, error.message), number(entry))
+      }
     },
     finish: () => counts.flush(),
     snapshot,
@@ -223,10 +231,37 @@ function referenceOf({ kind, metadata }: KubernetesObject): ObjectReference {
 const toColumn = (version: string | number | null): string | bigint | null =>
   typeof version === 'number' ? BigInt(version) : version
 
+/** What a record of an object says, and its author. */
+function stored(
+  previous: PackedVersion | undefined,
+  { event, object }: { readonly event: ObjectEvent; readonly object: KubernetesObject },
+): {
+  readonly packed: PackedVersion
+  readonly author: Author | undefined
+  readonly flags: number
+  readonly patch: string
+} {
+  const { change, packed, before } = previous === undefined ? first(object) : diffPacked(previous, object)
+  const author = event.author ?? (event.type === 'DELETED' ? undefined : authorOf(before, object))
+  return { packed, author, ...storeChange({ change, object, author }) }
+}
+
 /** An object that the log has no version of. */
 const first = (object: KubernetesObject): Partial<PackedDiff> & Pick<PackedDiff, 'packed'> => ({
   packed: packVersion(object),
 })
+
+/** An entry that has no form in a log. Nothing of it was written. */
+class Unwritable extends Error {}
+
+/** Makes something of an entry; whatever that throws is the entry's fault, and not the log's. */
+function preparing<Result>(work: () => Result): Result {
+  try {
+    return work()
+  } catch (error) {
+    throw new Unwritable(String(error), { cause: error })
+  }
+}
 
 function noteVersion(life: Life, version: string | number | null): void {
   if (typeof version === 'number' && (life.newest === undefined || version > life.newest)) life.newest = version

@@ -1,6 +1,7 @@
 import { inOrder } from '../../model/canonical-json.js'
 import { isJsonObject } from '../../model/is-json-object.js'
 import type { Json, JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
+import { cutDeep } from '../../model/object-bounds.js'
 import { diffMergePatch } from '../../model/merge-patch.js'
 import { diffKeyedList, FULL, keysOf } from './keyed-list.js'
 import { diffObject, endpointKeyOf, isInColumn, managerKeyOf } from './object-patch.js'
@@ -45,7 +46,7 @@ type LineParts = readonly [JsonObject, JsonObject, Json, Json, Json, string, rea
 
 /** The object that a line of a snapshot holds. */
 export function fromLine(line: string): KubernetesObject {
-  const parsed = JSON.parse(line) as KubernetesObject | LineParts
+  const parsed = cutDeep<Json>(JSON.parse(line) as Json) as KubernetesObject | LineParts
   if (!isParts(parsed)) return parsed
   const [rest, metadata, annotations, generation, managedFields, resourceVersion, endpoints] = parsed
   const whole = {

@@ -10,6 +10,7 @@ import {
 } from '../../model/record.js'
 import type { Author } from '../../model/watch-event.js'
 import { isJsonObject } from '../../model/is-json-object.js'
+import { cutDeep } from '../../model/object-bounds.js'
 import { managerKey, patchObject, storeObject } from './object-patch.js'
 import { FLAG_AUTHOR_TIME, FLAG_ESTIMATED, FLAG_FULL, eventOfCode, kindOfCode, TYPE_CODES } from './schema.js'
 
@@ -65,7 +66,7 @@ export function loadObject(
   author: Author | undefined,
 ): KubernetesObject {
   const [, , flags, , , resourceVersion, , , patch] = row
-  const change = JSON.parse(patch ?? '{}') as JsonObject
+  const change = cutDeep(JSON.parse(patch ?? '{}') as JsonObject)
   const whole = (flags & FLAG_AUTHOR_TIME) !== 0 && author?.time !== undefined ? withAuthorTime(change, author) : change
   return patchObject(isFull(row) ? undefined : previous, whole, resourceVersion === null ? '' : String(resourceVersion))
 }
@@ -147,7 +148,7 @@ export function engineRecord([seqNumber, , , observedAt, , , , , body]: RecordRo
   | SyncRecord
   | ConfigRecord
   | NoticeRecord {
-  const parsed = JSON.parse(body ?? '{}') as SyncRecord | ConfigRecord | NoticeRecord
+  const parsed = cutDeep(JSON.parse(body ?? '{}') as JsonObject) as unknown as SyncRecord | ConfigRecord | NoticeRecord
   const position: { readonly seq: Seq; readonly observedAt: number } = { seq: seq(seqNumber), observedAt }
   return { ...parsed, ...position }
 }

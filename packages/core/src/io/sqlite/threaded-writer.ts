@@ -1,6 +1,7 @@
 import type { LogEntry, Seq } from '../../model/record.js'
 import { seq } from '../../model/record.js'
 import type { AppendOutcome, ChangeLogWriter } from '../../ports/change-log.js'
+import { unwritableNotice } from '../../pipeline/unwritten-entries.js'
 import type { WriterOptions } from './change-log.js'
 import { ChangeLogError } from './errors.js'
 import type { PruneOptions, PruneResult } from './prune.js'
@@ -63,6 +64,15 @@ export async function openThreadedChangeLogWriter(
     return reply.result
   }
 
+  const appendTo = async (current: LogThread, entries: readonly LogEntry[]): Promise<unknown> => {
+    try {
+      return await answer(current, { type: 'append', entries })
+    } catch (error) {
+      if (!isUnsendable(error)) throw error
+      return answer(current, { type: 'append', entries: entries.map(asSendable) })
+    }
+  }
+
   const isThere = ({ seq: position }: LogEntry): boolean =>
     position !== undefined && position > unanswered.after && position <= unanswered.upTo
 
@@ -76,7 +86,7 @@ export async function openThreadedChangeLogWriter(
     async append(entries) {
       const current = await ready()
       const missing = entries.filter((entry) => !isThere(entry))
-      const outcomes = (await answer(current, { type: 'append', entries: missing })) as AppendOutcome[]
+      const outcomes = (await appendTo(current, missing)) as AppendOutcome[]
       return entries.flatMap((entry): AppendOutcome | [] =>
         isThere(entry) && entry.seq !== undefined ? { type: 'appended', seq: entry.seq } : (outcomes.shift() ?? []),
       )
@@ -93,5 +103,19 @@ export async function openThreadedChangeLogWriter(
       await answer(current, { type: 'close' })
       await current.exited
     },
+  }
+}
+
+/** What the structured clone says of a value that it has no form for, or that is too deep. */
+const isUnsendable = (error: unknown): boolean =>
+  error instanceof RangeError || (error instanceof DOMException && error.name === 'DataCloneError')
+
+/** The entry, or a notice in the place of one that cannot be sent to the thread. */
+function asSendable(entry: LogEntry): LogEntry {
+  try {
+    structuredClone(entry)
+    return entry
+  } catch (error) {
+    return unwritableNotice(entry, String(error))
   }
 }

@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path'
 import type { Cluster, Context, User } from '@kubernetes/client-node'
-import { parse } from 'yaml'
 import { isJsonObject } from '../../../model/is-json-object.js'
 import type { Json, JsonObject } from '../../../model/kubernetes-object.js'
+import { parseYaml } from '../../files/parse-documents.js'
 import { ApiServerError } from './api-server-error.js'
 import { type ServerSettings, serverUrlOf, type UserSettings } from './server-settings.js'
 import type { ReadText } from './read-text-file.js'
@@ -70,10 +70,12 @@ type ListName = 'clusters' | 'contexts' | 'users'
 
 async function readDocument(file: string, read: ReadText): Promise<Document> {
   try {
-    const content: unknown = parse(await read(file))
+    const [content, another] = parseYaml(await read(file))
+    if (another !== undefined) throw new Error('it holds more than one document')
     if (!isJsonObject(content)) throw new Error('it is no mapping')
     const kind = content['kind'] ?? 'Config'
-    if (kind !== 'Config') throw new Error(`its kind is ${JSON.stringify(kind)}, not Config`)
+    if (kind !== 'Config')
+      throw new Error(`its kind is ${typeof kind === 'string' ? JSON.stringify(kind) : 'no text'}, not Config`)
     return { file, content }
   } catch (error) {
     throw new ApiServerError('KUBECONFIG_INVALID', { subject: file, detail: describe(error) }, { cause: error })
