@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { openChangeLog } from '@pointsman/core/io'
-import Database from 'better-sqlite3'
 import { afterAll, describe, expect, test } from 'vitest'
+import { deepenLog } from '../../packages/core/src/io/sqlite/test-support/deepen-log.js'
 import { runPointsman } from '../support/run-pointsman.js'
 import { temporaryFolder } from '../support/shop.js'
 
@@ -102,16 +102,7 @@ describe('an object that is too deep in what is kept', () => {
     const log = folder.path('old.db')
     await runPointsman(['import', file('old.jsonl', event(good) + event(managed('m'), { at: 1 })), '--log', log])
     // As an earlier version could write it, and deeper.
-    const database = new Database(log)
-    const deepPatch = (patch: string): string => patch.replace('"spec":{', `"spec":{"x":${nested(20_000)},`)
-    const rows = database.prepare('SELECT seq, patch FROM records WHERE patch LIKE \'%"spec":{%\'').all() as {
-      seq: number
-      patch: string
-    }[]
-    expect(rows).toHaveLength(2)
-    for (const { seq, patch } of rows)
-      database.prepare('UPDATE records SET patch = ? WHERE seq = ?').run(deepPatch(patch), seq)
-    database.close()
+    expect(deepenLog(log, 20_000)).toBe(2)
     for (const args of [
       ['services'],
       ['services', '-o', 'json'],

@@ -8,7 +8,8 @@ export const SOURCE_NOTICE_CODES = {
   RELIST: 'everything of a kind was listed again: why, and what had changed meanwhile',
   WATCH_LOST: 'a kind is not watched any more: why, and since which resourceVersion',
   WATCH_RESUMED: 'a kind is watched again: for how long it was not, after how many attempts, and what they met',
-  OBJECT_UNREADABLE: 'the server sent something that is no object of the kind; it was passed over',
+  OBJECT_UNREADABLE:
+    "the server sent what is no object of the kind, or one that is too deep or too large: it is skipped, and the object's last version counts on",
 } as const
 export type SourceNoticeCode = keyof typeof SOURCE_NOTICE_CODES
 
