@@ -2,7 +2,7 @@ import { isJsonObject } from '../../model/is-json-object.js'
 import { bareObject, excessOfObject, isNamedObject, keepObject } from '../../model/keep-object.js'
 import type { Json, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { printable } from '../../model/shown-text.js'
-import { kindOf, labelOf } from '../files/parse-watch-event.js'
+import { kindOf } from '../files/parse-watch-event.js'
 
 export type ObjectRead = { readonly type: 'object'; readonly object: KubernetesObject } | Unreadable
 
@@ -34,9 +34,13 @@ export function readObject(value: unknown, kind: ObjectKind): ObjectRead {
 const unreadable = (message: string): Unreadable => ({ type: 'unreadable', message })
 
 const unusable = (object: KubernetesObject, why: string): Unreadable => ({
-  ...unreadable(`${labelOf(object)} is not used, and its last version counts on: ${why}`),
+  ...unreadable(`${nameIn(object)} is not used, and its last version counts on: ${why}`),
   bare: bareObject(object),
 })
+
+/** The kind is said by whoever tells the message. */
+const nameIn = ({ metadata: { namespace, name } }: KubernetesObject): string =>
+  printable(namespace == null ? name : `${namespace}/${name}`)
 
 function nameOf(value: { readonly [key: string]: unknown }): string {
   const { apiVersion, kind, metadata } = value
