@@ -71,7 +71,7 @@ describe('a Service whose fieldsV1 is deep', () => {
       ['export', '--redact'],
       ['replay', '--record', folder.path('fields-replayed.db')],
     ])
-      expect(await runPointsman([...args, '--log', log]), args.join(' ')).toMatchObject({ status: 0 })
+      expect({ args, ...(await runPointsman([...args, '--log', log])) }).toMatchObject({ args, status: 0 })
   })
 })
 
@@ -113,8 +113,8 @@ describe('an object that is too deep in what is kept', () => {
       ['replay', '--record', folder.path('old-replayed.db')],
     ]) {
       const { status, stderr } = await runPointsman([...args, '--log', log])
-      expect(stderr, args.join(' ')).not.toMatch(/bug|RangeError|Maximum call stack/)
-      expect(status, args.join(' ')).toBeLessThan(3)
+      expect(stderr).not.toMatch(/bug|RangeError|Maximum call stack/)
+      expect(status).toBeLessThan(3)
     }
     const services = await runPointsman(['services', '--log', log])
     expect(services.stdout).toMatch(/shop\/good .*10\.96\.0\.8:81/)
@@ -221,7 +221,7 @@ test('a Service of 60,000 ports and a slice of 60,000 endpoints are more than an
   const objects = file('many.json', `{"kind":"List","items":[${items.join()}]}`)
   for (const args of [['services'], ['render']]) {
     const { status, stderr } = await runPointsman([...args, '--objects', objects])
-    expect(stderr, args.join(' ')).not.toMatch(/bug|RangeError/)
-    expect(status, args.join(' ')).toBe(0)
+    expect(stderr).not.toMatch(/bug|RangeError/)
+    expect(status).toBe(0)
   }
 }, 120_000)

@@ -1,6 +1,4 @@
-import { isJsonObject } from '../model/is-json-object.js'
 import type { LogEntry } from '../model/record.js'
-import type { WatchEvent } from '../model/watch-event.js'
 
 /**
  * Of the events of one object keeps the newest, of bookmarks the newest of a kind, of syncs the newest; everything else
@@ -22,30 +20,3 @@ function keyOf(entry: LogEntry): string | undefined {
   const { kind, metadata } = entry.event.object
   return `object ${kind} ${metadata.namespace ?? ''}/${metadata.name} ${typeof metadata['uid'] === 'string' ? metadata['uid'] : ''}`
 }
-
-/**
- * Stands in the log for an entry that cannot be written, which would otherwise hold up all that come after it. Names the entry,
- * and repeats nothing of what is in it.
- */
-export function unwritableNotice(entry: LogEntry, why: string): Extract<LogEntry, { type: 'notice' }> {
-  const isEvent = entry.type === 'event'
-  const what = isEvent ? describeEvent(entry.event) : `an entry of the type ${entry.type}`
-  return {
-    type: 'notice',
-    ...(entry.seq !== undefined && { seq: entry.seq }),
-    observedAt: isEvent ? entry.event.observedAt : entry.observedAt,
-    code: 'ENTRY_UNWRITABLE',
-    message: `${what} could not be written: ${why.slice(0, MOST_SHOWN)}`,
-    details: { type: entry.type },
-  }
-}
-
-function describeEvent(event: WatchEvent): string {
-  if (event.type === 'BOOKMARK') return `the bookmark of ${event.kind}`
-  const { kind, metadata } = event.object
-  const { namespace = '', name } = isJsonObject(metadata) ? metadata : {}
-  const names = [namespace, name].filter((each) => typeof each === 'string' && each !== '')
-  return `${event.type} ${String(kind)} ${names.join('/').slice(0, MOST_SHOWN)}`
-}
-
-const MOST_SHOWN = 300

@@ -13,7 +13,7 @@ import {
   seq,
 } from '../../model/record.js'
 import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
-import { unwritableNotice } from '../../pipeline/unwritten-entries.js'
+import { unwritableNotice } from '../../model/unwritable-entry.js'
 import type {
   AppendOutcome,
   ChangeLogReader,

@@ -1,7 +1,7 @@
 import type { LogEntry, Seq } from '../../model/record.js'
 import { seq } from '../../model/record.js'
 import type { AppendOutcome, ChangeLogWriter } from '../../ports/change-log.js'
-import { unwritableNotice } from '../../pipeline/unwritten-entries.js'
+import { unwritableNotice } from '../../model/unwritable-entry.js'
 import type { WriterOptions } from './change-log.js'
 import { ChangeLogError } from './errors.js'
 import type { PruneOptions, PruneResult } from './prune.js'
