@@ -106,7 +106,9 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
     if (bare !== undefined && change === 'DELETED')
       return takeUsable({ type: 'object', event: change, object: lastKnown(bare) })
     if (bare !== undefined) listing?.spare(versionOf(bare))
-    return report.unreadable(message)
+    const excess = listing?.excess()
+    const told = report.unreadable(message)
+    return excess === undefined ? told : [...told, end(failureOf('LIST_TOO_LONG', { detail: excess }))]
   }
 
   /** A deletion tells the last version; of an object that cannot be read that is the one that was used. */
