@@ -193,6 +193,7 @@ const PROCESS_STARTERS: ReadonlySet<string> = new Set(['packages/node-iptables/s
 const PLANNED_BY: ReadonlySet<string> = new Set([
   'packages/core/src/model/node-addresses.ts',
   'packages/core/src/state/overlaps.ts',
+  'packages/core/src/state/port-traffic.ts',
 ])
 
 /** Addresses and a compiler's help: of what Services and endpoints mean, nothing. */

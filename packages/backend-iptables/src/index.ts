@@ -29,7 +29,7 @@ export { type ChainOwner, isEndpointChain, ownerOfChain } from './blame/owner-of
 export * from './blame/rule-change.js'
 export { createRuleHistory, type RuleHistory, type RuleHistoryOptions } from './blame/rule-history.js'
 export { bareIdentityOf, identityOf, oddsOf } from './blame/rule-identity.js'
-export { type FrontWay, frontWays } from './ruleset/front-ways.js'
+export { type FrontWay, frontWays } from './ruleset/port-plan.js'
 export { type Blame, type BlameQuestion, blameRules } from './blame/blame-rules.js'
 export { findChain, type FoundChain } from './blame/find-chain.js'
 export { whatChanged, whoseOdds } from './blame/what-changed.js'

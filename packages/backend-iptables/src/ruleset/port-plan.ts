@@ -1,9 +1,11 @@
 import {
   displayName,
-  isExternallyAccessible,
-  selectEndpoints,
+  frontTrafficOf,
+  portTraffic,
   type Endpoint,
   type EndpointSelection,
+  type FrontTraffic,
+  type PortTraffic,
   type ServicePort,
 } from '@pointsman/core'
 import type { Target } from 'node-iptables'
@@ -11,13 +13,14 @@ import { serviceChainNames, type ServiceChainNames } from './chain-names.js'
 import type { RulesetContext } from './context.js'
 import { DROP, rejectIn } from './matches.js'
 
-/** A service port, and what follows for all of its rules from its policies and endpoints. */
+/** A service port, and what follows for all of its rules from what its traffic means. */
 export interface PortPlan {
   readonly port: ServicePort
   readonly context: RulesetContext
   /** What comments call it. */
   readonly name: string
   readonly chains: ServiceChainNames
+  readonly traffic: PortTraffic
   readonly selection: EndpointSelection
   /** The chain that traffic to the cluster IP goes to. Undefined: it has no endpoints there. */
   readonly internalChain: string | undefined
@@ -31,32 +34,51 @@ export interface PortPlan {
 
 export function portPlan(port: ServicePort, endpoints: readonly Endpoint[], context: RulesetContext): PortPlan {
   const chains = serviceChainNames(port)
-  const selection = selectEndpoints({ port, endpoints, node: context.node })
-  const chainOf = (policy: 'Cluster' | 'Local'): string | undefined => {
-    if (policy === 'Cluster') return selection.hasEndpoints ? chains.cluster : undefined
-    return selection.local.length > 0 ? chains.local : undefined
-  }
-  const { hasEndpoints } = selection
+  const traffic = portTraffic({ port, endpoints, node: context.node })
+  const chainOf = (policy: 'Cluster' | 'Local' | undefined): string | undefined =>
+    policy && (policy === 'Cluster' ? chains.cluster : chains.local)
   return {
     port,
     context,
     name: displayName(port),
     chains,
-    selection,
-    internalChain: chainOf(port.internalTrafficPolicy),
-    externalChain: chainOf(port.externalTrafficPolicy),
-    usesExternal: hasEndpoints && isExternallyAccessible(port),
-    usesFirewall: hasEndpoints && port.loadBalancerVIPs.length > 0 && port.loadBalancerSourceRanges.length > 0,
+    traffic,
+    selection: traffic.selection,
+    internalChain: chainOf(traffic.internal),
+    externalChain: chainOf(traffic.external),
+    usesExternal: traffic.takesExternal,
+    usesFirewall: traffic.isGuarded,
   }
 }
 
-/**
- * What the filter table says to traffic for which there are no endpoints. None in the whole cluster: the sender is told at
- * once. None on this node, and the policy is Local: dropped, because other nodes may have some, and a load balancer that
- * was not told yet goes on trying.
- */
-export function refusal({ selection, name, context }: PortPlan): { readonly because: string; readonly target: Target } {
-  return selection.hasEndpoints
+/** What the filter table says to traffic for which there are no endpoints. */
+export const refusal = ({ traffic, name, context }: PortPlan): { readonly because: string; readonly target: Target } =>
+  traffic.refused === 'dropped'
     ? { because: `${name} has no local endpoints`, target: DROP }
     : { because: `${name} has no endpoints`, target: rejectIn(context.family) }
+
+/** Where the rules lead what is sent to one front of a service port. */
+export interface FrontWay extends FrontTraffic {
+  /** The service port's own chain that it is handed to in nat; absent: none, and nothing is translated. */
+  readonly chain?: string
+}
+
+/** The ways of all fronts of a service port, in the order of `frontsOf`: what its rules say, in a line a front. */
+export function frontWays(
+  port: ServicePort,
+  endpoints: readonly Endpoint[],
+  context: RulesetContext,
+): readonly FrontWay[] {
+  const plan = portPlan(port, endpoints, context)
+  return frontTrafficOf(plan.traffic, { tellsPods: context.localTraffic !== undefined }).map((way) => {
+    const chain = chainTo(way, plan)
+    return chain === undefined ? way : { ...way, chain }
+  })
+}
+
+function chainTo({ front }: FrontTraffic, plan: PortPlan): string | undefined {
+  const { chains, internalChain, usesExternal, usesFirewall } = plan
+  if (front.type === 'clusterIP') return internalChain
+  if (!usesExternal) return undefined
+  return usesFirewall && front.type === 'loadBalancerIP' ? chains.firewall : chains.external
 }
