@@ -16,6 +16,7 @@ import { formatTime } from '../output/json.js'
 import { type Column, renderTable } from '../output/table.js'
 import { titleOf } from '../rules/front-text.js'
 import { chainMeanings } from '../rules/service-rules-text.js'
+import { cutText } from '../output/cut.js'
 import type { EditBehind } from './blame-items.js'
 import { inReadingOrder } from './reading-order.js'
 
@@ -126,11 +127,11 @@ function causeLines(cause: Cause, { editBehind, style }: CauseLook): readonly st
   const behind = editBehind(cause)
   return [
     `${head}  ${record.event} ${style.bold(objectName(record))}, resourceVersion ${record.resourceVersion}, by ${authorText(record)}`,
-    `    ${changesOf(record, cause.type === 'object' ? cause.previous : undefined)}`,
+    `    ${cutText(changesOf(record, cause.type === 'object' ? cause.previous : undefined))}`,
     ...(behind === undefined
       ? []
       : [
-          `    behind it: ${style.yellow(`seq ${behind.record.seq}`)}  ${formatTime(behind.record.observedAt)}  ${objectName(behind.record)}, by ${authorText(behind.record)}: ${behind.changes.join('; ')}`,
+          `    behind it: ${style.yellow(`seq ${behind.record.seq}`)}  ${formatTime(behind.record.observedAt)}  ${objectName(behind.record)}, by ${authorText(behind.record)}: ${cutText(behind.changes.join('; '))}`,
         ]),
   ]
 }

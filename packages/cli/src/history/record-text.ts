@@ -1,6 +1,7 @@
 import { assertNever } from '@pointsman/core'
 import type { LogRecord, ObjectRecord, SyncRecord } from '@pointsman/core'
 import type { Style } from '../output/colour.js'
+import { cutLines, cutText } from '../output/cut.js'
 import { formatCount, formatDuration } from '../output/duration.js'
 import { formatTime, jsonText } from '../output/json.js'
 import type { HistoryEntry } from './history.js'
@@ -14,7 +15,7 @@ export interface RecordLook {
 /** An entry as `pointsman log` prints it, in lines; a block ends in an empty one. */
 export function recordText(entry: HistoryEntry, { style, isOneline, withPatch }: RecordLook): readonly string[] {
   const { record } = entry
-  const phrases = phrasesOf(entry)
+  const phrases = cutLines(phrasesOf(entry))
   const time = `${'estimated' in record ? '~' : ''}${formatTime(record.observedAt)}`
   if (isOneline) {
     const author = authorOf(record)
@@ -38,7 +39,7 @@ function bodyLines(record: LogRecord, style: Style): readonly string[] {
 function authorOf(record: LogRecord): string | undefined {
   if (record.type !== 'object' || record.author === undefined) return undefined
   const { manager, subresource } = record.author
-  return subresource === undefined ? manager : `${manager}, ${subresource}`
+  return cutText(subresource === undefined ? manager : `${manager}, ${subresource}`)
 }
 
 function eventOf(record: LogRecord, { green, red, cyan, yellow }: Style): string {
@@ -108,5 +109,5 @@ const emphasized = (phrase: string, style: Style): string =>
   /^endpoints: \d+ -> 0$/.test(phrase) ? style.red(phrase) : phrase
 
 function patchLines({ patch }: HistoryEntry): readonly string[] {
-  return patch === undefined ? [] : jsonText(patch).map((line) => `      ${line}`)
+  return patch === undefined ? [] : cutLines(jsonText(patch)).map((line) => `      ${line}`)
 }

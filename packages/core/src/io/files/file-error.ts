@@ -4,6 +4,7 @@ export const FILE_ERRORS = {
   CANNOT_READ: 'it cannot be read',
   CANNOT_WRITE: 'it cannot be written',
   BAD_GZIP: 'the gzip data ends early or is damaged: copy the file again; what came before the damage is used',
+  NOT_TEXT: 'it is not text: give JSON, JSON lines or YAML, and a change log with --log',
   NOT_YAML: 'it is neither YAML nor JSON',
   NOT_OBJECTS:
     'it holds no Kubernetes objects: give what `kubectl get services,endpointslices,nodes -A -o json` prints',

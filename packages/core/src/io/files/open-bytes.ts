@@ -9,7 +9,7 @@ export interface ByteSource {
   readonly name: string
   /** Of the file as it lies on disk; absent for a stream. */
   readonly size?: number
-  /** The bytes, unzipped. A FileError BAD_GZIP or CANNOT_READ in the middle leaves what came before usable. */
+  /** The bytes, unzipped. A FileError NOT_TEXT at the beginning; BAD_GZIP or CANNOT_READ in the middle leaves what came before usable. */
   readonly bytes: AsyncIterable<Buffer>
   /** Bytes taken from the disk or the stream by now, before unzipping. */
   readonly bytesRead: () => number
@@ -46,6 +46,7 @@ async function* unzipped(name: string, chunks: AsyncGenerator<Buffer>): AsyncGen
   if (first.done === true) return
   const bytes = chain(first.value, chunks)
   if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
+    refuseBinary(name, first.value)
     yield* bytes
     return
   }
@@ -53,11 +54,29 @@ async function* unzipped(name: string, chunks: AsyncGenerator<Buffer>): AsyncGen
   // A failure destroys the gunzip stream with its cause, and the loop below throws it.
   pipeline(bytes, gunzip).catch(() => undefined)
   try {
-    for await (const chunk of gunzip) if (Buffer.isBuffer(chunk)) yield chunk
+    let isFirst = true
+    for await (const chunk of gunzip) {
+      if (!Buffer.isBuffer(chunk)) continue
+      if (isFirst) refuseBinary(name, chunk)
+      isFirst = false
+      yield chunk
+    }
   } catch (error) {
     throw error instanceof FileError ? error : FileError.from('BAD_GZIP', name, error)
   }
 }
+
+/** A text may have a torn line with NULs in it; what begins with a page of them is a device or no file that somebody wrote. */
+function refuseBinary(name: string, beginning: Buffer): void {
+  if (beginning.subarray(0, SQLITE_MAGIC.length).equals(SQLITE_MAGIC))
+    throw new FileError('NOT_TEXT', name, 'a SQLite database')
+  if (beginning.subarray(0, LOOKED_AT_BYTES).every((byte) => byte === 0))
+    throw new FileError('NOT_TEXT', name, 'it begins with bytes that are 0')
+}
+
+/** https://www.sqlite.org/fileformat.html#magic_header_string */
+const SQLITE_MAGIC = Buffer.from('SQLite format 3\0')
+const LOOKED_AT_BYTES = 4096
 
 async function* chain(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
   yield first

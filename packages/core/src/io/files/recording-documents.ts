@@ -35,7 +35,8 @@ export async function* recordingDocuments(
       if (documents.length > 0) yield documents
     }
   } catch (error) {
-    if (!(error instanceof FileError)) throw error
+    // Nothing of it was read, and nothing will be.
+    if (!(error instanceof FileError) || error.code === 'NOT_TEXT') throw error
     yield [{ line: line + 1, cause: error.message }]
   }
   if (open !== undefined) yield [{ line: open.line, cause: 'the document does not end: its last line should be }' }]

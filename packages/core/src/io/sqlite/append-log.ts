@@ -6,6 +6,7 @@ import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-o
 import { type LogEntry, seq } from '../../model/record.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import type { AppendOutcome } from '../../ports/change-log.js'
+import { MAX_TEXT_BYTES } from './checked-values.js'
 import { createCounts } from './counts.js'
 import { unwritableNotice } from '../../model/unwritable-entry.js'
 import { createLives, type Life, lifeKey } from './lives.js'
@@ -164,7 +165,7 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
 
   const appendEngine = (entry: Exclude<LogEntry, { readonly type: 'event' }>, position: number): AppendOutcome => {
     const { observedAt, seq: _seq, ...body } = entry
-    const text = preparing(() => JSON.stringify(body))
+    const text = preparing(() => fitting(JSON.stringify(body)))
     const same =
       entry.type === 'notice' && observedAt <= lastObservedAt ? sameNotice(tables, observedAt, text) : undefined
     if (same !== undefined) return { type: 'duplicate', seq: seq(same) }
@@ -243,13 +244,21 @@ function stored(
 } {
   const { change, packed, before } = previous === undefined ? first(object) : diffPacked(previous, object)
   const author = event.author ?? (event.type === 'DELETED' ? undefined : authorOf(before, object))
-  return { packed, author, ...storeChange({ change, object, author }) }
+  const { flags, patch } = storeChange({ change, object, author })
+  return { packed, author, flags, patch: fitting(patch) }
 }
 
 /** An object that the log has no version of. */
 const first = (object: KubernetesObject): Partial<PackedDiff> & Pick<PackedDiff, 'packed'> => ({
   packed: packVersion(object),
 })
+
+/** A text that reading would refuse is not written. */
+function fitting(text: string): string {
+  if (text.length * 3 > MAX_TEXT_BYTES && Buffer.byteLength(text) > MAX_TEXT_BYTES)
+    throw new RangeError(`it takes more than ${MAX_TEXT_BYTES} bytes`)
+  return text
+}
 
 /** An entry that has no form in a log. Nothing of it was written. */
 class Unwritable extends Error {}
@@ -289,8 +298,8 @@ function typeOf(type: 'sync' | 'config' | 'notice'): number {
 /** An import that is run again meets the lines again that it could not read. */
 function sameNotice({ db }: LogTables, observedAt: number, body: string): number | undefined {
   const sql =
-    'SELECT seq FROM records WHERE object_id IS NULL AND type = ? AND flags = 0 AND observed_at = ? AND patch = ?'
-  return db.prepare(sql).pluck().get(TYPE_CODES.NOTICE, observedAt, body) as number | undefined
+    'SELECT seq FROM records WHERE object_id IS NULL AND type = ? AND flags = 0 AND observed_at = ? AND octet_length(patch) = ? AND patch = ?'
+  return db.prepare(sql).pluck().get(TYPE_CODES.NOTICE, observedAt, Buffer.byteLength(body), body) as number | undefined
 }
 
 function countSinceSnapshot({ db, snapshots }: LogTables): number {

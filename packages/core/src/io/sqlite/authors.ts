@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3'
 import type { Author } from '../../model/watch-event.js'
+import { bounded, checkText } from './checked-values.js'
 
 /** Authors as the log holds them: each once, with a number; the time of a change stands in its record. */
 export interface Authors {
@@ -10,15 +11,13 @@ export interface Authors {
   reset(): void
 }
 
-type AuthorRow = readonly [id: number, manager: string, operation: string, subresource: string]
+type AuthorRow = readonly [manager: string, operation: string, subresource: string]
 
 export function createAuthors(db: Database.Database): Authors {
-  const find = db
-    .prepare(
-      'SELECT id, manager, operation, subresource FROM authors WHERE manager = ? AND operation = ? AND subresource = ?',
-    )
+  const find = db.prepare('SELECT id FROM authors WHERE manager = ? AND operation = ? AND subresource = ?').pluck()
+  const byId = db
+    .prepare(`SELECT ${['manager', 'operation', 'subresource'].map(bounded).join()} FROM authors WHERE id = ?`)
     .raw()
-  const byId = db.prepare('SELECT id, manager, operation, subresource FROM authors WHERE id = ?').raw()
   const insert = db.prepare('INSERT INTO authors (manager, operation, subresource) VALUES (?, ?, ?)')
   const ids = new Map<string, number>()
   const authors = new Map<number, Author>()
@@ -26,7 +25,8 @@ export function createAuthors(db: Database.Database): Authors {
   const load = (id: number): Author | undefined => {
     const row = byId.get(id) as AuthorRow | undefined
     if (row === undefined) return undefined
-    const [, manager, operation, subresource] = row
+    for (const text of row) checkText(text, `author ${id}`, 'a name')
+    const [manager, operation, subresource] = row
     const author = { manager, operation, ...(subresource === '' ? {} : { subresource }) }
     authors.set(id, author)
     return author
@@ -37,8 +37,8 @@ export function createAuthors(db: Database.Database): Authors {
       const key = `${manager}\n${operation}\n${subresource}`
       const known = ids.get(key)
       if (known !== undefined) return known
-      const row = find.get(manager, operation, subresource) as AuthorRow | undefined
-      const id = row?.[0] ?? Number(insert.run(manager, operation, subresource).lastInsertRowid)
+      const found = find.get(manager, operation, subresource) as number | undefined
+      const id = found ?? Number(insert.run(manager, operation, subresource).lastInsertRowid)
       ids.set(key, id)
       return id
     },

@@ -4,7 +4,7 @@ import type { AppendOutcome, ChangeLogReader, ChangeLogWriter } from '../../port
 import { type Appender, createAppender } from './append-log.js'
 import { ChangeLogError } from './errors.js'
 import { createLogTables, type LogTables } from './log-tables.js'
-import { type Durability, openForReading, openForWriting } from './open-database.js'
+import { type Durability, openForReading, openForWriting, refuseOtherThanFile } from './open-database.js'
 import { type PruneOptions, type PruneResult, pruneLog } from './prune.js'
 import { createLogReader, guard } from './read-log.js'
 import { lockForWriting } from './writer-lock.js'
@@ -37,10 +37,15 @@ export interface SqliteChangeLog extends ChangeLogWriter, ChangeLogReader {
  */
 export function openChangeLog(file: string, _options: { readonly mode: 'read' } = { mode: 'read' }): ChangeLogReader {
   const opened = openForReading(file)
-  return guard(file, () => ({
-    ...createLogReader(createLogTables(opened.db, file)),
-    close: () => opened.close(),
-  }))
+  try {
+    return guard(file, () => ({
+      ...createLogReader(createLogTables(opened.db, file)),
+      close: () => opened.close(),
+    }))
+  } catch (error) {
+    opened.close()
+    throw error
+  }
 }
 
 /**
@@ -48,14 +53,19 @@ export function openChangeLog(file: string, _options: { readonly mode: 'read' } 
  * LOG_READ_ONLY, LOG_FULL, LOG_NOT_A_LOG, LOG_TOO_NEW, LOG_DAMAGED, LOG_IO.
  */
 export function openChangeLogWriter(file: string, options: WriterOptions): SqliteChangeLog {
+  guard(file, () => refuseOtherThanFile(file))
   const lock = lockForWriting(file)
   try {
     const opened = openForWriting(file, options)
     try {
-      return createWriter(createLogTables(opened.db, file), options, () => {
-        opened.close()
-        lock.release()
-      })
+      return createWriter(
+        guard(file, () => createLogTables(opened.db, file)),
+        options,
+        () => {
+          opened.close()
+          lock.release()
+        },
+      )
     } catch (error) {
       opened.close()
       throw error
@@ -115,7 +125,7 @@ function createWriter(
   const setNode = (name: string): void => {
     const known = guard(file, () => meta.get('node_name'))
     if (known !== undefined && known !== name)
-      throw new ChangeLogError('LOG_OTHER_NODE', { file, detail: `${String(known)}, not ${name}` })
+      throw new ChangeLogError('LOG_OTHER_NODE', { file, detail: `${known}, not ${name}` })
     if (known === undefined) write(() => meta.set('node_name', name))
   }
 

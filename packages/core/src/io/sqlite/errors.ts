@@ -37,8 +37,16 @@ export class ChangeLogError extends Error {
   }
 }
 
+/** A value that no writer of ours stores, and where it is. `guard` makes LOG_DAMAGED of it. */
+export class Damage extends Error {
+  constructor(place: string, what: string, options?: ErrorOptions) {
+    super(`${place}: ${what}`, options)
+  }
+}
+
 /** What SQLite or the file system reported, as a ChangeLogError; anything else is a bug and is given back as it is. */
 export function toChangeLogError(cause: unknown, file: string): unknown {
+  if (cause instanceof Damage) return new ChangeLogError('LOG_DAMAGED', { file, detail: cause.message }, { cause })
   const code = codeOf(cause)
   if (cause instanceof ChangeLogError || code === undefined) return cause
   const matched =
@@ -56,6 +64,11 @@ const BY_PREFIX: readonly (readonly [string, ChangeLogErrorCode])[] = [
   ['SQLITE_CORRUPT', 'LOG_DAMAGED'],
   ['SQLITE_IOERR_CORRUPTFS', 'LOG_DAMAGED'],
   ['SQLITE_NOTADB', 'LOG_NOT_A_LOG'],
+  // Statements of ours fail so on values that no writer of ours stores.
+  ['SQLITE_CONSTRAINT', 'LOG_DAMAGED'],
+  ['SQLITE_MISMATCH', 'LOG_DAMAGED'],
+  ['SQLITE_TOOBIG', 'LOG_DAMAGED'],
+  ['SQLITE_NOMEM', 'LOG_DAMAGED'],
   ['SQLITE_CANTOPEN', 'LOG_IO'],
   ['SQLITE_IOERR', 'LOG_IO'],
   ['ENOSPC', 'LOG_FULL'],

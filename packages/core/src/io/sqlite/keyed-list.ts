@@ -12,20 +12,29 @@ export type KeyOf = (item: JsonObject) => string | undefined
  */
 export function keysOf(list: readonly Json[], keyOf: KeyOf): readonly string[] | undefined {
   const seen = new Set<string>()
+  const copies = new Map<string, number>()
   const keys: string[] = []
   for (const item of list) {
     const key = isJsonObject(item) ? keyOf(item) : undefined
     // JavaScript puts whole numbers before other keys, and gives one key a meaning of its own.
     if (key === undefined || key === '__proto__' || /^\d+$/.test(key)) return undefined
-    const unique = seen.has(key) ? withSuffix(key, seen) : key
+    const unique = seen.has(key) ? withSuffix(key, { seen, copies }) : key
     seen.add(unique)
     keys.push(unique)
   }
   return keys
 }
 
-function withSuffix(key: string, seen: ReadonlySet<string>): string {
-  for (let copy = 2; ; copy++) if (!seen.has(`${key}#${copy}`)) return `${key}#${copy}`
+/** Copies are counted: a list of 100,000 items of one key would be searched 100,000 times. */
+function withSuffix(
+  key: string,
+  { seen, copies }: { readonly seen: ReadonlySet<string>; readonly copies: Map<string, number> },
+): string {
+  for (let copy = copies.get(key) ?? 2; ; copy++) {
+    if (seen.has(`${key}#${copy}`)) continue
+    copies.set(key, copy + 1)
+    return `${key}#${copy}`
+  }
 }
 
 /** The stored form of a field that holds such a list. What is no such list is stored as it is, an object in a wrapping. */

@@ -1,6 +1,8 @@
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
 import { loadObjectById } from './load-objects.js'
 import type { LogTables } from './log-tables.js'
+import { bounded, checkCount, whole } from './checked-values.js'
+import { checkObjectRow } from './log-tables.js'
 import { floorOf } from './meta.js'
 import { loadObject, storeVersion } from './record-codec.js'
 import { KIND_CODES, kindOfCode } from './schema.js'
@@ -46,14 +48,20 @@ export function createLives(tables: LogTables): Lives {
     .prepare('SELECT id FROM objects WHERE namespace = ? AND name = ? AND kind = ? AND uid = ? ORDER BY id DESC')
     .pluck()
   const same = db.prepare('SELECT seq FROM records WHERE object_id = ? AND resource_version = ? AND type = ?').pluck()
-  const newest = db.prepare('SELECT max(resource_version) FROM records WHERE object_id = ?').pluck()
+  const newest = db.prepare(`SELECT ${bounded('max(resource_version)')} FROM records WHERE object_id = ?`).pluck()
   const last = db.prepare('SELECT max(seq) FROM records WHERE object_id = ?').pluck()
   const lives = new Map<string, Life>()
 
   const rows = db
-    .prepare("SELECT id, kind, namespace, name, uid FROM objects WHERE ended_seq IS NULL AND name != ''")
+    .prepare(
+      `SELECT id, ${whole('kind')}, ${['namespace', 'name', 'uid'].map(bounded).join()}
+       FROM objects WHERE ended_seq IS NULL AND name != ''`,
+    )
     .raw()
-  for (const [id, code, namespace, name, uid] of rows.all() as [number, number, string, string, string][]) {
+  for (const row of rows.iterate()) {
+    const [rowId, ...columns] = row as readonly unknown[]
+    const id = checkCount(rowId, `object ${Number(rowId)}`, 'the id')
+    const [code, namespace, name, uid] = checkObjectRow(columns, `object ${id}`)
     const key = lifeKey({ kind: kindOfCode(code), namespace, name, uid })
     lives.set(key, { id, uid, newest: undefined, service: undefined })
   }

@@ -1,8 +1,10 @@
 import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
-import { ChangeLogError } from './errors.js'
+import { ChangeLogError, Damage } from './errors.js'
 import type { LogTables } from './log-tables.js'
 import { floorOf } from './meta.js'
+
 import { fromLine } from './packed-version.js'
+import type { Place } from './checked-values.js'
 import { isFull, loadObject, type RecordRow } from './record-codec.js'
 import { kindOfCode, TYPE_CODES } from './schema.js'
 import { createVersions, type Versions } from './versions.js'
@@ -20,19 +22,45 @@ export interface LoadedObjects {
 
 const PAGE = 4096
 
+/**
+ * Characters of text that a log's objects may have at one position: a snapshot is packed, and a small file can claim an
+ * enormous one. Packed objects take a tenth of their text; 32 MB are objects of 10,000 Services.
+ */
+const textLimit = (db: LogTables['db']): number =>
+  Math.max(
+    32 * 1024 * 1024,
+    32 * Number(db.pragma('page_count', { simple: true })) * Number(db.pragma('page_size', { simple: true })),
+  )
+
 /** All objects that live at a position: the snapshot before it, and the records since. Throws LOG_PRUNED below the floor. */
 export function loadObjects(tables: LogTables, seq: number): LoadedObjects {
   refusePruned(tables, seq)
   const snapshot = tables.snapshots.before(seq)
   const from = snapshot?.seq ?? 0
   const received = new Set(snapshot?.received)
-  const lines = new Map(snapshot === undefined ? [] : tables.snapshots.lines(from))
+  const lines = new Map<number, string>()
   const changes = new Map<number, RecordRow[]>()
+  const limit = textLimit(tables.db)
+  let characters = 0
+  const hold = (text: string, place: Place): void => {
+    characters += text.length
+    if (characters > limit) throw new Damage(place, `the objects up to there have more than ${limit} characters`)
+  }
   const forget = (id: number): void => {
+    characters -= lines.get(id)?.length ?? 0
+    for (const row of changes.get(id) ?? []) characters -= row[8]?.length ?? 0
     lines.delete(id)
     changes.delete(id)
   }
 
+  if (snapshot !== undefined) {
+    for (const [id, line] of tables.snapshots.lines(from)) {
+      hold(line, `snapshot ${from}`)
+      lines.set(id, line)
+    }
+    if (lines.size !== snapshot.objects)
+      throw new Damage(`snapshot ${from}`, `it has ${lines.size} objects and should have ${snapshot.objects}`)
+  }
   for (const row of pages(tables, from, seq)) {
     const [, type, , , id] = row
     if (id === null) continue
@@ -40,6 +68,7 @@ export function loadObjects(tables: LogTables, seq: number): LoadedObjects {
     if (type > TYPE_CODES.DELETED) continue
     if (type === TYPE_CODES.DELETED || isFull(row)) forget(id)
     if (type === TYPE_CODES.DELETED) continue
+    hold(row[8] ?? '', `seq ${row[0]}`)
     const earlier = changes.get(id)
     if (earlier === undefined) changes.set(id, [row])
     else earlier.push(row)
@@ -52,7 +81,7 @@ export function loadObjects(tables: LogTables, seq: number): LoadedObjects {
     const line = lines.get(id)
     const rows = changes.get(id) ?? []
     forget(id)
-    return applyRows(tables, rows, line === undefined ? undefined : fromLine(line))
+    return applyRows(tables, rows, line === undefined ? undefined : fromLine(line, id))
   }
   const ids = [...new Set([...lines.keys(), ...changes.keys()])].sort((a, b) => a - b)
   return {
@@ -87,9 +116,10 @@ function* pages(tables: LogTables, after: number, to: number): Generator<RecordR
   let last = after
   for (;;) {
     const rows = tables.range(last, to, PAGE)
+    const end = rows[rows.length - 1]
+    if (end === undefined) return
     yield* rows
-    if (rows.length < PAGE) return
-    last = rows[rows.length - 1]?.[0] ?? to
+    last = end[0]
   }
 }
 
@@ -102,7 +132,7 @@ export function loadObjectById(tables: LogTables, id: number, seq: number): Kube
     const row = tables.record(position)
     return row === undefined ? [] : [row]
   })
-  return applyRows(tables, rows, line === undefined ? undefined : fromLine(line))
+  return applyRows(tables, rows, line === undefined ? undefined : fromLine(line, id))
 }
 
 export function refusePruned(tables: LogTables, seq: number): void {

@@ -1,8 +1,10 @@
 import type Database from 'better-sqlite3'
 import { type Authors, createAuthors } from './authors.js'
-import { ChangeLogError } from './errors.js'
+import { bounded, checkCount, checkText, type Place, whole } from './checked-values.js'
+import { ChangeLogError, Damage } from './errors.js'
 import { createMeta, type Meta } from './meta.js'
-import { type ObjectRow, RECORD_COLUMNS, type RecordRow } from './record-codec.js'
+import { checkRow, type ObjectRow, READ_COLUMNS, type RecordRow } from './record-codec.js'
+import { kindOfCode } from './schema.js'
 import { createSnapshots, type Snapshots } from './snapshots.js'
 
 /** The tables of an open log that reading and writing share, with their statements prepared. */
@@ -29,35 +31,87 @@ const CACHED_OBJECTS = 20_000
 
 export function createLogTables(db: Database.Database, file: string): LogTables {
   const head = db.prepare('SELECT max(seq) FROM records').pluck()
-  const record = db.prepare(`SELECT ${RECORD_COLUMNS} FROM records WHERE seq = ?`).raw()
-  const range = db
-    .prepare(`SELECT ${RECORD_COLUMNS} FROM records WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`)
-    .raw()
+  const record = db.prepare(`SELECT ${READ_COLUMNS} FROM records WHERE seq = ?`).raw()
+  const range = db.prepare(`SELECT ${READ_COLUMNS} FROM records WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`).raw()
   const rangeDown = db
-    .prepare(`SELECT ${RECORD_COLUMNS} FROM records WHERE seq >= ? AND seq <= ? ORDER BY seq DESC LIMIT ?`)
+    .prepare(`SELECT ${READ_COLUMNS} FROM records WHERE seq >= ? AND seq <= ? ORDER BY seq DESC LIMIT ?`)
     .raw()
   const seqsOf = db.prepare('SELECT seq FROM records WHERE object_id = ? AND seq > ? AND seq <= ? ORDER BY seq').pluck()
-  const object = db.prepare('SELECT kind, namespace, name, uid FROM objects WHERE id = ?').raw()
+  const object = db
+    .prepare(`SELECT ${whole('kind')}, ${['namespace', 'name', 'uid'].map(bounded).join()} FROM objects WHERE id = ?`)
+    .raw()
   const objects = new Map<number, ObjectRow>()
-  return {
+  const tables: LogTables = {
     db,
     file,
     meta: createMeta(db),
     authors: createAuthors(db),
     snapshots: createSnapshots(db),
-    head: () => (head.get() as number | null) ?? 0,
-    record: (seq) => record.get(seq) as RecordRow | undefined,
-    range: (after, to, limit) => range.all(after, to, limit) as RecordRow[],
-    rangeDown: (from, to, limit) => rangeDown.all(from, to, limit) as RecordRow[],
+    head: () => checkHead(head.get()),
+    record(seq) {
+      const row = record.get(seq) as readonly unknown[] | undefined
+      return row === undefined ? undefined : checkRow(row)
+    },
+    range: (after, to, limit) => page(range.iterate(after, to, limit), after, 1),
+    rangeDown: (from, to, limit) => page(rangeDown.iterate(from, to, limit), to + 1, -1),
     seqsOf: (objectId, after, to) => seqsOf.all(objectId, after, to) as number[],
     object(id) {
       const known = objects.get(id)
       if (known !== undefined) return known
-      const row = object.get(id) as ObjectRow | undefined
-      if (row === undefined) throw new ChangeLogError('LOG_DAMAGED', { file, detail: `no object has the id ${id}` })
+      const found = object.get(id) as readonly unknown[] | undefined
+      if (found === undefined) throw new ChangeLogError('LOG_DAMAGED', { file, detail: `no object has the id ${id}` })
+      const row = checkObjectRow(found, `object ${id}`)
       if (objects.size >= CACHED_OBJECTS) objects.clear()
       objects.set(id, row)
       return row
     },
   }
+  db.transaction(() => checkEnds(tables))()
+  return tables
+}
+
+/** The first and the last position, and the snapshot that stands for what was pruned. */
+function checkEnds(tables: LogTables): void {
+  const { db, meta, snapshots } = tables
+  const first: unknown = db.prepare('SELECT min(seq) FROM records').pluck().get()
+  if (first !== null && checkCount(first, `seq ${Number(first)}`, 'the position') === 0)
+    throw new Damage('seq 0', 'positions begin with 1')
+  const last = tables.head()
+  const floor = meta.floor()
+  if (floor > last) throw new Damage('meta floor', `it is ${floor}, and the last record is ${last}`)
+  if (floor > 0 && snapshots.before(floor)?.seq !== floor)
+    throw new Damage(`snapshot ${floor}`, 'it is missing, and so are the records before it')
+}
+
+/** Text of a page of rows: a page ends with the row that goes beyond it. */
+export const PAGE_CHARACTERS = 8 * 1024 * 1024
+
+/** Rows as far as a page goes. Positions out of order are damage: a b-tree whose pages lead back has no end. */
+function page(rows: Iterable<unknown>, before: number, direction: 1 | -1): readonly RecordRow[] {
+  const taken: RecordRow[] = []
+  let last = before
+  let characters = 0
+  for (const candidate of rows) {
+    const row = checkRow(candidate as readonly unknown[])
+    if ((row[0] - last) * direction <= 0) throw new Damage(`seq ${row[0]}`, `it stands after ${last}`)
+    last = row[0]
+    taken.push(row)
+    characters += row[8]?.length ?? 0
+    if (characters > PAGE_CHARACTERS) break
+  }
+  return taken
+}
+
+function checkHead(head: unknown): number {
+  if (head === null) return 0
+  const position = checkCount(head, `seq ${Number(head)}`, 'the last position')
+  if (position === 0) throw new Damage('seq 0', 'positions begin with 1')
+  return position
+}
+
+export function checkObjectRow([kind, ...texts]: readonly unknown[], place: Place): ObjectRow {
+  const code = checkCount(kind, place, 'the kind')
+  kindOfCode(code)
+  const [namespace, name, uid] = texts.map((text) => checkText(text, place, 'a name'))
+  return [code, namespace ?? '', name ?? '', uid ?? '']
 }

@@ -1,8 +1,10 @@
 import type Database from 'better-sqlite3'
+import { bounded, checkCount, checkText, whole } from './checked-values.js'
 
 /** What the log knows of itself. */
 export interface Meta {
-  get(key: MetaKey): string | number | undefined
+  get(key: 'cluster_id' | 'node_name' | 'boot_id'): string | undefined
+  floor(): number
   set(key: MetaKey, value: string | number): void
   /** The position of the last successful sync of each backend. */
   applied(): readonly { readonly backend: string; readonly seq: number }[]
@@ -18,16 +20,28 @@ export type MetaKey =
   | `applied/${string}`
 
 export function createMeta(db: Database.Database): Meta {
-  const get = db.prepare('SELECT value FROM meta WHERE key = ?').pluck()
+  const get = db.prepare(`SELECT ${bounded('value')} FROM meta WHERE key = ?`).pluck()
+  const floor = db.prepare(`SELECT ${whole('value')} FROM meta WHERE key = 'floor'`).pluck()
   const set = db.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value')
   const applied = db
-    .prepare("SELECT substr(key, 9), value FROM meta WHERE key >= 'applied/' AND key < 'applied0' ORDER BY key")
+    .prepare(
+      `SELECT ${bounded('key')}, ${whole('value')} FROM meta WHERE key >= 'applied/' AND key < 'applied0' ORDER BY key`,
+    )
     .raw()
   return {
-    get: (key) => get.get(key) as string | number | undefined,
+    get(key) {
+      const value = get.get(key)
+      if (value === undefined) return undefined
+      return checkText(value, `meta ${key}`, 'the value')
+    },
+    floor: () => checkCount(floor.get() ?? 0, 'meta floor', 'the position'),
     set: (key, value) => void set.run(key, typeof value === 'number' ? BigInt(value) : value),
-    applied: () => (applied.all() as [string, number][]).map(([backend, seq]) => ({ backend, seq })),
+    applied: () =>
+      (applied.all() as [unknown, unknown][]).map(([key, seq]) => ({
+        backend: checkText(key, 'meta applied', 'the key').slice('applied/'.length),
+        seq: checkCount(seq, 'meta applied', 'the position'),
+      })),
   }
 }
 
-export const floorOf = (meta: Meta): number => Number(meta.get('floor') ?? 0)
+export const floorOf = (meta: Meta): number => meta.floor()

@@ -29,11 +29,14 @@ export function openForWriting(
   }: { readonly durability: Durability; readonly migrations?: readonly Migration[] },
 ): OpenDatabase {
   return mapErrors(file, () => {
+    refuseOtherThanFile(file)
     const path = realFileOf(file)
     createPrivately(path)
     const db = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
     try {
-      refuseForeign(db, { file, known: migrations.length })
+      distrust(db)
+      refuseForeign(db, { file, migrations })
+      boundCache(db)
       // A file that was there, which is a log or empty. SQLite gives the -wal and -shm that it makes the log's mode.
       for (const suffix of ['', ...SIDE_FILES]) makePrivate(`${path}${suffix}`)
       // Before the first table; has no effect on a log that exists.
@@ -49,6 +52,26 @@ export function openForWriting(
     }
     return { db, close: () => closeWriter(db) }
   })
+}
+
+/**
+ * A log may come from somebody else. better-sqlite3 opens in SQLite's defensive mode; what else SQLite advises for such
+ * files: https://www.sqlite.org/security.html#untrusted_sqlite_database_files
+ */
+function distrust(db: Database.Database): void {
+  db.pragma('trusted_schema = OFF')
+  db.pragma('cell_size_check = ON')
+  db.pragma('mmap_size = 0')
+}
+
+/** After the schema was read: its header may ask for a cache of any size. */
+const boundCache = (db: Database.Database): void => void db.pragma('cache_size = -16000')
+
+/** A FIFO would wait, and a device has no end. */
+export function refuseOtherThanFile(file: string): void {
+  const stats = statSync(file, { throwIfNoEntry: false })
+  if (stats !== undefined && !stats.isFile())
+    throw new ChangeLogError('LOG_NOT_A_LOG', { file, detail: 'it is no file' })
 }
 
 /** A log at rest is one plain file that can be read from anywhere: no -wal, no -shm. */
@@ -67,23 +90,29 @@ function closeWriter(db: Database.Database): void {
 /** Never creates the file and never changes it; while it is in WAL mode, SQLite may put a -shm beside it. */
 export function openForReading(
   file: string,
-  { known = MIGRATIONS.length }: { readonly known?: number } = {},
+  { migrations = MIGRATIONS }: { readonly migrations?: readonly Migration[] } = {},
 ): OpenDatabase {
   return mapErrors(file, () => {
-    if (!statSync(file).isFile()) throw new ChangeLogError('LOG_NOT_A_LOG', { file, detail: 'it is no file' })
+    refuseOtherThanFile(file)
+    if (!existsSync(file)) throw new ChangeLogError('LOG_NOT_FOUND', { file })
     try {
-      return openAndCheck(file, { file, known })
+      return openAndCheck(file, { file, migrations })
     } catch (error) {
       if (!needsDirectory(error)) throw error
-      return openCopy(file, known)
+      return openCopy(file, migrations)
     }
   })
 }
 
-function openAndCheck(path: string, { file, known }: { readonly file: string; readonly known: number }): OpenDatabase {
+function openAndCheck(
+  path: string,
+  { file, migrations }: { readonly file: string; readonly migrations: readonly Migration[] },
+): OpenDatabase {
   const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
   try {
-    checkVersion(db, { file, known })
+    distrust(db)
+    checkVersion(db, { file, migrations })
+    boundCache(db)
   } catch (error) {
     db.close()
     throw error
@@ -96,7 +125,7 @@ const needsDirectory = (error: unknown): boolean =>
   error instanceof Database.SqliteError &&
   (error.code.startsWith('SQLITE_CANTOPEN') || error.code.startsWith('SQLITE_READONLY'))
 
-function openCopy(file: string, known: number): OpenDatabase {
+function openCopy(file: string, migrations: readonly Migration[]): OpenDatabase {
   const directory = mkdtempSync(join(tmpdir(), 'pointsman-'))
   const remove = (): void => rmSync(directory, { recursive: true, force: true })
   try {
@@ -104,7 +133,7 @@ function openCopy(file: string, known: number): OpenDatabase {
     cpSync(file, path)
     if (existsSync(`${file}-wal`)) cpSync(`${file}-wal`, `${path}-wal`)
     // SQLite has its files open from the first read on: nothing stays where the process is killed.
-    return openAndCheck(path, { file, known })
+    return openAndCheck(path, { file, migrations })
   } finally {
     remove()
   }

@@ -1,9 +1,9 @@
 import { inOrder } from '../../model/canonical-json.js'
 import { isJsonObject } from '../../model/is-json-object.js'
 import type { Json, JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
-import { cutDeep } from '../../model/object-bounds.js'
 import { diffMergePatch } from '../../model/merge-patch.js'
 import { diffKeyedList, FULL, keysOf } from './keyed-list.js'
+import { checkKept, parseStored } from './checked-values.js'
 import { diffObject, endpointKeyOf, isInColumn, managerKeyOf } from './object-patch.js'
 
 /**
@@ -31,7 +31,7 @@ export function packVersion(object: KubernetesObject): PackedVersion {
 }
 
 export function unpackVersion(packed: PackedVersion): KubernetesObject {
-  return fromLine(packedLine(packed))
+  return fromParsed(JSON.parse(packedLine(packed)) as Json)
 }
 
 /** The line of a snapshot. Text is put together, nothing is parsed. */
@@ -42,25 +42,26 @@ export function packedLine(packed: PackedVersion): string {
   return `[${rest},${metadata},${annotations},${generation},${managedFields},${version},[${packed.endpoints.join()}]]`
 }
 
-type LineParts = readonly [JsonObject, JsonObject, Json, Json, Json, string, readonly Json[]]
-
 /** The object that a line of a snapshot holds. */
-export function fromLine(line: string): KubernetesObject {
-  const parsed = cutDeep<Json>(JSON.parse(line) as Json) as KubernetesObject | LineParts
-  if (!isParts(parsed)) return parsed
-  const [rest, metadata, annotations, generation, managedFields, resourceVersion, endpoints] = parsed
+export const fromLine = (line: string, id: number): KubernetesObject =>
+  checkKept(fromParsed(parseStored(line, `object ${id}`, 'its line of a snapshot')), `object ${id}`)
+
+function fromParsed(parsed: Json): KubernetesObject {
+  // What was packed was a kept object, which has a kind and a name; `fromLine` looks at what it gets.
+  if (!Array.isArray(parsed)) return parsed as KubernetesObject
+  const parts: readonly Json[] = parsed
+  const [rest, metadata, annotations, generation, managedFields, resourceVersion, endpoints] = parts
   const whole = {
-    ...metadata,
+    ...asObject(metadata),
     annotations: annotations ?? undefined,
     generation: generation ?? undefined,
     managedFields: managedFields ?? undefined,
     resourceVersion,
   }
-  // What was packed was a kept object, which has a kind and a name.
-  return inOrder({ ...rest, endpoints, metadata: inOrder(whole) }) as KubernetesObject
+  return inOrder({ ...asObject(rest), endpoints, metadata: inOrder(whole) }) as KubernetesObject
 }
 
-const isParts = (parsed: KubernetesObject | LineParts): parsed is LineParts => Array.isArray(parsed)
+const asObject = (value: Json | undefined): JsonObject => (isJsonObject(value) ? value : {})
 
 export interface PackedDiff {
   /** As `diffObject` gives it: undefined where only the whole object can say it. */
@@ -156,6 +157,7 @@ interface KeyedItems {
 
 function diffEndpoints(from: readonly string[], to: readonly string[], { keys, items }: KeyedItems): Json | undefined {
   let patch: { [key: string]: Json } | undefined
+  let present: ReadonlySet<string> | undefined
   let next = 0
   for (const text of from) {
     if (text === to[next]) {
@@ -166,7 +168,7 @@ function diffEndpoints(from: readonly string[], to: readonly string[], { keys, i
     const key = endpointKeyOf(before) ?? ''
     if (key !== keys[next]) {
       // It stands elsewhere in the list: a merge patch cannot move it.
-      if (keys.includes(key)) return FULL
+      if ((present ??= new Set(keys)).has(key)) return FULL
       ;(patch ??= {})[key] = null
       continue
     }

@@ -1,4 +1,5 @@
 import type { Appender } from './append-log.js'
+import { whole } from './checked-values.js'
 import type { LogTables } from './log-tables.js'
 import { floorOf } from './meta.js'
 
@@ -55,9 +56,12 @@ export function pruneLog(tables: LogTables, options: PruneOptions, writing: Writ
 /** A quiet log would reach its next snapshot after years: there has to be one to prune up to. */
 function snapshotForRetention({ db, meta }: LogTables, { maxAgeMs, now }: PruneOptions, appender: Appender): void {
   if (maxAgeMs === undefined || appender.sinceSnapshot === 0) return
-  const last = db.prepare('SELECT max(observed_at) FROM snapshots').pluck().get() as number | null
+  const last = db
+    .prepare(`SELECT ${whole('max(observed_at)')} FROM snapshots`)
+    .pluck()
+    .get() as number | null
   const first = db
-    .prepare('SELECT observed_at FROM records WHERE seq > ? ORDER BY seq LIMIT 1')
+    .prepare(`SELECT ${whole('observed_at')} FROM records WHERE seq > ? ORDER BY seq LIMIT 1`)
     .pluck()
     .get(floorOf(meta)) as number
   if (now - Math.max(last ?? 0, first) > maxAgeMs / SNAPSHOTS_PER_AGE) appender.snapshot()
@@ -65,7 +69,9 @@ function snapshotForRetention({ db, meta }: LogTables, { maxAgeMs, now }: PruneO
 
 /** Snapshots to prune up to, one after the other, as far as is needed. */
 function* floors(tables: LogTables, { maxAgeMs, maxBytes, now }: PruneOptions): Generator<number> {
-  const snapshots = tables.db.prepare('SELECT seq, observed_at FROM snapshots WHERE seq > ? ORDER BY seq').raw()
+  const snapshots = tables.db
+    .prepare(`SELECT seq, ${whole('observed_at')} FROM snapshots WHERE seq > ? ORDER BY seq`)
+    .raw()
   for (const [seq, observedAt] of snapshots.all(floorOf(tables.meta)) as [number, number][]) {
     const tooOld = maxAgeMs !== undefined && observedAt < now - maxAgeMs
     const tooLarge = maxBytes !== undefined && sizeOf(tables) > maxBytes

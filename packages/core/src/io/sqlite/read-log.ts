@@ -1,33 +1,35 @@
 import type { JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { NO_SEQ, type Seq, seq, type SyncRecord } from '../../model/record.js'
 import type { ChangeLogReader, LogInfo, ObjectsAt } from '../../ports/change-log.js'
-import { ChangeLogError, toChangeLogError } from './errors.js'
+import { checkCount, MAX_TIME, whole } from './checked-values.js'
+import { Damage, toChangeLogError } from './errors.js'
 import { loadObjects } from './load-objects.js'
 import type { LogTables } from './log-tables.js'
 import { floorOf } from './meta.js'
-import { engineRecord, RECORD_COLUMNS, type RecordRow } from './record-codec.js'
+import { checkRow, engineRecord, READ_COLUMNS } from './record-codec.js'
 import { readRecords } from './read-records.js'
 import { CODES_OF_TYPE, kindOfCode, TYPE_CODES } from './schema.js'
 
 /** The reading side of an open log, for a reader's connection and for the writer's own. */
 export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close'> {
   const { db, file, meta } = tables
-  const at = db.prepare('SELECT seq, observed_at FROM records WHERE seq >= ? ORDER BY seq LIMIT 1').raw()
-  const snapshotTime = db.prepare('SELECT observed_at FROM snapshots WHERE seq = ?').pluck()
+  const at = db.prepare(`SELECT seq, ${whole('observed_at')} FROM records WHERE seq >= ? ORDER BY seq LIMIT 1`).raw()
+  const snapshotTime = db.prepare(`SELECT ${whole('observed_at')} FROM snapshots WHERE seq = ?`).pluck()
   const engine = db
     .prepare(
-      `SELECT ${RECORD_COLUMNS} FROM records WHERE object_id IS NULL AND type = ? AND flags = 0 AND seq <= ? ORDER BY seq DESC LIMIT 1`,
+      `SELECT ${READ_COLUMNS} FROM records WHERE object_id IS NULL AND type = ? AND flags = 0 AND seq <= ? ORDER BY seq DESC LIMIT 1`,
     )
     .raw()
 
   const timeOf = (position: number): number | undefined => {
     if (position === 0) return undefined
-    if (position === floorOf(meta)) return snapshotTime.get(position) as number
+    if (position === floorOf(meta))
+      return checkCount(snapshotTime.get(position), `snapshot ${position}`, 'the time', MAX_TIME)
     return position < floorOf(meta) ? undefined : tables.record(position)?.[3]
   }
   const lastOf = (type: number, position: Seq): ReturnType<typeof engineRecord> | undefined => {
-    const row = engine.get(type, position) as RecordRow | undefined
-    return row === undefined ? undefined : engineRecord(row)
+    const row = engine.get(type, position) as readonly unknown[] | undefined
+    return row === undefined ? undefined : engineRecord(checkRow(row))
   }
 
   const eachObjectAt = (position: Seq, visit: (object: KubernetesObject) => void): Omit<ObjectsAt, 'objects'> =>
@@ -51,7 +53,10 @@ export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close
         let high = tables.head()
         while (low <= high) {
           const middle = Math.floor((low + high) / 2)
-          const [position, observedAt] = at.get(middle) as [number, number]
+          const [position, value] = (at.get(middle) ?? []) as [number?, unknown?]
+          const observedAt = checkCount(value, `seq ${position ?? middle}`, 'the time', MAX_TIME)
+          if (position === undefined || position < middle)
+            throw new Damage(`seq ${middle}`, 'the record after it is not found')
           if (observedAt <= time) {
             found = position
             low = position + 1
@@ -92,9 +97,6 @@ export function guard<Result>(file: string, run: () => Result): Result {
   try {
     return run()
   } catch (error) {
-    // Nothing but damage makes text of ours that is no JSON.
-    if (error instanceof SyntaxError)
-      throw new ChangeLogError('LOG_DAMAGED', { file, detail: error.message }, { cause: error })
     throw toChangeLogError(error, file)
   }
 }
@@ -102,16 +104,10 @@ export function guard<Result>(file: string, run: () => Result): Result {
 function readInfo(tables: LogTables): LogInfo {
   const { db, meta } = tables
   const floor = floorOf(meta)
-  const [firstSeq = 0, firstAt] = (db
-    .prepare('SELECT seq, observed_at FROM records WHERE seq > ? ORDER BY seq LIMIT 1')
-    .raw()
-    .get(floor) ?? []) as number[]
+  const [first] = tables.range(floor, Number.MAX_SAFE_INTEGER, 1)
+  const [firstSeq = 0, , , firstAt] = first ?? []
   const lastSeq = tables.head()
-  const counts = db.prepare('SELECT type, kind, count FROM counts').raw().all() as [
-    type: number,
-    kind: number,
-    count: number,
-  ][]
+  const counts = readCounts(db)
   const countOf = (codes: readonly number[]): number => sum(counts.filter(([type]) => codes.includes(type)))
   const kindCount = (kind: ObjectKind): number =>
     sum(counts.filter(([type, code]) => code !== 0 && type <= TYPE_CODES.DELETED && kindOfCode(code) === kind))
@@ -121,8 +117,8 @@ function readInfo(tables: LogTables): LogInfo {
   const lastAt = lastSeq === 0 ? undefined : tables.record(lastSeq)?.[3]
   return {
     schemaVersion: Number(db.pragma('user_version', { simple: true })),
-    ...(clusterId === undefined ? {} : { clusterId: String(clusterId) }),
-    ...(nodeName === undefined ? {} : { nodeName: String(nodeName) }),
+    ...(clusterId === undefined ? {} : { clusterId }),
+    ...(nodeName === undefined ? {} : { nodeName }),
     firstSeq: seq(firstSeq),
     lastSeq: seq(lastSeq),
     ...(firstAt === undefined ? {} : { firstAt }),
@@ -142,10 +138,24 @@ function readInfo(tables: LogTables): LogInfo {
       const record = row === undefined ? undefined : engineRecord(row)
       return record?.type === 'sync' ? [{ backend, seq: record.toSeq, at: record.observedAt }] : []
     }),
-    ...(bootId === undefined ? {} : { bootId: String(bootId) }),
+    ...(bootId === undefined ? {} : { bootId }),
     pruned: floor > 0,
   }
 }
 
-const sum = (counts: readonly (readonly [number, number, number])[]): number =>
-  counts.reduce((total, [, , count]) => total + count, 0)
+/** A row a type and kind: there are no more of them than there are pairs. */
+function readCounts(db: LogTables['db']): readonly Count[] {
+  const rows = db
+    .prepare(`SELECT ${['type', 'kind', 'count'].map(whole).join()} FROM counts LIMIT 100`)
+    .raw()
+    .all() as (readonly unknown[])[]
+  return rows.map(([type, kind, count]) => [
+    checkCount(type, 'meta counts', 'a type', TYPE_CODES.NOTICE),
+    checkCount(kind, 'meta counts', 'a kind'),
+    checkCount(count, 'meta counts', 'a count'),
+  ])
+}
+
+type Count = readonly [type: number, kind: number, count: number]
+
+const sum = (counts: readonly Count[]): number => counts.reduce((total, [, , count]) => total + count, 0)

@@ -2,7 +2,7 @@ import type { LogRecord } from '../../model/record.js'
 import type { RecordFilter } from '../../ports/change-log.js'
 import { selectSeqs } from './select-seqs.js'
 import { loadObjectById, loadObjects, refusePruned } from './load-objects.js'
-import type { LogTables } from './log-tables.js'
+import { type LogTables, PAGE_CHARACTERS } from './log-tables.js'
 import { floorOf } from './meta.js'
 import { bookmarkRecord, engineRecord, isFull, loadObject, objectRecord, type RecordRow } from './record-codec.js'
 import { CODES_OF_TYPE, TYPE_CODES } from './schema.js'
@@ -67,15 +67,22 @@ function* scan(
 
 function* fetch(tables: LogTables, seqs: readonly number[], { limit }: Span): Generator<readonly RecordRow[]> {
   const wanted = seqs.slice(0, limit)
-  for (let start = 0; start < wanted.length; start += PAGE) {
-    const rows: RecordRow[] = []
-    for (const seq of wanted.slice(start, start + PAGE)) {
-      const row = tables.record(seq)
-      if (row === undefined) refusePruned(tables, seq - 1)
-      else rows.push(row)
+  let rows: RecordRow[] = []
+  let characters = 0
+  for (const seq of wanted) {
+    const row = tables.record(seq)
+    if (row === undefined) {
+      refusePruned(tables, seq - 1)
+      continue
     }
+    rows.push(row)
+    characters += row[8]?.length ?? 0
+    if (rows.length < PAGE && characters < PAGE_CHARACTERS) continue
     yield rows
+    rows = []
+    characters = 0
   }
+  yield rows
 }
 
 function* decodeRows(tables: LogTables, rows: readonly RecordRow[], versions: Versions): Generator<LogRecord> {

@@ -10,7 +10,19 @@ import {
 } from '../../model/record.js'
 import type { Author } from '../../model/watch-event.js'
 import { isJsonObject } from '../../model/is-json-object.js'
-import { cutDeep } from '../../model/object-bounds.js'
+import {
+  bounded,
+  checkCount,
+  checkEngineBody,
+  checkKept,
+  checkText,
+  isCount,
+  MAX_TIME,
+  parseStoredObject,
+  type Place,
+  whole,
+} from './checked-values.js'
+import { Damage } from './errors.js'
 import { managerKey, patchObject, storeObject } from './object-patch.js'
 import { FLAG_AUTHOR_TIME, FLAG_ESTIMATED, FLAG_FULL, eventOfCode, kindOfCode, TYPE_CODES } from './schema.js'
 
@@ -28,6 +40,61 @@ export type RecordRow = readonly [
 ]
 export const RECORD_COLUMNS =
   'seq, type, flags, observed_at, object_id, resource_version, author_id, author_time, patch'
+
+/** The same, as they are read: what is too long for a value comes as another type, and `checkRow` refuses it. */
+export const READ_COLUMNS = [
+  'seq',
+  ...['type', 'flags', 'observed_at', 'object_id'].map(whole),
+  bounded('resource_version'),
+  ...['author_id', 'author_time'].map(whole),
+  bounded('patch'),
+].join()
+
+/** The row, where each of its columns holds what a writer stores there. */
+export function checkRow(row: readonly unknown[]): RecordRow {
+  const [seqNumber, type, flags, observedAt, objectId, version, authorId, authorTime, patch] = row
+  const isRight =
+    isCount(seqNumber) &&
+    isCount(type, TYPE_CODES.NOTICE) &&
+    isCount(flags) &&
+    isCount(observedAt, MAX_TIME) &&
+    (objectId === null ? type >= TYPE_CODES.SYNC : isCount(objectId) && type < TYPE_CODES.SYNC) &&
+    type > 0 &&
+    (version === null || typeof version === 'string' || isCount(version, MAX_VERSION)) &&
+    (authorId === null || isCount(authorId)) &&
+    (authorTime === null || (Number.isSafeInteger(authorTime) && Math.abs(authorTime as number) <= MAX_TIME)) &&
+    (patch === null || typeof patch === 'string')
+  if (!isRight) refuseRow(row)
+  return row as unknown as RecordRow
+}
+
+/** `storeVersion` stores 15 digits as a number at most. */
+const MAX_VERSION = 999_999_999_999_999
+
+/** Says which column it is. */
+function refuseRow([
+  seqNumber,
+  type,
+  flags,
+  observedAt,
+  objectId,
+  version,
+  authorId,
+  ,
+  patch,
+]: readonly unknown[]): never {
+  const place: Place = `seq ${Number(seqNumber)}`
+  checkCount(seqNumber, place, 'the position')
+  checkCount(type, place, 'the type', TYPE_CODES.NOTICE)
+  checkCount(flags, place, 'flags')
+  checkCount(observedAt, place, 'the time', MAX_TIME)
+  if (objectId !== null) checkCount(objectId, place, 'the object')
+  if (typeof version === 'number') checkCount(version, place, 'the resourceVersion', MAX_VERSION)
+  else if (version !== null) checkText(version, place, 'the resourceVersion')
+  if (authorId !== null) checkCount(authorId, place, 'the author')
+  if (patch !== null) checkText(patch, place, 'the patch')
+  throw new Damage(place, 'the type does not fit the object, or the time of the author is out of range')
+}
 
 /** A row of `objects`, as it names an object. */
 export type ObjectRow = readonly [kind: number, namespace: string, name: string, uid: string]
@@ -65,10 +132,12 @@ export function loadObject(
   previous: KubernetesObject | undefined,
   author: Author | undefined,
 ): KubernetesObject {
-  const [, , flags, , , resourceVersion, , , patch] = row
-  const change = cutDeep(JSON.parse(patch ?? '{}') as JsonObject)
-  const whole = (flags & FLAG_AUTHOR_TIME) !== 0 && author?.time !== undefined ? withAuthorTime(change, author) : change
-  return patchObject(isFull(row) ? undefined : previous, whole, resourceVersion === null ? '' : String(resourceVersion))
+  const [seqNumber, , flags, , , resourceVersion, , , patch] = row
+  const place: Place = `seq ${seqNumber}`
+  const change = parseStoredObject(patch ?? '{}', place, 'the patch')
+  const timed = (flags & FLAG_AUTHOR_TIME) !== 0 && author?.time !== undefined ? withAuthorTime(change, author) : change
+  const version = resourceVersion === null ? '' : String(resourceVersion)
+  return checkKept(patchObject(isFull(row) ? undefined : previous, timed, version), place)
 }
 
 /**
@@ -144,11 +213,12 @@ export function bookmarkRecord(
 export type EngineBody = Omit<SyncRecord | ConfigRecord | NoticeRecord, 'seq' | 'observedAt'>
 
 /** A record of the engine's own, from the row that holds its body. */
-export function engineRecord([seqNumber, , , observedAt, , , , , body]: RecordRow):
+export function engineRecord([seqNumber, type, , observedAt, , , , , body]: RecordRow):
   | SyncRecord
   | ConfigRecord
   | NoticeRecord {
-  const parsed = cutDeep(JSON.parse(body ?? '{}') as JsonObject) as unknown as SyncRecord | ConfigRecord | NoticeRecord
+  const place: Place = `seq ${seqNumber}`
+  const parsed = checkEngineBody(parseStoredObject(body ?? '{}', place, 'the record'), type, place)
   const position: { readonly seq: Seq; readonly observedAt: number } = { seq: seq(seqNumber), observedAt }
   return { ...parsed, ...position }
 }

@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3'
 import type { ObjectKind } from '../../model/kubernetes-object.js'
 import type { LogRecord, ObjectRecord } from '../../model/record.js'
+import { Damage } from './errors.js'
 
 /** Marks a SQLite file as a change log ("PnTs"). https://www.sqlite.org/fileformat.html#application_id */
 export const APPLICATION_ID = 0x506e5473
@@ -31,14 +32,14 @@ export const FLAG_FAILED = 8
 const KINDS_BY_CODE: readonly (ObjectKind | undefined)[] = [undefined, 'Service', 'EndpointSlice', 'Node']
 export function kindOfCode(code: number): ObjectKind {
   const kind = KINDS_BY_CODE[code]
-  if (kind === undefined) throw new Error(`no kind has the code ${code}`)
+  if (kind === undefined) throw new Damage(`kind ${code}`, 'there is no such kind')
   return kind
 }
 
 const EVENTS_BY_CODE: readonly (ObjectRecord['event'] | undefined)[] = [undefined, 'ADDED', 'MODIFIED', 'DELETED']
 export function eventOfCode(code: number): ObjectRecord['event'] {
   const event = EVENTS_BY_CODE[code]
-  if (event === undefined) throw new Error(`no event has the code ${code}`)
+  if (event === undefined) throw new Damage(`event ${code}`, 'there is no such event')
   return event
 }
 

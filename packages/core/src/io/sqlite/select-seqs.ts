@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3'
 import type { RecordFilter } from '../../ports/change-log.js'
+import { whole } from './checked-values.js'
 import { CODES_OF_TYPE, KIND_CODES, TYPE_CODES } from './schema.js'
 import type { Span } from './read-records.js'
 
@@ -41,8 +42,8 @@ function objectIds(
   { kind, namespace, name }: NonNullable<RecordFilter['object']>,
 ): readonly ObjectId[] {
   const rows = db
-    .prepare(`SELECT id, kind FROM objects WHERE namespace = :namespace AND name = :name AND name != ''
-      UNION SELECT object_id, ${KIND_CODES.EndpointSlice} FROM slice_services WHERE namespace = :namespace AND service = :name`)
+    .prepare(`SELECT id, ${whole('kind')} AS kind FROM objects WHERE namespace = :namespace AND name = :name AND name != ''
+      UNION SELECT ${whole('object_id')}, ${KIND_CODES.EndpointSlice} FROM slice_services WHERE namespace = :namespace AND service = :name`)
     .all({ namespace, name }) as ObjectId[]
   return kind === undefined ? rows : rows.filter((row) => row.kind === KIND_CODES[kind])
 }

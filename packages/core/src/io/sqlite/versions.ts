@@ -42,7 +42,7 @@ export function createVersions(): Versions {
     const held = young.get(id) ?? old.get(id)
     if (held !== undefined) return held
     const line = lines.get(id)
-    return line === undefined ? undefined : fromLine(line)
+    return line === undefined ? undefined : fromLine(line, id)
   }
 
   return {
