@@ -1,4 +1,5 @@
 import { Composer, CST, type Document, isAlias, isCollection, isPair, isScalar, Lexer, LineCounter, Parser } from 'yaml'
+import { parseBoundedJson, TooManyValues } from './bounded-json.js'
 import { FileError } from './file-error.js'
 
 /**
@@ -6,7 +7,7 @@ import { FileError } from './file-error.js'
  * that the text is YAML, and nests deeper, holds more aliases or is otherwise put together as no file for this program is.
  */
 export function parseDocuments({ name, text }: { readonly name: string; readonly text: string }): readonly unknown[] {
-  const json = parseJson(text)
+  const json = parseJson(name, text)
   if (json !== undefined) return [json.value]
   try {
     return parseYaml(text)
@@ -26,11 +27,12 @@ class YamlError extends Error {
 }
 
 // What kubectl prints is mostly JSON, which the YAML parser reads fifty times slower.
-function parseJson(text: string): { readonly value: unknown } | undefined {
+function parseJson(name: string, text: string): { readonly value: unknown } | undefined {
   if (!/^\s*[[{]/.test(text)) return undefined
   try {
-    return { value: JSON.parse(text) as unknown }
-  } catch {
+    return { value: parseBoundedJson(text) }
+  } catch (error) {
+    if (error instanceof TooManyValues) throw new FileError('CANNOT_READ', name, error.message)
     return undefined
   }
 }
@@ -39,6 +41,8 @@ function parseJson(text: string): { readonly value: unknown } | undefined {
 const MOST_LEVELS = 200
 /** The parser looks through all anchors for each alias. */
 const MOST_ALIASES = 1000
+/** Names, values, marks and the space between. They take up to 600 MB, and seconds; two megabytes of manifests have as many. */
+const MOST_WORDS = 1_000_000
 
 /**
  * The values of a YAML text's documents, without empty ones. Throws an error whose message is one line and tells the place. The
@@ -66,7 +70,13 @@ function tokensOf(text: string, lines: LineCounter): readonly CST.Token[] {
   let aliases = 0
   let before = ''
   lines.addNewLine(0)
+  let words = 0
   for (const lexeme of new Lexer().lex(text)) {
+    if (++words > MOST_WORDS)
+      throw new YamlError(
+        'NOT_OBJECTS',
+        `it holds more than ${MOST_WORDS} words of YAML: give it as JSON (kubectl -o json)`,
+      )
     for (const token of parser.next(lexeme)) tokens.push(token)
     if (parser.stack.length > MOST_LEVELS)
       throw new YamlError('NOT_OBJECTS', `it nests deeper than ${MOST_LEVELS} levels`)

@@ -82,3 +82,9 @@ test('refuses a configuration that a little gzip unpacks to megabytes', async ()
   writeFileSync(path, gzipSync(Buffer.alloc(2 * 1024 * 1024, 'a')))
   await expect(readConfigDocument(path, Readable.from([]))).rejects.toThrow(/config\.yaml\.gz: .*larger than 1 MiB/)
 })
+
+test('refuses YAML that would take gigabytes as tokens, and says what to give in its place', async () => {
+  await expect(namesIn(`items:\n${'- {a: 1}\n'.repeat(200_000)}`)).rejects.toThrow(
+    /0\.yaml: .*more than 1000000 words of YAML: give it as JSON/,
+  )
+})
