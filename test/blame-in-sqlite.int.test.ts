@@ -1,7 +1,15 @@
-import { type Blame, type BlamedRule, blameRules, endpointChainName, findChain } from '@pointsman/backend-iptables'
-import { type ChangeLogReader, DEFAULT_PROXY_CONFIG, displayName, serviceName, type ServiceName } from '@pointsman/core'
+import { endpointChainName, iptablesDataplane } from '@pointsman/backend-iptables'
+import {
+  type Blame,
+  type BlamedRule,
+  blameRules,
+  type ChangeLogReader,
+  DEFAULT_PROXY_CONFIG,
+  displayName,
+  serviceName,
+  type ServiceName,
+} from '@pointsman/core'
 import { openChangeLogWriter } from '@pointsman/core/io'
-import { formatRule } from 'node-iptables'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { churn } from '../packages/core/src/testing/churn.js'
 import { temporaryFolder } from './support/shop.js'
@@ -26,16 +34,16 @@ const nameOf = (index: number): ServiceName => serviceName(`team-${index % 50}`,
 const seqOf = ({ cause }: BlamedRule['made']): number => (cause.type === 'start' ? 0 : cause.record.seq)
 const told = ({ rules }: Blame, from = 0): readonly object[] =>
   rules
-    .filter(({ owner }) => owner !== undefined)
-    .map(({ chain, rule, made, changed }) => ({
-      rule: `${chain} ${formatRule(rule)}`,
+    .filter(({ item }) => item.owner !== undefined)
+    .map(({ item, made, changed }) => ({
+      rule: `${item.chain} ${item.text}`,
       made: seqOf(made) < from ? 0 : seqOf(made),
       changed: seqOf(changed) < from ? 0 : seqOf(changed),
     }))
 
 function blame(reader: ChangeLogReader, service?: ServiceName): Blame {
   const asked = { reader, toSeq: reader.info().lastSeq, nodeName: 'node-0', service, config: DEFAULT_PROXY_CONFIG }
-  return finished(blameRules({ ...asked, options: { family: 'IPv4' } }))
+  return finished(blameRules({ planner: iptablesDataplane, ...asked, options: { family: 'IPv4' } }))
 }
 
 function finished<Result>(steps: Generator<unknown, Result, undefined>): Result {
@@ -49,7 +57,7 @@ describe('in a log on disk', () => {
   test('the records of one Service, found by index, say of its rules what all records say', () => {
     const all = blame(whole)
     for (const index of [0, 1, 7, SERVICES - 1]) {
-      const owned = all.rules.filter(({ owner }) => owner?.startsWith(`${nameOf(index)}:`) === true)
+      const owned = all.rules.filter(({ item }) => item.owner?.startsWith(`${nameOf(index)}:`) === true)
       expect(told(blame(whole, nameOf(index)))).toEqual(told({ ...all, rules: owned }))
     }
   })
@@ -64,7 +72,7 @@ describe('in a log on disk', () => {
 
   test('every chain that an endpoint ever had is found, gone or not', () => {
     for (const { id, address, chain } of everyEndpoint().filter((_, index) => index % 40 === 0)) {
-      const found = finished(findChain(chain, { reader: whole, toSeq: whole.head }))
+      const found = finished(iptablesDataplane.formerOwnerOfChain(chain, { reader: whole, toSeq: whole.head }))
       expect({ name: found && displayName(found), endpoint: found?.endpoint }).toEqual({
         name: id,
         endpoint: `${address}:8080`,
@@ -74,9 +82,13 @@ describe('in a log on disk', () => {
 
   test('what a pruned log has left of them is found by the objects that were there', () => {
     const [first] = everyEndpoint()
-    const living = blame(pruned, nameOf(SERVICES - 1)).rules.find(({ chain }) => chain.startsWith('KUBE-SEP-'))
-    expect(finished(findChain(living?.chain ?? '', { reader: pruned, toSeq: pruned.head }))).toBeDefined()
-    expect(finished(findChain(first?.chain ?? '', { reader: pruned, toSeq: pruned.head }))).toBeUndefined()
+    const living = blame(pruned, nameOf(SERVICES - 1)).rules.find(({ item }) => item.chain.startsWith('KUBE-SEP-'))
+    expect(
+      finished(iptablesDataplane.formerOwnerOfChain(living?.item.chain ?? '', { reader: pruned, toSeq: pruned.head })),
+    ).toBeDefined()
+    expect(
+      finished(iptablesDataplane.formerOwnerOfChain(first?.chain ?? '', { reader: pruned, toSeq: pruned.head })),
+    ).toBeUndefined()
   })
 })
 

@@ -1,14 +1,16 @@
-import { createRuleHistory, ownedRules, planRuleset, type GoneRule, type OwnedRule } from '@pointsman/backend-iptables'
+import { iptablesDataplane, ownedRules, planRuleset } from '@pointsman/backend-iptables'
 import {
+  createRuleHistory,
   createStateFold,
   DEFAULT_PROXY_CONFIG,
+  type GoneRule,
   type LogRecord,
   type ProxyConfig,
+  type RuleItem,
   type State,
   watchEventOf,
 } from '@pointsman/core'
 import fc from 'fast-check'
-import { formatRule } from 'node-iptables'
 import { expect, test } from 'vitest'
 import { recordsArbitrary } from './support/history-arbitraries.js'
 
@@ -25,8 +27,8 @@ test('each rule is blamed on the last record at which its text changed', () => {
       const texts = textsAfterEach(records, textOf)
       const withoutOdds = textsAfterEach(records, textWithoutOdds)
       const { rules } = followed(records)
-      expect(rules.map((rule) => ({ rule: textOf(rule), changed: rule.changed, made: rule.made }))).toEqual(
-        numbered(rules).map(({ rule, text, bare }) => ({
+      expect(rules.map(({ item, changed, made }) => ({ rule: textOf(item), changed, made }))).toEqual(
+        numbered(rules.map(({ item }) => item)).map(({ rule, text, bare }) => ({
           rule: textOf(rule),
           changed: Math.max(sinceWhen(texts, text), startOf(rule, records)),
           made: Math.max(sinceWhen(withoutOdds, bare), startOf(rule, records)),
@@ -55,7 +57,7 @@ test('a rule that went is told with the record that took it away', () => {
     fc.property(recordsArbitrary(), (records) => {
       const texts = textsAfterEach(records, textWithoutOdds)
       for (const { gone, seq } of followed(records).gone) {
-        const text = textWithoutOdds(gone)
+        const text = textWithoutOdds(gone.item)
         const [before = [], after = []] = [texts[seq - 1], texts[seq]]
         const count = (list: readonly string[]): number => list.filter((each) => each === text).length
         expect({ text, fewer: count(before) > count(after) }).toEqual({ text, fewer: true })
@@ -67,7 +69,7 @@ test('a rule that went is told with the record that took it away', () => {
 /** The texts of all rules, after no record, after the first, and so on. */
 function textsAfterEach(
   records: readonly LogRecord[],
-  text: (rule: OwnedRule) => string,
+  text: (item: RuleItem) => string,
 ): readonly (readonly string[])[] {
   const fold = createStateFold({ nodeName })
   let config: ProxyConfig = DEFAULT_PROXY_CONFIG
@@ -90,10 +92,9 @@ const withNode = ({ node, ...state }: State): State => ({
   node: node ?? { name: nodeName, addresses: [], podCIDRs: [], zone: '', taints: [], deleting: false },
 })
 
-const textOf = ({ table, chain, rule, owner }: OwnedRule): string =>
-  `${owner ?? ''} ${table} ${chain} ${formatRule(rule)}`
+const textOf = ({ table, chain, text, owner }: RuleItem): string => `${owner ?? ''} ${table} ${chain} ${text}`
 
-const textWithoutOdds = (owned: OwnedRule): string => textOf(owned).replace(/ -m statistic --mode random \S+ \S+/, '')
+const textWithoutOdds = (item: RuleItem): string => textOf(item).replace(/ -m statistic --mode random \S+ \S+/, '')
 
 /** Since when a text has been there at least so often; 0: since before the first record. */
 function sinceWhen(
@@ -107,17 +108,17 @@ function sinceWhen(
 }
 
 /** Rules of no service come with the first configuration: nothing was in force before. */
-const startOf = ({ owner }: OwnedRule, records: readonly LogRecord[]): number =>
+const startOf = ({ owner }: RuleItem, records: readonly LogRecord[]): number =>
   owner === undefined ? (records.find(({ type }) => type === 'config')?.seq ?? 0) : 0
 
 interface Numbered {
-  readonly rule: OwnedRule
+  readonly rule: RuleItem
   readonly text: { readonly text: string; readonly count: number }
   readonly bare: { readonly text: string; readonly count: number }
 }
 
 /** A rule that stands twice is looked for twice. */
-function numbered(rules: readonly OwnedRule[]): readonly Numbered[] {
+function numbered(rules: readonly RuleItem[]): readonly Numbered[] {
   const seen = new Map<string, number>()
   return rules.map((rule) => {
     const text = textOf(rule)
@@ -128,19 +129,24 @@ function numbered(rules: readonly OwnedRule[]): readonly Numbered[] {
 }
 
 interface Followed {
-  readonly rules: readonly (OwnedRule & { readonly made: number; readonly changed: number })[]
+  readonly rules: readonly {
+    readonly item: RuleItem
+    readonly owner: RuleItem['owner']
+    readonly made: number
+    readonly changed: number
+  }[]
   readonly gone: readonly { readonly gone: GoneRule; readonly seq: number }[]
 }
 
 function followed(records: readonly LogRecord[]): Followed {
-  const history = createRuleHistory({ options, nodeName, config: DEFAULT_PROXY_CONFIG })
+  const history = createRuleHistory({ planner: iptablesDataplane, options, nodeName, config: DEFAULT_PROXY_CONFIG })
   const gone = records.flatMap((record) =>
     history.take(record).map((rule) => ({ gone: rule, seq: Number(record.seq) })),
   )
   const seqOf = ({ cause }: GoneRule['made']): number => (cause.type === 'start' ? 0 : cause.record.seq)
   const rules = history
     .rules()
-    .map(({ made, changed, ...rule }) => ({ ...rule, made: seqOf(made), changed: seqOf(changed) }))
+    .map(({ item, made, changed }) => ({ item, owner: item.owner, made: seqOf(made), changed: seqOf(changed) }))
   return { rules, gone }
 }
 

@@ -2,6 +2,7 @@ import {
   buildState,
   DEFAULT_PROXY_CONFIG,
   healthCheckedServices,
+  nodeWithoutObject,
   serviceName,
   serviceOf,
   storedConfig,
@@ -14,7 +15,6 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { explainService } from '../packages/cli/src/explain/explain-service.js'
 import { latestChanges } from '../packages/cli/src/explain/latest-changes.js'
-import { nodeWithoutObject } from '../packages/cli/src/input/rules-question.js'
 import { recordsArbitrary } from './support/history-arbitraries.js'
 import { logOf } from './support/log-of.js'
 

@@ -34,7 +34,7 @@ const PLANTED: {
     ['packages/core/src/state/x.ts', "import { route } from '../route/route.js'", 'model'],
     ['packages/core/src/route/x.ts', "import { x } from '../debug/follow-fate.js'", 'model'],
     ['packages/core/src/conntrack/x.ts', "import { x } from '../io/conntrack/conntrack-commands.js'", 'model'],
-    ['packages/core/src/debug/x.ts', "import {\n  a,\n  b,\n} from '../ports/backend.js'", 'model'],
+    ['packages/core/src/debug/x.ts', "import {\n  a,\n  b,\n} from '../pipeline/replay.js'", 'model'],
     ['packages/core/src/ports/x.ts', "import { x } from '../pipeline/replay.js'", 'model'],
     ['packages/core/src/pipeline/x.ts', "const x = await import('../debug/blame.js')", 'model'],
     ['packages/core/src/testing/x.ts', "import { x } from '../io/sqlite/open.js'", 'model'],

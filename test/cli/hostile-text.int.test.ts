@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it, test } from 'vitest'
+import { DATAPLANES } from '../../packages/cli/src/dataplanes.js'
 import { COMMAND_NAMES, createProgram } from '../../packages/cli/src/program.js'
 import { lineSink } from '../../packages/cli/src/output/line-sink.js'
 import { PLAIN } from '../../packages/cli/src/output/colour.js'
@@ -195,6 +196,7 @@ async function formsOf([name = '', sub = '']: readonly string[]): Promise<readon
     interrupted: new AbortController().signal,
     style: PLAIN,
     errorStyle: PLAIN,
+    dataplanes: DATAPLANES,
     finish: () => undefined,
   }
   const program = await createProgram([name], '0', context)

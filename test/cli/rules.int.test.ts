@@ -38,8 +38,8 @@ describe('rules', () => {
     expect(heads(stdout).map((line) => line.replace(/-[A-Z0-9]{16}/, '-'))).toEqual([
       'nat KUBE-SERVICES  shared by all services',
       'nat KUBE-NODEPORTS  shared by all services',
-      'nat KUBE-EXT-  takes what comes by an external address or a node port',
       'nat KUBE-FW-  lets the source ranges of the load balancer on',
+      'nat KUBE-EXT-  takes what comes by an external address or a node port',
       'nat KUBE-SVC-  spreads over its endpoints',
       'nat KUBE-SVL-  spreads over its endpoints on this node',
       'nat KUBE-SEP-  10.244.1.10:8080, frontend-v1-0 on node-a',

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { DATAPLANES } from '../../packages/cli/src/dataplanes.js'
 import { run } from '../../packages/cli/src/main.js'
 import { styleFor } from '../../packages/cli/src/output/colour.js'
 
@@ -38,6 +39,7 @@ export function runInProcess(
     interrupted: interrupt.signal,
     style,
     errorStyle: style,
+    dataplanes: DATAPLANES,
   })
   const said = (pattern: RegExp): Promise<void> =>
     new Promise((resolve) => {

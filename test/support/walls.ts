@@ -177,8 +177,8 @@ const LAYERS: { readonly [layer: string]: readonly string[] } = {
   state: ['model', 'state'],
   route: ['model', 'state', 'route'],
   conntrack: ['model', 'state', 'conntrack'],
-  debug: ['model', 'state', 'route', 'debug'],
   ports: ['model', 'state', 'route', 'ports'],
+  debug: ['model', 'state', 'route', 'ports', 'debug'],
   pipeline: ['model', 'state', 'route', 'ports', 'pipeline'],
   io: ['model', 'state', 'route', 'conntrack', 'debug', 'ports', 'io'],
   testing: ['model', 'state', 'route', 'debug', 'ports', 'pipeline', 'testing'],
@@ -186,8 +186,11 @@ const LAYERS: { readonly [layer: string]: readonly string[] } = {
 
 const PURE = new Set(['model', 'state', 'route', 'debug', 'ruleset', 'plan', 'render', 'trace'])
 
-/** The one file that may start processes. */
-const PROCESS_STARTERS: ReadonlySet<string> = new Set(['packages/node-iptables/src/run-process.ts'])
+/** The files that may start processes: the one runner, and the credential plugins of a kubeconfig, which need the user's environment. */
+const PROCESS_STARTERS: ReadonlySet<string> = new Set([
+  'packages/node-iptables/src/run-process.ts',
+  'packages/core/src/io/kubernetes/server/credential-plugin.ts',
+])
 
 /** Meaning that rules are planned by, which route has its own words for. */
 const PLANNED_BY: ReadonlySet<string> = new Set([

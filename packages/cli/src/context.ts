@@ -1,3 +1,4 @@
+import type { Dataplane } from '@pointsman/core'
 import type { ExitStatus } from './errors.js'
 import type { Style } from './output/colour.js'
 import type { LineSink, TextSink } from './output/line-sink.js'
@@ -20,6 +21,8 @@ export interface Context {
   /** Colours for standard output and for standard error: none in a pipe. */
   readonly style: Style
   readonly errorStyle: Style
+  /** The rule systems that there are; the first is the default. */
+  readonly dataplanes: readonly [Dataplane, ...Dataplane[]]
   /** Says what the process ends with; 0 when nobody called it. */
   readonly finish: (status: ExitStatus) => void
 }
@@ -29,6 +32,9 @@ export interface World extends Omit<Context, 'stdout' | 'stderr' | 'finish'> {
   readonly stdout: TextSink
   readonly stderr: TextSink
 }
+
+/** The rule system that a configuration asks for. */
+export const dataplaneOf = ({ dataplanes: [first] }: Pick<Context, 'dataplanes'>): Dataplane => first
 
 /** A warning on standard error. */
 export function warn(context: Context, message: string): void {

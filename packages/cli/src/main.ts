@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import type { Context, World } from './context.js'
+import { DATAPLANES } from './dataplanes.js'
 import type { ExitStatus } from './errors.js'
 import { exitStatusOf } from './exit-status-of.js'
 import { shieldDashed } from './input/dashed-arguments.js'
@@ -25,6 +26,7 @@ export async function main(): Promise<void> {
     },
     style: styleFor({ env: process.env, isTTY: process.stdout.isTTY }),
     errorStyle: styleFor({ env: process.env, isTTY: process.stderr.isTTY }),
+    dataplanes: DATAPLANES,
   })
   // An input that was left half-read, as after Ctrl-C, would keep the process.
   process.stdin.destroy()
@@ -91,7 +93,7 @@ const AGENT_FINISHING_MS = 10_000
 /** Runs one command line in a world that is given, and answers the exit status. */
 export async function run(argv: readonly string[], world: World): Promise<ExitStatus> {
   let status: ExitStatus = 0
-  const { stdin, env, now, style, errorStyle } = world
+  const { stdin, env, now, style, errorStyle, dataplanes } = world
   const context: Context = {
     stdin,
     stdout: lineSink(world.stdout),
@@ -100,6 +102,7 @@ export async function run(argv: readonly string[], world: World): Promise<ExitSt
     now,
     style,
     errorStyle,
+    dataplanes,
     get interrupted() {
       return world.interrupted
     },

@@ -1,23 +1,63 @@
-import type { ServicePortName } from '@pointsman/core'
-import type { Rule } from 'node-iptables'
+import { isEqual, type RuleItem, type ServicePortName } from '@pointsman/core'
+import { formatRule, type Match, type Rule, STATISTIC_CHANCES } from 'node-iptables'
 import { TABLES, type Ruleset, type Table } from '../ruleset/ruleset.js'
 
-export interface OwnedRule {
+/** A rule in its place, with the service port that it is for. Its texts are made each time they are asked for. */
+export class OwnedRule implements RuleItem {
   readonly table: Table
   readonly chain: string
   readonly rule: Rule
-  /** The service port that it is for. Undefined: it is there whatever services there are. */
   readonly owner: ServicePortName | undefined
+
+  constructor({ table, chain, rule, owner }: Pick<OwnedRule, 'table' | 'chain' | 'rule' | 'owner'>) {
+    this.table = table
+    this.chain = chain
+    this.rule = rule
+    this.owner = owner
+  }
+
+  get text(): string {
+    return formatRule(this.rule)
+  }
+
+  get line(): string {
+    return `-A ${this.chain} ${this.text}`.trimEnd()
+  }
+
+  get identity(): string {
+    return this.share === undefined ? this.text : formatRule(without(this.rule, isRandom))
+  }
+
+  get bareIdentity(): string {
+    return formatRule(without(this.rule, (match) => isRandom(match) || match.type === 'comment'))
+  }
+
+  get share(): number | undefined {
+    const random = this.rule.matches.find(isRandom)
+    return random && random.chances / STATISTIC_CHANCES
+  }
+
+  equals(other: RuleItem): boolean {
+    return other instanceof OwnedRule ? isEqual(this.rule, other.rule) : this.line === other.line
+  }
 }
+
+const without = (rule: Rule, isLeftOut: (match: Match) => boolean): Rule => ({
+  ...rule,
+  matches: rule.matches.filter((match) => !isLeftOut(match)),
+})
+
+const isRandom = (match: Match): match is Extract<Match, { readonly type: 'statistic-random' }> =>
+  match.type === 'statistic-random'
 
 /** Every rule with the service port that it is for, in the order in which a save has them. */
 export function* ownedRules(ruleset: Ruleset): Generator<OwnedRule, void, undefined> {
   for (const table of TABLES) {
     for (const { table: of, chain, rule } of ruleset.base.jumps) {
-      if (of === table) yield { table, chain, rule, owner: undefined }
+      if (of === table) yield new OwnedRule({ table, chain, rule, owner: undefined })
     }
     for (const [chain, rules] of ownedChains(ruleset, table)) {
-      for (const { rule, owner } of rules) yield { table, chain, rule, owner }
+      for (const { rule, owner } of rules) yield new OwnedRule({ table, chain, rule, owner })
     }
   }
 }

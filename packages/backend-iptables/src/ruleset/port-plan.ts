@@ -4,6 +4,7 @@ import {
   portTraffic,
   type Endpoint,
   type EndpointSelection,
+  type FrontPath,
   type FrontTraffic,
   type PortTraffic,
   type ServicePort,
@@ -57,22 +58,16 @@ export const refusal = ({ traffic, name, context }: PortPlan): { readonly becaus
     ? { because: `${name} has no local endpoints`, target: DROP }
     : { because: `${name} has no endpoints`, target: rejectIn(context.family) }
 
-/** Where the rules lead what is sent to one front of a service port. */
-export interface FrontWay extends FrontTraffic {
-  /** The service port's own chain that it is handed to in nat; absent: none, and nothing is translated. */
-  readonly chain?: string
-}
-
-/** The ways of all fronts of a service port, in the order of `frontsOf`: what its rules say, in a line a front. */
-export function frontWays(
+/** The paths of all fronts of a service port, in the order of `frontsOf`: what its rules say, in a line a front. */
+export function frontPaths(
   port: ServicePort,
   endpoints: readonly Endpoint[],
   context: RulesetContext,
-): readonly FrontWay[] {
+): readonly FrontPath[] {
   const plan = portPlan(port, endpoints, context)
-  return frontTrafficOf(plan.traffic, { tellsPods: context.localTraffic !== undefined }).map((way) => {
-    const chain = chainTo(way, plan)
-    return chain === undefined ? way : { ...way, chain }
+  return frontTrafficOf(plan.traffic, { tellsPods: context.localTraffic !== undefined }).map((traffic) => {
+    const chain = chainTo(traffic, plan)
+    return chain === undefined ? traffic : { ...traffic, chain }
   })
 }
 

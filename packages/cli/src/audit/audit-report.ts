@@ -1,4 +1,4 @@
-import type { NodeInfo, State } from '@pointsman/core'
+import type { Dataplane, NodeInfo, State } from '@pointsman/core'
 import type { AskedObjects } from '../input/asked-objects.js'
 import type { FindingCause } from './find-causes.js'
 import type { PlacedFinding } from './find-findings.js'
@@ -6,6 +6,7 @@ import type { ReadTables, TableSource } from './table-source.js'
 
 /** All that an audit has to say. */
 export interface AuditReport {
+  readonly dataplane: Dataplane
   readonly asked: AskedObjects
   readonly state: Pick<State, 'services' | 'endpoints'>
   readonly node: NodeInfo | undefined

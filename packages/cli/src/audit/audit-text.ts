@@ -6,7 +6,6 @@ import type { Style } from '../output/colour.js'
 import { countOf, formatCount } from '../output/duration.js'
 import { formatTime } from '../output/json.js'
 import { titleOf } from '../rules/front-text.js'
-import { chainMeanings } from '../rules/service-rules-text.js'
 import type { AuditReport } from './audit-report.js'
 import type { FindingCause } from './find-causes.js'
 import type { PlacedFinding } from './find-findings.js'
@@ -124,11 +123,12 @@ const limited = (rules: readonly string[]): readonly string[] =>
 /** `IPv4 nat KUBE-SVC-...  spreads over its endpoints`. */
 function placeText(
   { family, variant, table, chain, owner, type }: PlacedFinding,
-  { state }: AuditReport,
+  { dataplane, state }: AuditReport,
   style: Style,
 ): string {
   const port = owner && state.services.get(owner)
-  const meaning = port && chainMeanings(port, state.endpoints.get(port.id) ?? []).get(chain)
+  const endpoints = (owner && state.endpoints.get(owner)) ?? []
+  const meaning = port && dataplane.chainMeanings({ port, endpoints }).get(chain)
   const of = type === 'OTHER_VARIANT' ? `iptables-${variant ?? ''}` : table
   const name = chain === '' ? '' : ` ${style.bold(chain)}`
   return `${style.dim(`${family} ${of}`)}${name}${meaning === undefined ? '' : `  ${style.dim(meaning)}`}`

@@ -1,25 +1,21 @@
 import {
-  bareIdentityOf,
   type Blame,
   type BlamedRule,
   blameRules,
-  findChain,
-  isServiceChain,
-  type RuleChange,
-  type RulesetOptions,
-  whatChanged,
-} from '@pointsman/backend-iptables'
-import {
   type ChangeLogReader,
+  type Dataplane,
   type IpFamily,
   parseServicePortName,
+  type PlanOptions,
   type ProxyConfig,
+  type RuleChange,
+  type RuleItem,
   type Seq,
   type ServiceEdit,
   serviceName,
   type ServiceName,
+  whatChanged,
 } from '@pointsman/core'
-import { parsePastedRule } from '../blame/pasted-rule.js'
 import type { PlacedFinding } from './find-findings.js'
 
 /** The record that a finding's rule goes back to. */
@@ -34,11 +30,12 @@ export interface FindingCause {
 }
 
 export interface CausesQuestion {
+  readonly dataplane: Dataplane
   readonly reader: ChangeLogReader
   readonly toSeq: Seq
   readonly nodeName: string | undefined
   readonly config: ProxyConfig | 'recorded'
-  readonly machine: Omit<RulesetOptions, 'family' | 'keepComments'>
+  readonly machine: Omit<PlanOptions, 'family' | 'keepComments'>
 }
 
 /** Looking one up goes through the history of its Service: of more findings it is not told. */
@@ -71,14 +68,14 @@ const GONE: ReadonlySet<PlacedFinding['type']> = new Set<PlacedFinding['type']>(
 /** Whose a finding is: as is known, as its comment says, else as the hash in its chain's name says; `none` where no service has a part in it. */
 function* serviceOf(
   { owner, claims, chain, expected }: PlacedFinding,
-  { reader, toSeq }: CausesQuestion,
+  { dataplane, reader, toSeq }: CausesQuestion,
   at: number,
 ): Generator<number, ServiceName | 'none' | undefined, undefined> {
   if (owner !== undefined) return parseServicePortName(owner).service
   const [, namespace, name] = /^([^/]+)\/([^:]+)/.exec(claims ?? '') ?? []
   if (namespace !== undefined && name !== undefined) return serviceName(namespace, name)
-  if (!isServiceChain(chain)) return expected === undefined ? undefined : 'none'
-  const found = yield* counting(findChain(chain, { reader, toSeq }), at)
+  if (!dataplane.isServiceChain(chain)) return expected === undefined ? undefined : 'none'
+  const found = yield* counting(dataplane.formerOwnerOfChain(chain, { reader, toSeq }), at)
   return found?.service
 }
 
@@ -92,13 +89,17 @@ function* removalOf(
   finding: PlacedFinding,
   { at, ...question }: OfService,
 ): Generator<number, FindingCause | undefined, undefined> {
-  const isMeant = matcherOf(finding.found?.[0], { ...finding, anyOfChain: finding.type === 'LEFT_OVER_CHAIN' })
+  const isMeant = matcherOf(finding.found?.[0], {
+    ...question,
+    ...finding,
+    anyOfChain: finding.type === 'LEFT_OVER_CHAIN',
+  })
   const blame = yield* counting(
     blameRules({ ...blameOf(question, finding.family), service: question.service, accepts: isMeant }),
     at,
   )
   const [gone] = blame.lastGone
-  return gone && causeOf('removed', { blame, rule: gone, change: gone.removed })
+  return gone && causeOf('removed', { dataplane: question.dataplane, blame, rule: gone, change: gone.removed })
 }
 
 function* makingOf(
@@ -110,38 +111,53 @@ function* makingOf(
   const blame =
     known ?? (yield* counting(blameRules({ ...blameOf(question, finding.family), service: question.service }), at))
   histories.set(key, blame)
-  const rule = blame.rules.find(matcherOf(finding.expected?.[0], { ...finding, anyOfChain: false }))
+  const isMeant = matcherOf(finding.expected?.[0], { ...question, ...finding, anyOfChain: false })
+  const rule = blame.rules.find(({ item }) => isMeant(item))
   if (rule === undefined) return undefined
-  return causeOf('made', { blame, rule, change: finding.type === 'CHANGED_RULE' ? rule.changed : rule.made })
+  return causeOf('made', {
+    dataplane: question.dataplane,
+    blame,
+    rule,
+    change: finding.type === 'CHANGED_RULE' ? rule.changed : rule.made,
+  })
 }
 
 interface Blamed {
+  readonly dataplane: Dataplane
   readonly blame: Blame
   readonly rule: BlamedRule
   readonly change: RuleChange
 }
 
-function causeOf(did: FindingCause['did'], { blame, rule, change }: Blamed): FindingCause {
+function causeOf(did: FindingCause['did'], { dataplane, blame, rule, change }: Blamed): FindingCause {
   const behind = blame.editBehind(change.cause)
-  const isConfigured = change.cause.type === 'start' && rule.owner === undefined
-  const what = isConfigured ? 'the configuration' : whatChanged(change, rule)
+  const isConfigured = change.cause.type === 'start' && rule.item.owner === undefined
+  const what = isConfigured ? 'the configuration' : whatChanged(change, rule, dataplane)
   return { did, change, what, ...(behind && { behind }) }
 }
 
 const blameOf = (
-  { reader, toSeq, nodeName, config, machine }: CausesQuestion,
+  { dataplane, reader, toSeq, nodeName, config, machine }: CausesQuestion,
   family: IpFamily,
-): Parameters<typeof blameRules>[0] => ({ reader, toSeq, nodeName, config, options: { ...machine, family } })
+): Parameters<typeof blameRules>[0] => ({
+  planner: dataplane,
+  reader,
+  toSeq,
+  nodeName,
+  config,
+  options: { ...machine, family },
+})
 
-function matcherOf(
-  text: string | undefined,
-  { table, anyOfChain }: { readonly table: string; readonly anyOfChain: boolean },
-): (rule: Pick<BlamedRule, 'table' | 'chain' | 'rule'>) => boolean {
+interface Matching {
+  readonly dataplane: Dataplane
+  readonly table: string
+  readonly anyOfChain: boolean
+}
+
+function matcherOf(text: string | undefined, { dataplane, table, anyOfChain }: Matching): (item: RuleItem) => boolean {
   if (text === undefined) return () => false
-  const { chain, rule } = parsePastedRule(text)
-  const wanted = bareIdentityOf(rule)
-  return (blamed) =>
-    blamed.table === table && blamed.chain === chain && (anyOfChain || bareIdentityOf(blamed.rule) === wanted)
+  const { chain, bareIdentity } = dataplane.parseItem(text)
+  return (item) => item.table === table && item.chain === chain && (anyOfChain || item.bareIdentity === bareIdentity)
 }
 
 function* counting<Result>(steps: Generator<unknown, Result, undefined>, at: number): Generator<number, Result> {

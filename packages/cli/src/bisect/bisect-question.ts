@@ -9,6 +9,7 @@ import {
   type ProxyConfig,
   type Seq,
   type State,
+  nodeWithoutObject,
 } from '@pointsman/core'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
@@ -16,7 +17,7 @@ import { type AskedObjects, askedObjects, type PointOptions } from '../input/ask
 import type { Input } from '../input/open-input.js'
 import { type ResolvedPoint, resolvePoint } from '../input/point-in-time.js'
 import { givesConfig } from '../input/proxy-config.js'
-import { nodeWithoutObject, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
+import { rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
 import { seqOfLists } from '../input/seq-of-lists.js'
 import { interfaceAddressesOf } from '../input/ruleset-options.js'
 import { formatTime } from '../output/json.js'

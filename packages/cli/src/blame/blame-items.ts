@@ -1,36 +1,37 @@
 import {
   type BlamedRule,
   type Cause,
+  type Dataplane,
   type GoneRule,
   isOddsAlone,
-  oddsOf,
   type RuleChange,
+  type ServiceEdit,
   whatChanged,
   whoseOdds,
-} from '@pointsman/backend-iptables'
-import type { ServiceEdit } from '@pointsman/core'
-import { STATISTIC_CHANCES } from 'node-iptables'
+} from '@pointsman/core'
 import { ruleItem } from '../rules/rule-list.js'
 import { causeFields } from './cause-fields.js'
 
 export type EditBehind = (cause: Cause) => ServiceEdit | undefined
 
 /** An item of a BlameList as `docs/json.md` has it. */
-export function blameItem(rule: BlamedRule | GoneRule, editBehind: EditBehind): object {
-  const odds = oddsOf(rule.rule)
+export function blameItem(
+  rule: BlamedRule | GoneRule,
+  { editBehind, dataplane }: { readonly editBehind: EditBehind; readonly dataplane: Dataplane },
+): object {
+  const { share } = rule.item
   const port = (rule.changed.after ?? rule.changed.before)?.port
+  const what = (change: RuleChange): string => whatChanged(change, rule, dataplane)
   return {
-    ...ruleItem(rule, port),
-    ...(odds && { odds: odds.chances / STATISTIC_CHANCES }),
-    changed: changeItem(rule.changed, isOddsAlone(rule) ? whoseOdds(rule.changed) : whatChanged(rule.changed, rule), {
+    ...ruleItem(rule.item, port),
+    ...(share !== undefined && { odds: share }),
+    changed: changeItem(rule.changed, isOddsAlone(rule) ? whoseOdds(rule.changed) : what(rule.changed), {
       oddsAlone: isOddsAlone(rule),
       editBehind,
     }),
-    ...(isOddsAlone(rule) && {
-      made: changeItem(rule.made, whatChanged(rule.made, rule), { oddsAlone: false, editBehind }),
-    }),
+    ...(isOddsAlone(rule) && { made: changeItem(rule.made, what(rule.made), { oddsAlone: false, editBehind }) }),
     ...('removed' in rule && {
-      removed: changeItem(rule.removed, whatChanged(rule.removed, rule), { oddsAlone: false, editBehind }),
+      removed: changeItem(rule.removed, what(rule.removed), { oddsAlone: false, editBehind }),
     }),
   }
 }

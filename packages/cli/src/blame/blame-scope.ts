@@ -1,26 +1,21 @@
 import {
-  bareIdentityOf,
   type ChainOwner,
-  findChain,
-  type FoundChain,
-  isServiceChain,
-  type OwnedRule,
-} from '@pointsman/backend-iptables'
-import {
   type ChangeLogReader,
+  type Dataplane,
   displayName,
   endpointKey,
+  type FormerChainOwner,
   type IpFamily,
+  type RuleItem,
+  RuleTextError,
   type Seq,
   serviceName,
   type ServiceName,
   type State,
 } from '@pointsman/core'
-import type { Rule } from 'node-iptables'
 import { CliError } from '../errors.js'
 import { serviceFilter } from '../history/log-filter.js'
 import { namesChain, otherFamily, ownerInFamily } from '../rules/rules-target.js'
-import { parsePastedRule } from './pasted-rule.js'
 
 /** Which rules are asked about, and whose records decide about them. */
 export interface BlameScope {
@@ -28,12 +23,13 @@ export interface BlameScope {
   readonly title: string
   /** Absent: every record may have touched them. */
   readonly service?: ServiceName
-  readonly accepts: (rule: OwnedRule) => boolean
+  readonly accepts: (item: RuleItem) => boolean
   /** Where none is there now, those that were there last are told. */
   readonly whenGone: boolean
 }
 
 export interface ScopeQuestion {
+  readonly dataplane: Dataplane
   readonly reader: ChangeLogReader
   readonly toSeq: Seq
   readonly state: Pick<State, 'services' | 'endpoints'>
@@ -62,37 +58,41 @@ const ofService = (service: ServiceName): BlameScope => ({
 
 function* chainScope(chain: string, question: ScopeQuestion): Generator<Seq, BlameScope, undefined> {
   const accepts: BlameScope['accepts'] = (rule) => rule.chain === chain
-  if (!isServiceChain(chain)) return { title: chain, accepts, whenGone: false }
+  if (!question.dataplane.isServiceChain(chain)) return { title: chain, accepts, whenGone: false }
   const owner = yield* ownerAtAnyTime(chain, question)
   return { title: `${chain} (${whose(owner)})`, service: owner.service, accepts, whenGone: true }
 }
 
 function* ruleScope(text: string, question: ScopeQuestion): Generator<Seq, BlameScope, undefined> {
-  const { chain, rule } = parsePastedRule(text)
-  const wanted = bareIdentityOf(rule)
-  const accepts: BlameScope['accepts'] = (blamed) => blamed.chain === chain && bareIdentityOf(blamed.rule) === wanted
-  const named = [chain, rule.target?.type === 'jump' ? rule.target.chain : ''].find(isServiceChain)
+  const { dataplane } = question
+  const item = pastedItem(text, dataplane)
+  const { chain, bareIdentity } = item
+  const accepts: BlameScope['accepts'] = (blamed) => blamed.chain === chain && blamed.bareIdentity === bareIdentity
+  const named = [chain, dataplane.targetOf(item) ?? ''].find((name) => dataplane.isServiceChain(name))
   if (named !== undefined) {
     const owner = yield* ownerAtAnyTime(named, question)
     return { title: `a rule of ${whose(owner)}`, service: owner.service, accepts, whenGone: true }
   }
-  const service = serviceInComment(rule)
+  const service = dataplane.serviceNamedBy(item)
   const scope = { title: `a rule of ${service ?? chain}`, accepts, whenGone: true }
   return service === undefined ? scope : { ...scope, service }
 }
 
-/** Comments begin with the service port that a rule is for. */
-function serviceInComment({ matches }: Rule): ServiceName | undefined {
-  const comment = matches.find((match) => match.type === 'comment')?.comment ?? ''
-  const [, namespace, name] = /^([a-z0-9.-]+)\/([a-z0-9.-]+)(?::\S+)?(?: |$)/.exec(comment) ?? []
-  return namespace === undefined || name === undefined ? undefined : serviceName(namespace, name)
+/** CliError USAGE for what is no rule. */
+export function pastedItem(text: string, dataplane: Pick<Dataplane, 'parseItem'>): RuleItem {
+  try {
+    return dataplane.parseItem(text)
+  } catch (error) {
+    if (!(error instanceof RuleTextError)) throw error
+    throw new CliError('USAGE', error.message, { cause: error })
+  }
 }
 
-function* ownerAtAnyTime(chain: string, question: ScopeQuestion): Generator<Seq, FoundChain, undefined> {
-  const { state, family } = question
-  const owner = ownerInFamily(chain, state, family)
+function* ownerAtAnyTime(chain: string, question: ScopeQuestion): Generator<Seq, FormerChainOwner, undefined> {
+  const { dataplane, family } = question
+  const owner = ownerInFamily(chain, question)
   if (owner !== undefined) return foundNow(owner)
-  const found = yield* findChain(chain, question)
+  const found = yield* dataplane.formerOwnerOfChain(chain, question)
   // The chains of a service port have the same names in both families.
   if (found?.endpoint !== undefined && found.family !== family) throw otherFamily(chain, found.family)
   if (found !== undefined) return found
@@ -102,10 +102,10 @@ function* ownerAtAnyTime(chain: string, question: ScopeQuestion): Generator<Seq,
   )
 }
 
-const foundNow = ({ port, endpoint }: ChainOwner): FoundChain => ({
+const foundNow = ({ port, endpoint }: ChainOwner): FormerChainOwner => ({
   ...port,
   ...(endpoint && { endpoint: endpointKey(endpoint) }),
 })
 
-const whose = (owner: FoundChain): string =>
+const whose = (owner: FormerChainOwner): string =>
   `${displayName(owner)}${owner.endpoint === undefined ? '' : ` -> ${owner.endpoint}`}`

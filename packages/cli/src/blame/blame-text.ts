@@ -1,26 +1,27 @@
 import {
   type BlamedRule,
   type Cause,
+  type Dataplane,
+  describeChange,
   type GoneRule,
   isOddsAlone,
+  type ObjectRecord,
   type RuleChange,
+  type ServicePort,
   whatChanged,
   whoseOdds,
-} from '@pointsman/backend-iptables'
-import { describeChange, type ObjectRecord, type ServicePort } from '@pointsman/core'
-import { formatRule } from 'node-iptables'
+} from '@pointsman/core'
 import { objectName } from '../history/record-text.js'
 import type { Style } from '../output/colour.js'
 import { countOf } from '../output/duration.js'
 import { formatTime } from '../output/json.js'
 import { type Column, renderTable } from '../output/table.js'
 import { titleOf } from '../rules/front-text.js'
-import { chainMeanings } from '../rules/service-rules-text.js'
 import { cutText } from '../output/cut.js'
 import type { EditBehind } from './blame-items.js'
-import { inReadingOrder } from './reading-order.js'
 
 export interface BlameView {
+  readonly dataplane: Dataplane
   readonly rules: readonly BlamedRule[]
   /** The last record's, in milliseconds since 1970 UTC: of what happened on that day only the time is shown. */
   readonly at: number | undefined
@@ -28,10 +29,13 @@ export interface BlameView {
 }
 
 /** The records that last changed the rules, the newest first; then a line a rule, by service port and chain. */
-export function blameText({ rules: unordered, at, editBehind }: BlameView, style: Style): readonly string[] {
-  const rules = inReadingOrder(unordered)
-  const [titles = '', ...lines] = renderTable(columnsOf({ rules, at }, style), rules, { title: style.bold })
-  const table = rules.flatMap((rule, index) => [...headsBefore(rule, rules[index - 1], style), lines[index] ?? ''])
+export function blameText({ dataplane, rules: unordered, at, editBehind }: BlameView, style: Style): readonly string[] {
+  const rules = dataplane.inReadingOrder(unordered)
+  const [titles = '', ...lines] = renderTable(columnsOf({ dataplane, rules, at }, style), rules, { title: style.bold })
+  const table = rules.flatMap((rule, index) => [
+    ...headsBefore(rule, rules[index - 1], { dataplane, style }),
+    lines[index] ?? '',
+  ])
   const causes = causesOf(rules.map(({ changed }) => changed.cause))
   const records = causes.slice(0, MOST_RECORDS).flatMap((cause) => causeLines(cause, { editBehind, style }))
   const older = causes.length - MOST_RECORDS
@@ -44,17 +48,17 @@ export function blameText({ rules: unordered, at, editBehind }: BlameView, style
 const MOST_RECORDS = 10
 
 /** What took rules away, and then what they were. */
-export function goneText({ rules, title, at, editBehind }: GoneView, style: Style): readonly string[] {
+export function goneText({ dataplane, rules, title, at, editBehind }: GoneView, style: Style): readonly string[] {
   const [first] = rules
   if (first === undefined) return []
   const { cause } = first.removed
   const when = cause.type === 'start' ? '' : ` at seq ${cause.record.seq}, ${formatTime(cause.record.observedAt)}`
   return [
-    `${style.bold(title)} ${style.red('is gone')}: taken away${when}: ${whatChanged(first.removed, first)}`,
+    `${style.bold(title)} ${style.red('is gone')}: taken away${when}: ${whatChanged(first.removed, first, dataplane)}`,
     ...causeLines(cause, { editBehind, style }),
     '',
     'Its rules were, each with the record that had last changed it:',
-    ...blameText({ rules, at, editBehind }, style),
+    ...blameText({ dataplane, rules, at, editBehind }, style),
   ]
 }
 
@@ -63,7 +67,10 @@ export interface GoneView extends BlameView {
   readonly rules: readonly GoneRule[]
 }
 
-function columnsOf({ rules, at }: Pick<BlameView, 'rules' | 'at'>, style: Style): readonly Column<BlamedRule>[] {
+function columnsOf(
+  { dataplane, rules, at }: Omit<BlameView, 'editBehind'>,
+  style: Style,
+): readonly Column<BlamedRule>[] {
   const times = rules.flatMap(({ changed }) => timeOf(changed) ?? [])
   const isOneDay = at !== undefined && times.every((text) => text.startsWith(formatTime(at).slice(0, 10)))
   const time = (text = ''): string => (isOneDay ? text.slice(11, -1) : text)
@@ -71,13 +78,13 @@ function columnsOf({ rules, at }: Pick<BlameView, 'rules' | 'at'>, style: Style)
     { title: 'SEQ', cell: ({ changed }) => style.yellow(seqOf(changed)), align: 'right' },
     { title: 'TIME', cell: ({ changed }) => time(timeOf(changed)) },
     { title: 'BY', cell: ({ changed }) => authorOf(changed.cause) },
-    { title: 'WHAT', cell: whatCell },
-    { title: 'RULE', cell: ({ rule }) => formatRule(rule) },
+    { title: 'WHAT', cell: (rule) => whatCell(rule, dataplane) },
+    { title: 'RULE', cell: ({ item }) => item.text },
   ]
 }
 
-function whatCell(rule: BlamedRule): string {
-  if (!isOddsAlone(rule)) return whatChanged(rule.changed, rule)
+function whatCell(rule: BlamedRule, dataplane: Dataplane): string {
+  if (!isOddsAlone(rule)) return whatChanged(rule.changed, rule, dataplane)
   const { cause } = rule.made
   const since = cause.type === 'start' ? 'the log begins' : `seq ${cause.record.seq}`
   return `odds: ${whoseOdds(rule.changed)} (there since ${since})`
@@ -93,15 +100,21 @@ function authorOf(cause: Cause): string {
   return cause.record.author?.manager ?? 'unknown'
 }
 
-function headsBefore(rule: BlamedRule, before: BlamedRule | undefined, style: Style): readonly string[] {
+function headsBefore(
+  rule: BlamedRule,
+  before: BlamedRule | undefined,
+  { dataplane, style }: { readonly dataplane: Dataplane; readonly style: Style },
+): readonly string[] {
   const port = portOf(rule)
-  const isOther = before === undefined || before.owner !== rule.owner
-  if (!isOther && before.chain === rule.chain && before.table === rule.table) return []
+  const { table, chain, owner } = rule.item
+  const isOther = before === undefined || before.item.owner !== owner
+  if (!isOther && before.item.chain === chain && before.item.table === table) return []
   const endpoints = (rule.changed.after ?? rule.changed.before)?.endpoints ?? []
-  const meaning = port === undefined ? '' : (chainMeanings(port, endpoints).get(rule.chain) ?? 'shared by all services')
+  const meaning =
+    port === undefined ? '' : (dataplane.chainMeanings({ port, endpoints }).get(chain) ?? 'shared by all services')
   return [
     ...(isOther ? [style.bold(port === undefined ? 'of no service' : titleOf(port))] : []),
-    `  ${style.dim(rule.table)} ${style.bold(rule.chain)}${meaning === '' ? '' : `  ${style.dim(meaning)}`}`,
+    `  ${style.dim(table)} ${style.bold(chain)}${meaning === '' ? '' : `  ${style.dim(meaning)}`}`,
   ]
 }
 

@@ -1,5 +1,4 @@
-import type { Cause } from '@pointsman/backend-iptables'
-import type { ServiceEdit } from '@pointsman/core'
+import type { Cause, ServiceEdit } from '@pointsman/core'
 import { authorItem } from '../history/record-item.js'
 import { formatTime } from '../output/json.js'
 

@@ -5,7 +5,7 @@ import { auditText } from '../audit/audit-text.js'
 import { findCauses, MOST_CAUSES } from '../audit/find-causes.js'
 import { type Look, lookAgain, lookAt, type Looking, questionOf } from '../audit/look-again.js'
 import { liveSource, savedSource, type SourceOptions } from '../audit/table-source.js'
-import { type Context, warn } from '../context.js'
+import { type Context, dataplaneOf, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { type PointOptions, withPointOptions } from '../input/asked-objects.js'
 import { type Input, type InputOptions, openInput, withInputOptions } from '../input/open-input.js'
@@ -102,7 +102,16 @@ async function reportOf(input: Input, options: AuditOptions, context: Context): 
   const look =
     first.findings.length > 0 && source.isLive ? await lookAgain(first, { input, source, options }, context) : first
   const causes = await causesOf(look, { input, source, options }, context)
-  return causes && { ...look, state: look.question.state, node: look.question.state.node, source, causes }
+  return (
+    causes && {
+      ...look,
+      dataplane: dataplaneOf(context),
+      state: look.question.state,
+      node: look.question.state.node,
+      source,
+      causes,
+    }
+  )
 }
 
 /** None without a log; undefined when it was interrupted. */
@@ -115,6 +124,7 @@ async function causesOf(
   if (findings.length > MOST_CAUSES)
     warn(context, `the records behind findings are looked up for the first ${MOST_CAUSES} alone`)
   const steps = findCauses(findings, {
+    dataplane: dataplaneOf(context),
     reader: input.reader,
     toSeq: asked.point.seq,
     nodeName: config.nodeName,

@@ -1,10 +1,9 @@
-import { type Blame, blameRules } from '@pointsman/backend-iptables'
-import type { IpFamily, Seq } from '@pointsman/core'
+import { type Blame, blameRules, type Dataplane, type IpFamily, type Seq } from '@pointsman/core'
 import type { Command } from 'commander'
 import { blameItem } from '../blame/blame-items.js'
 import { type BlameScope, blameScope } from '../blame/blame-scope.js'
 import { blameText, goneText } from '../blame/blame-text.js'
-import type { Context } from '../context.js'
+import { type Context, dataplaneOf } from '../context.js'
 import { CliError } from '../errors.js'
 import {
   type AskedObjects,
@@ -64,6 +63,7 @@ async function blame(target: string | undefined, options: BlameOptions, context:
   const interfaceAddresses = interfaceAddressesOf(options)
   const input: Extract<Input, { type: 'log' }> = { type: 'log', ...openLog(options, context) }
   const { reader } = input
+  const dataplane = dataplaneOf(context)
   try {
     const asked = askedObjects(input, options, context)
     const question = await rulesQuestion(asked, options, context)
@@ -71,13 +71,14 @@ async function blame(target: string | undefined, options: BlameOptions, context:
     const toSeq = asked.point?.seq ?? reader.info().lastSeq
     const line = (seq: Seq): string => `seq ${formatCount(seq)} of ${formatCount(toSeq)}`
     const scope = await runSteps(
-      blameScope(target, { reader, toSeq, state: question.state, family }),
+      blameScope(target, { dataplane, reader, toSeq, state: question.state, family }),
       (seq) => `looking for the chain: ${line(seq)}`,
       context,
     )
     if (scope === undefined) return
     const found = await runSteps(
       blameRules({
+        planner: dataplane,
         reader,
         toSeq,
         service: scope.service,
@@ -91,7 +92,7 @@ async function blame(target: string | undefined, options: BlameOptions, context:
     )
     if (found === undefined) return
     const rules = rulesToTell(found, scope, asked)
-    await writePieces(linesOf({ format, asked, question, family, scope, found, rules }, context), context)
+    await writePieces(linesOf({ dataplane, format, asked, question, family, scope, found, rules }, context), context)
   } finally {
     reader.close()
   }
@@ -108,6 +109,7 @@ function rulesToTell({ rules, lastGone }: Blame, { title, whenGone }: BlameScope
 }
 
 interface Answer {
+  readonly dataplane: Dataplane
   readonly format: Format
   readonly asked: AskedObjects
   readonly question: RulesQuestion
@@ -118,11 +120,11 @@ interface Answer {
 }
 
 function linesOf(
-  { format, asked, question, family, scope, found, rules }: Answer,
+  { dataplane, format, asked, question, family, scope, found, rules }: Answer,
   { style }: Context,
 ): Iterable<string> {
   const { editBehind } = found
-  const items = (): Iterable<object> => rules.map((rule) => blameItem(rule, editBehind))
+  const items = (): Iterable<object> => rules.map((rule) => blameItem(rule, { editBehind, dataplane }))
   if (format === 'jsonl') return jsonLines(items())
   const { node } = question.state
   if (format === 'json')
@@ -134,8 +136,8 @@ function linesOf(
   const at = asked.point?.time
   const lines =
     found.rules.length > 0
-      ? blameText({ rules: found.rules, at, editBehind }, style)
-      : goneText({ title: scope.title, rules: found.lastGone, at, editBehind }, style)
+      ? blameText({ dataplane, rules: found.rules, at, editBehind }, style)
+      : goneText({ dataplane, title: scope.title, rules: found.lastGone, at, editBehind }, style)
   const isBlamed = found.rules.some(({ changed }) => changed.cause.type !== 'start')
   const head = `${describeAsked(asked)}${whose}: ${family} rules of ${scope.title}${isBlamed ? ', last changed by' : ''}`
   return [style.dim(head), ...lines]

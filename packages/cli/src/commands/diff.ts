@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Context } from '../context.js'
+import { type Context, dataplaneOf } from '../context.js'
 import { diffDocument } from '../diff/diff-document.js'
 import { diffQuestion } from '../diff/diff-question.js'
 import { diffStat } from '../diff/diff-stat.js'
@@ -61,7 +61,8 @@ async function diff(
   try {
     const question = await diffQuestion(input, points, { options, context })
     const family = familyAsked(options, question.to, context)
-    const differences = findDifferences(question, { family, nfacct: options.nfacct, interfaceAddresses })
+    const dataplane = dataplaneOf(context)
+    const differences = findDifferences(question, dataplane, { family, nfacct: options.nfacct, interfaceAddresses })
     if (!isSame(differences)) context.finish(1)
     const { style } = context
     const lines =
@@ -69,7 +70,7 @@ async function diff(
         ? linesOfDocument(diffDocument(differences, family))
         : options.stat === true
           ? diffStat(differences, style)
-          : diffText(differences, style)
+          : diffText(differences, { dataplane, style })
     await writePieces(lines, context)
   } finally {
     input.reader.close()

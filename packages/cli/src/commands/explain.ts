@@ -1,4 +1,4 @@
-import { serviceOf, serviceName, type ServiceName } from '@pointsman/core'
+import { nodeWithoutObject, serviceName, type ServiceName, serviceOf } from '@pointsman/core'
 import type { Command } from 'commander'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
@@ -15,12 +15,7 @@ import {
 } from '../input/asked-objects.js'
 import { type Input, type InputOptions, openInput, withInputOptions } from '../input/open-input.js'
 import { givesConfig, withConfigOptions } from '../input/proxy-config.js'
-import {
-  nodeWithoutObject,
-  type RulesQuestion,
-  rulesQuestion,
-  type RulesQuestionOptions,
-} from '../input/rules-question.js'
+import { type RulesQuestion, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
 import { didYouMean } from '../input/suggest.js'
 import { formatTime, parseFormat, pointOf, writeDocument } from '../output/json.js'
 import { outputOption } from '../output/output-option.js'

@@ -1,7 +1,6 @@
-import { ownedRules, planRuleset, renderSave, type Ruleset } from '@pointsman/backend-iptables'
-import type { IpFamily } from '@pointsman/core'
+import type { IpFamily, RulePlan } from '@pointsman/core'
 import type { Command } from 'commander'
-import { type Context, warn } from '../context.js'
+import { type Context, dataplaneOf, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import {
   type AskedObjects,
@@ -66,16 +65,16 @@ async function render(options: RenderOptions, context: Context): Promise<void> {
     const { state, config, diagnostics } = question
     warnOfDiagnostics(diagnostics, '`pointsman services --wide` lists them', context)
     if (interfaceAddresses === undefined) warnOfNodePortAddresses(question, context)
-    const rulesetOf = (family: IpFamily): Ruleset =>
-      planRuleset(state, config, { family, nfacct: options.nfacct, interfaceAddresses })
+    const dataplane = dataplaneOf(context)
+    const planOf = (family: IpFamily): RulePlan =>
+      dataplane.plan({ state, config }, { family, nfacct: options.nfacct, interfaceAddresses })
     const families = wantedFamilies(options, question, context)
     if (options.outputDir !== undefined) {
-      writeSaves({ folder: options.outputDir, families, rulesetOf }, context)
+      writeSaves({ folder: options.outputDir, dataplane, families, planOf }, context)
       return
     }
     const [family = 'IPv4'] = families
-    const ruleset = rulesetOf(family)
-    await writePieces(linesOf({ format, asked, question, ruleset }, context), context)
+    await writePieces(linesOf({ format, asked, question, plan: planOf(family) }, context), context)
   } finally {
     if (input.type === 'log') input.reader.close()
   }
@@ -114,12 +113,12 @@ interface Answer {
   readonly format: Format
   readonly asked: AskedObjects
   readonly question: RulesQuestion
-  readonly ruleset: Ruleset
+  readonly plan: RulePlan
 }
 
-function linesOf({ format, asked, question: { state }, ruleset }: Answer, context: Context): Iterable<string> {
-  const { family } = ruleset
-  if (format === 'jsonl') return jsonLines(ruleItems(ownedRules(ruleset), state))
+function linesOf({ format, asked, question: { state }, plan }: Answer, context: Context): Iterable<string> {
+  const { family } = plan
+  if (format === 'jsonl') return jsonLines(ruleItems(plan.inOrder(plan.parts()), state))
   if (format === 'json') {
     const head = {
       kind: 'RuleList',
@@ -128,11 +127,11 @@ function linesOf({ format, asked, question: { state }, ruleset }: Answer, contex
       family,
       layout: 'current',
     }
-    return documentLines(head, ruleItems(ownedRules(ruleset), state))
+    return documentLines(head, ruleItems(plan.inOrder(plan.parts()), state))
   }
   const whose = state.node === undefined ? '' : `, node ${state.node.name}`
   context.stderr.print(
     context.errorStyle.dim(`${describeAsked(asked)}${whose}: ${family} rules for iptables 1.6.2 and later`),
   )
-  return renderSave(ruleset)
+  return plan.listing(plan.parts())
 }

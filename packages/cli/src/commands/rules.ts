@@ -1,6 +1,6 @@
 import type { IpFamily } from '@pointsman/core'
 import type { Command } from 'commander'
-import type { Context } from '../context.js'
+import { type Context, dataplaneOf } from '../context.js'
 import {
   type AskedObjects,
   askedObjects,
@@ -66,9 +66,11 @@ async function rules(text: string | undefined, options: RulesOptions, context: C
     warnOfDiagnostics(question.diagnostics, '`pointsman services --wide` lists them', context)
     const family = familyAsked(options, question, context)
     const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
-    const target = rulesTarget({ text, state: question.state, family, when })
+    const dataplane = dataplaneOf(context)
+    const target = rulesTarget({ dataplane, text, state: question.state, family, when })
     const answer = answerRules(target, {
       ...question,
+      dataplane,
       when,
       options: { family, nfacct: options.nfacct, interfaceAddresses },
     })

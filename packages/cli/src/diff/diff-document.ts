@@ -1,6 +1,11 @@
-import type { RuleDifference } from '@pointsman/backend-iptables'
-import { endpointCondition, type Endpoint, type IpFamily, type PortDifference, type State } from '@pointsman/core'
-import { STATISTIC_CHANCES } from 'node-iptables'
+import {
+  type Endpoint,
+  endpointCondition,
+  type IpFamily,
+  type PortDifference,
+  type RuleDifference,
+  type State,
+} from '@pointsman/core'
 import { authorItem } from '../history/record-item.js'
 import { type Document, formatTime, pointOf } from '../output/json.js'
 import { ruleItem } from '../rules/rule-list.js'
@@ -61,14 +66,14 @@ function placeOf(endpoint: Endpoint | undefined): object {
 }
 
 function ruleDifferenceItem(difference: RuleDifference, { from, to }: Pick<Differences, 'from' | 'to'>): object {
-  const { rule, type } = difference
-  const port = rule.owner && (portIn(to, rule.owner) ?? portIn(from, rule.owner))
+  const { item, type } = difference
+  const port = item.owner && (portIn(to, item.owner) ?? portIn(from, item.owner))
   return {
     event: EVENTS[type],
-    ...ruleItem(rule, port),
+    ...ruleItem(item, port),
     ...(type === 'odds' && {
-      oddsBefore: (difference.before ?? STATISTIC_CHANCES) / STATISTIC_CHANCES,
-      oddsAfter: (difference.after ?? STATISTIC_CHANCES) / STATISTIC_CHANCES,
+      oddsBefore: difference.before ?? 1,
+      oddsAfter: difference.after ?? 1,
     }),
   }
 }

@@ -1,14 +1,22 @@
-import type { RulesAt } from '@pointsman/backend-iptables'
-import { buildState, type ChangeLogReader, configOfRecord, type KubernetesObject, type State } from '@pointsman/core'
+import {
+  buildState,
+  type ChangeLogReader,
+  configOfRecord,
+  type KubernetesObject,
+  nodeWithoutObject,
+  type RulesAt,
+  type State,
+} from '@pointsman/core'
 import type { Context } from '../context.js'
 import { askedObjects } from '../input/asked-objects.js'
 import type { Input } from '../input/open-input.js'
 import { type ResolvedPoint, resolvePoint } from '../input/point-in-time.js'
 import { givesConfig } from '../input/proxy-config.js'
-import { nodeWithoutObject, rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
+import { rulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
 
 /** What there was at one of the two points. */
 export interface DiffSide extends RulesAt {
+  readonly state: State
   readonly point: ResolvedPoint
   readonly objects: readonly KubernetesObject[]
 }

@@ -1,5 +1,6 @@
 import {
   endpointCondition,
+  endpointText,
   type EndpointDifference,
   type ObjectDifference,
   type ObjectRecord,
@@ -8,13 +9,13 @@ import {
 import type { Style } from '../output/colour.js'
 import { countOf } from '../output/duration.js'
 import { formatTime } from '../output/json.js'
-import { endpointText, titleOf } from '../rules/front-text.js'
+import { titleOf } from '../rules/front-text.js'
 import type { DiffSide } from './diff-question.js'
 import { type Differences, isSame, ruleCounts, usedCount } from './find-differences.js'
-import { ruleLines } from './rule-differences-text.js'
+import { type DifferencesLook, ruleLines } from './rule-differences-text.js'
 
 /** What differs, in the order of cause and effect: objects, then endpoints, then rules, chain by chain. */
-export function diffText(differences: Differences, style: Style): readonly string[] {
+export function diffText(differences: Differences, { dataplane, style }: DifferencesLook): readonly string[] {
   const { objects, ports, chains } = differences
   return [
     headLine(differences, style),
@@ -28,7 +29,7 @@ export function diffText(differences: Differences, style: Style): readonly strin
       ports.flatMap((port) => portLines(port, differences, style)),
       style,
     ),
-    ...section('rules', ruleLines(chains, differences, style), style),
+    ...section('rules', ruleLines(chains, differences, { dataplane, style }), style),
   ]
 }
 

@@ -1,9 +1,12 @@
-import { type ChainDifference, diffRulesAt, type RulesetOptions } from '@pointsman/backend-iptables'
 import {
+  type ChainDifference,
+  type Dataplane,
   diffEndpoints,
   diffObjects,
+  diffRules,
   type ObjectDifference,
   type ObjectRecord,
+  type PlanOptions,
   type PortDifference,
   selectEndpoints,
 } from '@pointsman/core'
@@ -23,7 +26,8 @@ export interface Differences {
 
 export function findDifferences(
   { reader, from, to }: DiffQuestion,
-  options: Omit<RulesetOptions, 'keepComments'>,
+  dataplane: Dataplane,
+  options: Omit<PlanOptions, 'keepComments'>,
 ): Differences {
   const objects = diffObjects(from.objects, to.objects)
   const { family } = options
@@ -33,7 +37,7 @@ export function findDifferences(
     objects,
     lastChanges: lastChanges(reader, objects, { after: from.point.seq, upTo: to.point.seq }),
     ports: diffEndpoints(from.state, to.state).filter(({ port }) => port.family === family),
-    chains: diffRulesAt({ before: from, after: to }, options),
+    chains: diffRules(dataplane, { before: from, after: to }, options),
   }
 }
 

@@ -1,4 +1,4 @@
-import { buildState } from '@pointsman/core'
+import { buildState, nodeWithoutObject } from '@pointsman/core'
 import type { Diagnostic, NodeInfo, ProxyConfig, State } from '@pointsman/core'
 import { type Context, warn } from '../context.js'
 import type { AskedObjects } from './asked-objects.js'
@@ -39,16 +39,6 @@ export async function rulesQuestion(
     diagnostics,
   }
 }
-
-/** A node of which the name alone is known: which endpoints are local is still known. */
-export const nodeWithoutObject = (name: string): NodeInfo => ({
-  name,
-  addresses: [],
-  podCIDRs: [],
-  zone: '',
-  taints: [],
-  deleting: false,
-})
 
 function warnOfUnknownNode(
   { state, node }: { readonly state: State; readonly node: NodeInfo | undefined },

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import type { Context } from '../context.js'
+import { DATAPLANES } from '../dataplanes.js'
 import { styleFor } from './colour.js'
 import { lineSink } from './line-sink.js'
 import { runSteps } from './run-steps.js'
@@ -18,7 +19,7 @@ function world(interrupted: AbortSignal): World {
   const stderr = lineSink({ write: (text: string) => void said.push(text) })
   const finish = (status: number): void => void statuses.push(status)
   const stdin = Readable.from([])
-  const rest = { stdin, stdout: stderr, env: {}, now: () => 0, style, errorStyle: style }
+  const rest = { stdin, stdout: stderr, env: {}, now: () => 0, style, errorStyle: style, dataplanes: DATAPLANES }
   return { context: { ...rest, stderr, interrupted, finish }, said, statuses }
 }
 

@@ -1,99 +1,92 @@
 import {
   type ChainOwner,
-  frontWays,
-  isServiceChain,
-  type OwnedRule,
-  ownedRules,
-  planRuleset,
-  planService,
-  renderSave,
-  type Ruleset,
-  rulesetContext,
-  type RulesetOptions,
-  savedTablesOf,
-  type ServiceRules,
-  TABLES,
-} from '@pointsman/backend-iptables'
-import { displayName, type ProxyConfig, type ServicePort, type State } from '@pointsman/core'
+  type Dataplane,
+  displayName,
+  endpointText,
+  type PlanOptions,
+  type ProxyConfig,
+  type RuleItem,
+  type RulePlan,
+  type ServicePort,
+  type State,
+} from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { didYouMean } from '../input/suggest.js'
 import type { Style } from '../output/colour.js'
-import { chainText, ruleLine } from './chain-text.js'
+import { chainText } from './chain-text.js'
 import { frontItem } from './front-item.js'
-import { endpointText } from './front-text.js'
 import type { RulesTarget } from './rules-target.js'
-import { chainMeanings, type PortRules, portRulesText } from './service-rules-text.js'
+import { type PortRules, portRulesText } from './service-rules-text.js'
 
 export interface RulesAsked {
+  readonly dataplane: Dataplane
   readonly state: State
   readonly config: ProxyConfig
-  readonly options: RulesetOptions
+  readonly options: PlanOptions
   /** `at seq 108`, for errors. */
   readonly when: string
 }
 
 /** Rules, in each of the forms that they are printed in; made when it is asked for. */
 export interface RulesAnswer {
-  readonly rules: () => Iterable<OwnedRule>
-  /** What iptables-save would print. */
+  readonly rules: () => Iterable<RuleItem>
+  /** The listing of the rule system's own tool. */
   readonly save: () => Iterable<string>
   /** Where the fronts of a service lead; absent where no service was asked about. */
   readonly fronts?: () => readonly object[]
-  /** For people; absent where that is what iptables-save prints. */
+  /** For people; absent where that is the listing. */
   readonly text?: (style: Style) => readonly string[]
 }
 
-/** CliError NOT_FOUND for a chain that there is not. Of a service only its own rules are planned. */
+/** CliError NOT_FOUND for a chain that does not exist. Of a service only its own rules are planned. */
 export function answerRules(target: RulesTarget, asked: RulesAsked): RulesAnswer {
+  const { dataplane, options } = asked
+  const plan = dataplane.plan(asked, options)
   switch (target.type) {
-    case 'all': {
-      const ruleset = planRuleset(asked.state, asked.config, asked.options)
-      return { rules: () => ownedRules(ruleset), save: () => renderSave(ruleset) }
-    }
+    case 'all':
+      return { rules: () => plan.inOrder(plan.parts()), save: () => plan.listing(plan.parts()) }
     case 'service':
-      return answerService(target.ports.map((port) => portRules(port, asked)))
+      return answerService(target.ports.map((port) => portRules(port, plan, asked)))
     case 'owned-chain':
-      return answerOwnedChain(target, asked)
+      return answerOwnedChain(target, plan, asked)
     case 'chain':
-      return answerSharedChain(target.chain, asked)
+      return answerSharedChain(target.chain, plan, asked)
   }
 }
 
-function portRules(port: ServicePort, { state, config, options }: RulesAsked): PortRules {
-  const context = rulesetContext(state, config, options)
+function portRules(port: ServicePort, plan: RulePlan, { state, dataplane }: RulesAsked): PortRules {
   const endpoints = state.endpoints.get(port.id) ?? []
-  return { port, endpoints, context, plan: planService(port, endpoints, context) }
+  return { dataplane, port, endpoints, plan, planned: plan.ofService(port, endpoints) }
 }
 
 function answerService(ports: readonly PortRules[]): RulesAnswer {
-  const rules = (): readonly OwnedRule[] => ports.flatMap(({ plan }) => [...rulesOf(plan)])
+  const rules = (): readonly RuleItem[] => ports.flatMap(({ planned }) => planned.items)
   const fronts = (): readonly object[] =>
-    ports.flatMap(({ port, endpoints, context }) =>
-      frontWays(port, endpoints, context).map((way) => frontItem(port, way)),
-    )
+    ports.flatMap(({ port, endpoints, plan }) => plan.fronts(port, endpoints).map((path) => frontItem(port, path)))
   return { rules, fronts, save: () => [], text: (style) => spaced(ports.map((port) => portRulesText(port, style))) }
 }
 
 function answerOwnedChain(
   { chain, owner }: { readonly chain: string; readonly owner: ChainOwner },
+  plan: RulePlan,
   asked: RulesAsked,
 ): RulesAnswer {
-  const port = portRules(owner.port, asked)
-  const rules = [...rulesOf(port.plan)].filter((owned) => owned.chain === chain)
-  if (rules.length === 0) throw notInUse(chain, owner, asked)
-  const leading = [...rulesOf(port.plan)].filter(
-    ({ rule }) => rule.target?.type === 'jump' && rule.target.chain === chain,
-  )
-  const meaning = chainMeanings(port.port, port.endpoints).get(chain) ?? ''
+  const { dataplane } = asked
+  const { port, endpoints, planned } = portRules(owner.port, plan, asked)
+  const rules = planned.items.filter((item) => item.chain === chain)
+  const [first] = rules
+  if (first === undefined) throw notInUse(chain, owner, asked)
+  const leading = planned.items.filter((item) => dataplane.targetOf(item) === chain)
+  const meaning = dataplane.chainMeanings({ port, endpoints }).get(chain) ?? ''
   return {
     rules: () => rules,
     save: () => [],
     text: (style) => [
-      `${style.bold(displayName(port.port))} ${port.port.protocol}`,
-      ...chainText({ table: 'nat', chain, meaning, rules }, style),
+      `${style.bold(displayName(port))} ${port.protocol}`,
+      ...chainText({ table: first.table, chain, meaning, rules }, style),
       '',
       style.dim('led to by'),
-      ...leading.map((rule) => `  ${ruleLine(rule)}`),
+      ...leading.map(({ line }) => `  ${line}`),
     ],
   }
 }
@@ -106,20 +99,18 @@ function notInUse(chain: string, { port, endpoint }: ChainOwner, { when }: Rules
   )
 }
 
-/** With a line before the rules of each service port. */
-function answerSharedChain(chain: string, { state, config, options, when }: RulesAsked): RulesAnswer {
-  const ruleset = planRuleset(state, config, options)
-  const saved = savedTablesOf(ruleset).filter(({ chains }) => chains.some((each) => each.chain === chain))
-  if (saved.length === 0) throw noSuchChain(chain, ruleset, when)
-  const rules = [...ownedRules(ruleset)].filter((owned) => owned.chain === chain)
-  const tables = TABLES.filter((table) => saved.some((each) => each.table === table))
+/** A chain that all services share, of each table that has one of the name. */
+function answerSharedChain(chain: string, plan: RulePlan, asked: RulesAsked): RulesAnswer {
+  const tables = plan.places.filter((place) => place.chain === chain).map(({ table }) => table)
+  if (tables.length === 0) throw noSuchChain(chain, plan, asked)
+  const rules = [...plan.inOrder(plan.parts())].filter((item) => item.chain === chain)
   return {
     rules: () => rules,
     save: () => [],
     text: (style) =>
       spaced(
         tables.map((table) => {
-          const own = rules.filter((owned) => owned.table === table)
+          const own = rules.filter((item) => item.table === table)
           const meaning = own.length === 0 ? 'no rules' : ''
           return chainText({ table, chain, meaning, rules: own }, style)
         }),
@@ -127,15 +118,14 @@ function answerSharedChain(chain: string, { state, config, options, when }: Rule
   }
 }
 
-function noSuchChain(chain: string, ruleset: Ruleset, when: string): CliError {
-  if (isServiceChain(chain)) {
+function noSuchChain(chain: string, plan: RulePlan, { dataplane, when }: RulesAsked): CliError {
+  if (dataplane.isServiceChain(chain)) {
     return new CliError(
       'NOT_FOUND',
       `no service port and no endpoint has the chain ${chain} ${when}: \`pointsman blame ${chain}\` looks for it in all of the log`,
     )
   }
-  const known = savedTablesOf(ruleset).flatMap(({ chains }) => chains.map((each) => each.chain))
-  const shared = [...new Set(known)].filter((name) => !isServiceChain(name))
+  const shared = [...new Set(plan.places.map((place) => place.chain))]
   const hint = didYouMean(chain, shared)
   return new CliError(
     'NOT_FOUND',
@@ -146,6 +136,3 @@ function noSuchChain(chain: string, ruleset: Ruleset, when: string): CliError {
 /** Blocks of lines with an empty line between two. */
 const spaced = (blocks: readonly (readonly string[])[]): readonly string[] =>
   blocks.flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]))
-
-const rulesOf = (plan: ServiceRules): Iterable<OwnedRule> =>
-  ownedRules({ family: 'IPv4', base: { chains: [], jumps: [] }, services: [plan] })

@@ -1,10 +1,9 @@
-import type { FrontWay } from '@pointsman/backend-iptables'
-import type { Endpoint, ServicePort } from '@pointsman/core'
+import type { Endpoint, FrontPath, ServicePort } from '@pointsman/core'
 
 /** A Front of a RuleList as `docs/json.md` has it. */
 export function frontItem(
   { service, portName, protocol }: ServicePort,
-  { front, chain, endpoints, refused, sourceRanges, fromHere }: FrontWay,
+  { front, chain, endpoints, refused, sourceRanges, fromHere }: FrontPath,
 ): object {
   return {
     type: front.type,

@@ -1,11 +1,10 @@
-import type { FrontWay } from '@pointsman/backend-iptables'
-import { endpointKey, type Endpoint, type Front, type ServicePort } from '@pointsman/core'
+import { type Endpoint, endpointKey, type Front, type FrontPath, type ServicePort } from '@pointsman/core'
 import type { Style } from '../output/colour.js'
 import { type Column, renderTable } from '../output/table.js'
 
 /** A line a front: what is sent to it, and where the rules lead that. The answer before the rules that give it. */
-export function frontLines(port: ServicePort, ways: readonly FrontWay[], style: Style): readonly string[] {
-  const columns: readonly Column<FrontWay>[] = [
+export function frontLines(port: ServicePort, ways: readonly FrontPath[], style: Style): readonly string[] {
+  const columns: readonly Column<FrontPath>[] = [
     { title: '', cell: ({ front }) => FRONTS[front.type] },
     { title: '', cell: ({ front }) => placeOf(front) },
     { title: '', cell: (way) => `-> ${wayText(way, style)}` },
@@ -18,12 +17,6 @@ export function frontLines(port: ServicePort, ways: readonly FrontWay[], style: 
 export const titleOf = ({ service, portName, protocol }: ServicePort): string =>
   `${service}${portName === '' ? '' : `:${portName}`} ${protocol}`
 
-/** `10.244.1.14:8080, checkout-v1-0 on node-a`. */
-export function endpointText(endpoint: Endpoint): string {
-  const place = [endpoint.pod, endpoint.nodeName].filter((part) => part !== undefined).join(' on ')
-  return place === '' ? endpointKey(endpoint) : `${endpointKey(endpoint)}, ${place}`
-}
-
 const FRONTS: { readonly [type in Front['type']]: string } = {
   clusterIP: 'cluster IP',
   externalIP: 'external IP',
@@ -34,7 +27,7 @@ const FRONTS: { readonly [type in Front['type']]: string } = {
 const placeOf = ({ address, port }: Front): string =>
   address === undefined ? String(port) : endpointKey({ address, port })
 
-function wayText({ endpoints, refused, fromHere, sourceRanges }: FrontWay, style: Style): string {
+function wayText({ endpoints, refused, fromHere, sourceRanges }: FrontPath, style: Style): string {
   const where = refused === undefined ? spreadText(endpoints) : style.red(REFUSED[refused])
   const from = sourceRanges === undefined ? '' : `, from ${sourceRanges.join(', ')} alone`
   const here =

@@ -1,5 +1,4 @@
-import type { IpFamily, ServicePort, State } from '@pointsman/core'
-import { ownerOfChain, type ChainOwner } from '@pointsman/backend-iptables'
+import type { ChainOwner, Dataplane, IpFamily, ServicePort, State } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { didYouMean } from '../input/suggest.js'
 
@@ -14,6 +13,7 @@ export type RulesTarget =
   | { readonly type: 'chain'; readonly chain: string }
 
 export interface TargetQuestion {
+  readonly dataplane: Dataplane
   readonly text: string | undefined
   readonly state: Pick<State, 'services' | 'endpoints'>
   readonly family: IpFamily
@@ -25,7 +25,7 @@ export interface TargetQuestion {
 export const namesChain = (text: string): boolean => /[A-Z]/.test(text)
 
 /** CliError NOT_FOUND for a Service that the state does not have, USAGE where several namespaces have one of its name. */
-export function rulesTarget({ text, state, family, when }: TargetQuestion): RulesTarget {
+export function rulesTarget({ dataplane, text, state, family, when }: TargetQuestion): RulesTarget {
   if (text === undefined) return { type: 'all' }
   if (!namesChain(text)) {
     return serviceTarget(
@@ -34,20 +34,19 @@ export function rulesTarget({ text, state, family, when }: TargetQuestion): Rule
       when,
     )
   }
-  const owner = ownerInFamily(text, state, family)
+  const owner = ownerInFamily(text, { dataplane, state, family })
   return owner === undefined ? { type: 'chain', chain: text } : { type: 'owned-chain', chain: text, owner }
 }
 
 /** Whose a chain is; CliError NOT_FOUND where it is of the other family alone, as an endpoint's chain is. */
 export function ownerInFamily(
   chain: string,
-  { services, endpoints }: Pick<State, 'services' | 'endpoints'>,
-  family: IpFamily,
+  { dataplane, state: { services, endpoints }, family }: Pick<TargetQuestion, 'dataplane' | 'state' | 'family'>,
 ): ChainOwner | undefined {
   const ofFamily = new Map([...services].filter(([, port]) => port.family === family))
-  const owner = ownerOfChain(chain, { services: ofFamily, endpoints })
+  const owner = dataplane.ownerOfChain(chain, { services: ofFamily, endpoints })
   if (owner !== undefined) return owner
-  const other = ownerOfChain(chain, { services, endpoints })
+  const other = dataplane.ownerOfChain(chain, { services, endpoints })
   if (other !== undefined) throw otherFamily(chain, other.port.family)
   return undefined
 }

@@ -20,3 +20,9 @@ export interface Endpoint {
 /** `10.244.1.14:8080`, `[fd00::1]:8080`: unique in a service port, and the order in which endpoints are listed. */
 export const endpointKey = (endpoint: Pick<Endpoint, 'address' | 'port'>): string =>
   endpoint.address.includes(':') ? `[${endpoint.address}]:${endpoint.port}` : `${endpoint.address}:${endpoint.port}`
+
+/** `10.244.1.14:8080, checkout-v1-0 on node-a`. */
+export function endpointText(endpoint: Endpoint): string {
+  const place = [endpoint.pod, endpoint.nodeName].filter((part) => part !== undefined).join(' on ')
+  return place === '' ? endpointKey(endpoint) : `${endpointKey(endpoint)}, ${place}`
+}

@@ -10,3 +10,13 @@ export interface NodeInfo {
   /** A deletion timestamp is set. */
   readonly deleting: boolean
 }
+
+/** A node of which only the name is known: which endpoints are local is still known. */
+export const nodeWithoutObject = (name: string): NodeInfo => ({
+  name,
+  addresses: [],
+  podCIDRs: [],
+  zone: '',
+  taints: [],
+  deleting: false,
+})

@@ -1,5 +1,4 @@
 import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
-import { configOfRecord, type ProxyConfig } from '../model/proxy-config.js'
 import { NO_SEQ, type Seq } from '../model/record.js'
 import type { ChangeLogReader } from '../ports/change-log.js'
 import type { StateFold } from '../state/state-fold.js'
@@ -28,15 +27,6 @@ export function restoreState(
   })
   const appliedSeq = applied.find((one) => one.backend === backend)?.seq ?? NO_SEQ
   return { seq, ...(at !== undefined && { at }), received, appliedSeq }
-}
-
-/** The configuration that was in force at a position: of the last record of one until there, else of the first of the log. */
-export function loggedConfigAt(log: Pick<ChangeLogReader, 'configAt' | 'records'>, at: Seq): ProxyConfig | undefined {
-  const stored = log.configAt(at)
-  if (stored !== undefined) return configOfRecord(stored)
-  for (const record of log.records({ types: ['config'], limit: 1 }))
-    if (record.type === 'config') return configOfRecord(record.config)
-  return undefined
 }
 
 export interface RestoreOptions {

@@ -1,4 +1,5 @@
 import type { JsonObject, KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
+import { configOfRecord, type ProxyConfig } from '../model/proxy-config.js'
 import type { LogEntry, LogRecord, NoticeRecord, ObjectRecord, Seq, SyncRecord } from '../model/record.js'
 
 /** What became of an entry that was appended. */
@@ -86,6 +87,15 @@ export interface ChangeLogReader {
   /** The last successful sync at or before a position. */
   appliedAt(seq: Seq): SyncRecord | undefined
   close(): void
+}
+
+/** The configuration that was in force at a position: of the last record of one until there, else of the first of the log. */
+export function loggedConfigAt(log: Pick<ChangeLogReader, 'configAt' | 'records'>, at: Seq): ProxyConfig | undefined {
+  const stored = log.configAt(at)
+  if (stored !== undefined) return configOfRecord(stored)
+  for (const record of log.records({ types: ['config'], limit: 1 }))
+    if (record.type === 'config') return configOfRecord(record.config)
+  return undefined
 }
 
 export type { LogEntry, LogRecord, NoticeRecord, ObjectRecord, SyncRecord }

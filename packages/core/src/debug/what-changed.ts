@@ -1,20 +1,20 @@
-import {
-  assertNever,
-  describeChange,
-  type Endpoint,
-  endpointCondition,
-  endpointKey,
-  type ObjectRecord,
-} from '@pointsman/core'
-import { endpointChainName } from '../ruleset/chain-names.js'
-import { isEndpointChain } from './owner-of-chain.js'
-import { type BlamedRule, type PortMoment, type RuleChange, usedEndpoints } from './rule-change.js'
+import { assertNever } from '../model/assert-never.js'
+import { type Endpoint, endpointKey } from '../model/endpoint.js'
+import type { ObjectRecord } from '../model/record.js'
+import type { RulePlanner } from '../ports/dataplane.js'
+import { describeChange } from './describe-change.js'
+import { endpointCondition } from './endpoint-condition.js'
+import { type BlamedRule, type PortMoment, type RuleChange, usedEndpoints } from './rule-history.js'
 
 /**
  * What a change was to one rule, in a few words for people: `endpoint 10.244.1.14:8080 (checkout-v1-0): not ready -> ready`,
  * `2 -> 0 endpoints in use`, `Service: selector app=a -> app=b`.
  */
-export function whatChanged({ cause, before, after }: RuleChange, rule: Pick<BlamedRule, 'chain' | 'rule'>): string {
+export function whatChanged(
+  { cause, before, after }: RuleChange,
+  { item }: Pick<BlamedRule, 'item'>,
+  { endpointOf }: Pick<RulePlanner, 'endpointOf'>,
+): string {
   switch (cause.type) {
     case 'start':
       return 'there where the log begins'
@@ -27,7 +27,7 @@ export function whatChanged({ cause, before, after }: RuleChange, rule: Pick<Bla
   }
   const { record, previous } = cause
   if (record.kind !== 'EndpointSlice') return objectChange(record, previous)
-  const endpoint = endpointOf(rule, before) ?? endpointOf(rule, after)
+  const endpoint = (before && endpointOf(item, before)) ?? (after && endpointOf(item, after))
   return endpoint === undefined ? countChange({ before, after }) : endpointChange(endpoint, { before, after })
 }
 
@@ -88,14 +88,3 @@ const named = (endpoint: Endpoint): string =>
   `${endpointKey(endpoint)}${endpoint.pod === undefined ? '' : ` (${endpoint.pod})`}`
 
 const isSame = (one: Endpoint, other: Endpoint): boolean => one.address === other.address && one.port === other.port
-
-/** The endpoint that a rule leads to, or whose chain it is in. */
-function endpointOf(
-  { chain, rule }: Pick<BlamedRule, 'chain' | 'rule'>,
-  moment: PortMoment | undefined,
-): Endpoint | undefined {
-  const target = rule.target?.type === 'jump' ? rule.target.chain : ''
-  const wanted = [chain, target].find(isEndpointChain)
-  if (wanted === undefined || moment === undefined) return undefined
-  return moment.endpoints.find((endpoint) => endpointChainName(moment.port, endpoint) === wanted)
-}

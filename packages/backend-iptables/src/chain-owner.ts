@@ -1,23 +1,42 @@
 import {
+  type ChainOwner,
   type ChangeLogReader,
   endpointKey,
   endpointsOfSlice,
+  type FormerChainOwner,
   type KubernetesObject,
   parseServicePortName,
   type RecordFilter,
   seq,
   type Seq,
   servicePortsOf,
-  type ServicePortIdentity,
+  type State,
 } from '@pointsman/core'
-import { endpointChainName, serviceChainNames } from '../ruleset/chain-names.js'
-import { isEndpointChain } from './owner-of-chain.js'
+import { endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
 
-/** Whose a chain was. */
-export interface FoundChain extends ServicePortIdentity {
-  /** Of a KUBE-SEP- chain: `10.244.1.14:8080`. */
-  readonly endpoint?: string
+/**
+ * Whose a chain with a hash is in a state, also where none of its rules has a comment: the name of each service port, and
+ * for KUBE-SEP- each of its endpoints, is hashed until one fits. Both families have chains of one name: the first is
+ * answered that `state.services` has. Undefined where none fits: the chain is of another time, or of no service.
+ */
+export function ownerOfChain(
+  chain: string,
+  { services, endpoints }: Pick<State, 'services' | 'endpoints'>,
+): ChainOwner | undefined {
+  if (!isServiceChain(chain)) return undefined
+  for (const port of services.values()) {
+    if (!isEndpointChain(chain)) {
+      if (Object.values(serviceChainNames(port)).includes(chain)) return { port }
+      continue
+    }
+    const endpoint = endpoints.get(port.id)?.find((each) => endpointChainName(port, each) === chain)
+    if (endpoint !== undefined) return { port, endpoint }
+  }
+  return undefined
 }
+
+/** KUBE-SEP-: one endpoint's. */
+export const isEndpointChain = (chain: string): boolean => chain.startsWith('KUBE-SEP-')
 
 /**
  * Whose a chain with a hash was at any time up to a record: a hash cannot be turned back, so that every name
@@ -25,10 +44,10 @@ export interface FoundChain extends ServicePortIdentity {
  * slices, of which there may be many, and which are gone through from the newest on: yields where it is, to be watched and
  * given up.
  */
-export function* findChain(
+export function* formerOwnerOfChain(
   chain: string,
   { reader, toSeq }: { readonly reader: ChangeLogReader; readonly toSeq: Seq },
-): Generator<Seq, FoundChain | undefined, undefined> {
+): Generator<Seq, FormerChainOwner | undefined, undefined> {
   const { firstSeq, pruned } = reader.info()
   const look = isEndpointChain(chain) ? lookInSlice(chain) : lookInService(chain)
   const histories: Iterable<RecordFilter> = isEndpointChain(chain)
@@ -41,7 +60,7 @@ export function* findChain(
     }
     yield filter.fromSeq ?? firstSeq
   }
-  let found: FoundChain | undefined
+  let found: FormerChainOwner | undefined
   if (pruned) reader.eachObjectAt(seq(firstSeq - 1), (object) => (found ??= look(object)))
   return found
 }
@@ -58,7 +77,7 @@ function* spansBack({ firstSeq, toSeq }: { readonly firstSeq: Seq; readonly toSe
 const FIRST_SPAN = 20_000
 const LONGEST_SPAN = 160_000
 
-type Look = (object: KubernetesObject) => FoundChain | undefined
+type Look = (object: KubernetesObject) => FormerChainOwner | undefined
 
 function lookInService(chain: string): Look {
   return (object) => {

@@ -1,12 +1,15 @@
-import type { OwnedRule } from '@pointsman/backend-iptables'
+import type { ServicePortName } from '@pointsman/core'
 import { expect, test } from 'vitest'
-import { inReadingOrder } from './reading-order.js'
+import { iptablesDataplane } from './dataplane.js'
+import { OwnedRule } from './render/owned-rules.js'
+import type { Table } from './ruleset/ruleset.js'
 
 /** `OWNER TABLE CHAIN TARGET`, a dash for no owner. */
-const rule = (text: string): OwnedRule => {
-  const [owner, table, chain, target = 'DROP'] = text.split(' ')
-  const data = { matches: [], target: { type: 'jump', chain: target } }
-  return { owner: owner === '-' ? undefined : owner, table, chain, rule: data } as unknown as OwnedRule
+const rule = (text: string): { readonly item: OwnedRule } => {
+  const [owner, table, chain = '', target = 'DROP'] = text.split(' ')
+  const named = owner === '-' ? undefined : (owner as ServicePortName)
+  const data = { matches: [], target: { type: 'jump', chain: target } } as const
+  return { item: new OwnedRule({ table: table as Table, chain, rule: data, owner: named }) }
 }
 
 test('rules come by service port, and each one’s chains as a packet meets them', () => {
@@ -40,5 +43,5 @@ test('rules come by service port, and each one’s chains as a packet meets them
     'b nat KUBE-SEP-AAAA DNAT',
     'b filter KUBE-SERVICES REJECT',
   ]
-  expect(inReadingOrder(rules.map(rule))).toEqual(ordered.map(rule))
+  expect(iptablesDataplane.inReadingOrder(rules.map(rule))).toEqual(ordered.map(rule))
 })

@@ -1,10 +1,9 @@
 import { expect, it } from 'vitest'
 import type { PortDescription, StateDescription } from '@pointsman/core/testing'
 import { stateOf } from '@pointsman/core/testing'
-import { formatRule } from 'node-iptables'
-import { CLUSTER_CIDR } from '../test-support/scenario.js'
-import type { ChainDifference } from './diff-rules.js'
-import { diffRulesAt, type RulesAt } from './diff-rules-at.js'
+import { type ChainDifference, diffRules, type RulesAt } from '@pointsman/core'
+import { iptablesDataplane } from './dataplane.js'
+import { CLUSTER_CIDR } from './test-support/scenario.js'
 
 const WEB = { is: 'shop/web', clusterIP: '10.96.0.1' }
 const CART = { is: 'shop/cart', clusterIP: '10.96.0.2', endpoints: ['10.244.1.9:80'] }
@@ -19,17 +18,16 @@ const at = (ports: readonly PortDescription[], node: StateDescription['node'] & 
 
 /** `SIGN OWNER TABLE CHAIN RULE`, without hashes and comments. */
 function told(before: RulesAt, after: RulesAt): readonly string[] {
-  return diffRulesAt({ before, after }, { family: 'IPv4' }).flatMap((chain) =>
+  return diffRules(iptablesDataplane, { before, after }, { family: 'IPv4' }).flatMap((chain) =>
     chain.rules.map((rule) => line(chain, rule)),
   )
 }
 
 function line({ table, chain, owner }: ChainDifference, rule: ChainDifference['rules'][number]): string {
-  const text = `${owner?.split('/')[1] ?? 'nobody'} ${table} ${chain} ${formatRule(rule.rule.rule)}`
+  const text = `${owner?.split('/')[1] ?? 'nobody'} ${table} ${chain} ${rule.item.text}`
     .replaceAll(/-[A-Z2-7]{16}/g, '')
     .replaceAll(/ -m comment --comment (?:"[^"]+"|\S+)/g, '')
-  const share = (chances: number | undefined): string =>
-    chances === undefined ? 'all' : (chances / 2 ** 31).toFixed(2)
+  const share = (chances: number | undefined): string => (chances === undefined ? 'all' : chances.toFixed(2))
   return rule.type === 'odds' ? `~ ${text}: ${share(rule.before)} -> ${share(rule.after)}` : `${rule.type} ${text}`
 }
 

@@ -1,4 +1,7 @@
 import {
+  type Blame,
+  blameRules,
+  type Cause,
   DEFAULT_PROXY_CONFIG,
   type JsonObject,
   type KubernetesObject,
@@ -8,10 +11,8 @@ import {
 import { createMemoryChangeLog } from '@pointsman/core/io'
 import { createEventMaker, node, service, slice } from '@pointsman/core/testing'
 import fc from 'fast-check'
-import { formatRule } from 'node-iptables'
 import { expect, it } from 'vitest'
-import { type Blame, blameRules } from './blame-rules.js'
-import type { Cause } from './rule-change.js'
+import { iptablesDataplane } from './dataplane.js'
 
 /** An object, as it is before an incident; what it is in one is told over that. */
 interface Shape {
@@ -121,9 +122,9 @@ it.each(Object.entries(INCIDENTS))('%s is blamed on the record that did it', asy
       const seqs = incident.steps.map((step) => story.step(step))
       for (const innocent of after) story.innocent(innocent)
       const { rules, lastGone, editBehind } = await blameOf(story.events)
-      const now = rules.map(({ rule, changed }) => ({ rule, cause: changed.cause }))
-      const gone = lastGone.map(({ rule, removed }) => ({ rule, cause: removed.cause }))
-      const telling = (now.length > 0 ? now : gone).filter(({ rule }) => incident.rules.test(formatRule(rule)))
+      const now = rules.map(({ item, changed }) => ({ item, cause: changed.cause }))
+      const gone = lastGone.map(({ item, removed }) => ({ item, cause: removed.cause }))
+      const telling = (now.length > 0 ? now : gone).filter(({ item }) => incident.rules.test(item.text))
       expect(telling.length).toBeGreaterThan(0)
       for (const { cause } of telling) {
         expect({ seq: seqOf(cause), behind: editBehind(cause)?.record.seq }).toEqual({
@@ -190,6 +191,7 @@ async function blameOf(events: readonly WatchEvent[]): Promise<Blame> {
   const log = createMemoryChangeLog()
   await log.append(events.map((event) => ({ type: 'event', event })))
   const steps = blameRules({
+    planner: iptablesDataplane,
     reader: log,
     toSeq: log.head,
     service: serviceName('shop', 'web'),

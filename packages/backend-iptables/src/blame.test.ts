@@ -1,12 +1,22 @@
-import { DEFAULT_PROXY_CONFIG, type JsonObject, type KubernetesObject, type WatchEvent } from '@pointsman/core'
+import {
+  type Blame,
+  type BlamedRule,
+  blameRules,
+  DEFAULT_PROXY_CONFIG,
+  type FormerChainOwner,
+  isOddsAlone,
+  type JsonObject,
+  type KubernetesObject,
+  type WatchEvent,
+  whatChanged,
+  whoseOdds,
+} from '@pointsman/core'
 import { createMemoryChangeLog } from '@pointsman/core/io'
 import { createEventMaker, service, slice } from '@pointsman/core/testing'
 import { describe, expect, it } from 'vitest'
-import { endpointChainName, serviceChainNames } from '../ruleset/chain-names.js'
-import { type Blame, blameRules } from './blame-rules.js'
-import { findChain, type FoundChain } from './find-chain.js'
-import { type BlamedRule, isOddsAlone } from './rule-change.js'
-import { whatChanged, whoseOdds } from './what-changed.js'
+import { iptablesDataplane } from './dataplane.js'
+import type { OwnedRule } from './render/owned-rules.js'
+import { endpointChainName, serviceChainNames } from './ruleset/chain-names.js'
 
 const { added, modified, deleted } = createEventMaker()
 const web = (spec: JsonObject = {}): KubernetesObject =>
@@ -19,14 +29,20 @@ const C = '10.244.1.3'
 
 /** The blame of everything after the events, as `SEQ CHAIN -> TARGET: what`, chains by the endpoint that they lead to. */
 async function blamed(events: readonly WatchEvent[]): Promise<readonly string[]> {
-  return (await blameOf(events)).rules.filter(({ owner }) => owner !== undefined).map(told)
+  return (await blameOf(events)).rules.filter(({ item }) => item.owner !== undefined).map(told)
 }
 
-async function blameOf(events: readonly WatchEvent[]): Promise<Blame> {
+async function blameOf(events: readonly WatchEvent[]): Promise<Blame<OwnedRule>> {
   const log = createMemoryChangeLog()
   await log.append(events.map((event) => ({ type: 'event', event })))
   return finished(
-    blameRules({ reader: log, toSeq: log.head, config: DEFAULT_PROXY_CONFIG, options: { family: 'IPv4' } }),
+    blameRules({
+      planner: iptablesDataplane,
+      reader: log,
+      toSeq: log.head,
+      config: DEFAULT_PROXY_CONFIG,
+      options: { family: 'IPv4' },
+    }),
   )
 }
 
@@ -37,19 +53,20 @@ function finished<Result>(steps: Generator<unknown, Result, undefined>): Result 
   }
 }
 
-const PORT = { service: 'shop/web', portName: 'http', protocol: 'TCP' } as unknown as FoundChain
+const PORT = { service: 'shop/web', portName: 'http', protocol: 'TCP' } as unknown as FormerChainOwner
 const NAMES = new Map([
   [serviceChainNames(PORT).cluster, 'SVC'],
   ...[A, B, C].map((address) => [endpointChainName(PORT, { address, port: 8080 }), address] as const),
 ])
 
-function told(rule: BlamedRule): string {
-  const { chain, rule: data, changed, made } = rule
+function told(blamed: BlamedRule<OwnedRule>): string {
+  const { changed, made, item } = blamed
+  const { chain, rule: data } = item
   const seqOf = ({ cause }: BlamedRule['made']): string => (cause.type === 'start' ? '-' : String(cause.record.seq))
   const target = data.target?.type === 'jump' ? data.target.chain : (data.target?.type ?? '')
   const where = `${NAMES.get(chain) ?? chain} -> ${NAMES.get(target) ?? target}`
-  if (isOddsAlone(rule)) return `${seqOf(changed)} ${where}: odds: ${whoseOdds(changed)}, there since ${seqOf(made)}`
-  return `${seqOf(changed)} ${where}: ${whatChanged(changed, rule)}`
+  if (isOddsAlone(blamed)) return `${seqOf(changed)} ${where}: odds: ${whoseOdds(changed)}, there since ${seqOf(made)}`
+  return `${seqOf(changed)} ${where}: ${whatChanged(changed, blamed, iptablesDataplane)}`
 }
 
 describe('a rule is blamed on', () => {
@@ -112,7 +129,7 @@ describe('a rule is blamed on', () => {
 
   it('nobody, where it is there whatever services there are and the log has no configuration', async () => {
     const { rules } = await blameOf([added(web())])
-    const base = rules.filter(({ owner }) => owner === undefined)
+    const base = rules.filter(({ item }) => item.owner === undefined)
     expect(new Set(base.map((rule) => told(rule).split(' ')[0]))).toEqual(new Set(['-']))
   })
 })
@@ -158,10 +175,10 @@ describe('a chain that was pasted is found in all of the log', () => {
     deleted(webSlice([A])),
     deleted(web()),
   ]
-  const find = async (chain: string): Promise<FoundChain | undefined> => {
+  const find = async (chain: string): Promise<FormerChainOwner | undefined> => {
     const log = createMemoryChangeLog()
     await log.append(events.map((event) => ({ type: 'event', event })))
-    return finished(findChain(chain, { reader: log, toSeq: log.head }))
+    return finished(iptablesDataplane.formerOwnerOfChain(chain, { reader: log, toSeq: log.head }))
   }
 
   it.each([

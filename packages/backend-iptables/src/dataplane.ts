@@ -1,0 +1,198 @@
+import {
+  type Dataplane,
+  type Endpoint,
+  endpointText,
+  inOverlapOrder,
+  type PlannedItems,
+  type PlanOptions,
+  type PortEndpoints,
+  type RulePlan,
+  type RulesAt,
+  RuleTextError,
+  selectEndpoints,
+  type ServicePort,
+  serviceName,
+} from '@pointsman/core'
+import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
+import { formerOwnerOfChain, isEndpointChain, ownerOfChain } from './chain-owner.js'
+import { OwnedRule, ownedRules } from './render/owned-rules.js'
+import { savedTablesOf } from './render/saved-tables-of.js'
+import { endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
+import { rulesetContext } from './ruleset/context.js'
+import { planBase } from './ruleset/plan-base.js'
+import { planService } from './ruleset/plan-service.js'
+import { frontPaths } from './ruleset/port-plan.js'
+import type { BaseRules, Ruleset, ServiceRules } from './ruleset/ruleset.js'
+
+/** kube-proxy's iptables mode. */
+export const iptablesDataplane: Dataplane<OwnedRule> = {
+  mode: 'iptables',
+  layouts: ['current'],
+  listingFile: (family) => (family === 'IPv4' ? 'iptables-save.txt' : 'ip6tables-save.txt'),
+  plan: planIptables,
+  endpointOf,
+  isServiceChain,
+  ownerOfChain,
+  formerOwnerOfChain,
+  chainMeanings,
+  spreadOf(chain, { port, endpoints, node }) {
+    const names = serviceChainNames(port)
+    if (chain !== names.cluster && chain !== names.local) return 0
+    const { cluster, local } = selectEndpoints({ port, endpoints, node })
+    return chain === names.cluster ? cluster.length : local.length
+  },
+  parseItem,
+  targetOf: (item) => targetOf(item),
+  serviceNamedBy(item) {
+    const comment = ruleOf(item)?.matches.find((match) => match.type === 'comment')?.comment ?? ''
+    // Comments begin with the service port that a rule is for.
+    const [, namespace, name] = /^([a-z0-9.-]+)\/([a-z0-9.-]+)(?::\S+)?(?: |$)/.exec(comment) ?? []
+    return namespace === undefined || name === undefined ? undefined : serviceName(namespace, name)
+  },
+  inReadingOrder,
+}
+
+/** The rules of one owner, with what they were made from. */
+class IptablesPart implements PlannedItems<OwnedRule> {
+  readonly port: ServicePort | undefined
+  readonly #rules: BaseRules | ServiceRules
+
+  constructor(port: ServicePort | undefined, rules: BaseRules | ServiceRules) {
+    this.port = port
+    this.#rules = rules
+  }
+
+  get items(): readonly OwnedRule[] {
+    return [...ownedRules(rulesetOf([this]))]
+  }
+
+  get base(): BaseRules | undefined {
+    return 'jumps' in this.#rules ? this.#rules : undefined
+  }
+
+  get service(): ServiceRules | undefined {
+    return 'jumps' in this.#rules ? undefined : this.#rules
+  }
+}
+
+const NO_BASE: BaseRules = { chains: [], jumps: [] }
+
+function rulesetOf(parts: Iterable<PlannedItems<OwnedRule>>): Ruleset {
+  const own = [...parts].filter((part) => part instanceof IptablesPart)
+  const services = new Map(own.flatMap(({ port, service }) => (port && service ? [[port.id, service] as const] : [])))
+  return {
+    family: own.find(({ port }) => port !== undefined)?.port?.family ?? 'IPv4',
+    base: own.find(({ base }) => base !== undefined)?.base ?? NO_BASE,
+    services: inOverlapOrder(own.flatMap(({ port }) => port ?? [])).flatMap(({ id }) => services.get(id) ?? []),
+  }
+}
+
+function planIptables({ state, config }: RulesAt, options: PlanOptions): RulePlan<OwnedRule> {
+  const context = rulesetContext(state, config, options)
+  const base = new IptablesPart(undefined, planBase(context))
+  const ofService = (port: ServicePort, endpoints: readonly Endpoint[]): IptablesPart =>
+    new IptablesPart(port, planService(port, endpoints, context))
+  return {
+    family: options.family,
+    context,
+    base,
+    places: savedTablesOf(rulesetOf([base])).flatMap(({ table, chains }) =>
+      chains.map(({ chain }) => ({ table, chain })),
+    ),
+    ofService,
+    *parts() {
+      yield base
+      for (const port of state.services.values())
+        if (port.family === options.family) yield ofService(port, state.endpoints.get(port.id) ?? [])
+    },
+    inOrder: (parts) => ownedRules(rulesetOf(parts)),
+    listing: (parts) => saveLinesOf(savedTablesOf(rulesetOf(parts))),
+    fronts: (port, endpoints) => frontPaths(port, endpoints, context),
+  }
+}
+
+const ruleOf = (item: object): OwnedRule['rule'] | undefined => (item instanceof OwnedRule ? item.rule : undefined)
+
+function targetOf(item: object): string | undefined {
+  const target = ruleOf(item)?.target
+  return target?.type === 'jump' ? target.chain : undefined
+}
+
+function endpointOf(item: { readonly chain: string }, { port, endpoints }: PortEndpoints): Endpoint | undefined {
+  const wanted = [item.chain, targetOf(item) ?? ''].find(isEndpointChain)
+  return wanted === undefined ? undefined : endpoints.find((endpoint) => endpointChainName(port, endpoint) === wanted)
+}
+
+function chainMeanings({ port, endpoints }: PortEndpoints): ReadonlyMap<string, string> {
+  const { cluster, local, external, firewall } = serviceChainNames(port)
+  return new Map([
+    [cluster, 'spreads over its endpoints'],
+    [local, 'spreads over its endpoints on this node'],
+    [external, 'takes what comes by an external address or a node port'],
+    [firewall, 'lets the source ranges of the load balancer on'],
+    ...endpoints.map((endpoint) => [endpointChainName(port, endpoint), endpointText(endpoint)] as const),
+  ])
+}
+
+/** A rule as iptables-save prints it, with or without `-A` and counters, as people paste it. */
+function parseItem(text: string): OwnedRule {
+  const trimmed = text.trim()
+  const line = /^(?:\[|-A )/.test(trimmed) ? trimmed : `-A ${trimmed}`
+  try {
+    const parsed = parseRestoreLine(line)
+    if (parsed.type === 'append') return new OwnedRule({ table: 'filter', ...parsed, owner: undefined })
+  } catch (error) {
+    if (!(error instanceof IptablesParseError)) throw error
+    throw notARule(trimmed, error.message)
+  }
+  throw notARule(trimmed, 'it appends none')
+}
+
+const notARule = (text: string, why: string): RuleTextError =>
+  new RuleTextError(
+    `${JSON.stringify(text)} is no rule (${why}): paste a line of iptables-save, such as '-A KUBE-SERVICES -d 10.96.0.10/32 ...'`,
+  )
+
+/**
+ * What captures a packet, what guards and spreads it, its endpoints as it is spread over them, and then filter.
+ */
+function inReadingOrder<Each extends { readonly item: object }>(rules: readonly Each[]): readonly Each[] {
+  const owned = rules.flatMap((rule) => (rule.item instanceof OwnedRule ? [{ rule, item: rule.item }] : []))
+  const endpoints = endpointChains(owned.map(({ item }) => item))
+  const places = owned.map(({ rule, item }) => ({
+    rule,
+    item,
+    rank: rankOf(item),
+    endpoint: endpoints.get(item.chain) ?? 0,
+  }))
+  // Sorting is stable: within a chain the order stays.
+  return places
+    .toSorted(
+      (a, b) =>
+        compare(a.item.owner ?? '', b.item.owner ?? '') ||
+        a.rank - b.rank ||
+        a.endpoint - b.endpoint ||
+        (a.rank === NO_SERVICE ? 0 : compare(a.item.chain, b.item.chain)),
+    )
+    .map(({ rule }) => rule)
+}
+
+const RANKS = ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-FW-', 'KUBE-EXT-', 'KUBE-SVC-', 'KUBE-SVL-', 'KUBE-SEP-']
+const NO_SERVICE = -1
+
+function rankOf({ table, chain, owner }: OwnedRule): number {
+  if (owner === undefined) return NO_SERVICE
+  return table === 'nat' ? RANKS.findIndex((prefix) => chain.startsWith(prefix)) : RANKS.length
+}
+
+/** Their names are hashes, which have no order for people: that of the rules that lead to them is the addresses'. */
+function endpointChains(rules: readonly OwnedRule[]): ReadonlyMap<string, number> {
+  const order = new Map<string, number>()
+  for (const rule of rules) {
+    const chain = targetOf(rule) ?? ''
+    if (isEndpointChain(chain) && !order.has(chain)) order.set(chain, order.size)
+  }
+  return order
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

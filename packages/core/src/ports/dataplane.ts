@@ -1,0 +1,169 @@
+import type { IpFamily } from '../model/address.js'
+import type { Endpoint } from '../model/endpoint.js'
+import type { ServiceName, ServicePortIdentity, ServicePortName } from '../model/names.js'
+import type { NodeInfo } from '../model/node-info.js'
+import type { ProxyConfig } from '../model/proxy-config.js'
+import type { Seq } from '../model/record.js'
+import type { ServicePort } from '../model/service-port.js'
+import type { FrontTraffic } from '../state/port-traffic.js'
+import type { State } from '../state/state.js'
+import type { ChangeLogReader } from './change-log.js'
+
+/** What rules are made from at one point in time. */
+export interface RulesAt {
+  readonly state: Pick<State, 'node' | 'services' | 'endpoints'>
+  readonly config: ProxyConfig
+}
+
+/** What the machine offers and what is asked for, besides the configuration that kube-proxy would have. */
+export interface PlanOptions {
+  readonly family: IpFamily
+  /** Whether the rules may ask for fully random source ports. Default: they may. */
+  readonly randomFully?: boolean | undefined
+  /** Count packets in nfacct objects, which have to exist. Default: no. */
+  readonly nfacct?: boolean | undefined
+  /** The kernel's nf_conntrack_tcp_be_liberal, where it is known. Default: as configured. */
+  readonly tcpBeLiberal?: boolean | undefined
+  /** Addresses of the node's interfaces. Default: those of the Node object, and loopback. */
+  readonly interfaceAddresses?: readonly string[] | undefined
+  /** Comment every rule, also where a large cluster's rules go without comments. Default: as kube-proxy. */
+  readonly keepComments?: boolean | undefined
+}
+
+/**
+ * One item of a rule system: an iptables rule, an nftables rule or a set element. Text is made when it is asked for, since
+ * most items of a large ruleset are never printed.
+ */
+export interface RuleItem {
+  readonly table: string
+  /** The chain, set or map that holds it. */
+  readonly chain: string
+  /** The service port that it is for. Undefined: it is there whatever Services there are. */
+  readonly owner: ServicePortName | undefined
+  /** The whole item as the rule system's own listing prints it: `-A KUBE-SERVICES -d 10.96.0.10/32 ...`. */
+  readonly line: string
+  /** The same without its place: `-d 10.96.0.10/32 ...`. */
+  readonly text: string
+  /**
+   * What makes an item of a chain the same one from record to record: all that it says but its share, which follows from the
+   * number of its neighbours.
+   */
+  readonly identity: string
+  /** The identity without comments, which large clusters leave out and people do not paste. */
+  readonly bareIdentity: string
+  /** The probability (0..1) with which it matches a packet that reaches it; undefined: it leaves nothing to chance. */
+  readonly share: number | undefined
+  /** Whether both say the same; cheaper than a comparison of their texts. */
+  equals(other: RuleItem): boolean
+}
+
+/** The items of one owner. */
+export interface PlannedItems<Item extends RuleItem = RuleItem> {
+  /** Undefined: the items that are there whatever Services there are. */
+  readonly port: ServicePort | undefined
+  /** In the order in which a listing that holds no others has them. */
+  readonly items: readonly Item[]
+}
+
+/** A chain, set or map of a table. */
+export interface Place {
+  readonly table: string
+  readonly chain: string
+}
+
+/** The rules of one family of a node, owner by owner. Pure: the same state and configuration give the same items. */
+export interface RulePlan<Item extends RuleItem = RuleItem> {
+  readonly family: IpFamily
+  /** All that the items of every service port are made from besides the port and its endpoints: plain data. */
+  readonly context: unknown
+  /** The items that are there whatever Services there are. */
+  readonly base: PlannedItems<Item>
+  /** The chains that are there whatever Services there are, those of the kernel that lead to them included. */
+  readonly places: readonly Place[]
+  /** The items of one service port. No other service port has a part in them. */
+  ofService(port: ServicePort, endpoints: readonly Endpoint[]): PlannedItems<Item>
+  /** Every owner of the state that the plan was made for. */
+  parts(): Iterable<PlannedItems<Item>>
+  /** The items of several owners in the order of a listing that holds them all. The parts are of plans of this rule system. */
+  inOrder(parts: Iterable<PlannedItems<Item>>): Iterable<Item>
+  /** The lines that the rule system's own tool lists for these parts, and loads again, without line ends. */
+  listing(parts: Iterable<PlannedItems<Item>>): Iterable<string>
+  /** Where each front of a service port leads, in the order of `frontsOf`. */
+  fronts(port: ServicePort, endpoints: readonly Endpoint[]): readonly FrontPath[]
+}
+
+/** Where the rules lead what is sent to one front of a service port. */
+export interface FrontPath extends FrontTraffic {
+  /** The service port's own chain that the front leads to; absent: none, and nothing is translated. */
+  readonly chain?: string
+}
+
+/** A service port with all of its endpoints, whatever their conditions. */
+export interface PortEndpoints {
+  readonly port: ServicePort
+  readonly endpoints: readonly Endpoint[]
+}
+
+/** Makes rules: what history, blame and diff need of a rule system. A `Dataplane` is one. */
+export interface RulePlanner<Item extends RuleItem = RuleItem> {
+  plan(at: RulesAt, options: PlanOptions): RulePlan<Item>
+  /** The endpoint that an item leads to, or whose chain it is in; undefined where it is about no single endpoint. */
+  endpointOf(item: RuleItem, service: PortEndpoints): Endpoint | undefined
+}
+
+/** Whose a chain is. */
+export interface ChainOwner {
+  readonly port: ServicePort
+  /** Of a chain of one endpoint. */
+  readonly endpoint?: Endpoint
+}
+
+/** Whose a chain was at some time. */
+export interface FormerChainOwner extends ServicePortIdentity {
+  /** Of a chain of one endpoint: `10.244.1.14:8080`. */
+  readonly endpoint?: string
+}
+
+/** A rule system of the kernel, by kube-proxy's name for it. What a command or the agent knows of rules, it knows from here. */
+export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner<Item> {
+  /** As the field `mode` of a KubeProxyConfiguration has it: `iptables`. */
+  readonly mode: string
+  /** The shapes that its rules can have; the first is the default. */
+  readonly layouts: readonly [string, ...string[]]
+  /** The file that holds a family's listing, where listings are written into a folder: `iptables-save.txt`. */
+  listingFile(family: IpFamily): string
+
+  /** Whether a chain of this name belongs to one service port, of whichever proxy's making. */
+  isServiceChain(chain: string): boolean
+  /**
+   * Whose a chain is in a state, also where its items have no comment; undefined: it is of another time, or of no service
+   * port. Where both families have chains of one name, the first that the state lists.
+   */
+  ownerOfChain(chain: string, state: Pick<State, 'services' | 'endpoints'>): ChainOwner | undefined
+  /** The same at any time up to a record of a log. Yields the position of the search, so that it can be watched and given up. */
+  formerOwnerOfChain(
+    chain: string,
+    history: { readonly reader: ChangeLogReader; readonly toSeq: Seq },
+  ): Generator<Seq, FormerChainOwner | undefined, undefined>
+  /** What each chain of a service port is for, by its name: a few words for people. */
+  chainMeanings(service: PortEndpoints): ReadonlyMap<string, string>
+  /** How many endpoints a chain of a service port spreads over; 0: it does not spread. */
+  spreadOf(chain: string, service: PortEndpoints & { readonly node: NodeInfo | undefined }): number
+
+  /** Reads one item as a listing prints it, as people paste it. Throws a RuleTextError that says what is wrong with it. */
+  parseItem(text: string): RuleItem
+  /** The chain that an item leads to; undefined: to none. */
+  targetOf(item: RuleItem): string | undefined
+  /** The Service that an item's comment names; undefined: none. */
+  serviceNamedBy(item: RuleItem): ServiceName | undefined
+  /**
+   * Items by service port, those of no service port first, and each one's in the order in which a packet meets their chains.
+   */
+  inReadingOrder<Each extends { readonly item: RuleItem }>(items: readonly Each[]): readonly Each[]
+}
+
+/** A text that is no item of the rule system. Its message says why, and what to give. */
+export class RuleTextError extends Error {
+  override readonly name = 'RuleTextError'
+  readonly code = 'NOT_A_RULE'
+}
