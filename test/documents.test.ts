@@ -37,6 +37,24 @@ describe('docs/errors.md', () => {
   })
 })
 
+describe('docs/security.md', () => {
+  const text = readFileSync(join(root, 'docs/security.md'), 'utf8')
+  const limits = [...text.matchAll(/^\| .* \| `([\w./-]+\.(?:ts|mjs))`: `([^`]+)` \|$/gm)].map(
+    ([, path = '', constant = '']) => [path, constant] as const,
+  )
+
+  it.each(limits)('names a limit of %s as the source has it: %s', (path, constant) => {
+    expect(withoutComments(readFileSync(join(root, path), 'utf8'))).toContain(constant)
+  })
+
+  it('names where each limit is', () => {
+    const table = /## What is bounded\n(.*?)\n## /s.exec(text)?.[1] ?? ''
+    const rows = table.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| input |'))
+    expect(rows.length).toBeGreaterThan(10)
+    expect(limits).toHaveLength(rows.length)
+  })
+})
+
 /** The keys of every exported `..._ERRORS`, `..._CODES` and `..._REASONS` of the packages, by the table's name. */
 async function codeTables(): Promise<ReadonlyMap<string, readonly string[]>> {
   const tables = new Map<string, readonly string[]>()

@@ -21,8 +21,13 @@ const CHUNK_BYTES = 1024 * 1024
 export async function openBytes(path: string, stdin: AsyncIterable<Buffer | string>): Promise<ByteSource> {
   if (path === '-') return byteSource('standard input', stdin)
   const size = await sizeOf(path)
-  const source = byteSource(path, createReadStream(path, { highWaterMark: CHUNK_BYTES }))
+  const source = byteSource(path, chunksOf(path))
   return size === undefined ? source : { ...source, size }
+}
+
+// Opened by whoever reads it: a stream that nobody reads would throw at nobody when it cannot be opened.
+async function* chunksOf(path: string): AsyncGenerator<Buffer> {
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) yield chunk as Buffer
 }
 
 function byteSource(name: string, stream: AsyncIterable<Buffer | string>): ByteSource {

@@ -43,6 +43,8 @@ const MOST_LEVELS = 200
 const MOST_ALIASES = 1000
 /** Names, values, marks and the space between. They take up to 600 MB, and seconds; two megabytes of manifests have as many. */
 const MOST_WORDS = 1_000_000
+/** Of text that has few words: the parser splits it into lines. */
+const MOST_CHARACTERS = 8 * 1024 * 1024
 
 /**
  * The values of a YAML text's documents, without empty ones. Throws an error whose message is one line and tells the place. The
@@ -70,6 +72,11 @@ function tokensOf(text: string, lines: LineCounter): readonly CST.Token[] {
   let aliases = 0
   let before = ''
   lines.addNewLine(0)
+  if (text.length > MOST_CHARACTERS)
+    throw new YamlError(
+      'NOT_OBJECTS',
+      `it is no whole JSON, and YAML of more than ${MOST_CHARACTERS / 1024 / 1024} Mi characters: give it as JSON (kubectl -o json)`,
+    )
   let words = 0
   for (const lexeme of new Lexer().lex(text)) {
     if (++words > MOST_WORDS)

@@ -87,4 +87,7 @@ test('refuses YAML that would take gigabytes as tokens, and says what to give in
   await expect(namesIn(`items:\n${'- {a: 1}\n'.repeat(200_000)}`)).rejects.toThrow(
     /0\.yaml: .*more than 1000000 words of YAML: give it as JSON/,
   )
+  await expect(namesIn(`a: |\n${'  x\n'.repeat(3_000_000)}`)).rejects.toThrow(
+    /YAML of more than 8 Mi characters: give it as/,
+  )
 })
