@@ -62,7 +62,7 @@ const BUGS = [
   {
     invariant: 4,
     bug: 'endpoints are listed in the order in which they came',
-    file: 'packages/core/src/model/endpoint-order.ts',
+    file: 'packages/core/src/model/endpoint.ts',
     code: 'endpoints.toSorted(compareEndpoints)',
     instead: 'endpoints',
     test: 'packages/core/src/model/gather-endpoints.test.ts',
@@ -134,7 +134,7 @@ const BUGS = [
   {
     invariant: 5,
     bug: 'a packet to a node port is no matter of the Service that has it',
-    file: 'packages/core/src/debug/touches-packet.ts',
+    file: 'packages/core/src/debug/follow-fate.ts',
     code: 'front.address === undefined ? front.protocol === protocol && front.port === port : front.address === address',
     instead: 'front.address === address',
     test: 'test/bisect.test.ts',
@@ -158,7 +158,7 @@ const BUGS = [
   {
     invariant: 8,
     bug: 'a restore empties the tables that it should add to',
-    file: 'packages/node-iptables/src/table-methods.ts',
+    file: 'packages/node-iptables/src/create-iptables.ts',
     code: "...(flush ? [] : ['--noflush'])",
     instead: '...(flush ? [] : [])',
     test: 'packages/node-iptables/src/table-methods.test.ts',
@@ -166,7 +166,7 @@ const BUGS = [
   {
     invariant: 1,
     bug: 'what a list lacks after a lost watch is not gone',
-    file: 'packages/core/src/io/kubernetes/list-differences.ts',
+    file: 'packages/core/src/io/kubernetes/known-objects.ts',
     code: 'return [...restored, ...gone.map(deletionOf)]',
     instead: 'return [...restored, ...gone.slice(gone.length).map(deletionOf)]',
     test: 'packages/core/src/io/kubernetes/kubernetes-source.property.test.ts',
@@ -174,7 +174,7 @@ const BUGS = [
   {
     invariant: 1,
     bug: 'a version that comes back after a list is taken for a repetition',
-    file: 'packages/core/src/io/kubernetes/listing.ts',
+    file: 'packages/core/src/io/kubernetes/list.ts',
     code: '{ ...difference, observedAt, isNews: true }',
     instead: '{ ...difference, observedAt }',
     test: 'packages/core/src/io/kubernetes/lists.test.ts',
@@ -198,7 +198,7 @@ const BUGS = [
   {
     invariant: 9,
     bug: 'the error of a restore names the line after the one that failed',
-    file: 'packages/node-iptables/src/restore-failure.ts',
+    file: 'packages/node-iptables/src/iptables-error.ts',
     code: 'line.number === number)',
     instead: 'line.number === number + 1)',
     test: 'packages/node-iptables/src/table-methods.test.ts',

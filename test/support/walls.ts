@@ -174,17 +174,18 @@ const CHEAP_OF_CLIENT_NODE: ReadonlySet<string> = new Set(
 
 const LAYERS: { readonly [layer: string]: readonly string[] } = {
   model: ['model'],
+  config: ['model', 'config'],
   state: ['model', 'state'],
   route: ['model', 'state', 'route'],
   conntrack: ['model', 'state', 'conntrack'],
   ports: ['model', 'state', 'route', 'ports'],
   debug: ['model', 'state', 'route', 'ports', 'debug'],
-  pipeline: ['model', 'state', 'route', 'ports', 'pipeline'],
-  io: ['model', 'state', 'route', 'conntrack', 'debug', 'ports', 'io'],
-  testing: ['model', 'state', 'route', 'debug', 'ports', 'pipeline', 'testing'],
+  pipeline: ['model', 'config', 'state', 'route', 'ports', 'pipeline'],
+  io: ['model', 'config', 'state', 'route', 'conntrack', 'debug', 'ports', 'io'],
+  testing: ['model', 'config', 'state', 'route', 'debug', 'ports', 'pipeline', 'testing'],
 }
 
-const PURE = new Set(['model', 'state', 'route', 'debug', 'ruleset', 'plan', 'render', 'trace'])
+const PURE = new Set(['model', 'config', 'state', 'route', 'debug', 'ruleset', 'plan', 'render', 'trace'])
 
 /** The files that may start processes: the one runner, and the credential plugins of a kubeconfig, which need the user's environment. */
 const PROCESS_STARTERS: ReadonlySet<string> = new Set([

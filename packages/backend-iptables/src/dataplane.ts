@@ -15,12 +15,12 @@ import {
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
 import { formerOwnerOfChain, isEndpointChain, ownerOfChain } from './chain-owner.js'
-import { OwnedRule, ownedRules } from './render/owned-rules.js'
-import { savedTablesOf } from './render/saved-tables-of.js'
+import { OwnedRule, ownedRules, savedTablesOf } from './render/owned-rules.js'
+
 import { endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
 import { rulesetContext } from './ruleset/context.js'
-import { planBase } from './ruleset/plan-base.js'
-import { planService } from './ruleset/plan-service.js'
+import { planBase } from './ruleset/base-rules.js'
+import { planService } from './ruleset/service-rules.js'
 import { frontPaths } from './ruleset/port-plan.js'
 import type { BaseRules, Ruleset, ServiceRules } from './ruleset/ruleset.js'
 

@@ -1,14 +1,13 @@
 export { iptablesDataplane } from './dataplane.js'
 export { rulesetContext, isLargeCluster, type RulesetContext, type RulesetOptions } from './ruleset/context.js'
 export { CHAINS, endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
-export { NFACCT_COUNTERS } from './ruleset/nfacct-counters.js'
-export { planBase } from './ruleset/plan-base.js'
+export { NFACCT_COUNTERS, planBase } from './ruleset/base-rules.js'
+
 export { planRuleset } from './ruleset/plan-ruleset.js'
-export { planService } from './ruleset/plan-service.js'
+export { planService } from './ruleset/service-rules.js'
 export * from './ruleset/ruleset.js'
-export { OwnedRule, ownedRules } from './render/owned-rules.js'
-export { renderSave } from './render/render-save.js'
-export { savedTablesOf } from './render/saved-tables-of.js'
+export { OwnedRule, ownedRules, renderSave, savedTablesOf } from './render/owned-rules.js'
+
 export {
   createIptablesBackend,
   type FamilyCleanup,

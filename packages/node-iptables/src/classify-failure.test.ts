@@ -1,7 +1,5 @@
 import { expect, it } from 'vitest'
-import { classifyFailure } from './classify-failure.js'
-import { IPTABLES_ERRORS } from './iptables-error.js'
-import type { IptablesErrorCode } from './iptables-error.js'
+import { classifyFailure, IPTABLES_ERRORS, type IptablesErrorCode } from './iptables-error.js'
 
 type Said = readonly [code: IptablesErrorCode, exitCode: number, stderr: string]
 

@@ -1,11 +1,16 @@
-import { classifyFailure } from './classify-failure.js'
-import { IptablesError } from './iptables-error.js'
-import type { IptablesErrorCode, RestoreFailure } from './iptables-error.js'
-import { lockHolderOf } from './lock-holder.js'
-import { failedLineOf, restoreFailureAt } from './restore-failure.js'
+import {
+  classifyFailure,
+  failedLineOf,
+  IptablesError,
+  type IptablesErrorCode,
+  type RestoreFailure,
+  restoreFailureAt,
+} from './iptables-error.js'
+
+import { LOCK_CONFLICT, lockHolderOf } from './xtables-lock.js'
+
 import type { RestoreSource } from './restore-input.js'
 import type { Run, RunRequest, RunResult } from './run-process.js'
-import { LOCK_CONFLICT } from './xtables-lock.js'
 
 /** Where and how commands are run. */
 export interface CommandsOptions {

@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+
 import { once } from 'node:events'
 import { readFileSync, statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
@@ -8,8 +8,7 @@ import { createIptables } from './create-iptables.js'
 import { IptablesError } from './iptables-error.js'
 import type { Iptables } from './iptables.js'
 import type { Run } from './run-process.js'
-import { createOldIptables } from './test-support/old-iptables.js'
-import type { OldIptables, OldVersion } from './test-support/old-iptables.js'
+import { createOldIptables, type OldIptables, type OldVersion } from './test-support/old-iptables.js'
 
 const VERSIONS: readonly OldVersion[] = ['1.4.10', '1.4.19', '1.4.20', '1.4.21-backports', '1.6.1', '1.6.2', '1.8.9']
 

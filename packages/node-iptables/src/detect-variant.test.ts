@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest'
-import { chooseVariant, evidenceIn } from './detect-variant.js'
-import type { VariantEvidence } from './detect-variant.js'
+import { chooseVariant, evidenceIn, type VariantEvidence } from './detect-variant.js'
 
 const hints = { chains: ['NODE-HINT', 'NODE-CANARY'], prefix: 'NODE-' }
 

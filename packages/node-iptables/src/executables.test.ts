@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createIptables } from './create-iptables.js'
-import { executablesOf } from './executables.js'
-import type { Family } from './executables.js'
+import { executablesOf, type Family } from './detect-variant.js'
 
 describe('the executables', () => {
   it.each([

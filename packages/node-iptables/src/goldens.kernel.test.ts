@@ -6,8 +6,7 @@ import { createIptables } from './create-iptables.js'
 import { createFakeIptables } from './fake/index.js'
 import type { Iptables } from './iptables.js'
 import { runProcess } from './run-process.js'
-import { createNamespace, describeKernel } from './test-support/namespace.js'
-import type { Namespace } from './test-support/namespace.js'
+import { createNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
 
 const GOLDEN = fileURLToPath(new URL('../../../fixtures/golden', import.meta.url))
 const files = readdirSync(GOLDEN, { recursive: true, encoding: 'utf8' })

@@ -4,8 +4,8 @@ export type { ChainPlace, Iptables, Limits, RestoreOptions, RulePlace, SaveOptio
 export type { RestoreInput } from './restore-input.js'
 export { capabilitiesOf, type Capabilities, type Variant } from './capabilities.js'
 
-export type { VariantChoice, VariantHints } from './detect-variant.js'
-export type { Family } from './executables.js'
+export { type VariantChoice, type VariantHints, type Family } from './detect-variant.js'
+
 export {
   IPTABLES_ERRORS,
   IptablesError,
@@ -19,12 +19,18 @@ export {
 export { runProcess, searchPath, type Run, type RunRequest, type RunResult } from './run-process.js'
 
 // What others do to the tables.
-export { watchChanges, type CanaryOptions, type MonitorOptions, type WatchOptions } from './watch/watch-changes.js'
+export {
+  watchChanges,
+  type CanaryOptions,
+  type MonitorOptions,
+  type WatchOptions,
+  type Sleep,
+  type Generation,
+  type TableChange,
+  type Watchers,
+} from './watch/watch-changes.js'
 
 export { ownProcesses, type OwnProcesses, type OwnProcessesOptions } from './watch/own-processes.js'
-
-export type { Sleep } from './watch/sleep.js'
-export type { Generation, TableChange, Watchers } from './watch/table-change.js'
 
 // Text of iptables-save and iptables-restore, and rules as data.
 export {

@@ -1,7 +1,6 @@
 import type { Capabilities } from './capabilities.js'
-import type { Family } from './executables.js'
+import type { Family, VariantChoice } from './detect-variant.js'
 import type { RestoreInput } from './restore-input.js'
-import type { VariantChoice } from './detect-variant.js'
 
 /** How long one call may take, and what ends it early: TIMED_OUT and ABORTED. Neither undoes what is done. */
 export interface Limits {

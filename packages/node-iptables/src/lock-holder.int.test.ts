@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { holderIn, lockHolderOf } from './lock-holder.js'
+import { holderIn, lockHolderOf } from './xtables-lock.js'
 
 it('names the process that holds a lock file, and nobody when it is free', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'lock-holder-'))

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { failedLineOf, restoreFailureAt } from './restore-failure.js'
+import { failedLineOf, restoreFailureAt } from './iptables-error.js'
 
 async function* pieces(...given: readonly string[]): AsyncGenerator<string> {
   yield* given

@@ -1,4 +1,4 @@
-import { splitWords } from './rules/words.js'
+import { splitWords } from './rules/values.js'
 
 /**
  * Whether a save's text has the rule in that chain: the check for versions without `-C`. Spelling does not count where

@@ -10,15 +10,23 @@ import {
 import type { Iptables, IptablesError } from 'node-iptables'
 import { asFound } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
-import { installedAfter } from '../plan/installed-after.js'
+import {
+  adopt,
+  type Installed,
+  installedAfter,
+  type PackedService,
+  packService,
+  renderBase,
+  type RenderedService,
+  renderService,
+} from '../plan/installed.js'
 import { exceptSynced } from '../plan/except-synced.js'
-import { adopt, type Installed } from '../plan/installed.js'
+
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
-import { packService, type PackedService } from '../plan/packed-service.js'
-import { renderBase, renderService, type RenderedService } from '../plan/rendered-service.js'
+
 import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
-import { planBase } from '../ruleset/plan-base.js'
-import { planService } from '../ruleset/plan-service.js'
+import { planBase } from '../ruleset/base-rules.js'
+import { planService } from '../ruleset/service-rules.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { createSyncTally, sendRestores, type SyncTally } from './restore-sender.js'
 import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'

@@ -1,5 +1,5 @@
 import { formatRule, parseRestoreLine, type Rule } from 'node-iptables'
-import { chainKey, type ChainKey, linesOf, type RuleLines } from '../plan/rendered-service.js'
+import { chainKey, type ChainKey, linesOf, type RuleLines } from '../plan/installed.js'
 import { CHAINS } from '../ruleset/chain-names.js'
 import { type JumpRule, type Table, TABLES } from '../ruleset/ruleset.js'
 import { isJumpOfNote, jumpsFound } from './jumps-found.js'

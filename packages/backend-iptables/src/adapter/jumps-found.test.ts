@@ -1,6 +1,6 @@
 import { formatRule, parseRestoreLine } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
-import { JUMPS } from '../ruleset/jump-rules.js'
+import { JUMPS } from '../ruleset/base-rules.js'
 import type { JumpRule } from '../ruleset/ruleset.js'
 import { isJumpOfNote, jumpsFound } from './jumps-found.js'
 

@@ -1,6 +1,6 @@
 import { formatRule } from 'node-iptables'
 import { CHAINS } from '../ruleset/chain-names.js'
-import { JUMPS } from '../ruleset/jump-rules.js'
+import { JUMPS } from '../ruleset/base-rules.js'
 import type { JumpRule } from '../ruleset/ruleset.js'
 import { chainOf, isOurJump } from './ownership.js'
 

@@ -1,7 +1,7 @@
 import { answersOnLocalhost, type IpFamily, type ProxyConfig, type State } from '@pointsman/core'
 import { IptablesError, type Run } from 'node-iptables'
 import { removeNftablesLeftovers } from './nftables-leftovers.js'
-import { NFACCT_COUNTERS } from '../ruleset/nfacct-counters.js'
+import { NFACCT_COUNTERS } from '../ruleset/base-rules.js'
 
 export interface PrepareNodeOptions {
   readonly run: Run

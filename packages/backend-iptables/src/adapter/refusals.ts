@@ -1,8 +1,7 @@
 import type { ServicePortName } from '@pointsman/core'
 import { IptablesError, type IptablesErrorCode } from 'node-iptables'
 import type { Wanted } from '../plan/changes-to.js'
-import { chainsOf } from '../plan/packed-service.js'
-import { chainOf } from '../plan/rendered-service.js'
+import { chainOf, chainsOf } from '../plan/installed.js'
 
 /** Whether iptables or the kernel said no to what a restore has; anything else fails whatever it has. */
 export const isRefusal = (error: unknown): error is IptablesError =>

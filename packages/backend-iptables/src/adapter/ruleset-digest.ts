@@ -1,11 +1,20 @@
 import { hash } from 'node:crypto'
 import { formatRule } from 'node-iptables'
 import type { IpFamily } from '@pointsman/core'
-import type { Found, Installed } from '../plan/installed.js'
-import { chainsOf, entriesOf, type PackedService } from '../plan/packed-service.js'
-import { type ChainKey, linesOf, type RuleLines, tableOf } from '../plan/rendered-service.js'
+import {
+  type ChainKey,
+  chainsOf,
+  entriesOf,
+  type Found,
+  type Installed,
+  linesOf,
+  type PackedService,
+  type RuleLines,
+  tableOf,
+} from '../plan/installed.js'
+
 import { CHAINS } from '../ruleset/chain-names.js'
-import { JUMPS } from '../ruleset/jump-rules.js'
+import { JUMPS } from '../ruleset/base-rules.js'
 import type { Table } from '../ruleset/ruleset.js'
 
 /**

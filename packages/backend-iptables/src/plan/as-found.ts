@@ -1,6 +1,5 @@
 import { displayName, type ServicePort } from '@pointsman/core'
-import type { Found } from './installed.js'
-import { chainKey, type ChainKey, linesOf, type RenderedService, tableOf } from './rendered-service.js'
+import { chainKey, type ChainKey, type Found, linesOf, type RenderedService, tableOf } from './installed.js'
 
 /**
  * The rules of a service port as they were found, for one that is to be left as it is: its chains and those that they lead

@@ -1,15 +1,18 @@
 import type { OverlapGroup, ServicePortName } from '@pointsman/core'
 import type { JumpRule } from '../ruleset/ruleset.js'
-import type { Installed } from './installed.js'
-import { chainsOf, entryLines, haveSameChains, type PackedService } from './packed-service.js'
 import {
   type ChainKey,
+  chainsOf,
+  entryLines,
+  haveSameChains,
+  type Installed,
   linesOf,
+  type PackedService,
   type RenderedBase,
   type RenderedService,
   type RuleLines,
   tableOf,
-} from './rendered-service.js'
+} from './installed.js'
 
 /** What is to be in the kernel. */
 export interface Wanted {

@@ -1,7 +1,14 @@
 import type { OverlapGroup, ServicePortName } from '@pointsman/core'
-import { groupText, type Installed } from './installed.js'
-import { chainsOf, entriesOf, type PackedService } from './packed-service.js'
-import { type ChainKey, linesOf, type RenderedService } from './rendered-service.js'
+import {
+  type ChainKey,
+  chainsOf,
+  entriesOf,
+  groupText,
+  type Installed,
+  linesOf,
+  type PackedService,
+  type RenderedService,
+} from './installed.js'
 
 /** Service ports that were synced in some time, with each version of their rules that there was in it. */
 export type SyncedVersions = ReadonlyMap<ServicePortName, readonly PackedService[]>

@@ -1,7 +1,7 @@
-import type { OverlapGroup, ServicePortName } from '@pointsman/core'
-import type { JumpRule } from '../ruleset/ruleset.js'
-import { chainsOf, entriesOf, packService, type PackedService, type PackedServices } from './packed-service.js'
-import { type ChainKey, linesOf, type RenderedBase, type RenderedService, type RuleLines } from './rendered-service.js'
+import type { Brand, OverlapGroup, ServicePortName } from '@pointsman/core'
+import { formatRule } from 'node-iptables'
+import type { BaseRules, ChainRules, JumpRule, ServiceRules, Table } from '../ruleset/ruleset.js'
+import type { Wanted } from './changes-to.js'
 
 /** What is in the kernel, of one family: known because it was put there, or because it was read. */
 export interface Installed {
@@ -85,7 +85,7 @@ export function adopt(found: Found, wanted: PackedServices, whole: WantedBase): 
   }
 }
 
-export interface WantedBase {
+interface WantedBase {
   readonly base: RenderedBase
   readonly overlapping: readonly OverlapGroup[]
 }
@@ -148,3 +148,131 @@ function standsInOrder(
     return next === rules.length
   })
 }
+
+/** What is installed when all that was wanted has been brought about. */
+export function installedAfter(installed: Installed, { base, services: changed, overlapping }: Wanted): Installed {
+  const services = new Map(installed.services)
+  const groups = new Map(installed.groups)
+  for (const [name, service] of changed) {
+    groups.delete(name)
+    if (service === undefined) services.delete(name)
+    else services.set(name, service)
+  }
+  for (const group of overlapping) for (const name of group) groups.set(name, groupText(group))
+  return {
+    fixed: base.fixed,
+    dispatch: base.dispatch,
+    kubelet: base.kubelet,
+    missingJumps: [],
+    extraJumps: [],
+    referred: installed.referred,
+    services,
+    leftovers: emptied(installed, changed),
+    groups,
+  }
+}
+
+/** Chains that others refer to are left, empty, until a service port wants them again. */
+function emptied({ leftovers, referred }: Installed, wanted: Wanted['services']): RenderedService {
+  if (leftovers.chains.length === 0) return { chains: [], entries: [] }
+  const taken = new Set([...wanted.values()].flatMap((service) => chainsOf(service).map(([key]) => key)))
+  return {
+    chains: leftovers.chains.flatMap(([key]): readonly (readonly [ChainKey, string])[] =>
+      referred.has(key) && !taken.has(key) ? [[key, '']] : [],
+    ),
+    entries: [],
+  }
+}
+
+/**
+ * A rendered service port as one string, in which two that say the same are equal: half the memory of what it says, and
+ * what is kept of each for as long as the rules are in force.
+ */
+export type PackedService = Brand<string, 'PackedService'>
+
+/** Of several service ports, by their names. */
+type PackedServices = ReadonlyMap<ServicePortName, PackedService>
+
+export const packService = ({ chains, entries }: RenderedService): PackedService =>
+  [entries, chains].map(packChains).join(PARTS) as PackedService
+
+/** None, of a service port that is not there. */
+export const chainsOf = (packed: PackedService | undefined): RenderedService['chains'] =>
+  packed === undefined ? [] : unpackChains(chainsText(packed))
+
+export const entriesOf = (packed: PackedService | undefined): RenderedService['entries'] =>
+  packed === undefined ? [] : unpackChains(packed.slice(0, packed.indexOf(PARTS)))
+
+/** Its rules in one chain that all service ports share. */
+export const entryLines = (packed: PackedService | undefined, key: ChainKey): readonly string[] =>
+  linesOf(entriesOf(packed).find(([other]) => other === key)?.[1])
+
+export const haveSameChains = (one: PackedService, other: PackedService): boolean =>
+  chainsText(one) === chainsText(other)
+
+// No rule has a NUL in it, whoever made it: the kernel's strings end with one.
+const CHAINS = '\0'
+const PARTS = '\0\0'
+
+const chainsText = (packed: PackedService): string => packed.slice(packed.indexOf(PARTS) + PARTS.length)
+
+const packChains = (chains: RenderedService['chains']): string =>
+  chains.map(([key, lines]) => (lines === '' ? key : `${key}\n${lines}`)).join(CHAINS)
+
+const unpackChains = (text: string): RenderedService['chains'] =>
+  text === '' ? [] : text.split(CHAINS).map(unpackChain)
+
+function unpackChain(text: string): readonly [ChainKey, RuleLines] {
+  const end = text.indexOf('\n')
+  return end < 0 ? [text as ChainKey, ''] : [text.slice(0, end) as ChainKey, text.slice(end + 1)]
+}
+
+/** One chain of one table: `nat KUBE-SVC-…`. */
+export type ChainKey = `${Table} ${string}`
+
+export const chainKey = (table: Table, chain: string): ChainKey => `${table} ${chain}`
+export const tableOf = (key: ChainKey): Table => key.slice(0, key.indexOf(' ')) as Table
+export const chainOf = (key: ChainKey): string => key.slice(key.indexOf(' ') + 1)
+
+/** Rules as iptables-save spells them after `-A CHAIN `, one a line. No rule is empty: one that says nothing is no rule. */
+export type RuleLines = string
+
+export const linesOf = (rules: RuleLines | undefined): readonly string[] =>
+  rules === undefined || rules === '' ? [] : rules.split('\n')
+
+/** The rules of one service port as text: all that has to be kept to know what a later change of it changes. */
+export interface RenderedService {
+  readonly chains: readonly (readonly [ChainKey, RuleLines])[]
+  /** Its rules in the chains that all service ports share. */
+  readonly entries: readonly (readonly [ChainKey, RuleLines])[]
+}
+
+export const renderService = ({ chains, entries }: ServiceRules): RenderedService => ({
+  chains: chains.map(rendered),
+  entries: entries.map(rendered),
+})
+
+/** What is the same whatever services there are, as text. */
+export interface RenderedBase {
+  /** Chains that no service port has rules in. */
+  readonly fixed: ReadonlyMap<ChainKey, RuleLines>
+  /** The end of each chain that service ports share. */
+  readonly dispatch: ReadonlyMap<ChainKey, RuleLines>
+  /** Chains of kubelet's that have to hold these rules, whatever else they hold. */
+  readonly kubelet: ReadonlyMap<ChainKey, RuleLines>
+  readonly jumps: readonly JumpRule[]
+}
+
+export function renderBase({ chains, jumps }: BaseRules): RenderedBase {
+  const base = { fixed: new Map(), dispatch: new Map(), kubelet: new Map(), canary: new Map() } as const
+  for (const { table, chain, role, first, last } of chains) {
+    const [key, lines] = rendered({ table, chain, rules: [...first, ...last] })
+    base[role].set(key, lines)
+  }
+  return { fixed: new Map([...base.fixed, ...base.canary]), dispatch: base.dispatch, kubelet: base.kubelet, jumps }
+}
+
+const rendered = ({ table, chain, rules }: ChainRules): readonly [ChainKey, RuleLines] => [
+  chainKey(table, chain),
+  rules.map((rule) => formatRule(rule)).join('\n'),
+]

@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { chainsOf, entriesOf, entryLines, haveSameChains, packService } from './packed-service.js'
-import type { ChainKey, RenderedService } from './rendered-service.js'
+import {
+  type ChainKey,
+  chainsOf,
+  entriesOf,
+  entryLines,
+  haveSameChains,
+  packService,
+  type RenderedService,
+} from './installed.js'
 
 const KEY = fc.constantFrom<ChainKey>('nat KUBE-SVC-A', 'nat KUBE-SEP-B', 'filter KUBE-SERVICES', 'nat KUBE-SERVICES')
 /** A rule with no words in it, put there by somebody else, is an empty line. */

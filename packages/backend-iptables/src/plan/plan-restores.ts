@@ -1,7 +1,7 @@
 import { formatRule } from 'node-iptables'
 import type { Table } from '../ruleset/ruleset.js'
 import type { Changes, DispatchChange, ServiceWrites } from './changes-to.js'
-import { chainOf, linesOf, tableOf, type ChainKey, type RuleLines } from './rendered-service.js'
+import { chainOf, linesOf, tableOf, type ChainKey, type RuleLines } from './installed.js'
 
 /** How large a restore may be, and when a chain is written anew instead of rule by rule; chosen by measurement. */
 export interface RestoreLimits {

@@ -3,8 +3,7 @@ import { formatRule } from 'node-iptables'
 import { expect, it } from 'vitest'
 import { planRuleset } from '../ruleset/plan-ruleset.js'
 import { GOLDENS, readGolden } from '../test-support/goldens.js'
-import { ownedRules } from './owned-rules.js'
-import { renderSave } from './render-save.js'
+import { ownedRules, renderSave } from './owned-rules.js'
 
 it.each(GOLDENS)('has the rules of the save, in its order: %s', (scenario) => {
   const { state, config } = readGolden(scenario)

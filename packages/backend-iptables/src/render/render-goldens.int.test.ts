@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { IpFamily } from '@pointsman/core'
 import { planRuleset } from '../ruleset/plan-ruleset.js'
 import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
-import { renderSave } from './render-save.js'
+import { renderSave } from './owned-rules.js'
 
 const CASES = GOLDENS.flatMap((scenario) => (['IPv4', 'IPv6'] as const).map((family) => [scenario, family] as const))
 

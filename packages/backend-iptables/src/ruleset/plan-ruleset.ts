@@ -1,7 +1,7 @@
 import { inOverlapOrder, type ProxyConfig, type State } from '@pointsman/core'
 import { rulesetContext, type RulesetOptions } from './context.js'
-import { planBase } from './plan-base.js'
-import { planService } from './plan-service.js'
+import { planBase } from './base-rules.js'
+import { planService } from './service-rules.js'
 import type { Ruleset } from './ruleset.js'
 
 /** All rules of one family for a state: those of kube-proxy 1.36. The same state gives the same rules, in the same order. */

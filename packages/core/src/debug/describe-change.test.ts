@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import { describeChange } from './describe-change.js'
-import type { ObjectChange } from './describe-change.js'
+import { describeChange, type ObjectChange } from './describe-change.js'
 
 const service = (spec: object, metadata: object = {}): KubernetesObject =>
   ({ kind: 'Service', metadata: { name: 'web', namespace: 'a', ...metadata }, spec }) as unknown as KubernetesObject

@@ -1,9 +1,8 @@
 import { expect, it } from 'vitest'
-import { stateOf } from '../testing/state-builder.js'
-import type { PortDescription } from '../testing/state-builder.js'
-import { endpointKey } from '../model/endpoint.js'
-import { diffEndpoints } from './diff-endpoints.js'
-import { endpointCondition } from './endpoint-condition.js'
+import { type PortDescription, stateOf } from '../testing/state-builder.js'
+
+import { endpointCondition, endpointKey } from '../model/endpoint.js'
+import { diffEndpoints } from './diff-objects.js'
 
 const WEB: PortDescription = { is: 'shop/web:http', clusterIP: '10.96.0.1' }
 const CART: PortDescription = { is: 'shop/cart:http', clusterIP: '10.96.0.2', endpoints: ['10.244.1.9:80'] }

@@ -1,4 +1,4 @@
-import { isEqual } from '../model/is-equal.js'
+import { isEqual } from '../model/json-value.js'
 import type { ServicePortName } from '../model/names.js'
 import type { PlanOptions, RuleItem, RulePlan, RulePlanner, RulesAt } from '../ports/dataplane.js'
 import type { State } from '../state/state.js'

@@ -2,11 +2,10 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { authorOf } from '../model/author.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import { seq } from '../model/record.js'
-import type { LogRecord, ObjectRecord } from '../model/record.js'
+import { type LogRecord, type ObjectRecord, seq } from '../model/record.js'
+
 import { findIncidents } from './find-incidents.js'
-import { isFlap, isOpen } from './outage.js'
-import type { Outage } from './outage.js'
+import { isFlap, isOpen, type Outage } from './outage.js'
 
 const SECOND = 1000
 type Pods = Readonly<Record<string, 'ready' | 'not ready' | 'draining' | 'terminating'>>

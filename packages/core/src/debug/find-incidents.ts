@@ -1,15 +1,21 @@
-import { serviceName } from '../model/names.js'
-import type { ServiceName, ServicePortName } from '../model/names.js'
+import { serviceName, type ServiceName, type ServicePortName } from '../model/names.js'
+
 import type { LogRecord, ObjectRecord } from '../model/record.js'
 import { servicePortsOf } from '../model/service-ports.js'
-import { endpointsOfSlice } from '../model/slice-endpoints.js'
-import type { SliceEndpoints } from '../model/slice-endpoints.js'
-import { causeOf } from './outage-cause.js'
-import { compareOutages } from './outage.js'
-import type { Outage, ServiceEdit } from './outage.js'
+import { endpointsOfSlice, type SliceEndpoints } from '../model/slice-endpoints.js'
+
+import {
+  causeOf,
+  compareOutages,
+  type LostPort,
+  lostPorts,
+  type Outage,
+  type ServiceEdit,
+  usableByPort,
+  type WatchedService,
+} from './outage.js'
+
 import { isBehind, serviceEditOf } from './service-edits.js'
-import { lostPorts, usableByPort } from './usable-endpoints.js'
-import type { LostPort, WatchedService } from './usable-endpoints.js'
 
 /**
  * Every time in which a Service lost all usable endpoints of a port, the one that matters most first (`compareOutages`).

@@ -5,8 +5,7 @@ import { DEFAULT_PROXY_CONFIG } from '../model/proxy-config.js'
 import { NO_SEQ, seq, type LogRecord } from '../model/record.js'
 import type { State } from '../state/state.js'
 import { createEventMaker, service, slice } from '../testing/manifests.js'
-import { findBreak } from './find-break.js'
-import { fateKey, followFate, type FateHistory, type PacketFate } from './follow-fate.js'
+import { type FateHistory, fateKey, findBreak, followFate, type PacketFate } from './follow-fate.js'
 
 const ID = servicePortName({
   service: serviceName('shop', 'web'),

@@ -1,14 +1,16 @@
-import type { Endpoint } from '../model/endpoint.js'
+import type { IpFamily } from '../model/address.js'
+import { type Endpoint, endpointKey } from '../model/endpoint.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import type { ServicePortName } from '../model/names.js'
+import type { Protocol, ServicePortName } from '../model/names.js'
 import { configOfRecord, type ProxyConfig } from '../model/proxy-config.js'
 import { type ConfigRecord, type LogRecord, NO_SEQ, type ObjectRecord, type Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
-import { watchEventOf } from '../model/watch-event-of.js'
+import { watchEventOf } from '../model/watch-event.js'
+import { frontsOf } from '../state/fronts.js'
 import { createStateFold } from '../state/state-fold.js'
 import type { State } from '../state/state.js'
-import { createEditFinder } from './edit-finder.js'
-import { flipCause, type FlipCause } from './flip-cause.js'
+import { causeOf, isKeptByController, type OutageCause, type ServiceEdit } from './outage.js'
+import { createEditFinder } from './service-edits.js'
 
 /** What becomes of a packet, as whoever follows it is told. */
 export interface PacketFate {
@@ -181,3 +183,94 @@ export function fateKey({ verdict, endpoints }: PacketFate, exact: boolean): str
 
 const objectKey = ({ kind, metadata }: KubernetesObject): string =>
   `${kind} ${metadata.namespace ?? ''}/${metadata.name}`
+
+/** What is behind a record after which a packet's fate was another. */
+export type FlipCause =
+  /** Nothing: a Service, a Node or the configuration was changed, and that decides by itself. */
+  | { readonly type: 'itself' }
+  /** What takes a packet's endpoints away; an edit also where it gives some. */
+  | OutageCause
+  /** The endpoints are there and ready: their hints, nodes or zones changed, or those of others. */
+  | { readonly type: 'hints' }
+  /** Endpoints that were listed are ready now. */
+  | { readonly type: 'ready' }
+  /** Endpoints came that were not listed. */
+  | { readonly type: 'pods-came' }
+
+interface SliceFlip {
+  readonly record: ObjectRecord
+  /** The edit of its Service that came right before. */
+  readonly edit: ServiceEdit | undefined
+  readonly before: PacketFate
+  readonly after: PacketFate
+  /** The service port that decided. */
+  readonly port: ServicePort | undefined
+  /** Its endpoints, whatever their conditions. */
+  readonly listed: { readonly before: readonly Endpoint[]; readonly after: readonly Endpoint[] }
+}
+
+/** What a slice's change that a packet felt comes from: an edit only where it explains what is seen of the endpoints. */
+function flipCause({ record, edit, before, after, port, listed }: SliceFlip): FlipCause {
+  const [was, is] = [reached(before), reached(after)]
+  const lost = listed.before.filter((endpoint) => was.has(endpointKey(endpoint)) && !is.has(endpointKey(endpoint)))
+  const came = listed.after.filter((endpoint) => is.has(endpointKey(endpoint)) && !was.has(endpointKey(endpoint)))
+  if (lost.length > 0 && port !== undefined) {
+    const left = listed.after.filter((endpoint) => lost.some((one) => endpointKey(one) === endpointKey(endpoint)))
+    if (left.length > 0 && left.every(({ ready }) => ready)) return { type: 'hints' }
+    return causeOf({ emptiedBy: record, lost: [{ port, before: lost, after: listed.after }], edit })
+  }
+  const former = listed.before.filter((endpoint) => came.some((one) => endpointKey(one) === endpointKey(endpoint)))
+  if (former.length > 0) return { type: former.every(({ ready }) => ready) ? 'hints' : 'ready' }
+  if (edit !== undefined) return { type: 'service-edit', edit }
+  if (!isKeptByController(record)) return { type: 'slice-edit' }
+  return { type: came.length > 0 ? 'pods-came' : 'hints' }
+}
+
+const reached = ({ endpoints }: PacketFate): ReadonlySet<string> => new Set(endpoints.map(endpointKey))
+
+/** Where a packet is sent to. */
+export interface PacketTarget {
+  readonly address: string
+  readonly family: IpFamily
+  readonly port: number
+  readonly protocol: Protocol
+}
+
+/**
+ * Whether a service port can have a say in a packet's fate, or in the reason for it: it has the packet's address, on whatever
+ * port; a node port with the packet's port, on whatever address, which may be a node's at one time and not at another; or its
+ * health check answers there.
+ */
+export function touchesPacket(servicePort: ServicePort, { address, family, port, protocol }: PacketTarget): boolean {
+  if (servicePort.family !== family) return false
+  if (servicePort.healthCheckNodePort === port && protocol === 'TCP') return true
+  if (servicePort.loadBalancerProxyIPs.includes(address)) return true
+  return frontsOf(servicePort).some((front) =>
+    front.address === undefined ? front.protocol === protocol && front.port === port : front.address === address,
+  )
+}
+
+export interface Broken {
+  /** The latest record after which the packet was no longer as it should be. */
+  readonly broken?: FateFlip
+  /** The first record since after which it was again what it had been; absent while it lasts. */
+  readonly mended?: FateFlip
+}
+
+export interface BreakQuestion {
+  /** Equal for fates that are not told apart. */
+  readonly keyOf: (fate: PacketFate) => string
+  /** How it should be; absent: it reaches endpoints. */
+  readonly good?: PacketFate
+}
+
+/** Which of the flips is the answer to "what broke it". */
+export function findBreak(flips: ReturnType<FateHistory['flips']>, { keyOf, good }: BreakQuestion): Broken {
+  const isGood = (fate: PacketFate): boolean =>
+    good === undefined ? fate.verdict === 'endpoints' : keyOf(fate) === keyOf(good)
+  const broken = flips.findLast(({ before }) => isGood(before))
+  if (broken === undefined) return {}
+  const wanted = keyOf(broken.before)
+  const mended = flips.slice(flips.indexOf(broken) + 1).find(({ after }) => keyOf(after) === wanted)
+  return { broken, ...(mended && { mended }) }
+}

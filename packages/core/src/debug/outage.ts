@@ -1,6 +1,10 @@
+import { type Endpoint, endpointKey } from '../model/endpoint.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import type { ServiceName } from '../model/names.js'
+import { type ServiceName, serviceOf, type ServicePortName } from '../model/names.js'
 import type { ObjectRecord } from '../model/record.js'
+import type { ServicePort } from '../model/service-port.js'
+import { gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
+import { fieldsOf, listOf, objectsIn } from './describe-change.js'
 
 /** A time in which a Service had no usable endpoint for a port that had some before. */
 export interface Outage {
@@ -66,3 +70,91 @@ export function compareOutages(a: Outage, b: Outage): number {
 }
 
 const hasEdit = ({ cause }: Outage): boolean => cause.type === 'service-edit' || cause.type === 'slice-edit'
+
+interface Loss {
+  readonly emptiedBy: ObjectRecord
+  readonly lost: readonly LostPort[]
+  /** A change of the Service that came between the slice's last version and its emptying. */
+  readonly edit: ServiceEdit | undefined
+}
+
+/** What took the last usable endpoints away: an edit only where it explains what is seen of the endpoints. */
+export function causeOf({ emptiedBy, lost, edit }: Loss): OutageCause {
+  const listed = lost.flatMap(stillListed)
+  // An edited selector or port takes endpoints out at once. Those that are listed still were taken by their own condition.
+  if (edit !== undefined && (listed.length === 0 || edit.changes.some((change) => change.includes(NOT_READY_TOO)))) {
+    return { type: 'service-edit', edit }
+  }
+  if (!isKeptByController(emptiedBy) || hasMoved(emptiedBy, lost)) return { type: 'slice-edit' }
+  if (listed.some((endpoint) => !endpoint.terminating)) return { type: 'not-ready' }
+  return listed.length === 0 && isPortAlone(emptiedBy, lost) ? { type: 'port-gone' } : { type: 'pods-gone' }
+}
+
+const NOT_READY_TOO = 'publishNotReadyAddresses'
+
+function stillListed({ before, after }: LostPort): LostPort['after'] {
+  const keys = new Set(before.map(endpointKey))
+  return after.filter((endpoint) => keys.has(endpointKey(endpoint)))
+}
+
+/** Whether the slice still lists the addresses, and only the port has gone. */
+function isPortAlone({ event, object }: ObjectRecord, lost: readonly LostPort[]): boolean {
+  if (event === 'DELETED') return false
+  const addresses = new Set(objectsIn(object['endpoints']).flatMap((endpoint) => listOf(endpoint['addresses'])))
+  return lost.some(({ before }) => before.some(({ address }) => addresses.has(address)))
+}
+
+const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by'
+
+// A slice without the label was made by hand, or by a controller that does not follow the convention.
+export function isKeptByController({ object }: ObjectRecord): boolean {
+  const manager = fieldsOf(object.metadata['labels'])[MANAGED_BY]
+  return manager === undefined || manager === 'endpointslice-controller.k8s.io'
+}
+
+/** Whether the slice was given to another Service. */
+const hasMoved = ({ event, object }: ObjectRecord, lost: readonly LostPort[]): boolean =>
+  event === 'MODIFIED' && lost.some(({ port }) => serviceOf(object) !== port.service)
+
+/** A Service with its slices, as far as they have been seen. */
+export interface WatchedService {
+  /** The last version, also after its deletion; absent while only slices were seen. */
+  readonly object: KubernetesObject | undefined
+  readonly ports: readonly ServicePort[]
+  readonly slices: ReadonlyMap<string, { readonly record: ObjectRecord; readonly gathered: SliceEndpoints }>
+  /** Of each of its ports; an empty list where there is none. */
+  readonly usable: ReadonlyMap<ServicePortName, readonly Endpoint[]>
+  readonly edits: readonly ServiceEdit[]
+}
+
+/** A port that had usable endpoints and has none. */
+export interface LostPort {
+  readonly port: ServicePort
+  /** Usable endpoints before. */
+  readonly before: readonly Endpoint[]
+  /** What is still listed of the port, unusable. */
+  readonly after: readonly Endpoint[]
+}
+
+/** Endpoints that cluster-wide traffic may go to: the ready ones, else those that terminate and still serve. */
+function usableEndpoints(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const ready = endpoints.filter((endpoint) => endpoint.ready)
+  return ready.length > 0 ? ready : endpoints.filter((endpoint) => endpoint.serving && endpoint.terminating)
+}
+
+export function usableByPort(service: Pick<WatchedService, 'ports' | 'slices'>): WatchedService['usable'] {
+  const listed = listedByPort(service)
+  return new Map(service.ports.map((port) => [port.id, usableEndpoints(listed.get(port.id) ?? [])]))
+}
+
+export function lostPorts(before: WatchedService, after: WatchedService): readonly LostPort[] {
+  const lost = after.ports.filter(
+    (port) => (before.usable.get(port.id)?.length ?? 0) > 0 && after.usable.get(port.id)?.length === 0,
+  )
+  if (lost.length === 0) return []
+  const listed = listedByPort(after)
+  return lost.map((port) => ({ port, before: before.usable.get(port.id) ?? [], after: listed.get(port.id) ?? [] }))
+}
+
+const listedByPort = ({ slices }: Pick<WatchedService, 'slices'>): ReadonlyMap<ServicePortName, readonly Endpoint[]> =>
+  gatherEndpoints([...slices.values()].map(({ gathered }) => gathered))

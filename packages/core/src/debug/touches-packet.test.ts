@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { servicePortOf } from '../testing/state-builder.js'
-import { type PacketTarget, touchesPacket } from './touches-packet.js'
+import { type PacketTarget, touchesPacket } from './follow-fate.js'
 
 const port = servicePortOf({
   is: 'shop/web:http',

@@ -1,9 +1,9 @@
 import { assertNever } from '../model/assert-never.js'
-import { type Endpoint, endpointKey } from '../model/endpoint.js'
+import { type Endpoint, endpointCondition, endpointKey } from '../model/endpoint.js'
 import type { ObjectRecord } from '../model/record.js'
 import type { RulePlanner } from '../ports/dataplane.js'
 import { describeChange } from './describe-change.js'
-import { endpointCondition } from './endpoint-condition.js'
+
 import { type BlamedRule, type PortMoment, type RuleChange, usedEndpoints } from './rule-history.js'
 
 /**

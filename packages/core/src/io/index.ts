@@ -1,27 +1,37 @@
-export { openChangeLog, openChangeLogWriter } from './sqlite/change-log.js'
-export type { SqliteChangeLog, WriterOptions } from './sqlite/change-log.js'
-export { openThreadedChangeLogWriter } from './sqlite/threaded-writer.js'
-export type { ThreadedChangeLogWriter, ThreadedWriterOptions } from './sqlite/threaded-writer.js'
-export { CHANGE_LOG_ERRORS, ChangeLogError } from './sqlite/errors.js'
-export type { ChangeLogErrorCode } from './sqlite/errors.js'
+export { openChangeLog, openChangeLogWriter, type SqliteChangeLog, type WriterOptions } from './sqlite/change-log.js'
+
+export {
+  openThreadedChangeLogWriter,
+  type ThreadedChangeLogWriter,
+  type ThreadedWriterOptions,
+} from './sqlite/threaded-writer.js'
+
+export { CHANGE_LOG_ERRORS, ChangeLogError, type ChangeLogErrorCode } from './sqlite/errors.js'
+
 export { refuseOthersLog, whoElseCanWrite } from './sqlite/private-files.js'
 export type { Durability } from './sqlite/open-database.js'
 export type { PruneOptions, PruneResult } from './sqlite/prune.js'
 export { conntrackCommands, type ConntrackCommandsOptions, type RunConntrack } from './conntrack/conntrack-commands.js'
-export * from './files/file-error.js'
-export { type ConfigDocument, readConfigDocument } from './files/read-config-document.js'
-export { writeConfigDocument } from './files/write-config-document.js'
+export * from './files/read-file.js'
+export { type ConfigDocument, readConfigDocument, writeConfigDocument } from './files/config-file.js'
+
 export { readObjects, type ObjectsRead } from './files/read-objects.js'
 export { readRecording, type Recording } from './files/read-recording.js'
-export type { Place, RecordingItem } from './files/recording-item.js'
+export type { Place, RecordingItem } from './files/recording-file.js'
 export { guardCluster } from './kubernetes/guard-cluster.js'
-export { kubernetesSource, type KubernetesSourceOptions, type SourceLimits } from './kubernetes/kubernetes-source.js'
-export type { KnownVersion } from './kubernetes/recent-objects.js'
-export { resumePoints, type ResumePoints } from './kubernetes/resume-points.js'
-export { SOURCE_NOTICE_CODES, type SourceNoticeCode } from './kubernetes/source-notices.js'
+export {
+  kubernetesSource,
+  type KubernetesSourceOptions,
+  type SourceLimits,
+  resumePoints,
+  type ResumePoints,
+} from './kubernetes/kubernetes-source.js'
+export type { KnownVersion } from './kubernetes/known-objects.js'
+
+export { SOURCE_NOTICE_CODES, type SourceNoticeCode } from './kubernetes/watch-outage.js'
 export { WATCH_ERRORS, type WatchErrorCode } from './kubernetes/watch-failure.js'
 export { createMemoryChangeLog, type MemoryChangeLog } from './memory/memory-change-log.js'
-export { readText } from './files/read-text.js'
+export { readText } from './files/read-file.js'
 export { openLinesFile, type LinesFile } from './files/write-lines.js'
 export { API_SERVER_ERRORS, ApiServerError, type ApiServerErrorCode } from './kubernetes/server/api-server-error.js'
 export { connectApiServer, type ConnectOptions, type RequestReport } from './kubernetes/server/connect-api-server.js'

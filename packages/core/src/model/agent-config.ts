@@ -1,6 +1,6 @@
 import type { Json } from './kubernetes-object.js'
 import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from './proxy-config.js'
-import type { SocketAddress } from './socket-address.js'
+import type { SocketAddress } from './address.js'
 
 /** All of a KubeProxyConfiguration, as the agent uses it: with kube-proxy's default for whatever is absent. */
 export interface AgentConfig {

@@ -1,4 +1,4 @@
-import { isJsonObject } from './is-json-object.js'
+import { isJsonObject } from './json-value.js'
 import type { JsonObject } from './kubernetes-object.js'
 import type { Author } from './watch-event.js'
 

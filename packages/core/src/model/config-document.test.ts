@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_AGENT_CONFIG } from './agent-config.js'
-import { configDocument } from './config-document.js'
-import { FIELDS_WITHOUT_EFFECT } from './config-without-effect.js'
-import { KNOWN_CONFIG_FIELDS } from './known-config-fields.js'
-import { readAgentConfig } from './read-agent-config.js'
+import { configDocument } from '../config/config-document.js'
+import { FIELDS_WITHOUT_EFFECT, KNOWN_CONFIG_FIELDS } from '../config/known-fields.js'
+
+import { readAgentConfig } from '../config/read-agent-config.js'
 
 const HEAD = { apiVersion: 'kubeproxy.config.k8s.io/v1alpha1', kind: 'KubeProxyConfiguration' }
 

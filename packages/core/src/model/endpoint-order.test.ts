@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compareEndpoints } from './endpoint-order.js'
-import { endpointKey } from './endpoint.js'
+import { compareEndpoints, endpointKey } from './endpoint.js'
 
 const addresses = [
   '10.0.0.1',

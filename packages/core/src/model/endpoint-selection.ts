@@ -1,6 +1,5 @@
 import type { Endpoint } from './endpoint.js'
-import { usesClusterEndpoints, usesLocalEndpoints } from './service-port.js'
-import type { ServicePort } from './service-port.js'
+import { type ServicePort, usesClusterEndpoints, usesLocalEndpoints } from './service-port.js'
 
 /** Hints that are followed: of this node, or of its zone. */
 export type TrafficDistribution = 'PreferSameNode' | 'PreferSameZone'
@@ -96,4 +95,136 @@ function distributionOf(endpoints: readonly Endpoint[], node: SelectionInput['no
   }
   if (everyNodeHint && forNode) return 'PreferSameNode'
   return everyZoneHint && forZone ? 'PreferSameZone' : undefined
+}
+
+/** Why an endpoint is used, or not, for one kind of traffic: what a person is told. */
+export const ENDPOINT_REASONS = {
+  READY: 'ready',
+  TERMINATING_FALLBACK: 'terminating, but still serving, and none that this traffic may go to is ready',
+  NOT_READY: 'not ready',
+  TERMINATING_NOT_NEEDED: 'terminating, and another that this traffic may go to is ready',
+  NOT_SERVING: 'terminating, and no longer serving',
+  HINT_OTHER_NODE: 'ready, but its hints give it to other nodes',
+  HINT_OTHER_ZONE: 'ready, but its hints give it to other zones',
+  NOT_LOCAL: 'on another node, and this traffic stays on its node',
+  NO_NODE_NAME: 'names no node, so that it counts as being on another, and this traffic stays on its node',
+  NODE_UNKNOWN: 'this traffic stays on its node, and which node that is is not known',
+  POLICY_NOT_USED: 'the port has no traffic of this policy',
+} as const
+export type EndpointReason = keyof typeof ENDPOINT_REASONS
+
+export interface EndpointVerdict {
+  readonly endpoint: Endpoint
+  readonly used: boolean
+  readonly reason: EndpointReason
+}
+
+/** Whether topology hints of one kind are followed, and why not. */
+export const HINT_REASONS = {
+  FOLLOWED: 'the hints are followed',
+  POLICY_NOT_USED: 'hints never count for traffic of policy Local, and the port has no other',
+  NO_READY_ENDPOINT: 'no endpoint is ready, and hints do not count among those that terminate',
+  NO_HINTS: 'no ready endpoint carries such a hint',
+  SOME_WITHOUT_HINT: 'not every ready endpoint carries such a hint',
+  NODE_HINTS_FOLLOWED: 'hints for nodes come first, and are followed',
+  NODE_UNKNOWN: 'the node that the rules are for is not known',
+  NODE_WITHOUT_ZONE: 'the node has no label topology.kubernetes.io/zone',
+  NONE_FOR_THIS_NODE: 'no hint names this node',
+  NONE_FOR_THIS_ZONE: 'no hint names the zone of this node',
+} as const
+export type HintReason = keyof typeof HINT_REASONS
+
+export interface HintsVerdict {
+  /** Absent: no hints are followed. */
+  readonly distribution?: TrafficDistribution
+  readonly nodeHints: HintReason
+  readonly zoneHints: HintReason
+}
+
+export interface SelectionExplanation {
+  /** One verdict an endpoint, in the order of the input, for traffic that may leave the node. */
+  readonly cluster: readonly EndpointVerdict[]
+  /** The same for traffic of policy Local. */
+  readonly local: readonly EndpointVerdict[]
+  readonly hints: HintsVerdict
+}
+
+/** Why `selectEndpoints` selects what it does: what is `used` here is what is in its lists. */
+export function explainSelection(input: SelectionInput): SelectionExplanation {
+  const { port, endpoints, node } = input
+  const hints = hintsVerdict(input)
+  const verdicts = (reasonOf: (endpoint: Endpoint) => EndpointReason): readonly EndpointVerdict[] =>
+    endpoints.map((endpoint) => {
+      const reason = reasonOf(endpoint)
+      return { endpoint, used: reason === 'READY' || reason === 'TERMINATING_FALLBACK', reason }
+    })
+  const someReady = endpoints.some(({ ready }) => ready)
+  const someLocalReady = endpoints.some((endpoint) => endpoint.ready && notLocal(endpoint, node) === undefined)
+  return {
+    cluster: verdicts((endpoint) => {
+      if (!usesClusterEndpoints(port)) return 'POLICY_NOT_USED'
+      return hintedElsewhere(endpoint, hints, node) ?? conditionReason(endpoint, someReady)
+    }),
+    local: verdicts((endpoint) => {
+      if (!usesLocalEndpoints(port)) return 'POLICY_NOT_USED'
+      return notLocal(endpoint, node) ?? conditionReason(endpoint, someLocalReady)
+    }),
+    hints,
+  }
+}
+
+type Node = SelectionInput['node']
+
+function conditionReason({ ready, serving, terminating }: Endpoint, someReady: boolean): EndpointReason {
+  if (ready) return 'READY'
+  if (!terminating) return 'NOT_READY'
+  if (!serving) return 'NOT_SERVING'
+  return someReady ? 'TERMINATING_NOT_NEEDED' : 'TERMINATING_FALLBACK'
+}
+
+function notLocal({ nodeName }: Endpoint, node: Node): EndpointReason | undefined {
+  if (node === undefined || node.name === '') return 'NODE_UNKNOWN'
+  if (nodeName === undefined) return 'NO_NODE_NAME'
+  return nodeName === node.name ? undefined : 'NOT_LOCAL'
+}
+
+/** Only of ready endpoints: of another its condition is what a person has to know. */
+function hintedElsewhere(endpoint: Endpoint, { distribution }: HintsVerdict, node: Node): EndpointReason | undefined {
+  if (!endpoint.ready || distribution === undefined || node === undefined) return undefined
+  if (distribution === 'PreferSameNode') {
+    return endpoint.nodeHints?.includes(node.name) === true ? undefined : 'HINT_OTHER_NODE'
+  }
+  return endpoint.zoneHints?.includes(node.zone) === true ? undefined : 'HINT_OTHER_ZONE'
+}
+
+function hintsVerdict({ port, endpoints, node }: SelectionInput): HintsVerdict {
+  const ready = endpoints.filter((endpoint) => endpoint.ready)
+  const never = !usesClusterEndpoints(port) ? 'POLICY_NOT_USED' : ready.length === 0 ? 'NO_READY_ENDPOINT' : undefined
+  if (never !== undefined) return { nodeHints: never, zoneHints: never }
+  const nodeHints = hintReason(
+    ready.map((endpoint) => endpoint.nodeHints),
+    {
+      wanted: node?.name,
+      notNamed: node === undefined ? 'NODE_UNKNOWN' : 'NONE_FOR_THIS_NODE',
+    },
+  )
+  if (nodeHints === 'FOLLOWED') return { distribution: 'PreferSameNode', nodeHints, zoneHints: 'NODE_HINTS_FOLLOWED' }
+  const zoneHints = hintReason(
+    ready.map((endpoint) => endpoint.zoneHints),
+    {
+      wanted: node?.zone,
+      notNamed: node === undefined ? 'NODE_UNKNOWN' : node.zone === '' ? 'NODE_WITHOUT_ZONE' : 'NONE_FOR_THIS_ZONE',
+    },
+  )
+  return zoneHints === 'FOLLOWED' ? { distribution: 'PreferSameZone', nodeHints, zoneHints } : { nodeHints, zoneHints }
+}
+
+/** `wanted` is the node or zone that a hint should name, `notNamed` what to say where every endpoint names others. */
+function hintReason(
+  hints: readonly (readonly string[] | undefined)[],
+  { wanted, notNamed }: { readonly wanted: string | undefined; readonly notNamed: HintReason },
+): HintReason {
+  if (hints.every((names) => names === undefined)) return 'NO_HINTS'
+  if (hints.includes(undefined)) return 'SOME_WITHOUT_HINT'
+  return wanted !== undefined && hints.some((names) => names?.includes(wanted)) ? 'FOLLOWED' : notNamed
 }

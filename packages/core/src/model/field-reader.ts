@@ -1,6 +1,7 @@
-import type { Findings } from './findings.js'
-import { isJsonObject } from './is-json-object.js'
-import type { Json, JsonObject } from './kubernetes-object.js'
+import { type Diagnostic, DIAGNOSTIC_CODES, type DiagnosticCode } from './diagnostic.js'
+import { isJsonObject } from './json-value.js'
+import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
+import { visible } from './shown-text.js'
 
 /**
  * Reads values that should have a type. Absent and null are `undefined` (lists: empty), and so is a value of another
@@ -46,3 +47,54 @@ const NOTHING: readonly Json[] = []
 
 // Array.isArray does not narrow a readonly list.
 const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value)
+
+/** Gathers what is wrong with one object while it is read. */
+export interface Findings {
+  /** `path` and `value` say where in the object and what stands there. */
+  report(code: DiagnosticCode, path: string, value?: Json): void
+  /** In the order of reporting; the same empty list for every object without any. */
+  all(): readonly Diagnostic[]
+}
+
+export function findingsOf(object: KubernetesObject): Findings {
+  let found: Diagnostic[] | undefined
+  return {
+    report: (code, path, value) => {
+      found ??= []
+      found.push(diagnosticOf(object, { code, path, value }))
+    },
+    all: () => found ?? NO_FINDINGS,
+  }
+}
+
+const NO_FINDINGS: readonly Diagnostic[] = []
+const LONGEST = 100
+
+interface Finding {
+  readonly code: DiagnosticCode
+  readonly path: string
+  readonly value: Json | undefined
+}
+
+function diagnosticOf(object: KubernetesObject, { code, path, value }: Finding): Diagnostic {
+  const shown = value === undefined ? '' : ` (${describe(value)})`
+  const message = `${path}${shown}: ${DIAGNOSTIC_CODES[code]}`
+  const scalar = value !== undefined && typeof value !== 'object'
+  const kept = typeof value === 'string' && value.length > LONGEST ? `${value.slice(0, LONGEST)}...` : value
+  const base = { code, object: objectLabel(object), path, message }
+  return scalar && kept !== undefined ? { ...base, value: kept } : base
+}
+
+/** Lists and objects are not spelt out: they may be of any size, and one built from YAML may hold itself. */
+function describe(value: Json): string {
+  if (typeof value === 'string') return `"${visible(value)}"`
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'object' && value !== null ? 'an object' : String(value)
+}
+
+function objectLabel({ kind, metadata }: KubernetesObject): string {
+  // Types promise strings here; a file from outside keeps no promises.
+  const part = (value: Json | undefined): string => (typeof value === 'string' ? visible(value) : '')
+  const name = part(metadata.name)
+  return metadata.namespace === undefined ? `${kind} ${name}` : `${kind} ${part(metadata.namespace)}/${name}`
+}

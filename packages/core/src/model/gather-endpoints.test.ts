@@ -1,14 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { endpointSliceArbitrary } from '../testing/arbitraries.js'
-import { slice } from '../testing/manifests.js'
-import type { SliceFields } from '../testing/manifests.js'
-import { endpointKey } from './endpoint.js'
-import type { Endpoint } from './endpoint.js'
+import { slice, type SliceFields } from '../testing/manifests.js'
+
+import { type Endpoint, endpointKey } from './endpoint.js'
+
 import type { KubernetesObject } from './kubernetes-object.js'
-import { endpointsOfSlice } from './slice-endpoints.js'
-import type { SliceEndpoints } from './slice-endpoints.js'
-import { gatherEndpoints } from './gather-endpoints.js'
+import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from './slice-endpoints.js'
 
 const read = (object: KubernetesObject): SliceEndpoints => {
   const result = endpointsOfSlice(object)

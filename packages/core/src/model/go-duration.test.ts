@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { formatGoDuration, parseGoDuration } from './go-duration.js'
+import { formatGoDuration, parseGoDuration } from './time-formats.js'
 
 describe('parseGoDuration', () => {
   it.each([

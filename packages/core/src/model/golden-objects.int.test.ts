@@ -1,16 +1,15 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { selectEndpoints } from './endpoint-selection.js'
+import { explainSelection, selectEndpoints } from './endpoint-selection.js'
 import { endpointKey } from './endpoint.js'
-import { explainSelection } from './explain-selection.js'
-import { gatherEndpoints } from './gather-endpoints.js'
+
+import { endpointsOfSlice, gatherEndpoints } from './slice-endpoints.js'
 import type { IpFamily } from './address.js'
-import { OBJECT_KINDS } from './kubernetes-object.js'
-import type { KubernetesObject } from './kubernetes-object.js'
+import { type KubernetesObject, OBJECT_KINDS } from './kubernetes-object.js'
+
 import { nodeInfoOf } from './node.js'
 import { servicePortsOf } from './service-ports.js'
-import { endpointsOfSlice } from './slice-endpoints.js'
 
 const GOLDEN = fileURLToPath(new URL('../../../../fixtures/golden/', import.meta.url))
 const SCENARIOS = ['kube-proxy-1.20', 'kube-proxy-1.36'].flatMap((version) =>

@@ -1,9 +1,13 @@
-import { canonical, sortMembers } from './canonical-json.js'
-import { isJsonObject } from './is-json-object.js'
+import { canonical, isJsonObject, sortMembers } from './json-value.js'
+import {
+  API_VERSIONS,
+  type Json,
+  type JsonObject,
+  type KubernetesObject,
+  OBJECT_KINDS,
+  type ObjectKind,
+} from './kubernetes-object.js'
 import { excessOf, jsonPieces, OBJECT_BOUNDS } from './object-bounds.js'
-import { textDigest } from './text-digest.js'
-import { API_VERSIONS, OBJECT_KINDS } from './kubernetes-object.js'
-import type { Json, JsonObject, KubernetesObject, ObjectKind } from './kubernetes-object.js'
 
 /**
  * What the engine and the change log keep of an object of the Kubernetes API; `undefined` where the value is no named
@@ -228,4 +232,15 @@ function compact(members: JsonObject): JsonObject {
     if (value != null) kept[key] = value
   }
   return kept
+}
+
+/**
+ * Eight hexadecimal digits of FNV-1a (32 bits, over UTF-16 code units) of a text, which may come in pieces: tells that a text
+ * changed. Not a checksum against intent.
+ */
+export function textDigest(text: string | Iterable<string>): string {
+  let hash = 0x811c9dc5
+  for (const piece of typeof text === 'string' ? [text] : text)
+    for (let index = 0; index < piece.length; index++) hash = Math.imul(hash ^ piece.charCodeAt(index), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
 }

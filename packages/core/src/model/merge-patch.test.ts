@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Json } from './kubernetes-object.js'
-import { diffMergePatch, jsonEqual, mergePatch } from './merge-patch.js'
+import { diffMergePatch, jsonEqual, mergePatch } from './json-value.js'
 
 /** The examples of RFC 7396, appendix A. */
 const EXAMPLES: readonly (readonly [target: Json, patch: Json, result: Json])[] = [

@@ -1,6 +1,6 @@
 import type { Brand } from './brand.js'
 import type { IpFamily } from './address.js'
-import { isJsonObject } from './is-json-object.js'
+import { isJsonObject } from './json-value.js'
 import type { KubernetesObject } from './kubernetes-object.js'
 
 export const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const

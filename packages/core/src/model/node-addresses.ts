@@ -1,5 +1,5 @@
 import { cidrContains, parseAddress, parseCidr, type Cidr, type IpAddress, type IpFamily } from './address.js'
-import type { NodeInfo } from './node-info.js'
+import type { NodeInfo } from './node.js'
 import type { ProxyConfig } from './proxy-config.js'
 
 /** What the node is known by. */

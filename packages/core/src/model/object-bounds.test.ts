@@ -1,9 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { excessOfObject, isNamedObject, keepObject } from './keep-object.js'
+import { excessOfObject, isNamedObject, keepObject, textDigest } from './keep-object.js'
 import type { Json, JsonObject } from './kubernetes-object.js'
 import { cutDeep, excessOf, jsonPieces, OBJECT_BOUNDS } from './object-bounds.js'
-import { textDigest } from './text-digest.js'
 
 const deep = (levels: number, innermost: Json = {}): Json => {
   let value = innermost

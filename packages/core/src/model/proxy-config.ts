@@ -1,5 +1,5 @@
 import type { IpFamily } from './address.js'
-import { isJsonObject } from './is-json-object.js'
+import { isJsonObject } from './json-value.js'
 import type { Json, JsonObject } from './kubernetes-object.js'
 
 /** How traffic that starts at pods of this node is told from other traffic (kube-proxy's detectLocalMode). */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { compareResourceVersions, isOlderVersion } from './resource-version.js'
+import { compareResourceVersions, isOlderVersion } from './kubernetes-object.js'
 
 test.each([
   ['9', '10', -1],

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseRfc3339 } from './rfc3339.js'
+import { parseRfc3339 } from './time-formats.js'
 
 test.each([
   ['2026-11-21T02:24:44.174Z', '2026-11-21T02:24:44.174Z'],

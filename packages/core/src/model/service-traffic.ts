@@ -1,6 +1,5 @@
-import { fieldReader, isPortNumber } from './field-reader.js'
-import type { FieldReader } from './field-reader.js'
-import type { Findings } from './findings.js'
+import { fieldReader, type FieldReader, type Findings, isPortNumber } from './field-reader.js'
+
 import type { JsonObject } from './kubernetes-object.js'
 import type { ServicePort } from './service-port.js'
 

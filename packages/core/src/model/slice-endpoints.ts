@@ -1,16 +1,10 @@
-import type { IpFamily } from './address.js'
+import { type IpFamily, parseAddress } from './address.js'
 import type { Diagnostic } from './diagnostic.js'
-import { sortedEndpoints, withoutDuplicates } from './endpoint-order.js'
-import type { Endpoint } from './endpoint.js'
-import { fieldReader, isPortNumber } from './field-reader.js'
-import { findingsOf } from './findings.js'
-import type { Findings } from './findings.js'
-import type { Json, KubernetesObject } from './kubernetes-object.js'
-import { SERVICE_NAME_LABEL, serviceName, servicePortName } from './names.js'
-import type { ServiceName, ServicePortName } from './names.js'
+import { type Endpoint, sortedEndpoints, withoutDuplicates } from './endpoint.js'
+import { fieldReader, type FieldReader, type Findings, findingsOf, isPortNumber } from './field-reader.js'
+import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
+import { SERVICE_NAME_LABEL, serviceName, type ServiceName, servicePortName, type ServicePortName } from './names.js'
 import { protocolOf } from './service-ports.js'
-import { readSliceEndpoint } from './slice-endpoint.js'
-import type { SliceReading } from './slice-endpoint.js'
 import { isObjectName, isPortName } from './valid-names.js'
 
 /** What one EndpointSlice gives to the service ports of the Service that owns it. */
@@ -119,3 +113,127 @@ function readOnPort(slice: KubernetesObject, reading: SliceReading): readonly En
   }
   return withoutDuplicates(sortedEndpoints(endpoints))
 }
+
+/** What is the same for all endpoints of a slice: made once, because this is the hot path of every replay. */
+interface SliceReading {
+  readonly family: IpFamily
+  readonly port: number
+  readonly fields: FieldReader
+  readonly findings: Findings
+}
+
+/** One entry of `endpoints` on one port; `undefined` with a diagnostic where it has no address that can be used. */
+function readSliceEndpoint(item: Json | undefined, index: number, reading: SliceReading): Endpoint | undefined {
+  const { fields } = reading
+  const record = fields.record(item, '', index)
+  if (record === undefined) return undefined
+  const address = addressOf(record, index, reading)
+  if (address === undefined) return undefined
+  const conditions = fields.record(record['conditions'], 'conditions', index)
+  const endpoint: Mutable<Endpoint> = {
+    address,
+    port: reading.port,
+    ready: fields.flag(conditions?.['ready'], 'conditions.ready', index) ?? true,
+    serving: fields.flag(conditions?.['serving'], 'conditions.serving', index) ?? true,
+    terminating: fields.flag(conditions?.['terminating'], 'conditions.terminating', index) ?? false,
+  }
+  // Assigned one by one: this runs for every endpoint of every event, and spreads of halves cost several times as much.
+  const nodeName = fields.text(record['nodeName'], 'nodeName', index) ?? ''
+  if (nodeName !== '') endpoint.nodeName = nodeName
+  const zone = fields.text(record['zone'], 'zone', index) ?? ''
+  if (zone !== '') endpoint.zone = zone
+  const hints = fields.record(record['hints'], 'hints', index)
+  if (hints !== undefined) addHints(endpoint, hints, { index, fields })
+  const target = fields.record(record['targetRef'], 'targetRef', index)
+  const pod = target?.['kind'] === 'Pod' ? (fields.text(target['name'], 'targetRef.name', index) ?? '') : ''
+  if (pod !== '') endpoint.pod = pod
+  return endpoint
+}
+
+type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] }
+
+/** Only the first address counts: all addresses of an endpoint lead to the same place (as in kube-proxy). */
+function addressOf(record: JsonObject, index: number, { family, fields, findings }: SliceReading): string | undefined {
+  const first = fields.list(record['addresses'], 'addresses', index)[0]
+  if (first === undefined) {
+    findings.report('NO_ADDRESS', fields.path('addresses', index))
+    return undefined
+  }
+  const address = typeof first === 'string' ? parseAddress(first) : undefined
+  if (address?.family === family) return address.text
+  findings.report(address === undefined ? 'NOT_AN_ADDRESS' : 'OTHER_FAMILY', fields.path('addresses[0]', index), first)
+  return undefined
+}
+
+interface HintsPlace {
+  readonly index: number
+  readonly fields: FieldReader
+}
+
+function addHints(endpoint: Mutable<Endpoint>, hints: JsonObject, place: HintsPlace): void {
+  const zones = hintNames(hints, 'forZones', place)
+  if (zones.length > 0) endpoint.zoneHints = zones
+  const nodes = hintNames(hints, 'forNodes', place)
+  if (nodes.length > 0) endpoint.nodeHints = nodes
+}
+
+function hintNames(
+  hints: JsonObject,
+  field: 'forZones' | 'forNodes',
+  { index, fields }: HintsPlace,
+): readonly string[] {
+  const names = new Set<string>()
+  for (const [position, item] of fields.list(hints[field], `hints.${field}`, index).entries()) {
+    const hint = fields.record(item, `hints.${field}[${position}]`, index)
+    const name = fields.text(hint?.['name'], `hints.${field}[${position}].name`, index) ?? ''
+    if (name !== '') names.add(name)
+  }
+  return [...names].toSorted()
+}
+
+/**
+ * The endpoints of a Service from all its slices together, whatever the order in which they are given. Of an endpoint
+ * that several slices list, one that is not terminating wins over one that is (as in kube-proxy); between equals, where
+ * kube-proxy leaves it open, the slice with the higher resourceVersion, then the one whose name comes first.
+ * The map of a single slice is given back as it is.
+ */
+export function gatherEndpoints(slices: readonly SliceEndpoints[]): ReadonlyMap<ServicePortName, readonly Endpoint[]> {
+  const [only] = slices
+  if (only === undefined) return new Map()
+  if (slices.length === 1) return only.endpoints
+  const lists = new Map<ServicePortName, (readonly Endpoint[])[]>()
+  for (const { endpoints } of slices.toSorted(comparePrecedence)) {
+    for (const [id, list] of endpoints) {
+      const sofar = lists.get(id)
+      if (sofar === undefined) lists.set(id, [list])
+      else sofar.push(list)
+    }
+  }
+  const gathered = new Map<ServicePortName, readonly Endpoint[]>()
+  for (const [id, ofSlices] of lists) gathered.set(id, merge(ofSlices))
+  return gathered
+}
+
+/** Sorting is stable, so that duplicates come out in the order of precedence. */
+function merge(lists: readonly (readonly Endpoint[])[]): readonly Endpoint[] {
+  const [only] = lists
+  return lists.length === 1 && only !== undefined ? only : withoutDuplicates(sortedEndpoints(lists.flat()))
+}
+
+function comparePrecedence(a: SliceEndpoints, b: SliceEndpoints): number {
+  const newer = compareVersions(b.resourceVersion, a.resourceVersion)
+  if (newer !== 0) return newer
+  if (a.slice === b.slice) return 0
+  return a.slice < b.slice ? -1 : 1
+}
+
+/** As numbers where both are: they are of any length, and comparing texts would put 9 above 10. */
+function compareVersions(a: string, b: string): number {
+  if (a === b) return 0
+  if (!isNumber(a) || !isNumber(b)) return a < b ? -1 : 1
+  const difference = BigInt(a) - BigInt(b)
+  if (difference === 0n) return 0
+  return difference < 0n ? -1 : 1
+}
+
+const isNumber = (text: string): boolean => /^[0-9]+$/.test(text)

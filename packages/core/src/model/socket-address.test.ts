@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { formatSocketAddress, parseSocketAddress } from './socket-address.js'
+import { formatSocketAddress, parseSocketAddress } from './address.js'
 
 describe('parseSocketAddress', () => {
   it.each([

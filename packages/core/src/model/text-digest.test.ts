@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { textDigest } from './text-digest.js'
+import { textDigest } from './keep-object.js'
 
 // The vectors of the authors of FNV: http://www.isthe.com/chongo/src/fnv/test_fnv.c
 test.each([

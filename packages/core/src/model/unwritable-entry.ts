@@ -1,4 +1,4 @@
-import { isJsonObject } from './is-json-object.js'
+import { isJsonObject } from './json-value.js'
 import type { LogEntry } from './record.js'
 import type { WatchEvent } from './watch-event.js'
 

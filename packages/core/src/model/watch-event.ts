@@ -1,4 +1,5 @@
 import type { KubernetesObject, ObjectKind } from './kubernetes-object.js'
+import type { BookmarkRecord, ObjectRecord } from './record.js'
 
 /** A change of one object, as a watch reports it. */
 export interface ObjectEvent {
@@ -39,4 +40,16 @@ export interface Author {
   readonly time?: number
   /** `status` where the change came through that subresource. */
   readonly subresource?: string
+}
+
+/** The event that a record was made from. */
+export function watchEventOf(record: ObjectRecord | BookmarkRecord): WatchEvent {
+  const { observedAt, estimated } = record
+  const marks = estimated === true ? { estimated } : {}
+  if (record.type === 'bookmark') {
+    const { kind, resourceVersion, initialEventsEnd } = record
+    return { type: 'BOOKMARK', kind, resourceVersion, initialEventsEnd, observedAt, ...marks }
+  }
+  const { event, object, author } = record
+  return { type: event, object, observedAt, ...marks, ...(author && { author }) }
 }

@@ -1,7 +1,14 @@
-import { asyncScheduler, BehaviorSubject, type Observable, type SchedulerLike, Subscription } from 'rxjs'
+import {
+  asyncScheduler,
+  BehaviorSubject,
+  Observable,
+  type OperatorFunction,
+  type SchedulerLike,
+  Subscription,
+} from 'rxjs'
 import { type LogEntry, seq, type Seq } from '../model/record.js'
+import type { WatchEvent } from '../model/watch-event.js'
 import type { AppendOutcome, ChangeLogWriter } from '../ports/change-log.js'
-import { coalesceUnwritten } from './unwritten-entries.js'
 
 /** How the log is. Whatever it is, events go on to the rules (invariant 10). */
 export type LogHealth =
@@ -230,3 +237,57 @@ function monotone<Entry extends LogEntry>(entry: Entry, lastObservedAt: number):
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'LOG_FAILED'
+
+/** A watch event with its place in the log. */
+export interface Recorded {
+  readonly seq: Seq
+  readonly event: WatchEvent
+}
+
+/**
+ * Lets an event pass when it is durable, or when the log cannot be waited for. What the log has already does not pass:
+ * a watch that is resumed repeats itself.
+ */
+export function record(recorder: Recorder): OperatorFunction<WatchEvent, Recorded> {
+  return (source) =>
+    new Observable<Recorded>((subscriber) => {
+      let waiting = 0
+      let completed = false
+      return source.subscribe({
+        next: (event) => {
+          waiting++
+          recorder.put({ type: 'event', event }, (outcome) => {
+            waiting--
+            if (outcome.type === 'recorded') subscriber.next({ seq: outcome.seq, event })
+            if (completed && waiting === 0) subscriber.complete()
+          })
+        },
+        error: (error: unknown) => subscriber.error(error),
+        complete: () => {
+          completed = true
+          if (waiting === 0) subscriber.complete()
+        },
+      })
+    })
+}
+
+/**
+ * Of the events of one object keeps the newest, of bookmarks the newest of a kind, of syncs the newest; everything else
+ * stays. What a log needs to be right again once it can be written, in memory bounded by the objects there are.
+ */
+function coalesceUnwritten<Item>(items: readonly Item[], entryOf: (item: Item) => LogEntry): Item[] {
+  const newest = new Map<string, number>()
+  items.forEach((item, i) => {
+    const key = keyOf(entryOf(item))
+    if (key !== undefined) newest.set(key, i)
+  })
+  return items.filter((item, i) => (newest.get(keyOf(entryOf(item)) ?? '') ?? i) === i)
+}
+
+function keyOf(entry: LogEntry): string | undefined {
+  if (entry.type === 'sync') return `sync ${entry.backend}`
+  if (entry.type !== 'event') return undefined
+  if (entry.event.type === 'BOOKMARK') return `bookmark ${entry.event.kind} ${String(entry.event.initialEventsEnd)}`
+  const { kind, metadata } = entry.event.object
+  return `object ${kind} ${metadata.namespace ?? ''}/${metadata.name} ${typeof metadata['uid'] === 'string' ? metadata['uid'] : ''}`
+}

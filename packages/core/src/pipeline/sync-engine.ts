@@ -21,8 +21,8 @@ import type { Backend, SyncRequest, SyncResult } from '../ports/backend.js'
 import type { StateFold } from '../state/state-fold.js'
 import { boundedFrequency } from './bounded-frequency.js'
 import { heldUntil } from './held-until.js'
-import type { Recorded } from './record.js'
-import type { Recorder } from './recorder.js'
+import type { Recorded, Recorder } from './recorder.js'
+
 import { trackChanges, type TrackOptions } from './track-changes.js'
 
 /** One run of the backend. Times in milliseconds since 1970 UTC. */

@@ -1,7 +1,7 @@
 import { Observable, type OperatorFunction } from 'rxjs'
 import type { ObjectKind } from '../model/kubernetes-object.js'
 import type { StateFold } from '../state/state-fold.js'
-import type { Recorded } from './record.js'
+import type { Recorded } from './recorder.js'
 
 /** Kinds without which rules would be guesses: nothing is synced before both lists were there once. */
 const NEEDED: readonly ObjectKind[] = ['Service', 'EndpointSlice']

@@ -1,7 +1,7 @@
 import type { IpFamily } from '../model/address.js'
 import type { Endpoint } from '../model/endpoint.js'
 import type { ServiceName, ServicePortIdentity, ServicePortName } from '../model/names.js'
-import type { NodeInfo } from '../model/node-info.js'
+import type { NodeInfo } from '../model/node.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import type { Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { NodeInfo } from '../model/node-info.js'
+import type { NodeInfo } from '../model/node.js'
 import { DEFAULT_PROXY_CONFIG, type DetectLocal } from '../model/proxy-config.js'
 import { stateOf, nodeInfoWith, type PortDescription } from '../testing/state-builder.js'
 import { route } from './route.js'

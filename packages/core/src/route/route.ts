@@ -2,11 +2,9 @@ import { endpointKey, type Endpoint } from '../model/endpoint.js'
 import { displayName, type ServicePortName } from '../model/names.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import type { Front } from '../state/fronts.js'
-import { captureBy, matchingFronts, type MatchedFront } from './capture.js'
-import { isOwnAddress } from './own-addresses.js'
+import { captureBy, fateOfUncaptured, type MatchedFront, matchingFronts, type Verdict } from './capture.js'
+import { type InForce, isOwnAddress, type Source, sourceOf, type Way } from './source.js'
 import { readPacket, type Packet } from './packet.js'
-import { sourceOf, type InForce, type Source, type Way } from './source.js'
-import { fateOfUncaptured, type Verdict } from './uncaptured.js'
 
 /** What becomes of a packet. */
 export interface Route {

@@ -2,13 +2,13 @@ import type { Diagnostic } from '../model/diagnostic.js'
 import type { Endpoint } from '../model/endpoint.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ServiceName, ServicePortName } from '../model/names.js'
-import type { NodeInfo } from '../model/node-info.js'
-import { nodeInfoOf } from '../model/node.js'
+import { type NodeInfo, nodeInfoOf } from '../model/node.js'
+
 import { NO_SEQ, type Seq } from '../model/record.js'
 import type { ServicePort, SkippedPort } from '../model/service-port.js'
 import { servicePortsOf } from '../model/service-ports.js'
-import { gatherEndpoints } from '../model/gather-endpoints.js'
-import { endpointsOfSlice, type SliceEndpoints } from '../model/slice-endpoints.js'
+import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
+
 import { nodeOfInterest, type State } from './state.js'
 
 export interface BuiltState {

@@ -1,8 +1,8 @@
+import type { Endpoint } from '../model/endpoint.js'
+import { isEqual } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import type { ServiceName } from '../model/names.js'
-import { gatherEndpoints } from '../model/gather-endpoints.js'
-import { endpointsOfSlice, type SliceEndpoints } from '../model/slice-endpoints.js'
-import { changedEndpoints, type EndpointsChange } from './endpoints-map.js'
+import type { ServiceName, ServicePortName } from '../model/names.js'
+import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
 import { attempt, type TrackerOptions } from './service-changes.js'
 import type { EndpointsMap } from './state.js'
 
@@ -11,7 +11,7 @@ import type { EndpointsMap } from './state.js'
  * together, or one slice's change would wipe out the others'. A slice whose label moves leaves its old Service. Only the
  * last version of a slice is read, when it is taken.
  */
-export interface EndpointChangeTracker {
+interface EndpointChangeTracker {
   /** Takes note of what a slice is now. Slices are told apart by namespace and name. */
   update(slice: KubernetesObject, deleted: boolean): void
   /** Hands over what is pending and forgets it. A Service whose endpoints are again what they were is not in it. */
@@ -63,4 +63,25 @@ export function createEndpointChangeTracker({ onUnusable }: TrackerOptions = {})
         .filter((change) => changedEndpoints(change).length > 0)
     },
   }
+}
+
+/** The endpoints of one Service, all its slices together, before all pending events and after them. */
+interface EndpointsChange {
+  readonly previous: EndpointsMap
+  readonly current: EndpointsMap
+}
+
+export function unmergeEndpoints(map: Map<ServicePortName, readonly Endpoint[]>, previous: EndpointsMap): void {
+  for (const id of previous.keys()) map.delete(id)
+}
+
+export function mergeEndpoints(map: Map<ServicePortName, readonly Endpoint[]>, current: EndpointsMap): void {
+  for (const [id, endpoints] of current) map.set(id, endpoints)
+}
+
+/** The service ports whose endpoints differ. */
+export function changedEndpoints({ previous, current }: EndpointsChange): ServicePortName[] {
+  const changed = [...previous.keys()].filter((id) => !isEqual(previous.get(id), current.get(id)))
+  for (const id of current.keys()) if (!previous.has(id)) changed.push(id)
+  return changed
 }

@@ -1,15 +1,14 @@
-import { isEqual } from '../model/is-equal.js'
+import { isEqual } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import { serviceName, type ServiceName } from '../model/names.js'
+import { serviceName, type ServiceName, type ServicePortName } from '../model/names.js'
 import type { ServicePort } from '../model/service-port.js'
 import { servicePortsOf } from '../model/service-ports.js'
-import type { ServiceChange } from './service-map.js'
 
 /**
  * Gathers the changes of Services between two applications of them: one pending change a Service. Only its last version
  * is read, when it is taken: what came between costs next to nothing.
  */
-export interface ServiceChangeTracker {
+interface ServiceChangeTracker {
   /** Takes note of what a Service is now. */
   update(service: KubernetesObject, deleted: boolean): void
   /** Hands over what is pending and forgets it. A Service that is again what it was is not in it. */
@@ -65,4 +64,25 @@ export function createServiceChangeTracker({ onUnusable }: TrackerOptions = {}):
       return changes
     },
   }
+}
+
+/** What one Service was before all pending events, and what it is after them. */
+export interface ServiceChange {
+  readonly previous: readonly ServicePort[]
+  readonly current: readonly ServicePort[]
+}
+
+/** Puts the ports of a Service into the map, over those that are there. */
+export function mergeServicePorts(map: Map<ServicePortName, ServicePort>, current: readonly ServicePort[]): void {
+  for (const port of current) map.set(port.id, port)
+}
+
+/** The previous ports that the Service has no longer: what is left to unmerge, so that an update is not a delete. */
+export function filterServicePorts({ previous, current }: ServiceChange): readonly ServicePort[] {
+  return previous.filter((port) => !current.some(({ id }) => id === port.id))
+}
+
+/** Takes ports that are gone out of the map. */
+export function unmergeServicePorts(map: Map<ServicePortName, ServicePort>, gone: readonly ServicePort[]): void {
+  for (const port of gone) map.delete(port.id)
 }

@@ -1,16 +1,24 @@
 import type { Endpoint } from '../model/endpoint.js'
-import { isEqual } from '../model/is-equal.js'
+import { isEqual } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
-import type { NodeInfo } from '../model/node-info.js'
-import { nodeInfoOf } from '../model/node.js'
+import { type NodeInfo, nodeInfoOf } from '../model/node.js'
+
 import { NO_SEQ, type Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import type { WatchEvent } from '../model/watch-event.js'
-import { createEndpointChangeTracker } from './endpoint-changes.js'
-import { changedEndpoints, mergeEndpoints, unmergeEndpoints } from './endpoints-map.js'
-import { attempt, createServiceChangeTracker, type TrackerOptions } from './service-changes.js'
-import { filterServicePorts, mergeServicePorts, type ServiceChange, unmergeServicePorts } from './service-map.js'
+import { changedEndpoints, createEndpointChangeTracker, mergeEndpoints, unmergeEndpoints } from './endpoint-changes.js'
+
+import {
+  attempt,
+  createServiceChangeTracker,
+  filterServicePorts,
+  mergeServicePorts,
+  type ServiceChange,
+  type TrackerOptions,
+  unmergeServicePorts,
+} from './service-changes.js'
+
 import { nodeOfInterest, type State } from './state.js'
 
 /** What an application of pending changes did to the state. */

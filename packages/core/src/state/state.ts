@@ -1,6 +1,6 @@
 import type { Endpoint } from '../model/endpoint.js'
 import type { ServicePortName } from '../model/names.js'
-import type { NodeInfo } from '../model/node-info.js'
+import type { NodeInfo } from '../model/node.js'
 import type { Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 

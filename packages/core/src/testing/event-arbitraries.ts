@@ -1,6 +1,6 @@
 import fc from 'fast-check'
-import { OBJECT_KINDS } from '../model/kubernetes-object.js'
-import type { KubernetesObject } from '../model/kubernetes-object.js'
+import { type KubernetesObject, OBJECT_KINDS } from '../model/kubernetes-object.js'
+
 import type { WatchEvent } from '../model/watch-event.js'
 import { endpointSliceArbitrary, nodeArbitrary, serviceArbitrary } from './object-arbitraries.js'
 

@@ -1,8 +1,8 @@
-import type { Endpoint } from '../model/endpoint.js'
-import { endpointKey } from '../model/endpoint.js'
-import { isEqual } from '../model/is-equal.js'
+import { type Endpoint, endpointKey } from '../model/endpoint.js'
+
+import { isEqual } from '../model/json-value.js'
 import { servicePortName, type ServiceName, type ServicePortName } from '../model/names.js'
-import type { NodeInfo } from '../model/node-info.js'
+import type { NodeInfo } from '../model/node.js'
 import { seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import type { State } from '../state/state.js'

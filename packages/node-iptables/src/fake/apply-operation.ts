@@ -1,6 +1,6 @@
 import { assertNever } from '../assert-never.js'
 import type { Variant } from '../capabilities.js'
-import type { Family } from '../executables.js'
+import type { Family } from '../detect-variant.js'
 import { formatRule, IptablesFormatError } from '../rules/format-rule.js'
 import type { RestoreLine } from '../rules/restore-line.js'
 import type { Counters, Rule } from '../rules/rule.js'

@@ -1,7 +1,7 @@
 import { IptablesParseError } from '../rules/parse-error.js'
 import { parseRestoreLine, type RestoreLine } from '../rules/restore-line.js'
 
-import { quoteWord } from '../rules/words.js'
+import { quoteWord } from '../rules/values.js'
 import type { KernelTables } from './kernel-tables.js'
 import { hookOf } from './built-in-chains.js'
 import type { Operation } from './apply-operation.js'

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { IptablesError } from '../iptables-error.js'
-import { createFakeIptables } from './create-fake-iptables.js'
-import type { FakeIptables } from './create-fake-iptables.js'
+import { createFakeIptables, type FakeIptables } from './create-fake-iptables.js'
 
 const nft = (): FakeIptables => createFakeIptables({ family: 'IPv4', variant: 'nft' })
 

@@ -1,5 +1,5 @@
 import type { Variant } from '../capabilities.js'
-import type { Family } from '../executables.js'
+import type { Family } from '../detect-variant.js'
 import type { AddrtypeMatch, Match, Rule, Target } from '../rules/rule.js'
 import { type Hook, hookOf } from './built-in-chains.js'
 import type { KernelChain, KernelRule, KernelTable } from './kernel-table.js'

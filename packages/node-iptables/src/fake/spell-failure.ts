@@ -1,5 +1,5 @@
 import type { Variant } from '../capabilities.js'
-import type { Family } from '../executables.js'
+import type { Family } from '../detect-variant.js'
 import type { IptablesParseError, IptablesParseErrorCode } from '../rules/parse-error.js'
 import { type KernelReason, type Refusal, usage } from './refusal.js'
 

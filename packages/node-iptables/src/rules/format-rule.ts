@@ -3,10 +3,8 @@ import { addrtype, comment, conntrack, nfacct, physdev, recent, statistic } from
 import { sctp, tcp, udp } from './extensions/ports.js'
 import { dnat, mark, markTarget, masquerade, reject, snat } from './extensions/targets.js'
 import { networkOf } from './networks.js'
-import { protocolOf } from './protocols.js'
+import { isBareName, isInterfaceName, protocolOf, splitWords } from './values.js'
 import type { Match, Negatable, Rule, Target } from './rule.js'
-import { isBareName, isInterfaceName } from './values.js'
-import { splitWords } from './words.js'
 
 /**
  * A rule in iptables-save's spelling, as it stands after `-A CHAIN`; empty for the rule that matches all and does nothing.

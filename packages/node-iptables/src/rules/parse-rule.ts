@@ -1,12 +1,10 @@
 import type { ExtensionReader, GivenOption } from './extensions/extension.js'
 import { isKnownOption, knows, MATCHES, TARGETS } from './extensions/known-extensions.js'
 import { networkOf } from './networks.js'
-import { IptablesParseError } from './parse-error.js'
-import type { IptablesParseErrorCode, ParseErrorPlace } from './parse-error.js'
-import { protocolOf } from './protocols.js'
+import { IptablesParseError, type IptablesParseErrorCode, type ParseErrorPlace } from './parse-error.js'
+
+import { isBareName, isInterfaceName, protocolOf, type Word } from './values.js'
 import type { Match, Rule, Target } from './rule.js'
-import { isBareName, isInterfaceName } from './values.js'
-import type { Word } from './words.js'
 
 /**
  * Reads the words of a rule after `-A CHAIN`, in the order that iptables takes them: an option belongs to the newest match

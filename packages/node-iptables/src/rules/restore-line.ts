@@ -5,8 +5,7 @@ import { IptablesParseError, type IptablesParseErrorCode } from './parse-error.j
 
 import { parseRule } from './parse-rule.js'
 import type { Counters, Rule } from './rule.js'
-import { isBareName, numberOf, UINT32 } from './values.js'
-import { splitWords, type Word } from './words.js'
+import { isBareName, numberOf, splitWords, UINT32, type Word } from './values.js'
 
 /** One line of what iptables-save prints or iptables-restore reads. */
 export type RestoreLine =

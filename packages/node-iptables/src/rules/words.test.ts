@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { quoteWord, splitWords } from './words.js'
+import { quoteWord, splitWords } from './values.js'
 
 const textsOf = (line: string): readonly string[] | undefined => {
   const split = splitWords(line)

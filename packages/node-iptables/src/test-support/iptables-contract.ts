@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Variant } from '../capabilities.js'
-import type { Family } from '../executables.js'
+import type { Family } from '../detect-variant.js'
 import { IptablesError } from '../iptables-error.js'
 import type { Iptables } from '../iptables.js'
 import { CHANGES, REFUSALS } from './contract-restores.js'

@@ -1,4 +1,4 @@
-import type { Family } from '../executables.js'
+import type { Family } from '../detect-variant.js'
 import { hooksOf } from '../fake/built-in-chains.js'
 import type { RandomChoices } from './random-numbers.js'
 import { randomRule } from './random-rules.js'

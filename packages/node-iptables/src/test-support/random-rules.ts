@@ -1,4 +1,4 @@
-import type { Family } from '../executables.js'
+import type { Family } from '../detect-variant.js'
 import type { RandomChoices } from './random-numbers.js'
 
 export interface RandomRuleContext {

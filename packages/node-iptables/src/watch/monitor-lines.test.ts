@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { monitorLines } from './monitor-lines.js'
-import type { MonitorNews } from './monitor-lines.js'
+import { monitorLines, type MonitorNews } from './watch-generations.js'
 
 // Both are recordings of the same changes with iptables 1.8.9 and nftables 1.0.6.
 const NFT = `add table ip nat

@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Run } from '../run-process.js'
-import type { Generation } from './table-change.js'
+import type { Generation } from './watch-changes.js'
 
 export interface OwnProcessesOptions {
   readonly run: Run

@@ -1,7 +1,6 @@
-import type { Family } from '../executables.js'
+import type { Family } from '../detect-variant.js'
 import type { Iptables, Limits } from '../iptables.js'
-import type { Sleep } from './sleep.js'
-import type { Watchers } from './table-change.js'
+import type { Sleep, Watchers } from './watch-changes.js'
 
 export interface CanaryWatch extends Watchers {
   readonly iptables: readonly Iptables[]

@@ -4,9 +4,7 @@ import { IptablesError } from '../iptables-error.js'
 import { runProcess } from '../run-process.js'
 import { createNamespace, describeKernel, type Namespace } from '../test-support/namespace.js'
 import { ownProcesses, processMatchHere } from './own-processes.js'
-import type { TableChange } from './table-change.js'
-import { watchChanges } from './watch-changes.js'
-import type { CanaryOptions, MonitorOptions } from './watch-changes.js'
+import { type CanaryOptions, type MonitorOptions, type TableChange, watchChanges } from './watch-changes.js'
 
 describeKernel('a watch in a namespace of its own', () => {
   let namespace: Namespace

@@ -1,9 +1,7 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Family } from '../detect-variant.js'
 import type { Iptables } from '../iptables.js'
-import { runProcess } from '../run-process.js'
-import type { Run } from '../run-process.js'
-import { sleep } from './sleep.js'
-import type { Sleep } from './sleep.js'
-import type { Generation, Watchers } from './table-change.js'
+import { type Run, runProcess } from '../run-process.js'
 import { watchCanaries } from './watch-canaries.js'
 import { watchGenerations } from './watch-generations.js'
 
@@ -91,3 +89,38 @@ const monitorDefaults = ({ isOwn, program = 'nft', prefix = [], ...given }: Moni
   run: given.run ?? runProcess,
   restart: given.restart ?? { minMs: 1000, maxMs: 60_000 },
 })
+
+/** What somebody else did to the tables, as far as it shows. It is news, no advice: what to do is the caller's. */
+export type TableChange =
+  /** Canary chains were deleted, and with them surely other chains. One call for each disappearance. */
+  | { readonly type: 'canary-gone'; readonly family: Family; readonly tables: readonly string[] }
+  /** Canary chains lost their rule, as every chain does in `iptables -t TABLE -F`. */
+  | { readonly type: 'canary-flushed'; readonly family: Family; readonly tables: readonly string[] }
+  | Generation
+  /** Generations were missed. What they changed, and whether it was another's work, only the tables can tell. */
+  | { readonly type: 'changes-unseen' }
+
+/** One commit to nf_tables, of any family and table of the network namespace. */
+export interface Generation {
+  readonly type: 'generation'
+  /** Counts up by one with each commit in the network namespace. */
+  readonly generation: number
+  /** The process that made it, as the initial pid namespace numbers it. It may have ended. */
+  readonly pid: number
+  /** Its name as the kernel knows it, at most 15 characters: `iptables-nft-re`. */
+  readonly command: string
+}
+
+/** Whom to tell. Neither is waited for; what one of them throws ends the watch and is what it fails with. */
+export interface Watchers {
+  readonly onChange: (change: TableChange) => void
+  /** Something could not be looked at. The watch goes on. An IptablesError, if `run` fails with no other. */
+  readonly onError: (error: unknown) => void
+}
+
+/** Settles after so many milliseconds, and at once when the signal aborts. Never fails. */
+export type Sleep = (ms: number, signal: AbortSignal) => Promise<void>
+
+const sleep: Sleep = async (ms, signal) => {
+  await setTimeout(ms, undefined, { signal }).catch(() => undefined)
+}

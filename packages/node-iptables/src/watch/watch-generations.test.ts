@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { IptablesError } from '../iptables-error.js'
 import type { RunRequest, RunResult } from '../run-process.js'
-import type { TableChange } from './table-change.js'
+import type { TableChange } from './watch-changes.js'
 import { watchGenerations } from './watch-generations.js'
 
 /** A monitor's life: what it prints, and how it ends. */

@@ -1,7 +1,7 @@
 import { seq, type State, type SyncRequest } from '@pointsman/core'
 import type { Iptables } from 'node-iptables'
 import { expect, test } from 'vitest'
-import { renderSave } from '../../render/render-save.js'
+import { renderSave } from '../../render/owned-rules.js'
 import { planRuleset } from '../../ruleset/plan-ruleset.js'
 import { CLASSIC_GOLDENS, differencesOf, readClassicGolden } from '../../test-support/goldens.js'
 import { createIptablesBackend } from '../iptables-backend.js'

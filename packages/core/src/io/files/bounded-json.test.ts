@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseBoundedJson } from './bounded-json.js'
+import { parseBoundedJson } from './parse-documents.js'
 
 test('refuses text that is short and takes gigabytes as values', () => {
   expect(() => parseBoundedJson(`[${'{},'.repeat(6_000_000)}{}]`)).toThrow('it holds more than 8000000 values')

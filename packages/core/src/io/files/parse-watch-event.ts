@@ -1,11 +1,18 @@
-import { isJsonObject } from '../../model/is-json-object.js'
+import { isJsonObject } from '../../model/json-value.js'
 import { bareObject, excessOfObject } from '../../model/keep-object.js'
-import { API_VERSIONS, OBJECT_KINDS } from '../../model/kubernetes-object.js'
-import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
-import { parseRfc3339 } from '../../model/rfc3339.js'
+import {
+  API_VERSIONS,
+  type Json,
+  type JsonObject,
+  type KubernetesObject,
+  OBJECT_KINDS,
+  type ObjectKind,
+} from '../../model/kubernetes-object.js'
+
+import { parseRfc3339 } from '../../model/time-formats.js'
 import { printable } from '../../model/shown-text.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
-import { parseBoundedJson } from './bounded-json.js'
+import { parseBoundedJson } from './parse-documents.js'
 
 type Untimed<Event> = Omit<Event, 'observedAt'> & { readonly observedAt?: number }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { readConfigDocument } from './read-config-document.js'
+import { readConfigDocument } from './config-file.js'
 import { readObjects } from './read-objects.js'
 
 let folder: string

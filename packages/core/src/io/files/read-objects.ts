@@ -1,11 +1,10 @@
-import { isJsonObject } from '../../model/is-json-object.js'
+import { isJsonObject } from '../../model/json-value.js'
 import { excessOfObject, isNamedObject, keepObject } from '../../model/keep-object.js'
-import { OBJECT_KINDS } from '../../model/kubernetes-object.js'
-import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
-import { FileError } from './file-error.js'
+import { type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
+
+import { FileError, readText } from './read-file.js'
 import { kindOf, labelOf } from './parse-watch-event.js'
 import { parseDocuments } from './parse-documents.js'
-import { readText } from './read-text.js'
 
 export interface ObjectsRead {
   /** As the log would keep them, in the order in which they stand; a Service or slice without a namespace is in `default`. */

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { FileError } from './file-error.js'
+import { FileError } from './read-file.js'
 import { readRecording } from './read-recording.js'
-import type { RecordingItem } from './recording-item.js'
+import type { RecordingItem } from './recording-file.js'
 
 let folder: string
 beforeEach(() => {

@@ -1,11 +1,9 @@
-import { mergeByTime } from './merge-by-time.js'
-import { openBytes } from './open-bytes.js'
-import type { ByteSource } from './open-bytes.js'
-import { orderByResourceVersion } from './order-by-resource-version.js'
-import { readRecordingFile } from './recording-file.js'
-import type { PlacedEvent } from './recording-file.js'
-import type { RecordingItem } from './recording-item.js'
-import { timeSettler } from './settle-times.js'
+import { assertNever } from '../../model/assert-never.js'
+import { isJsonObject } from '../../model/json-value.js'
+import { compareResourceVersions } from '../../model/kubernetes-object.js'
+import { parseRfc3339 } from '../../model/time-formats.js'
+import { type ByteSource, openBytes } from './read-file.js'
+import { type PlacedEvent, readRecordingFile, type RecordingItem, timeOfItem } from './recording-file.js'
 
 export interface Recording {
   /** In the order in which things happened, about a thousand at a time. */
@@ -107,3 +105,134 @@ async function* inParts(batches: AsyncIterable<readonly RecordingItem[]>): Async
     for (let start = 0; start < batch.length; start += PART) yield batch.slice(start, start + PART)
   }
 }
+
+/**
+ * Gives each event its time, in the order in which the events come. An event without `observedAt` gets the newest time of
+ * its object's managedFields (else its creationTimestamp), marked as estimated, and never one before the event before it.
+ * `startAt` is the time of what comes before the first time.
+ */
+function timeSettler(startAt = 0): (event: PlacedEvent) => RecordingItem {
+  let last = startAt
+  return (placed) => {
+    const { file, line } = placed
+    switch (placed.type) {
+      case 'event': {
+        const { observedAt } = placed.event
+        if (observedAt !== undefined) {
+          last = observedAt
+          return { type: 'event', event: { ...placed.event, observedAt }, file, line }
+        }
+        last = Math.max(last, estimatedTime(placed) ?? last)
+        return { type: 'event', event: { ...placed.event, observedAt: last, estimated: true }, file, line }
+      }
+      case 'watch-error':
+        last = Math.max(last, placed.observedAt ?? last)
+        return { ...placed, observedAt: last }
+      case 'passed-over':
+        return { ...placed, observedAt: last }
+      case 'bad':
+        return { type: 'bad-line', cause: placed.cause, observedAt: last, file, line }
+      default:
+        return assertNever(placed)
+    }
+  }
+}
+
+/** When the object was last written, as far as it says; whole seconds. */
+function estimatedTime(placed: PlacedEvent): number | undefined {
+  if (placed.type !== 'event' || placed.event.type === 'BOOKMARK') return undefined
+  const { managedFields, creationTimestamp } = placed.event.object.metadata
+  const entries = Array.isArray(managedFields) ? managedFields.filter(isJsonObject) : []
+  const times = entries.flatMap((entry) => timeOf(entry['time']))
+  return times.length > 0 ? times.reduce((latest, time) => Math.max(latest, time)) : timeOf(creationTimestamp)[0]
+}
+
+function timeOf(value: unknown): readonly number[] {
+  const time = typeof value === 'string' ? parseRfc3339(value) : undefined
+  return time === undefined ? [] : [time]
+}
+
+type Batches = AsyncIterable<readonly RecordingItem[]>
+
+/**
+ * Merges recordings by time, each of which is in order by itself. Of equal times the earlier source's comes first, and what
+ * is out of order in its source stays where it stands. Memory: one batch of each source.
+ */
+async function* mergeByTime(sources: readonly Batches[]): AsyncGenerator<readonly RecordingItem[]> {
+  const [only] = sources
+  if (sources.length === 1 && only !== undefined) {
+    yield* only
+    return
+  }
+  const cursors = await Promise.all(sources.map(openCursor))
+  try {
+    let batch: RecordingItem[] = []
+    for (let next = earliest(cursors); next !== undefined; next = earliest(cursors)) {
+      batch.push(next.item)
+      next.cursor.index += 1
+      if (next.cursor.index === next.cursor.batch.length) await refill(next.cursor)
+      if (batch.length < MERGED_BATCH) continue
+      yield batch
+      batch = []
+    }
+    if (batch.length > 0) yield batch
+  } finally {
+    await Promise.all(cursors.map(async ({ iterator }) => iterator.return?.()))
+  }
+}
+
+const MERGED_BATCH = 1000
+
+interface Cursor {
+  readonly iterator: AsyncIterator<readonly RecordingItem[]>
+  batch: readonly RecordingItem[]
+  index: number
+}
+
+async function openCursor(source: Batches): Promise<Cursor> {
+  const cursor = { iterator: source[Symbol.asyncIterator](), batch: [], index: 0 }
+  await refill(cursor)
+  return cursor
+}
+
+async function refill(cursor: Cursor): Promise<void> {
+  cursor.index = 0
+  for (;;) {
+    const next = await cursor.iterator.next()
+    cursor.batch = next.done === true ? [] : next.value
+    if (next.done === true || cursor.batch.length > 0) return
+  }
+}
+
+function earliest(cursors: readonly Cursor[]): { readonly cursor: Cursor; readonly item: RecordingItem } | undefined {
+  let best: { readonly cursor: Cursor; readonly item: RecordingItem } | undefined
+  for (const cursor of cursors) {
+    const item = cursor.batch[cursor.index]
+    if (item !== undefined && (best === undefined || timeOfItem(item) < timeOfItem(best.item))) best = { cursor, item }
+  }
+  return best
+}
+
+/**
+ * Orders what several watches of one cluster printed without times: by resourceVersion, which all kinds share, and within one
+ * file and resourceVersion as it stood. What has none, such as a line that is no event, stays behind the event before it.
+ */
+function orderByResourceVersion(files: readonly (readonly PlacedEvent[])[]): readonly RecordingItem[] {
+  const keyed = files.flatMap((events) => {
+    let last = ''
+    return events.map((event) => ({ event, version: (last = resourceVersionOf(event) ?? last) }))
+  })
+  const ordered = keyed.toSorted((one, other) => compareVersions(one.version, other.version)).map(({ event }) => event)
+  const first = ordered.map(estimatedTime).find((time) => time !== undefined)
+  return ordered.map(timeSettler(first))
+}
+
+function resourceVersionOf(placed: PlacedEvent): string | undefined {
+  if (placed.type !== 'event') return undefined
+  const { event } = placed
+  const version = event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata['resourceVersion']
+  return typeof version === 'string' && /^[0-9]+$/.test(version) ? version : undefined
+}
+
+// What stands before the first version of its file comes before all versions.
+const compareVersions = (one: string, other: string): number => compareResourceVersions(one || '0', other || '0') ?? 0

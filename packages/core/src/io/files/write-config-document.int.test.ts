@@ -4,10 +4,9 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterAll, expect, test } from 'vitest'
 import { DEFAULT_AGENT_CONFIG } from '../../model/agent-config.js'
-import { configDocument } from '../../model/config-document.js'
-import { readAgentConfig } from '../../model/read-agent-config.js'
-import { readConfigDocument } from './read-config-document.js'
-import { writeConfigDocument } from './write-config-document.js'
+import { configDocument } from '../../config/config-document.js'
+import { readAgentConfig } from '../../config/read-agent-config.js'
+import { readConfigDocument, writeConfigDocument } from './config-file.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'pointsman-write-config-'))
 afterAll(() => rmSync(folder, { recursive: true }))

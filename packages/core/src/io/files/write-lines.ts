@@ -1,7 +1,7 @@
 import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { FileError } from './file-error.js'
+import { FileError } from './read-file.js'
 
 /** A file that comes to be whole or not at all. */
 export interface LinesFile {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { pageRequest, probeRequest, streamingListRequest, watchRequest, watchTimeoutSeconds } from './api-requests.js'
-import { watchedKinds } from './watched-kind.js'
+import { watchedKinds } from './watch-kind.js'
 
 const [services, slices, nodes] = watchedKinds('node-a')
 

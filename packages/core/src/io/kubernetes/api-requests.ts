@@ -1,5 +1,5 @@
 import type { ApiRequest } from '../../ports/api-server.js'
-import type { WatchedKind } from './watched-kind.js'
+import type { WatchedKind } from './watch-kind.js'
 
 /** How list and watch are asked for: https://kubernetes.io/docs/reference/using-api/api-concepts/ */
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { backoffMs } from './backoff.js'
+import { backoffMs } from './kind-machine.js'
 
 const backoff = { baseMs: 1000, capMs: 30_000 }
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { readStatus } from './api-status.js'
-import { type Asked, type Ending, failureOfEnding, failureOfErrorEvent } from './classify-failure.js'
+import { readStatus } from './answer.js'
+import { type Asked, type Ending, failureOfEnding, failureOfErrorEvent } from './watch-failure.js'
 
 const NOW = Date.parse('2026-11-21T03:04:24Z')
 

@@ -1,6 +1,6 @@
-import { isJsonObject } from '../../model/is-json-object.js'
+import { isJsonObject } from '../../model/json-value.js'
 import type { ApiAnswer, ApiServer } from '../../ports/api-server.js'
-import { parseJson } from './parse-json.js'
+import { parseJson } from './answer.js'
 import { ApiServerError } from './server/api-server-error.js'
 
 export interface ClusterGuard {

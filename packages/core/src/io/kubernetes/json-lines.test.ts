@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createLineCutter } from './json-lines.js'
+import { createLineCutter } from './answer.js'
 
 function cut(text: string, sizes: readonly number[]): { lines: readonly string[]; pendingBytes: number } {
   const cutter = createLineCutter()

@@ -1,6 +1,12 @@
+import { Observable, type SchedulerLike, Subscription } from 'rxjs'
 import { assertNever } from '../../model/assert-never.js'
-import { type Backoff, backoffMs } from './backoff.js'
+import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
+import type { ApiServer } from '../../ports/api-server.js'
+import type { SourceItem } from '../../ports/live-source.js'
+import type { KnownVersion, RecentObjects } from './known-objects.js'
 import { type Failure, failureOf } from './watch-failure.js'
+import type { WatchedKind } from './watch-kind.js'
+import type { WatchReport } from './watch-outage.js'
 
 /**
  * What is done about one kind, one step after another: list it, watch it, and after each failure what the failure asks for.
@@ -49,7 +55,7 @@ export interface StepEnd {
   readonly failure?: Failure
 }
 
-export interface Patience {
+interface Patience {
   readonly backoff: Backoff
   /** A watch that is closed sooner, in milliseconds, was closed at once. */
   readonly quickMs: number
@@ -59,7 +65,7 @@ export interface Patience {
   readonly idleLimitMs: number
 }
 
-export interface NextStep {
+interface NextStep {
   readonly state: KindState
   readonly waitMs: number
   /** What is wrong; absent: nothing that anybody has to hear of. */
@@ -172,3 +178,104 @@ const toList = (state: KindState, because: string): KindState => ({
   listBecause: state.listBecause ?? because,
   silent: 0,
 })
+
+interface Backoff {
+  /** What the first pause is at most, in milliseconds; it doubles with each failure. */
+  readonly baseMs: number
+  /** What no pause is longer than. */
+  readonly capMs: number
+}
+
+/**
+ * How long to wait after so many failures in a row (from 1), in milliseconds: anything up to a bound that doubles, so that many
+ * nodes do not come back together ("full jitter"), yet never nothing. A server's own word comes before it: at least so long, and
+ * the jitter on top.
+ */
+export function backoffMs({ baseMs, capMs }: Backoff, failures: number, random: number, atLeastMs = 0): number {
+  const bound = Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 30))
+  return atLeastMs + Math.max(LEAST_MS, Math.round(bound * random))
+}
+
+const LEAST_MS = 50
+
+/** What a step gives: items, and at last how it ended. */
+export type StepPart = SourceItem | { readonly type: 'step-ended'; readonly end: StepEnd }
+
+export const stepEnded = (end: StepEnd): StepPart => ({ type: 'step-ended', end })
+
+/** What a step ends with: the state that the next one begins with, and the pause before it. */
+export interface Next<State> {
+  readonly type: 'next'
+  readonly state: State
+  readonly waitMs: number
+}
+
+/**
+ * Runs one step after another, with pauses, for as long as it is subscribed: each step's last value is its `Next`. Other values
+ * pass. A step that completes without a `Next` ends it all; so does one that fails. One step runs at a time, and however many
+ * have run, none of them is held on to.
+ */
+export function stepByStep<State, Item extends { readonly type: string }>(
+  first: State,
+  run: (state: State) => Observable<Item | Next<State>>,
+  scheduler: SchedulerLike,
+): Observable<Item> {
+  return new Observable<Item>((subscriber) => {
+    let current = new Subscription()
+    const isNext = (value: Item | Next<State>): value is Next<State> => value.type === 'next'
+
+    const start = (state: State): void => {
+      let next: Next<State> | undefined
+      current = run(state).subscribe({
+        next: (value) => {
+          if (isNext(value)) next = value
+          else subscriber.next(value)
+        },
+        error: (error: unknown) => subscriber.error(error),
+        complete: () => {
+          if (next === undefined) subscriber.complete()
+          else pause(next)
+        },
+      })
+      if (subscriber.closed) current.unsubscribe()
+    }
+
+    const pause = ({ state, waitMs }: Next<State>): void => {
+      if (subscriber.closed) return
+      current = scheduler.schedule(() => start(state), waitMs)
+    }
+
+    start(first)
+    return () => current.unsubscribe()
+  })
+}
+
+/** What the steps of one kind share. */
+export interface KindContext {
+  readonly api: ApiServer
+  readonly watched: WatchedKind
+  readonly recent: RecentObjects
+  readonly report: WatchReport
+  readonly known: (kind: ObjectKind) => Iterable<KnownVersion>
+  readonly lastVersion: (
+    kind: ObjectKind,
+    object: { readonly namespace: string; readonly name: string },
+  ) => KubernetesObject | undefined
+  readonly scheduler: SchedulerLike
+  readonly random: () => number
+  readonly limits: Limits
+}
+
+export interface Limits extends Patience {
+  readonly pageSize: number
+  readonly maxLineBytes: number
+  readonly maxPageBytes: number
+  /** A list that streams brings an object, or its end, at least so often, in milliseconds: bytes alone do not count. */
+  readonly listIdleMs: number
+  /** A page is whole within this time, in milliseconds. */
+  readonly pageMs: number
+  /** A list is whole within this time, in milliseconds. A server's own history, and so its tokens, is shorter. */
+  readonly listMs: number
+  /** Objects of a kind that are listed, or known. */
+  readonly maxObjects: number
+}

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
-import { compareResourceVersions } from '../../model/resource-version.js'
+import { compareResourceVersions, type KubernetesObject, type ObjectKind } from '../../model/kubernetes-object.js'
+
 import type { Fault, FakeRequest } from '../../testing/fake-api-server.js'
 import { service, slice } from '../../testing/manifests.js'
 import { openTrial, type Trial } from '../../testing/source-trial.js'
 import { kubernetesSource } from './kubernetes-source.js'
-import { versionOf } from './recent-objects.js'
+import { versionOf } from './known-objects.js'
 
 const HOUR = 3_600_000
 const numRuns = 3 * (fc.readConfigureGlobal().numRuns ?? 100)

@@ -1,7 +1,7 @@
 import { asyncScheduler } from 'rxjs'
 import { TestScheduler } from 'rxjs/testing'
 import { expect, test } from 'vitest'
-import { limitSilence } from './limit-silence.js'
+import { limitSilence } from './answer.js'
 
 test.each([
   ['a value within the limit moves it', '-a--b--c|', '-a--b--c|'],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { service } from '../../testing/manifests.js'
-import { createListDifferences, type Difference } from './list-differences.js'
-import { createRecentObjects, objectKey, versionOf } from './recent-objects.js'
+import { createListDifferences, createRecentObjects, type Difference, objectKey, versionOf } from './known-objects.js'
+
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
 
 /** `b:7` is the object b with uid b in version 7; `b:7:u2` has another uid. */

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hostileObjectArbitrary } from '../../testing/arbitraries.js'
 import { service } from '../../testing/manifests.js'
-import { readPage } from './read-page.js'
-import { readWatchLine } from './read-watch-line.js'
+import { readPage } from './list.js'
+import { readWatchLine } from './read-object.js'
 
 const bytes = (value: unknown): Uint8Array => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))
 const web = service({ name: 'web', resourceVersion: '7' })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { OBJECT_KINDS, type ObjectKind } from '../../model/kubernetes-object.js'
 import { type LogRecord, seq } from '../../model/record.js'
 import { slice } from '../../testing/manifests.js'
-import { resumePoints } from './resume-points.js'
+import { resumePoints } from './kubernetes-source.js'
 
 const SLICE = 'EndpointSlice'
 

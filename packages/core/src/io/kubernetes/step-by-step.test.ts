@@ -1,7 +1,7 @@
 import { concat, Observable, of, throwError } from 'rxjs'
 import { expect, test } from 'vitest'
 import { VirtualClock } from '../../pipeline/virtual-clock.js'
-import { type Next, stepByStep } from './step-by-step.js'
+import { type Next, stepByStep } from './kind-machine.js'
 
 interface Item {
   readonly type: 'item'

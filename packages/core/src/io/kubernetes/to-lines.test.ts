@@ -1,8 +1,8 @@
 import { from, lastValueFrom, toArray } from 'rxjs'
 import { expect, test } from 'vitest'
-import type { AnswerPart } from './read-answer.js'
-import { toLines } from './to-lines.js'
-import { toPage } from './to-page.js'
+import { type AnswerPart, toLines } from './answer.js'
+
+import { toPage } from './list.js'
 
 const bytes = (text: string): AnswerPart => ({ type: 'bytes', bytes: Buffer.from(text) })
 const closed: AnswerPart = { type: 'ended', ending: { type: 'closed' } }

@@ -3,8 +3,8 @@ import { service } from '../../testing/manifests.js'
 import { openTrial, type Trial, type TrialOptions } from '../../testing/source-trial.js'
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
 import { kubernetesSource } from './kubernetes-source.js'
-import { readPage } from './read-page.js'
-import { readWatchLine } from './read-watch-line.js'
+import { readPage } from './list.js'
+import { readWatchLine } from './read-object.js'
 
 let trial: Trial
 const begin = (options: TrialOptions = {}): Trial => (trial = openTrial(kubernetesSource, options))

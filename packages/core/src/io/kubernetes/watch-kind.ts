@@ -1,12 +1,32 @@
-import { concat, concatMap, type Observable } from 'rxjs'
+import { concat, concatMap, type Observable, takeWhile } from 'rxjs'
 import { assertNever } from '../../model/assert-never.js'
+import {
+  compareResourceVersions,
+  isOlderVersion,
+  type KubernetesObject,
+  type ObjectKind,
+} from '../../model/kubernetes-object.js'
+import type { ApiRequest } from '../../ports/api-server.js'
 import type { SourceItem } from '../../ports/live-source.js'
-import type { KindContext } from './kind-context.js'
-import { afterStep, beginKind, type KindState, type Step, type StepEnd, stepOf } from './kind-machine.js'
-import { listInPages, probe } from './list-in-pages.js'
-import { type Next, stepByStep } from './step-by-step.js'
-import type { StepPart } from './step-part.js'
-import { listAsStream, watchFrom } from './watch-events.js'
+import { limitSilence, type LinePart, readAnswer, toLines } from './answer.js'
+import { streamingListRequest, watchRequest, watchTimeoutSeconds } from './api-requests.js'
+import {
+  afterStep,
+  beginKind,
+  type KindContext,
+  type KindState,
+  type Next,
+  type Step,
+  stepByStep,
+  type StepEnd,
+  stepEnded,
+  stepOf,
+  type StepPart,
+} from './kind-machine.js'
+import { type Difference, versionOf } from './known-objects.js'
+import { createListing, type Listing, listInPages, probe } from './list.js'
+import { readWatchLine, type WatchLine } from './read-object.js'
+import { type Failure, failureOf, failureOfEnding, failureOfErrorEvent } from './watch-failure.js'
 
 /** Lists and watches one kind for as long as it is subscribed, whatever happens. Never completes, never fails. */
 export function watchKind(
@@ -50,4 +70,207 @@ function conclude(
   const told =
     lost === undefined ? [] : report.lost(lost, { waitMs, ...(resourceVersion !== undefined && { resourceVersion }) })
   return [...told, { type: 'next', state, waitMs }]
+}
+
+/** A kind as it is asked for: where it is served, and which of its objects a service proxy reads. */
+export interface WatchedKind {
+  readonly kind: ObjectKind
+  readonly path: string
+  readonly selectors: Readonly<Record<string, string>>
+}
+
+/**
+ * The kinds that kube-proxy 1.36 watches, with its selectors (cmd/kube-proxy/app/server.go): slices are not selected by
+ * proxy name, so that those of another proxy's Services come too and find no Service. Without a node's name all Nodes.
+ */
+export function watchedKinds(nodeName?: string): readonly WatchedKind[] {
+  return [
+    {
+      kind: 'Service',
+      path: '/api/v1/services',
+      selectors: {
+        labelSelector: '!service.kubernetes.io/service-proxy-name',
+        fieldSelector: 'spec.clusterIP!=None',
+      },
+    },
+    {
+      kind: 'EndpointSlice',
+      path: '/apis/discovery.k8s.io/v1/endpointslices',
+      selectors: { labelSelector: '!service.kubernetes.io/headless' },
+    },
+    {
+      kind: 'Node',
+      path: '/api/v1/nodes',
+      selectors: nodeName === undefined ? {} : { fieldSelector: `metadata.name=${nodeName}` },
+    },
+  ]
+}
+
+/** Watches a kind from a resourceVersion on. */
+function watchFrom(context: KindContext, resourceVersion: string): Observable<StepPart> {
+  const timeoutSeconds = watchTimeoutSeconds(context.random)
+  return follow(context, watchRequest(context.watched, { resourceVersion, timeoutSeconds }), { resourceVersion })
+}
+
+/** Lists a kind by a watch that begins with all there is, and watches on. */
+function listAsStream(
+  context: KindContext,
+  { atLeast, because }: { readonly atLeast?: string; readonly because: string },
+): Observable<StepPart> {
+  const floor = atLeast === undefined ? {} : { atLeast }
+  const request = streamingListRequest(context.watched, {
+    ...floor,
+    timeoutSeconds: watchTimeoutSeconds(context.random),
+  })
+  return follow(context, request, { listing: createListing(context, { because, way: 'stream' }), ...floor })
+}
+
+interface Start {
+  /** Where the watch begins; absent: with a list. */
+  readonly resourceVersion?: string
+  /** The list that comes first. */
+  readonly listing?: Listing
+  readonly atLeast?: string
+}
+
+function follow(context: KindContext, request: ApiRequest, start: Start): Observable<StepPart> {
+  const { api, watched, recent, report, scheduler, limits } = context
+  const { kind } = watched
+  let { listing, resourceVersion: position } = start
+  let openedAt: number | undefined
+  let heard = false
+
+  const end = (failure: Failure | undefined): StepPart =>
+    stepEnded({
+      listed: start.listing !== undefined && listing === undefined,
+      ...(openedAt !== undefined && { livedMs: scheduler.now() - openedAt }),
+      heard,
+      ...(position !== undefined && { resourceVersion: position }),
+      ...(failure && { failure }),
+    })
+
+  const takeListed = (line: UsableLine, list: Listing): readonly StepPart[] => {
+    if (line.type === 'object') {
+      const items = line.event === 'DELETED' ? list.gone(line.object) : list.see(line.object)
+      const excess = list.excess()
+      return excess === undefined ? items : [...items, end(failureOf('LIST_TOO_LONG', { detail: excess }))]
+    }
+    const { resourceVersion, initialEventsEnd } = line
+    if (!initialEventsEnd) return [end(failureOf('STREAMING_LIST_REFUSED', NOT_STREAMED))]
+    if (start.atLeast !== undefined && isOlderVersion(resourceVersion, start.atLeast)) {
+      const detail = `a list of ${resourceVersion}, and ${start.atLeast} is known`
+      return [end(failureOf('TOO_NEW', { remedy: 'wait-for-newer', detail }))]
+    }
+    listing = undefined
+    position = resourceVersion
+    return [...list.finish(resourceVersion), ...report.opened('watching')]
+  }
+
+  const takeBookmark = (resourceVersion: string): readonly StepPart[] => {
+    if (!isBeyond(resourceVersion, position)) return []
+    position = resourceVersion
+    const observedAt = scheduler.now()
+    return [event({ type: 'BOOKMARK', kind, resourceVersion, initialEventsEnd: false, observedAt })]
+  }
+
+  const takeChange = (change: Difference): readonly StepPart[] => {
+    const { resourceVersion } = versionOf(change.object)
+    // Another server may be behind the address that we spoke to before, and tell what is long known.
+    const isNew = isBeyond(resourceVersion, position)
+    if (recent.isStale(change) || !(isNew || recent.isEndOf(change))) return []
+    if (change.type === 'ADDED' && recent.size >= limits.maxObjects)
+      return [end(failureOf('LIST_TOO_LONG', { detail: `more than ${limits.maxObjects} objects` }))]
+    if (isNew && resourceVersion !== '') position = resourceVersion
+    recent.learn(change)
+    return [event({ ...change, observedAt: scheduler.now() })]
+  }
+
+  const takeUsable = (line: UsableLine): readonly StepPart[] => {
+    if (listing !== undefined) return takeListed(line, listing)
+    if (line.type === 'bookmark') return takeBookmark(line.resourceVersion)
+    return takeChange({ type: line.event, object: line.object })
+  }
+
+  const takeUnreadable = ({ message, bare, event: change }: UnreadableLine): readonly StepPart[] => {
+    if (bare !== undefined && change === 'DELETED')
+      return takeUsable({ type: 'object', event: change, object: lastKnown(bare) })
+    if (bare !== undefined) listing?.spare(versionOf(bare))
+    const excess = listing?.excess()
+    const told = report.unreadable(message)
+    return excess === undefined ? told : [...told, end(failureOf('LIST_TOO_LONG', { detail: excess }))]
+  }
+
+  /** A deletion tells the last version; of an object that cannot be read that is the one that was used. */
+  const lastKnown = (bare: KubernetesObject): KubernetesObject => {
+    const version = versionOf(bare)
+    const last = context.lastVersion(kind, version)
+    if (last === undefined || versionOf(last).uid !== version.uid) return bare
+    return { ...last, metadata: { ...last.metadata, resourceVersion: version.resourceVersion } }
+  }
+
+  const takeLine = (line: WatchLine): readonly StepPart[] => {
+    switch (line.type) {
+      case 'object':
+      case 'bookmark': {
+        heard = true
+        return [...report.heard(listing === undefined ? 'watching' : 'listing'), ...takeUsable(line)]
+      }
+      case 'unreadable':
+        heard = true
+        return takeUnreadable(line)
+      case 'garbled':
+        return [end(failureOf('GARBLED', { remedy: 'retry-then-relist', detail: line.cause }))]
+      case 'error':
+        return [end(failureOfErrorEvent(line.status, listing === undefined ? 'watch' : 'streaming-list'))]
+      default:
+        return assertNever(line)
+    }
+  }
+
+  const take = (part: LinePart): readonly StepPart[] => {
+    switch (part.type) {
+      case 'opened':
+        openedAt = scheduler.now()
+        return report.opened(listing === undefined ? 'watching' : 'listing')
+      case 'line':
+        return takeLine(readWatchLine(part.bytes, kind))
+      case 'ended': {
+        const asked = listing === undefined ? 'watch' : 'streaming-list'
+        const failure = failureOfEnding(part.ending, asked, scheduler.now())
+        return [end(failure ?? (listing === undefined ? undefined : failureOf('CLOSED_EARLY', UNFINISHED_LIST)))]
+      }
+      default:
+        return assertNever(part)
+    }
+  }
+
+  return readAnswer(api, request, { idleLimitMs: limits.idleLimitMs, scheduler }).pipe(
+    toLines(limits.maxLineBytes),
+    // Blanks keep a connection, and say nothing.
+    limitSilence(
+      () => (listing === undefined ? limits.idleLimitMs : Math.min(limits.listIdleMs, limits.idleLimitMs)),
+      (afterMs): LinePart => ({ type: 'ended', ending: { type: 'silent', afterMs } }),
+      scheduler,
+    ),
+    concatMap(take),
+    takeWhile((part) => part.type !== 'step-ended', true),
+  )
+}
+
+type UnreadableLine = Extract<WatchLine, { type: 'unreadable' }>
+type UsableLine = Extract<WatchLine, { type: 'object' | 'bookmark' }>
+
+const event = (watchEvent: Extract<SourceItem, { type: 'event' }>['event']): SourceItem => ({
+  type: 'event',
+  event: watchEvent,
+})
+
+const NOT_STREAMED = { remedy: 'list-in-pages', detail: 'it watches, and leaves the list out' } as const
+const UNFINISHED_LIST = { detail: 'before the list was whole' } as const
+
+/** Whether a version says more than a position: it is newer, or not to be compared and another. */
+function isBeyond(resourceVersion: string, position: string | undefined): boolean {
+  if (position === undefined) return true
+  const order = compareResourceVersions(resourceVersion, position)
+  return order === undefined ? resourceVersion !== position : order > 0
 }

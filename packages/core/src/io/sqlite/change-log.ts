@@ -1,5 +1,5 @@
-import type { LogEntry, Seq } from '../../model/record.js'
-import { seq } from '../../model/record.js'
+import { type LogEntry, seq, type Seq } from '../../model/record.js'
+
 import type { AppendOutcome, ChangeLogReader, ChangeLogWriter } from '../../ports/change-log.js'
 import { type Appender, createAppender } from './append-log.js'
 import { ChangeLogError } from './errors.js'
@@ -7,7 +7,7 @@ import { createLogTables, type LogTables } from './log-tables.js'
 import { type Durability, openForReading, openForWriting, refuseOtherThanFile } from './open-database.js'
 import { type PruneOptions, type PruneResult, pruneLog } from './prune.js'
 import { createLogReader, guard } from './read-log.js'
-import { lockForWriting } from './writer-lock.js'
+import { lockForWriting } from './private-files.js'
 
 export interface WriterOptions {
   /** What an append that resolved survives; `docs/change-log.md` says when to choose which. */

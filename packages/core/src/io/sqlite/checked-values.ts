@@ -1,4 +1,4 @@
-import { isJsonObject } from '../../model/is-json-object.js'
+import { isJsonObject } from '../../model/json-value.js'
 import { type Json, type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
 import { cutDeep } from '../../model/object-bounds.js'
 import type { ConfigRecord, NoticeRecord, SyncRecord } from '../../model/record.js'

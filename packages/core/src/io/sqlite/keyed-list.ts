@@ -1,6 +1,5 @@
-import { isJsonObject } from '../../model/is-json-object.js'
+import { diffMergePatch, isJsonObject, mergePatch } from '../../model/json-value.js'
 import type { Json, JsonObject } from '../../model/kubernetes-object.js'
-import { diffMergePatch, mergePatch } from '../../model/merge-patch.js'
 
 /** What an item of a list is told from others by; undefined where it cannot be told. */
 export type KeyOf = (item: JsonObject) => string | undefined

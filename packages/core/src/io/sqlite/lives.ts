@@ -1,8 +1,8 @@
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
 import { loadObjectById } from './load-objects.js'
-import type { LogTables } from './log-tables.js'
+import { checkObjectRow, type LogTables } from './log-tables.js'
 import { bounded, checkCount, whole } from './checked-values.js'
-import { checkObjectRow } from './log-tables.js'
+
 import { floorOf } from './meta.js'
 import { loadObject, storeVersion } from './record-codec.js'
 import { KIND_CODES, kindOfCode } from './schema.js'

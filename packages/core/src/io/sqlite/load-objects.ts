@@ -3,11 +3,10 @@ import { ChangeLogError, Damage } from './errors.js'
 import type { LogTables } from './log-tables.js'
 import { floorOf } from './meta.js'
 
-import { fromLine } from './packed-version.js'
+import { createVersions, fromLine, type Versions } from './packed-version.js'
 import type { Place } from './checked-values.js'
 import { isFull, loadObject, type RecordRow } from './record-codec.js'
 import { kindOfCode, TYPE_CODES } from './schema.js'
-import { createVersions, type Versions } from './versions.js'
 
 /** Objects that live at a position, each made when it is taken: until then they are text. */
 export interface LoadedObjects {

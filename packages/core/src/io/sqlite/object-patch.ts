@@ -1,7 +1,7 @@
-import { inOrder } from '../../model/canonical-json.js'
-import { isJsonObject } from '../../model/is-json-object.js'
+import { diffMergePatch, inOrder, isJsonObject, mergePatch } from '../../model/json-value.js'
+
 import type { Json, JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
-import { diffMergePatch, mergePatch } from '../../model/merge-patch.js'
+
 import { diffKeyedList, FULL, type KeyOf, patchKeyedList, storeKeyedList } from './keyed-list.js'
 
 /**

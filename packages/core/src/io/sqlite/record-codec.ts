@@ -9,7 +9,7 @@ import {
   type SyncRecord,
 } from '../../model/record.js'
 import type { Author } from '../../model/watch-event.js'
-import { isJsonObject } from '../../model/is-json-object.js'
+import { isJsonObject } from '../../model/json-value.js'
 import {
   bounded,
   checkCount,

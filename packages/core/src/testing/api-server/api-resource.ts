@@ -1,4 +1,4 @@
-import { isJsonObject } from '../../model/is-json-object.js'
+import { isJsonObject } from '../../model/json-value.js'
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 
 /** What a request's path leads to: `services` for `/api/v1/services`. */

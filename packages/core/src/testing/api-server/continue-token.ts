@@ -1,4 +1,4 @@
-import { isJsonObject } from '../../model/is-json-object.js'
+import { isJsonObject } from '../../model/json-value.js'
 
 /** Where the next page of a list begins. */
 export interface ContinueFrom {

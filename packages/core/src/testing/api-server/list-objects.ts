@@ -1,11 +1,10 @@
-import { keyOf } from './api-resource.js'
+import { type ApiResource, keyOf } from './api-resource.js'
 import { formatContinueToken, parseContinueToken } from './continue-token.js'
 import { parseSelectors } from './selectors.js'
-import { statusBody, tooLargeResourceVersion } from './status-body.js'
+import { statusBody, type StatusBody, tooLargeResourceVersion } from './status-body.js'
 import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
-import type { ApiResource } from './api-resource.js'
+
 import type { ObjectStore } from './object-store.js'
-import type { StatusBody } from './status-body.js'
 
 /** A request's query; a parameter that is given twice counts once. */
 export type Query = Readonly<Record<string, string | undefined>>

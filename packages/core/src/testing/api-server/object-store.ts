@@ -1,7 +1,6 @@
-import { isJsonObject } from '../../model/is-json-object.js'
-import { API_RESOURCES, keyOf, resourceOf } from './api-resource.js'
+import { isJsonObject } from '../../model/json-value.js'
+import { API_RESOURCES, type ApiResource, keyOf, type ResourceName, resourceOf } from './api-resource.js'
 import type { Json, JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
-import type { ApiResource, ResourceName } from './api-resource.js'
 
 /** One change of one object, as the store remembers it. */
 export interface Revision {

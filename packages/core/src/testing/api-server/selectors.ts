@@ -1,6 +1,6 @@
-import { fieldText } from './api-resource.js'
-import { isJsonObject } from '../../model/is-json-object.js'
-import type { ApiResource } from './api-resource.js'
+import { type ApiResource, fieldText } from './api-resource.js'
+import { isJsonObject } from '../../model/json-value.js'
+
 import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
 
 export type Matches = (object: KubernetesObject) => boolean

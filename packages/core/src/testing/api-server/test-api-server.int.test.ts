@@ -1,10 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { node, service, slice } from '../manifests.js'
-import { askJson, askServer } from './test-client.js'
-import { startTestApiServer } from './test-api-server.js'
+import { askJson, askServer, type TestAnswer, type WatchLine } from './test-client.js'
+import { startTestApiServer, type TestApiServer } from './test-api-server.js'
 import type { JsonObject } from '../../model/kubernetes-object.js'
-import type { TestAnswer, WatchLine } from './test-client.js'
-import type { TestApiServer } from './test-api-server.js'
 
 const SERVICES = '/api/v1/services'
 const PROXY_SELECTORS = `labelSelector=${encodeURIComponent('!service.kubernetes.io/service-proxy-name')}&fieldSelector=${encodeURIComponent('spec.clusterIP!=None')}`

@@ -1,19 +1,22 @@
 import { createServer } from 'node:https'
-import { keyOf, resourceOf } from './api-resource.js'
-import { openListener } from './listener.js'
+import { keyOf, type ResourceName, resourceOf } from './api-resource.js'
+import { type Door, openListener } from './listener.js'
 import { createObjectStore } from './object-store.js'
-import { isMeant } from './request-log.js'
+import { isMeant, type SeenRequest } from './request-log.js'
 import { handleRequest } from './handle-request.js'
-import { kubeconfigText } from './kubeconfig-text.js'
-import { createTestAuthority } from './test-authority.js'
+import { kubeconfigText, type KubeconfigUser } from './kubeconfig-text.js'
+import {
+  type CertificateRequest,
+  createTestAuthority,
+  type TestAuthority,
+  type TestCertificate,
+} from './test-authority.js'
 import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
-import type { ResourceName } from './api-resource.js'
+
 import type { Users } from './authenticate.js'
-import type { KubeconfigUser } from './kubeconfig-text.js'
-import type { Door } from './listener.js'
+
 import type { Disturbance, Misbehaviour, MisbehaviourPlan, RequestFilter } from './misbehaviour.js'
-import type { SeenRequest } from './request-log.js'
-import type { CertificateRequest, TestAuthority, TestCertificate } from './test-authority.js'
+
 import type { WatchSession } from './watch-session.js'
 
 export interface TestApiServerOptions {

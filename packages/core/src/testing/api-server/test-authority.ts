@@ -1,8 +1,7 @@
-import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { isIP, isIPv6 } from 'node:net'
 import { parseCidr } from '../../model/address.js'
 import { der } from './der.js'
-import type { KeyObject } from 'node:crypto'
 
 /** A certificate and the private key that belongs to it, both PEM. */
 export interface TestCertificate {

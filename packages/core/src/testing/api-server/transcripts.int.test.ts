@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { putAtTheirVersions } from './put-at-versions.js'
-import { exchangeRaw, parseRawAnswer } from './raw-exchange.js'
-import { startTestApiServer } from './test-api-server.js'
+import { exchangeRaw, parseRawAnswer, type RawAnswer } from './raw-exchange.js'
+import { startTestApiServer, type TestApiServer } from './test-api-server.js'
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
-import type { RawAnswer } from './raw-exchange.js'
-import type { TestApiServer } from './test-api-server.js'
 
 const wire = (name: string): Buffer =>
   readFileSync(new URL(`../../../../../fixtures/wire/${name}.http`, import.meta.url))

@@ -1,12 +1,11 @@
-import { parseSelectors } from './selectors.js'
-import { selectorsOf } from './list-objects.js'
+import { type Matches, parseSelectors } from './selectors.js'
+import { type Query, selectorsOf } from './list-objects.js'
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
 import type { ApiResource } from './api-resource.js'
-import type { Query } from './list-objects.js'
-import type { Revision } from './object-store.js'
-import type { Matches } from './selectors.js'
+
+import { type Revision, withVersion } from './object-store.js'
+
 import type { StatusBody } from './status-body.js'
-import { withVersion } from './object-store.js'
 
 /** What a watch lets through: by its selectors and, if its path names one, its namespace. A refusal: see `parseSelectors`. */
 export function watchedBy(resource: ApiResource, query: Query, namespace: string | undefined) {

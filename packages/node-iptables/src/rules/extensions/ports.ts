@@ -1,7 +1,6 @@
 import type { PortRange, PortsMatch, TcpFlag } from '../rule.js'
 import { isAnyPort, listOf, portRangeOf, spellPorts } from '../values.js'
-import { optionWords, valueOf } from './extension.js'
-import type { Extension, GivenOption } from './extension.js'
+import { type Extension, type GivenOption, optionWords, valueOf } from './extension.js'
 
 const PORT_OPTIONS = {
   '--sport': { values: 1, negatable: true },

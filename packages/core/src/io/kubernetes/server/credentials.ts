@@ -1,7 +1,6 @@
 import { ApiServerError } from './api-server-error.js'
 import { createPlugin, type PluginOptions } from './credential-plugin.js'
-import { createRememberedFile, type ReadText } from './read-text-file.js'
-import type { ServerSettings, UserSettings } from './server-settings.js'
+import { createRememberedFile, type ReadText, type ServerSettings, type UserSettings } from './server-settings.js'
 
 /** What one request is made with. */
 export interface Credentials {

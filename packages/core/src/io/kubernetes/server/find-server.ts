@@ -1,9 +1,11 @@
-import { join } from 'node:path'
+import type { Cluster, Context, User } from '@kubernetes/client-node'
 import { isIPv6 } from 'node:net'
+import { dirname, join, resolve } from 'node:path'
+import { isJsonObject } from '../../../model/json-value.js'
+import type { Json, JsonObject } from '../../../model/kubernetes-object.js'
+import { parseYaml } from '../../files/parse-documents.js'
 import { ApiServerError } from './api-server-error.js'
-import { readKubeconfig } from './read-kubeconfig.js'
-import type { ReadText } from './read-text-file.js'
-import { type ServerSettings, serverUrlOf } from './server-settings.js'
+import { type ReadText, type ServerSettings, serverUrlOf, type UserSettings } from './server-settings.js'
 
 /** Where a pod finds its service account. */
 export const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -90,3 +92,182 @@ function checkedUrl(address: string, subject: string, how: { readonly verified: 
     throw new ApiServerError('KUBECONFIG_INVALID', { subject, detail: `${address} is no http or https address` })
   return url
 }
+
+interface KubeconfigQuestion {
+  /** Several are merged as kubectl merges them: the first that names something counts. */
+  readonly files: readonly string[]
+  /** Absent: the current context of the first file that has one. */
+  readonly context?: string | undefined
+  /** In place of the cluster's address. */
+  readonly master?: string | undefined
+  readonly read: ReadText
+}
+
+/**
+ * What the files say of one context. Throws an ApiServerError: KUBECONFIG_INVALID, which names file and field, and
+ * CONTEXT_NOT_FOUND, which names those that are there. Entries that the context does not lead to may be broken.
+ */
+async function readKubeconfig({ files, context, master, read }: KubeconfigQuestion): Promise<ServerSettings> {
+  const documents = await Promise.all(files.map((file) => readDocument(file, read)))
+  const named = context ?? currentContextOf(documents)
+  const found = named === undefined ? undefined : entryOf(documents, 'contexts', named)
+  const subject = `${files.join(':')}${named === undefined ? '' : `, context ${named}`}`
+  if (named === undefined || found === undefined) {
+    const known = documents.flatMap((document) => entriesOf(document, 'contexts').map(({ name }) => name))
+    const detail = known.length === 0 ? 'it has none' : `it has ${[...new Set(known)].join(', ')}`
+    throw new ApiServerError('CONTEXT_NOT_FOUND', {
+      subject: named === undefined ? `${subject}, no current-context` : subject,
+      detail,
+    })
+  }
+  // Not the whole of client-node: its KubeConfig brings 90 MB along (docs/adr/0005-kubeconfig-without-the-client.md).
+  const { newClusters, newContexts, newUsers } = await import('@kubernetes/client-node/dist/config_types.js')
+  const chosen = only<Context>(found, 'contexts', newContexts)
+  const clusterEntry = required(documents, { list: 'clusters', name: chosen.cluster, subject })
+  const cluster = only<Cluster>(checked(clusterEntry, 'cluster'), 'clusters', newClusters)
+  // A context without a user is one without credentials.
+  const userEntry = chosen.user ? required(documents, { list: 'users', name: chosen.user, subject }) : undefined
+  const user = userEntry === undefined ? { name: '' } : userOf(checked(userEntry, 'user'), newUsers)
+  const directory = dirname(userEntry?.file ?? clusterEntry.file)
+  return {
+    source: subject,
+    url: urlOf(master ?? cluster.server, { cluster, user, subject }),
+    cluster: {
+      ...cluster,
+      ...(cluster.caFile === undefined ? {} : { caFile: resolve(dirname(clusterEntry.file), cluster.caFile) }),
+    },
+    user,
+    directory,
+  }
+}
+
+interface Document {
+  readonly file: string
+  readonly content: JsonObject
+}
+
+interface Entry {
+  readonly file: string
+  readonly name: string
+  readonly raw: JsonObject
+}
+
+type ListName = 'clusters' | 'contexts' | 'users'
+
+async function readDocument(file: string, read: ReadText): Promise<Document> {
+  try {
+    const [content, another] = parseYaml(await read(file))
+    if (another !== undefined) throw new Error('it holds more than one document')
+    if (!isJsonObject(content)) throw new Error('it is no mapping')
+    const kind = content['kind'] ?? 'Config'
+    if (kind !== 'Config')
+      throw new Error(`its kind is ${typeof kind === 'string' ? JSON.stringify(kind) : 'no text'}, not Config`)
+    return { file, content }
+  } catch (error) {
+    throw new ApiServerError('KUBECONFIG_INVALID', { subject: file, detail: describe(error) }, { cause: error })
+  }
+}
+
+function describe(error: unknown): string {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'no such file'
+  // A YAML error goes on for lines: the first says what and where.
+  const [first = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
+  return first
+}
+
+function currentContextOf(documents: readonly Document[]): string | undefined {
+  return documents
+    .map(({ content }) => content['current-context'])
+    .find((name): name is string => typeof name === 'string' && name !== '')
+}
+
+function entriesOf({ file, content }: Document, list: ListName): readonly Entry[] {
+  const values = content[list] ?? []
+  if (!Array.isArray(values)) throw invalid(file, `${list} is no list`)
+  return values.flatMap((raw) =>
+    isJsonObject(raw) && typeof raw['name'] === 'string' ? [{ file, name: raw['name'], raw }] : [],
+  )
+}
+
+const entryOf = (documents: readonly Document[], list: ListName, name: string): Entry | undefined =>
+  documents.flatMap((document) => entriesOf(document, list)).find((entry) => entry.name === name)
+
+function required(
+  documents: readonly Document[],
+  { list, name, subject }: { readonly list: ListName; readonly name: string; readonly subject: string },
+): Entry {
+  const entry = entryOf(documents, list, name)
+  if (entry === undefined) throw invalid(subject, `it names ${name}, which is not among the ${list}`)
+  return entry
+}
+
+/** One entry through client-node's reading of a list, which numbers what it complains of. */
+function only<Read>({ file, name, raw }: Entry, list: ListName, read: (entries: JsonObject[]) => Read[]): Read {
+  try {
+    const [entry] = read([raw])
+    if (entry === undefined) throw new Error(`${list}[0] is empty`)
+    return entry
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    throw invalid(file, message.replace(`${list}[0]`, `${list}[${name}]`), error)
+  }
+}
+
+const TEXTS = {
+  cluster: ['server', 'certificate-authority', 'certificate-authority-data', 'tls-server-name', 'proxy-url'],
+  user: [
+    'client-certificate',
+    'client-certificate-data',
+    'client-key',
+    'client-key-data',
+    'token',
+    'tokenFile',
+    'username',
+    'password',
+    'as',
+    'as-uid',
+  ],
+} as const
+
+/** client-node takes what is there for a text. */
+function checked(entry: Entry, part: keyof typeof TEXTS): Entry {
+  const fields = entry.raw[part]
+  if (!isJsonObject(fields)) return entry
+  const wrong = TEXTS[part].find((name) => !['string', 'undefined'].includes(typeof (fields[name] ?? undefined)))
+  if (wrong === undefined) return entry
+  throw invalid(entry.file, `${part}s[${entry.name}].${part}.${wrong} is no text: put it in quotes`)
+}
+
+function userOf(entry: Entry, newUsers: (entries: JsonObject[]) => User[]): UserSettings {
+  const user = only<User>(entry, 'users', newUsers)
+  const raw = isJsonObject(entry.raw['user']) ? entry.raw['user'] : {}
+  const absolute = (path: string): string => resolve(dirname(entry.file), path)
+  const groups = textsOf(raw['as-groups'])
+  return {
+    ...user,
+    ...(user.certFile ? { certFile: absolute(user.certFile) } : {}),
+    ...(user.keyFile ? { keyFile: absolute(user.keyFile) } : {}),
+    ...(typeof raw['tokenFile'] === 'string' && raw['tokenFile'] !== ''
+      ? { tokenFile: absolute(raw['tokenFile']) }
+      : {}),
+    ...(groups.length > 0 ? { impersonateGroups: groups } : {}),
+    ...(typeof raw['as-uid'] === 'string' ? { impersonateUid: raw['as-uid'] } : {}),
+  }
+}
+
+const textsOf = (value: Json | undefined): readonly string[] =>
+  Array.isArray(value) ? value.filter((text) => typeof text === 'string') : []
+
+function urlOf(
+  address: string,
+  { cluster, user, subject }: { readonly cluster: Cluster; readonly user: UserSettings; readonly subject: string },
+): URL {
+  const { caFile, caData, skipTLSVerify } = cluster
+  const verified = Boolean(caFile ?? caData ?? user.certFile ?? user.certData) || skipTLSVerify
+  const url = serverUrlOf(address, { verified })
+  if (url === undefined) throw invalid(subject, `${address} is no http or https address of a server`)
+  return url
+}
+
+const invalid = (subject: string, detail: string, cause?: unknown): ApiServerError =>
+  new ApiServerError('KUBECONFIG_INVALID', { subject, detail }, { cause })

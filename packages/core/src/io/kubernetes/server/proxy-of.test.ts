@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { proxyOf } from './proxy-of.js'
+import { proxyOf } from './proxy-tunnel.js'
 
 const PROXY = 'http://proxy.shop:3128'
 const through = (server: string, env: Readonly<Record<string, string>>, proxyUrl?: string): string | undefined =>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createRequestLimit } from './request-limit.js'
+import { createRequestLimit } from './connect-api-server.js'
 
 /** The times at which requests that come at these times may be made; time stands still while one waits. */
 async function made(asked: readonly number[], { qps, burst }: { readonly qps: number; readonly burst: number }) {

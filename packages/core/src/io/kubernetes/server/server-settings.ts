@@ -1,4 +1,5 @@
 import type { Cluster, User } from '@kubernetes/client-node'
+import { readFile } from 'node:fs/promises'
 
 /** How one API server is spoken to: what a kubeconfig, flags, or the service account of a pod come to. */
 export interface ServerSettings {
@@ -28,4 +29,24 @@ export function serverUrlOf(address: string, { verified }: { readonly verified: 
   const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(address) ? address : `${verified ? 'https' : 'http'}://${address}`
   const url = URL.canParse(text) ? new URL(text) : undefined
   return url !== undefined && ['http:', 'https:'].includes(url.protocol) && url.hostname !== '' ? url : undefined
+}
+
+/** Reads a whole file as text: a parameter of everything here that reads credentials. */
+export type ReadText = (path: string) => Promise<string>
+
+export const readTextFile: ReadText = (path) => readFile(path, 'utf8')
+
+/** A file that is read again and again, and may be gone for a moment while it is exchanged: what was read last counts then. */
+export function createRememberedFile(path: string, read: ReadText): () => Promise<string> {
+  let last: string | undefined
+  return async () => {
+    try {
+      const text = await read(path)
+      // A file that is being written anew is empty for a moment.
+      if (text !== '' || last === undefined) last = text
+    } catch (error) {
+      if (last === undefined) throw error
+    }
+    return last
+  }
 }

@@ -1,0 +1,204 @@
+import { isLoopback } from '@pointsman/core'
+import type { Match, Rule } from 'node-iptables'
+import { CHAINS } from './chain-names.js'
+import type { RulesetContext } from './context.js'
+import { ACCEPT, comment, DROP, isNew, jumpTo, notFrom, notTo, RETURN, to, toLocal } from './matches.js'
+import { type BaseChain, type BaseRules, type JumpRule, type Table, TABLES } from './ruleset.js'
+
+/** The chains and rules that are there whatever services there are. */
+export function planBase(context: RulesetContext): BaseRules {
+  return {
+    chains: [
+      dispatch('filter', CHAINS.services),
+      dispatch('filter', CHAINS.externalServices),
+      dispatch('filter', CHAINS.nodePorts),
+      dispatch('filter', CHAINS.proxyFirewall),
+      fixed('filter', CHAINS.forward, forwardRules(context)),
+      { table: 'filter', chain: CHAINS.firewall, role: 'kubelet', first: martianRules(context), last: [] },
+      dispatch('nat', CHAINS.services, nodePortDispatchRules(context)),
+      dispatch('nat', CHAINS.nodePorts),
+      fixed('nat', CHAINS.postrouting, postroutingRules(context)),
+      fixed('nat', CHAINS.markMasq, markMasqRules(context)),
+      ...TABLES.map((table): BaseChain => ({ table, chain: CHAINS.canary, role: 'canary', first: [], last: [] })),
+    ],
+    jumps: JUMPS,
+  }
+}
+
+const dispatch = (table: Table, chain: string, last: readonly Rule[] = []): BaseChain => ({
+  table,
+  chain,
+  role: 'dispatch',
+  first: [],
+  last,
+})
+
+const fixed = (table: Table, chain: string, first: readonly Rule[]): BaseChain => ({
+  table,
+  chain,
+  role: 'fixed',
+  first,
+  last: [],
+})
+
+/**
+ * The rules that lead from the kernel's chains to ours, in the order in which kube-proxy leaves them: it prepends one
+ * after the other, and kubelet's last. The filter table asks new connections alone, since the others were let in already.
+ */
+export const JUMPS: readonly JumpRule[] = [
+  ...inChain('filter', 'INPUT', [
+    [CHAINS.firewall, []],
+    [CHAINS.proxyFirewall, [isNew, comment('kubernetes load balancer firewall')]],
+    // Not of new connections alone: a health check may keep its connection.
+    [CHAINS.nodePorts, [comment('kubernetes health check service ports')]],
+    [CHAINS.externalServices, [isNew, comment('kubernetes externally-visible service portals')]],
+  ]),
+  ...inChain('filter', 'FORWARD', [
+    [CHAINS.proxyFirewall, [isNew, comment('kubernetes load balancer firewall')]],
+    [CHAINS.forward, [comment('kubernetes forwarding rules')]],
+    [CHAINS.services, [isNew, comment('kubernetes service portals')]],
+    [CHAINS.externalServices, [isNew, comment('kubernetes externally-visible service portals')]],
+  ]),
+  ...inChain('filter', 'OUTPUT', [
+    [CHAINS.firewall, []],
+    [CHAINS.proxyFirewall, [isNew, comment('kubernetes load balancer firewall')]],
+    [CHAINS.services, [isNew, comment('kubernetes service portals')]],
+  ]),
+  // What arrives, and what the node itself sends.
+  ...inChain('nat', 'PREROUTING', [[CHAINS.services, [comment('kubernetes service portals')]]]),
+  ...inChain('nat', 'OUTPUT', [[CHAINS.services, [comment('kubernetes service portals')]]]),
+  ...inChain('nat', 'POSTROUTING', [[CHAINS.postrouting, [comment('kubernetes postrouting rules')]]]),
+]
+
+function inChain(
+  table: Table,
+  chain: string,
+  jumps: readonly (readonly [to: string, matches: readonly Match[]])[],
+): readonly JumpRule[] {
+  return jumps.map(([to, matches]) => ({ table, chain, rule: { matches, target: jumpTo(to) } }))
+}
+
+/**
+ * KUBE-FORWARD: what becomes of forwarded packets that have to do with services, whatever the policy of FORWARD is.
+ */
+const forwardRules = (context: RulesetContext): readonly Rule[] => [
+  ...dropInvalid(context),
+  acceptMasqueraded(context),
+  ACCEPT_KNOWN_CONNECTIONS,
+]
+
+/**
+ * A packet that conntrack cannot place is not translated back, so that the peer of a service connection would see an
+ * address that it never asked, and reset the connection (kubernetes#74839). With nf_conntrack_tcp_be_liberal, packets out
+ * of the window are not called invalid in the first place (kubernetes#117924).
+ */
+const dropInvalid = ({ dropInvalid: drop, nfacct }: RulesetContext): readonly Rule[] =>
+  drop
+    ? [
+        {
+          matches: [
+            { type: 'conntrack', states: ['INVALID'], negated: false },
+            ...(nfacct ? [countedBy(INVALID_DROPPED)] : []),
+          ],
+          target: DROP,
+        },
+      ]
+    : []
+
+/** Node ports have to work where the policy of FORWARD is DROP: what is marked for masquerading goes to a service. */
+const acceptMasqueraded = ({ masqueradeMark }: RulesetContext): Rule => ({
+  matches: [
+    comment('kubernetes forwarding rules'),
+    { type: 'mark', value: masqueradeMark, mask: masqueradeMark, negated: false },
+  ],
+  target: ACCEPT,
+})
+
+/** Later packets of a connection, and answers, do not bear the mark. */
+const ACCEPT_KNOWN_CONNECTIONS: Rule = {
+  matches: [
+    comment('kubernetes forwarding conntrack rule'),
+    { type: 'conntrack', states: ['RELATED', 'ESTABLISHED'], negated: false },
+  ],
+  target: ACCEPT,
+}
+
+/**
+ * KUBE-FIREWALL: node ports on localhost need route_localnet, which lets neighbours send to the node's 127.0.0.0/8
+ * (CVE-2020-8558). So packets from elsewhere to loopback are dropped, unless they belong to a connection of this node.
+ * kubelet writes the same rule: its words are not ours to choose. IPv6 has no route_localnet, and no such rule.
+ */
+const martianRules = ({ localhostNodePorts }: Pick<RulesetContext, 'localhostNodePorts'>): readonly Rule[] =>
+  localhostNodePorts
+    ? [
+        {
+          ...notFrom('127.0.0.0/8'),
+          ...to('127.0.0.0/8'),
+          matches: [
+            comment('block incoming localnet connections'),
+            { type: 'conntrack', states: ['RELATED', 'ESTABLISHED', 'DNAT'], negated: true },
+          ],
+          target: DROP,
+        },
+      ]
+    : []
+
+/**
+ * KUBE-MARK-MASQ: asks for masquerading. The mark waits for POSTROUTING, where the source address may be rewritten;
+ * one bit of it is ours, the others are left as they are.
+ */
+const markMasqRules = ({ masqueradeMark }: Pick<RulesetContext, 'masqueradeMark'>): readonly Rule[] => [
+  { matches: [], target: { type: 'MARK', value: masqueradeMark, mask: masqueradeMark } },
+]
+
+/** KUBE-POSTROUTING: gives marked packets the node's address as their source, so that answers come back this way. */
+const postroutingRules = ({
+  masqueradeMark,
+  randomFully,
+}: Pick<RulesetContext, 'masqueradeMark' | 'randomFully'>): readonly Rule[] => [
+  {
+    matches: [{ type: 'mark', value: masqueradeMark, mask: masqueradeMark, negated: true }],
+    target: RETURN,
+  },
+  // Flips the bit, which is set here: a packet that goes through the stack again (a tunnel's) must not be masqueraded twice.
+  { matches: [], target: { type: 'MARK', value: masqueradeMark, mask: 0 } },
+  {
+    matches: [comment('kubernetes service traffic requiring SNAT')],
+    // Two connections that ask for one port at the same time would race for it, and one lose its first packet.
+    target: { type: 'MASQUERADE', random: false, randomFully },
+  },
+]
+
+/**
+ * The end of KUBE-SERVICES in nat: what is sent to the node itself, and to no service's address, may be for a node port.
+ * Last, because a service's address may be one of the node's. The rules name no port: KUBE-NODEPORTS does.
+ */
+function nodePortDispatchRules(
+  context: Pick<RulesetContext, 'family' | 'localhostNodePorts' | 'nodePortAddresses'>,
+): readonly Rule[] {
+  const { nodePortAddresses } = context
+  if (nodePortAddresses === 'all') return [onAllAddresses(context)]
+  return nodePortAddresses
+    .filter((address) => !isLoopback(address) || context.localhostNodePorts)
+    .map((address) => ({ ...to(address), matches: [MUST_BE_LAST], target: jumpTo(CHAINS.nodePorts) }))
+}
+
+/** Loopback is left out where it cannot work: in IPv6, and in IPv4 without route_localnet. */
+const onAllAddresses = ({
+  family,
+  localhostNodePorts,
+}: Pick<RulesetContext, 'family' | 'localhostNodePorts'>): Rule => ({
+  ...(localhostNodePorts ? {} : notTo(family === 'IPv4' ? '127.0.0.0/8' : '::1/128')),
+  matches: [MUST_BE_LAST, toLocal],
+  target: jumpTo(CHAINS.nodePorts),
+})
+
+const MUST_BE_LAST = comment('kubernetes service nodeports; NOTE: this must be the last rule in this chain')
+
+/** The nfacct objects that kube-proxy 1.36 counts in: two of its metrics are read from them. */
+const INVALID_DROPPED = 'ct_state_invalid_dropped_pkts'
+export const LOCALHOST_ACCEPTED = 'localhost_nps_accepted_pkts'
+export const NFACCT_COUNTERS = [INVALID_DROPPED, LOCALHOST_ACCEPTED] as const
+
+/** Counts what all matches before it took. The rule is refused where the object does not exist. */
+export const countedBy = (name: (typeof NFACCT_COUNTERS)[number]): Match => ({ type: 'nfacct', name })

@@ -1,0 +1,104 @@
+import { type Endpoint, endpointKey, type IpFamily, type ServicePort } from '@pointsman/core'
+import { addressOf, type Match, type RecentMatch, type Rule } from 'node-iptables'
+import { CHAINS, endpointChainName } from './chain-names.js'
+import { anyPort, comment, from, jumpTo, protocolOf } from './matches.js'
+import type { PortPlan } from './port-plan.js'
+import type { ChainRules } from './ruleset.js'
+
+/** KUBE-SVC- and KUBE-SVL-: each packet that gets here goes to one of the endpoints, each with the same odds. */
+export function spreadRules(plan: PortPlan, endpoints: readonly Endpoint[]): readonly Rule[] {
+  const { port } = plan
+  const targets = endpoints.map((endpoint) => ({ endpoint, chain: endpointChainName(port, endpoint) }))
+  return [
+    // A client that is remembered goes where it went before; only then is there a choice.
+    ...(port.affinitySeconds === 0
+      ? []
+      : targets.map((target) => ruleTo(plan, target, [isRemembered(port, target.chain, plan.context.family)]))),
+    // One in n takes its share, one in n - 1 an equal share of the rest, and so on; the last takes what is left.
+    ...targets.map((target, index) => {
+      const left = targets.length - index
+      return ruleTo(plan, target, left === 1 ? [] : [oneIn(left)])
+    }),
+  ]
+}
+
+function ruleTo(
+  { name, context }: PortPlan,
+  { endpoint, chain }: { readonly endpoint: Endpoint; readonly chain: string },
+  matches: readonly Match[],
+): Rule {
+  const named = context.endpointComments ? [comment(`${name} -> ${endpointKey(endpoint)}`)] : []
+  return { matches: [...named, ...matches], target: jumpTo(chain) }
+}
+
+/**
+ * A match that takes one packet in `of`. kube-proxy writes the probability with ten decimals, and the kernel keeps it as
+ * a number of 31 bits: this is what is left of one in `of` after both.
+ */
+const oneIn = (of: number): Match => ({
+  type: 'statistic-random',
+  negated: false,
+  chances: Math.round(Number((1 / of).toFixed(10)) * 2 ** 31),
+})
+
+/** KUBE-SEP-: gives packets to one endpoint. */
+export function endpointChain({ port, name, context }: PortPlan, endpoint: Endpoint): ChainRules {
+  const chain = endpointChainName(port, endpoint)
+  const named = context.endpointComments ? [comment(name)] : []
+  const remembered = port.affinitySeconds === 0 ? [] : [remember(chain, context.family)]
+  return {
+    table: 'nat',
+    chain,
+    rules: [
+      // An endpoint that reaches itself by its service would see its own address, and answer to itself: hairpin.
+      { ...from(endpoint.address), matches: named, target: jumpTo(CHAINS.markMasq) },
+      {
+        ...protocolOf(port.protocol),
+        matches: [...named, ...remembered, anyPort(port.protocol)],
+        target: { type: 'DNAT', to: place(endpoint), random: false, persistent: false },
+      } satisfies Rule,
+    ],
+  }
+}
+
+/** In the kernel's spelling, which differs from Kubernetes' for some IPv6 addresses. */
+function place({ address, port }: Endpoint): string {
+  if (!address.includes(':')) return `${address}:${port}`
+  const spelt = addressOf(address)
+  if (spelt === undefined) throw new Error(`not an address: ${JSON.stringify(address)}`)
+  return `[${spelt}]:${port}`
+}
+
+/*
+ * Session affinity lives in lists of the kernel (xt_recent), one an endpoint, named like its chain: putting a client on the
+ * list, and asking whether it is there.
+ */
+
+/** The client was sent to this endpoint within the service's time; older entries are forgotten on the way. */
+const isRemembered = (
+  { affinitySeconds }: Pick<ServicePort, 'affinitySeconds'>,
+  chain: string,
+  family: IpFamily,
+): RecentMatch => ({
+  ...recent(chain, family),
+  operation: 'rcheck',
+  seconds: affinitySeconds,
+  reap: true,
+})
+
+/** Always matches, and remembers the client. */
+const remember = (chain: string, family: IpFamily): RecentMatch => ({
+  ...recent(chain, family),
+  operation: 'set',
+})
+
+/** By its whole source address, which is what a rule means that says nothing. */
+const recent = (chain: string, family: IpFamily): Omit<RecentMatch, 'operation'> => ({
+  type: 'recent',
+  negated: false,
+  reap: false,
+  rttl: false,
+  name: chain,
+  mask: family === 'IPv4' ? '255.255.255.255' : 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
+  side: 'source',
+})

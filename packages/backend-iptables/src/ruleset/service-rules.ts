@@ -1,0 +1,257 @@
+import { cidrContains, type Endpoint, endpointKey, parseAddress, parseCidr, type ServicePort } from '@pointsman/core'
+import type { Rule, Target } from 'node-iptables'
+import { countedBy, LOCALHOST_ACCEPTED } from './base-rules.js'
+import { CHAINS } from './chain-names.js'
+import type { RulesetContext } from './context.js'
+import { endpointChain, spreadRules } from './endpoint-rules.js'
+import { ACCEPT, comment, DROP, from, fromLocal, jumpTo, protocolOf, to, toLocal, toPort } from './matches.js'
+import { portPlan, type PortPlan, refusal } from './port-plan.js'
+import type { ChainRules, ServiceRules, Table } from './ruleset.js'
+
+/**
+ * All rules of one service port. `endpoints` are those of the state, whatever their conditions. Nothing of other services is
+ * asked, but for `context.endpointComments`, which the size of the cluster decides.
+ */
+export function planService(port: ServicePort, endpoints: readonly Endpoint[], context: RulesetContext): ServiceRules {
+  const plan = portPlan(port, endpoints, context)
+  return { owner: port.id, chains: ownChains(plan), entries: sharedEntries(plan) }
+}
+
+/** A packet meets nat before filter: what nat sends to an endpoint no longer matches in filter, whatever stands there. */
+const sharedEntries = (plan: PortPlan): readonly ChainRules[] =>
+  [
+    rulesIn('filter', CHAINS.services, refuseClusterIp(plan)),
+    rulesIn('filter', CHAINS.externalServices, [...refuseExternalAddresses(plan), ...refuseNodePort(plan)]),
+    rulesIn('filter', CHAINS.nodePorts, acceptHealthChecks(plan)),
+    rulesIn('filter', CHAINS.proxyFirewall, dropOutsideRanges(plan)),
+    rulesIn('nat', CHAINS.services, [
+      ...captureClusterIp(plan),
+      ...captureExternalIps(plan),
+      ...captureLoadBalancer(plan),
+    ]),
+    rulesIn('nat', CHAINS.nodePorts, captureNodePort(plan)),
+  ].filter(({ rules }) => rules.length > 0)
+
+function ownChains(plan: PortPlan): readonly ChainRules[] {
+  const { chains, selection, usesExternal, usesFirewall } = plan
+  return [
+    ...(usesExternal ? [rulesIn('nat', chains.external, externalChainRules(plan))] : []),
+    ...(usesFirewall ? [rulesIn('nat', chains.firewall, firewallChainRules(plan))] : []),
+    ...spreadingChain(plan, chains.cluster, selection.cluster),
+    ...spreadingChain(plan, chains.local, selection.local),
+    ...reachable(plan).map((endpoint) => endpointChain(plan, endpoint)),
+  ]
+}
+
+function spreadingChain(plan: PortPlan, chain: string, endpoints: readonly Endpoint[]): readonly ChainRules[] {
+  if (endpoints.length === 0) return []
+  const head = chain === plan.internalChain ? masqueradeClusterIp(plan) : []
+  return [rulesIn('nat', chain, [...head, ...spreadRules(plan, endpoints)])]
+}
+
+/** Endpoints of either policy, each once: one that terminates may serve the one policy and not the other. */
+function reachable({ selection: { cluster, local } }: PortPlan): readonly Endpoint[] {
+  const keys = new Set(cluster.map(endpointKey))
+  return [...cluster, ...local.filter((endpoint) => !keys.has(endpointKey(endpoint)))]
+}
+
+const rulesIn = (table: Table, chain: string, rules: readonly Rule[]): ChainRules => ({ table, chain, rules })
+
+/** KUBE-SERVICES in nat: what is sent to the cluster IP goes to the endpoints of the internal traffic policy. */
+const captureClusterIp = ({ port, name, internalChain }: PortPlan): readonly Rule[] =>
+  internalChain === undefined
+    ? []
+    : [{ ...toClusterIp({ port, because: `${name} cluster IP` }), target: jumpTo(internalChain) }]
+
+/** KUBE-SERVICES in filter: a cluster IP without endpoints would otherwise be looked for outside of the node. */
+function refuseClusterIp(plan: PortPlan): readonly Rule[] {
+  if (plan.internalChain !== undefined) return []
+  const { because, target } = refusal(plan)
+  return [{ ...toClusterIp({ port: plan.port, because }), target }]
+}
+
+/**
+ * The head of the chain that the cluster IP leads to: traffic that no pod of this node sends is masqueraded. It may come
+ * from outside of the cluster by a route to the service range, and its answers have to come back this way.
+ */
+function masqueradeClusterIp({ port, name, context }: PortPlan): readonly Rule[] {
+  const matched = toClusterIp({ port, because: `${name} cluster IP` })
+  const target = jumpTo(CHAINS.markMasq)
+  if (context.masqueradeAll) return [{ ...matched, target }]
+  const { ifNotLocal } = context.localTraffic ?? {}
+  return ifNotLocal === undefined ? [] : [{ ...matched, ...ifNotLocal, target }]
+}
+
+const toClusterIp = ({ port, because }: Pick<PortPlan, 'port'> & { readonly because: string }): Rule => ({
+  ...to(port.clusterIP),
+  ...protocolOf(port.protocol),
+  matches: [comment(because), toPort(port.protocol, port.port)],
+})
+
+/** KUBE-SERVICES in nat: what is sent to an external IP goes to KUBE-EXT-. */
+const captureExternalIps = (plan: PortPlan): readonly Rule[] =>
+  plan.usesExternal
+    ? toAddresses(plan, plan.port.externalIPs, {
+        because: `${plan.name} external IP`,
+        target: jumpTo(plan.chains.external),
+      })
+    : []
+
+/** KUBE-SERVICES in nat: what is sent to a load balancer's address goes to KUBE-EXT-, by KUBE-FW- where ranges guard it. */
+const captureLoadBalancer = (plan: PortPlan): readonly Rule[] =>
+  plan.usesExternal
+    ? toAddresses(plan, plan.port.loadBalancerVIPs, {
+        because: `${plan.name} loadbalancer IP`,
+        target: jumpTo(plan.usesFirewall ? plan.chains.firewall : plan.chains.external),
+      })
+    : []
+
+/**
+ * KUBE-PROXY-FIREWALL: what KUBE-FW- did not let on still bears the load balancer's address, and is dropped by it: the nat
+ * table cannot drop.
+ */
+const dropOutsideRanges = (plan: PortPlan): readonly Rule[] =>
+  plan.usesFirewall
+    ? toAddresses(plan, plan.port.loadBalancerVIPs, {
+        because: `${plan.name} traffic not accepted by ${plan.chains.firewall}`,
+        target: DROP,
+      })
+    : []
+
+/**
+ * KUBE-EXTERNAL-SERVICES: external addresses without endpoints. Pods and the node itself may have been served before: their
+ * packets bear an endpoint's address by now, and do not match.
+ */
+function refuseExternalAddresses(plan: PortPlan): readonly Rule[] {
+  if (plan.externalChain !== undefined) return []
+  return toAddresses(plan, [...plan.port.externalIPs, ...plan.port.loadBalancerVIPs], refusal(plan))
+}
+
+const toAddresses = (
+  { port }: PortPlan,
+  addresses: readonly string[],
+  { because, target }: { readonly because: string; readonly target: Target },
+): readonly Rule[] =>
+  addresses.map((address) => ({
+    ...to(address),
+    ...protocolOf(port.protocol),
+    matches: [comment(because), toPort(port.protocol, port.port)],
+    target,
+  }))
+
+/** KUBE-EXT-: what came by an external address or a node port. */
+function externalChainRules(plan: PortPlan): readonly Rule[] {
+  const { port, externalChain } = plan
+  return [
+    ...(port.externalTrafficPolicy === 'Cluster' ? masqueradeAll(plan) : shortCircuits(plan)),
+    // Without endpoints on this node what is left goes on untranslated, to KUBE-EXTERNAL-SERVICES.
+    ...(externalChain === undefined ? [] : [{ matches: [], target: jumpTo(externalChain) }]),
+  ]
+}
+
+/** The endpoint may be on another node, and its answer has to come back by this one. */
+const masqueradeAll = ({ name }: PortPlan): readonly Rule[] => [
+  { matches: [comment(`masquerade traffic for ${name} external destinations`)], target: jumpTo(CHAINS.markMasq) },
+]
+
+/**
+ * Policy Local keeps the source address, and uses endpoints on this node alone. Pods and processes of this node are served
+ * by all endpoints, as if their packets had gone out to the load balancer, which chose the node, and come back in.
+ */
+function shortCircuits({ name, chains, context }: PortPlan): readonly Rule[] {
+  const toAnyEndpoint = jumpTo(chains.cluster)
+  const forPods: readonly Rule[] =
+    context.localTraffic === undefined
+      ? []
+      : [
+          {
+            ...context.localTraffic.ifLocal,
+            matches: [comment(`pod traffic for ${name} external destinations`)],
+            target: toAnyEndpoint,
+          },
+        ]
+  return [
+    ...forPods,
+    // The address that the node sends from may be the load balancer's, which is no address to answer to.
+    {
+      matches: [comment(`masquerade LOCAL traffic for ${name} external destinations`), fromLocal],
+      target: jumpTo(CHAINS.markMasq),
+    },
+    {
+      matches: [comment(`route LOCAL traffic for ${name} external destinations`), fromLocal],
+      target: toAnyEndpoint,
+    },
+  ]
+}
+
+/** KUBE-FW-: lets sources within the ranges on to KUBE-EXT-. The rest stays as it is, for KUBE-PROXY-FIREWALL to drop. */
+function firewallChainRules({ port, name, chains, context }: PortPlan): readonly Rule[] {
+  const { loadBalancerSourceRanges: ranges, loadBalancerVIPs } = port
+  const letIn = (source: string): Rule => ({
+    ...from(source),
+    matches: [comment(`${name} loadbalancer IP`)],
+    target: jumpTo(chains.external),
+  })
+  return [
+    ...ranges.map(letIn),
+    // A node that bears the VIP sends to it from the VIP itself: let in where the node is.
+    ...(ranges.some((range) => holds(range, context.nodeIp)) ? loadBalancerVIPs.map(letIn) : []),
+    // Does nothing: it tells readers where the story goes on.
+    { matches: [comment(`other traffic to ${name} will be dropped by KUBE-PROXY-FIREWALL`)] },
+  ]
+}
+
+function holds(range: string, address: string): boolean {
+  const cidr = parseCidr(range)
+  const parsed = parseAddress(address)
+  return cidr !== undefined && parsed !== undefined && cidrContains(cidr, parsed)
+}
+
+/**
+ * KUBE-NODEPORTS in nat: the node port leads to KUBE-EXT-, whatever the address: which addresses count was asked on the way
+ * here. Source ranges are not: clusters rely on it.
+ */
+function captureNodePort({ port, name, chains, context, usesExternal }: PortPlan): readonly Rule[] {
+  if (!usesExternal || port.nodePort === 0) return []
+  const matched: Rule = {
+    ...protocolOf(port.protocol),
+    matches: [comment(name), toPort(port.protocol, port.nodePort)],
+    target: jumpTo(chains.external),
+  }
+  // Tells by a counter whether anybody uses node ports on localhost, which are to go away some day.
+  const counted: Rule = {
+    ...to('127.0.0.0/8'),
+    ...matched,
+    matches: [...matched.matches, countedBy(LOCALHOST_ACCEPTED)],
+  }
+  return context.nfacct && context.localhostNodePorts ? [counted, matched] : [matched]
+}
+
+/** KUBE-EXTERNAL-SERVICES: a node port without endpoints, on any of the node's addresses. */
+function refuseNodePort(plan: PortPlan): readonly Rule[] {
+  const { port, externalChain } = plan
+  if (port.nodePort === 0 || externalChain !== undefined) return []
+  const { because, target } = refusal(plan)
+  return [
+    {
+      ...protocolOf(port.protocol),
+      matches: [comment(because), toLocal, toPort(port.protocol, port.nodePort)],
+      target,
+    },
+  ]
+}
+
+/**
+ * KUBE-NODEPORTS in filter: load balancers ask this port which nodes have endpoints, and the answer "none here" counts as
+ * well: let in whatever the policy of INPUT is, and with or without endpoints.
+ */
+const acceptHealthChecks = ({ port, name }: PortPlan): readonly Rule[] =>
+  port.healthCheckNodePort === 0
+    ? []
+    : [
+        {
+          ...protocolOf('TCP'),
+          matches: [comment(`${name} health check node port`), toPort('TCP', port.healthCheckNodePort)],
+          target: ACCEPT,
+        },
+      ]

@@ -1,0 +1,166 @@
+import { parseAddress, parseCidr } from '../model/address.js'
+import { DEFAULT_PROXY_CONFIG, type DetectLocal, type ProxyConfig } from '../model/proxy-config.js'
+import { parseGoDuration } from '../model/time-formats.js'
+import { type ConfigError, type ConfigFields, openConfigDocument, withoutRepetitions } from './config-document.js'
+
+export type { ConfigError } from './config-document.js'
+
+export interface ProxyConfigResult {
+  /** With kube-proxy's default for every field that is absent or wrong. Not to be used while there are errors. */
+  readonly config: ProxyConfig
+  /** Fields that no KubeProxyConfiguration has, and settings without effect. */
+  readonly warnings: readonly string[]
+  readonly errors: readonly ConfigError[]
+}
+
+/**
+ * Reads a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), parsed from YAML or JSON already, as far as it decides
+ * about rules. Takes any value and never throws. What is valid, and the defaults, are kube-proxy 1.36's. `families` and
+ * `layout` are not in such a document and keep their defaults. An agent reads the rest too: `readAgentConfig`.
+ */
+export function readProxyConfig(document: unknown): ProxyConfigResult {
+  const { root, warnings, errors } = openConfigDocument(document)
+  const config = proxyConfigOf(root, warnings)
+  return { config, warnings, errors: withoutRepetitions(errors) }
+}
+
+/** The fields that decide about rules, of a document that is open. Adds to its warnings; its errors are the fields'. */
+export function proxyConfigOf(root: ConfigFields, warnings: string[]): ProxyConfig {
+  checkMode(root)
+  const iptables = root.within('iptables')
+  const nodeName = root.text('hostnameOverride')?.trim().toLowerCase()
+  const nodeIp = readNodeIp(root)
+  const config: ProxyConfig = {
+    ...DEFAULT_PROXY_CONFIG,
+    ...(nodeName !== undefined && nodeName !== '' && { nodeName }),
+    ...(nodeIp !== undefined && { nodeIp }),
+    detectLocal: readDetectLocal(root, warnings),
+    masqueradeAll: iptables.flag('masqueradeAll') ?? DEFAULT_PROXY_CONFIG.masqueradeAll,
+    masqueradeBit: readMasqueradeBit(iptables),
+    localhostNodePorts: iptables.flag('localhostNodePorts') ?? DEFAULT_PROXY_CONFIG.localhostNodePorts,
+    nodePortAddresses: readNodePortAddresses(root),
+    tcpBeLiberal: root.within('conntrack').flag('tcpBeLiberal') ?? DEFAULT_PROXY_CONFIG.tcpBeLiberal,
+    minSyncPeriodMs: readPeriod(iptables, 'minSyncPeriod', DEFAULT_PROXY_CONFIG.minSyncPeriodMs),
+    syncPeriodMs: readPeriod(iptables, 'syncPeriod', DEFAULT_PROXY_CONFIG.syncPeriodMs),
+  }
+  if (config.minSyncPeriodMs > config.syncPeriodMs) {
+    iptables.reject('syncPeriod', 'must not be less than iptables.minSyncPeriod')
+  }
+  return config
+}
+
+function checkMode(root: ConfigFields): void {
+  const mode = root.text('mode')
+  if (mode === undefined || mode === '' || mode === 'iptables') return
+  root.reject('mode', `${JSON.stringify(mode)} is not supported: set it to iptables or leave it out`)
+}
+
+/** 0.0.0.0 and :: say nothing of the node: its IP is the Node's. */
+function readNodeIp(root: ConfigFields): string | undefined {
+  const text = root.text('bindAddress') ?? ''
+  if (text === '') return undefined
+  const address = parseAddress(text)
+  if (address === undefined) root.reject('bindAddress', `${JSON.stringify(text)} is not an IP address`)
+  return address === undefined || address.text === '0.0.0.0' || address.text === '::' ? undefined : address.text
+}
+
+function readDetectLocal(root: ConfigFields, warnings: string[]): DetectLocal {
+  const mode = root.text('detectLocalMode') ?? ''
+  const cidrs = readClusterCidrs(root)
+  const interfaces = root.within('detectLocal')
+  const bridge = interfaces.text('bridgeInterface') ?? ''
+  const prefix = interfaces.text('interfaceNamePrefix') ?? ''
+  switch (mode) {
+    case '':
+      return cidrs.length > 0 ? { mode: 'ClusterCIDR', cidrs } : { mode: 'None' }
+    case 'ClusterCIDR':
+      if (cidrs.length > 0) return { mode, cidrs }
+      warnings.push('detectLocalMode is ClusterCIDR and clusterCIDR is empty: no source counts as a pod of this node')
+      return { mode: 'None' }
+    case 'NodeCIDR':
+      return { mode }
+    case 'BridgeInterface':
+      if (bridge === '') interfaces.reject('bridgeInterface', 'must be set where detectLocalMode is BridgeInterface')
+      else if (isInterfaceName(bridge)) return { mode, bridge }
+      else interfaces.reject('bridgeInterface', `${JSON.stringify(bridge)} is no name of a network interface`)
+      return { mode: 'None' }
+    case 'InterfaceNamePrefix':
+      if (prefix === '') {
+        interfaces.reject('interfaceNamePrefix', 'must be set where detectLocalMode is InterfaceNamePrefix')
+      } else if (isInterfaceName(prefix, LONGEST_INTERFACE_NAME - 1)) {
+        return { mode, prefix }
+      } else {
+        const message = `${JSON.stringify(prefix)} is no name that one of a network interface can begin with`
+        interfaces.reject('interfaceNamePrefix', message)
+      }
+      return { mode: 'None' }
+    default:
+      root.reject(
+        'detectLocalMode',
+        `must be ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix, and is ${JSON.stringify(mode)}`,
+      )
+      return { mode: 'None' }
+  }
+}
+
+/** One CIDR, or one of each family with a comma between. */
+function readClusterCidrs(root: ConfigFields): readonly string[] {
+  const text = root.text('clusterCIDR') ?? ''
+  if (text.trim() === '') return []
+  const parts = text.split(',').map((part) => part.trim())
+  const cidrs = parts.map(parseCidr)
+  const known = cidrs.filter((cidr) => cidr !== undefined)
+  const wrong = parts.filter((_, index) => cidrs[index] === undefined)
+  for (const part of wrong) root.reject('clusterCIDR', `${JSON.stringify(part)} is not a CIDR such as 10.244.0.0/16`)
+  if (new Set(known.map((cidr) => cidr.family)).size < known.length) {
+    root.reject('clusterCIDR', 'holds two CIDRs of one family: give one, or one IPv4 and one IPv6')
+    return []
+  }
+  return wrong.length > 0 ? [] : known.map((cidr) => cidr.text)
+}
+
+function readNodePortAddresses(root: ConfigFields): ProxyConfig['nodePortAddresses'] {
+  const entries = root.texts('nodePortAddresses') ?? []
+  if (entries.length === 0) return 'all'
+  if (entries.length === 1 && entries[0] === 'primary') return 'primary'
+  const cidrs = entries.map((entry) => parseCidr(entry))
+  for (const [index, entry] of entries.entries()) {
+    if (cidrs[index] !== undefined) continue
+    root.reject(
+      `nodePortAddresses[${index}]`,
+      entry === 'primary' ? 'primary must stand alone' : `${JSON.stringify(entry)} is neither a CIDR nor primary`,
+    )
+  }
+  return cidrs.flatMap((cidr) => cidr?.text ?? [])
+}
+
+function readMasqueradeBit(iptables: ConfigFields): number {
+  const bit = iptables.integer('masqueradeBit') ?? DEFAULT_PROXY_CONFIG.masqueradeBit
+  if (bit >= 0 && bit <= 31) return bit
+  iptables.reject('masqueradeBit', `must be a bit from 0 to 31, and is ${bit}`)
+  return DEFAULT_PROXY_CONFIG.masqueradeBit
+}
+
+const readPeriod = (iptables: ConfigFields, name: string, fallback: number): number =>
+  // kube-proxy has 0s be the default too.
+  readDuration(iptables, name) || fallback
+
+/** A duration as Go writes it, in milliseconds; undefined where it is absent, or wrong, which the fields report. */
+export function readDuration(fields: ConfigFields, name: string): number | undefined {
+  const text = fields.text(name)
+  if (text === undefined) return undefined
+  const duration = parseGoDuration(text)
+  if (duration === undefined) fields.reject(name, `${JSON.stringify(text)} is not a duration such as 30s or 1m0s`)
+  else if (duration < 0) fields.reject(name, `must not be negative, and is ${text}`)
+  return duration === undefined || duration < 0 ? undefined : duration
+}
+
+/** The longest name of a network interface (IFNAMSIZ of Linux, without the ending NUL), in bytes. */
+const LONGEST_INTERFACE_NAME = 15
+
+/**
+ * Whether rules can name a network interface so: no blanks, quotes or control characters, nothing in front that begins
+ * an option, and within `longest` bytes. Linux itself refuses blanks and longer names.
+ */
+export const isInterfaceName = (text: string, longest = LONGEST_INTERFACE_NAME): boolean =>
+  /^[^-!"\s\p{Cc}][^"\s\p{Cc}]*$/u.test(text) && new TextEncoder().encode(text).length <= longest

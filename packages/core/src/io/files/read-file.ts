@@ -1,0 +1,225 @@
+import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
+import { createGunzip } from 'node:zlib'
+
+/** What can go wrong with a file that somebody named, each with what to do about it. */
+export const FILE_ERRORS = {
+  NOT_FOUND: 'no such file: check the path',
+  CANNOT_READ: 'it cannot be read',
+  CANNOT_WRITE: 'it cannot be written',
+  BAD_GZIP: 'the gzip data ends early or is damaged: copy the file again; what came before the damage is used',
+  NOT_TEXT: 'it is not text: give JSON, JSON lines or YAML, and a change log with --log',
+  NOT_YAML: 'it is neither YAML nor JSON',
+  NOT_OBJECTS:
+    'it holds no Kubernetes objects: give what `kubectl get services,endpointslices,nodes -A -o json` prints',
+  NOT_CONFIG: 'it is no KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)',
+} as const
+export type FileErrorCode = keyof typeof FILE_ERRORS
+
+/** A failure with a file from outside. The message is one line: the file, what is wrong, what to do. */
+export class FileError extends Error {
+  readonly code: FileErrorCode
+  readonly file: string
+
+  constructor(code: FileErrorCode, file: string, detail?: string, options?: ErrorOptions) {
+    super(`${file}: ${FILE_ERRORS[code]}${detail === undefined ? '' : ` (${detail})`}`, options)
+    this.name = 'FileError'
+    this.code = code
+    this.file = file
+  }
+
+  /** Wraps what the file system or a parser threw; a FileError stays itself, a missing file becomes NOT_FOUND. */
+  static from(code: FileErrorCode, file: string, error: unknown): FileError {
+    if (error instanceof FileError) return error
+    const systemCode =
+      error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+    if (systemCode === 'ENOENT') return new FileError('NOT_FOUND', file, undefined, { cause: error })
+    const detail = systemCode ?? (error instanceof Error ? error.message : String(error))
+    return new FileError(code, file, detail, { cause: error })
+  }
+}
+
+export interface ByteSource {
+  /** What messages call it: the path, or `standard input`. */
+  readonly name: string
+  /** Of the file as it lies on disk; absent for a stream. */
+  readonly size?: number
+  /** The bytes, unzipped. A FileError NOT_TEXT at the beginning; BAD_GZIP or CANNOT_READ in the middle leaves what came before usable. */
+  readonly bytes: AsyncIterable<Buffer>
+  /** Bytes taken from the disk or the stream by now, before unzipping. */
+  readonly bytesRead: () => number
+}
+
+const CHUNK_BYTES = 1024 * 1024
+
+/** Opens a file, or standard input for `-`; what begins like gzip is unzipped. FileError NOT_FOUND or CANNOT_READ. */
+export async function openBytes(path: string, stdin: AsyncIterable<Buffer | string>): Promise<ByteSource> {
+  if (path === '-') return byteSource('standard input', stdin)
+  const size = await sizeOf(path)
+  const source = byteSource(path, chunksOf(path))
+  return size === undefined ? source : { ...source, size }
+}
+
+// Opened by whoever reads it: a stream that nobody reads would throw at nobody when it cannot be opened.
+async function* chunksOf(path: string): AsyncGenerator<Buffer> {
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) yield chunk as Buffer
+}
+
+function byteSource(name: string, stream: AsyncIterable<Buffer | string>): ByteSource {
+  let count = 0
+  const counted = async function* (): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of stream) {
+        const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+        count += bytes.length
+        yield bytes
+      }
+    } catch (error) {
+      throw FileError.from('CANNOT_READ', name, error)
+    }
+  }
+  return { name, bytes: unzipped(name, counted()), bytesRead: () => count }
+}
+
+async function* unzipped(name: string, chunks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  const first = await chunks.next()
+  if (first.done === true) return
+  const bytes = chain(first.value, chunks)
+  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
+    refuseBinary(name, first.value)
+    yield* bytes
+    return
+  }
+  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
+  // A failure destroys the gunzip stream with its cause, and the loop below throws it.
+  pipeline(bytes, gunzip).catch(() => undefined)
+  try {
+    let isFirst = true
+    for await (const chunk of gunzip) {
+      if (!Buffer.isBuffer(chunk)) continue
+      if (isFirst) refuseBinary(name, chunk)
+      isFirst = false
+      yield chunk
+    }
+  } catch (error) {
+    throw error instanceof FileError ? error : FileError.from('BAD_GZIP', name, error)
+  }
+}
+
+/** A text may have a torn line with NULs in it; what begins with a page of them is a device or no file that somebody wrote. */
+function refuseBinary(name: string, beginning: Buffer): void {
+  if (beginning.subarray(0, SQLITE_MAGIC.length).equals(SQLITE_MAGIC))
+    throw new FileError('NOT_TEXT', name, 'a SQLite database')
+  if (beginning.subarray(0, LOOKED_AT_BYTES).every((byte) => byte === 0))
+    throw new FileError('NOT_TEXT', name, 'it begins with bytes that are 0')
+}
+
+/** https://www.sqlite.org/fileformat.html#magic_header_string */
+const SQLITE_MAGIC = Buffer.from('SQLite format 3\0')
+const LOOKED_AT_BYTES = 4096
+
+async function* chain(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  yield first
+  yield* rest
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    const file = await open(path, 'r')
+    try {
+      const stats = await file.stat()
+      if (stats.isDirectory()) throw new FileError('CANNOT_READ', path, 'it is a directory')
+      return stats.isFile() ? stats.size : undefined
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw FileError.from('CANNOT_READ', path, error)
+  }
+}
+
+/** Lines as they stand in a file, without their line feeds; a carriage return stays. Lines count from 1. */
+export type LineBlock =
+  | { readonly type: 'lines'; readonly firstLine: number; readonly lines: readonly string[] }
+  /** A line that is longer than `maxLineBytes` and was not kept. */
+  | { readonly type: 'too-long'; readonly line: number }
+
+// Its bytes, its text and its value are there at once, and stay below a gigabyte.
+export const MAX_LINE_BYTES = 128 * 1024 * 1024
+const LINE_FEED = 10
+
+/**
+ * Cuts a stream of UTF-8 bytes into lines, a block for each chunk, so that a line costs no more than its decoding. Memory is
+ * bounded by a chunk and the longest line. The last line need not end in a line feed; a byte order mark is taken off.
+ */
+export async function* readLines(
+  chunks: AsyncIterable<Buffer>,
+  maxLineBytes = MAX_LINE_BYTES,
+): AsyncGenerator<LineBlock> {
+  let pending: Buffer[] = []
+  let pendingBytes = 0
+  let isSkipping = false
+  let nextLine = 1
+  for await (const chunk of chunks) {
+    let rest = chunk
+    if (isSkipping) {
+      const end = rest.indexOf(LINE_FEED)
+      if (end === -1) continue
+      isSkipping = false
+      rest = rest.subarray(end + 1)
+      yield { type: 'too-long', line: nextLine }
+      nextLine += 1
+    }
+    const end = rest.lastIndexOf(LINE_FEED)
+    if (end !== -1) {
+      pending.push(rest.subarray(0, end))
+      const lines = decode(pending, nextLine).split('\n')
+      yield { type: 'lines', firstLine: nextLine, lines }
+      nextLine += lines.length
+      pending = []
+      pendingBytes = 0
+      rest = rest.subarray(end + 1)
+    }
+    if (rest.length === 0) continue
+    pending.push(rest)
+    pendingBytes += rest.length
+    if (pendingBytes <= maxLineBytes) continue
+    isSkipping = true
+    pending = []
+    pendingBytes = 0
+  }
+  if (isSkipping) yield { type: 'too-long', line: nextLine }
+  if (pending.length > 0) yield { type: 'lines', firstLine: nextLine, lines: [decode(pending, nextLine)] }
+}
+
+function decode(parts: readonly Buffer[], line: number): string {
+  const [only] = parts
+  const bytes = parts.length === 1 && only !== undefined ? only : Buffer.concat(parts)
+  const isMarked = line === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
+  return bytes.toString('utf8', isMarked ? 3 : 0)
+}
+
+/** Of a file that is read as a whole, unzipped. A cluster at the limits of Kubernetes takes some 200 MB. */
+const MAX_TEXT_BYTES = 256 * 1024 * 1024
+
+/**
+ * A whole file, or standard input for `-`, as text; unzipped, without a byte order mark. FileError when it cannot be read, or is
+ * larger than `maxBytes`: what a little gzip unpacks to has a limit.
+ */
+export async function readText(
+  path: string,
+  stdin: AsyncIterable<Buffer | string>,
+  maxBytes = MAX_TEXT_BYTES,
+): Promise<{ readonly name: string; readonly text: string }> {
+  const { name, bytes } = await openBytes(path, stdin)
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of bytes) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > maxBytes) throw new FileError('CANNOT_READ', name, `it is larger than ${maxBytes / 1024 / 1024} MiB`)
+  }
+  const text = Buffer.concat(chunks).toString('utf8')
+  return { name, text: text.startsWith('\uFEFF') ? text.slice(1) : text }
+}

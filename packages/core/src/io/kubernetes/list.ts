@@ -1,0 +1,296 @@
+import { concatMap, EMPTY, expand, Observable, type OperatorFunction, takeWhile } from 'rxjs'
+import { assertNever } from '../../model/assert-never.js'
+import { isJsonObject } from '../../model/json-value.js'
+import { isOlderVersion, type Json, type KubernetesObject, type ObjectKind } from '../../model/kubernetes-object.js'
+import type { SourceItem } from '../../ports/live-source.js'
+import { type AnswerPart, limitSilence, parseJson, readAnswer } from './answer.js'
+import { pageRequest, probeRequest } from './api-requests.js'
+import { type KindContext, stepEnded, type StepPart } from './kind-machine.js'
+import {
+  createListDifferences,
+  type Difference,
+  type KnownVersion,
+  type ListDifferences,
+  versionOf,
+} from './known-objects.js'
+import { readObject, type Unreadable } from './read-object.js'
+import { type Ending, type Failure, failureOf, failureOfEnding } from './watch-failure.js'
+import { sourceNotice } from './watch-outage.js'
+
+/** A list under way, as items: its differences as they come to light; at its end what it was about. */
+export interface Listing {
+  see(object: KubernetesObject): readonly SourceItem[]
+  gone(object: KubernetesObject): readonly SourceItem[]
+  /** An object that is there, and cannot be read. */
+  spare(version: KnownVersion): void
+  finish(resourceVersion: string): readonly SourceItem[]
+  /** In what the list goes beyond its limits; undefined: in nothing. */
+  excess(): string | undefined
+}
+
+/** `because`: FIRST, or the code of the failure that made it necessary. */
+export function createListing(
+  { watched, recent, known, lastVersion, scheduler, limits }: KindContext,
+  { because, way }: { readonly because: string; readonly way: 'stream' | 'pages' },
+): Listing {
+  const { kind } = watched
+  const startedAt = scheduler.now()
+  let begun = false
+  let made: ListDifferences | undefined
+  let knownNow: ReadonlyMap<string, unknown> = new Map()
+  // Not before the server answers: while it is away nobody has to go through all that is known.
+  const differences = (): ListDifferences => {
+    if (made !== undefined) return made
+    const over = recent.over(known(kind))
+    knownNow = over
+    made = createListDifferences({ kind, known: over, lastVersion: (version) => lastVersion(kind, version) })
+    return made
+  }
+
+  const itemsOf = (found: readonly Difference[]): readonly SourceItem[] => {
+    if (found.length === 0) return []
+    const observedAt = scheduler.now()
+    const items: SourceItem[] = found.map((difference) => {
+      recent.learn(difference)
+      return { type: 'event', event: { ...difference, observedAt, isNews: true } }
+    })
+    if (begun) return items
+    begun = true
+    // Whoever reads the log has to know that the positions of these events are none to go on from.
+    const message = `what differs in the list follows (${because})`
+    return [{ type: 'notice', notice: sourceNotice('LIST_BEGUN', { kind, message, observedAt }) }, ...items]
+  }
+
+  return {
+    see: (object) => itemsOf(differences().see(object)),
+    gone: (object) => itemsOf(differences().see(object, 'gone')),
+    excess() {
+      const objects = Math.max(made?.counts.listed ?? 0, knownNow.size)
+      if (objects > limits.maxObjects) return `more than ${limits.maxObjects} objects`
+      const tookMs = scheduler.now() - startedAt
+      return tookMs > limits.listMs ? `not whole after ${Math.round(tookMs / 1000)} s` : undefined
+    },
+    spare: (version) => differences().spare(version),
+    finish(resourceVersion) {
+      const items = itemsOf(differences().finish())
+      const observedAt = scheduler.now()
+      const { listed, added, modified, deleted, replaced } = differences().counts
+      const counts = `${listed} listed: ${added} added, ${modified} modified, ${replaced} replaced, ${deleted} deleted`
+      const details = {
+        because,
+        way,
+        resourceVersion,
+        listed,
+        added,
+        modified,
+        replaced,
+        deleted,
+        durationMs: observedAt - startedAt,
+      }
+      const code = because === 'FIRST' ? 'LIST' : 'RELIST'
+      return [
+        ...items,
+        {
+          type: 'notice',
+          notice: sourceNotice(code, { kind, message: `${counts} (${because})`, observedAt, details }),
+        },
+        {
+          type: 'event',
+          event: { type: 'BOOKMARK', kind, resourceVersion, initialEventsEnd: true, observedAt, isNews: true },
+        },
+      ]
+    },
+  }
+}
+
+/** Lists a kind page by page; no more than one page is in memory. */
+export function listInPages(
+  context: KindContext,
+  { atLeast, because }: { readonly atLeast?: string; readonly because: string },
+): Observable<StepPart> {
+  const { watched, report, scheduler, limits } = context
+  const listing = createListing(context, { because, way: 'pages' })
+  let openedAt: number | undefined
+  // Of all pages: what is newer in a later one comes again with the watch, and is known by then.
+  let resourceVersion: string | undefined
+  let lastToken: string | undefined
+
+  const fetch = (continueToken?: string): Observable<PagePart> =>
+    askForPage(
+      context,
+      pageRequest(watched, {
+        pageSize: limits.pageSize,
+        ...(atLeast !== undefined && { atLeast }),
+        ...(continueToken !== undefined && { continueToken }),
+      }),
+    )
+
+  const end = (failure?: Failure): StepPart =>
+    stepEnded({
+      listed: failure === undefined,
+      ...(openedAt !== undefined && { livedMs: scheduler.now() - openedAt }),
+      heard: resourceVersion !== undefined,
+      ...(failure === undefined ? { ...(resourceVersion !== undefined && { resourceVersion }) } : { failure }),
+    })
+
+  const takePage = (page: Page): readonly StepPart[] => {
+    if (atLeast !== undefined && isOlderVersion(page.resourceVersion, atLeast)) return [end(staleList(page, atLeast))]
+    resourceVersion ??= page.resourceVersion
+    for (const { bare } of page.unreadable) if (bare !== undefined) listing.spare(versionOf(bare))
+    const items: readonly StepPart[] = [
+      ...report.heard('listing'),
+      ...page.unreadable.flatMap(({ message }) => report.unreadable(message)),
+      ...page.objects.flatMap((object) => listing.see(object)),
+    ]
+    if (page.continueToken === undefined) return [...items, ...listing.finish(resourceVersion), end()]
+    const excess = listing.excess()
+    if (excess !== undefined) return [...items, end(failureOf('LIST_TOO_LONG', { detail: excess }))]
+    if (page.continueToken === lastToken) return [...items, end(failureOf('GARBLED', { detail: SAME_TOKEN }))]
+    lastToken = page.continueToken
+    return items
+  }
+
+  const take = (part: PagePart): readonly StepPart[] => {
+    switch (part.type) {
+      case 'opened': {
+        const isFirst = openedAt === undefined
+        openedAt ??= scheduler.now()
+        return isFirst ? report.opened('listing') : []
+      }
+      case 'page':
+        return takePage(part)
+      case 'garbled':
+        return [end(failureOf('GARBLED', { detail: part.cause }))]
+      case 'ended':
+        return [end(failureOfEnding(part.ending, 'page', scheduler.now()))]
+      default:
+        return assertNever(part)
+    }
+  }
+
+  return fetch().pipe(
+    expand((part) => (part.type === 'page' && part.continueToken !== undefined ? fetch(part.continueToken) : EMPTY)),
+    concatMap(take),
+    takeWhile((part) => part.type !== 'step-ended', true),
+  )
+}
+
+/** Asks whether the server is as far as a resourceVersion. */
+export function probe(context: KindContext, resourceVersion: string): Observable<StepPart> {
+  const { watched, scheduler } = context
+  const failureIn = (part: Exclude<PagePart, { type: 'opened' }>): Failure | undefined => {
+    if (part.type === 'ended') return failureOfEnding(part.ending, 'page', scheduler.now())
+    if (part.type === 'garbled') return failureOf('GARBLED', { detail: part.cause })
+    return isOlderVersion(part.resourceVersion, resourceVersion) ? staleList(part, resourceVersion) : undefined
+  }
+  return askForPage(context, probeRequest(watched, resourceVersion)).pipe(
+    concatMap((part) => {
+      if (part.type === 'opened') return []
+      const failure = failureIn(part)
+      return [stepEnded({ listed: false, heard: false, ...(failure && { failure }) })]
+    }),
+  )
+}
+
+const SAME_TOKEN = 'a page goes on where it began: the same continue token twice'
+
+const askForPage = (
+  { api, scheduler, limits, watched }: KindContext,
+  request: ReturnType<typeof pageRequest>,
+): Observable<PagePart> =>
+  readAnswer(api, request, { idleLimitMs: limits.idleLimitMs, scheduler }).pipe(
+    toPage(watched.kind, limits.maxPageBytes),
+    limitSilence(
+      () => limits.pageMs,
+      (afterMs): PagePart => ({ type: 'ended', ending: { type: 'silent', afterMs } }),
+      scheduler,
+    ),
+  )
+
+const staleList = ({ resourceVersion }: Page, atLeast: string): Failure =>
+  failureOf('TOO_NEW', { remedy: 'wait-for-newer', detail: `a list of ${resourceVersion}, and ${atLeast} is known` })
+
+interface Page {
+  readonly type: 'page'
+  readonly objects: readonly KubernetesObject[]
+  /** What stood among the items and is none, or not to be used. */
+  readonly unreadable: readonly Unreadable[]
+  readonly resourceVersion: string
+  /** Where the next page begins; absent: this is the last. */
+  readonly continueToken?: string
+}
+
+type PageRead = Page | { readonly type: 'garbled'; readonly cause: string }
+
+/** Reads a page of a list of a kind. Never throws. */
+export function readPage(bytes: Uint8Array, kind: ObjectKind): PageRead {
+  const parsed = parseJson(bytes)
+  if ('cause' in parsed) return { type: 'garbled', cause: parsed.cause }
+  const { value } = parsed
+  if (!isJsonObject(value) || value['kind'] !== `${kind}List`) return { type: 'garbled', cause: `no ${kind}List` }
+  const { metadata, items, apiVersion } = value
+  const { resourceVersion, continue: token } = isJsonObject(metadata) ? metadata : {}
+  // A list that says nothing of where it stands cannot be followed by a watch, and one without items is no empty list.
+  if (typeof resourceVersion !== 'string' || resourceVersion === '')
+    return { type: 'garbled', cause: `a ${kind}List without a resourceVersion` }
+  if (items != null && !Array.isArray(items)) return { type: 'garbled', cause: `a ${kind}List without items` }
+  const reads = (items ?? []).map((item: Json) => readObject(withType(item, kind, apiVersion), kind))
+  return {
+    type: 'page',
+    objects: reads.flatMap((read) => (read.type === 'object' ? [read.object] : [])),
+    unreadable: reads.flatMap((read) => (read.type === 'unreadable' ? [read] : [])),
+    resourceVersion,
+    ...(typeof token === 'string' && token !== '' && { continueToken: token }),
+  }
+}
+
+/** The items of a list do not say what they are: the list does. */
+function withType(item: Json, kind: ObjectKind, apiVersion: Json | undefined): Json {
+  return isJsonObject(item) && item['kind'] === undefined ? { apiVersion, ...item, kind } : item
+}
+
+type PagePart =
+  | { readonly type: 'opened' }
+  | PageRead
+  /** The answer was no page. */
+  | { readonly type: 'ended'; readonly ending: Exclude<Ending, { type: 'closed' }> }
+
+/** Reads an answer as a page of a list, in one piece. */
+export function toPage(kind: ObjectKind, maxBytes: number): OperatorFunction<AnswerPart, PagePart> {
+  return (source) =>
+    new Observable<PagePart>((subscriber) => {
+      let parts: Uint8Array[] = []
+      let length = 0
+      const last = (part: PagePart): void => {
+        subscriber.next(part)
+        subscriber.complete()
+      }
+      const take = (bytes: Uint8Array): void => {
+        parts.push(bytes)
+        length += bytes.length
+        if (length <= maxBytes) return
+        parts = []
+        last({ type: 'ended', ending: { type: 'too-long', limitBytes: maxBytes } })
+      }
+      return source.subscribe({
+        next: (part) => {
+          switch (part.type) {
+            case 'opened':
+              return subscriber.next(part)
+            case 'bytes':
+              return take(part.bytes)
+            case 'ended':
+              return last(
+                part.ending.type === 'closed'
+                  ? readPage(Buffer.concat(parts), kind)
+                  : { type: 'ended', ending: part.ending },
+              )
+            default:
+              return assertNever(part)
+          }
+        },
+        error: (error: unknown) => subscriber.error(error),
+        complete: () => subscriber.complete(),
+      })
+    })
+}
