@@ -155,7 +155,7 @@ describe('an audit against a log', () => {
     expect(ended.status).toBe(1)
     const told = withoutHashes(linesOf(ended))
     const behind =
-      '    behind it: seq 107  2026-11-21T02:24:44.177Z  Service shop/checkout, by kubectl-edit: selector app=checkout -> app=checkout,tier=backend'
+      '    caused by: seq 107  2026-11-21T02:24:44.177Z  Service shop/checkout, by kubectl-edit: selector app=checkout -> app=checkout,tier=backend'
     expect(told.slice(0, 10)).toEqual([
       '5 findings: 1 missing rule, 1 rule left over, 3 chains left over',
       expect.stringContaining('held against those at seq 108, 2026-11-21T02:24:44.181Z, node node-a'),

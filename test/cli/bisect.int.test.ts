@@ -20,7 +20,7 @@ const BROKEN = [
   '                endpoints: 2 -> 0',
   '                -10.244.1.14 (checkout-v1-0 on node-a)',
   '                -10.244.3.16 (checkout-v1-2 on node-c)',
-  'behind it   seq 107  2026-11-21T02:24:44.177Z  MODIFIED Service shop/checkout, resourceVersion 325, by kubectl-edit',
+  'caused by   seq 107  2026-11-21T02:24:44.177Z  MODIFIED Service shop/checkout, resourceVersion 325, by kubectl-edit',
   '                selector app=checkout -> app=checkout,tier=backend',
 ]
 
@@ -32,38 +32,38 @@ describe('the incident', () => {
     expect(lines.slice(0, 17)).toEqual([
       'after seq 5, up to seq 128, 2026-11-21T02:24:50.504Z, node node-a, IPv4',
       'tcp 10.244.1.9 -> 10.96.50.2:80 (shop/checkout:http)',
-      '  reached 2 endpoints until seq 108, and then was rejected: shop/checkout:http has no endpoints; mended after 6.3 s, at seq 128',
+      '  reached 2 endpoints until seq 108, and then was rejected: shop/checkout:http has no endpoints; fixed 6.3 s later, at seq 128',
       '',
       ...BROKEN,
       '',
-      'mended by   seq 128  2026-11-21T02:24:50.504Z  MODIFIED EndpointSlice shop/checkout-wbn79, resourceVersion 366, by kube-controller-manager-1.36',
+      'fixed by    seq 128  2026-11-21T02:24:50.504Z  MODIFIED EndpointSlice shop/checkout-wbn79, resourceVersion 366, by kube-controller-manager-1.36',
       '                endpoints: 0 -> 2',
       '                +10.244.1.14 (checkout-v1-0 on node-a)',
       '                +10.244.3.16 (checkout-v1-2 on node-c)',
-      'behind it   seq 127  2026-11-21T02:24:50.500Z  MODIFIED Service shop/checkout, resourceVersion 365, by kubectl-rollback',
+      'caused by   seq 127  2026-11-21T02:24:50.500Z  MODIFIED Service shop/checkout, resourceVersion 365, by kubectl-rollback',
       '                selector app=checkout,tier=backend -> app=checkout',
     ])
     expect(lines.slice(18, 21).map(squeezed)).toEqual([
-      'Its fate changed 4 times, the newest first:',
+      'Its verdict changed 4 times, newest first:',
       'SEQ  TIME  BY  RECORD  THE PACKET',
       '128  2026-11-21T02:24:50.504Z  kubectl-rollback  EndpointSlice shop/checkout-wbn79  reaches 2 endpoints',
     ])
-    expect(lines.at(-1)).toBe('12 records could touch it: of shop/checkout, of its slices and of the Node')
+    expect(lines.at(-1)).toBe('12 records could affect it: shop/checkout, its EndpointSlices and the Node')
   })
 
   test('lasts where --bad is before its end', async () => {
     const answer = await bisect('tcp 10.244.1.9 -> shop/checkout', '--bad', '110')
     expect(answer.status).toBe(0)
-    expect(linesOf(answer)[2]).toMatch(/ until seq 108, .*; not mended in the 1\.5 s up to the end$/)
+    expect(linesOf(answer)[2]).toMatch(/ until seq 108, .*; still broken 1\.5 s later$/)
     expect(linesOf(answer).slice(4, 10)).toEqual(BROKEN)
-    expect(answer.stdout).not.toContain('mended by')
+    expect(answer.stdout).not.toContain('fixed by')
   })
 
   test('is found between --good and --bad, with an edit that came with --good', async () => {
     const answer = await bisect(PACKET, '--good', '107', '--bad', '02:24:45')
     expect(answer.status).toBe(0)
     expect(linesOf(answer).slice(4, 10)).toEqual(BROKEN)
-    expect(answer.stdout).toContain('Its fate changed once')
+    expect(answer.stdout).toContain('Its verdict changed once')
   })
 
   test('may be what was good: then its end is the change', async () => {
@@ -77,10 +77,10 @@ describe('what never broke', () => {
   test('ends with 1, and with what there was', async () => {
     const never = await bisect('tcp 10.244.1.9 -> 10.96.50.2:81')
     expect(never.status).toBe(1)
-    expect(linesOf(never)[2]).toBe("  is no service's all the time: shop/checkout at 10.96.50.2 has no port 81 of TCP")
+    expect(linesOf(never)[2]).toBe("  is not for a Service throughout: shop/checkout at 10.96.50.2 has no port 81 of TCP")
     const before = await bisect(PACKET, '--bad', '107')
     expect(before.status).toBe(1)
-    expect(linesOf(before)[2]).toBe('  reaches 2 endpoints since seq 14, and had not reached any before')
+    expect(linesOf(before)[2]).toBe('  reaches 2 endpoints since seq 14; it reached none before')
   })
 })
 
@@ -100,7 +100,7 @@ test('--exact tells other endpoints, and who came', async () => {
   expect(answer.status).toBe(0)
   expect(linesOf(answer)[2]).toBe('  reached 9 endpoints until seq 121, and then reached 10 endpoints')
   expect(answer.stdout).toContain(
-    'behind it   pods came, and nobody had edited the Service: the log does not hold why\n',
+    'caused by   pods were added, and the Service was not edited: the log does not show the reason\n',
   )
 })
 

@@ -20,7 +20,7 @@ const squeezed = (line: string): string => line.trim().replaceAll(/ {2,}/g, '  '
 const EMPTIED = [
   'seq 108  2026-11-21T02:24:44.181Z  MODIFIED EndpointSlice shop/checkout-wbn79, resourceVersion 326, by kube-controller-manager-1.36',
   '    endpoints: 2 -> 0; -10.244.1.14 (checkout-v1-0 on node-a); -10.244.3.16 (checkout-v1-2 on node-c)',
-  '    behind it: seq 107  2026-11-21T02:24:44.177Z  Service shop/checkout, by kubectl-edit: selector app=checkout -> app=checkout,tier=backend',
+  '    caused by: seq 107  2026-11-21T02:24:44.177Z  Service shop/checkout, by kubectl-edit: selector app=checkout -> app=checkout,tier=backend',
 ]
 const REFUSES =
   '-d 10.96.50.2/32 -p tcp -m comment --comment "shop/checkout:http has no endpoints" -m tcp --dport 80 -j REJECT --reject-with icmp-port-unreachable'
@@ -62,7 +62,7 @@ describe('the incident', () => {
   test('is mended by the slice that the rollback filled', async () => {
     const answer = await blame('checkout')
     expect(answer.stdout).toContain(
-      'behind it: seq 127  2026-11-21T02:24:50.500Z  Service shop/checkout, by kubectl-rollback: selector app=checkout,tier=backend -> app=checkout\n',
+      'caused by: seq 127  2026-11-21T02:24:50.500Z  Service shop/checkout, by kubectl-rollback: selector app=checkout,tier=backend -> app=checkout\n',
     )
     expect(answer.stdout).not.toContain('seq 108')
   })

@@ -29,7 +29,7 @@ describe('the bundled incident', () => {
       'shop/checkout had no endpoints for 6.3 s',
       '',
       '02:24:44.181  EndpointSlice shop/checkout-wbn79 lost its last 2 endpoints, 4 ms after kubectl-edit changed Service shop/checkout: selector app=checkout -> app=checkout,tier=backend',
-      '02:24:50.500  6.3 s later kubectl-rollback put it right: selector app=checkout,tier=backend -> app=checkout',
+      '02:24:50.500  kubectl-rollback fixed it 6.3 s later: selector app=checkout,tier=backend -> app=checkout',
       '',
     ])
     expect(stdout).toMatch(
@@ -128,20 +128,20 @@ describe('another recording', () => {
     )
     expect(text).toMatch(/^metro\/tram had no endpoints for 1\.0 s\n/)
     expect(text).toContain('500 ms after jenkins changed Service metro/tram: selector app=tram -> app=tarm\n')
-    expect(text).toContain('09:30:03.500  500 ms later oncall put it right: selector app=tarm -> app=tram\n')
+    expect(text).toContain('09:30:03.500  oncall fixed it 500 ms later: selector app=tarm -> app=tram\n')
   })
 
   test('scaled to nothing: no edit is made up', async () => {
     const text = await tell('scaled', ...before, storySlice({ of: 'bus', pods: {} }), storyNode)
     expect(text).toContain(
-      'EndpointSlice metro/bus-77 lost its last endpoint: the pods went away, and nobody had edited the Service\n',
+      'EndpointSlice metro/bus-77 lost its last endpoint: the pods were removed, and the Service was not edited\n',
     )
   })
 
   test('whose pods were not ready', async () => {
     const text = await tell('unready', ...before, storySlice({ of: 'bus', pods: { '172.20.7.9': false } }), storyNode)
     expect(text).toContain(
-      'lost its last endpoint: the pods are there and not ready, and nobody had edited the Service\n',
+      'lost its last endpoint: the pods are not ready, and the Service was not edited\n',
     )
     expect(text).toContain('none of 1 ready')
   })
@@ -149,7 +149,7 @@ describe('another recording', () => {
   test('in which nothing broke', async () => {
     const text = await tell('quiet', ...before)
     expect(text).toMatch(/^No service lost its endpoints\n/)
-    expect(text).toMatch(/Go on with {2}pointsman services --log /)
+    expect(text).toMatch(/Next steps {2}pointsman services --log /)
   })
 
   test('that holds lines which are no events is told, with a warning and status 2', async () => {

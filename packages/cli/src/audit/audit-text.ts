@@ -149,7 +149,7 @@ function causeLines(
     ...(behind === undefined
       ? []
       : [
-          `behind it: ${positionText(behind.record, style)}  ${objectName(behind.record)}, by ${authorText(behind.record)}: ${behind.changes.join('; ')}`,
+          `caused by: ${positionText(behind.record, style)}  ${objectName(behind.record)}, by ${authorText(behind.record)}: ${behind.changes.join('; ')}`,
         ]),
   ]
 }

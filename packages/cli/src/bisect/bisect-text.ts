@@ -22,7 +22,7 @@ export function bisectText(found: Bisection, question: BisectQuestion, style: St
     `  ${conclusion(found, question, style)}`,
     ...question.assumptions.map((assumption) => `  ${style.yellow('assumed:')} ${assumption}`),
     ...(broken === undefined ? [] : ['', ...flipLines(breaks(broken) ? 'broken by' : 'changed by', broken, look)]),
-    ...(mended === undefined ? [] : ['', ...flipLines('mended by', mended, look)]),
+    ...(mended === undefined ? [] : ['', ...flipLines('fixed by', mended, look)]),
     ...(flips.length === 0 ? [] : ['', ...flipTable(found, question, style), '']),
     style.dim(searchedLine(found)),
   ]
@@ -38,11 +38,11 @@ function headLine({ from, to, node, packet }: BisectQuestion): string {
 function conclusion(found: Bisection, question: BisectQuestion, style: Style): string {
   const { broken, mended, flips, last } = found
   if (broken === undefined) {
-    if (flips.length === 0) return `${fateText(last, style)} all the time: ${last.reason}`
+    if (flips.length === 0) return `${fateText(last, style)} throughout: ${last.reason}`
     const since = flips.at(-1)?.record.seq ?? question.from.seq
     return last.verdict === 'endpoints'
-      ? `${fateText(last, style)} since seq ${since}, and had not reached any before`
-      : `${fateText(last, style)}, and never reached endpoints: ${last.reason}`
+      ? `${fateText(last, style)} since seq ${since}; it reached none before`
+      : `${fateText(last, style)}, and did not reach endpoints before: ${last.reason}`
   }
   const { before, after, record } = broken
   const changed = `${pastWords(before)}${differing(before, after)} until seq ${record.seq}, and then ${paintOf(after, style)(pastWords(after))}`
@@ -53,9 +53,9 @@ function conclusion(found: Bisection, question: BisectQuestion, style: Style): s
   const end = mended?.record.observedAt ?? question.to.time ?? record.observedAt
   const lasted = formatDuration(end - record.observedAt)
   if (mended !== undefined)
-    return `${changed}: ${after.reason}; ${style.green('mended')} after ${lasted}, at seq ${mended.record.seq}`
-  const span = end === record.observedAt ? '' : ` in the ${lasted} up to the end`
-  return `${changed}: ${after.reason}; ${style.red('not mended')}${span}`
+    return `${changed}: ${after.reason}; ${style.green('fixed')} ${lasted} later, at seq ${mended.record.seq}`
+  const span = end === record.observedAt ? '' : ` ${lasted} later`
+  return `${changed}: ${after.reason}; ${style.red('still broken')}${span}`
 }
 
 /** ` (10.244.1.9:8080)`, where the counts say nothing of the difference. */
@@ -86,11 +86,11 @@ function flipLines(label: string, flip: FateFlip, { found, style }: FlipLook): r
   const behind = cause.type === 'service-edit' ? cause.edit : undefined
   return [
     ...recordLines(label, { record: flip.record, title: flipSubject(flip), changes: flipChanges(flip) }, style),
-    ...(words === undefined ? [] : [`${pad('behind it')}${words}`]),
+    ...(words === undefined ? [] : [`${pad('caused by')}${words}`]),
     ...(behind === undefined
       ? []
       : recordLines(
-          'behind it',
+          'caused by',
           { record: behind.record, title: objectName(behind.record), changes: behind.changes },
           style,
         )),
@@ -139,7 +139,7 @@ function flipTable({ flips, causeOf }: Bisection, { exact }: BisectQuestion, sty
         `${fateText(after, style)}${exact && after.endpoints.length > 0 ? `: ${fatePlaces(after)}` : ''}`,
     },
   ]
-  const title = `Its fate changed ${flips.length === 1 ? 'once' : `${flips.length} times`}, the newest first:`
+  const title = `Its verdict changed ${flips.length === 1 ? 'once' : `${flips.length} times`}, newest first:`
   const more = left === 0 ? [] : [`  ${style.dim(`and ${countOf(left, 'earlier change')}: -o json has them all`)}`]
   return [title, ...renderTable(columns, shown, { title: style.dim, indent: '  ' }), ...more]
 }
@@ -158,8 +158,8 @@ const MANY = 50_000
 function searchedLine({ candidates, services }: Bisection): string {
   const whose =
     services.length === 0
-      ? 'no Service ever had its destination'
-      : `of ${services.length > MOST_SERVICES ? `${services.length} Services` : services.join(', ')}, of its slices and of the Node`
+      ? 'no Service had this destination'
+      : `${services.length > MOST_SERVICES ? `${services.length} Services` : services.join(', ')}, its EndpointSlices and the Node`
   const many = candidates > MANY ? '; --good and --bad narrow it down' : ''
-  return `${countOf(candidates, 'record')} could touch it: ${whose}${many}`
+  return `${countOf(candidates, 'record')} could affect it: ${whose}${many}`
 }

@@ -11,7 +11,7 @@ export function fateWords({ verdict, endpoints }: Pick<PacketFate, 'verdict' | '
     case 'dropped':
       return 'is dropped'
     case 'no-service':
-      return "is no service's"
+      return 'is not for a Service'
     default:
       return assertNever(verdict)
   }
@@ -45,22 +45,22 @@ export function causeWords(cause: FlipCause): string | undefined {
     case 'service-edit':
       return undefined
     case 'slice-edit':
-      return 'somebody changed the slice itself: no controller keeps it, or it was given to another Service'
+      return 'the EndpointSlice itself was edited: no controller manages it, or its service-name label changed'
     case 'pods-gone':
-      return `the pods went away, ${NO_EDIT}`
+      return `the pods were removed, ${NO_EDIT}`
     case 'not-ready':
-      return `the pods are there and no longer ready, ${NO_EDIT}`
+      return `the pods are no longer ready, ${NO_EDIT}`
     case 'port-gone':
-      return `the pods are there without the port, ${NO_EDIT}`
+      return `the pods no longer have the port, ${NO_EDIT}`
     case 'hints':
-      return `the endpoints are ready, and hints, zones, nodes or others of them changed, ${NO_EDIT}`
+      return `topology hints, zones or nodes of the endpoints changed, ${NO_EDIT}`
     case 'ready':
       return `the pods became ready, ${NO_EDIT}`
     case 'pods-came':
-      return `pods came, ${NO_EDIT}`
+      return `pods were added, ${NO_EDIT}`
     default:
       return assertNever(cause)
   }
 }
 
-const NO_EDIT = 'and nobody had edited the Service: the log does not hold why'
+const NO_EDIT = 'and the Service was not edited: the log does not show the reason'

@@ -144,7 +144,7 @@ function causeLines(cause: Cause, { editBehind, style }: CauseLook): readonly st
     ...(behind === undefined
       ? []
       : [
-          `    behind it: ${style.yellow(`seq ${behind.record.seq}`)}  ${formatTime(behind.record.observedAt)}  ${objectName(behind.record)}, by ${authorText(behind.record)}: ${cutText(behind.changes.join('; '))}`,
+          `    caused by: ${style.yellow(`seq ${behind.record.seq}`)}  ${formatTime(behind.record.observedAt)}  ${objectName(behind.record)}, by ${authorText(behind.record)}: ${cutText(behind.changes.join('; '))}`,
         ]),
   ]
 }

@@ -24,7 +24,7 @@ export function registerBisect(program: Command, context: Context): void {
     .command('bisect <packet...>')
     .summary("the event after which the packet's fate changed, and what was behind it")
     .description(
-      'Finds the latest record after which a packet that had reached endpoints no longer did, what was behind it, and what mended it ' +
+      'Finds the latest record after which a packet that had reached endpoints no longer did, what caused it, and what fixed it ' +
         `since. PACKET is '${PACKET_FORM}', as \`pointsman trace\` takes it. A packet's fate is: reaches endpoints, rejected, dropped, or ` +
         'no service’s; --exact also counts which endpoints, their odds, and masquerading. The exit status is 0 where there is such a ' +
         'record, and 1 where there is none.',

@@ -21,7 +21,7 @@ export interface Demo {
 export function demoText(demo: Demo, style: Style): readonly string[] {
   const [outage, ...others] = demo.outages
   const story = outage === undefined ? nothingBroke(demo, style) : incident({ ...demo, outage, others }, style)
-  const next = demo.next.map((command, index) => `${style.dim(index === 0 ? 'Go on with' : '          ')}  ${command}`)
+  const next = demo.next.map((command, index) => `${style.dim(index === 0 ? 'Next steps' : '          ')}  ${command}`)
   return [...story, '', ...next]
 }
 

@@ -30,13 +30,13 @@ function causeClause(cause: Outage['cause'], emptiedBy: ObjectRecord): string {
       return `, ${after} ${nameOf(record.author)} changed ${objectName(record)}: ${changes.join('; ')}`
     }
     case 'slice-edit':
-      return `: ${nameOf(emptiedBy.author)} changed the slice itself`
+      return `: ${nameOf(emptiedBy.author)} edited the EndpointSlice itself`
     case 'pods-gone':
-      return ': the pods went away, and nobody had edited the Service'
+      return ': the pods were removed, and the Service was not edited'
     case 'not-ready':
-      return ': the pods are there and not ready, and nobody had edited the Service'
+      return ': the pods are not ready, and the Service was not edited'
     case 'port-gone':
-      return ': the pods are there without the port, and nobody had edited the Service'
+      return ': the pods do not have the port, and the Service was not edited'
     default:
       return assertNever(cause)
   }
@@ -49,7 +49,7 @@ export function repairLine({ repair, deletedBy, emptiedBy }: Outage): string | u
   const { record, edit } = repair
   if (edit === undefined) return `${timeOfDay(record)}  ${objectName(record)} had endpoints again`
   const later = formatDuration(edit.record.observedAt - emptiedBy.observedAt)
-  return `${timeOfDay(edit.record)}  ${later} later ${nameOf(edit.record.author)} put it right: ${edit.changes.join('; ')}`
+  return `${timeOfDay(edit.record)}  ${nameOf(edit.record.author)} fixed it ${later} later: ${edit.changes.join('; ')}`
 }
 
 /** What else lost its endpoints, a line a Service: `shop/auth 5 times (flapping), for 1.3 s in all`. */
@@ -63,7 +63,7 @@ export function otherLines(outages: readonly Outage[]): readonly string[] {
   })
 }
 
-const nameOf = (author: Author | undefined): string => author?.manager ?? 'somebody unknown'
+const nameOf = (author: Author | undefined): string => author?.manager ?? 'an unknown author'
 
 /** `02:24:44.181`: the day is said once, above. */
 const timeOfDay = ({ observedAt }: ObjectRecord): string => formatTime(observedAt).slice(11, 23)

@@ -62,4 +62,4 @@ const NAMES: { readonly [sender in Sender]: string } = {
 const ORDER = ['ranges', 'pod', 'node', 'outside'] as const
 
 export const verdictText = ({ verdict }: Pick<SenderWay, 'verdict'>): string =>
-  verdict === 'no-service' ? "no service's" : verdict
+  verdict === 'no-service' ? 'not for a Service' : verdict

@@ -89,7 +89,7 @@ function fateText({ trace }: Summarised, { end, steps }: Way): string {
     case 'no-service': {
       const others = otherPorts(steps)
       const hint = others.length === 0 ? '' : `; rules for this address are of ${others.join(', ')}`
-      return `is no service's: it goes on to ${endpointKey(end)} as it is${hint}`
+      return `is not for a Service: it goes on to ${endpointKey(end)} unchanged${hint}`
     }
   }
 }
