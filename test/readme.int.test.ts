@@ -4,6 +4,7 @@ import { runPointsman } from './support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from './support/shop.js'
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+const WALKTHROUGH = readFileSync(new URL('../docs/walkthrough.md', import.meta.url), 'utf8')
 
 /** What a command prints, as an indented block of a document; where its log is differs from run to run. */
 const block = (printed: string): string =>
@@ -14,32 +15,32 @@ const block = (printed: string): string =>
     .map((line) => (line === '' ? '' : `    ${line}`))
     .join('\n')
 
-test('the README shows what the demo prints', async () => {
+test('the walkthrough shows what the demo prints', async () => {
   const { status, stdout } = await runPointsman(['demo'])
   expect(status).toBe(0)
-  expect(README).toContain(block(stdout))
+  expect(WALKTHROUGH).toContain(block(stdout))
 })
 
-test('the README shows what the history prints', async () => {
+test('the walkthrough shows what the history prints', async () => {
   const folder = temporaryFolder()
   try {
     const log = folder.path('incident.db')
     await runPointsman(['import', SHOP_RECORDING, '--log', log])
     const { stdout } = await runPointsman(['log', 'shop/checkout', '--log', log, '-n', '2', '--until', '108'])
-    expect(README).toContain(block(stdout))
+    expect(WALKTHROUGH).toContain(block(stdout))
   } finally {
     folder.remove()
   }
 })
 
-test('the README shows what a trace prints', async () => {
+test('the walkthrough shows what a trace prints', async () => {
   const folder = temporaryFolder()
   try {
     const log = folder.path('incident.db')
     await runPointsman(['import', SHOP_RECORDING, '--log', log])
     const asked = ['tcp 10.244.1.9 -> shop/checkout', '--at', '108', '--log', log, '--cluster-cidr', '10.244.0.0/16']
     const { stdout } = await runPointsman(['trace', ...asked])
-    expect(README).toContain(block(stdout))
+    expect(WALKTHROUGH).toContain(block(stdout))
   } finally {
     folder.remove()
   }

@@ -77,7 +77,9 @@ describe('what never broke', () => {
   test('ends with 1, and with what there was', async () => {
     const never = await bisect('tcp 10.244.1.9 -> 10.96.50.2:81')
     expect(never.status).toBe(1)
-    expect(linesOf(never)[2]).toBe("  is not for a Service throughout: shop/checkout at 10.96.50.2 has no port 81 of TCP")
+    expect(linesOf(never)[2]).toBe(
+      '  is not for a Service throughout: shop/checkout at 10.96.50.2 has no port 81 of TCP',
+    )
     const before = await bisect(PACKET, '--bad', '107')
     expect(before.status).toBe(1)
     expect(linesOf(before)[2]).toBe('  reaches 2 endpoints since seq 14; it reached none before')

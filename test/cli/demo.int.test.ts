@@ -140,9 +140,7 @@ describe('another recording', () => {
 
   test('whose pods were not ready', async () => {
     const text = await tell('unready', ...before, storySlice({ of: 'bus', pods: { '172.20.7.9': false } }), storyNode)
-    expect(text).toContain(
-      'lost its last endpoint: the pods are not ready, and the Service was not edited\n',
-    )
+    expect(text).toContain('lost its last endpoint: the pods are not ready, and the Service was not edited\n')
     expect(text).toContain('none of 1 ready')
   })
 

@@ -122,7 +122,7 @@ FORWARD filter
     const ended = await trace('tcp 10.244.1.9 -> 10.96.0.10:80')
     expect(ended.status).toBe(1)
     expect(conclusion(ended)[1]).toBe(
-      "  is not for a Service: it goes on to 10.96.0.10:80 unchanged; rules for this address are of tcp 53, udp 53",
+      '  is not for a Service: it goes on to 10.96.0.10:80 unchanged; rules for this address are of tcp 53, udp 53',
     )
     expect(ended.stdout).toMatch(/KUBE-SERVICES 2 .*-d 10\.96\.0\.10\/32 -p udp --dport 53 +no: the protocol is tcp/)
   })
