@@ -97,7 +97,7 @@ describe('a page of a list', () => {
     const page = readPage(list({ items: [item, 7, { metadata: { name: '' } }] }), 'Service')
     expect(page).toMatchObject({
       objects: [{ metadata: { name: 'web' } }],
-      unreadable: [/not an object/, /no usable/].map((words) => expect.stringMatching(words)),
+      unreadable: [/not an object/, /no usable/].map((words) => ({ message: expect.stringMatching(words) })),
     })
   })
 
