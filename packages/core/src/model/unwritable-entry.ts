@@ -24,7 +24,8 @@ function describeEvent(event: WatchEvent): string {
   const { kind, metadata } = event.object
   const { namespace = '', name } = isJsonObject(metadata) ? metadata : {}
   const names = [namespace, name].filter((each) => typeof each === 'string' && each !== '')
-  return `${event.type} ${kind} ${names.join('/').slice(0, MOST_SHOWN)}`
+  const which = names.length === 0 ? 'without a name' : names.join('/').slice(0, MOST_SHOWN)
+  return `${event.type} ${kind} ${which}`
 }
 
 const MOST_SHOWN = 300

@@ -77,7 +77,8 @@ test('records that are younger stay, whatever the snapshots', () => {
   const now = log.lastObservedAt
   for (const kept of [1999, 777, 100]) {
     log.prune({ maxAgeMs: now - timeAt(records, 2000 - kept), now })
-    expect([...log.records()]).toEqual(expect.arrayContaining(records.slice(2000 - kept)))
+    const younger = records.slice(2000 - kept)
+    expect([...log.records()].filter(({ seq: position }) => position >= (younger[0]?.seq ?? 0))).toEqual(younger)
   }
 })
 

@@ -206,12 +206,19 @@ describe('failures keep their codes', () => {
     expect(await log.append([notice('two')])).toEqual([{ type: 'appended', seq: 1 }])
   })
 
-  it('of an entry that is a bug', async () => {
+  it('of a bug, and the next one goes on', async () => {
+    const log = await write()
+    await expect(log.append([notice('lost with it'), undefined as never])).rejects.toThrow(TypeError)
+    expect(await log.append([notice('two')])).toEqual([{ type: 'appended', seq: 1 }])
+    expect(told()).toEqual(['1 two'])
+  })
+
+  it('but an object without a name fails nothing: a notice takes its place', async () => {
     const log = await write()
     const nameless = { ...createEventMaker().added(service({ name: 'x' })), object: { kind: 'Service', metadata: {} } }
-    await expect(log.append([{ type: 'event', event: nameless as never }])).rejects.toThrow(TypeError)
-    await expect(log.append([(() => undefined) as never])).rejects.toThrow('could not be cloned')
-    expect(await log.append([notice('two')])).toEqual([{ type: 'appended', seq: 1 }])
+    const event = { type: 'event', event: nameless as never } as const
+    expect(await log.append([notice('one'), event, event])).toMatchObject([{ seq: 1 }, { seq: 2 }, { seq: 2 }])
+    expect(told()).toEqual(['1 one', expect.stringMatching(/^2 ADDED Service without a name could not be written/)])
   })
 })
 
