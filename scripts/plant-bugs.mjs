@@ -126,7 +126,7 @@ const BUGS = [
   {
     invariant: 5,
     bug: 'a packet is followed from nothing, as if no object had been there before',
-    file: 'packages/cli/src/bisect/candidate-records.ts',
+    file: 'packages/cli/src/commands/bisect/answer.ts',
     code: 'if (after > 0) {',
     instead: 'if (after > Number.MAX_SAFE_INTEGER) {',
     test: 'test/bisect.test.ts',

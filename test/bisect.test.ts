@@ -12,7 +12,7 @@ import {
 import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/io'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { bisect, type Bisection } from '../packages/cli/src/bisect/bisect.js'
+import { bisect, type Bisection } from '../packages/cli/src/commands/bisect/answer.js'
 import { recordsArbitrary } from './support/history-arbitraries.js'
 import { INCIDENT_KINDS, incidentArbitrary } from './support/incident-arbitraries.js'
 import { logOf } from './support/log-of.js'

@@ -1,5 +1,5 @@
 import { AUDIT_FINDINGS, countRules } from '@pointsman/backend-iptables'
-import { causeFields } from '../blame/cause-fields.js'
+import { causeFields } from '../commands/blame/json.js'
 import { type Document, pointOf } from '../output/json.js'
 import type { AuditReport } from './audit-report.js'
 import type { FindingCause } from './find-causes.js'

@@ -1,0 +1,74 @@
+import { RouteError, type Seq } from '@pointsman/core'
+import type { Command } from 'commander'
+import type { Context } from '../../context.js'
+import { CliError } from '../../errors.js'
+import { openLog, withLogOption } from '../../input/open-input.js'
+import { POINT_FORMS } from '../../input/parse-point.js'
+import { withConfigOptions } from '../../input/proxy-config.js'
+import { withRulesetOptions } from '../../input/ruleset-options.js'
+import { formatCount } from '../../output/duration.js'
+import { parseFormat, writeDocument } from '../../output/json.js'
+import { outputOption } from '../../output/output-option.js'
+import { runSteps } from '../../output/run-steps.js'
+import { withExamples } from '../../output/with-examples.js'
+import { PACKET_FORM } from '../../packet/parse-packet.js'
+import { bisect } from './answer.js'
+import { bisectDocument } from './json.js'
+import { type BisectOptions, bisectQuestion } from './question.js'
+import { bisectText } from './text.js'
+
+const FORMATS = ['text', 'json'] as const
+
+export function registerBisect(program: Command, context: Context): void {
+  const command = program
+    .command('bisect <packet...>')
+    .summary("the event after which the packet's fate changed, and what was behind it")
+    .description(
+      'Finds the latest record after which a packet that had reached endpoints no longer did, what caused it, and what fixed it ' +
+        `since. PACKET is '${PACKET_FORM}', as \`pointsman trace\` takes it. A packet's fate is: reaches endpoints, rejected, dropped, or ` +
+        'no service’s; --exact also counts which endpoints, their odds, and masquerading. The exit status is 0 where there is such a ' +
+        'record, and 1 where there is none.',
+    )
+    .option(
+      '--good <point>',
+      `when the packet's fate was as it should be: ${POINT_FORMS}; default: any that reaches endpoints`,
+    )
+    .option('--bad <point>', 'when it no longer was; default: the last record')
+    .option('--exact', 'also count which endpoints the packet may reach, with which odds, and from whose address')
+    .option('--node <name>', 'the node that the packet is on (else the configured one, else the only Node)')
+    .option('--in-interface <name>', 'the interface by which the packet arrives')
+    .addOption(outputOption(FORMATS))
+    .action(async (words: readonly string[], options: BisectOptions & { readonly output?: string }) =>
+      answer(words.join(' '), options, context),
+    )
+  withRulesetOptions(command, { family: 'ipv4 or ipv6, where names have both', addresses: 'those of the Node object' })
+  withExamples(withConfigOptions(withLogOption(command)), [
+    "pointsman bisect 'tcp 10.244.1.9 -> shop/checkout:http' --log shop.db",
+    "pointsman bisect 'tcp 10.244.1.9 -> 10.96.50.2:80' --log shop.db --good 14:00 --bad 14:03",
+    "pointsman bisect 'tcp outside -> 192.168.55.10:30080' --exact --log shop.db",
+    "pointsman bisect 'tcp 10.244.1.9 -> 10.96.50.2:80' --log shop.db -o json | jq .broken.cause.edit.author.manager",
+  ])
+}
+
+async function answer(
+  text: string,
+  options: BisectOptions & { readonly output?: string },
+  context: Context,
+): Promise<void> {
+  const format = parseFormat(options.output, FORMATS)
+  const input = { type: 'log', ...openLog(options, context) } as const
+  try {
+    const question = await bisectQuestion(text, options, { input, context })
+    const line = (seq: Seq): string => `seq ${formatCount(seq)} of ${formatCount(question.to.seq)}`
+    const found = await runSteps(bisect(question), line, context)
+    if (found === undefined) return
+    if (format === 'json') writeDocument(context, bisectDocument(found, question))
+    else context.stdout.print(bisectText(found, question, context.style))
+    if (found.broken === undefined) context.finish(1)
+  } catch (error) {
+    if (!(error instanceof RouteError)) throw error
+    throw new CliError('BAD_INPUT', error.message, { cause: error })
+  } finally {
+    input.reader.close()
+  }
+}

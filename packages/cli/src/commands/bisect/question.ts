@@ -1,0 +1,174 @@
+import {
+  type ChangeLogReader,
+  NO_SEQ,
+  type NodeInfo,
+  nodeWithoutObject,
+  type Packet,
+  type PacketFate,
+  parseAddress,
+  type ProxyConfig,
+  route,
+  type Seq,
+  type State,
+} from '@pointsman/core'
+import { type Context, warn } from '../../context.js'
+import { CliError } from '../../errors.js'
+import { askedObjects, type AskedObjects, type PointOptions } from '../../input/asked-objects.js'
+import type { Input } from '../../input/open-input.js'
+import { type ResolvedPoint, resolvePoint } from '../../input/point-in-time.js'
+import { givesConfig } from '../../input/proxy-config.js'
+import { rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
+import { interfaceAddressesOf } from '../../input/ruleset-options.js'
+import { seqOfLists } from '../../input/seq-of-lists.js'
+import { formatTime } from '../../output/json.js'
+import { packetFamilyAsked } from '../../packet/packet-family-asked.js'
+import { parsePacket } from '../../packet/parse-packet.js'
+import type { ResolvedPacket } from '../../packet/resolve-packet.js'
+import { resolveAtAnyTime } from './answer.js'
+
+/** As commander parses the options of `bisect`. */
+export interface BisectOptions extends RulesQuestionOptions {
+  readonly log?: string
+  readonly good?: string
+  readonly bad?: string
+  readonly exact?: true
+  readonly inInterface?: string
+}
+
+export interface BisectQuestion {
+  readonly reader: ChangeLogReader
+  readonly packet: ResolvedPacket
+  readonly fateAt: (state: State, config: ProxyConfig) => PacketFate
+  readonly exact: boolean
+  /** Flips count after this record. */
+  readonly from: ResolvedPoint
+  /** That the packet was as it should be at `from`. */
+  readonly isGoodAtFrom: boolean
+  readonly to: ResolvedPoint
+  readonly config: ProxyConfig
+  /** Whether each configuration of the log counts from its record on. */
+  readonly configs: boolean
+  readonly node: NodeInfo | undefined
+  /** The state at `to`, for names. */
+  readonly state: State
+  /** What was taken for granted, for people. */
+  readonly assumptions: readonly string[]
+}
+
+/** CliError USAGE for points in the wrong order, and for what is no packet; NOT_FOUND for names that the log never had. */
+export async function bisectQuestion(
+  text: string,
+  options: BisectOptions,
+  { input, context }: { readonly input: Extract<Input, { type: 'log' }>; readonly context: Context },
+): Promise<BisectQuestion> {
+  const { reader } = input
+  const packetText = parsePacket(text)
+  const { from, point } = spanOf(reader, options, context)
+  const asked = askedObjects(input, point, context)
+  const { state, config } = await rulesQuestion(asked, options, context)
+  const { node } = state
+  const givenAddresses = interfaceAddressesOf(options)
+  const nodeAddresses = (givenAddresses ?? node?.addresses ?? []).filter((address) => !isLoopback(address))
+  const family = packetFamilyAsked(options)
+  const { packet, assumption } = resolveAtAnyTime({
+    packet: packetText,
+    state,
+    node,
+    nodeAddresses,
+    family,
+    reader,
+    asked,
+  })
+  const arrival = arrivalOf(packet, { config, options })
+  const mockPacket: Packet = {
+    from:
+      packetText.source.host === 'outside' || packetText.source.host === 'node'
+        ? packetText.source.host
+        : packet.source,
+    to: packet.destination,
+    port: packet.destinationPort,
+    protocol: packet.protocol,
+    ...(arrival.interface !== undefined && { interface: arrival.interface }),
+  }
+  return {
+    reader,
+    packet,
+    fateAt: (at, inForce) => route(onNode(at, { name: node?.name, addresses: givenAddresses }), inForce, mockPacket),
+    exact: options.exact === true,
+    from,
+    isGoodAtFrom: options.good !== undefined,
+    to: pointOfAsked(asked),
+    config,
+    configs: !givesConfig(options) && asked.logged !== undefined,
+    node,
+    state,
+    assumptions: [assumption, arrival.assumption].filter((each) => each !== undefined),
+  }
+}
+
+/** Where to look: from `--good`, else from where the lists had been received, to `--bad`, else to the last record. */
+function spanOf(
+  reader: ChangeLogReader,
+  { good, bad }: BisectOptions,
+  context: Context,
+): { readonly from: ResolvedPoint; readonly point: PointOptions } {
+  const to = resolvePoint({ reader, text: bad, option: '--bad' })
+  const from =
+    good === undefined
+      ? pointAt(reader, seqOfLists(reader, to.seq))
+      : resolvePoint({ reader, text: good, option: '--good' })
+  if (from.seq > to.seq)
+    throw new CliError(
+      'USAGE',
+      `--good ${good ?? ''} is after ${bad === undefined ? 'the last record' : `--bad ${bad}`}`,
+    )
+  if (to.afterEnd !== undefined && to.time !== undefined)
+    warn(context, `the log ends at ${formatTime(to.time)}, before --bad ${bad ?? ''}: its last record is looked at`)
+  return { from, point: to.seq === NO_SEQ ? {} : { at: String(to.seq) } }
+}
+
+function pointAt(reader: ChangeLogReader, position: Seq): ResolvedPoint {
+  const time = reader.timeOf(position)
+  return { seq: position, ...(time !== undefined && { time }) }
+}
+
+const pointOfAsked = ({ point }: AskedObjects): ResolvedPoint => point ?? { seq: NO_SEQ }
+
+const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
+
+interface Arrival {
+  readonly interface?: string
+  readonly assumption?: string
+}
+
+/** How a packet arrives is taken for what it is at the end: it is one packet that is followed, whoever else comes and goes. */
+function arrivalOf(
+  { source, from }: ResolvedPacket,
+  { config: { detectLocal }, options }: { readonly config: ProxyConfig; readonly options: BisectOptions },
+): Arrival {
+  if (options.inInterface !== undefined) return { interface: options.inInterface }
+  if (detectLocal.mode !== 'BridgeInterface' && detectLocal.mode !== 'InterfaceNamePrefix') return {}
+  const podInterface = detectLocal.mode === 'BridgeInterface' ? detectLocal.bridge : `${detectLocal.prefix}0`
+  if (from === 'pod')
+    return {
+      interface: podInterface,
+      assumption: `${source} is a pod of this node: taken to arrive by ${podInterface} (--in-interface)`,
+    }
+  if (from === 'node') return {}
+  return {
+    interface: 'another',
+    assumption: `${source} is no pod of this node: taken to arrive by another interface than a pod's (--in-interface)`,
+  }
+}
+
+/** The node as it is asked about: also where its object is not known, and with the addresses that were given. */
+function onNode(
+  { node: seen, ...state }: State,
+  { name, addresses }: { readonly name: string | undefined; readonly addresses: readonly string[] | undefined },
+): State {
+  const node = seen ?? (name === undefined ? undefined : nodeWithoutObject(name))
+  if (node === undefined) return state
+  return { ...state, node: addresses === undefined ? node : { ...node, addresses: addresses.filter(isNoLoopback) } }
+}
+
+const isNoLoopback = (address: string): boolean => parseAddress(address) !== undefined && !isLoopback(address)

@@ -1,0 +1,76 @@
+import type { Command } from 'commander'
+import { type Context, dataplaneOf } from '../../context.js'
+import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
+import { POINT_FORMS } from '../../input/parse-point.js'
+import { withConfigOptions } from '../../input/proxy-config.js'
+import type { RulesQuestionOptions } from '../../input/rules-question.js'
+import { interfaceAddressesOf, withRulesetOptions } from '../../input/ruleset-options.js'
+import { linesOfDocument, parseFormat } from '../../output/json.js'
+import { outputOption } from '../../output/output-option.js'
+import { withExamples } from '../../output/with-examples.js'
+import { writePieces } from '../../output/write-pieces.js'
+import { familyAsked } from '../../rules/family-asked.js'
+import { diffQuestion, findDifferences, isSame } from './answer.js'
+import { diffDocument } from './json.js'
+import { diffStat, diffText } from './text.js'
+
+interface DiffOptions extends Pick<InputOptions, 'log'>, RulesQuestionOptions {
+  readonly nfacct?: true
+  readonly stat?: true
+  readonly output?: string
+}
+
+const FORMATS = ['text', 'json'] as const
+
+export function registerDiff(program: Command, context: Context): void {
+  const command = program
+    .command('diff')
+    .argument('<from>', `the first point in time: ${POINT_FORMS}`)
+    .argument('[to]', 'the second; default: the last record')
+    .summary('what changed between two points in time: objects, endpoints, rules')
+    .description(
+      'Shows what differs between two points in time: first the objects, with who changed them last, then the endpoints, then the rules. A rule of which nothing but its odds differs is counted. Exit status 0 where nothing differs, 1 where something does.',
+    )
+    .option('--stat', 'how much differs: a line a service port')
+    .option('--node <name>', 'the node whose rules are meant (else the configured one, else the only Node)')
+    .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
+    .addOption(outputOption(FORMATS))
+    .action(async (from: string, to: string | undefined, options: DiffOptions) => diff({ from, to }, options, context))
+  withRulesetOptions(command, {
+    family: "ipv4 or ipv6 (default: the Node's first)",
+    addresses: 'those of the Node object',
+  })
+  withExamples(withConfigOptions(withLogOption(command)), [
+    'pointsman diff 106 108 --log shop.db',
+    'pointsman diff 14:00 14:05 --stat --log shop.db',
+    'pointsman diff -5m --log shop.db',
+    'pointsman diff 106 108 --log shop.db -o json | jq .objects',
+  ])
+}
+
+async function diff(
+  points: { readonly from: string; readonly to: string | undefined },
+  options: DiffOptions,
+  context: Context,
+): Promise<void> {
+  const format = parseFormat(options.output, FORMATS)
+  const interfaceAddresses = interfaceAddressesOf(options)
+  const input = { type: 'log' as const, ...openLog(options, context) }
+  try {
+    const question = await diffQuestion(input, points, { options, context })
+    const family = familyAsked(options, question.to, context)
+    const dataplane = dataplaneOf(context)
+    const differences = findDifferences(question, dataplane, { family, nfacct: options.nfacct, interfaceAddresses })
+    if (!isSame(differences)) context.finish(1)
+    const { style } = context
+    const lines =
+      format === 'json'
+        ? linesOfDocument(diffDocument(differences, family))
+        : options.stat === true
+          ? diffStat(differences, style)
+          : diffText(differences, { dataplane, style })
+    await writePieces(lines, context)
+  } finally {
+    input.reader.close()
+  }
+}

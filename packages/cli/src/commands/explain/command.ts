@@ -1,0 +1,139 @@
+import { nodeWithoutObject, serviceName, type ServiceName, serviceOf } from '@pointsman/core'
+import type { Command } from 'commander'
+import type { Context } from '../../context.js'
+import { CliError } from '../../errors.js'
+import {
+  askedObjects,
+  type AskedObjects,
+  describeAsked,
+  type PointOptions,
+  withPointOptions,
+} from '../../input/asked-objects.js'
+import { type Input, type InputOptions, openInput, withInputOptions } from '../../input/open-input.js'
+import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
+import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
+import { didYouMean } from '../../input/suggest.js'
+import { formatTime, parseFormat, pointOf, writeDocument } from '../../output/json.js'
+import { outputOption } from '../../output/output-option.js'
+import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
+import { withExamples } from '../../output/with-examples.js'
+import { explainService } from './answer.js'
+import { explainFields } from './json.js'
+import { latestChanges, type LatestChanges } from './latest-changes.js'
+import { explainText } from './text.js'
+
+interface ExplainOptions extends InputOptions, PointOptions, RulesQuestionOptions {
+  readonly output?: string
+}
+
+const FORMATS = ['text', 'json'] as const
+
+export function registerExplain(program: Command, context: Context): void {
+  const command = program
+    .command('explain <service>')
+    .summary('why these endpoints and not those; where each kind of traffic goes')
+    .description(
+      'Says for each address of a Service what becomes of what pods, the node and the outside send to it, and for each endpoint whether ' +
+        'it is used and why not; what policies, hints, affinity, source ranges and other Services have to do with it; and, from a log, ' +
+        'what changed the answer. SERVICE is a name, or namespace/name.',
+    )
+    .option('--node <name>', 'the node whose view is shown (else the configured one, else the only Node)')
+    .addOption(outputOption(FORMATS))
+    .action(async (service: string, options: ExplainOptions) => explain(service, options, context))
+  withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
+    'pointsman explain shop/checkout --log shop.db --at 14:03',
+    'kubectl get services,endpointslices,nodes -A -o json | pointsman explain default/web --objects - --node node-a',
+    "pointsman explain shop/checkout --log shop.db -o json | jq '.ports[].endpoints[] | select(.clusterTraffic.used | not)'",
+  ])
+}
+
+async function explain(text: string, options: ExplainOptions, context: Context): Promise<void> {
+  const format = parseFormat(options.output, FORMATS)
+  const input = await openInput(options, context)
+  try {
+    const asked = askedObjects(input, options, context)
+    const question = await rulesQuestion(asked, options, context)
+    const service = serviceAsked(text, asked, input)
+    const { state, config } = question
+    const explanation = explainService({ service, objects: asked.objects, state, config })
+    const latest = changesOf(service, {
+      input,
+      asked,
+      question,
+      configs: !givesConfig(options) && asked.logged !== undefined,
+    })
+    const { node } = state
+    if (format === 'json') {
+      const head = { kind: 'Explanation', ...pointOf(asked), ...(node && { node: node.name }) }
+      return writeDocument(context, { ...head, ...explainFields(explanation, latest) })
+    }
+    const { style, stdout } = context
+    const whose = node === undefined ? '' : `, node ${node.name}`
+    stdout.print([style.dim(`${describeAsked(asked)}${whose}`), ...explainText(explanation, latest, style)])
+    const own = question.diagnostics.filter(({ object }) => object === `Service ${service}`)
+    warnOfDiagnostics(own, `\`pointsman services ${service} --wide\` lists them`, context)
+  } finally {
+    if (input.type === 'log') input.reader.close()
+  }
+}
+
+/** CliError NOT_FOUND for a Service that is not there, USAGE where several namespaces have one of its name. */
+function serviceAsked(text: string, asked: AskedObjects, input: Input): ServiceName {
+  const known = asked.objects
+    .filter(({ kind }) => kind === 'Service')
+    .map(({ metadata: { namespace = '', name } }) => ({ full: serviceName(namespace, name), name }))
+  const found = known.filter(({ full, name }) => text === full || text === name).map(({ full }) => full)
+  const [only] = found
+  if (only !== undefined && found.length === 1) return only
+  if (only !== undefined)
+    throw new CliError('USAGE', `which ${text}? there are ${found.toSorted().join(', ')}: give one of them`)
+  const names = known.map(({ full, name }) => (text.includes('/') ? full : name))
+  const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
+  const hint = goneHint(text, asked, input) ?? didYouMean(text, names)
+  throw new CliError(
+    'NOT_FOUND',
+    `there is no service ${text} ${when}${hint === '' ? ': `pointsman services` lists those that there are' : hint}`,
+  )
+}
+
+/** That it was there, and up to when. */
+function goneHint(text: string, { seq: position }: AskedObjects, input: Input): string | undefined {
+  const [namespace = '', name = ''] = text.split('/')
+  if (input.type !== 'log' || position === undefined || name === '') return undefined
+  const object = { kind: 'Service', namespace, name } as const
+  const filter = { types: ['object'], object, toSeq: position, descending: true, limit: 1 } as const
+  for (const record of input.reader.records(filter)) {
+    if (record.type !== 'object' || record.event !== 'DELETED') continue
+    return `: it was deleted at seq ${record.seq}, ${formatTime(record.observedAt)}; --at ${record.seq - 1} explains it as it was`
+  }
+  return undefined
+}
+
+interface Asked {
+  readonly input: Input
+  readonly asked: AskedObjects
+  readonly question: RulesQuestion
+  readonly configs: boolean
+}
+
+/** Undefined without a log. */
+function changesOf(service: ServiceName, { input, asked, question, configs }: Asked): LatestChanges | undefined {
+  if (input.type !== 'log' || asked.seq === undefined) return undefined
+  const { state, config } = question
+  const name = state.node?.name
+  return latestChanges({
+    reader: input.reader,
+    service,
+    objects: asked.objects.filter((object) => object.kind === 'Node' || serviceOf(object) === service),
+    toSeq: asked.seq,
+    nodeName: name,
+    config,
+    configs,
+    onNode: (at) => (at.node !== undefined || name === undefined ? at : { ...at, node: nodeWithoutObject(name) }),
+    limit: MOST_CHANGES,
+    mostRecords: MOST_RECORDS,
+  })
+}
+
+const MOST_CHANGES = 10
+const MOST_RECORDS = 120

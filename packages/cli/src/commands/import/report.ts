@@ -1,0 +1,124 @@
+import type { ChangeLogReader } from '@pointsman/core'
+import type { Style } from '../../output/colour.js'
+import { countOf, formatCount, formatDuration } from '../../output/duration.js'
+import { type Document, formatTime } from '../../output/json.js'
+import { shellWord } from '../../output/shell-word.js'
+import type { ImportTally, Problem } from './import-recording.js'
+
+export interface ImportReport {
+  readonly tally: ImportTally
+  /** The log's path. */
+  readonly path: string
+  readonly head: number
+  /** When the log's last record was observed. */
+  readonly headAt?: number
+}
+
+export function reportOf({
+  tally,
+  path,
+  reader,
+}: {
+  readonly tally: ImportTally
+  readonly path: string
+  readonly reader: Pick<ChangeLogReader, 'info'>
+}): ImportReport {
+  const { lastSeq, lastAt } = reader.info()
+  return { tally, path, head: lastSeq, ...(lastAt !== undefined && { headAt: lastAt }) }
+}
+
+/** What was imported, counted, and what to try next. */
+export function importText({ tally, path }: ImportReport, style: Style): readonly string[] {
+  const { events, firstAt, lastAt } = tally
+  const span =
+    firstAt === undefined || lastAt === undefined
+      ? ''
+      : `, ${formatTime(firstAt)} to ${formatTime(lastAt)} (${formatDuration(lastAt - firstAt)})`
+  const conclusion =
+    events === 0 && tally.duplicates > 0
+      ? `nothing new for ${path}`
+      : `imported ${countOf(events, 'event')} into ${path}`
+  const lines = [style.bold(conclusion) + span, ...countLines(tally)]
+  if (events > 0 || tally.duplicates > 0) lines.push(`next: pointsman services --log ${shellWord(path)}`)
+  return lines
+}
+
+function countLines({
+  kinds,
+  bookmarks,
+  duplicates,
+  passedOver,
+  estimated,
+  watchErrors,
+  badLines,
+  refused,
+}: ImportTally): readonly string[] {
+  const others = [...passedOver].map(([kind, count]) => `${formatCount(count)} ${kind}`).join(', ')
+  const counts: readonly (readonly [number, string])[] = [
+    [kinds.Service, 'of Services'],
+    [kinds.EndpointSlice, 'of EndpointSlices'],
+    [kinds.Node, 'of Nodes'],
+    [bookmarks, 'bookmarks'],
+    [duplicates, 'in the log already'],
+    [sum(passedOver.values()), `passed over: ${others}`],
+    [estimated, 'with estimated times: the recording has none'],
+    [watchErrors, 'errors of the watch, kept as notices'],
+    [refused, 'refused'],
+    [badLines, 'lines that are no events, kept as notices'],
+  ]
+  const width = counts.reduce((widest, [count]) => Math.max(widest, formatCount(count).length), 0)
+  return counts
+    .filter(([count]) => count > 0)
+    .map(([count, what]) => `  ${formatCount(count).padStart(width)}  ${what}`)
+}
+
+/** A log only goes on: what was observed meanwhile cannot be put in later. */
+const TOO_OLD_ADVICE =
+  'what is older than the end of a log does not go in: give files of one time together, to a new log'
+
+/** A line for each of the first problems: `FILE:LINE: CODE message`; then what to do. */
+export function problemLines({ problems, badLines, refused }: ImportTally, limit = 10): readonly string[] {
+  const lines = problems
+    .slice(0, limit)
+    .map(({ file, line, code, message }: Problem) => `${file}:${line}: ${code}: ${message}`)
+  const more = badLines + refused - lines.length
+  if (more > 0) lines.push(`and ${formatCount(more)} more like these`)
+  if (problems.some(({ code }) => code === 'RECORD_TOO_OLD')) lines.push(TOO_OLD_ADVICE)
+  return lines
+}
+
+export function importDocument({ tally, path, head, headAt }: ImportReport): Document {
+  const {
+    events,
+    kinds,
+    bookmarks,
+    duplicates,
+    estimated,
+    passedOver,
+    watchErrors,
+    badLines,
+    refused,
+    problems,
+    firstAt,
+    lastAt,
+  } = tally
+  return {
+    kind: 'ImportSummary',
+    at: { seq: head, ...(headAt !== undefined && { time: formatTime(headAt) }) },
+    log: path,
+    events,
+    kinds,
+    bookmarks,
+    duplicates,
+    estimated,
+    passedOver: Object.fromEntries(passedOver),
+    watchErrors,
+    badLines,
+    refused,
+    problems,
+    ...(firstAt !== undefined && { firstAt: formatTime(firstAt) }),
+    ...(lastAt !== undefined && { lastAt: formatTime(lastAt) }),
+    interrupted: tally.isInterrupted,
+  }
+}
+const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, number) => total + number, 0)

@@ -1,0 +1,110 @@
+import type { LogInfo } from '@pointsman/core'
+import type { Command } from 'commander'
+import type { Context } from '../../context.js'
+import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
+import type { Style } from '../../output/colour.js'
+import { formatCount, formatDuration } from '../../output/duration.js'
+import { formatTime, parseFormat, writeDocument } from '../../output/json.js'
+import { outputOption } from '../../output/output-option.js'
+import { withExamples } from '../../output/with-examples.js'
+
+interface LogInfoOptions extends Pick<InputOptions, 'log'> {
+  readonly output?: string
+}
+
+/** `pointsman log info`, below `log`. */
+export function registerLogInfo(log: Command, context: Context): void {
+  const command = log
+    .command('info')
+    .summary('what a log holds')
+    .description('Shows what a change log holds: its cluster, its span, what was recorded, and what was applied.')
+    .addOption(outputOption(['text', 'json']))
+    .action((_options: LogInfoOptions, info: Command) => showLogInfo(info.optsWithGlobals<LogInfoOptions>(), context))
+  withExamples(withLogOption(command), ['pointsman log info --log shop.db', 'pointsman log info --log shop.db -o json'])
+}
+
+function showLogInfo(options: LogInfoOptions, context: Context): void {
+  const format = parseFormat(options.output, ['text', 'json'])
+  const { path, reader } = openLog(options, context)
+  try {
+    const info = reader.info()
+    if (format === 'text') {
+      context.stdout.print(logInfoText({ path, info }, context.style))
+      return
+    }
+    const at = { seq: info.lastSeq, ...(info.lastAt === undefined ? {} : { time: formatTime(info.lastAt) }) }
+    writeDocument(context, { kind: 'LogInfo', at, ...logInfoFields({ path, info }) })
+  } finally {
+    reader.close()
+  }
+}
+
+/** What a log is and holds, a line each, aligned. */
+function logInfoText(
+  { path, info }: { readonly path: string; readonly info: LogInfo },
+  style: Style,
+): readonly string[] {
+  const rows = [...identity(path, info), ...contents(info), ...syncs(info)]
+  const width = Math.max(...rows.map(([title]) => title.length))
+  return rows.map(([title, text]) => `${style.dim(title.padEnd(width))}  ${text}`)
+}
+
+type Row = readonly [title: string, text: string]
+
+function identity(path: string, { schemaVersion, clusterId, nodeName, bootId, bytes }: LogInfo): readonly Row[] {
+  return [
+    ['log', path],
+    ['format', `version ${schemaVersion}, ${formatCount(bytes)} bytes`],
+    ['cluster', clusterId ?? 'not known: the Service default/kubernetes was not seen'],
+    ...optional('node', nodeName),
+    ...optional('boot', bootId),
+  ]
+}
+
+function contents(info: LogInfo): readonly Row[] {
+  const { firstSeq, lastSeq, firstAt, lastAt, counts, kinds, snapshots, pruned } = info
+  if (firstAt === undefined || lastAt === undefined) return [['records', 'none yet']]
+  const others = (
+    [
+      ['bookmark', counts.bookmark],
+      ['sync', counts.sync],
+      ['config', counts.config],
+      ['notice', counts.notice],
+    ] as const
+  )
+    .filter(([, count]) => count > 0)
+    .map(([type, count]) => `${formatCount(count)} ${type}${count === 1 ? '' : 's'}`)
+  return [
+    ['records', `seq ${firstSeq} to ${lastSeq}${pruned ? ', earlier ones were pruned' : ''}`],
+    ['time', `${formatTime(firstAt)} to ${formatTime(lastAt)} (${formatDuration(lastAt - firstAt)})`],
+    ['objects', `${formatCount(counts.object)} changes: ${kindCounts(kinds)}`],
+    ...optional('others', others.length === 0 ? undefined : others.join(', ')),
+    ['snapshots', formatCount(snapshots)],
+  ]
+}
+
+function kindCounts(kinds: LogInfo['kinds']): string {
+  return Object.entries(kinds)
+    .map(([kind, count]) => `${formatCount(count)} of ${kind}s`)
+    .join(', ')
+}
+
+function syncs({ applied }: LogInfo): readonly Row[] {
+  if (applied.length === 0) return [['applied', 'no sync succeeded']]
+  return applied.map(({ backend, seq, at }) => ['applied', `${backend}: seq ${seq} at ${formatTime(at)}`])
+}
+
+const optional = (title: string, text: string | undefined): readonly Row[] =>
+  text === undefined ? [] : [[title, text]]
+
+/** The LogInfo document of `docs/json.md`. */
+function logInfoFields({ path, info }: { readonly path: string; readonly info: LogInfo }): object {
+  const { firstAt, lastAt, applied, ...rest } = info
+  return {
+    log: path,
+    ...rest,
+    ...(firstAt === undefined ? {} : { firstAt: formatTime(firstAt) }),
+    ...(lastAt === undefined ? {} : { lastAt: formatTime(lastAt) }),
+    applied: applied.map(({ backend, seq, at }) => ({ backend, seq, at: formatTime(at) })),
+  }
+}

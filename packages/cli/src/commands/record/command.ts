@@ -1,0 +1,125 @@
+import { parseGoDuration } from '@pointsman/core'
+import type { Command } from 'commander'
+import { createAgentLines } from '../../agent/agent-log.js'
+import { readAge, readSize } from '../../agent/config/run-settings.js'
+import { type Context, warn } from '../../context.js'
+import { CliError } from '../../errors.js'
+import { logPath, withLogOption } from '../../input/open-input.js'
+import type { Style } from '../../output/colour.js'
+import { countOf, formatCount, formatDuration } from '../../output/duration.js'
+import { type Document, formatTime, parseFormat, writeDocument } from '../../output/json.js'
+import { outputOption } from '../../output/output-option.js'
+import { createProgress } from '../../output/progress.js'
+import { shellWord } from '../../output/shell-word.js'
+import { withExamples } from '../../output/with-examples.js'
+import { recordCluster, type RecordTally } from './record-cluster.js'
+
+interface RecordCommandOptions {
+  readonly log?: string
+  readonly kubeconfig?: string
+  readonly context?: string
+  readonly server?: string
+  readonly node?: string
+  readonly for?: string
+  readonly logMaxAge: string
+  readonly logMaxSize: string
+  readonly output?: string
+}
+
+export function registerRecord(program: Command, context: Context): void {
+  const command = program
+    .command('record')
+    .summary('list and watch a cluster into a change log, read-only')
+    .description(
+      'Lists and watches the Services, EndpointSlices and Nodes of a cluster into a change log, until Ctrl-C. The log is made where ' +
+        'there is none; one of the same cluster goes on where it ended. Nothing is written to the cluster, and nothing on this ' +
+        'machine but the log. It takes leave to list and watch these three kinds.',
+    )
+    .option('--kubeconfig <file>', 'how to reach the cluster (else KUBECONFIG, else ~/.kube/config)')
+    .option('--context <name>', "the kubeconfig's context (else its current one)")
+    .option('--server <url>', 'the API server, in place of the one that the kubeconfig names')
+    .option('--node <name>', 'record this Node alone (else all)')
+    .option('--for <duration>', 'end after this time, such as 10m (else at Ctrl-C)')
+    .option('--log-max-age <duration>', 'how long records are kept (0: for ever)', '0')
+    .option('--log-max-size <bytes>', 'how large the log may become, such as 512Mi (0: as large as it does)', '0')
+    .addOption(outputOption(['text', 'json']))
+    .action(async (options: RecordCommandOptions) => record(options, program.version() ?? '', context))
+  withExamples(withLogOption(command), [
+    'pointsman record --log shop.db',
+    'pointsman record --log shop.db --kubeconfig ~/.kube/config --context production --for 10m',
+  ])
+}
+
+async function record(options: RecordCommandOptions, version: string, context: Context): Promise<void> {
+  const format = parseFormat(options.output, ['text', 'json'])
+  const log = logPath(options, context)
+  const durationMs = durationOf(options.for)
+  const logMaxAgeMs = readAge('--log-max-age', options.logMaxAge)
+  const logMaxBytes = readSize('--log-max-size', options.logMaxSize)
+  const progress = createProgress(context)
+  const linesOf = createAgentLines()
+  let tally: RecordTally
+  try {
+    tally = await recordCluster(
+      {
+        log,
+        server: { kubeconfig: options.kubeconfig, context: options.context, master: options.server },
+        version,
+        ...(options.node !== undefined && { nodeName: options.node }),
+        ...(durationMs !== undefined && { durationMs }),
+        ...(logMaxAgeMs > 0 && { logMaxAgeMs }),
+        ...(logMaxBytes > 0 && { logMaxBytes }),
+        onStatus: (status) => {
+          for (const { message } of linesOf({ type: 'watch', status })) {
+            progress.end()
+            context.stderr.print(message)
+          }
+        },
+        onEvent: (now) => progress.show(() => progressLine(now)),
+        onWarning: (message) => warn(context, message),
+      },
+      context,
+    )
+  } finally {
+    progress.end()
+  }
+  if (format === 'json') writeDocument(context, recordDocument(tally, log))
+  else context.stdout.print(recordText(tally, log, context.style))
+}
+
+function durationOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const duration = parseGoDuration(text)
+  if (duration !== undefined && duration > 0) return duration
+  throw new CliError('USAGE', `--for ${JSON.stringify(text)} is not a duration such as 10m or 1h30m`)
+}
+
+const progressLine = ({ events, kinds: { Service, EndpointSlice, Node } }: RecordTally): string =>
+  `recording: ${countOf(events, 'event')} (${formatCount(Service)} of Services, ${formatCount(EndpointSlice)} of EndpointSlices, ${formatCount(Node)} of Nodes); Ctrl-C ends it`
+
+/** What was recorded, and what to try next. */
+function recordText({ events, kinds, firstAt, lastAt }: RecordTally, log: string, style: Style): readonly string[] {
+  const span =
+    firstAt === undefined || lastAt === undefined
+      ? ''
+      : `, ${formatTime(firstAt)} to ${formatTime(lastAt)} (${formatDuration(lastAt - firstAt)})`
+  const conclusion = events === 0 ? `nothing new for ${log}` : `recorded ${countOf(events, 'event')} into ${log}`
+  const counts = [
+    `${formatCount(kinds.Service)} of Services`,
+    `${formatCount(kinds.EndpointSlice)} of EndpointSlices`,
+    `${formatCount(kinds.Node)} of Nodes`,
+  ]
+  return [style.bold(conclusion) + span, `  ${counts.join(', ')}`, `next: pointsman services --log ${shellWord(log)}`]
+}
+
+function recordDocument({ events, kinds, firstAt, lastAt, head }: RecordTally, log: string): Document {
+  return {
+    kind: 'RecordSummary',
+    at: { seq: head, ...(lastAt !== undefined && { time: formatTime(lastAt) }) },
+    log,
+    events,
+    kinds,
+    ...(firstAt !== undefined && { firstAt: formatTime(firstAt) }),
+    ...(lastAt !== undefined && { lastAt: formatTime(lastAt) }),
+  }
+}

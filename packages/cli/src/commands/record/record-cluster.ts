@@ -1,0 +1,141 @@
+import {
+  type ChangeLogReader,
+  createKnownObjects,
+  createRecorder,
+  type LogHealth,
+  type ObjectKind,
+  type Recorded,
+  type WatchStatus,
+} from '@pointsman/core'
+import { type ConnectOptions, openChangeLogWriter, resumePoints, type SqliteChangeLog } from '@pointsman/core/io'
+import { asyncScheduler, fromEvent, ignoreElements, merge, NEVER, Subject, takeUntil, timer } from 'rxjs'
+import { clusterSource } from '../../agent/cluster-source.js'
+import { recordedEvents } from '../../agent/recorded-events.js'
+import { logSizeOf, retention, type RetentionOptions, sizeLimited } from '../../agent/retention.js'
+import type { Context } from '../../context.js'
+import { CliError } from '../../errors.js'
+import { warnOfOthers } from '../../input/open-input.js'
+
+interface RecordOptions extends RetentionOptions {
+  readonly log: string
+  readonly server: Pick<ConnectOptions, 'kubeconfig' | 'context' | 'master'>
+  /** The Node to follow; absent: all. */
+  readonly nodeName?: string
+  /** Absent: until it is interrupted. */
+  readonly durationMs?: number
+  readonly version: string
+  readonly onStatus: (status: WatchStatus) => void
+  /** Called after each event. */
+  readonly onEvent: (tally: RecordTally) => void
+  readonly onWarning: (message: string) => void
+}
+
+/** What was recorded. Times in milliseconds since 1970 UTC. */
+export interface RecordTally {
+  readonly events: number
+  readonly kinds: { readonly [kind in ObjectKind]: number }
+  readonly firstAt?: number
+  readonly lastAt?: number
+  /** The log's last record. */
+  readonly head: number
+}
+
+/**
+ * Follows a cluster and writes what it says to a log, which is made where there is none and gone on with where there is one,
+ * until it is interrupted. Fails with an ApiServerError when it is not known which cluster, with a ChangeLogError when the log
+ * cannot be written, and with a CliError when it is of another cluster.
+ */
+export async function recordCluster(options: RecordOptions, context: Context): Promise<RecordTally> {
+  warnOfOthers(options.log, context)
+  const log = openChangeLogWriter(options.log, { durability: 'normal' })
+  const known = createKnownObjects()
+  const { received } = log.head === 0 ? { received: new Set<ObjectKind>() } : log.eachObjectAt(log.head, known.add)
+  const sizeOf = (): Promise<number> => logSizeOf(options.log)
+  const { logMaxBytes: maxBytes } = options
+  const bounded = maxBytes === undefined ? log : sizeLimited(log, { file: options.log, maxBytes, sizeOf })
+  const recorder = createRecorder({ log: bounded })
+  const broken = new Subject<never>()
+  recorder.health$.subscribe((health) => {
+    if (health.type === 'degraded') broken.error(reasonOf(health, options.log))
+  })
+  const source = clusterSource(
+    {
+      ...options,
+      server: { ...options.server, otherwise: 'user' },
+      known,
+      resume: resumePoints(log.records({ descending: true }), received),
+      clusterId: log.info().clusterId,
+    },
+    context,
+  )
+  const stop = merge(
+    fromEvent(context.interrupted, 'abort'),
+    options.durationMs === undefined ? NEVER : timer(options.durationMs),
+  )
+  const events = recordedEvents({
+    source: source.pipe(takeUntil(stop)),
+    recorder,
+    known,
+    onStatus: options.onStatus,
+    onNotice: ({ code, message }) => {
+      if (code === 'OBJECT_UNREADABLE') options.onWarning(message)
+    },
+  })
+  const prune: SqliteChangeLog['prune'] = (limits) => log.prune(limits)
+  const pruning = retention({ prune: async (limits) => prune(limits) }, { ...options, sizeOf }, asyncScheduler).pipe(
+    ignoreElements(),
+    takeUntil(stop),
+  )
+  const tally = createTally(log)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const running = merge(events, broken.pipe(takeUntil(stop)), pruning).subscribe({
+        next: (recorded) => {
+          tally.add(recorded)
+          options.onEvent(tally.now())
+        },
+        error: reject,
+        complete: () => resolve(),
+      })
+      if (context.interrupted.aborted) {
+        running.unsubscribe()
+        resolve()
+      }
+    })
+    await recorder.close()
+    return tally.now()
+  } finally {
+    await recorder.close()
+    log.close()
+  }
+}
+
+function reasonOf({ code, message, cause }: Extract<LogHealth, { type: 'degraded' }>, file: string): unknown {
+  if (code === 'OTHER_CLUSTER') return new CliError('USAGE', `${file}: ${message}: give another --log`)
+  return cause ?? new CliError('CANNOT', `${file}: ${message}`)
+}
+
+function createTally(log: Pick<SqliteChangeLog, 'head'> & Pick<ChangeLogReader, 'info'>): {
+  readonly add: (recorded: Recorded) => void
+  readonly now: () => RecordTally
+} {
+  const kinds = { Service: 0, EndpointSlice: 0, Node: 0 }
+  let events = 0
+  let firstAt: number | undefined
+  let lastAt: number | undefined
+  return {
+    add({ event }) {
+      events++
+      firstAt ??= event.observedAt
+      lastAt = event.observedAt
+      if (event.type !== 'BOOKMARK') kinds[event.object.kind]++
+    },
+    now: () => ({
+      events,
+      kinds: { ...kinds },
+      ...(firstAt !== undefined && { firstAt }),
+      ...(lastAt !== undefined && { lastAt }),
+      head: log.head,
+    }),
+  }
+}

@@ -1,0 +1,183 @@
+import type { Dataplane, IpFamily, RulePlan } from '@pointsman/core'
+import { FileError, openLinesFile } from '@pointsman/core/io'
+import type { Command } from 'commander'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Context, dataplaneOf, warn } from '../../context.js'
+import { CliError } from '../../errors.js'
+import {
+  askedObjects,
+  type AskedObjects,
+  describeAsked,
+  type PointOptions,
+  withPointOptions,
+} from '../../input/asked-objects.js'
+import { type InputOptions, openInput, withInputOptions } from '../../input/open-input.js'
+import { withConfigOptions } from '../../input/proxy-config.js'
+import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
+import { familiesOf, interfaceAddressesOf, withRulesetOptions } from '../../input/ruleset-options.js'
+import { countOf } from '../../output/duration.js'
+import { documentLines, type Format, jsonLines, parseFormat, pointOf } from '../../output/json.js'
+import { outputOption } from '../../output/output-option.js'
+import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
+import { withExamples } from '../../output/with-examples.js'
+import { portionsOf, writePieces } from '../../output/write-pieces.js'
+import { ruleItems } from '../rules/json.js'
+
+interface RenderOptions extends InputOptions, PointOptions, RulesQuestionOptions {
+  readonly outputDir?: string
+  readonly nfacct?: true
+  readonly output?: string
+}
+
+const FORMATS = ['text', 'json', 'jsonl'] as const
+
+export function registerRender(program: Command, context: Context): void {
+  const command = program
+    .command('render')
+    .summary('print the rules as iptables-save would, touch nothing')
+    .description(
+      "Prints kube-proxy's rules for a node as iptables-save would print them, and touches nothing. The rules are those for " +
+        'iptables 1.6.2 and later. With -o json each rule comes with the service port that it is for.',
+    )
+    .option('--node <name>', 'the node whose rules are printed (else the configured one, else the only Node)')
+    .option('--output-dir <dir>', 'write iptables-save.txt and ip6tables-save.txt into this folder instead')
+    .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
+    .addOption(outputOption(FORMATS))
+    .action(async (options: RenderOptions) => render(options, context))
+  withRulesetOptions(command, {
+    family: "ipv4, ipv6 (default: the Node's first), or dual, which needs --output-dir",
+    addresses: 'those of the Node object',
+  })
+  withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
+    'pointsman render --log shop.db --at 14:03 --cluster-cidr 10.244.0.0/16',
+    'kubectl get services,endpointslices,nodes -A -o json | pointsman render --objects - --node node-a',
+    'pointsman render --objects objects.yaml --config kube-proxy.yaml --family dual --output-dir rules',
+    'pointsman render --log shop.db -o jsonl | grep shop/checkout',
+  ])
+}
+
+async function render(options: RenderOptions, context: Context): Promise<void> {
+  const format = parseFormat(options.output, FORMATS)
+  checkOutput(options, format)
+  const interfaceAddresses = interfaceAddressesOf(options)
+  const input = await openInput(options, context)
+  try {
+    const asked = askedObjects(input, options, context)
+    const question = await rulesQuestion(asked, options, context)
+    const { state, config, diagnostics } = question
+    warnOfDiagnostics(diagnostics, '`pointsman services --wide` lists them', context)
+    if (interfaceAddresses === undefined) warnOfNodePortAddresses(question, context)
+    const dataplane = dataplaneOf(context)
+    const planOf = (family: IpFamily): RulePlan =>
+      dataplane.plan({ state, config }, { family, nfacct: options.nfacct, interfaceAddresses })
+    const families = wantedFamilies(options, question, context)
+    if (options.outputDir !== undefined) {
+      writeSaves({ folder: options.outputDir, dataplane, families, planOf }, context)
+      return
+    }
+    const [family = 'IPv4'] = families
+    await writePieces(linesOf({ format, asked, question, plan: planOf(family) }, context), context)
+  } finally {
+    if (input.type === 'log') input.reader.close()
+  }
+}
+
+function checkOutput({ family, outputDir }: RenderOptions, format: string): void {
+  if (family === 'dual' && outputDir === undefined)
+    throw new CliError('USAGE', '--family dual makes two texts: say with --output-dir where to put them')
+  if (outputDir !== undefined && format !== 'text')
+    throw new CliError('USAGE', `--output-dir takes what iptables-save prints: leave -o ${format} out`)
+}
+
+/** Those of `--family`, else the Node's first, else IPv4, which standard error then says. */
+function wantedFamilies(options: RenderOptions, { state }: RulesQuestion, context: Context): readonly IpFamily[] {
+  const families = familiesOf(options, state)
+  if (options.family !== undefined) return families
+  const [first] = families
+  if (first === undefined)
+    warn(
+      context,
+      'no address of the node says which family it has: these are the IPv4 rules, --family ipv6 gives the others',
+    )
+  return [first ?? 'IPv4']
+}
+
+function warnOfNodePortAddresses({ state: { node }, config }: RulesQuestion, context: Context): void {
+  if (config.nodePortAddresses === 'all' || node === undefined) return
+  const known = [...node.addresses, 'loopback'].join(', ')
+  warn(
+    context,
+    `node ports are taken to answer on no other addresses than ${known}: --node-address names those of the interfaces`,
+  )
+}
+
+interface Answer {
+  readonly format: Format
+  readonly asked: AskedObjects
+  readonly question: RulesQuestion
+  readonly plan: RulePlan
+}
+
+function linesOf({ format, asked, question: { state }, plan }: Answer, context: Context): Iterable<string> {
+  const { family } = plan
+  if (format === 'jsonl') return jsonLines(ruleItems(plan.inOrder(plan.parts()), state))
+  if (format === 'json') {
+    const head = {
+      kind: 'RuleList',
+      ...pointOf(asked),
+      ...(state.node && { node: state.node.name }),
+      family,
+      layout: 'current',
+    }
+    return documentLines(head, ruleItems(plan.inOrder(plan.parts()), state))
+  }
+  const whose = state.node === undefined ? '' : `, node ${state.node.name}`
+  context.stderr.print(
+    context.errorStyle.dim(`${describeAsked(asked)}${whose}: ${family} rules for iptables 1.6.2 and later`),
+  )
+  return plan.listing(plan.parts())
+}
+
+interface SavesToWrite {
+  /** Made where it is not there. */
+  readonly folder: string
+  readonly dataplane: Dataplane
+  readonly families: readonly IpFamily[]
+  readonly planOf: (family: IpFamily) => RulePlan
+}
+
+/** Writes the rules of each family into its file, over one that is there, and prints a line a file. FileError CANNOT_WRITE. */
+function writeSaves({ folder, dataplane, families, planOf }: SavesToWrite, context: Context): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw FileError.from('CANNOT_WRITE', folder, error)
+  }
+  for (const family of families) {
+    const path = join(folder, dataplane.listingFile(family))
+    const rules = writeSave(path, planOf(family))
+    context.stdout.print(`${path}: ${countOf(rules, `${family} rule`)}`)
+  }
+}
+
+function writeSave(path: string, plan: RulePlan): number {
+  const file = openLinesFile(path, { unique: randomBytes(6).toString('hex') })
+  let rules = 0
+  const counted = function* (): Generator<string> {
+    for (const line of plan.listing(plan.parts())) {
+      if (line.startsWith('-A ')) rules += 1
+      yield line
+    }
+  }
+  let isDone = false
+  try {
+    for (const portion of portionsOf(counted())) file.write(`${portion.join('\n')}\n`)
+    file.finish()
+    isDone = true
+    return rules
+  } finally {
+    if (!isDone) file.abandon()
+  }
+}

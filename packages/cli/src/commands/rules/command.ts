@@ -1,0 +1,113 @@
+import type { IpFamily } from '@pointsman/core'
+import type { Command } from 'commander'
+import { type Context, dataplaneOf } from '../../context.js'
+import {
+  askedObjects,
+  type AskedObjects,
+  describeAsked,
+  type PointOptions,
+  withPointOptions,
+} from '../../input/asked-objects.js'
+import { type InputOptions, openInput, withInputOptions } from '../../input/open-input.js'
+import { withConfigOptions } from '../../input/proxy-config.js'
+import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
+import { interfaceAddressesOf, withRulesetOptions } from '../../input/ruleset-options.js'
+import { documentLines, type Format, jsonLines, parseFormat, pointOf } from '../../output/json.js'
+import { outputOption } from '../../output/output-option.js'
+import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
+import { withExamples } from '../../output/with-examples.js'
+import { writePieces } from '../../output/write-pieces.js'
+import { familyAsked } from '../../rules/family-asked.js'
+import { answerRules, type RulesAnswer, rulesTarget } from './answer.js'
+import { ruleItems } from './json.js'
+
+interface RulesOptions extends InputOptions, PointOptions, RulesQuestionOptions {
+  readonly nfacct?: true
+  readonly output?: string
+}
+
+const FORMATS = ['text', 'json', 'jsonl'] as const
+
+export function registerRules(program: Command, context: Context): void {
+  const command = program
+    .command('rules')
+    .argument(
+      '[target]',
+      'only of this service (NAME or NAMESPACE/NAME) or of this chain (KUBE-SVC-..., KUBE-SERVICES)',
+    )
+    .summary('the rules at a point in time: all, of one service, or of one chain')
+    .description(
+      "Shows the rules that kube-proxy 1.36 would have on a node at a point in time. All of them are printed as iptables-save would; those of a service chain by chain, with where each of its addresses leads first. A chain's name can be pasted from a terminal.",
+    )
+    .option('--node <name>', 'the node whose rules are shown (else the configured one, else the only Node)')
+    .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
+    .addOption(outputOption(FORMATS))
+    .action(async (target: string | undefined, options: RulesOptions) => rules(target, options, context))
+  withRulesetOptions(command, {
+    family: "ipv4 or ipv6 (default: the Node's first)",
+    addresses: 'those of the Node object',
+  })
+  withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
+    'pointsman rules shop/checkout --log shop.db --at 14:03',
+    'pointsman rules KUBE-SEP-7QAUW7YOD5YU2AQB --log shop.db',
+    'pointsman rules KUBE-SERVICES --log shop.db --at -5m',
+    'pointsman rules --log shop.db | grep checkout',
+  ])
+}
+
+async function rules(text: string | undefined, options: RulesOptions, context: Context): Promise<void> {
+  const format = parseFormat(options.output, FORMATS)
+  const interfaceAddresses = interfaceAddressesOf(options)
+  const input = await openInput(options, context)
+  try {
+    const asked = askedObjects(input, options, context)
+    const question = await rulesQuestion(asked, options, context)
+    warnOfDiagnostics(question.diagnostics, '`pointsman services --wide` lists them', context)
+    const family = familyAsked(options, question, context)
+    const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
+    const dataplane = dataplaneOf(context)
+    const target = rulesTarget({ dataplane, text, state: question.state, family, when })
+    const answer = answerRules(target, {
+      ...question,
+      dataplane,
+      when,
+      options: { family, nfacct: options.nfacct, interfaceAddresses },
+    })
+    await writePieces(linesOf({ format, asked, question, family, answer }, context), context)
+  } finally {
+    if (input.type === 'log') input.reader.close()
+  }
+}
+
+interface Answered {
+  readonly format: Format
+  readonly asked: AskedObjects
+  readonly question: RulesQuestion
+  readonly family: IpFamily
+  readonly answer: RulesAnswer
+}
+
+function linesOf({ format, asked, question: { state }, family, answer }: Answered, context: Context): Iterable<string> {
+  if (format === 'jsonl') return jsonLines(ruleItems(answer.rules(), state))
+  if (format === 'json') {
+    const node = state.node && { node: state.node.name }
+    return documentLines(
+      {
+        kind: 'RuleList',
+        ...pointOf(asked),
+        ...node,
+        family,
+        layout: 'current',
+        ...(answer.fronts && { fronts: answer.fronts() }),
+      },
+      ruleItems(answer.rules(), state),
+    )
+  }
+  const whose = state.node === undefined ? '' : `, node ${state.node.name}`
+  const head = `${describeAsked(asked)}${whose}: ${family} rules`
+  if (answer.text === undefined) {
+    context.stderr.print(context.errorStyle.dim(head))
+    return answer.save()
+  }
+  return [context.style.dim(head), ...answer.text(context.style)]
+}
