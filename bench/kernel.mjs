@@ -158,7 +158,7 @@ async function measure(variant, count) {
       flush: false,
       counters: false,
     })
-    const drift = await timed(() => again.mendDrift(signal))
+    const drift = await timed(() => again.repairDrift(signal))
     add(label('10 emptied chains found and mended'), { ours: drift.ms, note: `${drift.result[0]?.bytes} bytes` })
 
     const audit = await timed(async () => {

@@ -50,7 +50,7 @@ async function measure(options) {
   const { heapUsed } = process.memoryUsage()
   const report = { rules, empty, folded, synced, changed, heap: mb(heapUsed) }
   if (given.length > 2) {
-    await backend.mendDrift(signal)
+    await backend.repairDrift(signal)
     report.drift = now()
     await sync('all')
     report.again = now()

@@ -46,11 +46,11 @@ test('while syncs go on, drift is what others did and nothing else', async () =>
             synced++
           }
         })
-        const drifts = (await backend.mendDrift(SIGNAL)) ?? []
+        const drifts = (await backend.repairDrift(SIGNAL)) ?? []
         mended += drifts.length
         if (stolen === undefined) expect(drifts).toEqual([])
-        await backend.mendDrift(SIGNAL)
-        expect(await backend.mendDrift(SIGNAL)).toEqual([])
+        await backend.repairDrift(SIGNAL)
+        expect(await backend.repairDrift(SIGNAL)).toEqual([])
 
         const other = createFakeIptables({ family, variant: 'nft' })
         const whole = createIptablesBackend({ config, iptables: [other], ...options, nfacct: false })

@@ -15,8 +15,9 @@ import {
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
 import { formerOwnerOfChain, isEndpointChain, ownerOfChain } from './chain-owner.js'
+import { IPTABLES_METRICS } from './machine/metrics.js'
+import { cleanUp, failureLines, openDataplane, prepareMachine } from './machine/open-dataplane.js'
 import { OwnedRule, ownedRules, savedTablesOf } from './render/owned-rules.js'
-
 import { endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
 import { rulesetContext } from './ruleset/context.js'
 import { planBase } from './ruleset/base-rules.js'
@@ -50,6 +51,11 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
     return namespace === undefined || name === undefined ? undefined : serviceName(namespace, name)
   },
   inReadingOrder,
+  open: openDataplane,
+  prepare: prepareMachine,
+  cleanup: cleanUp,
+  metrics: IPTABLES_METRICS,
+  failureLines,
 }
 
 /** The rules of one owner, with what they were made from. */

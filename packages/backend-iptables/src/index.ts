@@ -11,14 +11,13 @@ export { OwnedRule, ownedRules, renderSave, savedTablesOf } from './render/owned
 export {
   createIptablesBackend,
   type FamilyCleanup,
-  type FamilyDrift,
   type FamilyRestore,
   type IptablesBackend,
   type IptablesBackendOptions,
 } from './adapter/iptables-backend.js'
-export type { FamilySyncReport, TableCounts } from './adapter/family-sync-report.js'
 export type { ForeignReference } from './adapter/read-found.js'
 export { type CleanupPlan, type LeftChain, planCleanup } from './adapter/plan-cleanup.js'
+export { describeIptables, openIptables, withProgress } from './machine/open-iptables.js'
 export { type PreparedNode, prepareNode, type PrepareNodeOptions } from './adapter/prepare-node.js'
 export { type Odds, toNumber as oddsToNumber } from './trace/odds.js'
 export { tracePacket, type TraceQuestion } from './trace/trace-packet.js'

@@ -1,5 +1,8 @@
 import { iptablesDataplane } from '@pointsman/backend-iptables'
 import type { Dataplane } from '@pointsman/core'
 
+/** Runs one process to its end: the one runner, for what is no rule system's own. */
+export { runProcess } from 'node-iptables'
+
 /** The rule systems that the command knows; the first is the default. No other file of cli imports one. */
 export const DATAPLANES: readonly [Dataplane, ...Dataplane[]] = [iptablesDataplane]

@@ -116,7 +116,7 @@ export async function run(argv: readonly string[], world: World): Promise<ExitSt
   } catch (error) {
     // commander has printed its message, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    context.stderr.print(describeFailure(error, context.errorStyle))
+    context.stderr.print(describeFailure(error, { style: errorStyle, dataplanes }))
     return exitStatusOf(error)
   }
 }

@@ -34,7 +34,7 @@ const jumpsIn = (text: string): readonly string[] => text.match(/^-A (?!KUBE-).*
 describe('drift', () => {
   it('is none when nobody has changed anything, and nothing is sent', async () => {
     const { fake, backend } = await inForce()
-    expect(await backend.mendDrift(signal)).toEqual([])
+    expect(await backend.repairDrift(signal)).toEqual([])
     expect(fake.calls.filter(({ program }) => program === 'restore')).toEqual([])
   })
 
@@ -51,7 +51,7 @@ describe('drift', () => {
     const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
     await backend.sync({ state: both, changed: 'all', fromSeq: seq(1), toSeq: seq(1) }, signal)
     expect(fake.text().match(/203\.0\.113\.9/g)).toHaveLength(4)
-    expect(await backend.mendDrift(signal)).toEqual([])
+    expect(await backend.repairDrift(signal)).toEqual([])
     const restarted = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
     const request = { state: both, changed: 'all', fromSeq: seq(1), toSeq: seq(1) } as const
     expect(await restarted.sync(request, signal)).toMatchObject({ bytes: 0 })
@@ -62,7 +62,7 @@ describe('drift', () => {
     const before = fake.text()
     const chain = /-A (KUBE-SVC-\S+) .*10\.244\.1\.3:80/.exec(before)?.[1] ?? ''
     fake.change(`*nat\n-A ${chain} -j RETURN\nCOMMIT\n`)
-    expect(await backend.mendDrift(signal)).toMatchObject([{ family: 'IPv4', chains: [`nat ${chain}`] }])
+    expect(await backend.repairDrift(signal)).toMatchObject([{ family: 'IPv4', chains: [`nat ${chain}`] }])
     expect(fake.text()).toBe(before)
     const sent = fake.calls.flatMap(({ text = '' }) => text.split('\n')).filter((line) => /^(?::|-)/.test(line))
     expect(sent.filter((line) => !line.includes(chain))).toEqual([])
@@ -72,7 +72,7 @@ describe('drift', () => {
     const { fake, backend } = await inForce()
     const before = fake.text()
     fake.change('*filter\n-F\nCOMMIT\n')
-    const [drift] = (await backend.mendDrift(signal)) ?? []
+    const [drift] = (await backend.repairDrift(signal)) ?? []
     expect(drift?.chains).toEqual([
       'filter FORWARD',
       'filter INPUT',
@@ -104,10 +104,10 @@ describe('drift', () => {
           const change = doubles ? changes[pick % 3] : undefined
           fake.change(`*${table}\n${change ?? rule.replace(/^-A/, '-D')}\nCOMMIT\n`)
         }
-        await backend.mendDrift(signal)
+        await backend.repairDrift(signal)
         expect(sorted(fake.text())).toEqual(sorted(before))
         expect(jumpsIn(fake.text())).toEqual(jumpsIn(before))
-        expect(await backend.mendDrift(signal)).toEqual([])
+        expect(await backend.repairDrift(signal)).toEqual([])
       }),
     )
   })
@@ -115,7 +115,7 @@ describe('drift', () => {
   it('is not looked for before a sync, nor after one that failed', async () => {
     const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
     const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
-    expect(await backend.mendDrift(signal)).toBeUndefined()
+    expect(await backend.repairDrift(signal)).toBeUndefined()
     expect(fake.calls).toEqual([])
   })
 })

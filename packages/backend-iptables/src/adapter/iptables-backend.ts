@@ -1,13 +1,12 @@
-import type { Backend, ProxyConfig, State, SyncRequest, SyncResult, ConntrackHook } from '@pointsman/core'
+import type { Backend, FamilyDrift, ProxyConfig, State, SyncHook, SyncRequest, SyncResult } from '@pointsman/core'
 import { type Iptables, parseSaveLines, type SavedTable, type Variant } from 'node-iptables'
 import type { RestoreLimits } from '../plan/plan-restores.js'
 import type { RulesetOptions } from '../ruleset/context.js'
 import { TABLES } from '../ruleset/ruleset.js'
-import { createFamilySync, type Drift, type FamilyOutcome } from './family-sync.js'
-import type { FamilySyncReport } from './family-sync-report.js'
+import { createFamilySync, type FamilyOutcome } from './family-sync.js'
 import { type CleanupPlan, planCleanup } from './plan-cleanup.js'
 import { type ForeignReference, readFound } from './read-found.js'
-import { reportedSync } from './reported-sync.js'
+import { reportedSync, type TablesSyncReport } from './reported-sync.js'
 import { digestText, EMPTY_SUM, plus, rulesIn, type RulesetSum, sumOfFound } from './ruleset-digest.js'
 import { createTurns } from './turns.js'
 
@@ -22,9 +21,9 @@ export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 
   /** Called after a sync that read the tables: chains of ours that rules of others lead to, so that they are kept. */
   readonly onLeft?: ((left: readonly ForeignReference[]) => void) | undefined
   /** Told before and after each sync that changes rules, and closed with the backend: UDP flows outlive the rules. */
-  readonly conntrack?: ConntrackHook | undefined
+  readonly conntrack?: SyncHook | undefined
   /** Told of each family's part of each sync when it is over, also when it failed. What it throws fails the sync. */
-  readonly onFamilySync?: ((report: FamilySyncReport) => void) | undefined
+  readonly onFamilySync?: ((report: TablesSyncReport) => void) | undefined
   /** Milliseconds that never go back, for `onFamilySync`. Default: since this process began. */
   readonly now?: (() => number) | undefined
   /** How large a restore may be. Default: as measured for the variant. */
@@ -41,7 +40,7 @@ export interface IptablesBackend extends Backend {
    * is known that it could be compared with, as before the first sync. A failure is as one of a sync: the next sync reads
    * the tables.
    */
-  mendDrift(signal: AbortSignal): Promise<readonly FamilyDrift[] | undefined>
+  repairDrift(signal: AbortSignal): Promise<readonly FamilyDrift[] | undefined>
   /** What `cleanup` would do. */
   planCleanup(): Promise<readonly FamilyCleanup[]>
 }
@@ -50,10 +49,6 @@ export interface FamilyRestore {
   readonly family: Iptables['family']
   /** One restore after the other, without line ends. None: all is as it should be. */
   readonly lines: readonly string[]
-}
-
-export interface FamilyDrift extends Drift {
-  readonly family: Iptables['family']
 }
 
 export interface FamilyCleanup extends CleanupPlan {
@@ -125,7 +120,7 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     },
     dryRun: (state) =>
       Promise.all(families.map(async ({ one, plan }) => ({ family: one.family, lines: (await plan(state)).flat() }))),
-    async mendDrift(signal) {
+    async repairDrift(signal) {
       const drifts: FamilyDrift[] = []
       let isWhole = true
       for (const { one, readDrift } of families) {

@@ -1,9 +1,9 @@
 import { DEFAULT_PROXY_CONFIG, seq, type State } from '@pointsman/core'
 import { changedBetween, stateOf } from '@pointsman/core/testing'
 import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
+import type { TablesSyncReport } from './reported-sync.js'
 import { describe, expect, it } from 'vitest'
 import { createIptablesBackend, type IptablesBackend } from './iptables-backend.js'
-import type { FamilySyncReport } from './family-sync-report.js'
 
 const portsOf = (endpoints: number) => [
   {
@@ -19,7 +19,7 @@ const THREE = stateOf({ ports: portsOf(3), node: {} })
 /** The clock goes on by 5 ms each time that it is looked at. */
 function reporting(families: readonly FakeIptables['family'][] = ['IPv4']) {
   const fakes = families.map((family) => createFakeIptables({ family, variant: 'nft' }))
-  const reports: FamilySyncReport[] = []
+  const reports: TablesSyncReport[] = []
   let time = 0
   const backend = createIptablesBackend({
     config: DEFAULT_PROXY_CONFIG,

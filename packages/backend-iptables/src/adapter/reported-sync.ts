@@ -1,14 +1,19 @@
-import type { IpFamily } from '@pointsman/core'
+import type { FamilySyncReport, IpFamily, TableCounts } from '@pointsman/core'
 import type { FamilyOutcome, FamilyRequest, FamilySync } from './family-sync.js'
-import type { FamilySyncReport } from './family-sync-report.js'
 import { createSyncTally, type SyncTally } from './restore-sender.js'
+import type { Table } from '../ruleset/ruleset.js'
 import { EMPTY_SUM, type RulesByTable } from './ruleset-digest.js'
+
+/** A report with each of the tables that this rule system has. */
+export interface TablesSyncReport extends FamilySyncReport {
+  readonly tables: Readonly<Record<Table, TableCounts>>
+}
 
 export interface ReportedSyncOptions {
   readonly family: IpFamily
   /** Milliseconds that never go back. */
   readonly now: () => number
-  readonly onFamilySync: ((report: FamilySyncReport) => void) | undefined
+  readonly onFamilySync: ((report: TablesSyncReport) => void) | undefined
 }
 
 /** A family's sync, which tells of each run when it is over, also when it has failed. */
@@ -20,7 +25,7 @@ export function reportedSync(
   return async (request, signal) => {
     const tally = createSyncTally()
     const startedAt = now()
-    let failure: Pick<FamilySyncReport, 'error'> = {}
+    let failure: Pick<TablesSyncReport, 'error'> = {}
     try {
       return await sync(request, { signal, tally })
     } catch (error) {
@@ -37,7 +42,7 @@ export function reportedSync(
 function countsOf(
   { full, restores, bytes, failures, partialFailures, written }: SyncTally,
   rules: RulesByTable,
-): Pick<FamilySyncReport, 'full' | 'restores' | 'bytes' | 'failures' | 'partialFailures' | 'tables'> {
+): Pick<TablesSyncReport, 'full' | 'restores' | 'bytes' | 'failures' | 'partialFailures' | 'tables'> {
   const of = (table: keyof RulesByTable) => ({ rules: rules[table], written: written[table] })
   const tables = { mangle: of('mangle'), filter: of('filter'), nat: of('nat') }
   return { full, restores, bytes, failures, partialFailures, tables }

@@ -196,7 +196,7 @@ const onAllAddresses = ({
 const MUST_BE_LAST = comment('kubernetes service nodeports; NOTE: this must be the last rule in this chain')
 
 /** The nfacct objects that kube-proxy 1.36 counts in: two of its metrics are read from them. */
-const INVALID_DROPPED = 'ct_state_invalid_dropped_pkts'
+export const INVALID_DROPPED = 'ct_state_invalid_dropped_pkts'
 export const LOCALHOST_ACCEPTED = 'localhost_nps_accepted_pkts'
 export const NFACCT_COUNTERS = [INVALID_DROPPED, LOCALHOST_ACCEPTED] as const
 

@@ -1,7 +1,8 @@
-import type { FamilyDrift, FamilySyncReport } from '@pointsman/backend-iptables'
 import type {
   ConntrackReport,
   EngineReport,
+  FamilyDrift,
+  FamilySyncReport,
   LogHealth,
   ObjectKind,
   Seq,

@@ -1,5 +1,4 @@
-import type { FamilyDrift } from '@pointsman/backend-iptables'
-import { assertNever, type EngineReport, type LogHealth, type WatchStatus } from '@pointsman/core'
+import { assertNever, type EngineReport, type FamilyDrift, type LogHealth, type WatchStatus } from '@pointsman/core'
 import { countOf } from '../output/duration.js'
 import type { AgentEvent } from './agent-event.js'
 import { createObjectLines } from './object-lines.js'

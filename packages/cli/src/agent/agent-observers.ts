@@ -1,9 +1,7 @@
-import type { AgentConfig, KubernetesObject } from '@pointsman/core'
-import { runProcess } from 'node-iptables'
+import type { AgentConfig, Dataplane, KubernetesObject } from '@pointsman/core'
 import type { Context } from '../context.js'
 import { PLAIN } from '../output/colour.js'
 import { SILENT } from '../output/line-sink.js'
-import { readNfacct } from '../machine/read-nfacct.js'
 import type { AgentEvent } from './agent-event.js'
 import { type AgentLine, createAgentLines } from './agent-log.js'
 import { createAgentLogger } from './agent-logger.js'
@@ -27,12 +25,13 @@ export interface AgentObservers {
 
 export interface AgentObserversOptions {
   readonly config: AgentConfig
+  readonly dataplane: Pick<Dataplane, 'metrics'>
   readonly nodeName: string
   readonly version: string
 }
 
 export function createAgentObservers(
-  { config, nodeName, version }: AgentObserversOptions,
+  { config, dataplane, nodeName, version }: AgentObserversOptions,
   context: Context,
 ): AgentObservers {
   const { proxy, logging } = config
@@ -48,7 +47,7 @@ export function createAgentObservers(
       runtimeVersion: process.version,
       platform: `${process.platform}/${GO_ARCH[process.arch] ?? process.arch}`,
     },
-    readCounters: () => readNfacct(runProcess),
+    dataplane: dataplane.metrics,
     readProcess: readProcessFigures,
   })
   const listeners = [health.on, metrics.on, (event: AgentEvent) => linesOf(event).forEach(logger.say)]

@@ -1,5 +1,4 @@
-import { rulesetContext } from '@pointsman/backend-iptables'
-import { type AgentConfig, configDocument, type State } from '@pointsman/core'
+import { type AgentConfig, configDocument, nodePortAddressesOf, type SentInputs, type State } from '@pointsman/core'
 import type { AgentEvent } from './agent-event.js'
 import type { AgentHealth } from './health/agent-health.js'
 import { createConnectionLimit, descriptorShares } from './http/connection-limit.js'
@@ -9,13 +8,15 @@ import { createMetricsServer } from './http/metrics-server.js'
 import type { RunningServer } from './http/start-server.js'
 import type { AgentMetrics } from './metrics/agent-metrics.js'
 import { readProcessFigures } from './metrics/read-process-figures.js'
-import type { SentRestores } from './sent-restores.js'
 
 export interface AgentServersOptions {
   readonly config: AgentConfig
   readonly health: AgentHealth
   readonly metrics: AgentMetrics
-  readonly restores: Pick<SentRestores, 'succeeded' | 'failed'>
+  /** kube-proxy's name of the data plane: `iptables`. */
+  readonly mode: string
+  /** Undefined: the data plane is not open yet. */
+  readonly lastSent: () => SentInputs | undefined
   /** The state that is in force, and what the node's interfaces bear. */
   readonly state: () => State
   readonly interfaceAddresses: () => readonly string[]
@@ -64,8 +65,9 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
           configz: () => configDocument(config),
           flagz: () => options.flags,
           status: () => ({ ...options.build, startedAt, now: now() }),
-          lastRestores: options.restores.succeeded,
-          lastFailed: options.restores.failed,
+          mode: options.mode,
+          lastRestores: () => options.lastSent()?.succeeded() ?? [],
+          lastFailed: () => options.lastSent()?.failed() ?? [],
           profiling: config.enableProfiling,
           setVerbosity: options.setVerbosity,
         },
@@ -91,8 +93,7 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
 
 function nodePortAddresses({ config, state, interfaceAddresses }: AgentServersOptions): 'all' | readonly string[] {
   const { proxy } = config
-  const addresses = proxy.families.map(
-    (family) => rulesetContext(state(), proxy, { family, interfaceAddresses: interfaceAddresses() }).nodePortAddresses,
-  )
+  const known = { node: state().node, interfaceAddresses: interfaceAddresses() }
+  const addresses = proxy.families.map((family) => nodePortAddressesOf(proxy, family, known))
   return addresses.includes('all') ? 'all' : addresses.flatMap((list) => (list === 'all' ? [] : list))
 }

@@ -23,7 +23,7 @@ import {
   tap,
   timer,
 } from 'rxjs'
-import type { AgentBackend } from '../machine/open-agent-backend.js'
+import type { AgentMachine } from '../machine/open-machine.js'
 import type { AgentObservers } from './agent-observers.js'
 import { atMost } from './at-most.js'
 import { keepInForce } from './keep-in-force.js'
@@ -35,7 +35,7 @@ export interface FollowOptions {
   readonly source: Observable<SourceItem>
   readonly start: AgentStart
   readonly recorder: Recorder
-  readonly machine: AgentBackend
+  readonly machine: AgentMachine
   readonly observers: Pick<AgentObservers, 'emit' | 'warn'>
   /** Asks for the end: what is known by then is brought into force, and nothing more is asked for. */
   readonly stop: AbortSignal
@@ -92,9 +92,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
 
   const ended = new AbortController()
   const kept = keepInForce({
-    backend: machine.backend,
-    iptables: machine.iptables,
-    isOwn: machine.isOwn,
+    machine,
     inForce,
     syncPeriodMs: config.syncPeriodMs,
     scheduler: asyncScheduler,

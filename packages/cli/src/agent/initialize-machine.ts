@@ -1,7 +1,6 @@
-import { prepareNode } from '@pointsman/backend-iptables'
 import type { AgentConfig } from '@pointsman/core'
-import { runProcess } from 'node-iptables'
-import { type Context, warn } from '../context.js'
+import { type Context, dataplaneOf, warn } from '../context.js'
+import { machineOf } from '../machine/open-machine.js'
 import { machineFiles } from './machine-files.js'
 import { applyMachineSettings } from './machine-settings.js'
 
@@ -9,12 +8,7 @@ import { applyMachineSettings } from './machine-settings.js'
 export async function initializeMachine(config: AgentConfig, context: Context): Promise<void> {
   const { changes, warnings } = await applyMachineSettings(config, machineFiles())
   const { proxy } = config
-  const prepared = await prepareNode({
-    run: runProcess,
-    config: proxy,
-    families: proxy.families,
-    signal: context.interrupted,
-  })
-  for (const warning of [...warnings, ...prepared.warnings]) warn(context, warning)
+  const prepared = await dataplaneOf(context).prepare({ config: proxy, families: proxy.families }, machineOf(context))
+  for (const warning of [...warnings, ...prepared]) warn(context, warning)
   for (const { path, from, to } of changes) context.stdout.print(`${path}: ${from} -> ${to}`)
 }

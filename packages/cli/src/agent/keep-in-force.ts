@@ -1,16 +1,13 @@
-import type { FamilyDrift, IptablesBackend } from '@pointsman/backend-iptables'
-import type { LogEntry } from '@pointsman/core'
-import { type Generation, type Iptables, type OwnProcesses, type TableChange, watchChanges } from 'node-iptables'
+import type { ChangingProcess, FamilyDrift, LogEntry, OpenDataplane } from '@pointsman/core'
 import { merge, type Observable, type SchedulerLike, Subject, take, takeUntil } from 'rxjs'
 import type { AgentEvent } from './agent-event.js'
 import { driftChecks } from './drift-checks.js'
 import { createRepeats } from './repeats.js'
 
 export interface KeepInForceOptions {
-  readonly backend: Pick<IptablesBackend, 'mendDrift'>
-  readonly iptables: readonly Iptables[]
-  /** Which changes are the agent's own. */
-  readonly isOwn: OwnProcesses['isOwn']
+  readonly machine: Pick<OpenDataplane, 'hearsEveryChange' | 'watchChanges'> & {
+    readonly backend: Pick<OpenDataplane['backend'], 'repairDrift'>
+  }
   /** Emits when rules are in force: before, there is nothing that could differ. */
   readonly inForce: Observable<unknown>
   readonly syncPeriodMs: number
@@ -29,25 +26,21 @@ export interface KeepInForceOptions {
  * differs, and tells who did it as far as that is known. Settles when the signal aborts.
  */
 export async function keepInForce(options: KeepInForceOptions): Promise<void> {
-  const { backend, iptables, inForce, syncPeriodMs, scheduler, signal, onEvent } = options
-  const [first] = iptables
-  if (first === undefined) return
-  const changed = new Subject<TableChange>()
+  const { machine, inForce, syncPeriodMs, scheduler, signal, onEvent } = options
+  const changed = new Subject<ChangingProcess | undefined>()
   const over = new Subject<void>()
   const suspects = createSuspects()
   const repeats = createRepeats(QUIET_MS)
-  changed.subscribe((change) => {
-    if (change.type === 'generation') suspects.add(change)
+  changed.subscribe((by) => {
+    if (by !== undefined) suspects.add(by)
   })
 
-  const isNft = first.capabilities.variant === 'nft'
   const asked = merge(inForce.pipe(take(1)), changed).pipe(takeUntil(over))
   const looks = driftChecks(
     {
       asked,
-      check: () => backend.mendDrift(signal),
-      // On nft the kernel tells of each change; elsewhere one that spares the canaries is seen by looking alone.
-      intervalMs: syncPeriodMs * (isNft ? 10 : 2),
+      check: () => machine.backend.repairDrift(signal),
+      intervalMs: syncPeriodMs * (machine.hearsEveryChange ? 10 : 2),
       minIntervalMs: LEAST_PAUSE_MS,
     },
     scheduler,
@@ -68,11 +61,10 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
   })
 
   try {
-    await watchChanges({
+    await machine.watchChanges({
       signal,
-      canary: { iptables, chain: CANARY_CHAIN, intervalMs: syncPeriodMs },
-      monitor: isNft ? { isOwn: options.isOwn } : undefined,
-      onChange: (change) => changed.next(change),
+      intervalMs: syncPeriodMs,
+      onChange: (by) => changed.next(by),
       onError: (error) => options.onWarning(`changes of others may go unnoticed: ${messageOf(error)}`),
     })
   } finally {
@@ -81,18 +73,16 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
   }
 }
 
-/** kube-proxy's own, so that whoever looks for it finds it, and an audit takes it for normal. */
-const CANARY_CHAIN = 'KUBE-PROXY-CANARY'
-
 const LEAST_PAUSE_MS = 1000
 /** What somebody does again and again is recorded so often. */
 const QUIET_MS = 60_000
 
-type Suspect = Pick<Generation, 'pid' | 'command'>
-
 /** Processes that changed tables since the last look, the last few of them. */
-function createSuspects(): { readonly add: (change: Generation) => void; readonly take: () => readonly Suspect[] } {
-  let suspects: Suspect[] = []
+function createSuspects(): {
+  readonly add: (process: ChangingProcess) => void
+  readonly take: () => readonly ChangingProcess[]
+} {
+  let suspects: ChangingProcess[] = []
   return {
     add: ({ pid, command }) => {
       suspects = [...suspects.filter((one) => one.pid !== pid), { pid, command }].slice(-MAX_SUSPECTS)
@@ -110,7 +100,7 @@ const MAX_CHAINS = 20
 
 function driftNotice(
   { family, chains, bytes }: FamilyDrift,
-  { by, quiet }: { readonly by: readonly Suspect[]; readonly quiet: number },
+  { by, quiet }: { readonly by: readonly ChangingProcess[]; readonly quiet: number },
   observedAt: number,
 ): Extract<LogEntry, { type: 'notice' }> {
   const who = by.map(({ pid, command }) => `${command} (process ${pid})`).join(', ')

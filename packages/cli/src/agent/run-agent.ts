@@ -7,11 +7,11 @@ import {
   storedConfig,
 } from '@pointsman/core'
 import { refuseOthersLog } from '@pointsman/core/io'
-import { IptablesError, type Variant } from 'node-iptables'
 import { asyncScheduler, firstValueFrom, type Observable, retry, Subject, takeUntil, tap } from 'rxjs'
-import type { Context } from '../context.js'
+import { type Context, dataplaneOf } from '../context.js'
 import { CliError } from '../errors.js'
-import { type AgentBackend, openAgentBackend } from '../machine/open-agent-backend.js'
+import type { VariantOptions } from '../machine/iptables-option.js'
+import { type AgentMachine, openAgentMachine } from '../machine/open-machine.js'
 import { type AgentObservers, createAgentObservers, unusableObject } from './agent-observers.js'
 import { startAgentServers } from './agent-servers.js'
 import { atMost } from './at-most.js'
@@ -21,15 +21,13 @@ import { machineFiles } from './machine-files.js'
 import { applyMachineSettings } from './machine-settings.js'
 import { agentLog, type AgentLogOpening, beginAgentLog } from './open-agent-log.js'
 import { logSizeOf, retention, sizeLimited } from './retention.js'
-import { createSentRestores } from './sent-restores.js'
 import { type AgentStart, startFromLog } from './start-from-log.js'
 
-export interface AgentOptions {
+export interface AgentOptions extends VariantOptions {
   readonly config: AgentConfig
   /** The change log's file. */
   readonly log: string
   readonly nodeName: string
-  readonly variant: 'auto' | Variant
   /** The families were asked for. */
   readonly family?: string | undefined
   /** Addresses that the node's interfaces bear, where they are given. */
@@ -60,7 +58,8 @@ export interface AgentOptions {
 export async function runAgent(options: AgentOptions, context: Context): Promise<void> {
   const { config } = options
   const { now } = context
-  const observers = createAgentObservers(options, context)
+  const dataplane = dataplaneOf(context)
+  const observers = createAgentObservers({ ...options, dataplane }, context)
   const { emit, warn } = observers
 
   for (const warning of options.warnings) warn(warning)
@@ -70,7 +69,15 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   let opening: AgentLogOpening | undefined
   const onIdentified = (): void => void (opening = beginAgentLog(options))
   const onUnusable = (object: KubernetesObject, error: unknown): void => emit(unusableObject(object, error, now()))
-  const start = startFromLog({ ...options, file: options.log, now, onWarning: warn, onIdentified, onUnusable })
+  const start = startFromLog({
+    ...options,
+    file: options.log,
+    backend: dataplane.mode,
+    now,
+    onWarning: warn,
+    onIdentified,
+    onUnusable,
+  })
   const writer = await agentLog(opening ?? beginAgentLog(options), start, warn)
   const sizeOf = (): Promise<number> => logSizeOf(options.log)
   const { logMaxBytes: maxBytes } = options
@@ -86,13 +93,13 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       retry({ delay: RETENTION_RETRY_MS }),
     )
     .subscribe()
-  const restores = createSentRestores(now)
-  let machine: AgentBackend | undefined
+  let machine: AgentMachine | undefined
   // Who probes is answered while the tables are still being looked at.
   const servers = startAgentServers({
     ...observers,
     config,
-    restores,
+    mode: dataplane.mode,
+    lastSent: () => machine?.lastSent,
     state: () => start.fold.state,
     interfaceAddresses: () => machine?.addresses() ?? [],
     build: { version: options.version, runtimeVersion: process.version },
@@ -114,12 +121,12 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   )
   const over = new Subject<void>()
   try {
-    machine = await openAgentBackend(
+    machine = await openAgentMachine(
       {
         ...options,
+        dataplane,
         config: config.proxy,
         formerFronts: start.formerFronts,
-        remembering: restores.remembering,
         onFamilySync: (report) => emit({ type: 'family', report }),
         onConntrack: (report) => emit({ type: 'conntrack', report }),
       },
@@ -133,13 +140,15 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     observers.info('ended: the rules stay as they are')
   } catch (error) {
     // Asked to end while the tables were opened.
-    if (!context.interrupted.aborted || !(error instanceof IptablesError) || error.code !== 'ABORTED') throw error
+    if (!context.interrupted.aborted || !isAborted(error)) throw error
   } finally {
     over.next()
     pruning.unsubscribe()
     await atMost(CLOSING_MS, Promise.all([servers.close(), recorder.close().then(() => writer.close())]))
   }
 }
+
+const isAborted = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ABORTED'
 
 async function prepareMachine(config: AgentConfig, { info, warn }: AgentObservers): Promise<void> {
   const { changes, warnings } = await applyMachineSettings(config, machineFiles())

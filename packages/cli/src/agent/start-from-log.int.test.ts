@@ -64,6 +64,7 @@ const SYNC = {
 function started(options: Partial<StartFromLogOptions> & { readonly file: string }) {
   const warnings: string[] = []
   const start = startFromLog({
+    backend: 'iptables',
     nodeName: 'node-a',
     bootId: 'first',
     now: () => START + 60_000,

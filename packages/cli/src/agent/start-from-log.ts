@@ -22,6 +22,8 @@ import type { LogStart } from './agent-event.js'
 export interface StartFromLogOptions {
   readonly file: string
   readonly nodeName: string
+  /** The backend whose syncs count as applied, by its name in the log. */
+  readonly backend: string
   /** Of the machine's present boot; absent: not known. */
   readonly bootId?: string | undefined
   /** A state that is older is not brought into force before the API server has confirmed it; absent: however old. */
@@ -107,7 +109,7 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
     known.add(object)
     fronts.add(object)
   }
-  const restored = restoreState(log, { fold, backend: BACKEND, visit })
+  const restored = restoreState(log, { fold, backend: options.backend, visit })
   const { seq, at = 0, received, appliedSeq } = restored
   const formerSeq = maxSeq(appliedSeq ?? NO_SEQ, oldestStateOf(info))
   if (appliedSeq !== undefined && appliedSeq !== NO_SEQ && formerSeq < seq) log.eachObjectAt(formerSeq, fronts.add)
@@ -145,8 +147,6 @@ const oldestStateOf = ({ pruned, firstSeq, lastSeq }: LogInfo): Seq => {
 }
 
 const maxSeq = (one: Seq, other: Seq): Seq => (one > other ? one : other)
-
-const BACKEND = 'iptables'
 
 /** UDP fronts of Services, gathered one object after the other. */
 function createFronts(): { readonly add: (object: KubernetesObject) => void; readonly all: () => readonly Front[] } {

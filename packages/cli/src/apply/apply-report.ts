@@ -1,8 +1,5 @@
-import { type FamilyRestore, type ForeignReference, isServiceChain } from '@pointsman/backend-iptables'
-import type { IpFamily, SyncResult } from '@pointsman/core'
-import type { Iptables } from 'node-iptables'
-import type { Flows } from '../machine/open-backend.js'
-import { describeIptables } from '../machine/open-iptables.js'
+import type { Dataplane, ForeignReference, IpFamily, PlannedInput, RuleTool, SyncResult } from '@pointsman/core'
+import type { Flows } from '../machine/open-machine.js'
 import type { Style } from '../output/colour.js'
 import { countOf, formatDuration } from '../output/duration.js'
 import type { Document } from '../output/json.js'
@@ -10,7 +7,7 @@ import type { Document } from '../output/json.js'
 /** Where rules went, or would go. */
 export interface Target {
   readonly node: string | undefined
-  readonly iptables: Pick<Iptables, 'capabilities'>
+  readonly tool: RuleTool
   readonly families: readonly IpFamily[]
   /** Service ports of these families. */
   readonly servicePorts: number
@@ -25,7 +22,7 @@ export interface Applied extends Target {
 
 export function appliedText({ result, durationMs, flows, ...target }: Applied, style: Style): readonly string[] {
   const amount = `${countOf(result.rules, 'rule')} for ${countOf(target.servicePorts, 'service port')}`
-  const where = `${target.families.join(' and ')} with ${describeIptables(target.iptables)}`
+  const where = `${target.families.join(' and ')} with ${target.tool.name}`
   const time = formatDuration(durationMs)
   const done =
     result.bytes === 0
@@ -37,19 +34,21 @@ export function appliedText({ result, durationMs, flows, ...target }: Applied, s
 }
 
 /** Chains of one service that are kept for a rule of somebody else, in sentences. Those of all services are always there. */
-export const leftTexts = (left: readonly ForeignReference[]): readonly string[] =>
+export const leftTexts = (
+  left: readonly ForeignReference[],
+  dataplane: Pick<Dataplane, 'isServiceChain'>,
+): readonly string[] =>
   left
-    .filter(({ chain }) => isServiceChain(chain))
+    .filter(({ chain }) => dataplane.isServiceChain(chain))
     .map(
-      ({ table, from, rule, chain }) =>
-        `${chain} in ${table} stays whatever becomes of its service, because of a rule that is not ours: -A ${from} ${rule}`,
+      ({ table, line, chain }) =>
+        `${chain} in ${table} stays whatever becomes of its service, because of a rule that is not ours: ${line}`,
     )
 
-const targetItem = ({ node, iptables, families, servicePorts }: Target): object => ({
+const targetItem = ({ node, tool, families, servicePorts }: Target): object => ({
   ...(node !== undefined && { node }),
   families,
-  variant: iptables.capabilities.variant,
-  iptables: iptables.capabilities.version,
+  ...tool.fields,
   servicePorts,
 })
 
@@ -62,27 +61,20 @@ export const appliedDocument = (applied: Applied): Document => ({
   digest: applied.result.digest,
   durationMs: Math.round(applied.durationMs),
   flows: applied.flows,
-  left: applied.left.map(({ table, chain, from, rule }) => ({ table, chain, rule: `-A ${from} ${rule}` })),
+  left: applied.left.map(({ table, chain, line }) => ({ table, chain, rule: line })),
 })
 
-export const dryRunDocument = (target: Target, restores: readonly FamilyRestore[]): Document => ({
+export const dryRunDocument = (target: Target, restores: readonly PlannedInput[]): Document => ({
   kind: 'ApplySummary',
   dryRun: true,
   ...targetItem(target),
   restores: restores.map(({ family, lines }) => ({ family, lines: [...lines] })),
 })
 
-/** What would be given to iptables-restore, one family after the other. */
-export function* dryRunLines(target: Target, restores: readonly FamilyRestore[]): Generator<string, void, undefined> {
-  const { variant } = target.iptables.capabilities
-  for (const { family, lines } of restores) {
-    let count = 0
-    for (const line of lines) {
-      if (count === 0)
-        yield `# ${family}: ${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}-restore --noflush --counters`
-      count += 1
-      yield line
-    }
-    if (count === 0) yield `# ${family}: nothing to restore`
+/** What would be given to the tool, one family after the other. */
+export function* dryRunLines(restores: readonly PlannedInput[]): Generator<string, void, undefined> {
+  for (const { family, command, lines } of restores) {
+    yield lines.length === 0 ? `# ${family}: nothing to restore` : `# ${family}: ${command}`
+    yield* lines
   }
 }

@@ -1,16 +1,22 @@
-import { readTables, type RulesetOptions } from '@pointsman/backend-iptables'
+import {
+  describeIptables,
+  openIptables,
+  readTables,
+  type RulesetOptions,
+  withProgress,
+} from '@pointsman/backend-iptables'
 import type { IpFamily } from '@pointsman/core'
-import { createIptables, type Iptables, IptablesError, runProcess, type SavedTable, type Variant } from 'node-iptables'
+import { createIptables, type Iptables, IptablesError, type SavedTable, type Variant } from 'node-iptables'
 import type { Context } from '../context.js'
+import { runProcess } from '../dataplanes.js'
 import { CliError } from '../errors.js'
 import { readSave } from '../input/read-save.js'
 import type { RulesQuestion } from '../input/rules-question.js'
 import { familiesOf, interfaceAddressesOf, type RulesetCommandOptions } from '../input/ruleset-options.js'
 import { interfaceAddresses } from '../machine/interface-addresses.js'
 import type { VariantOptions } from '../machine/iptables-option.js'
-import { describeIptables, openIptables } from '../machine/open-iptables.js'
+import { machineOf } from '../machine/open-machine.js'
 import { tcpBeLiberal } from '../machine/tcp-be-liberal.js'
-import { withProgress } from '../machine/with-progress.js'
 import { SILENT } from '../output/line-sink.js'
 import { createProgress } from '../output/progress.js'
 import { familyAsked } from '../rules/family-asked.js'
@@ -69,14 +75,15 @@ export async function liveSource(
   const families: readonly IpFamily[] = known.length > 0 ? known : ['IPv4', 'IPv6']
   // That rules are in both variants is for the audit to say.
   const quiet = { ...context, stderr: SILENT }
-  const opened = await openIptables({ variant: options.iptablesVariant, families }, quiet)
+  const opened = await openIptables({ variant: options.iptablesVariant, families }, machineOf(quiet))
   const [first] = opened
   if (first === undefined) throw new Error('no family was asked for')
   const others = await Promise.all(opened.map((iptables) => otherOf(iptables, context)))
   const progress = createProgress(context)
+  const machine = machineOf(context, { progress })
   const signal = context.interrupted
   const tablesOf = (iptables: Iptables): Promise<readonly SavedTable[]> =>
-    readTables(withProgress(iptables, progress).saveLines({}, { signal }))
+    readTables(withProgress(iptables, machine).saveLines({}, { signal }))
   return {
     isLive: true,
     name: describeIptables(first),

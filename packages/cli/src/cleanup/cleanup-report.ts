@@ -1,17 +1,10 @@
-import type { FamilyCleanup, LeftChain } from '@pointsman/backend-iptables'
-import type { Iptables } from 'node-iptables'
-import { describeIptables } from '../machine/open-iptables.js'
+import type { CleanedFamily, LeftChain } from '@pointsman/core'
 import type { Style } from '../output/colour.js'
 import { countOf } from '../output/duration.js'
 import type { Document } from '../output/json.js'
 
-/** What was, or would be, removed from the tables of one family and variant. */
-export interface Cleaned extends FamilyCleanup {
-  readonly iptables: Pick<Iptables, 'capabilities'>
-}
-
 /** What was removed, and what was left and why: a line each. Where there was nothing, that is said once. */
-export function cleanedText(all: readonly Cleaned[], style: Style): readonly string[] {
+export function cleanedText(all: readonly CleanedFamily[], style: Style): readonly string[] {
   const told = all.filter((cleaned) => !hasNothing(cleaned) || cleaned.left.length > 0)
   if (told.length === 0) return [`nothing to remove: ${all.map(place).join('; ')}`]
   return told.flatMap((cleaned) => [
@@ -25,8 +18,8 @@ export function cleanedText(all: readonly Cleaned[], style: Style): readonly str
   ])
 }
 
-/** What would be given to iptables-restore, with the rest as comments. */
-export function* dryCleanupLines(all: readonly Cleaned[]): Generator<string, void, undefined> {
+/** What would be given to the tool, with the rest as comments. */
+export function* dryCleanupLines(all: readonly CleanedFamily[]): Generator<string, void, undefined> {
   for (const cleaned of all) {
     yield hasNothing(cleaned)
       ? `# nothing to remove: ${place(cleaned)}`
@@ -39,25 +32,24 @@ export function* dryCleanupLines(all: readonly Cleaned[]): Generator<string, voi
   }
 }
 
-export const cleanupDocument = (all: readonly Cleaned[], { dryRun }: { readonly dryRun: boolean }): Document => ({
+export const cleanupDocument = (all: readonly CleanedFamily[], { dryRun }: { readonly dryRun: boolean }): Document => ({
   kind: 'CleanupSummary',
   dryRun,
-  items: all.map(({ family, iptables: { capabilities }, removedRules, removedChains, left }) => ({
+  items: all.map(({ family, tool, removedRules, removedChains, left }) => ({
     family,
-    variant: capabilities.variant,
-    iptables: capabilities.version,
+    ...tool.fields,
     removedRules,
     removedChains,
     left,
   })),
 })
 
-const hasNothing = ({ lines }: Cleaned): boolean => lines.length === 0
+const hasNothing = ({ lines }: CleanedFamily): boolean => lines.length === 0
 
-const amount = ({ removedRules, removedChains }: Cleaned): string =>
+const amount = ({ removedRules, removedChains }: CleanedFamily): string =>
   `${countOf(removedRules, 'rule')} and ${countOf(removedChains.length, 'chain')}`
 
-const place = ({ family, iptables }: Cleaned): string => `${family}, ${describeIptables(iptables)}`
+const place = ({ family, tool }: CleanedFamily): string => `${family}, ${tool.name}`
 
 const reason = (becauseOf: LeftChain['becauseOf']): string =>
   becauseOf.length === 0

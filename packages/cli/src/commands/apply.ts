@@ -9,7 +9,7 @@ import {
   leftTexts,
   type Target,
 } from '../apply/apply-report.js'
-import { type Context, warn } from '../context.js'
+import { type Context, dataplaneOf, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { askedObjects } from '../input/asked-objects.js'
 import { type InputOptions, openInput, withObjectsOption } from '../input/open-input.js'
@@ -17,7 +17,7 @@ import { withConfigOptions } from '../input/proxy-config.js'
 import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../input/rules-question.js'
 import { ON_THIS_MACHINE, withRulesetOptions } from '../input/ruleset-options.js'
 import { type VariantOptions, withVariantOption } from '../machine/iptables-option.js'
-import { openBackend, type OpenedBackend } from '../machine/open-backend.js'
+import { openBackend, type OpenedBackend } from '../machine/open-machine.js'
 import { parseFormat, writeDocument } from '../output/json.js'
 import { outputOption } from '../output/output-option.js'
 import { warnOfDiagnostics } from '../output/warn-of-diagnostics.js'
@@ -68,7 +68,7 @@ async function apply(files: readonly string[], options: ApplyOptions, context: C
   if (options.dryRun !== true) {
     const applied = await applyTo(machine, target, { question, context })
     if (applied === undefined) return
-    for (const text of leftTexts(applied.left)) warn(context, text)
+    for (const text of leftTexts(applied.left, dataplaneOf(context))) warn(context, text)
     if (format === 'json') writeDocument(context, appliedDocument(applied))
     else context.stdout.print(appliedText(applied, context.style))
     return
@@ -77,12 +77,12 @@ async function apply(files: readonly string[], options: ApplyOptions, context: C
   machine.settle()
   for (const step of machine.skipped) context.stderr.print(`would also ${step}`)
   if (format === 'json') writeDocument(context, dryRunDocument(target, restores))
-  else await writePieces(dryRunLines(target, restores), context)
+  else await writePieces(dryRunLines(restores), context)
 }
 
-function targetOf({ iptables, families }: OpenedBackend, { state }: RulesQuestion): Target {
+function targetOf({ tool, families }: OpenedBackend, { state }: RulesQuestion): Target {
   const servicePorts = [...state.services.values()].filter(({ family }) => families.includes(family)).length
-  return { node: state.node?.name, iptables, families, servicePorts }
+  return { node: state.node?.name, tool, families, servicePorts }
 }
 
 /** Undefined when it was interrupted. */

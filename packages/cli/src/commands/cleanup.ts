@@ -1,12 +1,9 @@
-import { createIptablesBackend, type FamilyCleanup } from '@pointsman/backend-iptables'
-import { DEFAULT_PROXY_CONFIG } from '@pointsman/core'
+import type { CleanedFamily } from '@pointsman/core'
 import type { Command } from 'commander'
-import { type Iptables, IptablesError } from 'node-iptables'
-import { type Cleaned, cleanedText, cleanupDocument, dryCleanupLines } from '../cleanup/cleanup-report.js'
-import type { Context } from '../context.js'
+import { cleanedText, cleanupDocument, dryCleanupLines } from '../cleanup/cleanup-report.js'
+import { type Context, dataplaneOf } from '../context.js'
 import { type VariantOptions, withVariantOption } from '../machine/iptables-option.js'
-import { openInstalled } from '../machine/open-installed.js'
-import { withProgress } from '../machine/with-progress.js'
+import { machineOf } from '../machine/open-machine.js'
 import { parseFormat, writeDocument } from '../output/json.js'
 import { outputOption } from '../output/output-option.js'
 import { createProgress } from '../output/progress.js'
@@ -41,31 +38,22 @@ export function registerCleanup(program: Command, context: Context): void {
 export async function cleanup(options: CleanupOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, ['text', 'json'])
   const dryRun = options.dryRun === true
-  const cleaned = await cleanAll(await openInstalled(options.iptablesVariant, context), { dryRun, context })
+  const cleaned = await cleanAll(options, context)
   if (cleaned === undefined) return
   if (format === 'json') writeDocument(context, cleanupDocument(cleaned, { dryRun }))
   else if (dryRun) await writePieces(dryCleanupLines(cleaned), context)
   else context.stdout.print(cleanedText(cleaned, context.style))
 }
 
-interface Way {
-  readonly dryRun: boolean
-  readonly context: Context
-}
-
 /** Undefined when it was interrupted. */
-async function cleanAll(installed: readonly Iptables[], way: Way): Promise<readonly Cleaned[] | undefined> {
-  const { context } = way
+async function cleanAll(options: CleanupOptions, context: Context): Promise<readonly CleanedFamily[] | undefined> {
   const progress = createProgress(context)
-  const cleaned: Cleaned[] = []
-  let unsupported: unknown
+  const { iptablesVariant, dryRun = false } = options
   try {
-    for (const iptables of installed) {
-      context.interrupted.throwIfAborted()
-      const families = await supported(cleanOne(withProgress(iptables, progress), way))
-      if ('error' in families) unsupported = families.error
-      else cleaned.push(...families.done.map((family) => ({ ...family, iptables })))
-    }
+    return await dataplaneOf(context).cleanup(
+      { choices: { iptablesVariant }, dryRun },
+      machineOf(context, { progress }),
+    )
   } catch (error) {
     if (!context.interrupted.aborted) throw error
     progress.end()
@@ -74,24 +62,5 @@ async function cleanAll(installed: readonly Iptables[], way: Way): Promise<reado
     return undefined
   } finally {
     progress.end()
-  }
-  if (cleaned.length === 0 && unsupported !== undefined) throw unsupported
-  return cleaned
-}
-
-async function cleanOne(iptables: Iptables, { dryRun }: Way): Promise<readonly FamilyCleanup[]> {
-  const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [iptables] })
-  const plan = await backend.planCleanup()
-  if (!dryRun) await backend.cleanup()
-  return plan
-}
-
-/** A variant or family that this kernel lacks has nothing to remove. */
-async function supported<Done>(attempt: Promise<Done>): Promise<{ readonly done: Done } | { readonly error: unknown }> {
-  try {
-    return { done: await attempt }
-  } catch (error) {
-    if (error instanceof IptablesError && error.code === 'NO_KERNEL_SUPPORT') return { error }
-    throw error
   }
 }

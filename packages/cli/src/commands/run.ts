@@ -75,7 +75,6 @@ async function runUntilEnded(request: RunRequest, version: string, context: Cont
       ...settings,
       config,
       nodeName: request.nodeName,
-      variant: settings.iptablesVariant,
       nodeAddresses: settings.interfaceAddresses,
       bootId: bootId(),
       maxAgeMs: settings.maxLogAgeAtStartMs,
@@ -95,7 +94,7 @@ async function runUntilEnded(request: RunRequest, version: string, context: Cont
   await running.catch(async (error: unknown) => {
     const { createAgentLogger } = await import('../agent/agent-logger.js')
     // Whoever reads JSON lines can read nothing else, the last one included.
-    const message = describeFailure(error, PLAIN)
+    const message = describeFailure(error, { style: PLAIN, dataplanes: context.dataplanes })
       .join('\n')
       .replace(/^error: /, '')
     const { say } = createAgentLogger({ ...config.logging, sink: context.stderr, now: context.now })

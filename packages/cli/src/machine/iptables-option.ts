@@ -1,8 +1,7 @@
 import { type Command, Option } from 'commander'
-import type { Variant } from 'node-iptables'
 
 export interface VariantOptions {
-  readonly iptablesVariant: 'auto' | Variant
+  readonly iptablesVariant: 'auto' | 'nft' | 'legacy'
 }
 
 /** Adds `--iptables-variant`. */

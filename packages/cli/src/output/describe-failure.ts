@@ -1,16 +1,19 @@
-import { IptablesError } from 'node-iptables'
+import type { Dataplane } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import type { Style } from './colour.js'
 
 /**
  * What a failure looks like on standard error, in lines: one for a user's mistake and for an obstacle that has a name, a stack
- * trace for a bug of ours alone. Of a restore that was refused, the lines
- * around the one that iptables named come next, and what it said beyond its first line.
+ * trace for a bug of ours alone. What
+ * the data planes know of an input that a tool refused comes next.
  */
-export function describeFailure(error: unknown, style: Style): readonly string[] {
+export function describeFailure(
+  error: unknown,
+  { style, dataplanes }: { readonly style: Style; readonly dataplanes: readonly Pick<Dataplane, 'failureLines'>[] },
+): readonly string[] {
   const prefix = style.red('error:')
   if (error instanceof CliError || isNamedObstacle(error))
-    return [`${prefix} ${oneLine(error.message)}`, ...restoreLines(error)]
+    return [`${prefix} ${oneLine(error.message)}`, ...dataplanes.flatMap((dataplane) => dataplane.failureLines(error))]
   return [`${prefix} this is a bug in pointsman, please report it with these lines:`, ...stackLines(error)]
 }
 
@@ -24,21 +27,6 @@ function stackLines(error: unknown): readonly string[] {
     .filter((line) => /^ {4}at /.test(line))
   return [`${name}: ${message}`, ...places]
 }
-
-/** The line that iptables named between its neighbours, and its own words. */
-function restoreLines(error: Error): readonly string[] {
-  const failure = error instanceof IptablesError ? error : error.cause
-  if (!(failure instanceof IptablesError) || failure.restore === undefined) return []
-  const { line, neighbours } = failure.restore
-  const around = [...neighbours, line]
-    .toSorted((one, other) => one.number - other.number)
-    .map(({ number, text }) => `  ${number === line.number ? '>' : ' '} ${number}  ${text}`)
-  // The first is in the message.
-  const [, ...words] = failure.stderr.split('\n').filter((text) => text.trim() !== '')
-  return [...around, ...words.slice(0, MAX_WORDS).map((text) => `  ${text.trim()}`)]
-}
-
-const MAX_WORDS = 5
 
 const oneLine = (message: string): string => message.replaceAll(/(?<!\s)\s*\n\s*/g, ' ')
 

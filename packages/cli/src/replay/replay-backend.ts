@@ -2,7 +2,7 @@ import { createMockBackend } from '@pointsman/backend-mock'
 import type { Backend, ProxyConfig, State } from '@pointsman/core'
 import type { Context } from '../context.js'
 import { checkLayout } from '../input/ruleset-options.js'
-import { openBackend, type MachineOptions } from '../machine/open-backend.js'
+import { openBackend, type MachineOptions } from '../machine/open-machine.js'
 
 /** In the order of the help text; the first is the default. */
 export const REPLAY_BACKENDS = ['mock', 'iptables', 'none'] as const

@@ -8,6 +8,14 @@ import type { ServicePort } from '../model/service-port.js'
 import type { FrontTraffic } from '../state/port-traffic.js'
 import type { State } from '../state/state.js'
 import type { ChangeLogReader } from './change-log.js'
+import type {
+  CleanedFamily,
+  DataplaneChoices,
+  DataplaneMetrics,
+  Machine,
+  OpenDataplane,
+  OpenOptions,
+} from './machine.js'
 
 /** What rules are made from at one point in time. */
 export interface RulesAt {
@@ -160,6 +168,22 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
    * Items by service port, those of no service port first, and each one's in the order in which a packet meets their chains.
    */
   inReadingOrder<Each extends { readonly item: RuleItem }>(items: readonly Each[]): readonly Each[]
+
+  /**
+   * Finds the tools of each family on a machine, chooses among them, and sets what the rules rely on. Fails with an error that
+   * has a `code` and a message for people.
+   */
+  open(options: OpenOptions, machine: Machine): Promise<OpenDataplane>
+  /** Sets what the rules rely on, and opens nothing: warnings about what could not be set. */
+  prepare(options: Pick<OpenOptions, 'config' | 'families'>, machine: Machine): Promise<readonly string[]>
+  /** Removes every rule of the proxy, whichever proxy of this mode wrote it; or says what it would remove. */
+  cleanup(
+    options: { readonly choices: DataplaneChoices; readonly dryRun: boolean },
+    machine: Machine,
+  ): Promise<readonly CleanedFamily[]>
+  readonly metrics: DataplaneMetrics
+  /** Lines that show which part of an input its tool refused, below the failure's message; none: it was no such failure. */
+  failureLines(error: unknown): readonly string[]
 }
 
 /** A text that is no item of the rule system. Its message says why, and what to give. */

@@ -1,11 +1,11 @@
 import { parseGoDuration } from '@pointsman/core'
-import type { Variant } from 'node-iptables'
 import { CliError } from '../../errors.js'
 import { type FamilyChoice, interfaceAddressesOf } from '../../input/ruleset-options.js'
+import type { VariantOptions } from '../../machine/iptables-option.js'
 import type { AgentOptions, GoFlag } from './agent-options.js'
 
 /** What is ours, and in no KubeProxyConfiguration: that one has to stay valid for kube-proxy. */
-export interface RunSettings {
+export interface RunSettings extends VariantOptions {
   /** The change log's file. */
   readonly log: string
   /** Retention; absent: none. */
@@ -20,7 +20,6 @@ export interface RunSettings {
   /** Absent: the families of the node's addresses. */
   readonly family?: FamilyChoice
   readonly layout: 'current' | 'classic'
-  readonly iptablesVariant: 'auto' | Variant
   /** Of the node's interfaces. Absent: they are looked at. */
   readonly interfaceAddresses?: readonly string[]
 }

@@ -9,6 +9,7 @@ function serving(answers: Partial<MetricsServerAnswers> = {}) {
   const registry = new Registry()
   new Counter({ name: 'things_total', help: 'Things.', registers: [registry] }).inc(3)
   const handler = metricsHandler({
+    mode: 'iptables',
     registry,
     readyz: () => ({
       status: 503,

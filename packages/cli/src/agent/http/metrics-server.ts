@@ -1,8 +1,9 @@
+import type { SentInput } from '@pointsman/core'
 import type { Registry } from 'prom-client'
 import type { AgentHealth } from '../health/agent-health.js'
 import { type Answer, type Handler, type HttpRequest, jsonAnswer, NOT_FOUND, textAnswer } from './answer.js'
 import { isLoopback } from './loopback.js'
-import { restoreText, type SentRestore } from './restore-text.js'
+import { restoreText } from './restore-text.js'
 import { createSliMetrics, metricsAnswer } from './sli-metrics.js'
 import { type RunningServer, type ServerOptions, startServer } from './start-server.js'
 import { flagzText, type Status, statuszText } from './zpages.js'
@@ -11,14 +12,16 @@ import { flagzText, type Status, statuszText } from './zpages.js'
 export interface MetricsServerAnswers {
   readonly registry: Registry
   readonly readyz: AgentHealth['readyz']
+  /** kube-proxy's name of the data plane: `iptables`. */
+  readonly mode: string
   /** The effective KubeProxyConfiguration. */
   readonly configz: () => unknown
   /** Flags in force, by name without dashes. */
   readonly flagz: () => Readonly<Record<string, string>>
   readonly status: () => Omit<Status, 'paths'>
   /** The last restores that succeeded, and those that failed; none: there was none yet. */
-  readonly lastRestores: () => readonly SentRestore[]
-  readonly lastFailed: () => readonly SentRestore[]
+  readonly lastRestores: () => readonly SentInput[]
+  readonly lastFailed: () => readonly SentInput[]
   /** enableProfiling: also sets the text log's verbosity. */
   readonly profiling: boolean
   readonly setVerbosity: (verbosity: number) => void
@@ -45,7 +48,7 @@ export function metricsHandler(answers: MetricsServerAnswers): Handler {
     '/metrics/slis': slis.handler,
     '/healthz': ping,
     '/healthz/ping': ping,
-    '/proxyMode': () => textAnswer(200, 'iptables'),
+    '/proxyMode': () => textAnswer(200, answers.mode),
     '/configz': () => jsonAnswer(200, { 'kubeproxy.config.k8s.io': answers.configz() }),
     '/flagz': () => textAnswer(200, flagzText(answers.flagz())),
     '/statusz': () => textAnswer(200, statuszText({ ...answers.status(), paths: Object.keys(routes) })),
@@ -65,7 +68,7 @@ export function metricsHandler(answers: MetricsServerAnswers): Handler {
 }
 
 /** Rules name what runs in the cluster: for whoever is on the machine. */
-function restoreAnswer({ peer }: HttpRequest, restores: () => readonly SentRestore[], none: string): Answer {
+function restoreAnswer({ peer }: HttpRequest, restores: () => readonly SentInput[], none: string): Answer {
   if (!isLoopback(peer)) return textAnswer(403, 'this is answered on the machine itself alone: ask over 127.0.0.1\n')
   const sent = restores()
   return sent.length === 0 ? textAnswer(404, `${none}\n`) : textAnswer(200, restoreText(sent))

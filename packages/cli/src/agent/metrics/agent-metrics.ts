@@ -1,4 +1,4 @@
-import type { IpFamily } from '@pointsman/core'
+import type { DataplaneMetrics, IpFamily } from '@pointsman/core'
 import { Registry } from 'prom-client'
 import type { AgentEvent } from '../agent-event.js'
 import { type BuildInfo, registerBuildInfo } from './build-info.js'
@@ -7,7 +7,7 @@ import { conntrackMetrics } from './conntrack-metrics.js'
 import { driftMetrics } from './drift-metrics.js'
 import { localPolicyMetrics } from './local-policy-metrics.js'
 import { logMetrics } from './log-metrics.js'
-import { type ReadCounters, registerNfacctMetrics } from './nfacct-metrics.js'
+import { registerPacketMetrics } from './packet-metrics.js'
 import { probeMetrics } from './probe-metrics.js'
 import { type ProcessFigures, registerProcessMetrics } from './process-metrics.js'
 import { programmingMetrics } from './programming-metrics.js'
@@ -20,8 +20,8 @@ export interface AgentMetricsOptions {
   /** Milliseconds since 1970 UTC. */
   readonly clock: () => number
   readonly build: BuildInfo
-  /** The kernel's packet counters, asked at each reading of the metrics. */
-  readonly readCounters: ReadCounters
+  /** What only the data plane has. */
+  readonly dataplane: DataplaneMetrics
   readonly readProcess: () => ProcessFigures
 }
 
@@ -32,10 +32,10 @@ export interface AgentMetrics {
 }
 
 export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
-  const { families, clock, build, readCounters, readProcess } = options
+  const { families, clock, build, dataplane, readProcess } = options
   const registry = new Registry()
-  const groups = GROUPS.map((group) => group({ registry, families, clock }))
-  registerNfacctMetrics(registry, readCounters)
+  const groups = GROUPS.map((group) => group({ registry, families, clock, dataplane }))
+  registerPacketMetrics(registry, dataplane)
   registerProcessMetrics(registry, readProcess)
   registerBuildInfo(registry, build)
   return {

@@ -1,4 +1,4 @@
-import type { IpFamily } from '@pointsman/core'
+import type { DataplaneMetrics, IpFamily } from '@pointsman/core'
 import type { Registry } from 'prom-client'
 import type { AgentEvent } from '../agent-event.js'
 
@@ -8,6 +8,8 @@ export interface MetricContext {
   readonly families: readonly IpFamily[]
   /** Milliseconds since 1970 UTC. */
   readonly clock: () => number
+  /** What only this data plane has. */
+  readonly dataplane: DataplaneMetrics
 }
 
 /** A group of metrics, registered; what it gives is told everything that happens, and counts what it is about. */

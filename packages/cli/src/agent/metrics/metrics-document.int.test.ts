@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { iptablesDataplane } from '@pointsman/backend-iptables'
 import { describe, expect, it } from 'vitest'
 import { createAgentMetrics } from './agent-metrics.js'
 import { readProcessFigures } from './read-process-figures.js'
@@ -8,7 +9,7 @@ const { registry } = createAgentMetrics({
   families: ['IPv4', 'IPv6'],
   clock: () => Date.now(),
   build: { version: '0.1.0', runtimeVersion: process.version, platform: 'linux/amd64' },
-  readCounters: () => Promise.resolve({}),
+  dataplane: { ...iptablesDataplane.metrics, readPackets: () => Promise.resolve({}) },
   readProcess: readProcessFigures,
 })
 

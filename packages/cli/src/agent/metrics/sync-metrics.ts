@@ -1,10 +1,10 @@
-import type { FamilySyncReport } from '@pointsman/backend-iptables'
+import type { FamilySyncReport, SyncMetric } from '@pointsman/core'
 import { Counter, Gauge, Histogram } from 'prom-client'
 import { BYTES_BUCKETS, SYNC_BUCKETS } from './buckets.js'
-import type { MetricGroup } from './metric-context.js'
+import type { MetricContext, MetricGroup } from './metric-context.js'
 
 /** What each family's part of each sync took, wrote and left. */
-export const syncMetrics: MetricGroup = ({ registry, families, clock }) => {
+export const syncMetrics: MetricGroup = ({ registry, families, clock, dataplane }) => {
   const registers = [registry]
   const labelNames = ['ip_family'] as const
   const duration = new Histogram({
@@ -34,30 +34,7 @@ export const syncMetrics: MetricGroup = ({ registry, families, clock }) => {
     labelNames,
     registers,
   })
-  const failures = new Counter({
-    name: 'kubeproxy_sync_proxy_rules_iptables_restore_failures_total',
-    help: 'Restores that failed.',
-    labelNames,
-    registers,
-  })
-  const partialFailures = new Counter({
-    name: 'kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total',
-    help: 'Restores of only what had changed that failed.',
-    labelNames,
-    registers,
-  })
-  const rules = new Gauge({
-    name: 'kubeproxy_sync_proxy_rules_iptables_total',
-    help: 'Rules of ours in force after the last sync.',
-    labelNames: ['table', 'ip_family'] as const,
-    registers,
-  })
-  const written = new Gauge({
-    name: 'kubeproxy_sync_proxy_rules_iptables_last',
-    help: 'Rules that the last sync wrote.',
-    labelNames: ['table', 'ip_family'] as const,
-    registers,
-  })
+  const own = dataplane.syncs.map((metric) => registered(metric, { registry, families }))
   const restores = new Counter({
     name: 'pointsman_restores_total',
     help: 'Restores that were sent, failed ones included.',
@@ -71,7 +48,7 @@ export const syncMetrics: MetricGroup = ({ registry, families, clock }) => {
     buckets: BYTES_BUCKETS,
     registers,
   })
-  for (const ip_family of families) for (const each of [failures, partialFailures, restores]) each.inc({ ip_family }, 0)
+  for (const ip_family of families) restores.inc({ ip_family }, 0)
 
   const observe = (report: FamilySyncReport): void => {
     const labels = { ip_family: report.family }
@@ -79,19 +56,35 @@ export const syncMetrics: MetricGroup = ({ registry, families, clock }) => {
     duration.observe(labels, seconds)
     const kind = report.full ? fullDuration : partialDuration
     kind.observe(labels, seconds)
-    failures.inc(labels, report.failures)
-    partialFailures.inc(labels, report.partialFailures ?? (report.full ? 0 : report.failures))
+    for (const tell of own) tell(report)
     restores.inc(labels, report.restores)
     bytes.observe(labels, report.bytes)
-    // kube-proxy has no rules in mangle but for its canary, and tells of these two alone.
-    for (const table of ['filter', 'nat'] as const) {
-      rules.set({ table, ...labels }, report.tables[table].rules)
-      written.set({ table, ...labels }, report.tables[table].written)
-    }
     if (report.error === undefined) lastTimestamp.set(labels, clock() / 1000)
   }
 
   return (event) => {
     if (event.type === 'family') observe(event.report)
+  }
+}
+
+/** A metric that only the data plane has; counters begin at 0 for each family. */
+function registered(
+  { type, name, help, tables, value }: SyncMetric,
+  { registry, families }: Pick<MetricContext, 'registry' | 'families'>,
+): (report: FamilySyncReport) => void {
+  const labelNames = tables === undefined ? ['ip_family'] : ['table', 'ip_family']
+  const options = { name, help, labelNames, registers: [registry] }
+  const labelled = (ip_family: string): readonly (readonly [string, Readonly<Record<string, string>>])[] =>
+    tables === undefined ? [['', { ip_family }]] : tables.map((table) => [table, { table, ip_family }] as const)
+  if (type === 'gauge') {
+    const gauge = new Gauge(options)
+    return (report) => {
+      for (const [table, labels] of labelled(report.family)) gauge.set(labels, value(report, table))
+    }
+  }
+  const counter = new Counter(options)
+  for (const family of families) for (const [, labels] of labelled(family)) counter.inc(labels, 0)
+  return (report) => {
+    for (const [table, labels] of labelled(report.family)) counter.inc(labels, value(report, table))
   }
 }

@@ -1,5 +1,5 @@
-import type { FamilySyncReport } from '@pointsman/backend-iptables'
 import {
+  type FamilySyncReport,
   type IpFamily,
   type KubernetesObject,
   type ObjectKind,

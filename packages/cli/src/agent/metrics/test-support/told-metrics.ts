@@ -1,3 +1,4 @@
+import { iptablesDataplane } from '@pointsman/backend-iptables'
 import type { IpFamily } from '@pointsman/core'
 import type { AgentEvent } from '../../agent-event.js'
 import { createAgentMetrics } from '../agent-metrics.js'
@@ -22,7 +23,10 @@ export function toldMetrics({
     families,
     clock: () => now,
     build: { version: '0.1.0', runtimeVersion: 'v20.20.2', platform: 'linux/amd64', commit: 'abc123' },
-    readCounters: () => (counters instanceof Error ? Promise.reject(counters) : Promise.resolve(counters)),
+    dataplane: {
+      ...iptablesDataplane.metrics,
+      readPackets: () => (counters instanceof Error ? Promise.reject(counters) : Promise.resolve(counters)),
+    },
     readProcess: () => ({ cpuSeconds: 1.5, residentBytes: 5e7, startedAtSeconds: 1000, openFiles: 12, maxFiles: 1024 }),
   })
   return {

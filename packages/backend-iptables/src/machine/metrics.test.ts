@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseNfacct } from './read-nfacct.js'
+import { parseNfacct } from './metrics.js'
 
 test('counters of nfacct(8) are read, those with a quota too', () => {
   const text = [

@@ -1,0 +1,181 @@
+import {
+  type ConntrackHook,
+  type ConntrackReport,
+  createConntrackHook,
+  type Dataplane,
+  type FamilySyncReport,
+  type ForeignReference,
+  type Front,
+  type IpFamily,
+  type Machine,
+  type OpenDataplane,
+  type ProxyConfig,
+} from '@pointsman/core'
+import { conntrackCommands } from '@pointsman/core/io'
+import { type Context, dataplaneOf, warn } from '../context.js'
+import { runProcess } from '../dataplanes.js'
+import type { RulesQuestion } from '../input/rules-question.js'
+import { familiesOf, interfaceAddressesOf, type RulesetCommandOptions } from '../input/ruleset-options.js'
+import { formatCount } from '../output/duration.js'
+import { createProgress, type Progress } from '../output/progress.js'
+import { interfaceAddresses } from './interface-addresses.js'
+import type { VariantOptions } from './iptables-option.js'
+import { requireNetAdmin } from './require-net-admin.js'
+
+/** The machine that the command runs on, or the network namespace that it is in. */
+export const machineOf = (
+  context: Context,
+  {
+    addresses = () => [],
+    progress,
+  }: { readonly addresses?: () => readonly string[]; readonly progress?: Progress } = {},
+): Machine => ({
+  requireNetAdmin,
+  interfaceAddresses: addresses,
+  signal: context.interrupted,
+  now: context.now,
+  warn: (message) => warn(context, message),
+  onProgress:
+    progress && (({ family, doing, lines }) => progress.show(() => `${family}: ${doing} ${formatCount(lines)} lines`)),
+})
+
+export interface MachineOptions extends RulesetCommandOptions, VariantOptions {
+  readonly dryRun?: true
+}
+
+/** What a command that writes rules once writes them with. */
+export interface OpenedBackend extends Pick<OpenDataplane, 'backend' | 'families' | 'tool' | 'skipped'> {
+  /** Chains of ours that rules of others lead to, so that they are kept: as the last sync that read the rules saw it. */
+  readonly left: readonly ForeignReference[]
+  /** UDP flows that were looked at after syncs so far, and those that were deleted because nothing serves them any more. */
+  readonly flows: Readonly<Flows>
+  /** Wipes the line of progress. */
+  readonly settle: () => void
+}
+
+export interface Flows {
+  listed: number
+  deleted: number
+}
+
+/**
+ * Opens the data plane for `--family`, else for the families of the node's addresses, else for both, and says on standard error
+ * with which tool. Fails as `Dataplane.open`.
+ */
+export async function openBackend(
+  { state, config }: Pick<RulesQuestion, 'state' | 'config'>,
+  options: MachineOptions,
+  context: Context,
+): Promise<OpenedBackend> {
+  const given = interfaceAddressesOf(options)
+  const known = familiesOf(options, state)
+  const progress = createProgress(context)
+  const left: ForeignReference[] = []
+  const addresses = given ?? (await interfaceAddresses(runProcess))
+  const flows: Flows = { listed: 0, deleted: 0 }
+  let conntrack: ConntrackHook | undefined
+  const opened = await dataplaneOf(context).open(
+    {
+      config,
+      families: known.length > 0 ? known : ['IPv4', 'IPv6'],
+      choices: { iptablesVariant: options.iptablesVariant },
+      node: state.node,
+      dryRun: options.dryRun,
+      onLeft: (references) => void left.splice(0, left.length, ...references),
+      syncHook: (families) =>
+        (conntrack = createConntrackHook({
+          config,
+          flows: conntrackCommands({ run: runProcess }),
+          families,
+          nodeAddresses: () => addresses,
+          patienceMs: CONNTRACK_PATIENCE_MS,
+          onReport: (report) => countFlows(report, flows, context),
+        })),
+    },
+    machineOf(context, { addresses: () => addresses, progress }),
+  )
+  const { backend, families, tool, skipped, description } = opened
+  const whose = state.node === undefined ? '' : `node ${state.node.name}, `
+  context.stderr.print(context.errorStyle.dim(`${whose}${families.join(' and ')}, ${description}`))
+  // Commands end after their last sync, and what it began is to be done by then.
+  const close = async (): Promise<void> => {
+    if (!context.interrupted.aborted) await conntrack?.beforeSync()
+    await backend.close()
+  }
+  return { backend: { ...backend, close }, tool, families, skipped, left, flows, settle: progress.end }
+}
+
+const CONNTRACK_PATIENCE_MS = 60_000
+
+function countFlows(report: ConntrackReport, flows: Flows, context: Context): void {
+  flows.listed += report.listed
+  flows.deleted += report.deleted
+  if (report.type === 'failed') warn(context, report.error.message)
+}
+
+export interface AgentMachineOptions extends VariantOptions {
+  readonly config: ProxyConfig
+  /** The families were asked for: one that this machine does not have is an error. Default: it is left out. */
+  readonly family?: string | undefined
+  /** False: without kube-proxy's packet counters. */
+  readonly nfacct?: boolean | undefined
+  /** Addresses that the interfaces have, where they are given. */
+  readonly nodeAddresses?: readonly string[] | undefined
+  /** UDP fronts that there were before the start, whose flows may lead to what no longer serves. */
+  readonly formerFronts: readonly Front[]
+  readonly onFamilySync: (report: FamilySyncReport) => void
+  readonly onConntrack: (report: ConntrackReport) => void
+}
+
+/** The data plane that an agent syncs to, and the addresses of the machine that it is on. */
+export interface AgentMachine extends OpenDataplane {
+  readonly addresses: () => readonly string[]
+  /** Looks at the interfaces again; whether they have other addresses than before. */
+  readonly refreshAddresses: () => Promise<boolean>
+}
+
+/** The largest input, and the listing of the most rules, take seconds: what takes longer hangs, and is ended and tried again. */
+const COMMAND_TIMEOUT_MS = 120_000
+
+/** Opens the data plane for an agent. Fails as `Dataplane.open`. */
+export async function openAgentMachine(
+  { dataplane, ...options }: AgentMachineOptions & { readonly dataplane: Dataplane },
+  context: Context,
+): Promise<AgentMachine> {
+  const { config, nodeAddresses } = options
+  let addresses = nodeAddresses ?? (await interfaceAddresses(runProcess))
+  const opened = await dataplane.open(
+    {
+      config,
+      families: config.families,
+      choices: { iptablesVariant: options.iptablesVariant, nfacct: options.nfacct },
+      leaveOut: options.family === undefined,
+      timeoutMs: COMMAND_TIMEOUT_MS,
+      syncHook: (families: readonly IpFamily[]) =>
+        createConntrackHook({
+          config,
+          flows: conntrackCommands({ run: runProcess }),
+          families,
+          nodeAddresses: () => addresses,
+          formerFronts: options.formerFronts,
+          onReport: options.onConntrack,
+        }),
+      onFamilySync: options.onFamilySync,
+      onLeft: (references) => {
+        for (const { chain, from } of references)
+          warn(context, `${chain} is kept: a rule of somebody else's in ${from} leads to it`)
+      },
+    },
+    machineOf(context, { addresses: () => addresses }),
+  )
+  return {
+    ...opened,
+    addresses: () => addresses,
+    async refreshAddresses() {
+      if (nodeAddresses !== undefined) return false
+      const before = addresses
+      addresses = await interfaceAddresses(runProcess)
+      return [...before].toSorted().join() !== [...addresses].toSorted().join()
+    },
+  }
+}
