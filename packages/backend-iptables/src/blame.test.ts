@@ -172,7 +172,8 @@ describe('a chain that was pasted is found in all of the log', () => {
     added(web()),
     added(webSlice([A, B])),
     modified(webSlice([A])),
-    deleted(webSlice([A])),
+    modified(webSlice([A, C])),
+    deleted(webSlice([A, C])),
     deleted(web()),
   ]
   const find = async (chain: string): Promise<FormerChainOwner | undefined> => {
@@ -183,6 +184,8 @@ describe('a chain that was pasted is found in all of the log', () => {
 
   it.each([
     [endpointChainName(PORT, { address: B, port: 8080 }), `${B}:8080`],
+    // It came into a slice that had others before.
+    [endpointChainName(PORT, { address: C, port: 8080 }), `${C}:8080`],
     [serviceChainNames(PORT).local, undefined],
     [serviceChainNames(PORT).firewall, undefined],
   ])('%s', async (chain, endpoint) => {

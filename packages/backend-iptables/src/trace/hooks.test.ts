@@ -199,6 +199,15 @@ describe('where it goes on', () => {
       },
       [`untouched ${NODE}:80 MASQUERADE ${NODE}`],
     ],
+    ...['--random-fully', '--random', '--to-ports 1024-65535'].map((option): (typeof cases)[number] => [
+      `a source that is given its own address, with ${option}, is rewritten for conntrack`,
+      {
+        rules: [`nat POSTROUTING -p tcp -j MASQUERADE ${option}`, 'filter INPUT -m conntrack --ctstate SNAT -j DROP'],
+        source: NODE,
+        destination: NODE,
+      },
+      ['dropped by filter INPUT 1'],
+    ]),
     [
       'what conntrack is told to leave alone is not rewritten',
       { rules: ['raw PREROUTING -j CT --notrack', `nat PREROUTING ${DNAT} 10.244.2.7:80`] },

@@ -1,25 +1,26 @@
 import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../../model/kubernetes-object.js'
 import { findServer, type ServerQuestion } from './find-server.js'
+import type { ServerSettings } from './server-settings.js'
 import { kubeconfigOf } from './test-support/connection.js'
 
 const at = (server: string, user: JsonObject = {}): string => JSON.stringify(kubeconfigOf({ server }, user))
 
-/** Where the files lead, as `URL (user)`, or the error's message. */
-async function found(files: Readonly<Record<string, string>>, question: Partial<ServerQuestion> = {}): Promise<string> {
+type Files = Readonly<Record<string, string>>
+
+function settingsOf(files: Files, question: Partial<ServerQuestion> = {}): Promise<ServerSettings> {
   const read = async (path: string): Promise<string> => {
     const text = files[path]
     if (text === undefined) throw Object.assign(new Error(`ENOENT: no such file, open '${path}'`), { code: 'ENOENT' })
     return text
   }
+  return findServer({ otherwise: 'pod', env: {}, serviceAccountDirectory: '/sa', read, ...question })
+}
+
+/** Where the files lead, as `URL (user)`, or the error's message. */
+async function found(files: Files, question: Partial<ServerQuestion> = {}): Promise<string> {
   try {
-    const settings = await findServer({
-      otherwise: 'pod',
-      env: {},
-      serviceAccountDirectory: '/sa',
-      read,
-      ...question,
-    })
+    const settings = await settingsOf(files, question)
     return `${settings.url.href} (${settings.user.tokenFile ?? settings.user.token ?? 'nobody'})`
   } catch (error) {
     return error instanceof Error && 'code' in error ? `${String(error.code)} ${error.message}` : String(error)
@@ -52,6 +53,21 @@ describe('as kube-proxy', () => {
     ['and never ~/.kube/config', { env: { ...POD, HOME: '/home/ann' } }, 'https://10.96.0.1/ (/sa/token)'],
   ])('%s', async (_, question, result) => {
     expect(await found(FILES, question)).toBe(result)
+  })
+
+  it("a pod verifies the API server by its service account's CA", async () => {
+    expect(await settingsOf({}, { env: POD })).toEqual({
+      source: 'the service account of the pod',
+      url: new URL('https://10.96.0.1'),
+      cluster: { name: 'pod', skipTLSVerify: false, caFile: '/sa/ca.crt' },
+      user: { name: 'pod', tokenFile: '/sa/token' },
+      directory: '/sa',
+    })
+  })
+
+  it('--master alone does not switch verification off', async () => {
+    const { cluster, user } = await settingsOf({}, { master: 'https://b' })
+    expect({ cluster, user }).toEqual({ cluster: { name: 'master', skipTLSVerify: false }, user: { name: '' } })
   })
 
   it('outside of a pod something has to be given', async () => {
