@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   isEqual,
   createOverlapIndex,
@@ -12,6 +13,8 @@ import { asFound } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
 import {
   adopt,
+  chainKey,
+  chainsOf,
   type Installed,
   installedAfter,
   type PackedService,
@@ -25,6 +28,7 @@ import { exceptSynced } from '../plan/except-synced.js'
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
 
 import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
+import { serviceChainNames } from '../ruleset/chain-names.js'
 import { planBase } from '../ruleset/base-rules.js'
 import { planService } from '../ruleset/service-rules.js'
 import { type ForeignReference, readFound } from './read-found.js'
@@ -94,6 +98,14 @@ interface Step {
   /** Called when the restores have succeeded. */
   readonly after: () => Known
   readonly left: readonly ForeignReference[]
+  /** Service ports that no rules could be planned for. They keep what they have. */
+  readonly unplanned: readonly RefusedService[]
+}
+
+interface Planning {
+  readonly state: State
+  readonly context: RulesetContext
+  readonly unplanned: RefusedService[]
 }
 
 type Attempt = { readonly step: Step } & ({ readonly bytes: number } | { readonly refusal: IptablesError })
@@ -121,8 +133,18 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
   const portsOf = (state: State): readonly ServicePort[] =>
     [...state.services.values()].filter((port) => port.family === family)
 
-  const render = (port: ServicePort, state: State, context: RulesetContext): RenderedService =>
-    renderService(planService(port, state.endpoints.get(port.id) ?? [], context))
+  /** The rules of one service port. Undefined: planning them has thrown, a bug that is to cost no other service port its rules. */
+  const render = (port: ServicePort, { state, context, unplanned }: Planning): PackedService | undefined => {
+    try {
+      return packService(renderService(planService(port, state.endpoints.get(port.id) ?? [], context)))
+    } catch (error) {
+      unplanned.push({
+        owner: port.id,
+        error: new Error(`planning its rules failed: ${String(error)}`, { cause: error }),
+      })
+      return undefined
+    }
+  }
 
   async function firstStep(state: State, { signal, held }: FirstStepOptions = {}): Promise<Step> {
     const read = readFound(iptables, signal)
@@ -130,12 +152,22 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     read.catch(() => undefined)
     const context = contextOf(state)
     const ports = portsOf(state)
-    // While the tables are being read: that takes as long.
-    const services = new Map(ports.map((port) => [port.id, packService(render(port, state, context))]))
+    const planning: Planning = { state, context, unplanned: [] }
+    const services = new Map<ServicePortName, PackedService>()
+    // While the tables are being read: that takes as long. Signals and probes have their turn in between.
+    for (const [index, port] of ports.entries()) {
+      const rendered = render(port, planning)
+      if (rendered !== undefined) services.set(port.id, rendered)
+      if (index % PORTS_AT_ONCE !== PORTS_AT_ONCE - 1) continue
+      await nextTurn()
+      signal?.throwIfAborted()
+    }
     const reading = await read
     for (const port of ports) {
-      if (held?.has(port.id) !== true) continue
-      services.set(port.id, packService(asFound(port, render(port, state, context), reading)))
+      const rendered = services.get(port.id)
+      if (rendered !== undefined && held?.has(port.id) !== true) continue
+      const chains = rendered === undefined ? namedChains(port) : chainsOf(rendered)
+      services.set(port.id, packService(asFound(port, chains, reading)))
     }
     const overlaps = createOverlapIndex()
     for (const port of ports) overlaps.put(port.id, port)
@@ -151,6 +183,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       wanted,
       restores: planRestores(changesTo(before, wanted), limits),
       left: reading.foreign,
+      unplanned: planning.unplanned,
       after: () => {
         const installed = installedAfter(before, wanted)
         const sums = [...services.values()].map((service) => sumOfService(family, service))
@@ -176,11 +209,12 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     const asked = isSameContext
       ? [...changed].filter((name) => installed.services.has(name) || state.services.get(name)?.family === family)
       : new Set([...portsOf(state).map(({ id }) => id), ...installed.services.keys()])
+    const planning: Planning = { state, context, unplanned: [] }
     const services = new Map<ServicePortName, PackedService | undefined>()
     for (const name of asked) {
       const port = state.services.get(name)
       overlaps.put(name, port)
-      services.set(name, port === undefined ? undefined : packService(render(port, state, context)))
+      services.set(name, port === undefined ? undefined : (render(port, planning) ?? installed.services.get(name)))
     }
     for (const reading of readings) noteVersions(reading, [installed.services, services])
     const wanted: Wanted = {
@@ -194,6 +228,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       wanted,
       restores: planRestores(changesTo(installed, wanted), limits),
       left: last.left,
+      unplanned: planning.unplanned,
       after: () => {
         const after = installedAfter(installed, wanted)
         let sum = isSameContext
@@ -238,10 +273,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     told.tally.full = true
     const all = portsOf(state).map(({ id }) => id)
     const again = await attempt(state, { ...told, held: new Set() })
-    if ('bytes' in again) {
-      known = again.step.after()
-      return { full: true, bytes: again.bytes, left: again.step.left }
-    }
+    if ('bytes' in again) return done(again.step, { full: true, bytes: again.bytes, left: again.step.left })
     const withoutServices = await attempt(state, { ...told, held: new Set(all) })
     if ('refusal' in withoutServices) throw withoutServices.refusal
 
@@ -259,7 +291,14 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     }
     // Somebody else has put right meanwhile what was refused: the next sync reads the tables.
     if (refused.length === 0) throw again.refusal
-    throw new ServicesRefusedError(refused, { untried: groups.flat() })
+    throw new ServicesRefusedError([...again.step.unplanned, ...refused], { untried: groups.flat() })
+  }
+
+  /** After all restores of a step. */
+  function done(step: Step, outcome: FamilyOutcome): FamilyOutcome {
+    known = step.after()
+    if (step.unplanned.length > 0) throw new ServicesRefusedError(step.unplanned, { untried: [] })
+    return outcome
   }
 
   return {
@@ -274,8 +313,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       const step = full ? await firstStep(state, { signal }) : nextStep({ state, changed }, last)
       try {
         const bytes = await run(step.restores, signal, tally)
-        known = step.after()
-        return { full, bytes, left: full ? step.left : [] }
+        return done(step, { full, bytes, left: full ? step.left : [] })
       } catch (error) {
         if (!isRefusal(error)) throw error
         return mend(state, told)
@@ -308,7 +346,11 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
         return { chains: changedChains(changes), bytes }
       }
     },
-    plan: async (state, signal) => [...(await firstStep(state, { signal })).restores],
+    async plan(state, signal) {
+      const { restores, unplanned } = await firstStep(state, { signal })
+      if (unplanned.length > 0) throw new ServicesRefusedError(unplanned, { untried: [] })
+      return [...restores]
+    },
     sum: () => known?.sum,
     forget: () => (known = undefined),
   }
@@ -333,7 +375,15 @@ const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] => ({
   jumps: [],
 })
 
+/** By its name, which is all that is known of a service port that no rules could be planned for. */
+function namedChains(port: ServicePort): RenderedService['chains'] {
+  const { cluster, local, external, firewall } = serviceChainNames(port)
+  return [cluster, local, external, firewall].map((chain) => [chainKey('nat', chain), ''])
+}
+
 const MAX_REFUSED = 20
+/** Some 20 ms of planning. */
+const PORTS_AT_ONCE = 500
 
 function changedChains({ writes, removed, dispatch, fixed, kubelet, extraJumps, jumps }: Changes): readonly string[] {
   const chains = [

@@ -1,4 +1,4 @@
-import { DEFAULT_PROXY_CONFIG, seq, type State } from '@pointsman/core'
+import { DEFAULT_PROXY_CONFIG, seq, type State, type SyncRequest } from '@pointsman/core'
 import { changedBetween, type PortDescription, stateOf } from '@pointsman/core/testing'
 import { type Iptables, IptablesError, type RestoreFailure } from 'node-iptables'
 import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
@@ -112,5 +112,48 @@ describe.each([{ namesLine: true }, { namesLine: false }])('rules that iptables 
     await sync([...good(2), service('ffffff', POISON)])
     expect(await sync([...good(3), service('ffffff', '10.244.3.9')])).toMatchObject({ full: true })
     expect(sorted(fake.text())).toEqual(await textOf([...good(3), service('ffffff', '10.244.3.9')]))
+  })
+})
+
+describe('a service port that no rules can be planned for', () => {
+  const BROKEN = 'shop/bb:http/TCP/IPv4'
+  const setUp = () => {
+    const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
+    return { fake, sync: (request: SyncRequest) => backend.sync(request, signal) }
+  }
+  const all = (state: State) => ({ state, changed: 'all', fromSeq: seq(1), toSeq: seq(1) }) as const
+  const healthy = (generation: number): State => stateOf({ ports: good(generation), node: {} })
+  const broken = (generation: number): State => {
+    const state = healthy(generation)
+    const endpoints = [...state.endpoints].map(([id, those]) => [id, id === BROKEN ? [null as never] : those] as const)
+    return { ...state, endpoints: new Map(endpoints) }
+  }
+  const sorted = (text: string): readonly string[] => text.split('\n').toSorted()
+  const refusal = {
+    code: 'SERVICES_REFUSED',
+    services: [{ owner: BROKEN, error: { message: expect.stringContaining('planning its rules failed') } }],
+  }
+  const textOf = async (ports: readonly PortDescription[]): Promise<readonly string[]> => {
+    const { fake, sync } = setUp()
+    await sync(all(stateOf({ ports, node: {} })))
+    return sorted(fake.text())
+  }
+
+  it('is named and has no rules, and all others have theirs', async () => {
+    const { fake, sync } = setUp()
+    await expect(sync(all(broken(1)))).rejects.toMatchObject(refusal)
+    expect(sorted(fake.text())).toEqual(await textOf(good(1).filter(({ is }) => is !== 'shop/bb:http')))
+  })
+
+  it.each(['what changed', 'everything'])('keeps the rules that it had, by a sync of %s', async (how) => {
+    const { fake, sync } = setUp()
+    await sync(all(healthy(1)))
+    const changed = how === 'everything' ? 'all' : changedBetween(healthy(1), healthy(2))
+    await expect(sync({ ...all(broken(2)), changed })).rejects.toMatchObject(refusal)
+    const left = good(2).map((port, index) => (port.is === 'shop/bb:http' ? (good(1)[index] ?? port) : port))
+    expect(sorted(fake.text())).toEqual(await textOf(left))
+    expect(await sync(all(healthy(3)))).toMatchObject({ full: true })
+    expect(sorted(fake.text())).toEqual(await textOf(good(3)))
   })
 })

@@ -1,5 +1,6 @@
 import type { FamilySyncReport, IpFamily, TableCounts } from '@pointsman/core'
 import type { FamilyOutcome, FamilyRequest, FamilySync } from './family-sync.js'
+import { ServicesRefusedError } from './services-refused-error.js'
 import { createSyncTally, type SyncTally } from './restore-sender.js'
 import type { Table } from '../ruleset/ruleset.js'
 import { EMPTY_SUM, type RulesByTable } from './ruleset-digest.js'
@@ -25,11 +26,13 @@ export function reportedSync(
   return async (request, signal) => {
     const tally = createSyncTally()
     const startedAt = now()
-    let failure: Pick<TablesSyncReport, 'error'> = {}
+    let failure: Pick<TablesSyncReport, 'error' | 'refused'> = {}
     try {
       return await sync(request, { signal, tally })
     } catch (error) {
       failure = { error }
+      if (error instanceof ServicesRefusedError)
+        failure = { error, refused: error.services.length + error.untried.length }
       throw error
     } finally {
       const durationMs = now() - startedAt

@@ -1,18 +1,18 @@
 import type { ServicePortName } from '@pointsman/core'
-import type { IptablesError } from 'node-iptables'
 
 /** What can go wrong with a sync besides the errors of node-iptables. A code is a contract: added, not renamed. */
 export const IPTABLES_BACKEND_ERRORS = {
   SERVICES_REFUSED:
-    'iptables refuses the rules of these service ports: what was in force for them still is, and all others are as they should be',
+    'no rules can be planned for these service ports, or iptables refuses them: what was in force for them still is, and all others are as they should be',
 } as const
 
 export interface RefusedService {
   readonly owner: ServicePortName
-  readonly error: IptablesError
+  /** An IptablesError, or an Error whose cause is what planning has thrown. */
+  readonly error: Error
 }
 
-/** Everything is in force but what iptables refuses, each service port tried by itself, and what was not tried. */
+/** Everything is in force but what cannot be planned, what iptables refuses, each service port tried by itself, and what was not tried. */
 export class ServicesRefusedError extends Error {
   override readonly name = 'ServicesRefusedError'
   readonly code = 'SERVICES_REFUSED'

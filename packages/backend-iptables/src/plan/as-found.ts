@@ -6,11 +6,11 @@ import { chainKey, type ChainKey, type Found, linesOf, type RenderedService, tab
  * to, and its rules in the chains that all share, by where they lead or what their comment says. Those of an older layout as
  * well.
  */
-export function asFound(port: ServicePort, wanted: RenderedService, found: Found): RenderedService {
+export function asFound(port: ServicePort, wanted: RenderedService['chains'], found: Found): RenderedService {
   const { named, leading } = entriesIn(found)
   const own = named.get(displayName(port)) ?? []
   const chains = new Set<ChainKey>()
-  const waiting = [...wanted.chains.map(([key]) => key), ...own.flatMap(({ key, line }) => chainsLedTo(key, line))]
+  const waiting = [...wanted.map(([key]) => key), ...own.flatMap(({ key, line }) => chainsLedTo(key, line))]
   for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
     const rules = found.chains.get(key)
     if (rules === undefined || chains.has(key)) continue

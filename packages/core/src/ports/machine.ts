@@ -173,6 +173,8 @@ export interface FamilySyncReport {
   readonly failures: number
   /** Of these, the ones that held only what had changed: the next attempt holds everything. Absent: not told apart. */
   readonly partialFailures?: number
+  /** Service ports that keep the rules that they had: none could be planned, or the kernel refuses them. Absent: none. */
+  readonly refused?: number
   /** By table. */
   readonly tables: Readonly<Record<string, TableCounts>>
   /** Absent: the sync succeeded. */

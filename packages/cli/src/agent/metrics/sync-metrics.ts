@@ -48,6 +48,13 @@ export const syncMetrics: MetricGroup = ({ registry, families, clock, dataplane 
     buckets: BYTES_BUCKETS,
     registers,
   })
+  const refused = new Gauge({
+    name: 'pointsman_refused_service_ports',
+    help: 'Service ports that the last sync left as they were: no rules could be planned for them, or the kernel refuses them.',
+    labelNames,
+    registers,
+  })
+  for (const ip_family of families) refused.set({ ip_family }, 0)
   for (const ip_family of families) restores.inc({ ip_family }, 0)
 
   const observe = (report: FamilySyncReport): void => {
@@ -58,6 +65,7 @@ export const syncMetrics: MetricGroup = ({ registry, families, clock, dataplane 
     kind.observe(labels, seconds)
     for (const tell of own) tell(report)
     restores.inc(labels, report.restores)
+    refused.set(labels, report.refused ?? 0)
     bytes.observe(labels, report.bytes)
     if (report.error === undefined) lastTimestamp.set(labels, clock() / 1000)
   }
