@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -218,4 +219,58 @@ test('reads a line of a hundred megabytes', async () => {
 test('a file that is not there is an error that names it', async () => {
   await expect(readRecording([join(folder, 'none.jsonl')], Readable.from(['']))).rejects.toThrow(FileError)
   await expect(readRecording([folder], Readable.from(['']))).rejects.toMatchObject({ code: 'CANNOT_READ' })
+})
+
+test('an import that ends before it reads leaves no stream that fails when its file is gone', async () => {
+  const uncaught: unknown[] = []
+  const note = (error: unknown): number => uncaught.push(error)
+  process.on('uncaughtException', note)
+  try {
+    const path = write('gone.jsonl', lines(event({ at: '01.000' })))
+    await readRecording([path], Readable.from(['']))
+    rmSync(path)
+    // Opened after the other would have been, and failed by the same rule.
+    await expect(readFile(path)).rejects.toMatchObject({ code: 'ENOENT' })
+    await new Promise((resolve) => setImmediate(resolve))
+  } finally {
+    process.off('uncaughtException', note)
+  }
+  expect(uncaught).toEqual([])
+})
+
+describe('a small gzip file that unpacks to much', () => {
+  test('of lines that are no events is given up', async () => {
+    const path = write('bad.jsonl.gz', gzipSync('a: |\n' + '  x\n'.repeat(2_000_000)))
+    const items = await itemsOf([path])
+    expect(items).toHaveLength(10_001)
+    expect(shown(items.slice(-1))).toEqual([
+      '10001: more than 10000 lines, and most, are no watch events: the rest of the file is not read',
+    ])
+  })
+
+  test('of events with as many other lines between them is read to its end', async () => {
+    const line = lines(event({ at: '01.000' }))
+    const path = write('half.jsonl.gz', gzipSync(`${line}warning\n`.repeat(11_000)))
+    expect(await itemsOf([path])).toHaveLength(22_000)
+  })
+
+  test('of lines of a document that does not end is given up', async () => {
+    const path = write('open.jsonl.gz', gzipSync(`{\n${'\n'.repeat(1_000_001)}`))
+    expect(shown(await itemsOf([path]))).toEqual(['1: the document is longer than 1000000 lines'])
+  })
+
+  test.each([
+    [
+      'values',
+      `{"type":"ADDED","object":{"kind":"Node","metadata":{"name":"a"},"x":[${'{},'.repeat(900_000)}0]}}\n`,
+      9,
+    ],
+    ['items', '{"type":"ADDED","object":{"kind":"Pod"}}\n', 1_000_001],
+  ])('of %s without times is refused', async (_, line, count) => {
+    const path = write('much.jsonl.gz', gzipSync(line.repeat(count)))
+    await expect(itemsOf([path])).rejects.toMatchObject({
+      code: 'CANNOT_READ',
+      message: expect.stringContaining('split the files by time'),
+    })
+  })
 })

@@ -2,7 +2,7 @@ import { assertNever } from '../../model/assert-never.js'
 import { isJsonObject } from '../../model/json-value.js'
 import { compareResourceVersions } from '../../model/kubernetes-object.js'
 import { parseRfc3339 } from '../../model/time-formats.js'
-import { type ByteSource, openBytes } from './read-file.js'
+import { type ByteSource, FileError, openBytes } from './read-file.js'
 import { type PlacedEvent, readRecordingFile, type RecordingItem, timeOfItem } from './recording-file.js'
 
 export interface Recording {
@@ -16,7 +16,7 @@ export interface Recording {
 /**
  * Reads one recording out of several files, `-` for standard input, gzip or not. Files with times are merged by them,
  * streaming; files without (what kubectl prints) are read whole and ordered together by resourceVersion. FileError when a
- * file cannot be opened; everything after that is an item of the recording.
+ * file cannot be opened, or too much of it has no times; everything else is an item of the recording.
  */
 export async function readRecording(
   paths: readonly string[],
@@ -35,14 +35,43 @@ export async function readRecording(
 async function* mergedItems(sources: readonly ByteSource[]): AsyncGenerator<readonly RecordingItem[]> {
   const timed: AsyncIterable<readonly RecordingItem[]>[] = []
   const untimed: (readonly PlacedEvent[])[] = []
+  const room = { values: MOST_UNTIMED_VALUES }
   for (const source of sources) {
-    const file = await peek(readRecordingFile(source))
+    const file = await peek(readRecordingFile(source), room)
     const startAt = firstTime(file.head)
     if (startAt !== undefined) timed.push(settled(file.batches, startAt))
-    else untimed.push(await collect(file.batches))
+    else untimed.push(await collect(file, room))
   }
   yield* mergeByTime(untimed.length === 0 ? timed : [...timed, once(orderByResourceVersion(untimed))])
 }
+
+/**
+ * Of files without times, and of what comes before the first time of a file with them, which all are in memory at once. A value takes up to
+ * 64 bytes; two lists of a cluster at the limits of Kubernetes have as many.
+ */
+const MOST_UNTIMED_VALUES = 8_000_000
+/** What an item takes beside the values of its object, in values. */
+const VALUES_AN_ITEM = 8
+
+/** Takes the room that a batch needs. FileError CANNOT_READ when there is no more. */
+function takeRoom(batch: readonly PlacedEvent[], room: { values: number }): void {
+  for (const placed of batch) {
+    room.values -= VALUES_AN_ITEM
+    if (placed.type === 'event' && placed.event.type !== 'BOOKMARK') room.values -= valuesOf(placed.event.object)
+    if (room.values < 0)
+      throw new FileError(
+        'CANNOT_READ',
+        placed.file,
+        `more than ${MOST_UNTIMED_VALUES} values without times are too many at once: split the files by time, and import the parts one after another`,
+      )
+  }
+}
+
+/** Each list and object, and each value in them. */
+const valuesOf = (value: unknown): number =>
+  typeof value === 'object' && value !== null
+    ? Object.values(value).reduce((sum: number, inner) => sum + valuesOf(inner), 1)
+    : 1
 
 /** When the file's first event was seen; undefined where it does not say so. */
 function firstTime(head: readonly PlacedEvent[]): number | undefined {
@@ -57,9 +86,10 @@ interface Peeked {
   readonly batches: AsyncIterable<readonly PlacedEvent[]>
 }
 
-async function peek(batches: AsyncGenerator<readonly PlacedEvent[]>): Promise<Peeked> {
+async function peek(batches: AsyncGenerator<readonly PlacedEvent[]>, room: { values: number }): Promise<Peeked> {
   const head: PlacedEvent[] = []
   for (let next = await batches.next(); next.done !== true; next = await batches.next()) {
+    takeRoom(next.value, room)
     for (const event of next.value) head.push(event)
     if (next.value.some(({ type }) => type === 'event')) break
   }
@@ -86,9 +116,12 @@ async function* settled(
   for await (const batch of batches) yield batch.map(settle)
 }
 
-async function collect(batches: AsyncIterable<readonly PlacedEvent[]>): Promise<readonly PlacedEvent[]> {
+async function collect({ head, batches }: Peeked, room: { values: number }): Promise<readonly PlacedEvent[]> {
   const all: PlacedEvent[] = []
-  for await (const batch of batches) for (const event of batch) all.push(event)
+  for await (const batch of batches) {
+    if (batch !== head) takeRoom(batch, room)
+    for (const event of batch) all.push(event)
+  }
   return all
 }
 

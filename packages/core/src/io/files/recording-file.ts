@@ -5,15 +5,30 @@ import { type ByteSource, FileError, type LineBlock, MAX_LINE_BYTES, readLines }
 /** What stands in a recording, its times not settled yet. */
 export type PlacedEvent = ParsedEvent & Place
 
+/** A file that has more lines that are no events than this, and than others, is no recording: each such line becomes a notice. */
+const MOST_BAD_LINES = 10_000
+
 /** Reads one file of a recording; a batch for each chunk of the file. */
 export async function* readRecordingFile(source: ByteSource): AsyncGenerator<readonly PlacedEvent[]> {
   const file = source.name
+  let bad = 0
+  let good = 0
   for await (const documents of recordingDocuments(readLines(source.bytes))) {
-    yield documents.map((document): PlacedEvent => {
+    const placed: PlacedEvent[] = []
+    for (const document of documents) {
       const { line } = document
-      if ('cause' in document) return { type: 'bad', cause: document.cause, file, line }
-      return { ...parseWatchEvent(document.text), file, line }
-    })
+      const parsed: ParsedEvent =
+        'cause' in document ? { type: 'bad', cause: document.cause } : parseWatchEvent(document.text)
+      if (parsed.type === 'bad') bad += 1
+      else good += 1
+      if (bad > MOST_BAD_LINES && bad > good) {
+        const cause = `more than ${MOST_BAD_LINES} lines, and most, are no watch events: the rest of the file is not read`
+        yield [...placed, { type: 'bad', cause, file, line }]
+        return
+      }
+      placed.push({ ...parsed, file, line })
+    }
+    yield placed
   }
 }
 
@@ -45,6 +60,8 @@ type RecordingDocument =
 
 /** A document that is spread over lines is given up when it is larger than this. */
 const MAX_DOCUMENT_CHARACTERS = 64 * 1024 * 1024
+/** Each line is kept by itself until its document ends. Those of an EndpointSlice of 1000 endpoints are some 30,000. */
+const MAX_DOCUMENT_LINES = 1_000_000
 
 /**
  * Cuts lines into documents: a line each, or, as pretty-printers write them, from a line `{` to a line `}`. Empty lines are
@@ -118,7 +135,11 @@ function takeInnerLine(
     documents.push({ line: open.line, text: open.lines.join('\n') })
     return undefined
   }
-  if (open.characters <= MAX_DOCUMENT_CHARACTERS) return open
-  documents.push({ line: open.line, cause: `the document is longer than ${MAX_DOCUMENT_CHARACTERS / 1024 / 1024} MiB` })
+  if (open.characters <= MAX_DOCUMENT_CHARACTERS && open.lines.length <= MAX_DOCUMENT_LINES) return open
+  const limit =
+    open.lines.length > MAX_DOCUMENT_LINES
+      ? `${MAX_DOCUMENT_LINES} lines`
+      : `${MAX_DOCUMENT_CHARACTERS / 1024 / 1024} MiB`
+  documents.push({ line: open.line, cause: `the document is longer than ${limit}` })
   return undefined
 }
