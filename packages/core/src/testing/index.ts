@@ -9,3 +9,11 @@ export { objectsOf, startTestApiServer } from './api-server/test-api-server.js'
 export type { TestApiServer, TestApiServerOptions } from './api-server/test-api-server.js'
 export type { Disturbance, Misbehaviour, MisbehaviourPlan, RequestFilter } from './api-server/misbehaviour.js'
 export type { RequestKind, SeenRequest } from './api-server/request-log.js'
+export {
+  createToyBackend,
+  createToyDataplane,
+  createToyKernel,
+  type ToyDataplane,
+  ToyItem,
+  type ToyKernel,
+} from './toy-dataplane.js'
