@@ -27,6 +27,11 @@ const PLANTED: {
     ['packages/node-iptables/src/x.ts', "import { x } from '@pointsman/backend-iptables'", 'ports'],
     ['packages/core/src/debug/x.ts', "import { x } from '@pointsman/core'", 'relative'],
   ],
+  'one file of cli knows the rule systems': [
+    ['packages/cli/src/commands/x.ts', "import { x } from '@pointsman/backend-iptables'", 'context.dataplanes'],
+    ['packages/cli/src/machine/x.ts', "import type { Rule } from 'node-iptables'", 'context.dataplanes'],
+    ['packages/cli/src/x.ts', "const x = await import('@pointsman/backend-nftables')", 'context.dataplanes'],
+  ],
   'packages meet by name': [['packages/cli/src/x.ts', "import { x } from '../../core/src/index.js'", 'name']],
   'layers of core point down': [
     ['packages/core/src/model/x.ts', "import type { State } from '../state/state.js'", 'model'],
