@@ -148,8 +148,8 @@ function digestOf(parts: {
   readonly sum: bigint
 }): string {
   const { config, node, sum } = parts
-  // When syncs run decides about no packet.
-  const { minSyncPeriodMs: _min, syncPeriodMs: _max, ...answering } = config
+  // When syncs run, and what rules are made of, decides about no packet.
+  const { minSyncPeriodMs: _min, syncPeriodMs: _max, mode: _mode, ...answering } = config
   return createHash('sha256')
     .update(canonicalJson({ config: answering, node: node ?? null, sum: sum.toString(16) }))
     .digest('hex')

@@ -1,5 +1,5 @@
-import type { Dataplane } from '@pointsman/core'
-import type { ExitStatus } from './errors.js'
+import type { Dataplane, ProxyConfig } from '@pointsman/core'
+import { CliError, type ExitStatus } from './errors.js'
 import type { Style } from './output/colour.js'
 import type { LineSink, TextSink } from './output/line-sink.js'
 
@@ -33,8 +33,25 @@ export interface World extends Omit<Context, 'stdout' | 'stderr' | 'finish'> {
   readonly stderr: TextSink
 }
 
-/** The rule system that a configuration asks for. */
-export const dataplaneOf = ({ dataplanes: [first] }: Pick<Context, 'dataplanes'>): Dataplane => first
+/** The rule system that a configuration asks for. CliError BAD_INPUT where there is none of this mode. */
+export function dataplaneOf(
+  { dataplanes }: Pick<Context, 'dataplanes'>,
+  { mode }: Pick<ProxyConfig, 'mode'>,
+): Dataplane {
+  const found = dataplanes.find((dataplane) => dataplane.mode === mode)
+  if (found !== undefined) return found
+  throw new CliError(
+    'BAD_INPUT',
+    `mode ${JSON.stringify(mode)} is not supported: give --config with mode ${modesOf({ dataplanes }).join(' or ')}`,
+  )
+}
+
+/** The modes that a configuration may ask for; the first is the default. */
+export function modesOf({
+  dataplanes: [first, ...others],
+}: Pick<Context, 'dataplanes'>): readonly [string, ...string[]] {
+  return [first.mode, ...others.map(({ mode }) => mode)]
+}
 
 /** A warning on standard error. */
 export function warn(context: Context, message: string): void {

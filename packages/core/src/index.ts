@@ -65,7 +65,12 @@ export { configDocument, CONFIG_KIND } from './config/config-document.js'
 export { FIELDS_WITHOUT_EFFECT, KNOWN_CONFIG_FIELDS, KNOWN_FEATURE_GATES } from './config/known-fields.js'
 
 export { type AgentConfigResult, HEALTHZ_PORT, METRICS_PORT, readAgentConfig } from './config/read-agent-config.js'
-export { type ConfigError, type ProxyConfigResult, readProxyConfig } from './config/read-proxy-config.js'
+export {
+  type ConfigError,
+  type ProxyConfigResult,
+  type ReadConfigOptions,
+  readProxyConfig,
+} from './config/read-proxy-config.js'
 export { formatSocketAddress, parseSocketAddress, type SocketAddress } from './model/address.js'
 export * from './model/record.js'
 export * from './model/service-port.js'

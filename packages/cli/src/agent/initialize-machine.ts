@@ -8,7 +8,10 @@ import { applyMachineSettings } from './machine-settings.js'
 export async function initializeMachine(config: AgentConfig, context: Context): Promise<void> {
   const { changes, warnings } = await applyMachineSettings(config, machineFiles())
   const { proxy } = config
-  const prepared = await dataplaneOf(context).prepare({ config: proxy, families: proxy.families }, machineOf(context))
+  const prepared = await dataplaneOf(context, proxy).prepare(
+    { config: proxy, families: proxy.families },
+    machineOf(context),
+  )
   for (const warning of [...warnings, ...prepared]) warn(context, warning)
   for (const { path, from, to } of changes) context.stdout.print(`${path}: ${from} -> ${to}`)
 }

@@ -58,7 +58,7 @@ export interface AgentOptions extends VariantOptions {
 export async function runAgent(options: AgentOptions, context: Context): Promise<void> {
   const { config } = options
   const { now } = context
-  const dataplane = dataplaneOf(context)
+  const dataplane = dataplaneOf(context, config.proxy)
   const observers = createAgentObservers({ ...options, dataplane }, context)
   const { emit, warn } = observers
 

@@ -68,7 +68,7 @@ async function apply(files: readonly string[], options: ApplyOptions, context: C
   if (options.dryRun !== true) {
     const applied = await applyTo(machine, target, { question, context })
     if (applied === undefined) return
-    for (const text of leftTexts(applied.left, dataplaneOf(context))) warn(context, text)
+    for (const text of leftTexts(applied.left, dataplaneOf(context, question.config))) warn(context, text)
     if (format === 'json') writeDocument(context, appliedDocument(applied))
     else context.stdout.print(appliedText(applied, context.style))
     return

@@ -105,7 +105,7 @@ async function reportOf(input: Input, options: AuditOptions, context: Context): 
   return (
     causes && {
       ...look,
-      dataplane: dataplaneOf(context),
+      dataplane: dataplaneOf(context, look.question.config),
       state: look.question.state,
       node: look.question.state.node,
       source,
@@ -124,7 +124,7 @@ async function causesOf(
   if (findings.length > MOST_CAUSES)
     warn(context, `the records behind findings are looked up for the first ${MOST_CAUSES} alone`)
   const steps = findCauses(findings, {
-    dataplane: dataplaneOf(context),
+    dataplane: dataplaneOf(context, config),
     reader: input.reader,
     toSeq: asked.point.seq,
     nodeName: config.nodeName,

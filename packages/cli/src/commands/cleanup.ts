@@ -1,7 +1,7 @@
 import type { CleanedFamily } from '@pointsman/core'
 import type { Command } from 'commander'
 import { cleanedText, cleanupDocument, dryCleanupLines } from '../cleanup/cleanup-report.js'
-import { type Context, dataplaneOf } from '../context.js'
+import type { Context } from '../context.js'
 import { type VariantOptions, withVariantOption } from '../machine/iptables-option.js'
 import { machineOf } from '../machine/open-machine.js'
 import { parseFormat, writeDocument } from '../output/json.js'
@@ -49,11 +49,19 @@ export async function cleanup(options: CleanupOptions, context: Context): Promis
 async function cleanAll(options: CleanupOptions, context: Context): Promise<readonly CleanedFamily[] | undefined> {
   const progress = createProgress(context)
   const { iptablesVariant, dryRun = false } = options
+  const machine = machineOf(context, { progress })
+  const cleaned: CleanedFamily[] = []
+  let missing: unknown
   try {
-    return await dataplaneOf(context).cleanup(
-      { choices: { iptablesVariant }, dryRun },
-      machineOf(context, { progress }),
-    )
+    for (const dataplane of context.dataplanes) {
+      try {
+        cleaned.push(...(await dataplane.cleanup({ choices: { iptablesVariant }, dryRun }, machine)))
+      } catch (error) {
+        // A data plane whose tools are not installed has no rules here.
+        if (!isNotFound(error)) throw error
+        missing = error
+      }
+    }
   } catch (error) {
     if (!context.interrupted.aborted) throw error
     progress.end()
@@ -63,4 +71,8 @@ async function cleanAll(options: CleanupOptions, context: Context): Promise<read
   } finally {
     progress.end()
   }
+  if (cleaned.length === 0 && missing !== undefined) throw missing
+  return cleaned
 }
+
+const isNotFound = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'NOT_FOUND'

@@ -8,7 +8,7 @@ import { agentConfigOf, type RunRequest } from '../agent/config/agent-config-of.
 import { type AgentOptions, withAgentOptions } from '../agent/config/agent-options.js'
 import { watchConfigFile } from '../agent/config/watch-config-file.js'
 import { initializeMachine } from '../agent/initialize-machine.js'
-import { type Context, warn } from '../context.js'
+import { type Context, modesOf, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { exitStatusOf } from '../exit-status-of.js'
 import { byteStream } from '../input/open-input.js'
@@ -40,6 +40,7 @@ async function run(options: AgentOptions, version: string, context: Context): Pr
     stdin: byteStream(context.stdin),
     env: context.env,
     hostname: hostname(),
+    modes: modesOf(context),
   })
   switch (request.action) {
     case 'version':

@@ -8,7 +8,7 @@ import {
 } from '@pointsman/core'
 import { readConfigDocument } from '@pointsman/core/io'
 import type { Command } from 'commander'
-import { type Context, warn } from '../context.js'
+import { type Context, modesOf, warn } from '../context.js'
 import { givenFlags, type ParsedOptions } from './kube-proxy-flags.js'
 import { byteStream } from './open-input.js'
 import { configurationError, overlayFlags } from './overlay-flags.js'
@@ -59,19 +59,21 @@ export async function resolveConfig(
   logged: JsonObject | undefined,
   context: Context,
 ): Promise<ProxyConfig> {
+  const modes = modesOf(context)
   if (!givesConfig(options)) {
     if (logged !== undefined) return configOfRecord(logged)
     warn(
       context,
       "no configuration was given, so that kube-proxy's defaults are used, without a cluster CIDR: --config or --cluster-cidr says otherwise",
     )
-    return DEFAULT_PROXY_CONFIG
+    return { ...DEFAULT_PROXY_CONFIG, mode: modes[0] }
   }
   const given = givenFlags({ ...options } satisfies ParsedOptions)
   const file =
     options.config === undefined ? undefined : await readConfigDocument(options.config, byteStream(context.stdin))
   const { config, warnings, errors } = readProxyConfig(
     overlayFlags(file === undefined ? CONFIG_KIND : file.document, given),
+    { modes },
   )
   const error = configurationError(errors, { given, file: file?.name })
   if (error !== undefined) throw error

@@ -74,7 +74,7 @@ export async function openBackend(
   const addresses = given ?? (await interfaceAddresses(runProcess))
   const flows: Flows = { listed: 0, deleted: 0 }
   let conntrack: ConntrackHook | undefined
-  const opened = await dataplaneOf(context).open(
+  const opened = await dataplaneOf(context, config).open(
     {
       config,
       families: known.length > 0 ? known : ['IPv4', 'IPv6'],

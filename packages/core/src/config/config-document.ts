@@ -167,7 +167,7 @@ export function configDocument(config: AgentConfig): JsonObject {
     },
     logging: { ...LOGGING, format: logging.format, verbosity: logging.verbosity },
     metricsBindAddress: metricsBindAddress === undefined ? '' : formatSocketAddress(metricsBindAddress),
-    mode: 'iptables',
+    mode: proxy.mode,
     nodePortAddresses: nodePortAddressesDocument(proxy),
     oomScoreAdj: config.oomScoreAdj,
     ...OF_OTHER_MODES,

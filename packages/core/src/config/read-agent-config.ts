@@ -8,7 +8,7 @@ import {
 } from '../model/agent-config.js'
 import { type ConfigError, type ConfigFields, openConfigDocument, withoutRepetitions } from './config-document.js'
 import { KNOWN_FEATURE_GATES, warningsOfNoEffect, withoutEffectIn } from './known-fields.js'
-import { proxyConfigOf, readDuration } from './read-proxy-config.js'
+import { proxyConfigOf, type ReadConfigOptions, readDuration } from './read-proxy-config.js'
 
 export interface AgentConfigResult {
   /** With kube-proxy's default for every field that is absent or wrong. Not to be used while there are errors. */
@@ -23,9 +23,9 @@ export interface AgentConfigResult {
  * and never throws. What is valid, and the defaults, are kube-proxy 1.36's: null, an empty text and, where
  * kube-proxy has it so, 0 mean the default.
  */
-export function readAgentConfig(document: unknown): AgentConfigResult {
+export function readAgentConfig(document: unknown, options: ReadConfigOptions = {}): AgentConfigResult {
   const { root, warnings, errors } = openConfigDocument(document)
-  const proxy = proxyConfigOf(root, warnings)
+  const proxy = proxyConfigOf(root, warnings, options)
   const addresses = defaultAddresses(root.text('bindAddress') ?? '')
   const config: AgentConfig = {
     proxy,

@@ -8,6 +8,19 @@ const read = (fields: object) => readProxyConfig({ ...HEAD, ...fields })
 const DUAL = '10.244.0.0/16,fd00:10:244::/48'
 
 describe('readProxyConfig', () => {
+  it('takes the modes of the data planes that there are, the first where none is named', () => {
+    const modes = ['nftables', 'iptables'] as const
+    const modeOf = (mode: string) => readProxyConfig({ ...HEAD, mode }, { modes })
+    expect(['', 'nftables', 'iptables'].map((mode) => modeOf(mode).config.mode)).toEqual([
+      'nftables',
+      'nftables',
+      'iptables',
+    ])
+    expect(modeOf('ipvs').errors).toMatchObject([
+      { message: expect.stringContaining('"ipvs" is not supported: set it to nftables or iptables or leave it out') },
+    ])
+  })
+
   it("has kube-proxy's defaults and assumes no cluster CIDR", () => {
     expect(read({})).toEqual({ config: DEFAULT_PROXY_CONFIG, warnings: [], errors: [] })
   })

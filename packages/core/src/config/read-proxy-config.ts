@@ -13,25 +13,35 @@ export interface ProxyConfigResult {
   readonly errors: readonly ConfigError[]
 }
 
+/** What a reader of a configuration has to know of the program. */
+export interface ReadConfigOptions {
+  /** The data planes that there are; the first is the default. Default: iptables alone. */
+  readonly modes?: readonly [string, ...string[]]
+}
+
 /**
  * Reads a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), parsed from YAML or JSON already, as far as it decides
  * about rules. Takes any value and never throws. What is valid, and the defaults, are kube-proxy 1.36's. `families` and
  * `layout` are not in such a document and keep their defaults. An agent reads the rest too: `readAgentConfig`.
  */
-export function readProxyConfig(document: unknown): ProxyConfigResult {
+export function readProxyConfig(document: unknown, options: ReadConfigOptions = {}): ProxyConfigResult {
   const { root, warnings, errors } = openConfigDocument(document)
-  const config = proxyConfigOf(root, warnings)
+  const config = proxyConfigOf(root, warnings, options)
   return { config, warnings, errors: withoutRepetitions(errors) }
 }
 
 /** The fields that decide about rules, of a document that is open. Adds to its warnings; its errors are the fields'. */
-export function proxyConfigOf(root: ConfigFields, warnings: string[]): ProxyConfig {
-  checkMode(root)
+export function proxyConfigOf(
+  root: ConfigFields,
+  warnings: string[],
+  { modes = [DEFAULT_PROXY_CONFIG.mode] }: ReadConfigOptions,
+): ProxyConfig {
   const iptables = root.within('iptables')
   const nodeName = root.text('hostnameOverride')?.trim().toLowerCase()
   const nodeIp = readNodeIp(root)
   const config: ProxyConfig = {
     ...DEFAULT_PROXY_CONFIG,
+    mode: readMode(root, modes),
     ...(nodeName !== undefined && nodeName !== '' && { nodeName }),
     ...(nodeIp !== undefined && { nodeIp }),
     detectLocal: readDetectLocal(root, warnings),
@@ -49,10 +59,13 @@ export function proxyConfigOf(root: ConfigFields, warnings: string[]): ProxyConf
   return config
 }
 
-function checkMode(root: ConfigFields): void {
+function readMode(root: ConfigFields, [first, ...others]: readonly [string, ...string[]]): string {
   const mode = root.text('mode')
-  if (mode === undefined || mode === '' || mode === 'iptables') return
-  root.reject('mode', `${JSON.stringify(mode)} is not supported: set it to iptables or leave it out`)
+  if (mode === undefined || mode === '' || mode === first) return first
+  if (others.includes(mode)) return mode
+  const known = [first, ...others].join(' or ')
+  root.reject('mode', `${JSON.stringify(mode)} is not supported: set it to ${known} or leave it out`)
+  return first
 }
 
 /** 0.0.0.0 and :: say nothing of the node: its IP is the Node's. */

@@ -10,6 +10,7 @@ import {
 
 describe('the configuration in a log', () => {
   const elsewhere: ProxyConfig = {
+    mode: 'nftables',
     nodeName: 'node-a',
     nodeIp: '192.0.2.1',
     families: ['IPv6'],
@@ -47,7 +48,7 @@ describe('the configuration in a log', () => {
     { nodeName: 1, nodeIp: null, families: 'IPv4', layout: 'other', detectLocal: 'None' },
     { masqueradeAll: 'true', masqueradeBit: 32, localhostNodePorts: 0, nodePortAddresses: [1], tcpBeLiberal: {} },
     { masqueradeBit: 1.5, minSyncPeriodMs: -1, syncPeriodMs: '30s', detectLocal: { mode: 'ClusterCIDR', cidrs: 5 } },
-    { detectLocal: { mode: 'BridgeInterface' }, nodePortAddresses: 'some' },
+    { mode: 1, detectLocal: { mode: 'BridgeInterface' }, nodePortAddresses: 'some' },
   ])('has its defaults where a field has another type: %j', (stored) => {
     expect(configOfRecord(stored)).toEqual(DEFAULT_PROXY_CONFIG)
   })

@@ -14,6 +14,8 @@ export type DetectLocal =
 
 /** The part of a KubeProxyConfiguration that decides about packets and syncs, the same for every backend. */
 export interface ProxyConfig {
+  /** kube-proxy's name of the data plane: `iptables`. */
+  readonly mode: string
   /** hostnameOverride. Absent: `--node`, or the only Node in the input. */
   readonly nodeName?: string
   /** bindAddress, where it names one address: the node IP of its family, whatever the Node says. */
@@ -38,6 +40,7 @@ export interface ProxyConfig {
 
 /** kube-proxy 1.36's defaults; nothing about the cluster is assumed. */
 export const DEFAULT_PROXY_CONFIG: ProxyConfig = {
+  mode: 'iptables',
   families: ['IPv4', 'IPv6'],
   layout: 'current',
   detectLocal: { mode: 'None' },
@@ -67,8 +70,9 @@ export function configOfRecord(stored: JsonObject): ProxyConfig {
     const value = stored[name]
     return typeof value === 'number' && value >= 0 ? value : defaults[name]
   }
-  const { nodeName, nodeIp, families, layout, nodePortAddresses } = stored
+  const { mode, nodeName, nodeIp, families, layout, nodePortAddresses } = stored
   return {
+    mode: typeof mode === 'string' ? mode : defaults.mode,
     ...(typeof nodeName === 'string' && { nodeName }),
     ...(typeof nodeIp === 'string' && { nodeIp }),
     families: isTexts(families) ? families.filter(isFamily) : defaults.families,

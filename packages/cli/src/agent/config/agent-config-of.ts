@@ -29,6 +29,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>
   /** The machine's name. */
   readonly hostname: string
+  /** The data planes that there are; the first is the default. Default: iptables alone. */
+  readonly modes?: readonly [string, ...string[]]
 }
 
 /**
@@ -41,7 +43,7 @@ export async function agentConfigOf(options: AgentOptions, surroundings: Surroun
   const file = options.config === undefined ? undefined : await readConfigDocument(options.config, surroundings.stdin)
   const servers = { healthz: serverFlag('healthz', options, given), metrics: serverFlag('metrics', options, given) }
   const overlaid = overlayFlags(file === undefined ? CONFIG_KIND : file.document, withoutServersOff(given, servers))
-  const { config: read, warnings, errors } = readAgentConfig(overlaid)
+  const { config: read, warnings, errors } = readAgentConfig(overlaid, surroundings)
   const error = configurationError(errors, { given, file: file?.name })
   if (error !== undefined) throw error
   checkLayout(options, read.proxy)

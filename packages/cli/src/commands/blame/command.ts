@@ -63,10 +63,10 @@ async function blame(target: string | undefined, options: BlameOptions, context:
   const interfaceAddresses = interfaceAddressesOf(options)
   const input: Extract<Input, { type: 'log' }> = { type: 'log', ...openLog(options, context) }
   const { reader } = input
-  const dataplane = dataplaneOf(context)
   try {
     const asked = askedObjects(input, options, context)
     const question = await rulesQuestion(asked, options, context)
+    const dataplane = dataplaneOf(context, question.config)
     const family = familyAsked(options, question, context)
     const toSeq = asked.point?.seq ?? reader.info().lastSeq
     const line = (seq: Seq): string => `seq ${formatCount(seq)} of ${formatCount(toSeq)}`

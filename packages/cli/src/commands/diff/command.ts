@@ -59,7 +59,7 @@ async function diff(
   try {
     const question = await diffQuestion(input, points, { options, context })
     const family = familyAsked(options, question.to, context)
-    const dataplane = dataplaneOf(context)
+    const dataplane = dataplaneOf(context, question.to.config)
     const differences = findDifferences(question, dataplane, { family, nfacct: options.nfacct, interfaceAddresses })
     if (!isSame(differences)) context.finish(1)
     const { style } = context

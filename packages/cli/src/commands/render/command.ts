@@ -69,7 +69,7 @@ async function render(options: RenderOptions, context: Context): Promise<void> {
     const { state, config, diagnostics } = question
     warnOfDiagnostics(diagnostics, '`pointsman services --wide` lists them', context)
     if (interfaceAddresses === undefined) warnOfNodePortAddresses(question, context)
-    const dataplane = dataplaneOf(context)
+    const dataplane = dataplaneOf(context, config)
     const planOf = (family: IpFamily): RulePlan =>
       dataplane.plan({ state, config }, { family, nfacct: options.nfacct, interfaceAddresses })
     const families = wantedFamilies(options, question, context)

@@ -65,7 +65,7 @@ async function rules(text: string | undefined, options: RulesOptions, context: C
     warnOfDiagnostics(question.diagnostics, '`pointsman services --wide` lists them', context)
     const family = familyAsked(options, question, context)
     const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
-    const dataplane = dataplaneOf(context)
+    const dataplane = dataplaneOf(context, question.config)
     const target = rulesTarget({ dataplane, text, state: question.state, family, when })
     const answer = answerRules(target, {
       ...question,
