@@ -33,7 +33,8 @@ export const jsonAnswer = (status: number, body: unknown, indent?: string): Answ
   body: shown(JSON.stringify(body, null, indent)),
 })
 
-// Answers end up on terminals too, where `curl` prints them; a value's own line feeds are its writer's to escape.
-const shown = (body: string): string => body.split('\n').map(escapeControls).join('\n')
+// Answers end up on terminals too, where `curl` prints them; a value's own line feeds are its writer's to escape. kube-proxy indents
+// with tabs.
+const shown = (body: string): string => body.replaceAll(/[^\n\t]+/g, escapeControls)
 
 export const NOT_FOUND: Answer = textAnswer(404, '404 page not found\n')
