@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import type { Context } from '../../packages/cli/src/context.js'
 import { DATAPLANES } from '../../packages/cli/src/dataplanes.js'
 import { run } from '../../packages/cli/src/main.js'
 import { styleFor } from '../../packages/cli/src/output/colour.js'
@@ -14,10 +15,16 @@ export interface RunningCommand {
   readonly ended: Promise<number>
 }
 
+export interface InProcessOptions {
+  readonly env?: Readonly<Record<string, string>>
+  /** Default: those of the command. */
+  readonly dataplanes?: Context['dataplanes']
+}
+
 /** Runs a command in this process, as in a pipe: for tests that change its world while it runs. */
 export function runInProcess(
   args: readonly string[],
-  { env = {} }: { readonly env?: Readonly<Record<string, string>> } = {},
+  { env = {}, dataplanes = DATAPLANES }: InProcessOptions = {},
 ): RunningCommand {
   const interrupt = new AbortController()
   const style = styleFor({ env, isTTY: false })
@@ -39,7 +46,7 @@ export function runInProcess(
     interrupted: interrupt.signal,
     style,
     errorStyle: style,
-    dataplanes: DATAPLANES,
+    dataplanes,
   })
   const said = (pattern: RegExp): Promise<void> =>
     new Promise((resolve) => {

@@ -4,7 +4,7 @@ import { buildState, nodeOfInterest, replay, ResumeError, resumedWriter } from '
 import type { Backend, ChangeLogReader, EngineReport, ProxyConfig, ReplaySummary, Seq } from '@pointsman/core'
 import { openChangeLogWriter } from '@pointsman/core/io'
 import { type Command, Option } from 'commander'
-import type { Context } from '../context.js'
+import { type Context, modesOf } from '../context.js'
 import { CliError } from '../errors.js'
 import { nodeNameFor } from '../input/node-name.js'
 import { openLog, warnOfOthers } from '../input/open-input.js'
@@ -18,11 +18,11 @@ import { parseFormat, writeDocument } from '../output/json.js'
 import { createProgress, type Progress } from '../output/progress.js'
 import { outputOption } from '../output/output-option.js'
 import { withExamples } from '../output/with-examples.js'
-import { type BackendQuestion, REPLAY_BACKENDS, type ReplayBackend, replayBackend } from '../replay/replay-backend.js'
+import { type BackendQuestion, replayBackend, replayBackends } from '../replay/replay-backend.js'
 import { replayDocument, type ReplayReport, replayText } from '../replay/replay-report.js'
 
 interface ReplayCommandOptions extends ConfigOptions, RulesetCommandOptions, VariantOptions {
-  readonly backend: ReplayBackend
+  readonly backend: string
   readonly speed: string
   readonly until?: string
   readonly record?: string
@@ -42,10 +42,10 @@ export function registerReplay(program: Command, context: Context): void {
     .addOption(
       new Option(
         '--backend <name>',
-        'mock; iptables: write the rules into the tables of this machine, as root; or none: fold the events and sync nothing',
+        `mock; ${modesOf(context).join(', ')}: write the rules into the tables of this machine, as root; or none: fold the events and sync nothing`,
       )
-        .choices(REPLAY_BACKENDS)
-        .default(REPLAY_BACKENDS[0]),
+        .choices(replayBackends(context))
+        .default('mock'),
     )
     .option('--speed <factor>', 'how many times as fast as it was recorded (1, 10, 0.5), or max', 'max')
     .option('--until <point>', `the last record that is played: ${POINT_FORMS}`)

@@ -1,4 +1,5 @@
-import { REPLAY_BACKENDS } from '../replay/replay-backend.js'
+import { DATAPLANES } from '../dataplanes.js'
+import { replayBackends } from '../replay/replay-backend.js'
 import { documentHead, point } from './document-head.js'
 import { flag, integer, objectOf, oneOf, optional, required, text } from './shape.js'
 
@@ -15,7 +16,7 @@ export const replaySummary = objectOf('ReplaySummary', {
   ...documentHead('ReplaySummary'),
   at: required(point, 'the last record that was played'),
   log: required(text, 'the path of the log'),
-  backend: required(oneOf(...REPLAY_BACKENDS), 'where the syncs went'),
+  backend: required(oneOf(...replayBackends({ dataplanes: DATAPLANES })), 'where the syncs went'),
   events: required(integer, 'watch events that were played'),
   syncs: required(integer, 'runs of the backend that succeeded'),
   failures: required(integer, 'runs that failed'),

@@ -1,12 +1,15 @@
 import { createMockBackend } from '@pointsman/backend-mock'
 import type { Backend, ProxyConfig, State } from '@pointsman/core'
-import type { Context } from '../context.js'
+import { type Context, modesOf } from '../context.js'
 import { checkLayout } from '../input/ruleset-options.js'
 import { openBackend, type MachineOptions } from '../machine/open-machine.js'
 
-/** In the order of the help text; the first is the default. */
-export const REPLAY_BACKENDS = ['mock', 'iptables', 'none'] as const
-export type ReplayBackend = (typeof REPLAY_BACKENDS)[number]
+/** The backends that a replay can have, in the order of the help text: mock, each data plane, none. The first is the default. */
+export const replayBackends = (context: Pick<Context, 'dataplanes'>): readonly string[] => [
+  'mock',
+  ...modesOf(context),
+  'none',
+]
 
 export interface BackendQuestion {
   /** The last state of the replay: which node it is, and what families it has. */
@@ -16,17 +19,13 @@ export interface BackendQuestion {
 
 /** What the syncs of a replay go to; undefined: nowhere. */
 export async function replayBackend(
-  name: ReplayBackend,
+  name: string,
   question: BackendQuestion,
   { options, context }: { readonly options: MachineOptions; readonly context: Context },
 ): Promise<Backend | undefined> {
-  switch (name) {
-    case 'mock':
-      return createMockBackend({ config: question.config })
-    case 'iptables':
-      checkLayout(options, question.config)
-      return (await openBackend(question, options, context)).backend
-    case 'none':
-      return undefined
-  }
+  const { state, config } = question
+  if (name === 'mock') return createMockBackend({ config })
+  if (name === 'none') return undefined
+  checkLayout(options, config)
+  return (await openBackend({ state, config: { ...config, mode: name } }, options, context)).backend
 }

@@ -1,0 +1,78 @@
+import { fileURLToPath } from 'node:url'
+import { createToyDataplane } from '@pointsman/core/testing'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runInProcess } from '../support/run-in-process.js'
+import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
+
+// What a command knows of rules, it knows from the data plane: with another one it works as it is.
+const folder = temporaryFolder()
+const log = folder.path('shop.db')
+const dataplane = createToyDataplane()
+const golden = (file: string): string =>
+  fileURLToPath(new URL(`../../fixtures/golden/kube-proxy-1.36/cluster-ip/${file}`, import.meta.url))
+const CIDR = ['--cluster-cidr', '10.244.0.0/16']
+
+async function pointsman(...args: readonly string[]) {
+  const command = runInProcess(args, { dataplanes: [dataplane] })
+  const status = await command.ended
+  return { status, stdout: command.stdout(), stderr: command.stderr() }
+}
+
+beforeAll(async () => void (await pointsman('import', SHOP_RECORDING, '--log', log)))
+afterAll(folder.remove)
+
+const FRONTEND = 'to-shop-frontend-http-TCP-IPv4'
+
+describe('with a data plane in memory', () => {
+  test('rules and render list its items', async () => {
+    const rendered = await pointsman('render', '--log', log, ...CIDR)
+    expect(rendered).toMatchObject({ status: 0, stdout: expect.stringContaining(`add ${FRONTEND} 10.244.1.10:8080`) })
+    const rules = await pointsman('rules', 'shop/frontend', '--log', log, ...CIDR)
+    expect(rules).toMatchObject({ status: 0, stdout: expect.stringContaining('node port      30080') })
+    expect(rules.stdout).toContain(`toy ${FRONTEND}  spreads over its endpoints`)
+    const ofChain = await pointsman('rules', FRONTEND, '--log', log, ...CIDR, '-o', 'json')
+    expect(ofChain.status).toBe(0)
+    expect(JSON.parse(ofChain.stdout)).toMatchObject({ kind: 'RuleList', family: 'IPv4' })
+  })
+
+  test('blame and diff find the records behind them', async () => {
+    const blamed = await pointsman('blame', 'shop/frontend', '--log', log, ...CIDR, '-o', 'json')
+    expect(blamed.status).toBe(0)
+    const { items } = JSON.parse(blamed.stdout) as { readonly items: readonly { readonly rule: string }[] }
+    expect(items.map(({ rule }) => rule)).toEqual(expect.arrayContaining([expect.stringContaining('10.244.1.10:8080')]))
+    const different = await pointsman('diff', '1', '128', '--log', log, ...CIDR)
+    expect(different).toMatchObject({ status: 1, stdout: expect.stringContaining(FRONTEND) })
+  })
+
+  test('apply writes, a dry run does not, and cleanup removes', async () => {
+    const objects = golden('objects.json')
+    const planned = await pointsman('apply', objects, ...CIDR, '--dry-run')
+    expect(planned).toMatchObject({ status: 0, stdout: expect.stringMatching(/^# IPv4: toy --load\nadd /) })
+    expect(dataplane.kernel.lines.size).toBe(0)
+    const applied = await pointsman('apply', objects, ...CIDR)
+    expect(applied).toMatchObject({ status: 0, stdout: expect.stringContaining('with toy 1.0: ') })
+    expect(dataplane.kernel.lines.get('IPv4')?.size).toBeGreaterThan(1)
+    expect((await pointsman('apply', objects, ...CIDR)).stdout).toContain('nothing to do')
+    const removed = await pointsman('cleanup', '-o', 'json')
+    expect(JSON.parse(removed.stdout)).toMatchObject({
+      items: [
+        { family: 'IPv4', toy: '1.0' },
+        { family: 'IPv6', toy: '1.0' },
+      ],
+    })
+    expect(await pointsman('cleanup')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^nothing to remove/) })
+  })
+
+  test('replay syncs to it by its mode', async () => {
+    const replayed = await pointsman('replay', log, ...CIDR, '--backend', 'toy')
+    expect(replayed).toMatchObject({ status: 0, stdout: expect.stringContaining('to toy') })
+    expect(dataplane.kernel.lines.get('IPv4')?.size).toBeGreaterThan(5)
+  })
+
+  test('a configuration of another mode is refused in one line', async () => {
+    const config = golden('config.json')
+    const refused = await pointsman('rules', '--log', log, '--config', config)
+    expect(refused.status).toBe(2)
+    expect(refused.stderr).toContain('set it to toy or leave it out')
+  })
+})
