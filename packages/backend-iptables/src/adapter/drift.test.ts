@@ -112,6 +112,37 @@ describe('drift', () => {
     )
   })
 
+  it('is none in a chain of a Service that is gone, and that a rule of somebody else keeps there, once it is empty', async () => {
+    const { fake, backend } = await inForce()
+    const kept = new Map([...state.services].filter(([, { id }]) => !id.includes('service-1')))
+    const [chain = '', ...others] = [...fake.text('nat').matchAll(/^:(KUBE-(?:SVC|SEP|EXT)-\S+)/gm)]
+      .map(([, name]) => name ?? '')
+      .filter((name) => new RegExp(`^-A ${name} .*service-1`, 'm').test(fake.text('nat')))
+    const nobodys = 'KUBE-SVC-AAAAAAAAAAAAAAAA'
+    fake.change(`*nat\n:THEIRS - [0:0]\n:${nobodys} - [0:0]\n-A THEIRS -j ${chain}\nCOMMIT\n`)
+    const without = { ...state, services: kept }
+    const syncWith = (by: IptablesBackend) =>
+      by.sync({ state: without, changed: 'all', fromSeq: seq(2), toSeq: seq(2) }, signal)
+    const restarted = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })
+    await syncWith(restarted)
+    expect(fake.text('nat')).toMatch(new RegExp(`^:${chain} `, 'm'))
+    expect(fake.text('nat')).not.toMatch(new RegExp(`^-A ${chain} `, 'm'))
+    for (const other of [...others, nobodys]) expect(fake.text('nat')).not.toContain(other)
+
+    fake.forgetCalls()
+    expect(await restarted.repairDrift(signal)).toEqual([])
+    // Nor does a proxy that finds it so when it starts.
+    await syncWith(createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] }))
+    expect(fake.calls.filter(({ program }) => program === 'restore')).toEqual([])
+
+    // It is filled, and emptied, all the same.
+    fake.change(`*nat\n-A ${chain} -j ACCEPT\nCOMMIT\n`)
+    expect(await restarted.repairDrift(signal)).toMatchObject([{ family: 'IPv4', chains: [`nat ${chain}`] }])
+    expect(fake.text('nat')).not.toMatch(new RegExp(`^-A ${chain} `, 'm'))
+    await backend.sync({ state, changed: 'all', fromSeq: seq(3), toSeq: seq(3) }, signal)
+    expect(fake.text('nat')).toMatch(new RegExp(`^-A ${chain} `, 'm'))
+  })
+
   it('is not looked for before a sync, nor after one that failed', async () => {
     const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
     const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })

@@ -1,6 +1,10 @@
+import { DEFAULT_PROXY_CONFIG } from '@pointsman/core'
+import { type PortDescription, stateOf } from '@pointsman/core/testing'
 import { parseSave } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
+import { renderSave } from '../render/owned-rules.js'
 import { planRuleset } from '../ruleset/plan-ruleset.js'
+import type { Ruleset } from '../ruleset/ruleset.js'
 import { readGolden } from '../test-support/goldens.js'
 import { auditMarkBit } from './audit-mark-bit.js'
 import { auditOtherVariant } from './audit-other-variant.js'
@@ -69,6 +73,113 @@ function beside(text: string, others: string): string {
     const after = `${rest.slice(0, at)}${rules.join('')}${rest.slice(at)}`
     return `${before}*${table}\n${chains.join('')}${after}`
   }, text)
+}
+
+describe('a rule that asks for something else than it should is a changed one', () => {
+  const dnat = /^(-A KUBE-SEP-.* -m tcp)( -j DNAT .*:7000)$/m
+  const clusterIP = /^(-A KUBE-SERVICES .* -m tcp)( --dport 7000 -j KUBE-SVC-\w+)$/m
+  it.each([
+    ['a source port beside no port', dnat, '$1 --sport 1024:65535$2', 'KUBE-SEP-'],
+    ['a destination port beside none', dnat, '$1 --dport 80$2', 'KUBE-SEP-'],
+    ['flags', dnat, '$1 --tcp-flags FIN,SYN,RST,ACK SYN$2', 'KUBE-SEP-'],
+    ['a source port beside a destination port', clusterIP, '$1 --sport 53$2', 'KUBE-SERVICES'],
+    ['another port', clusterIP, '$1 ! $2', 'KUBE-SERVICES'],
+  ])('%s', (_, rule, instead, chain) => {
+    const found = auditTables(ruleset, parseSave(changed((all) => all.replace(rule, instead))))
+    expect(found).toMatchObject([{ type: 'CHANGED_RULE', chain: expect.stringContaining(chain) }])
+  })
+})
+
+describe('in a chain that service ports share', () => {
+  const { ruleset: shared, text: shop } = sharedChain()
+  const [one = '', two = ''] = ['one', 'two'].map(
+    (name) => new RegExp(`"shop/${name}:http cluster IP" .* -j (\\S+)`).exec(shop)?.[1] ?? '',
+  )
+
+  /** `CHANGED 10.96.0.1: 10.96.0.9 -> two`: the type, the address that should be there, the address and the end that are. */
+  const told = (edit: (line: string) => string): readonly string[] =>
+    auditTables(shared, parseSave(shop.replaceAll(/^-A KUBE-SERVICES .*$/gm, (line) => edit(line))))
+      .map(({ type, expected = [], found = [] }) => {
+        const [should, is] = [expected[0] ?? '', found[0] ?? ''].map((line) => / -d (\S+)\/32 /.exec(line)?.[1] ?? '')
+        const end = / -j (\S+)/.exec(found[0] ?? '')?.[1] ?? ''
+        const ends = end === one ? 'one' : end === two ? 'two' : end
+        return `${type} ${should ?? ''}: ${is ?? ''} -> ${ends}`
+      })
+      .toSorted()
+
+  const of =
+    (address: string, ...edits: readonly (readonly [RegExp | string, string])[]) =>
+    (line: string) =>
+      line.includes(` ${address}/32 `) ? edits.reduce((text, [from, to]) => text.replace(from, to), line) : line
+  const COMMENT = / -m comment --comment "[^"]*"/
+  const both =
+    (...edits: readonly ((line: string) => string)[]) =>
+    (line: string) =>
+      edits.reduce((text, edit) => edit(text), line)
+
+  it.each<[string, (line: string) => string, readonly string[]]>([
+    [
+      'one that ends elsewhere is a changed one',
+      of('10.96.0.1', [one, two]),
+      ['CHANGED_RULE 10.96.0.1: 10.96.0.1 -> two'],
+    ],
+    [
+      'and without its comment',
+      of('10.96.0.1', [one, two], [COMMENT, '']),
+      ['CHANGED_RULE 10.96.0.1: 10.96.0.1 -> two'],
+    ],
+    [
+      'one for other packets that ends elsewhere, by its comment',
+      of('10.96.0.1', [one, two], ['10.96.0.1', '10.96.0.9']),
+      ['CHANGED_RULE 10.96.0.1: 10.96.0.9 -> two'],
+    ],
+    [
+      'one for other packets without a comment, by its end',
+      of('10.96.0.1', ['10.96.0.1', '10.96.0.9'], [COMMENT, '']),
+      ['CHANGED_RULE 10.96.0.1: 10.96.0.9 -> one'],
+    ],
+    [
+      'but not of another protocol',
+      of('10.96.0.1', ['10.96.0.1', '10.96.0.9'], [COMMENT, ''], ['-p tcp', '-p udp'], ['-m tcp', '-m udp']),
+      ['LEFT_OVER_RULE : 10.96.0.9 -> one', 'MISSING_RULE 10.96.0.1:  -> '],
+    ],
+    [
+      'one that has nothing of what it was is one too many, and one is missing',
+      of('10.96.0.1', [/ -d .*$/, ' -s 192.0.2.1/32 -j ACCEPT']),
+      ['FOREIGN_RULE :  -> ACCEPT', 'MISSING_RULE 10.96.0.1:  -> '],
+    ],
+    [
+      'two whose ends were exchanged are two changed ones, each held against its own',
+      both(of('10.96.0.1', [one, two]), of('10.96.0.2', [two, one])),
+      ['CHANGED_RULE 10.96.0.1: 10.96.0.1 -> two', 'CHANGED_RULE 10.96.0.2: 10.96.0.2 -> one'],
+    ],
+    [
+      'two with one comment are told apart by their packets',
+      both(of('203.0.113.1', [/-j \S+$/, '-j ACCEPT']), of('203.0.113.2', [/-j \S+$/, '-j DROP'])),
+      ['CHANGED_RULE 203.0.113.1: 203.0.113.1 -> ACCEPT', 'CHANGED_RULE 203.0.113.2: 203.0.113.2 -> DROP'],
+    ],
+  ])('%s', (_, edit, findings) => {
+    expect(told(edit)).toEqual(findings)
+  })
+})
+
+/** The rules of two Services, of which one has two external IPs: the later of the two stands first. */
+function sharedChain(): { readonly ruleset: Ruleset; readonly text: string } {
+  const ports: readonly PortDescription[] = [
+    { is: 'shop/one:http', clusterIP: '10.96.0.1', endpoints: ['10.244.1.1:80@node-a'] },
+    {
+      is: 'shop/two:http',
+      clusterIP: '10.96.0.2',
+      externalIPs: ['203.0.113.1', '203.0.113.2'],
+      endpoints: ['10.244.1.2:80@node-a'],
+    },
+  ]
+  const made = planRuleset(stateOf({ ports, node: {} }), DEFAULT_PROXY_CONFIG, { family: 'IPv4' })
+  const text = `${[...renderSave(made)].join('\n')}\n`
+  return {
+    ruleset: made,
+    text: text.replace(/(-A KUBE-SERVICES -d 203.0.113.1.*\n)(-A KUBE-SERVICES -d 203.0.113.2.*\n)/, '$2$1'),
+  }
 }
 
 describe('an audit', () => {
