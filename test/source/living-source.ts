@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { asyncScheduler } from 'rxjs'
 import { expect } from 'vitest'
-import { createKnownObjects, OBJECT_KINDS } from '@pointsman/core'
-import { connectApiServer, kubernetesSource } from '@pointsman/core/io'
+import { OBJECT_KINDS } from '@pointsman/core'
+import { connectApiServer, createKnownObjects, kubernetesSource } from '@pointsman/core/io'
 import type { KubernetesObject, ObjectEvent, ObjectKind, SourceItem, WatchStatus } from '@pointsman/core'
 import type { KubernetesSourceOptions, SourceLimits } from '@pointsman/core/io'
 import type { TestApiServer } from '@pointsman/core/testing'
@@ -75,7 +75,6 @@ export async function startSource(
     items.push(item)
     if (item.type !== 'event') return
     const { event } = item
-    known.note(event)
     if (event.type === 'BOOKMARK') points[event.kind] = { resourceVersion: event.resourceVersion }
     else takeObject(event)
   }
@@ -89,8 +88,7 @@ export async function startSource(
 
   const subscription = kubernetesSource({
     api,
-    known: known.of,
-    lastVersion: (kind, object) => fold(kind).get(`${object.namespace}/${object.name}`),
+    known,
     scheduler: asyncScheduler,
     random: seededRandom(seed),
     pageSize,

@@ -1,11 +1,10 @@
-import type { ChangeLogReader, KnownObjects, KubernetesObject, ObjectKind, SourceItem } from '@pointsman/core'
+import type { SourceItem } from '@pointsman/core'
 import {
-  ChangeLogError,
   connectApiServer,
   type ConnectOptions,
   guardCluster,
+  type KnownObjects,
   kubernetesSource,
-  openChangeLog,
   type RequestReport,
   type ResumePoints,
 } from '@pointsman/core/io'
@@ -20,8 +19,8 @@ export interface ClusterSourceOptions {
   /** The Node to follow; absent: all. */
   readonly nodeName?: string
   readonly version: string
-  /** What the log knows. */
-  readonly known: Pick<KnownObjects, 'of'>
+  /** What the log holds; kept up from the first item on. */
+  readonly known: KnownObjects
   readonly resume: ResumePoints
   /** Fails with a CliError when the server turns out to be another cluster than this; absent: whichever it is. */
   readonly clusterId?: string | undefined
@@ -51,51 +50,16 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
     })
   return defer(connect).pipe(
     mergeMap((api) => {
-      const lastVersions = createLastVersions(options.log)
       const other = new Subject<never>()
       const items = kubernetesSource({
         api: clusterId === undefined ? api : guardCluster(api, { clusterId, onOther: (id) => other.error(wrong(id)) }),
         ...(nodeName !== undefined && { nodeName }),
         resume,
-        known: known.of,
-        lastVersion: (kind, { namespace, name }) => lastVersions.of({ kind, namespace, name }),
+        known,
         scheduler: asyncScheduler,
         random: Math.random,
       })
-      return merge(items, other).pipe(
-        finalize(() => {
-          lastVersions.close()
-          void api.close()
-        }),
-      )
+      return merge(items, other).pipe(finalize(() => void api.close()))
     }),
   )
-}
-
-interface LastVersions {
-  /** An object as the log holds it. Undefined where the log cannot be read: then a deletion says no more than the name. */
-  readonly of: (object: {
-    readonly kind: ObjectKind
-    readonly namespace: string
-    readonly name: string
-  }) => KubernetesObject | undefined
-  readonly close: () => void
-}
-
-function createLastVersions(file: string): LastVersions {
-  let log: ChangeLogReader | undefined
-  return {
-    of(object) {
-      try {
-        log ??= openChangeLog(file)
-        for (const record of log.records({ types: ['object'], object, descending: true, limit: 1 })) {
-          if (record.type === 'object') return record.object
-        }
-      } catch (error) {
-        if (!(error instanceof ChangeLogError)) throw error
-      }
-      return undefined
-    },
-    close: () => log?.close(),
-  }
 }

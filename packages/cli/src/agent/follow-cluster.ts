@@ -1,6 +1,5 @@
 import {
   type EngineReport,
-  type KnownObjects,
   OBJECT_KINDS,
   type ProxyConfig,
   type Recorded,
@@ -9,6 +8,7 @@ import {
   type SourceItem,
   type WatchEvent,
 } from '@pointsman/core'
+import type { KnownObjects } from '@pointsman/core/io'
 import {
   asyncScheduler,
   delay,
@@ -55,7 +55,6 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
   const events = recordedEvents({
     source,
     recorder,
-    known: start.known,
     onStatus: (status) => emit({ type: 'watch', status }),
     onNotice: ({ code, message, observedAt, details }) => {
       const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
@@ -141,9 +140,9 @@ async function addressesChanged({
 }
 
 /** The Node has come; or its list is whole, and had no news of the one that the log knows. */
-const isOfNode = (event: WatchEvent, known: Pick<KnownObjects, 'of'>): boolean =>
+const isOfNode = (event: WatchEvent, known: KnownObjects): boolean =>
   event.type === 'BOOKMARK'
-    ? event.kind === 'Node' && event.initialEventsEnd && [...known.of('Node')].length > 0
+    ? event.kind === 'Node' && event.initialEventsEnd && known.of('Node').size > 0
     : event.object.kind === 'Node'
 
 /** Rules need the node's own addresses. kube-proxy waits for them as long (30 s), and then goes on without. */

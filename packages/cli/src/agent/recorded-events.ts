@@ -1,11 +1,4 @@
-import {
-  type KnownObjects,
-  record,
-  type Recorded,
-  type Recorder,
-  type SourceItem,
-  type WatchStatus,
-} from '@pointsman/core'
+import { record, type Recorded, type Recorder, type SourceItem, type WatchStatus } from '@pointsman/core'
 import { filter, map, type Observable, tap } from 'rxjs'
 
 type SourceNotice = Extract<SourceItem, { type: 'notice' }>['notice']
@@ -13,28 +6,19 @@ type SourceNotice = Extract<SourceItem, { type: 'notice' }>['notice']
 export interface RecordedEventsOptions {
   readonly source: Observable<SourceItem>
   readonly recorder: Recorder
-  /** Kept up with what the source says. */
-  readonly known: Pick<KnownObjects, 'note'>
   readonly onStatus: (status: WatchStatus) => void
   /** Told of each notice, which is in the log by then or on its way. */
   readonly onNotice?: (notice: SourceNotice) => void
 }
 
 /** What a live source says, written to the log in its order; the events of it, as they may have their effect. */
-export function recordedEvents({
-  source,
-  recorder,
-  known,
-  onStatus,
-  onNotice,
-}: RecordedEventsOptions): Observable<Recorded> {
+export function recordedEvents({ source, recorder, onStatus, onNotice }: RecordedEventsOptions): Observable<Recorded> {
   return source.pipe(
     tap((item) => {
       if (item.type === 'notice') {
         recorder.put(item.notice)
         onNotice?.(item.notice)
       } else if (item.type === 'status') onStatus(item.status)
-      else known.note(item.event)
     }),
     filter((item) => item.type === 'event'),
     map(({ event }) => event),

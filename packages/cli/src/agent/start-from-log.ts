@@ -1,6 +1,5 @@
 import {
   udpFrontsOf,
-  createKnownObjects,
   createStateFold,
   frontKey,
   NO_SEQ,
@@ -9,14 +8,20 @@ import {
   type ChangeLogReader,
   type Front,
   type JsonObject,
-  type KnownObjects,
   type KubernetesObject,
   type LogInfo,
   type ObjectKind,
   type Seq,
   type StateFold,
 } from '@pointsman/core'
-import { ChangeLogError, openChangeLog, type ResumePoints, resumePoints } from '@pointsman/core/io'
+import {
+  ChangeLogError,
+  createKnownObjects,
+  type KnownObjects,
+  openChangeLog,
+  type ResumePoints,
+  resumePoints,
+} from '@pointsman/core/io'
 import type { LogStart } from './agent-event.js'
 
 export interface StartFromLogOptions {

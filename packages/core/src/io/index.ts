@@ -26,7 +26,7 @@ export {
   resumePoints,
   type ResumePoints,
 } from './kubernetes/kubernetes-source.js'
-export type { KnownVersion } from './kubernetes/known-objects.js'
+export { createKnownObjects, type KnownObject, type KnownObjects } from './kubernetes/known-objects.js'
 
 export { SOURCE_NOTICE_CODES, type SourceNoticeCode } from './kubernetes/watch-outage.js'
 export { WATCH_ERRORS, type WatchErrorCode } from './kubernetes/watch-failure.js'

@@ -54,6 +54,13 @@ export function bareObject({ kind, metadata }: KubernetesObject): KubernetesObje
   }
 }
 
+/** The last version of an object, with the resourceVersion of its deletion where that has one. */
+export function withVersionOf({ metadata }: KubernetesObject, last: KubernetesObject): KubernetesObject {
+  const { resourceVersion } = metadata
+  if (resourceVersion === undefined || resourceVersion === '') return last
+  return { ...last, metadata: { ...last.metadata, resourceVersion } }
+}
+
 /** The values that the keepers below go through. */
 function keptValues({ kind, apiVersion, metadata, ...raw }: KubernetesObject): readonly (Json | undefined)[] {
   const { annotations, managedFields, selfLink: _selfLink, ...others } = metadata

@@ -12,6 +12,8 @@ export interface ObjectEvent {
   readonly estimated?: true
   /** Not a repetition, though the log may hold the same version: the source has compared it with what is known. Not kept. */
   readonly isNews?: true
+  /** A deletion whose `object` says which one it was and no more: the log adds the last version that it holds. Not kept. */
+  readonly isBare?: true
   /** Who made the change, where the source says so itself; else the log derives it from managedFields. */
   readonly author?: Author
 }

@@ -1,10 +1,10 @@
+import { createKnownObjects } from '../io/kubernetes/known-objects.js'
 import { createMemoryChangeLog } from '../io/memory/memory-change-log.js'
 import { type LogEntry, seq } from '../model/record.js'
 import type { BookmarkEvent } from '../model/watch-event.js'
 import { createStateFold } from '../state/state-fold.js'
 import { createEventMaker, service, slice } from '../testing/index.js'
 import { describe, expect, it } from 'vitest'
-import { createKnownObjects } from './known-objects.js'
 import { restoreState } from './restore-state.js'
 
 const START = Date.UTC(2026, 0, 1)
@@ -45,9 +45,8 @@ describe('what an agent has from its log', () => {
     fold.apply()
     expect([...fold.state.services.keys()]).toHaveLength(1)
     expect(last).toBe(4)
-    expect([...known.of('Service')].map(({ name, resourceVersion }) => `${name} ${resourceVersion}`)).toEqual([
-      'web 12',
-    ])
+    expect([...known.of('Service').keys()]).toEqual(['shop/web'])
+    expect(known.of('Service').get('shop/web')).toMatchObject({ name: 'web', resourceVersion: '12' })
   })
 
   it('has received what was received whole, and nothing else', () => {
@@ -71,17 +70,5 @@ describe('what an agent has from its log', () => {
     expect(restored([...events, sync]).appliedSeq).toBe(3)
     expect(restored([...events, { ...sync, backend: 'mock' }]).appliedSeq).toBe(0)
     expect(restored([]).appliedSeq).toBeUndefined()
-  })
-})
-
-describe('known objects', () => {
-  it('follow what is observed', () => {
-    const known = createKnownObjects()
-    const make = createEventMaker(START)
-    known.note(make.added(service({ name: 'web', resourceVersion: '1' })))
-    known.note(make.added(service({ name: 'api', resourceVersion: '2' })))
-    known.note(make.deleted(service({ name: 'web', resourceVersion: '3' })))
-    expect([...known.of('Service')].map(({ name }) => name)).toEqual(['api'])
-    expect([...known.of('Node')]).toEqual([])
   })
 })

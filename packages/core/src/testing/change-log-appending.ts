@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { bareObject } from '../model/keep-object.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import { type LogEntry, NO_SEQ, seq } from '../model/record.js'
 import type { WatchEvent } from '../model/watch-event.js'
@@ -111,6 +112,33 @@ export function appendingContract({ fresh }: ContractTools): void {
         '007',
         '7',
       ])
+    })
+
+    test('a deletion that only names an object takes its last version from the log, of that uid alone', async () => {
+      const { added, modified, deleted } = createEventMaker(START)
+      const bare = (event: WatchEvent): WatchEvent =>
+        event.type === 'BOOKMARK' ? event : { ...event, isBare: true, object: bareObject(event.object) }
+      const web = slice({ name: 'web-1', service: 'web', endpoints: ['10.244.1.1'], resourceVersion: '11' })
+      const last = slice({ name: 'web-1', service: 'web', endpoints: ['10.244.1.2'], resourceVersion: '12' })
+      const log = await filled([added(web), modified(last), bare(deleted(last))])
+      const records = [...log.records({ types: ['object'] })]
+      expect(records[2]).toMatchObject({ event: 'DELETED', resourceVersion: '12' })
+      expect(records[2]?.type === 'object' && records[2].object).toEqual(
+        records[1]?.type === 'object' && records[1].object,
+      )
+
+      const other = service({ name: 'web', uid: 'other', resourceVersion: '20' })
+      const later = service({ name: 'web', uid: 'first', resourceVersion: '14' })
+      const two = await filled([
+        added(service({ name: 'web', uid: 'first', resourceVersion: '13' })),
+        bare(deleted(later)),
+        added(service({ name: 'web', uid: 'second', resourceVersion: '15' })),
+        bare(deleted(other)),
+      ])
+      const objects = [...two.records()].flatMap((record) => (record.type === 'object' ? [record.object] : []))
+      expect(objects[1]).toEqual({ ...objects[0], metadata: { ...objects[0]?.metadata, resourceVersion: '14' } })
+      expect(objects[3]).toEqual(bareObject(other))
+      expect(objects.some((object) => 'isBare' in object)).toBe(false)
     })
 
     test('without versions, an event is a duplicate when it changes nothing', async () => {

@@ -1,6 +1,7 @@
 import type { Observable, Subscription } from 'rxjs'
+import type { createKnownObjects } from '../io/kubernetes/known-objects.js'
 import type { kubernetesSource, KubernetesSourceOptions } from '../io/kubernetes/kubernetes-source.js'
-import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
+import { type KubernetesObject, OBJECT_KINDS, type ObjectKind } from '../model/kubernetes-object.js'
 import type { SourceItem, WatchStatus } from '../ports/live-source.js'
 import { VirtualClock } from '../pipeline/virtual-clock.js'
 import { createFakeApiServer, type FakeApiServer, type FakeRequest } from './fake-api-server.js'
@@ -14,10 +15,14 @@ export interface TrialOptions {
   readonly streamingLists?: boolean
   readonly pageSize?: number
   readonly pieces?: () => number
-  /** The log's state is so many events behind. */
-  readonly lag?: number
   readonly limits?: KubernetesSourceOptions['limits']
   readonly seed?: number
+}
+
+/** What is tried. */
+interface TrialParts {
+  readonly kubernetesSource: typeof kubernetesSource
+  readonly createKnownObjects: typeof createKnownObjects
 }
 
 /** A source at a server in memory, in virtual time, and what it has said so far. */
@@ -38,10 +43,10 @@ export interface Trial {
   readonly close: () => void
 }
 
-export function openTrial(source: typeof kubernetesSource, options: TrialOptions = {}): Trial {
+export function openTrial(parts: TrialParts, options: TrialOptions = {}): Trial {
   const startedAt = Date.UTC(2026, 0, 1)
   const clock = new VirtualClock(startedAt)
-  const { refuseStreams, pieces, resume = false, before, lag = 0, seed = 1 } = options
+  const { refuseStreams, pieces, resume = false, before, seed = 1 } = options
   const server = createFakeApiServer({
     scheduler: clock,
     ...(refuseStreams && { refuseStreams }),
@@ -49,17 +54,18 @@ export function openTrial(source: typeof kubernetesSource, options: TrialOptions
   })
   before?.(server)
   const position = { resourceVersion: String(server.resourceVersion) }
-  const logged = new Map<string, KubernetesObject>()
-  if (resume) for (const kind of KINDS) for (const object of server.objects(kind)) logged.set(keyOf(object), object)
-  const state = new Map(logged)
+  const known = parts.createKnownObjects()
+  const state = new Map<string, KubernetesObject>()
+  for (const object of resume ? OBJECT_KINDS.flatMap((kind) => server.objects(kind)) : []) {
+    known.add(object)
+    state.set(keyOf(object), object)
+  }
   const items: SourceItem[] = []
-  const behind: SourceItem[] = []
 
-  const items$: Observable<SourceItem> = source({
+  const items$: Observable<SourceItem> = parts.kubernetesSource({
     api: server,
     ...(resume && { resume: { Service: position, EndpointSlice: position, Node: position } }),
-    known: (kind) => [...logged.values()].filter((object) => object.kind === kind).map(versionOf),
-    lastVersion: (kind, { namespace, name }) => logged.get(`${kind}/${namespace}/${name}`),
+    known,
     scheduler: clock,
     random: seededRandom(seed),
     ...(options.streamingLists !== undefined && { streamingLists: options.streamingLists }),
@@ -69,8 +75,6 @@ export function openTrial(source: typeof kubernetesSource, options: TrialOptions
   const take = (item: SourceItem): void => {
     items.push(item)
     fold(state, item)
-    behind.push(item)
-    if (behind.length > lag) for (const written of behind.splice(0, behind.length - lag)) fold(logged, written)
   }
   let subscription: Subscription | undefined
 
@@ -99,8 +103,6 @@ export function openTrial(source: typeof kubernetesSource, options: TrialOptions
   }
 }
 
-const KINDS: readonly ObjectKind[] = ['Service', 'EndpointSlice', 'Node']
-
 /** What is under way between two timers: answers pass through a few promises, and this comes after them all. */
 async function settle(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve))
@@ -114,13 +116,6 @@ function fold(state: Map<string, KubernetesObject>, item: SourceItem): void {
   if (type === 'DELETED') state.delete(keyOf(object))
   else state.set(keyOf(object), object)
 }
-
-const versionOf = ({ metadata: { namespace = '', name, uid, resourceVersion } }: KubernetesObject) => ({
-  namespace,
-  name,
-  uid: text(uid),
-  resourceVersion: text(resourceVersion),
-})
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 

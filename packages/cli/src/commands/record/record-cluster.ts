@@ -1,13 +1,18 @@
 import {
   type ChangeLogReader,
-  createKnownObjects,
   createRecorder,
   type LogHealth,
   type ObjectKind,
   type Recorded,
   type WatchStatus,
 } from '@pointsman/core'
-import { type ConnectOptions, openChangeLogWriter, resumePoints, type SqliteChangeLog } from '@pointsman/core/io'
+import {
+  type ConnectOptions,
+  createKnownObjects,
+  openChangeLogWriter,
+  resumePoints,
+  type SqliteChangeLog,
+} from '@pointsman/core/io'
 import { asyncScheduler, fromEvent, ignoreElements, merge, NEVER, Subject, takeUntil, timer } from 'rxjs'
 import { clusterSource } from '../../agent/cluster-source.js'
 import { recordedEvents } from '../../agent/recorded-events.js'
@@ -75,7 +80,6 @@ export async function recordCluster(options: RecordOptions, context: Context): P
   const events = recordedEvents({
     source: source.pipe(takeUntil(stop)),
     recorder,
-    known,
     onStatus: options.onStatus,
     onNotice: ({ code, message }) => {
       if (code === 'OBJECT_UNREADABLE') options.onWarning(message)

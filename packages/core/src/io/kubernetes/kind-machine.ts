@@ -1,9 +1,8 @@
 import { Observable, type SchedulerLike, Subscription } from 'rxjs'
 import { assertNever } from '../../model/assert-never.js'
-import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import type { ApiServer } from '../../ports/api-server.js'
 import type { SourceItem } from '../../ports/live-source.js'
-import type { KnownVersion, RecentObjects } from './known-objects.js'
+import type { KnownOfKind } from './known-objects.js'
 import { type Failure, failureOf } from './watch-failure.js'
 import type { WatchedKind } from './watch-kind.js'
 import type { WatchReport } from './watch-outage.js'
@@ -254,13 +253,8 @@ export function stepByStep<State, Item extends { readonly type: string }>(
 export interface KindContext {
   readonly api: ApiServer
   readonly watched: WatchedKind
-  readonly recent: RecentObjects
+  readonly known: KnownOfKind
   readonly report: WatchReport
-  readonly known: (kind: ObjectKind) => Iterable<KnownVersion>
-  readonly lastVersion: (
-    kind: ObjectKind,
-    object: { readonly namespace: string; readonly name: string },
-  ) => KubernetesObject | undefined
   readonly scheduler: SchedulerLike
   readonly random: () => number
   readonly limits: Limits

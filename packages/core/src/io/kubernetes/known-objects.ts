@@ -1,9 +1,11 @@
+import type { IpFamily } from '../../model/address.js'
 import { bareObject } from '../../model/keep-object.js'
 import { isOlderVersion, type KubernetesObject, type ObjectKind } from '../../model/kubernetes-object.js'
+import { SERVICE_NAME_LABEL, serviceLabelOf } from '../../model/names.js'
 import type { ObjectEvent } from '../../model/watch-event.js'
 
 /** A change that a list brings to light. */
-export type Difference = Pick<ObjectEvent, 'type' | 'object'>
+export type Difference = Pick<ObjectEvent, 'type' | 'object' | 'isBare'>
 
 interface DifferenceCounts {
   readonly listed: number
@@ -18,10 +20,10 @@ interface DifferenceCounts {
 export interface ListDifferences {
   /** An object that is there. */
   see(object: KubernetesObject): readonly Difference[]
-  /** An object that went while the list was sent. */
-  see(object: KubernetesObject, gone: 'gone'): readonly Difference[]
+  /** A deletion while the list was sent. */
+  gone(deletion: Difference): readonly Difference[]
   /** An object that is there, and cannot be read: its last version counts on, unless that is of another uid. */
-  spare(version: KnownVersion): void
+  spare(object: KubernetesObject): void
   /**
    * The list is whole, and at least as new as what is known: what was not listed is gone, and what was listed in an older
    * version is so, because the cluster was restored from a backup. Deletions come last, in order of namespace and name.
@@ -31,82 +33,63 @@ export interface ListDifferences {
 }
 
 /**
- * `known` is taken over and changed. `lastVersion` gives an object as it was last known, for its deletion; where it knows
- * nothing, the deletion carries the object's identity alone. Of the objects themselves only those are kept that were
- * listed in an older version than is known: until `finish` they may come from a server that lags behind.
+ * `known` learns each difference. Of the objects themselves only those are kept that were listed in an older version than is
+ * known: until `finish` they may come from a server that lags behind.
  */
-export function createListDifferences({
-  kind,
-  known,
-  lastVersion,
-}: {
-  readonly kind: ObjectKind
-  readonly known: Map<string, KnownVersion>
-  readonly lastVersion: (version: KnownVersion) => KubernetesObject | undefined
-}): ListDifferences {
+export function createListDifferences(known: KnownOfKind): ListDifferences {
   /** Known and not listed yet. */
   const missing = new Set(known.keys())
   const heldBack = new Map<string, KubernetesObject>()
   const counts = { listed: 0, added: 0, modified: 0, deleted: 0, replaced: 0 }
 
-  const deletionOf = (version: KnownVersion): Difference => {
-    known.delete(objectKey(version))
-    const last = lastVersion(version)
-    const isSame = last !== undefined && versionOf(last).uid === version.uid
-    return { type: 'DELETED', object: isSame ? last : bareObject({ kind, metadata: { ...version } }) }
+  const learned = (difference: Difference): Difference => {
+    known.learn(difference)
+    return difference
   }
+  const deletionOf = (gone: KnownObject): Difference =>
+    learned({ type: 'DELETED', object: known.bare(gone), isBare: true })
 
   const changeOf = (object: KubernetesObject): readonly Difference[] => {
-    const version = versionOf(object)
-    const key = objectKey(version)
-    const before = known.get(key)
+    const before = known.get(keyOf(object))
     if (before === undefined) {
       counts.added++
-      known.set(key, version)
-      return [{ type: 'ADDED', object }]
+      return [learned({ type: 'ADDED', object })]
     }
-    if (before.uid === version.uid) {
-      if (before.resourceVersion === version.resourceVersion) return []
-      counts.modified++
-      known.set(key, version)
-      return [{ type: 'MODIFIED', object }]
+    const { uid, resourceVersion } = versionOf(object)
+    if (before.uid !== uid) {
+      counts.replaced++
+      return [deletionOf(before), learned({ type: 'ADDED', object })]
     }
-    counts.replaced++
-    const deletion = deletionOf(before)
-    known.set(key, version)
-    return [deletion, { type: 'ADDED', object }]
-  }
-
-  const seeGone = (object: KubernetesObject): readonly Difference[] => {
-    const version = versionOf(object)
-    const key = objectKey(version)
-    heldBack.delete(key)
-    if (known.get(key)?.uid !== version.uid) return []
-    missing.delete(key)
-    known.delete(key)
-    counts.deleted++
-    return [{ type: 'DELETED', object }]
+    if (before.resourceVersion === resourceVersion) return []
+    counts.modified++
+    return [learned({ type: 'MODIFIED', object })]
   }
 
   return {
-    see(object, gone?: 'gone') {
-      if (gone !== undefined) return seeGone(object)
-      const version = versionOf(object)
-      const key = objectKey(version)
+    see(object) {
+      const key = keyOf(object)
       const before = known.get(key)
       counts.listed++
       missing.delete(key)
       heldBack.delete(key)
-      if (before !== undefined && isOlderVersion(version.resourceVersion, before.resourceVersion)) {
+      if (before !== undefined && isOlderVersion(versionOf(object).resourceVersion, before.resourceVersion)) {
         heldBack.set(key, object)
         return []
       }
       return changeOf(object)
     },
-    spare(version) {
-      const key = objectKey(version)
+    gone(deletion) {
+      const key = keyOf(deletion.object)
+      heldBack.delete(key)
+      if (known.get(key)?.uid !== versionOf(deletion.object).uid) return []
+      missing.delete(key)
+      counts.deleted++
+      return [learned(deletion)]
+    },
+    spare(object) {
+      const key = keyOf(object)
       counts.listed++
-      if (known.get(key)?.uid === version.uid) missing.delete(key)
+      if (known.get(key)?.uid === versionOf(object).uid) missing.delete(key)
     },
     finish() {
       const restored = [...heldBack.values()].flatMap(changeOf)
@@ -120,90 +103,117 @@ export function createListDifferences({
   }
 }
 
-/** Which version of which object. */
-export interface KnownVersion {
+/** What is known of an object that is there: what a list is compared with, and what its deletion says if only a list shows it. */
+export interface KnownObject {
   readonly namespace: string
   readonly name: string
   readonly uid: string
   readonly resourceVersion: string
+  /** Of a slice of an IP family. */
+  readonly addressType?: IpFamily
+  /** Of a slice: its label that names the Service. */
+  readonly service?: string
 }
 
-/**
- * What this source itself has said of the objects of a kind. The log's state lags behind it while events are being written, and
- * without this a list that comes in between would take an object that was just added for one that never was.
- */
-export interface RecentObjects {
-  learn(event: Pick<ObjectEvent, 'type' | 'object'>): void
-  /** How many objects were said and not deleted since. */
+/** Which objects of a kind there are: as a log holds them, and as the source has said since. */
+export interface KnownOfKind {
   readonly size: number
+  /** By namespace and name: `shop/web`. */
+  keys(): Iterable<string>
+  get(key: string): KnownObject | undefined
+  learn(event: Difference): void
   /** Whether an event says nothing that is not known: of the same object, in an older version or the same. */
-  isStale(event: Pick<ObjectEvent, 'type' | 'object'>): boolean
+  isStale(event: Difference): boolean
   /** Whether this is the deletion of the very version that was said last: some stores give a deletion none of its own. */
-  isEndOf(event: Pick<ObjectEvent, 'type' | 'object'>): boolean
-  /** What is known by now: the log's state, and over it what was said since. By `objectKey`. */
-  over(known: Iterable<KnownVersion>): Map<string, KnownVersion>
+  isEndOf(event: Difference): boolean
+  /** The object of a deletion that no server has told: no more of it than is known here. The log holds the rest. */
+  bare(known: KnownObject): KubernetesObject
 }
 
-export const objectKey = ({ namespace, name }: { readonly namespace: string; readonly name: string }): string =>
-  `${namespace}/${name}`
+/** What is known of the objects of each kind. A source keeps it up from the moment that it is given it. */
+export interface KnownObjects {
+  /** An object that a log holds. */
+  readonly add: (object: KubernetesObject) => void
+  readonly of: (kind: ObjectKind) => KnownOfKind
+}
 
-export function versionOf({ metadata }: KubernetesObject): KnownVersion {
-  const { namespace = '', name, uid, resourceVersion } = metadata
+export function createKnownObjects(): KnownObjects {
+  const known = {
+    Service: createKnownOfKind('Service'),
+    EndpointSlice: createKnownOfKind('EndpointSlice'),
+    Node: createKnownOfKind('Node'),
+  }
+  return { add: (object) => known[object.kind].learn({ type: 'ADDED', object }), of: (kind) => known[kind] }
+}
+
+// Each server is at one point of the history, and none lags so many deletions behind.
+const MOST_TOMBSTONES = 10_000
+
+function createKnownOfKind(kind: ObjectKind): KnownOfKind {
+  const living = new Map<string, KnownObject>()
+  const deleted = new Map<string, KnownObject>()
+
   return {
-    namespace,
-    name,
+    get size() {
+      return living.size
+    },
+    keys: () => living.keys(),
+    get: (key) => living.get(key),
+    learn({ type, object }) {
+      const key = keyOf(object)
+      deleted.delete(key)
+      if (type !== 'DELETED') {
+        living.set(key, knownObjectOf(object))
+        return
+      }
+      living.delete(key)
+      deleted.set(key, knownObjectOf(object))
+      const [oldest] = deleted.keys()
+      if (deleted.size > MOST_TOMBSTONES && oldest !== undefined) deleted.delete(oldest)
+    },
+    isStale({ type, object }) {
+      const { uid, resourceVersion } = versionOf(object)
+      const key = keyOf(object)
+      const known = living.get(key) ?? deleted.get(key)
+      if (known === undefined || known.uid !== uid) return false
+      if (known.resourceVersion === resourceVersion) return type !== 'DELETED' || !living.has(key)
+      return isOlderVersion(resourceVersion, known.resourceVersion)
+    },
+    isEndOf({ type, object }) {
+      const { uid, resourceVersion } = versionOf(object)
+      const known = living.get(keyOf(object))
+      return type === 'DELETED' && known?.uid === uid && known.resourceVersion === resourceVersion
+    },
+    bare({ service, addressType, ...metadata }) {
+      const object = bareObject({ kind, metadata })
+      if (service === undefined && addressType === undefined) return object
+      const labels = service === undefined ? {} : { labels: { [SERVICE_NAME_LABEL]: service } }
+      return { ...object, ...(addressType && { addressType }), metadata: { ...object.metadata, ...labels } }
+    },
+  }
+}
+
+export const keyOf = ({ metadata: { namespace = '', name } }: KubernetesObject): string => `${namespace}/${name}`
+
+export function versionOf({ metadata: { uid, resourceVersion } }: KubernetesObject): {
+  readonly uid: string
+  readonly resourceVersion: string
+} {
+  return {
     uid: typeof uid === 'string' ? uid : '',
     resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : '',
   }
 }
 
-// The log has long written what was deleted so many deletions ago.
-const MOST_TOMBSTONES = 10_000
-
-export function createRecentObjects(): RecentObjects {
-  const living = new Map<string, KnownVersion>()
-  const deleted = new Map<string, KnownVersion>()
-
+function knownObjectOf(object: KubernetesObject): KnownObject {
+  const { namespace = '', name } = object.metadata
+  const known = { namespace, name, ...versionOf(object) }
+  if (object.kind !== 'EndpointSlice') return known
+  const { addressType } = object
+  const service = serviceLabelOf(object)
   return {
-    learn({ type, object }) {
-      const version = versionOf(object)
-      const key = objectKey(version)
-      if (type !== 'DELETED') {
-        living.set(key, version)
-        deleted.delete(key)
-        return
-      }
-      living.delete(key)
-      deleted.delete(key)
-      deleted.set(key, version)
-      const [oldest] = deleted.keys()
-      if (deleted.size > MOST_TOMBSTONES && oldest !== undefined) deleted.delete(oldest)
-    },
-    get size() {
-      return living.size
-    },
-    isStale({ type, object }) {
-      const version = versionOf(object)
-      const key = objectKey(version)
-      const known = living.get(key) ?? deleted.get(key)
-      if (known === undefined || known.uid !== version.uid) return false
-      if (known.resourceVersion === version.resourceVersion) return type !== 'DELETED' || !living.has(key)
-      return isOlderVersion(version.resourceVersion, known.resourceVersion)
-    },
-    isEndOf({ type, object }) {
-      const version = versionOf(object)
-      const known = living.get(objectKey(version))
-      return type === 'DELETED' && known?.uid === version.uid && known.resourceVersion === version.resourceVersion
-    },
-    over(known) {
-      const merged = new Map<string, KnownVersion>()
-      for (const { namespace, name, uid, resourceVersion } of known) {
-        const version = { namespace, name, uid, resourceVersion }
-        const key = objectKey(version)
-        if (deleted.get(key)?.uid !== uid) merged.set(key, version)
-      }
-      for (const [key, version] of living) merged.set(key, version)
-      return merged
-    },
+    ...known,
+    ...((addressType === 'IPv4' || addressType === 'IPv6') && { addressType }),
+    ...(service !== undefined && { service }),
   }
 }

@@ -6,7 +6,7 @@ import type { Fault, FakeRequest } from '../../testing/fake-api-server.js'
 import { service, slice } from '../../testing/manifests.js'
 import { openTrial, type Trial } from '../../testing/source-trial.js'
 import { kubernetesSource } from './kubernetes-source.js'
-import { versionOf } from './known-objects.js'
+import { createKnownObjects, versionOf } from './known-objects.js'
 
 const HOUR = 3_600_000
 const numRuns = 3 * (fc.readConfigureGlobal().numRuns ?? 100)
@@ -58,7 +58,6 @@ const scenarioArbitrary = fc.record({
   refuse: fc.constantFrom(undefined, 'status' as const, 'event' as const),
   pageSize: fc.constantFrom(1, 2, 500),
   pieces: fc.array(fc.integer({ min: 1, max: 200 }), { maxLength: 5 }),
-  lag: fc.constantFrom(0, 0, 1, 5, 1000),
   seed: fc.nat(),
 })
 
@@ -66,12 +65,15 @@ test('whatever is cut or fails anywhere, what is known in the end is what the se
   await fc.assert(
     fc.asyncProperty(scenarioArbitrary, async ({ actions, faults, refuse, pieces, ...options }) => {
       let piece = 0
-      const trial = openTrial(kubernetesSource, {
-        ...options,
-        ...(refuse && { refuseStreams: refuse }),
-        ...(pieces.length > 0 && { pieces: () => pieces[piece++ % pieces.length] ?? 1 }),
-        before: (server) => ['a', 'b'].forEach((name) => server.put(service({ name }))),
-      })
+      const trial = openTrial(
+        { kubernetesSource, createKnownObjects },
+        {
+          ...options,
+          ...(refuse && { refuseStreams: refuse }),
+          ...(pieces.length > 0 && { pieces: () => pieces[piece++ % pieces.length] ?? 1 }),
+          before: (server) => ['a', 'b'].forEach((name) => server.put(service({ name }))),
+        },
+      )
       const { server } = trial
       const met = new Map<FakeRequest, Fault>()
       const left = [...faults]

@@ -1,10 +1,10 @@
 import { defer, merge, type Observable, type SchedulerLike } from 'rxjs'
-import { type KubernetesObject, OBJECT_KINDS, type ObjectKind } from '../../model/kubernetes-object.js'
+import { OBJECT_KINDS, type ObjectKind } from '../../model/kubernetes-object.js'
 import type { LogRecord } from '../../model/record.js'
 import type { ApiServer } from '../../ports/api-server.js'
 import type { SourceItem } from '../../ports/live-source.js'
 import type { Limits } from './kind-machine.js'
-import { createRecentObjects, type KnownVersion } from './known-objects.js'
+import type { KnownObjects } from './known-objects.js'
 import { watchedKinds, watchKind } from './watch-kind.js'
 import { createWatchReport, type ReportPace } from './watch-outage.js'
 
@@ -14,13 +14,8 @@ export interface KubernetesSourceOptions {
   readonly nodeName?: string
   /** Where each kind's watch goes on, as `resumePoints` finds it in a log; a kind that is absent is listed first. */
   readonly resume?: { readonly [kind in ObjectKind]?: { readonly resourceVersion: string } }
-  /** What the log's state holds of a kind. Asked at each list; what the source itself has said since need not be in it yet. */
-  readonly known: (kind: ObjectKind) => Iterable<KnownVersion>
-  /** An object as the log's state holds it, for its deletion. */
-  readonly lastVersion: (
-    kind: ObjectKind,
-    object: { readonly namespace: string; readonly name: string },
-  ) => KubernetesObject | undefined
+  /** What the log holds. The source's own from now on: it learns what the source says, as it says it. */
+  readonly known: KnownObjects
   /** All time: pauses, limits, `observedAt`. */
   readonly scheduler: SchedulerLike
   /** From 0 to 1, as Math.random. */
@@ -65,16 +60,15 @@ const PAGE_SIZE = 500
  */
 export function kubernetesSource(options: KubernetesSourceOptions): Observable<SourceItem> {
   const { nodeName, resume = {}, streamingLists = true, pageSize = PAGE_SIZE } = options
-  const { api, known, lastVersion, scheduler, random } = options
+  const { api, known, scheduler, random } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits, pageSize }
 
   return merge(
     ...watchedKinds(nodeName).map((watched) =>
       defer(() => {
         const report = createWatchReport(watched.kind, () => scheduler.now(), limits)
-        const recent = createRecentObjects()
         return watchKind(
-          { api, watched, recent, report, known, lastVersion, scheduler, random, limits },
+          { api, watched, known: known.of(watched.kind), report, scheduler, random, limits },
           { resourceVersion: resume[watched.kind]?.resourceVersion, streams: streamingLists },
         )
       }),

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { service } from '../../testing/manifests.js'
-import { createListDifferences, createRecentObjects, type Difference, objectKey, versionOf } from './known-objects.js'
+import { service, slice } from '../../testing/manifests.js'
+import {
+  createKnownObjects,
+  createListDifferences,
+  type Difference,
+  type KnownOfKind,
+  versionOf,
+} from './known-objects.js'
 
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
 
@@ -11,19 +17,23 @@ function object(text: string): KubernetesObject {
 }
 
 const shown = ({ type, object: it }: Difference): string => {
-  const { name, resourceVersion, uid } = versionOf(it)
+  const { name } = it.metadata
+  const { resourceVersion, uid } = versionOf(it)
   return `${type} ${name}:${resourceVersion}${uid === name ? '' : `:${uid}`}`
 }
 
+function knowing(objects: readonly KubernetesObject[]): KnownOfKind {
+  const known = createKnownObjects()
+  objects.forEach(known.add)
+  return known.of(objects[0]?.kind ?? 'Service')
+}
+
 function differencesOf(known: readonly string[], listed: readonly string[]): readonly string[] {
-  const objects = known.map(object)
-  const differences = createListDifferences({
-    kind: 'Service',
-    known: new Map(objects.map((it) => [objectKey(versionOf(it)), versionOf(it)])),
-    lastVersion: ({ name }) => objects.find(({ metadata }) => metadata.name === name),
-  })
+  const differences = createListDifferences(knowing(known.map(object)))
   const seen = listed.flatMap((text) =>
-    text.startsWith('-') ? differences.see(object(text.slice(1)), 'gone') : differences.see(object(text)),
+    text.startsWith('-')
+      ? differences.gone({ type: 'DELETED', object: object(text.slice(1)) })
+      : differences.see(object(text)),
   )
   return [...seen, ...differences.finish()].map(shown)
 }
@@ -67,16 +77,12 @@ test.each<[string, readonly string[], readonly string[], readonly string[]]>([
   expect(differencesOf(known, listed)).toEqual(expected)
 })
 
-test('a deletion of which no last version is known names the object', () => {
-  const known = versionOf(object('a:1'))
-  const differences = createListDifferences({
-    kind: 'Service',
-    known: new Map([[objectKey(known), known]]),
-    lastVersion: () => object('a:0:another'),
-  })
+test('a deletion that only a list shows names the object, and of a slice its Service and family', () => {
+  const differences = createListDifferences(knowing([object('a:1')]))
   expect(differences.finish()).toEqual([
     {
       type: 'DELETED',
+      isBare: true,
       object: {
         apiVersion: 'v1',
         kind: 'Service',
@@ -85,30 +91,47 @@ test('a deletion of which no last version is known names the object', () => {
     },
   ])
   expect(differences.counts).toEqual({ listed: 0, added: 0, modified: 0, deleted: 1, replaced: 0 })
+  const [deletion] = createListDifferences(
+    knowing([slice({ name: 'a-1', service: 'a', endpoints: ['10.0.0.1'], uid: 'u', resourceVersion: '2' })]),
+  ).finish()
+  expect(deletion?.object).toEqual({
+    addressType: 'IPv4',
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      labels: { 'kubernetes.io/service-name': 'a' },
+      name: 'a-1',
+      namespace: 'shop',
+      resourceVersion: '2',
+      uid: 'u',
+    },
+  })
 })
 
-describe('what was said lately', () => {
-  const known = ['a:1', 'b:2'].map((text) => versionOf(object(text)))
-
-  test('comes before what the log holds', () => {
-    const recent = createRecentObjects()
-    recent.learn({ type: 'ADDED', object: object('c:3') })
-    recent.learn({ type: 'MODIFIED', object: object('b:4') })
-    recent.learn({ type: 'DELETED', object: object('a:5') })
-    expect([...recent.over(known).values()].map((it) => `${it.name}:${it.resourceVersion}`)).toEqual(['b:4', 'c:3'])
+describe('what is known', () => {
+  test('is what a log held, and over it what was said since', () => {
+    const known = knowing(['a:1', 'b:2'].map(object))
+    known.learn({ type: 'ADDED', object: object('c:3') })
+    known.learn({ type: 'MODIFIED', object: object('b:4') })
+    known.learn({ type: 'DELETED', object: object('a:5') })
+    expect([...known.keys()].map((key) => `${key}:${known.get(key)?.resourceVersion}`)).toEqual([
+      'shop/b:4',
+      'shop/c:3',
+    ])
+    expect(known.size).toBe(2)
   })
 
-  test('an object that came again under its old name is there, whatever the log holds', () => {
-    const recent = createRecentObjects()
-    recent.learn({ type: 'DELETED', object: object('a:5') })
-    recent.learn({ type: 'ADDED', object: object('a:6:new') })
-    expect(recent.over(known).get('shop/a')?.uid).toBe('new')
-    recent.learn({ type: 'DELETED', object: object('a:7:new') })
-    expect(recent.over([versionOf(object('a:6:new'))]).size).toBe(0)
+  test('an object that came again under its old name is there', () => {
+    const known = knowing([object('a:1')])
+    known.learn({ type: 'DELETED', object: object('a:5') })
+    known.learn({ type: 'ADDED', object: object('a:6:new') })
+    expect(known.get('shop/a')?.uid).toBe('new')
+    known.learn({ type: 'DELETED', object: object('a:7:new') })
+    expect(known.get('shop/a')).toBeUndefined()
   })
 
   test('an event is stale that says the same or less of the same object', () => {
-    const recent = createRecentObjects()
+    const recent = knowing([])
     recent.learn({ type: 'MODIFIED', object: object('a:10') })
     const stale = ['a:9', 'a:10', 'a:11', 'a:9:new', 'b:1', 'a:opaque'].filter((text) =>
       recent.isStale({ type: 'MODIFIED', object: object(text) }),

@@ -6,13 +6,7 @@ import type { SourceItem } from '../../ports/live-source.js'
 import { type AnswerPart, limitSilence, parseJson, readAnswer } from './answer.js'
 import { pageRequest, probeRequest } from './api-requests.js'
 import { type KindContext, stepEnded, type StepPart } from './kind-machine.js'
-import {
-  createListDifferences,
-  type Difference,
-  type KnownVersion,
-  type ListDifferences,
-  versionOf,
-} from './known-objects.js'
+import { createListDifferences, type Difference, type ListDifferences } from './known-objects.js'
 import { readObject, type Unreadable } from './read-object.js'
 import { type Ending, type Failure, failureOf, failureOfEnding } from './watch-failure.js'
 import { sourceNotice } from './watch-outage.js'
@@ -20,9 +14,9 @@ import { sourceNotice } from './watch-outage.js'
 /** A list under way, as items: its differences as they come to light; at its end what it was about. */
 export interface Listing {
   see(object: KubernetesObject): readonly SourceItem[]
-  gone(object: KubernetesObject): readonly SourceItem[]
+  gone(deletion: Difference): readonly SourceItem[]
   /** An object that is there, and cannot be read. */
-  spare(version: KnownVersion): void
+  spare(object: KubernetesObject): void
   finish(resourceVersion: string): readonly SourceItem[]
   /** In what the list goes beyond its limits; undefined: in nothing. */
   excess(): string | undefined
@@ -30,30 +24,23 @@ export interface Listing {
 
 /** `because`: FIRST, or the code of the failure that made it necessary. */
 export function createListing(
-  { watched, recent, known, lastVersion, scheduler, limits }: KindContext,
+  { watched, known, scheduler, limits }: KindContext,
   { because, way }: { readonly because: string; readonly way: 'stream' | 'pages' },
 ): Listing {
   const { kind } = watched
   const startedAt = scheduler.now()
   let begun = false
   let made: ListDifferences | undefined
-  let knownNow: ReadonlyMap<string, unknown> = new Map()
   // Not before the server answers: while it is away nobody has to go through all that is known.
-  const differences = (): ListDifferences => {
-    if (made !== undefined) return made
-    const over = recent.over(known(kind))
-    knownNow = over
-    made = createListDifferences({ kind, known: over, lastVersion: (version) => lastVersion(kind, version) })
-    return made
-  }
+  const differences = (): ListDifferences => (made ??= createListDifferences(known))
 
   const itemsOf = (found: readonly Difference[]): readonly SourceItem[] => {
     if (found.length === 0) return []
     const observedAt = scheduler.now()
-    const items: SourceItem[] = found.map((difference) => {
-      recent.learn(difference)
-      return { type: 'event', event: { ...difference, observedAt, isNews: true } }
-    })
+    const items: SourceItem[] = found.map((difference) => ({
+      type: 'event',
+      event: { ...difference, observedAt, isNews: true },
+    }))
     if (begun) return items
     begun = true
     // Whoever reads the log has to know that the positions of these events are none to go on from.
@@ -63,14 +50,14 @@ export function createListing(
 
   return {
     see: (object) => itemsOf(differences().see(object)),
-    gone: (object) => itemsOf(differences().see(object, 'gone')),
+    gone: (deletion) => itemsOf(differences().gone(deletion)),
     excess() {
-      const objects = Math.max(made?.counts.listed ?? 0, knownNow.size)
+      const objects = made === undefined ? 0 : Math.max(made.counts.listed, known.size)
       if (objects > limits.maxObjects) return `more than ${limits.maxObjects} objects`
       const tookMs = scheduler.now() - startedAt
       return tookMs > limits.listMs ? `not whole after ${Math.round(tookMs / 1000)} s` : undefined
     },
-    spare: (version) => differences().spare(version),
+    spare: (object) => differences().spare(object),
     finish(resourceVersion) {
       const items = itemsOf(differences().finish())
       const observedAt = scheduler.now()
@@ -136,7 +123,7 @@ export function listInPages(
   const takePage = (page: Page): readonly StepPart[] => {
     if (atLeast !== undefined && isOlderVersion(page.resourceVersion, atLeast)) return [end(staleList(page, atLeast))]
     resourceVersion ??= page.resourceVersion
-    for (const { bare } of page.unreadable) if (bare !== undefined) listing.spare(versionOf(bare))
+    for (const { bare } of page.unreadable) if (bare !== undefined) listing.spare(bare)
     const items: readonly StepPart[] = [
       ...report.heard('listing'),
       ...page.unreadable.flatMap(({ message }) => report.unreadable(message)),

@@ -1,13 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { service } from '../../testing/manifests.js'
 import { openTrial, type Trial, type TrialOptions } from '../../testing/source-trial.js'
+import { createKnownObjects } from './known-objects.js'
 import { kubernetesSource } from './kubernetes-source.js'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 
 let trial: Trial
-const begin = (options: TrialOptions = {}): Trial => (trial = openTrial(kubernetesSource, options))
+const begin = (options: TrialOptions = {}): Trial =>
+  (trial = openTrial({ kubernetesSource, createKnownObjects }, options))
 afterEach(() => trial.close())
 
 const web = (resource = 'web'): ReturnType<typeof service> => service({ name: resource })

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import type { SourceItem } from '../../ports/live-source.js'
 import type { ApiAnswer, ApiServer } from '../../ports/api-server.js'
 import { VirtualClock } from '../../pipeline/virtual-clock.js'
+import { createKnownObjects } from './known-objects.js'
 import { kubernetesSource, type KubernetesSourceOptions } from './kubernetes-source.js'
 
 /** What a real API server answered, without the framing of HTTP. */
@@ -72,8 +73,7 @@ async function play({ path, answers, sizes = [], options = {} }: Play): Promise<
   const items: SourceItem[] = []
   const subscription = kubernetesSource({
     api,
-    known: () => [],
-    lastVersion: () => undefined,
+    known: createKnownObjects(),
     scheduler: clock,
     random: () => 0.5,
     ...options,

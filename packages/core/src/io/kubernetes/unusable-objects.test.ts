@@ -2,12 +2,14 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { service } from '../../testing/manifests.js'
 import { openTrial, type Trial, type TrialOptions } from '../../testing/source-trial.js'
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
+import { createKnownObjects } from './known-objects.js'
 import { kubernetesSource } from './kubernetes-source.js'
 import { readPage } from './list.js'
 import { readWatchLine } from './read-object.js'
 
 let trial: Trial
-const begin = (options: TrialOptions = {}): Trial => (trial = openTrial(kubernetesSource, options))
+const begin = (options: TrialOptions = {}): Trial =>
+  (trial = openTrial({ kubernetesSource, createKnownObjects }, options))
 afterEach(() => trial.close())
 
 const web = (name: string): KubernetesObject => service({ name })

@@ -23,7 +23,7 @@ import {
   stepOf,
   type StepPart,
 } from './kind-machine.js'
-import { type Difference, versionOf } from './known-objects.js'
+import { type Difference, keyOf, versionOf } from './known-objects.js'
 import { createListing, type Listing, listInPages, probe } from './list.js'
 import { readWatchLine, type WatchLine } from './read-object.js'
 import { type Failure, failureOf, failureOfEnding, failureOfErrorEvent } from './watch-failure.js'
@@ -134,7 +134,7 @@ interface Start {
 }
 
 function follow(context: KindContext, request: ApiRequest, start: Start): Observable<StepPart> {
-  const { api, watched, recent, report, scheduler, limits } = context
+  const { api, watched, known, report, scheduler, limits } = context
   const { kind } = watched
   let { listing, resourceVersion: position } = start
   let openedAt: number | undefined
@@ -149,13 +149,13 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
       ...(failure && { failure }),
     })
 
-  const takeListed = (line: UsableLine, list: Listing): readonly StepPart[] => {
-    if (line.type === 'object') {
-      const items = line.event === 'DELETED' ? list.gone(line.object) : list.see(line.object)
-      const excess = list.excess()
-      return excess === undefined ? items : [...items, end(failureOf('LIST_TOO_LONG', { detail: excess }))]
-    }
-    const { resourceVersion, initialEventsEnd } = line
+  const takeListed = (change: Difference, list: Listing): readonly StepPart[] => {
+    const items = change.type === 'DELETED' ? list.gone(change) : list.see(change.object)
+    const excess = list.excess()
+    return excess === undefined ? items : [...items, end(failureOf('LIST_TOO_LONG', { detail: excess }))]
+  }
+
+  const takeListEnd = ({ resourceVersion, initialEventsEnd }: BookmarkLine, list: Listing): readonly StepPart[] => {
     if (!initialEventsEnd) return [end(failureOf('STREAMING_LIST_REFUSED', NOT_STREAMED))]
     if (start.atLeast !== undefined && isOlderVersion(resourceVersion, start.atLeast)) {
       const detail = `a list of ${resourceVersion}, and ${start.atLeast} is known`
@@ -166,7 +166,7 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
     return [...list.finish(resourceVersion), ...report.opened('watching')]
   }
 
-  const takeBookmark = (resourceVersion: string): readonly StepPart[] => {
+  const takeBookmark = ({ resourceVersion }: BookmarkLine): readonly StepPart[] => {
     if (!isBeyond(resourceVersion, position)) return []
     position = resourceVersion
     const observedAt = scheduler.now()
@@ -177,44 +177,43 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
     const { resourceVersion } = versionOf(change.object)
     // Another server may be behind the address that we spoke to before, and tell what is long known.
     const isNew = isBeyond(resourceVersion, position)
-    if (recent.isStale(change) || !(isNew || recent.isEndOf(change))) return []
-    if (change.type === 'ADDED' && recent.size >= limits.maxObjects)
+    if (known.isStale(change) || !(isNew || known.isEndOf(change))) return []
+    if (change.type === 'ADDED' && known.size >= limits.maxObjects)
       return [end(failureOf('LIST_TOO_LONG', { detail: `more than ${limits.maxObjects} objects` }))]
     if (isNew && resourceVersion !== '') position = resourceVersion
-    recent.learn(change)
+    known.learn(change)
     return [event({ ...change, observedAt: scheduler.now() })]
   }
 
-  const takeUsable = (line: UsableLine): readonly StepPart[] => {
-    if (listing !== undefined) return takeListed(line, listing)
-    if (line.type === 'bookmark') return takeBookmark(line.resourceVersion)
-    return takeChange({ type: line.event, object: line.object })
-  }
+  const takeObject = (change: Difference): readonly StepPart[] =>
+    listing === undefined ? takeChange(change) : takeListed(change, listing)
 
   const takeUnreadable = ({ message, bare, event: change }: UnreadableLine): readonly StepPart[] => {
     if (bare !== undefined && change === 'DELETED')
-      return takeUsable({ type: 'object', event: change, object: lastKnown(bare) })
-    if (bare !== undefined) listing?.spare(versionOf(bare))
+      return takeObject({ type: change, object: withKnown(bare), isBare: true })
+    if (bare !== undefined) listing?.spare(bare)
     const excess = listing?.excess()
     const told = report.unreadable(message)
     return excess === undefined ? told : [...told, end(failureOf('LIST_TOO_LONG', { detail: excess }))]
   }
 
-  /** A deletion tells the last version; of an object that cannot be read that is the one that was used. */
-  const lastKnown = (bare: KubernetesObject): KubernetesObject => {
-    const version = versionOf(bare)
-    const last = context.lastVersion(kind, version)
-    if (last === undefined || versionOf(last).uid !== version.uid) return bare
-    return { ...last, metadata: { ...last.metadata, resourceVersion: version.resourceVersion } }
+  /** What is known of the object whose deletion cannot be read, where it is this one. */
+  const withKnown = (bare: KubernetesObject): KubernetesObject => {
+    const { uid, resourceVersion } = versionOf(bare)
+    const last = known.get(keyOf(bare))
+    return last?.uid === uid ? known.bare({ ...last, resourceVersion }) : bare
   }
+
+  const heardNow = (): readonly StepPart[] => report.heard(listing === undefined ? 'watching' : 'listing')
 
   const takeLine = (line: WatchLine): readonly StepPart[] => {
     switch (line.type) {
       case 'object':
-      case 'bookmark': {
         heard = true
-        return [...report.heard(listing === undefined ? 'watching' : 'listing'), ...takeUsable(line)]
-      }
+        return [...heardNow(), ...takeObject({ type: line.event, object: line.object })]
+      case 'bookmark':
+        heard = true
+        return [...heardNow(), ...(listing === undefined ? takeBookmark(line) : takeListEnd(line, listing))]
       case 'unreadable':
         heard = true
         return takeUnreadable(line)
@@ -258,7 +257,7 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
 }
 
 type UnreadableLine = Extract<WatchLine, { type: 'unreadable' }>
-type UsableLine = Extract<WatchLine, { type: 'object' | 'bookmark' }>
+type BookmarkLine = Extract<WatchLine, { type: 'bookmark' }>
 
 const event = (watchEvent: Extract<SourceItem, { type: 'event' }>['event']): SourceItem => ({
   type: 'event',

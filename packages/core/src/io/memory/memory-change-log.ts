@@ -1,8 +1,8 @@
 import { serviceLabelOf } from '../../model/names.js'
 import { assertNever } from '../../model/assert-never.js'
 import { authorOf } from '../../model/author.js'
-import { keepObject } from '../../model/keep-object.js'
-import type { ObjectKind } from '../../model/kubernetes-object.js'
+import { keepObject, withVersionOf } from '../../model/keep-object.js'
+import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import {
   type LogEntry,
   type LogRecord,
@@ -166,7 +166,7 @@ const bookmarkRecord = ({ type: _type, isNews: _isNews, ...event }: BookmarkEven
 })
 
 function objectRecord(lives: State['lives'], event: ObjectEvent, position: Seq): ObjectRecord | NoticeRecord {
-  const object = keepObject(event.object)
+  const object = keepObject(event.isBare === true ? lastVersionOf(lives, event.object) : event.object)
   if (object === undefined)
     return { ...unwritableNotice({ type: 'event', event }, 'it carries no object that a log can keep'), seq: position }
   const { kind, metadata } = object
@@ -186,6 +186,13 @@ function objectRecord(lives: State['lives'], event: ObjectEvent, position: Seq):
     ...(author === undefined ? {} : { author }),
     object,
   }
+}
+
+/** A bare object with all that the log holds of it. */
+function lastVersionOf(lives: State['lives'], bare: KubernetesObject): KubernetesObject {
+  const { name, namespace = '', uid = '' } = bare.metadata
+  const last = lives.get(keyOf({ kind: bare.kind, namespace, name }))
+  return last === undefined || last.uid !== uid ? bare : withVersionOf(bare, last.object)
 }
 
 const keyOf = ({ kind, namespace, name }: Pick<ObjectRecord, 'kind' | 'namespace' | 'name'>): string =>

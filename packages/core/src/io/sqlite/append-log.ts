@@ -1,7 +1,7 @@
 import { serviceLabelOf } from '../../model/names.js'
 import { authorOf } from '../../model/author.js'
 import { assertNever } from '../../model/assert-never.js'
-import { keepObject } from '../../model/keep-object.js'
+import { keepObject, withVersionOf } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
 import { type LogEntry, seq } from '../../model/record.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
@@ -12,7 +12,14 @@ import { unwritableNotice } from '../../model/unwritable-entry.js'
 import { createLives, type Life, lifeKey } from './lives.js'
 import { loadObjects } from './load-objects.js'
 import type { LogTables } from './log-tables.js'
-import { diffPacked, type PackedDiff, packedLine, packVersion, type PackedVersion } from './packed-version.js'
+import {
+  diffPacked,
+  type PackedDiff,
+  packedLine,
+  packVersion,
+  type PackedVersion,
+  unpackVersion,
+} from './packed-version.js'
 import { RECORD_COLUMNS, storeChange, storeVersion } from './record-codec.js'
 import { FLAG_ESTIMATED, FLAG_FAILED, KIND_CODES, TYPE_CODES } from './schema.js'
 
@@ -64,7 +71,7 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
   }
 
   const appendObject = (event: ObjectEvent, position: number): AppendOutcome => {
-    const object = preparing(() => keepObject(event.object))
+    const object = preparing(() => keepObject(event.isBare === true ? lastVersionOf(event.object) : event.object))
     if (object === undefined) throw new Unwritable('it carries no object that a log can keep')
     const reference = referenceOf(object)
     const key = lifeKey(reference)
@@ -111,6 +118,14 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
       versions.set(life.id, packed)
     }
     return appended(position, event.observedAt)
+  }
+
+  /** A bare object with all that the log holds of it. */
+  const lastVersionOf = (bare: KubernetesObject): KubernetesObject => {
+    const reference = referenceOf(bare)
+    const life = lives.get(lifeKey(reference))
+    const packed = life?.uid === reference.uid ? versions.get(life.id) : undefined
+    return packed === undefined ? bare : withVersionOf(bare, unpackVersion(packed))
   }
 
   const noteService = (life: Life, object: KubernetesObject): void => {
