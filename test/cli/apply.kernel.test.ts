@@ -3,8 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import type { Variant } from 'node-iptables'
 import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { describeWithKernel } from '../../packages/backend-iptables/src/test-support/kernel.js'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { differencesOf, goldenFiles, SAVE_FILES } from '../support/goldens.js'
 import { createKernelNode, type KernelNode } from '../support/kernel-node.js'
 import { runPointsman } from '../support/run-pointsman.js'
@@ -64,7 +63,7 @@ describeWithKernel(
 
         const json = await node.pointsman('apply', ...args, '--dry-run', '-o', 'json')
         const document = JSON.parse(json.stdout) as { restores: readonly { lines: readonly string[] }[] }
-        expect(shapeProblems(document, JSON_SHAPES['ApplySummary'] ?? { type: 'any' })).toEqual([])
+        expect(schemaProblems(document, JSON_SCHEMAS.ApplySummary)).toEqual([])
         expect(document.restores.map(({ lines }) => lines.map((line) => `${line}\n`).join(''))).toEqual([
           parts[3],
           parts[6],
@@ -105,7 +104,7 @@ describeWithKernel(
           'json',
         )
         const document = JSON.parse(stdout) as object
-        expect(shapeProblems(document, JSON_SHAPES['ApplySummary'] ?? { type: 'any' })).toEqual([])
+        expect(schemaProblems(document, JSON_SCHEMAS.ApplySummary)).toEqual([])
         expect(document).toMatchObject({ families: ['IPv4'], variant, dryRun: false, node: 'node-a', left: [] })
         expect(node.saved('ip6tables-save.txt')).toBe(before)
       })
@@ -153,7 +152,7 @@ describeWithKernel(
         )
         expect(status).toBe(0)
         const summary = JSON.parse(stdout) as { last: { digest: string } }
-        expect(shapeProblems(summary, JSON_SHAPES['ReplaySummary'] ?? { type: 'any' })).toEqual([])
+        expect(schemaProblems(summary, JSON_SCHEMAS.ReplaySummary)).toEqual([])
         expect(summary).toMatchObject({ backend: 'iptables', syncs: 20, failures: 0 })
         const { stdout: rendered } = await node.pointsman('render', '--log', log, ...settings)
         expect(await differencesOf(rendered, node.saved('iptables-save.txt'))).toEqual([])

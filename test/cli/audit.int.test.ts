@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { auditReport, findingShape } from '../../packages/cli/src/json-shapes/audit-report.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { auditReport, finding } from '../../packages/cli/src/audit/schema.js'
+import { schemaProblems } from '../support/json-schemas.js'
 import { GOLDENS, goldenFiles, SAVE_FILES } from '../support/goldens.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
@@ -235,18 +235,18 @@ describe('an audit against a log', () => {
     const asked = [...SHOP, '--at', '108', '--rules', rulesAt106]
     const { stdout } = await audit([...asked, '-o', 'json'])
     const document = JSON.parse(stdout) as { readonly items: readonly unknown[] }
-    expect(shapeProblems(document, auditReport)).toEqual([])
+    expect(schemaProblems(document, auditReport)).toEqual([])
     expect(document).toMatchObject({ kind: 'AuditReport', clean: false, at: { seq: 108 }, node: 'node-a' })
     expect(document).toMatchObject({
       items: [{ type: 'MISSING_RULE', service: 'shop/checkout', cause: { did: 'made', seq: 108 } }, {}, {}, {}, {}],
     })
     const lines = await audit([...asked, '-o', 'jsonl'])
     expect(linesOf(lines).map((line) => JSON.parse(line) as unknown)).toEqual(document.items)
-    expect(document.items.flatMap((item) => shapeProblems(item, findingShape))).toEqual([])
+    expect(document.items.flatMap((item) => schemaProblems(item, finding))).toEqual([])
 
     const clean = await audit([...SHOP, '--at', '106', '--rules', rulesAt106, '-o', 'json'])
     expect(clean.status).toBe(0)
-    expect(shapeProblems(JSON.parse(clean.stdout), auditReport)).toEqual([])
+    expect(schemaProblems(JSON.parse(clean.stdout), auditReport)).toEqual([])
     expect(JSON.parse(clean.stdout)).toMatchObject({ clean: true, items: [] })
   })
 })

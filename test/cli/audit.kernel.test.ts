@@ -3,8 +3,8 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Variant } from 'node-iptables'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { describeWithKernel } from '../../packages/backend-iptables/src/test-support/kernel.js'
-import { auditReport } from '../../packages/cli/src/json-shapes/audit-report.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { auditReport } from '../../packages/cli/src/audit/schema.js'
+import { schemaProblems } from '../support/json-schemas.js'
 import { createAgentLog } from '../support/agent-log.js'
 import { goldenFiles } from '../support/goldens.js'
 import { createKernelNode, type KernelNode } from '../support/kernel-node.js'
@@ -70,7 +70,7 @@ describeWithKernel('an audit of the tables of a machine', () => {
 
       const { stdout } = await node.pointsman('audit', ...args, '-o', 'json')
       const document = JSON.parse(stdout) as object
-      expect(shapeProblems(document, auditReport)).toEqual([])
+      expect(schemaProblems(document, auditReport)).toEqual([])
       expect(document).toMatchObject({
         tables: [
           { family: 'IPv4', variant },

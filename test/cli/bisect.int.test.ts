@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
@@ -110,7 +109,7 @@ test('-o json gives every flip with its cause', async () => {
   const { stdout, status } = await bisect(PACKET, '-o', 'json')
   const document = JSON.parse(stdout) as object
   expect(status).toBe(0)
-  expect(shapeProblems(document, JSON_SHAPES['Bisection'] ?? { type: 'any' })).toEqual([])
+  expect(schemaProblems(document, JSON_SCHEMAS.Bisection)).toEqual([])
   expect(document).toMatchObject({
     at: { seq: 128 },
     from: { seq: 5 },

@@ -1,8 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { blameItemShape } from '../../packages/cli/src/json-shapes/blame-list.js'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { blameItem } from '../../packages/cli/src/commands/blame/schema.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { manyServices } from '../support/many-services.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
@@ -147,7 +146,7 @@ test('what is no rule is said to be none', async () => {
 test('-o json and jsonl give each rule with its records', async () => {
   const { stdout } = await blame('search', '-o', 'json')
   const document = JSON.parse(stdout) as { items: readonly object[] }
-  expect(shapeProblems(document, JSON_SHAPES['BlameList'] ?? { type: 'any' })).toEqual([])
+  expect(schemaProblems(document, JSON_SCHEMAS.BlameList)).toEqual([])
   expect(document).toMatchObject({ kind: 'BlameList', at: { seq: 128 }, node: 'node-a', family: 'IPv4' })
   expect(document.items).toContainEqual(
     expect.objectContaining({
@@ -161,7 +160,7 @@ test('-o json and jsonl give each rule with its records', async () => {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as object)
-  expect(items.flatMap((item) => shapeProblems(item, blameItemShape))).toEqual([])
+  expect(items.flatMap((item) => schemaProblems(item, blameItem))).toEqual([])
   expect(items).toEqual([
     expect.objectContaining({
       changed: expect.objectContaining({

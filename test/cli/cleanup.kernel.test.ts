@@ -1,8 +1,7 @@
 import type { Variant } from 'node-iptables'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { describeWithKernel } from '../../packages/backend-iptables/src/test-support/kernel.js'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { goldenFiles } from '../support/goldens.js'
 import { createKernelNode, type KernelNode } from '../support/kernel-node.js'
 import { temporaryFolder } from '../support/shop.js'
@@ -52,7 +51,7 @@ describeWithKernel('cleanup', () => {
       test('what a dry run prints is what the cleanup does', async () => {
         const { stdout } = await node.pointsman('cleanup', '--dry-run', '-o', 'json')
         const planned = JSON.parse(stdout) as object
-        expect(shapeProblems(planned, JSON_SHAPES['CleanupSummary'] ?? { type: 'any' })).toEqual([])
+        expect(schemaProblems(planned, JSON_SCHEMAS.CleanupSummary)).toEqual([])
         const done = JSON.parse((await node.pointsman('cleanup', '-o', 'json')).stdout) as object
         expect(done).toEqual({ ...planned, dryRun: false })
       })

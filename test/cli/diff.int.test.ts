@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
@@ -133,7 +132,7 @@ test.each([
 test('-o json is a document of the shape that the documents give', async () => {
   const answer = await diff('106', '119', '-o', 'json')
   const document = JSON.parse(answer.stdout) as { readonly rules: readonly object[] }
-  expect(shapeProblems(document, JSON_SHAPES['Diff'] ?? { type: 'any' })).toEqual([])
+  expect(schemaProblems(document, JSON_SCHEMAS.Diff)).toEqual([])
   expect(document).toMatchObject({
     kind: 'Diff',
     from: { seq: 106 },

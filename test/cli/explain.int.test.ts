@@ -1,7 +1,6 @@
 import { node, service, slice } from '@pointsman/core/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
@@ -129,7 +128,7 @@ describe('objects', () => {
   test('have their shape as JSON', async () => {
     for (const name of ['web', 'db', 'old']) {
       const { stdout } = await ask(name, '-o', 'json')
-      expect(shapeProblems(JSON.parse(stdout), JSON_SHAPES['Explanation'] ?? { type: 'any' })).toEqual([])
+      expect(schemaProblems(JSON.parse(stdout), JSON_SCHEMAS.Explanation)).toEqual([])
     }
   })
 })
@@ -137,7 +136,7 @@ describe('objects', () => {
 test('-o json gives the conclusion, every way, and what changed the answer', async () => {
   const { stdout } = await explain('checkout', '--at', '110', '-o', 'json')
   const document = JSON.parse(stdout) as object
-  expect(shapeProblems(document, JSON_SHAPES['Explanation'] ?? { type: 'any' })).toEqual([])
+  expect(schemaProblems(document, JSON_SCHEMAS.Explanation)).toEqual([])
   expect(document).toMatchObject({
     at: { seq: 110 },
     node: 'node-a',

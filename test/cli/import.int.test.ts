@@ -4,8 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, 
 import { gzipSync } from 'node:zlib'
 import { openChangeLog } from '@pointsman/core/io'
 import { afterAll, describe, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { POINTSMAN, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
@@ -149,7 +148,7 @@ describe('a recording with lines that are no events', () => {
   test('is counted in a document of the shape that the documents give', async () => {
     const { stdout } = await runPointsman(['import', broken, '--log', folder.path('broken-json.db'), '-o', 'json'])
     const document = JSON.parse(stdout) as unknown
-    expect(shapeProblems(document, JSON_SHAPES['ImportSummary'] ?? { type: 'any' })).toEqual([])
+    expect(schemaProblems(document, JSON_SCHEMAS.ImportSummary)).toEqual([])
     expect(document).toMatchObject({ events: 128, badLines: 1, passedOver: { Pod: 1 }, at: { seq: 129 } })
   })
 })

@@ -6,9 +6,8 @@ import { seq } from '@pointsman/core'
 import { openChangeLog, openChangeLogWriter } from '@pointsman/core/io'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { history } from '../../packages/cli/src/commands/log/history.js'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { recordItemShape } from '../../packages/cli/src/json-shapes/record-list.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
+import { recordItem } from '../../packages/cli/src/commands/log/schema.js'
 import { churn } from '../../packages/core/src/testing/churn.js'
 import { runInProcess } from '../support/run-in-process.js'
 import { runPointsman } from '../support/run-pointsman.js'
@@ -153,7 +152,7 @@ describe('-o json of the history', () => {
       const types = ['--type', 'object,sync,config,notice,bookmark']
       const { stdout } = await runPointsman(['log', ...types, '--patch', '-o', 'json', '--log', file])
       const document = JSON.parse(stdout) as { readonly items: readonly unknown[] }
-      expect(shapeProblems(document, JSON_SHAPES['RecordList'] ?? { type: 'any' })).toEqual([])
+      expect(schemaProblems(document, JSON_SCHEMAS.RecordList)).toEqual([])
       expect(document.items.length).toBeGreaterThan(120)
     }
   })
@@ -165,7 +164,7 @@ describe('-o json of the history', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as unknown)
     expect(items).toHaveLength(125)
-    for (const item of items) expect(shapeProblems(item, recordItemShape)).toEqual([])
+    for (const item of items) expect(schemaProblems(item, recordItem)).toEqual([])
   })
 })
 
@@ -210,7 +209,7 @@ describe('log info', () => {
     expect((await runPointsman(['log', 'info', '--log', replayed])).stdout).toMatch(/^applied +mock: seq \d+ at 2026-/m)
     for (const file of [log, replayed]) {
       const { stdout } = await runPointsman(['log', 'info', '-o', 'json'], { env: { POINTSMAN_LOG: file } })
-      expect(shapeProblems(JSON.parse(stdout), JSON_SHAPES['LogInfo'] ?? { type: 'any' })).toEqual([])
+      expect(schemaProblems(JSON.parse(stdout), JSON_SCHEMAS.LogInfo)).toEqual([])
     }
   })
 

@@ -2,8 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { openChangeLog } from '@pointsman/core/io'
 import { service, startTestApiServer, type TestApiServer } from '@pointsman/core/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { listsAskedOf, webService, webSlice, worldOf } from '../source/world.js'
 import { runPointsman } from '../support/run-pointsman.js'
 import { temporaryFolder } from '../support/shop.js'
@@ -98,7 +97,7 @@ describe('a cluster', () => {
     const { status, stdout } = await start('--for', '1500ms', '-o', 'json').ended
     expect(status).toBe(0)
     const document: unknown = JSON.parse(stdout)
-    expect(shapeProblems(document, JSON_SHAPES['RecordSummary'] ?? { type: 'any' })).toEqual([])
+    expect(schemaProblems(document, JSON_SCHEMAS.RecordSummary)).toEqual([])
     expect(document).toMatchObject({ kind: 'RecordSummary', log, kinds: { Service: 1, EndpointSlice: 1, Node: 0 } })
     expect(logged().versions.slice(0, before.length)).toEqual(before)
     expect(logged().versions).toHaveLength(before.length + 2)

@@ -2,9 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { ruleItemShape } from '../../packages/cli/src/json-shapes/rule-list.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
+import { ruleItem } from '../../packages/cli/src/commands/rules/schema.js'
 import { differencesOf, GOLDENS, goldenFiles } from '../support/goldens.js'
 import { manyServices } from '../support/many-services.js'
 import { POINTSMAN, runPointsman, type Ended } from '../support/run-pointsman.js'
@@ -180,7 +179,7 @@ describe('-o', () => {
   test('json is one document of the shape that is documented, with the service port of each rule', async () => {
     const { stdout } = await render('--log', log, ...CIDR, '-o', 'json')
     const document = JSON.parse(stdout) as { items: readonly { rule: string; service?: string; portName?: string }[] }
-    expect(shapeProblems(document, JSON_SHAPES['RuleList'] ?? { type: 'any' })).toEqual([])
+    expect(schemaProblems(document, JSON_SCHEMAS.RuleList)).toEqual([])
     expect(document).toMatchObject({ kind: 'RuleList', at: { seq: 128 }, node: 'node-a', family: 'IPv4' })
     const text = await render('--log', log, ...CIDR)
     expect(document.items.map(({ rule }) => rule)).toEqual(rulesOf(text.stdout, ''))
@@ -197,7 +196,7 @@ describe('-o', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as { service?: string })
-    expect(items.flatMap((item) => shapeProblems(item, ruleItemShape))).toEqual([])
+    expect(items.flatMap((item) => schemaProblems(item, ruleItem))).toEqual([])
     expect(items.filter(({ service }) => service === 'shop/metrics').length).toBeGreaterThan(5)
   })
 })

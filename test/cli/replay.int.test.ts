@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { openChangeLog } from '@pointsman/core/io'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
@@ -33,7 +32,7 @@ function syncsIn(path: string): readonly string[] {
 
 test('counts what was played, and its document is of the shape that the documents give', async () => {
   const document = await replayed()
-  expect(shapeProblems(document, JSON_SHAPES['ReplaySummary'] ?? { type: 'any' })).toEqual([])
+  expect(schemaProblems(document, JSON_SCHEMAS.ReplaySummary)).toEqual([])
   expect(document).toMatchObject({ events: 128, failures: 0, servicePorts: 13, spanMs: 19548, at: { seq: 128 } })
 })
 

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { ruleItemShape } from '../../packages/cli/src/json-shapes/rule-list.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
+import { ruleItem } from '../../packages/cli/src/commands/rules/schema.js'
 import { goldenFiles } from '../support/goldens.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
@@ -155,7 +154,7 @@ describe('what is not there ends with status 1, and one line that helps', () => 
 test('-o json and jsonl give each rule with its service port', async () => {
   const { stdout } = await shop('checkout', '--at', '106', '-o', 'json')
   const document = JSON.parse(stdout) as { items: readonly object[] }
-  expect(shapeProblems(document, JSON_SHAPES['RuleList'] ?? { type: 'any' })).toEqual([])
+  expect(schemaProblems(document, JSON_SCHEMAS.RuleList)).toEqual([])
   expect(document).toMatchObject({ kind: 'RuleList', at: { seq: 106 }, node: 'node-a', family: 'IPv4' })
   for (const item of document.items)
     expect(item).toMatchObject({ service: 'shop/checkout', portName: 'http', protocol: 'TCP' })
@@ -164,14 +163,14 @@ test('-o json and jsonl give each rule with its service port', async () => {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as { readonly chain: string })
-  expect(items.flatMap((item) => shapeProblems(item, ruleItemShape))).toEqual([])
+  expect(items.flatMap((item) => schemaProblems(item, ruleItem))).toEqual([])
   expect(new Set(items.map(({ chain }) => chain))).toEqual(new Set(['KUBE-SERVICES']))
 })
 
 test('-o json of a service says where its addresses lead', async () => {
   const { stdout } = await shop('frontend', '-o', 'json')
   const document = JSON.parse(stdout) as { readonly fronts: readonly object[] }
-  expect(shapeProblems(document, JSON_SHAPES['RuleList'] ?? { type: 'any' })).toEqual([])
+  expect(schemaProblems(document, JSON_SCHEMAS.RuleList)).toEqual([])
   const local = [{ address: '10.244.1.10', port: 8080, odds: 1 }]
   expect(document.fronts).toMatchObject([
     { type: 'clusterIP', address: '10.96.50.1', port: 80, endpoints: [{ odds: 1 / 3 }, {}, {}] },

@@ -1,8 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { serviceItem } from '../../packages/cli/src/json-shapes/service-list.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
+import { serviceItem } from '../../packages/cli/src/commands/services/schema.js'
 import { runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
@@ -202,7 +201,7 @@ test('--wide says of each endpoint whether the node uses it, and why not', async
 test('the JSON document and its lines are of the shape that the documents give', async () => {
   const json = await runPointsman(['services', '--log', log, '--at', '108', '-o', 'json'])
   const document = JSON.parse(json.stdout) as { readonly items: readonly unknown[] }
-  expect(shapeProblems(document, JSON_SHAPES['ServiceList'] ?? { type: 'any' })).toEqual([])
+  expect(schemaProblems(document, JSON_SCHEMAS.ServiceList)).toEqual([])
   expect(document).toMatchObject({
     apiVersion: 'pointsman/v1',
     kind: 'ServiceList',
@@ -215,7 +214,7 @@ test('the JSON document and its lines are of the shape that the documents give',
     .split('\n')
     .map((line) => JSON.parse(line) as unknown)
   expect(items).toEqual(document.items)
-  expect(items.flatMap((item) => shapeProblems(item, serviceItem))).toEqual([])
+  expect(items.flatMap((item) => schemaProblems(item, serviceItem))).toEqual([])
 })
 
 describe('the node', () => {

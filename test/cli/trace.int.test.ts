@@ -1,8 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { JSON_SHAPES } from '../../packages/cli/src/json-shapes/json-shapes.js'
-import { shapeProblems } from '../../packages/cli/src/json-shapes/shape.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { runPointsman, type Ended } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
@@ -286,7 +285,7 @@ describe('-o json', () => {
   ])('of %s %o has the shape of docs/json.md, and odds that add up', async (packet, args) => {
     const { stdout } = await trace(packet, ...args, '-o', 'json')
     const document = JSON.parse(stdout) as TraceDocument
-    expect(shapeProblems(document, JSON_SHAPES['Trace'] ?? { type: 'any' })).toEqual([])
+    expect(schemaProblems(document, JSON_SCHEMAS.Trace)).toEqual([])
     const sum = (items: readonly { readonly odds: number }[]): number => items.reduce((all, { odds }) => all + odds, 0)
     expect(sum(document.fates)).toBeCloseTo(1, 12)
     expect(sum(document.ways)).toBeCloseTo(1, 12)

@@ -1,7 +1,19 @@
-import { documentHead, point } from './document-head.js'
-import { author } from './record-list.js'
-import { ruleFields } from './rule-list.js'
-import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
+import { ruleFields } from '../rules/schema.js'
+import {
+  documentHead,
+  author,
+  flag,
+  integer,
+  listOf,
+  number,
+  objectOf,
+  oneOf,
+  optional,
+  point,
+  required,
+  text,
+  time,
+} from '../../output/schema.js'
 
 const event = oneOf('ADDED', 'MODIFIED', 'DELETED')
 const condition = oneOf('ready', 'not ready', 'terminating, still serving', 'terminating')
@@ -44,12 +56,12 @@ const endpoints = objectOf('Endpoints', {
 const rule = objectOf('Rule', {
   event: required(oneOf('ADDED', 'DELETED', 'ODDS'), '`ODDS`: nothing of it but its odds differs'),
   ...ruleFields,
-  oddsBefore: optional({ type: 'number' }, 'ODDS: the share of the packets that got to it, 0 to 1'),
-  oddsAfter: optional({ type: 'number' }, 'ODDS: and at the second point'),
+  oddsBefore: optional(number, 'ODDS: the share of the packets that got to it, 0 to 1'),
+  oddsAfter: optional(number, 'ODDS: and at the second point'),
 })
 
 /** What `pointsman diff -o json` prints. */
-export const diffShape = objectOf('Diff', {
+export const diff = objectOf('Diff', {
   ...documentHead('Diff'),
   at: required(point, 'the second point'),
   from: required(point, 'the first point'),

@@ -1,6 +1,5 @@
-import { documentHead, point } from './document-head.js'
-import { kindCounts } from './import-summary.js'
-import { integer, objectOf, optional, required, text, time } from './shape.js'
+import { kindCounts } from '../import/schema.js'
+import { documentHead, integer, objectOf, optional, point, required, text, time } from '../../output/schema.js'
 
 /** What `pointsman record -o json` prints when it ends. */
 export const recordSummary = objectOf('RecordSummary', {

@@ -1,7 +1,6 @@
 import { DATAPLANES } from '../dataplanes.js'
-import { replayBackends } from '../replay/replay-backend.js'
-import { documentHead, point } from './document-head.js'
-import { flag, integer, objectOf, oneOf, optional, required, text } from './shape.js'
+import { documentHead, flag, integer, objectOf, oneOfNames, optional, point, required, text } from '../output/schema.js'
+import { replayBackends } from './replay-backend.js'
 
 const lastSync = objectOf('Sync', {
   fromSeq: required(integer, 'the first record that it carried, as numbered in the log that was recorded to, if any'),
@@ -16,7 +15,7 @@ export const replaySummary = objectOf('ReplaySummary', {
   ...documentHead('ReplaySummary'),
   at: required(point, 'the last record that was played'),
   log: required(text, 'the path of the log'),
-  backend: required(oneOf(...replayBackends({ dataplanes: DATAPLANES })), 'where the syncs went'),
+  backend: required(oneOfNames(...replayBackends({ dataplanes: DATAPLANES })), 'where the syncs went'),
   events: required(integer, 'watch events that were played'),
   syncs: required(integer, 'runs of the backend that succeeded'),
   failures: required(integer, 'runs that failed'),

@@ -1,5 +1,17 @@
-import { documentHead, point } from './document-head.js'
-import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
+import {
+  documentHead,
+  flag,
+  integer,
+  listOf,
+  mapOf,
+  objectOf,
+  oneOf,
+  optional,
+  point,
+  required,
+  text,
+  time,
+} from '../../output/schema.js'
 
 const problem = objectOf('Problem', {
   file: required(text, 'the file, as it was given'),
@@ -28,7 +40,7 @@ export const importSummary = objectOf('ImportSummary', {
   bookmarks: required(integer, 'the new bookmarks'),
   duplicates: required(integer, 'events that the log had already'),
   estimated: required(integer, 'events without a time of their own, new or not'),
-  passedOver: required({ type: 'map', of: integer }, 'events of kinds that no service proxy reads'),
+  passedOver: required(mapOf(integer), 'events of kinds that no service proxy reads'),
   watchErrors: required(integer, 'errors that ended a watch, kept as notices'),
   badLines: required(integer, 'lines that are no events, kept as notices'),
   refused: required(integer, 'events that the log did not take'),

@@ -1,6 +1,18 @@
 import { ASSUMPTION_CODES } from '@pointsman/backend-iptables'
-import { documentHead, point } from './document-head.js'
-import { flag, integer, listOf, number, objectOf, oneOf, optional, required, text } from './shape.js'
+import {
+  documentHead,
+  flag,
+  integer,
+  listOf,
+  number,
+  objectOf,
+  oneOf,
+  oneOfKeys,
+  optional,
+  point,
+  required,
+  text,
+} from '../output/schema.js'
 
 const fate = oneOf('endpoints', 'rejected', 'dropped', 'no-service')
 const hook = oneOf('PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING')
@@ -38,7 +50,7 @@ const endpoint = objectOf('TraceEndpoint', {
 })
 
 const assumption = objectOf('Assumption', {
-  code: required(oneOf(...Object.keys(ASSUMPTION_CODES)), 'what it is about, for a script'),
+  code: required(oneOfKeys(ASSUMPTION_CODES), 'what it is about, for a script'),
   message: required(text, 'what was taken for granted, for a person'),
 })
 
@@ -114,7 +126,7 @@ const way = objectOf('Way', {
 })
 
 /** What `pointsman trace -o json` prints. */
-export const traceShape = objectOf('Trace', {
+export const trace = objectOf('Trace', {
   ...documentHead('Trace'),
   at: optional(point, 'absent where the rules are not those of a log'),
   node: optional(text, 'the node that the packet is on; absent where it is not known'),

@@ -1,7 +1,19 @@
-import { documentHead, point } from './document-head.js'
-import { author } from './record-list.js'
-import { ruleFields } from './rule-list.js'
-import { flag, integer, listOf, objectOf, oneOf, optional, required, text, time } from './shape.js'
+import { ruleFields } from '../rules/schema.js'
+import {
+  documentHead,
+  author,
+  flag,
+  integer,
+  listOf,
+  number,
+  objectOf,
+  oneOf,
+  optional,
+  point,
+  required,
+  text,
+  time,
+} from '../../output/schema.js'
 
 export const editBehind = objectOf('Edit', {
   seq: required(integer, 'its position in the log'),
@@ -32,9 +44,9 @@ const change = objectOf('Change', {
 })
 
 /** An item of it: what `-o jsonl` prints. */
-export const blameItemShape = objectOf('Rule', {
+export const blameItem = objectOf('Rule', {
   ...ruleFields,
-  odds: optional({ type: 'number' }, 'the share of the packets that get to the rule, 0 to 1; absent: all of them'),
+  odds: optional(number, 'the share of the packets that get to the rule, 0 to 1; absent: all of them'),
   changed: required(change, 'what last changed its text'),
   made: optional(change, 'where that was its odds alone: since when it is there'),
   removed: optional(change, 'what took it away; absent: it is there'),
@@ -48,7 +60,7 @@ export const blameList = objectOf('BlameList', {
   family: required(oneOf('IPv4', 'IPv6'), 'of which iptables the rules are'),
   layout: required(oneOf('current'), "whose rules they are like: kube-proxy 1.36's"),
   items: required(
-    listOf(blameItemShape),
+    listOf(blameItem),
     'the rules, in the order in which iptables-save prints them, with their comments; where none is there any more, those that were there last',
   ),
 })

@@ -1,5 +1,4 @@
-import { documentHead } from './document-head.js'
-import { flag, integer, listOf, objectOf, oneOf, optional, required, text } from './shape.js'
+import { documentHead, flag, integer, listOf, objectOf, oneOf, optional, required, text } from '../output/schema.js'
 
 const family = oneOf('IPv4', 'IPv6')
 

@@ -1,7 +1,19 @@
-import { editBehind } from './blame-list.js'
-import { documentHead, point } from './document-head.js'
-import { author } from './record-list.js'
-import { flag, integer, listOf, number, objectOf, oneOf, optional, required, text, time } from './shape.js'
+import { editBehind } from '../blame/schema.js'
+import {
+  documentHead,
+  author,
+  flag,
+  integer,
+  listOf,
+  number,
+  objectOf,
+  oneOf,
+  optional,
+  point,
+  required,
+  text,
+  time,
+} from '../../output/schema.js'
 
 const packet = objectOf('Packet', {
   protocol: required(oneOf('TCP', 'UDP', 'SCTP'), 'the protocol'),

@@ -1,7 +1,18 @@
 import { AUDIT_FINDINGS } from '@pointsman/backend-iptables'
-import { causeFields } from './blame-list.js'
-import { documentHead, point } from './document-head.js'
-import { flag, integer, listOf, objectOf, oneOf, optional, required, text } from './shape.js'
+import { causeFields } from '../commands/blame/schema.js'
+import {
+  documentHead,
+  flag,
+  integer,
+  listOf,
+  objectOf,
+  oneOf,
+  oneOfKeys,
+  optional,
+  point,
+  required,
+  text,
+} from '../output/schema.js'
 
 const cause = objectOf('Cause', {
   did: required(oneOf('made', 'removed'), 'made the rule that should be there, or removed the one that should not'),
@@ -10,8 +21,8 @@ const cause = objectOf('Cause', {
 })
 
 /** An item of it: what `-o jsonl` prints. */
-export const findingShape = objectOf('Finding', {
-  type: required(oneOf(...Object.keys(AUDIT_FINDINGS)), 'what it is, for a script'),
+export const finding = objectOf('Finding', {
+  type: required(oneOfKeys(AUDIT_FINDINGS), 'what it is, for a script'),
   meaning: required(text, 'the same for people; the words may change'),
   family: required(oneOf('IPv4', 'IPv6'), 'of which tables'),
   variant: optional(oneOf('nft', 'legacy'), 'of which iptables; absent with `--rules`'),
@@ -44,5 +55,5 @@ export const auditReport = objectOf('AuditReport', {
   layout: required(oneOf('current'), "whose rules they should be like: kube-proxy 1.36's"),
   clean: required(flag, 'whether there is no finding'),
   tables: required(listOf(tables), 'the tables that were looked at'),
-  items: required(listOf(findingShape), 'the findings, by family and table'),
+  items: required(listOf(finding), 'the findings, by family and table'),
 })

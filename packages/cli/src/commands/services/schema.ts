@@ -1,13 +1,25 @@
 import { DIAGNOSTIC_CODES, ENDPOINT_REASONS, SKIP_REASONS } from '@pointsman/core'
-import { documentHead, point } from './document-head.js'
-import { flag, integer, listOf, objectOf, oneOf, optional, required, text } from './shape.js'
+import {
+  documentHead,
+  anything,
+  flag,
+  integer,
+  listOf,
+  objectOf,
+  oneOf,
+  oneOfKeys,
+  optional,
+  point,
+  required,
+  text,
+} from '../../output/schema.js'
 
 const family = oneOf('IPv4', 'IPv6')
 const policy = oneOf('Cluster', 'Local')
 
 const verdict = objectOf('Verdict', {
   used: required(flag, 'whether the node sends such traffic to the endpoint'),
-  reason: required(oneOf(...Object.keys(ENDPOINT_REASONS)), 'why, for a script'),
+  reason: required(oneOfKeys(ENDPOINT_REASONS), 'why, for a script'),
   message: required(text, 'why, for a person'),
 })
 
@@ -56,15 +68,15 @@ export const skipped = objectOf('Skipped', {
   service: required(text, '`namespace/name`'),
   portName: optional(text, 'the port; absent: all of the Service, or a port without a name'),
   family: optional(family, 'the family; absent: both'),
-  reason: required(oneOf(...Object.keys(SKIP_REASONS)), 'why, for a script'),
+  reason: required(oneOfKeys(SKIP_REASONS), 'why, for a script'),
   message: required(text, 'why, for a person'),
 })
 
 const diagnostic = objectOf('Diagnostic', {
-  code: required(oneOf(...Object.keys(DIAGNOSTIC_CODES)), 'what is wrong, for a script'),
+  code: required(oneOfKeys(DIAGNOSTIC_CODES), 'what is wrong, for a script'),
   object: required(text, '`Service shop/checkout`'),
   path: required(text, 'where in the object'),
-  value: optional({ type: 'any' }, 'what stands there'),
+  value: optional(anything, 'what stands there'),
   message: required(text, 'what is wrong, for a person'),
 })
 

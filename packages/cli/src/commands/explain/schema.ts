@@ -1,8 +1,19 @@
 import { HINT_REASONS } from '@pointsman/core'
-import { fateFields, flip } from './bisection.js'
-import { documentHead, point } from './document-head.js'
-import { serviceFields, skipped } from './service-list.js'
-import { flag, integer, listOf, objectOf, oneOf, optional, required, text } from './shape.js'
+import { fateFields, flip } from '../bisect/schema.js'
+import { serviceFields, skipped } from '../services/schema.js'
+import {
+  documentHead,
+  flag,
+  integer,
+  listOf,
+  objectOf,
+  oneOf,
+  oneOfKeys,
+  optional,
+  point,
+  required,
+  text,
+} from '../../output/schema.js'
 
 const frontType = oneOf('clusterIP', 'externalIP', 'loadBalancerIP', 'nodePort')
 
@@ -22,7 +33,7 @@ const front = objectOf('Front', {
 })
 
 const hint = objectOf('Hint', {
-  reason: required(oneOf(...Object.keys(HINT_REASONS)), 'whether they are followed, and why not, for a script'),
+  reason: required(oneOfKeys(HINT_REASONS), 'whether they are followed, and why not, for a script'),
   message: required(text, 'the same, for a person'),
 })
 

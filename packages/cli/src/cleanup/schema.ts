@@ -1,5 +1,4 @@
-import { documentHead } from './document-head.js'
-import { flag, integer, listOf, objectOf, oneOf, required, text } from './shape.js'
+import { documentHead, flag, integer, listOf, objectOf, oneOf, required, text } from '../output/schema.js'
 
 const chain = objectOf('Chain', {
   table: required(text, 'the table'),

@@ -1,5 +1,15 @@
-import { documentHead, point } from './document-head.js'
-import { integer, listOf, objectOf, oneOf, optional, required, text } from './shape.js'
+import {
+  documentHead,
+  integer,
+  listOf,
+  number,
+  objectOf,
+  oneOf,
+  optional,
+  point,
+  required,
+  text,
+} from '../../output/schema.js'
 
 /** What every rule says of itself. */
 export const ruleFields = {
@@ -15,12 +25,12 @@ export const ruleFields = {
 }
 
 /** An item of it: what `-o jsonl` prints. */
-export const ruleItemShape = objectOf('Rule', ruleFields)
+export const ruleItem = objectOf('Rule', ruleFields)
 
 const endpoint = objectOf('Endpoint', {
   address: required(text, 'in canonical spelling'),
   port: required(integer, 'its port'),
-  odds: required({ type: 'number' }, 'the share of the packets that it gets, 0 to 1'),
+  odds: required(number, 'the share of the packets that it gets, 0 to 1'),
 })
 
 const front = objectOf('Front', {
@@ -48,8 +58,5 @@ export const ruleList = objectOf('RuleList', {
   family: required(oneOf('IPv4', 'IPv6'), 'of which iptables the rules are'),
   layout: required(oneOf('current'), "whose rules they are like: kube-proxy 1.36's"),
   fronts: optional(listOf(front), 'where the addresses of a Service lead; absent where no Service was asked about'),
-  items: required(
-    listOf(ruleItemShape),
-    'the rules that were asked about, in the order in which iptables-save prints them',
-  ),
+  items: required(listOf(ruleItem), 'the rules that were asked about, in the order in which iptables-save prints them'),
 })
