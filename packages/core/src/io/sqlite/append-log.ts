@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { serviceLabelOf } from '../../model/names.js'
 import { authorOf } from '../../model/author.js'
 import { assertNever } from '../../model/assert-never.js'
@@ -6,7 +7,7 @@ import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-o
 import { type LogEntry, seq } from '../../model/record.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import type { AppendOutcome } from '../../ports/change-log.js'
-import { MAX_TEXT_BYTES } from './checked-values.js'
+import { bounded, MAX_TEXT_BYTES } from './checked-values.js'
 import { createCounts } from './meta.js'
 import { unwritableNotice } from '../../model/unwritable-entry.js'
 import { createLives, type Life, lifeKey } from './lives.js'
@@ -55,6 +56,7 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     .pluck()
   const counts = createCounts(db)
   const lives = createLives(tables)
+  const notices = createNotices(tables)
   const versions = new Map<number, PackedVersion>()
   let head = tables.head()
   let lastObservedAt = tables.record(head)?.[3] ?? 0
@@ -181,14 +183,14 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
   const appendEngine = (entry: Exclude<LogEntry, { readonly type: 'event' }>, position: number): AppendOutcome => {
     const { observedAt, seq: _seq, ...body } = entry
     const text = preparing(() => fitting(JSON.stringify(body)))
-    const same =
-      entry.type === 'notice' && observedAt <= lastObservedAt ? sameNotice(tables, observedAt, text) : undefined
+    const same = entry.type === 'notice' && observedAt <= lastObservedAt ? notices.find(observedAt, text) : undefined
     if (same !== undefined) return { type: 'duplicate', seq: seq(same) }
     if (observedAt < lastObservedAt) return tooOld(observedAt, lastObservedAt)
     const failed = entry.type === 'sync' && entry.error !== undefined
     const type = typeOf(entry.type)
     insert.run(position, type, failed ? FLAG_FAILED : 0, observedAt, null, null, null, null, text)
     counts.add(type, 0)
+    if (entry.type === 'notice') notices.add({ observedAt, text, position, isLater: observedAt > lastObservedAt })
     if (entry.type === 'sync' && !failed) meta.set(`applied/${entry.backend}`, position)
     return appended(position, observedAt)
   }
@@ -310,11 +312,61 @@ function typeOf(type: 'sync' | 'config' | 'notice'): number {
   }
 }
 
-/** An import that is run again meets the lines again that it could not read. */
-function sameNotice({ db }: LogTables, observedAt: number, body: string): number | undefined {
-  const sql =
-    'SELECT seq FROM records WHERE object_id IS NULL AND type = ? AND flags = 0 AND observed_at = ? AND octet_length(patch) = ? AND patch = ?'
-  return db.prepare(sql).pluck().get(TYPE_CODES.NOTICE, observedAt, Buffer.byteLength(body), body) as number | undefined
+/**
+ * Finds a notice that is in the log: an import that is run again meets the lines again that it could not read. Remembers the
+ * notices of one time, because such lines are many, and have the time of the event before them.
+ */
+function createNotices({ db }: LogTables) {
+  const next = db.prepare('SELECT seq, observed_at FROM records WHERE seq >= ? ORDER BY seq LIMIT 1').raw()
+  const from = db
+    .prepare(
+      `SELECT seq, observed_at, object_id IS NULL AND type = ${TYPE_CODES.NOTICE} AND flags = 0, ${bounded('patch')} FROM records WHERE seq >= ? ORDER BY seq`,
+    )
+    .raw()
+  const last = db.prepare('SELECT max(seq) FROM records').pluck()
+  let remembered: { readonly at: number; readonly seqs: Map<string, number> } | undefined
+  const digestOf = (text: string): string => createHash('sha256').update(text).digest('base64')
+
+  /** The first position whose time is not before this one: positions go up with time. */
+  const firstAt = (observedAt: number): number => {
+    let [low, high] = [1, Number(last.get() ?? 0) + 1]
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const [position, at] = (next.get(middle) ?? [high, Infinity]) as readonly number[]
+      if (at === undefined || position === undefined || at >= observedAt) high = middle
+      else low = position + 1
+    }
+    return low
+  }
+
+  const noticesAt = (observedAt: number): Map<string, number> => {
+    const seqs = new Map<string, number>()
+    for (const row of from.iterate(firstAt(observedAt))) {
+      const [position, at, isNotice, text] = row as readonly unknown[]
+      if (at !== observedAt) break
+      if (isNotice === 1 && typeof text === 'string') seqs.set(digestOf(text), Number(position))
+    }
+    return seqs
+  }
+
+  return {
+    find(observedAt: number, text: string): number | undefined {
+      if (remembered?.at !== observedAt) remembered = { at: observedAt, seqs: noticesAt(observedAt) }
+      return remembered.seqs.get(digestOf(text))
+    },
+    /** `isLater`: than all records. */
+    add({ observedAt, text, position, isLater }: NoticeAdded): void {
+      if (isLater) remembered = { at: observedAt, seqs: new Map() }
+      if (remembered?.at === observedAt) remembered.seqs.set(digestOf(text), position)
+    },
+  }
+}
+
+interface NoticeAdded {
+  readonly observedAt: number
+  readonly text: string
+  readonly position: number
+  readonly isLater: boolean
 }
 
 function countSinceSnapshot({ db, snapshots }: LogTables): number {

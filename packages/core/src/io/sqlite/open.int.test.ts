@@ -472,3 +472,24 @@ test('a change of a slice of a hundred endpoints costs what changed', () => {
   )
   expect(log.info().bytes / 5000).toBeLessThan(150)
 })
+
+test('notices of one time are found again, and many of them cost no more each than few', () => {
+  const log = write()
+  const notices = Array.from({ length: 50_000 }, (_, index): LogEntry => ({
+    type: 'notice',
+    observedAt: 1000 + (index % 2),
+    code: 'BAD_LINE',
+    message: `line ${index}`,
+    details: {},
+  })).toSorted((one, other) => timeOfEntry(one) - timeOfEntry(other))
+  const append = (target: typeof log) =>
+    Array.from({ length: 50 }, (_, batch) => target.appendSync(notices.slice(batch * 1000, batch * 1000 + 1000))).flat()
+  const appended = append(log)
+  expect(new Set(appended.map(({ type }) => type))).toEqual(new Set(['appended']))
+  const duplicates = appended.map((outcome) => ({ ...outcome, type: 'duplicate' }))
+  expect(append(log)).toEqual(duplicates)
+  closed(log)
+  expect(append(write())).toEqual(duplicates)
+}, 60_000)
+
+const timeOfEntry = (entry: LogEntry): number => (entry.type === 'event' ? entry.event.observedAt : entry.observedAt)
