@@ -72,9 +72,10 @@ export function explainService({ service, objects, state, config }: ExplainQuest
   const object = own.find(({ kind }) => kind === 'Service')
   const selector = (object?.['spec'] as { readonly selector?: KubernetesObject['spec'] } | undefined)?.selector
   const healthCheck = healthCheckOf(service, state)
+  const among = rivalsIn(state)
   return {
     service,
-    ports: rows.map((row) => explainPort(row, state, config)),
+    ports: rows.map((row) => explainPort(row, among(row.port), config)),
     // Most Services have one family: that the other has no address is no news.
     skipped: skipped.filter(({ reason }) => reason !== 'NO_CLUSTER_IP_OF_FAMILY' || rows.length === 0),
     ...(selector !== undefined && { selector }),
@@ -90,6 +91,21 @@ function explainPort(row: ServiceRow, state: State, config: ProxyConfig): PortEx
     fronts: serviceWays(port, state, config),
     hints: explainSelection({ port, endpoints, node: state.node }).hints,
     overlaps: overlapsOf(port, state),
+  }
+}
+
+/** The state with those service ports alone that may claim a front of a given one, which are few: a Service may have thousands. */
+function rivalsIn(state: State): (port: ServicePort) => State {
+  const byNumber = new Map<number, ServicePort[]>()
+  for (const port of state.services.values())
+    for (const number of new Set([port.port, port.nodePort])) {
+      const those = byNumber.get(number)
+      if (number !== 0 && those === undefined) byNumber.set(number, [port])
+      else those?.push(port)
+    }
+  return ({ port, nodePort }) => {
+    const rivals = [port, nodePort].flatMap((number) => byNumber.get(number) ?? [])
+    return { ...state, services: new Map(rivals.map((rival) => [rival.id, rival])) }
   }
 }
 
@@ -207,7 +223,8 @@ export interface ServiceFate extends PacketFate {
 
 export function serviceFate(service: ServiceName, state: State, config: ProxyConfig): ServiceFate {
   const ports = [...state.services.values()].filter((port) => port.service === service)
-  const fronts = ports.flatMap((port) => serviceWays(port, state, config))
+  const among = rivalsIn(state)
+  const fronts = ports.flatMap((port) => serviceWays(port, among(port), config))
   const ways = fronts.flatMap((front) => front.decisive)
   const failing = ways.find(({ verdict }) => verdict !== 'endpoints')
   const [first] = ways
