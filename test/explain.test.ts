@@ -6,8 +6,11 @@ import {
   serviceName,
   serviceOf,
   storedConfig,
+  seq,
   type ChangeLogReader,
+  type PacketFate,
   type ProxyConfig,
+  type Seq,
 } from '@pointsman/core'
 import { createMemoryChangeLog } from '@pointsman/core/io'
 import { createEventMaker, node, service as serviceManifest, slice } from '@pointsman/core/testing'
@@ -32,11 +35,40 @@ test('what changed the answer last is the same however few records of the Servic
   )
 })
 
+test('what changed the answer last is the same where the log was pruned, as far as it goes back', () => {
+  fc.assert(
+    fc.property(recordsArbitrary(), fc.nat(), fc.integer({ min: 1, max: 8 }), (records, pick, mostRecords) => {
+      const log = logOf(records)
+      const first = records[pick % records.length]
+      // The configuration of the first record that is left counts as that of what was pruned.
+      fc.pre(first?.type === 'object')
+      const pruned = prunedBefore(log, first.seq)
+      const whole = changesIn(log, 1000).filter((change) => change.seq >= first.seq)
+      expect(changesIn(pruned, 1000)).toEqual(whole)
+      const latest = changesIn(pruned, mostRecords)
+      expect(latest).toEqual(whole.slice(0, latest.length))
+    }),
+  )
+})
+
+/** What a pruned log answers: the state that it begins with, and no record of how that came about. */
+const prunedBefore = (log: ChangeLogReader, firstSeq: Seq): ChangeLogReader => ({
+  ...log,
+  info: () => ({ ...log.info(), pruned: true, firstSeq }),
+  records: (filter = {}) => log.records({ ...filter, fromSeq: seq(Math.max(firstSeq, filter.fromSeq ?? 0)) }),
+})
+
+interface TellableChange {
+  readonly seq: Seq
+  readonly before: PacketFate
+  readonly after: PacketFate
+}
+
 function changesIn(
   reader: ChangeLogReader,
   mostRecords: number,
   config: ProxyConfig = DEFAULT_PROXY_CONFIG,
-): readonly object[] {
+): readonly TellableChange[] {
   const toSeq = reader.info().lastSeq
   const { objects } = reader.objectsAt(toSeq)
   const { changes } = latestChanges({

@@ -122,9 +122,11 @@ describeWithKernel('an audit of the tables of a machine', () => {
     })
 
     test.each([
-      ['tells nothing of what an agent changes again and again, and is behind with', true, 0],
-      ['tells what an agent has not put right', false, 1],
-    ])('%s', async (_, isInForce, status) => {
+      ['tells nothing of what an agent changes again and again, and is behind with', true, [], 0],
+      ['tells what an agent has not put right', false, [], 1],
+      // The Node, the Service, a slice, a sync and the slice: whatever has come into force since is not what is asked about.
+      ['tells what differs from a point that is asked for', true, ['--at', '5'], 1],
+    ])('%s', async (_, isInForce, at, status) => {
       const pods = ['--cluster-cidr', '10.244.0.0/16', '--iptables-variant', variant]
       const agent = createAgentLog(folder.path(`agent-${variant}-${++count}.db`))
       agent.append(...agent.cluster(), agent.endpoint('10.244.1.5'), agent.sync())
@@ -132,7 +134,7 @@ describeWithKernel('an audit of the tables of a machine', () => {
       // Heard of, and not in force yet. Meanwhile the Service is what it was, and then it changes again.
       agent.append(agent.endpoint('10.244.1.6'))
       const since = [agent.endpoint('10.244.1.5'), ...(isInForce ? [agent.sync()] : []), agent.endpoint('10.244.1.6')]
-      const audited = await runPointsman(['audit', '--log', agent.path, ...pods], {
+      const audited = await runPointsman(['audit', '--log', agent.path, ...at, ...pods], {
         prefix: node.prefix,
         env: afterFirstSave(agent.appending(...since)),
       })
