@@ -80,6 +80,7 @@ async function* recordingDocuments(blocks: AsyncIterable<LineBlock>): AsyncGener
         line = block.firstLine - 1
         for (const text of block.lines) {
           line += 1
+          if (text === '' && open === undefined) continue
           open =
             open === undefined ? takeLine({ line, text }, documents) : takeInnerLine(open, { line, text }, documents)
         }
