@@ -140,6 +140,7 @@ interface DemoQuestion {
 /** Imports a recording, replays it to the mock backend, and looks for what broke in it. */
 async function runDemo({ batches, log, interrupted, onBatch, onEvent }: DemoQuestion): Promise<Omit<Demo, 'next'>> {
   const tally = await importRecording({ batches, log, interrupted, ...(onBatch && { onBatch }) })
+  interrupted.throwIfAborted()
   const config = demoConfig(log)
   const backend = createMockBackend({ config })
   const replayed = await replay({ log, backend, config, signal: interrupted, ...(onEvent && { onEvent }) })
