@@ -1,17 +1,20 @@
 import {
+  CERTAIN,
+  type NodeInfo,
   oddsToNumber,
-  planRuleset,
-  renderSave,
-  tracePacket,
+  parseAddress,
+  type ProxyConfig,
+  route,
+  type State,
+  sumOfOdds,
   type Trace,
   type TracedPacket,
-} from '@pointsman/backend-iptables'
-import { route, parseAddress, type NodeInfo, type ProxyConfig, type State } from '@pointsman/core'
+} from '@pointsman/core'
+import { planRuleset, renderSave, tracePacket } from '@pointsman/backend-iptables'
 import fc from 'fast-check'
 import { parseSave } from 'node-iptables'
 import { describe, expect, test } from 'vitest'
 import { GOLDENS, readGolden } from '../packages/backend-iptables/src/test-support/goldens.js'
-import { CERTAIN, sumOf } from '../packages/backend-iptables/src/trace/odds.js'
 import { type AskedPacket, packetsTo, told } from './support/asked-packets.js'
 import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
 
@@ -83,7 +86,7 @@ describe('through what a real kube-proxy 1.36 wrote', () => {
     for (const packet of packetsTo(state, family)) {
       const trace = tracePacket({ tables, packet: tracedPacket(packet, state.node), surroundings })
       expect({ packet, fate: traced(trace) }).toEqual({ packet, fate: meant(packet, state, config) })
-      expect(sumOf(trace.ways.map(({ odds }) => odds))).toEqual(CERTAIN)
+      expect(sumOfOdds(trace.ways.map(({ odds }) => odds))).toEqual(CERTAIN)
     }
   })
 })

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { createToyDataplane } from '@pointsman/core/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -42,6 +43,29 @@ describe('with a data plane in memory', () => {
     expect(items.map(({ rule }) => rule)).toEqual(expect.arrayContaining([expect.stringContaining('10.244.1.10:8080')]))
     const different = await pointsman('diff', '1', '128', '--log', log, ...CIDR)
     expect(different).toMatchObject({ status: 1, stdout: expect.stringContaining(FRONTEND) })
+  })
+
+  test('trace follows a packet through its items', async () => {
+    const traced = await pointsman('trace', 'tcp 10.244.1.9 -> shop/frontend:http', '--log', log, ...CIDR)
+    expect(traced).toMatchObject({ status: 0, stdout: expect.stringContaining('reaches one of ') })
+    expect(traced.stdout).toContain('10.244.1.10:8080')
+    const json = await pointsman('trace', 'tcp 10.244.1.9 -> 192.0.2.1:80', '--log', log, ...CIDR, '-o', 'json')
+    expect(json.status).toBe(1)
+    expect(JSON.parse(json.stdout)).toMatchObject({ kind: 'Trace', fate: 'no-service' })
+  })
+
+  test('audit holds what it has loaded, or a listing, against what it should have', async () => {
+    const nothing = await pointsman('audit', '--log', log, ...CIDR)
+    expect(nothing).toMatchObject({ status: 1, stdout: expect.stringContaining('missing lines') })
+    expect(nothing.stdout).toContain('MISSING_LINE: the line is not there')
+    expect(nothing.stdout).toContain('to do: load the toy again')
+    const listing = folder.path('toy.txt')
+    const rendered = await pointsman('render', '--log', log, ...CIDR, '--family', 'ipv4')
+    writeFileSync(listing, `${rendered.stdout}add ${FRONTEND} 192.0.2.7:80\n`)
+    const saved = ['audit', '--rules', listing, '--family', 'ipv4', '--log', log, ...CIDR]
+    const audited = await pointsman(...saved, '-o', 'json')
+    const { items } = JSON.parse(audited.stdout) as { readonly items: readonly object[] }
+    expect(items).toMatchObject([{ type: 'EXTRA_LINE', chain: FRONTEND, found: [`add ${FRONTEND} 192.0.2.7:80`] }])
   })
 
   test('apply writes, a dry run does not, and cleanup removes', async () => {

@@ -1,5 +1,5 @@
-import { tracePacket, type Trace } from '@pointsman/backend-iptables'
-import type { Verdict, IpFamily } from '@pointsman/core'
+import { tracePacket } from '@pointsman/backend-iptables'
+import type { IpFamily, Trace, Verdict } from '@pointsman/core'
 import { parseSave } from 'node-iptables'
 import { expect, test } from 'vitest'
 import { describeWorlds } from './describe-worlds.js'

@@ -1,8 +1,10 @@
 import {
+  type AuditFinding,
   type Dataplane,
   type Endpoint,
   endpointText,
   inOverlapOrder,
+  type LoadedRules,
   type PlannedItems,
   type PlanOptions,
   type PortEndpoints,
@@ -14,16 +16,24 @@ import {
   serviceName,
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
+import { auditMarkBit } from './audit/audit-mark-bit.js'
+import { auditOtherVariant } from './audit/audit-other-variant.js'
+import { auditTables } from './audit/audit-tables.js'
+import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
 import { formerOwnerOfChain, isEndpointChain, ownerOfChain } from './chain-owner.js'
+import { LoadedTables, loadedTables, readListing, recentListsIn } from './loaded-tables.js'
 import { IPTABLES_METRICS } from './machine/metrics.js'
 import { cleanUp, failureLines, openDataplane, prepareMachine } from './machine/open-dataplane.js'
+import { openRules } from './machine/open-rules.js'
 import { OwnedRule, ownedRules, savedTablesOf } from './render/owned-rules.js'
-import { endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
-import { rulesetContext } from './ruleset/context.js'
 import { planBase } from './ruleset/base-rules.js'
+import { endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
+import { isLargeCluster, rulesetContext } from './ruleset/context.js'
+import { planRuleset } from './ruleset/plan-ruleset.js'
 import { planService } from './ruleset/service-rules.js'
 import { frontPaths } from './ruleset/port-plan.js'
 import type { BaseRules, Ruleset, ServiceRules } from './ruleset/ruleset.js'
+import { tracePacket } from './trace/trace-packet.js'
 
 /** kube-proxy's iptables mode. */
 export const iptablesDataplane: Dataplane<OwnedRule> = {
@@ -51,6 +61,14 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
     return namespace === undefined || name === undefined ? undefined : serviceName(namespace, name)
   },
   inReadingOrder,
+  readListing,
+  openRules,
+  loaded: (plan) => new LoadedTables(savedTablesOf(rulesetOf(plan.parts())), { family: plan.family }),
+  trace: (rules, question) => tracePacket({ ...question, tables: loadedTables(rules).tables }),
+  affinityLists: (rules) => recentListsIn(loadedTables(rules).tables),
+  findings: AUDIT_FINDINGS,
+  audit: auditRules,
+  toDo,
   open: openDataplane,
   prepare: prepareMachine,
   cleanup: cleanUp,
@@ -83,7 +101,7 @@ class IptablesPart implements PlannedItems<OwnedRule> {
 
 const NO_BASE: BaseRules = { chains: [], jumps: [] }
 
-function rulesetOf(parts: Iterable<PlannedItems<OwnedRule>>): Ruleset {
+function rulesetOf(parts: Iterable<PlannedItems>): Ruleset {
   const own = [...parts].filter((part) => part instanceof IptablesPart)
   const services = new Map(own.flatMap(({ port, service }) => (port && service ? [[port.id, service] as const] : [])))
   return {
@@ -115,6 +133,21 @@ function planIptables({ state, config }: RulesAt, options: PlanOptions): RulePla
     listing: (parts) => saveLinesOf(savedTablesOf(rulesetOf(parts))),
     fronts: (port, endpoints) => frontPaths(port, endpoints, context),
   }
+}
+
+function auditRules(rules: LoadedRules, { state, config }: RulesAt, options: PlanOptions): readonly AuditFinding[] {
+  const { family } = options
+  const { tables, variant, other } = loadedTables(rules)
+  const findings = [
+    ...auditTables(planRuleset(state, config, options), tables, { keepsStaleChains: isLargeCluster(state, family) }),
+    ...auditMarkBit(tables, 2 ** config.masqueradeBit),
+  ]
+  return [
+    ...findings.map((finding) => ({ ...finding, family, ...(variant !== undefined && { variant }) })),
+    ...(other === undefined
+      ? []
+      : auditOtherVariant(other.tables).map((finding) => ({ ...finding, family, variant: other.variant }))),
+  ]
 }
 
 const ruleOf = (item: object): OwnedRule['rule'] | undefined => (item instanceof OwnedRule ? item.rule : undefined)

@@ -52,7 +52,19 @@ export * from './model/kubernetes-object.js'
 export * from './model/names.js'
 export { answersOnLocalhost, isLoopback, nodeIpOf, nodePortAddressesOf } from './model/node-addresses.js'
 export { type NodeInfo, nodeWithoutObject, nodeInfoOf, type NodeResult } from './model/node.js'
-
+export {
+  bothOdds,
+  CERTAIN,
+  dyadicOdds,
+  IMPOSSIBLE,
+  isCertain,
+  isImpossible,
+  type Odds,
+  oddsToNumber,
+  oneIn,
+  otherOdds,
+  sumOfOdds,
+} from './model/odds.js'
 export * from './model/proxy-config.js'
 export {
   type AgentConfig,
@@ -83,6 +95,9 @@ export type * from './ports/api-server.js'
 export type * from './ports/backend.js'
 export * from './ports/change-log.js'
 export * from './ports/dataplane.js'
+export type * from './ports/audit.js'
+export type * from './ports/rule-item.js'
+export * from './ports/trace.js'
 export type * from './ports/live-source.js'
 export type * from './ports/machine.js'
 export * from './state/state.js'

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { planRuleset } from '../ruleset/plan-ruleset.js'
 import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
 import { auditTables } from './audit-tables.js'
-import type { AuditFinding } from './finding.js'
+import type { TableFinding } from './finding.js'
 import { readTables } from './text-tables.js'
 
 /** Every rule of every save, but of one that has thousands: of that a few, which the mutations choose; in a soak, more. */
@@ -13,7 +13,7 @@ const LARGE = 100
 
 const CASES = GOLDENS.flatMap((scenario) => (['IPv4', 'IPv6'] as const).map((family) => [scenario, family] as const))
 
-const auditOf = (scenario: string, family: IpFamily): ((tables: readonly SavedTable[]) => readonly AuditFinding[]) => {
+const auditOf = (scenario: string, family: IpFamily): ((tables: readonly SavedTable[]) => readonly TableFinding[]) => {
   const { state, config } = readGolden(scenario)
   const ruleset = planRuleset(state, config, { family })
   return (tables) => auditTables(ruleset, tables)

@@ -4,7 +4,7 @@ import { CHAINS } from '../ruleset/chain-names.js'
 import type { JumpRule } from '../ruleset/ruleset.js'
 import { compareOrdered } from './audit-ordered-chain.js'
 import { type ExpectedRule, findingOf, type FoundRule } from './compared-rule.js'
-import type { AuditFinding } from './finding.js'
+import type { TableFinding } from './finding.js'
 import { meaningOf } from './rule-meaning.js'
 
 export interface JumpsOfTable {
@@ -17,7 +17,7 @@ export interface JumpsOfTable {
  * In the kernel's chains, the rules that lead to the proxy's: all of them, in order, whatever stands between them, and none
  * that only other proxies put there. Those to KUBE-FIREWALL stand where kubelet or the proxy put them, whichever came first.
  */
-export function auditJumps({ table, jumps, chains }: JumpsOfTable): readonly AuditFinding[] {
+export function auditJumps({ table, jumps, chains }: JumpsOfTable): readonly TableFinding[] {
   const builtIn = [...new Set(jumps.map(({ chain }) => chain))]
   return builtIn.flatMap((chain) => {
     const wanted = jumps.filter((jump) => jump.chain === chain).map(({ rule }) => rule)
@@ -40,9 +40,9 @@ const leadingTo =
   }
 
 function compareJumps(
-  place: Pick<AuditFinding, 'table' | 'chain'>,
+  place: Pick<TableFinding, 'table' | 'chain'>,
   [expected = [], present = []]: readonly (readonly Rule[])[],
-): readonly AuditFinding[] {
+): readonly TableFinding[] {
   const wanted = expected.map((rule): ExpectedRule => ({
     rule,
     meaning: meaningOf(rule),

@@ -17,7 +17,7 @@ function foundIn(...rules: readonly string[]): readonly string[] {
     return [`*${table}`, ...declared, ...lines, 'COMMIT', ''].join('\n')
   })
   return auditMarkBit(parseSave(text.join('')), OURS).flatMap(({ type, table, chain, found = [] }) =>
-    found.map((rule) => `${type} ${table} ${chain}: ${rule}`),
+    found.map((rule) => `${type} ${table} ${chain}: ${rule.line}`),
   )
 }
 

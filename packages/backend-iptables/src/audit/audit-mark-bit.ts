@@ -1,7 +1,7 @@
 import type { Match, Rule, SavedTable, Target } from 'node-iptables'
 import { chainOf, isOurChain } from '../adapter/ownership.js'
-import { spelt } from './compared-rule.js'
-import type { AuditFinding } from './finding.js'
+import { foundRule } from './compared-rule.js'
+import type { TableFinding } from './finding.js'
 
 /**
  * Rules of others that use the bit of the packet mark by which the proxy's rules ask for masquerading, with another meaning:
@@ -10,7 +10,7 @@ import type { AuditFinding } from './finding.js'
  * masquerade them: CNIs do. A rule that has to do with all bits, our own being no part of its value, asks for a mark that
  * none of ours bears, or gives one before ours is given.
  */
-export function auditMarkBit(tables: readonly SavedTable[], mark: number): readonly AuditFinding[] {
+export function auditMarkBit(tables: readonly SavedTable[], mark: number): readonly TableFinding[] {
   return tables.flatMap(({ table, chains }) => {
     // Ours lead to none of others, or that is a finding of its own.
     const others = chains.filter(({ chain }) => !isOurChain(chain))
@@ -19,7 +19,7 @@ export function auditMarkBit(tables: readonly SavedTable[], mark: number): reado
     return [...rulesOf].flatMap(([chain, rules]) => {
       return rules
         .filter((rule) => usesBit(rule, { mark, isLate: late.has(chain) }))
-        .map((rule): AuditFinding => ({ type: 'MARK_BIT', table, chain, found: [spelt(chain, rule)] }))
+        .map((rule): TableFinding => ({ type: 'MARK_BIT', table, chain, found: [foundRule({ table, chain }, rule)] }))
     })
   })
 }

@@ -2,7 +2,7 @@ import { formatRule, type Rule } from 'node-iptables'
 import { chainOf } from '../adapter/ownership.js'
 import { isServiceChain } from '../ruleset/chain-names.js'
 import { commentOf, type ExpectedRule, extraType, findingOf, type FoundRule } from './compared-rule.js'
-import type { AuditFinding } from './finding.js'
+import type { TableFinding } from './finding.js'
 
 export interface SharedChain {
   readonly table: string
@@ -12,7 +12,7 @@ export interface SharedChain {
 }
 
 /** A chain that service ports share: their rules may come in any order, and those that must be last are the end. */
-export function auditSharedChain(shared: SharedChain): readonly AuditFinding[] {
+export function auditSharedChain(shared: SharedChain): readonly TableFinding[] {
   const { wanted, found } = shared
   const left = new Map<string, ExpectedRule[]>()
   for (const one of wanted) {
@@ -22,7 +22,7 @@ export function auditSharedChain(shared: SharedChain): readonly AuditFinding[] {
   }
   const known = new Map(wanted.map((one) => [one.meaning, one]))
   const extra: FoundRule[] = []
-  const findings: AuditFinding[] = []
+  const findings: TableFinding[] = []
   const places = new Map<ExpectedRule, number>()
   for (const [at, one] of found.entries()) {
     const match = left.get(one.meaning)?.shift()
@@ -48,7 +48,7 @@ export function auditSharedChain(shared: SharedChain): readonly AuditFinding[] {
 function outOfOrder(
   { table, chain, wanted, found }: SharedChain,
   places: ReadonlyMap<ExpectedRule, number>,
-): readonly AuditFinding[] {
+): readonly TableFinding[] {
   let firstLast = found.length
   for (const one of wanted) if (one.isLast) firstLast = Math.min(firstLast, places.get(one) ?? found.length)
   const late = wanted.filter((one) => !one.isLast && (places.get(one) ?? -1) > firstLast)

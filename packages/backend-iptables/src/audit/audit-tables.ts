@@ -1,13 +1,22 @@
 import { isEqual, type ServicePortName } from '@pointsman/core'
 import { formatRule, type Rule, type SavedChain, type SavedTable } from 'node-iptables'
 import { chainOf } from '../adapter/ownership.js'
+import { OwnedRule } from '../render/owned-rules.js'
 import { isServiceChain } from '../ruleset/chain-names.js'
 import { TABLES, type BaseChain, type Ruleset, type Table } from '../ruleset/ruleset.js'
 import { auditJumps } from './audit-jumps.js'
 import { compareOrdered } from './audit-ordered-chain.js'
 import { auditSharedChain } from './audit-shared-chain.js'
-import { claimOf, type ExpectedRule, extraType, findingOf, type FoundRule, meaningIn, spelt } from './compared-rule.js'
-import type { AuditFinding } from './finding.js'
+import {
+  claimOf,
+  type ExpectedRule,
+  extraType,
+  findingOf,
+  type FoundRule,
+  foundRule,
+  meaningIn,
+} from './compared-rule.js'
+import type { TableFinding } from './finding.js'
 import { isForCounting } from './rule-meaning.js'
 import { isTextChain, sizeOf } from './text-tables.js'
 
@@ -28,7 +37,7 @@ export function auditTables(
   expected: Ruleset,
   tables: readonly SavedTable[],
   { keepsStaleChains = false }: AuditOptions = {},
-): readonly AuditFinding[] {
+): readonly TableFinding[] {
   const found = new Map(tables.map((table) => [table.table, table]))
   return TABLES.flatMap((table) => {
     const saved = found.get(table)
@@ -46,7 +55,7 @@ interface TableAudit {
   readonly keepsStaleChains: boolean
 }
 
-function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): readonly AuditFinding[] {
+function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): readonly TableFinding[] {
   const chains = new Map(saved.chains.map((chain) => [chain.chain, chain]))
   const base = new Map(
     expected.base.chains.filter((chain) => chain.table === table).map((chain) => [chain.chain, chain]),
@@ -67,10 +76,10 @@ function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): r
     ),
     ...strays
       .filter(([chain]) => led?.has(chain) !== false)
-      .map(([chain, stray]): AuditFinding => {
+      .map(([chain, stray]): TableFinding => {
         const rules = rulesOf(stray)
         const claims = claimOf(rules)
-        const found = rules.map((rule) => spelt(chain, rule))
+        const found = rules.map((rule) => foundRule({ table, chain }, rule))
         return { type: 'LEFT_OVER_CHAIN', table, chain, ...(claims !== undefined && { claims }), found }
       }),
     ...auditJumps({ table, jumps: expected.base.jumps.filter((jump) => jump.table === table), chains }),
@@ -120,7 +129,7 @@ interface ChainAudit {
   readonly found: SavedChain | undefined
 }
 
-function auditChain(audit: ChainAudit): readonly AuditFinding[] {
+function auditChain(audit: ChainAudit): readonly TableFinding[] {
   const { table, chain, role, wanted, found } = audit
   // Canaries are there to be missed by their proxy alone; what is in kubelet's chain beside ours is kubelet's.
   if (role === 'canary' || (role === 'kubelet' && wanted.length === 0)) return []
@@ -159,10 +168,12 @@ function areSame({ chain, role, wanted }: ChainAudit, found: SavedChain): boolea
   )
 }
 
-const missingChain = ({ table, chain, wanted }: ChainAudit, owner: ServicePortName | undefined): AuditFinding => ({
+const missingChain = ({ table, chain, wanted }: ChainAudit, owner: ServicePortName | undefined): TableFinding => ({
   type: 'MISSING_CHAIN',
   table,
   chain,
   ...(owner !== undefined && { owner }),
-  ...(wanted.length > 0 && { expected: wanted.map(({ rule }) => spelt(chain, rule)) }),
+  ...(wanted.length > 0 && {
+    expected: wanted.map((one) => new OwnedRule({ table, chain, rule: one.rule, owner: one.owner })),
+  }),
 })

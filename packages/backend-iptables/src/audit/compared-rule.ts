@@ -1,7 +1,8 @@
 import type { ServicePortName } from '@pointsman/core'
-import { formatRule, type Rule } from 'node-iptables'
+import type { Rule } from 'node-iptables'
 import { chainOf, isOurChain } from '../adapter/ownership.js'
-import type { AuditFinding, FindingType } from './finding.js'
+import { OwnedRule } from '../render/owned-rules.js'
+import type { TableFinding, FindingType } from './finding.js'
 import { meaningOf } from './rule-meaning.js'
 
 export interface ExpectedRule {
@@ -32,9 +33,9 @@ export interface Compared {
 
 export function findingOf(
   type: FindingType,
-  { table, chain }: Pick<AuditFinding, 'table' | 'chain'>,
+  { table, chain }: Pick<TableFinding, 'table' | 'chain'>,
   { expected, found, owner = expected?.owner }: Compared,
-): AuditFinding {
+): TableFinding {
   const claims =
     owner === undefined && expected === undefined && found !== undefined ? claimOf([found.rule]) : undefined
   return {
@@ -43,13 +44,16 @@ export function findingOf(
     chain,
     ...(owner !== undefined && { owner }),
     ...(claims !== undefined && { claims }),
-    ...(expected !== undefined && { expected: [spelt(chain, expected.rule)] }),
-    ...(found !== undefined && { found: [spelt(chain, found.rule)] }),
+    ...(expected !== undefined && {
+      expected: [new OwnedRule({ table, chain, rule: expected.rule, owner: expected.owner })],
+    }),
+    ...(found !== undefined && { found: [foundRule({ table, chain }, found.rule)] }),
   }
 }
 
-/** `-A CHAIN ...`, as iptables-save prints it. */
-export const spelt = (chain: string, rule: Rule): string => `-A ${chain} ${formatRule(rule)}`.trimEnd()
+/** A rule that is there, whoever made it. */
+export const foundRule = ({ table, chain }: Pick<TableFinding, 'table' | 'chain'>, rule: Rule): OwnedRule =>
+  new OwnedRule({ table, chain, rule, owner: undefined })
 
 /** Rules of a proxy lead to its chains, or say in their comment whose they are. */
 export function extraType(rule: Rule): 'LEFT_OVER_RULE' | 'FOREIGN_RULE' {

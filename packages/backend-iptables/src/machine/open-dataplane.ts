@@ -88,7 +88,7 @@ const CANARY_CHAIN = 'KUBE-PROXY-CANARY'
 const restoreCommand = (family: Iptables['family'], variant: Variant): string =>
   `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}-restore --noflush --counters`
 
-function variantOf({ iptablesVariant: variant = 'auto' }: DataplaneChoices): 'auto' | Variant {
+export function variantOf({ iptablesVariant: variant = 'auto' }: DataplaneChoices): 'auto' | Variant {
   if (variant === 'auto' || variant === 'nft' || variant === 'legacy') return variant
   throw new TypeError(`iptablesVariant must be auto, nft or legacy, and is ${String(variant)}`)
 }

@@ -1,18 +1,11 @@
 import { isEqual, type RuleItem, type ServicePortName } from '@pointsman/core'
-import {
-  formatRule,
-  type Match,
-  type Rule,
-  type SavedChain,
-  type SavedTable,
-  saveLinesOf,
-  STATISTIC_CHANCES,
-} from 'node-iptables'
+import { formatRule, type Match, type Rule, saveLinesOf, STATISTIC_CHANCES } from 'node-iptables'
 import { type Ruleset, type Table, TABLES } from '../ruleset/ruleset.js'
+import type { OwnedChain, OwnedTable } from '../trace/rule-tables.js'
 
 /** A rule in its place, with the service port that it is for. Its texts are made each time they are asked for. */
 export class OwnedRule implements RuleItem {
-  readonly table: Table
+  readonly table: string
   readonly chain: string
   readonly rule: Rule
   readonly owner: ServicePortName | undefined
@@ -72,7 +65,7 @@ export function* ownedRules(ruleset: Ruleset): Generator<OwnedRule, void, undefi
 
 type ChainRule = Pick<OwnedRule, 'rule' | 'owner'>
 
-/** By the chains' names. */
+/** The chains of ours in one table with every rule's owner, by the chains' names. */
 function ownedChains({ base, services }: Ruleset, table: Table): Iterable<readonly [string, readonly ChainRule[]]> {
   const chains = new Map<string, ChainRule[]>()
   const append = (chain: string, rules: readonly Rule[], owner?: ServicePortName): void => {
@@ -92,45 +85,22 @@ function ownedChains({ base, services }: Ruleset, table: Table): Iterable<readon
 }
 
 /**
- * The tables that a namespace has which holds these rules and no others, as iptables-save orders them: what a save is
- * compared with.
+ * The tables that a namespace has which holds these rules and no others, as iptables-save orders them, with whose each rule is:
+ * what a save is compared with.
  */
-export function savedTablesOf(ruleset: Ruleset): readonly SavedTable[] {
+export function savedTablesOf(ruleset: Ruleset): readonly OwnedTable[] {
   return TABLES.map((table) => ({
     table,
     chains: [
-      ...BUILT_IN[table].map((chain): SavedChain => ({
+      ...BUILT_IN[table].map((chain): OwnedChain => ({
         chain,
         policy: 'ACCEPT',
         counters: NONE,
-        rules: saved(jumps(ruleset, table, chain)),
+        rules: jumps(ruleset, table, chain),
       })),
-      ...[...chainsOf(ruleset, table)].map(([chain, rules]): SavedChain => ({
-        chain,
-        counters: NONE,
-        rules: saved(rules),
-      })),
+      ...[...ownedChains(ruleset, table)].map(([chain, rules]): OwnedChain => ({ chain, counters: NONE, rules })),
     ],
   }))
-}
-
-/** The rules of every chain of ours in one table, with those of the services that share it; sorted by the chains' names. */
-function chainsOf({ base, services }: Ruleset, table: Table): ReadonlyMap<string, readonly Rule[]> {
-  const shared = new Map<string, Rule[]>()
-  const chains = new Map<string, readonly Rule[]>()
-  for (const service of services) {
-    for (const own of service.chains) if (own.table === table) chains.set(own.chain, own.rules)
-    for (const entry of service.entries) {
-      if (entry.table !== table) continue
-      const rules = shared.get(entry.chain)
-      if (rules === undefined) shared.set(entry.chain, [...entry.rules])
-      else for (const rule of entry.rules) rules.push(rule)
-    }
-  }
-  for (const { table: of, chain, first, last } of base.chains) {
-    if (of === table) chains.set(chain, [...first, ...(shared.get(chain) ?? []), ...last])
-  }
-  return new Map([...chains].toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 /** In the kernel's order, which is a packet's. */
@@ -140,13 +110,11 @@ const BUILT_IN: { readonly [table in Table]: readonly string[] } = {
   nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
 }
 
-const jumps = ({ base }: Ruleset, table: Table, chain: string): readonly Rule[] =>
-  base.jumps.filter((jump) => jump.table === table && jump.chain === chain).map(({ rule }) => rule)
+const jumps = ({ base }: Ruleset, table: Table, chain: string): OwnedChain['rules'] =>
+  base.jumps.filter((jump) => jump.table === table && jump.chain === chain).map(({ rule }) => ({ rule }))
 
 /** A save prints chains with counters, and rules without. */
 const NONE = { packets: '0', bytes: '0' }
-
-const saved = (rules: readonly Rule[]): SavedChain['rules'] => rules.map((rule) => ({ rule }))
 
 /**
  * The rules as iptables-save would print them in a namespace that has no others, line by line without line ends: sorted,

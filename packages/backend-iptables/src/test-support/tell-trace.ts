@@ -1,8 +1,15 @@
-import { formatRule, parseSave } from 'node-iptables'
-import { toNumber, type Odds } from '../trace/odds.js'
+import {
+  type Effect,
+  type End,
+  type Odds,
+  oddsToNumber,
+  type Step,
+  type Surroundings,
+  type Trace,
+  type TracedPacket,
+} from '@pointsman/core'
+import { parseSave } from 'node-iptables'
 import { tracePacket } from '../trace/trace-packet.js'
-import type { Effect, End, Step, Trace } from '../trace/trace.js'
-import type { Surroundings, TracedPacket } from '../trace/traced-packet.js'
 
 export interface TracedCase extends Partial<TracedPacket>, Partial<Surroundings> {
   /** Without it, every table that rules name: `nat PREROUTING -j X`, a rule a line, chains as they are named. */
@@ -81,7 +88,7 @@ export function stepText(step: Step): string {
     }
     case 'rule': {
       const { chain, number, rule, odds, effect } = step
-      return `${indent(step.depth)}${chain} ${number}${share(odds)} ${formatRule(rule)} => ${effectText(effect)}`
+      return `${indent(step.depth)}${chain} ${number}${share(odds)} ${rule.line.slice(`-A ${chain} `.length)} => ${effectText(effect)}`
     }
   }
 }
@@ -112,7 +119,7 @@ function effectText(effect: Effect): string {
 const indent = (depth: number): string => '  '.repeat(depth)
 
 function share(odds: Odds): string {
-  const number = toNumber(odds)
+  const number = oddsToNumber(odds)
   if (number === 1) return ''
   const whole = 1 / number
   return Math.abs(whole - Math.round(whole)) < 1e-6 ? ` 1/${Math.round(whole)}` : ` ${(number * 100).toFixed(1)}%`

@@ -1,5 +1,5 @@
+import type { Assumption } from '@pointsman/core'
 import { readPlace, rewriteDestination, unchanged, type Applied, type TargetPlace } from './rewrite.js'
-import type { Assumption } from './trace.js'
 
 /** A target that rules are not read for: most do something to the side, and let the packet go on. */
 export function applyOther(

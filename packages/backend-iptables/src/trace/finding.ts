@@ -1,5 +1,4 @@
-import type { Odds } from './odds.js'
-import type { Assumption } from './trace.js'
+import type { Assumption, Odds } from '@pointsman/core'
 
 /** What a condition comes to: whether it holds, and the fact that decides, which is the same for its contrary. */
 export interface Finding {

@@ -1,6 +1,6 @@
+import type { Connection, End, Hook, Step } from '@pointsman/core'
 import { rewriteDestination, rewriteSource } from './rewrite.js'
-import type { End, Hook, Step } from './trace.js'
-import { isOwnAddress, type Connection, type PacketState } from './traced-packet.js'
+import { isOwnAddress, type PacketState } from './traced-packet.js'
 import { walkChain, type Walker } from './walk-chain.js'
 import { withStep, type PartialWay } from './way.js'
 

@@ -1,11 +1,19 @@
-import { assertNever } from '@pointsman/core'
+import {
+  assertNever,
+  dyadicOdds,
+  isCertain,
+  isImpossible,
+  type Odds,
+  oneIn,
+  otherOdds,
+  type Surroundings,
+} from '@pointsman/core'
 import { STATISTIC_CHANCES, type AddrtypeMatch, type ConntrackState, type Match } from 'node-iptables'
 import { allOf, assumed, known, negatedIf, type Finding } from './finding.js'
 import { judgePhysdev } from './judge-interface.js'
 import { judgePorts } from './judge-ports.js'
 import { judgeRecent } from './judge-recent.js'
-import { dyadic, isCertain, isImpossible, oneIn, otherwise, type Odds } from './odds.js'
-import { isOwnAddress, type PacketState, type Surroundings } from './traced-packet.js'
+import { isOwnAddress, type PacketState } from './traced-packet.js'
 
 /** What a match comes to. Undefined: it is no condition, but a comment or a counter. */
 export function judgeMatch(match: Match, packet: PacketState, surroundings: Surroundings): Finding | undefined {
@@ -22,7 +30,7 @@ export function judgeMatch(match: Match, packet: PacketState, surroundings: Surr
     case 'conntrack':
       return negatedIf(match.negated, judgeTracking(match.states, packet))
     case 'statistic-random':
-      return byChance(dyadic(match.chances, Math.log2(STATISTIC_CHANCES)), match)
+      return byChance(dyadicOdds(match.chances, Math.log2(STATISTIC_CHANCES)), match)
     case 'statistic-nth':
       return { ...byChance(oneIn(match.every), match), assumption: countUnknown(match.every) }
     case 'recent':
@@ -59,7 +67,7 @@ function judgeTracking(states: readonly ConntrackState[], packet: PacketState): 
 }
 
 function byChance(chance: Odds, { negated }: { readonly negated: boolean }): Finding {
-  const odds = negated ? otherwise(chance) : chance
+  const odds = negated ? otherOdds(chance) : chance
   if (isCertain(odds) || isImpossible(odds)) return known(isCertain(odds), 'no chance is in it')
   return { holds: true, because: 'chance decides', odds }
 }

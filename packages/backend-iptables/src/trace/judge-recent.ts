@@ -1,7 +1,8 @@
+import type { AffinityEntry, Surroundings } from '@pointsman/core'
 import type { RecentMatch } from 'node-iptables'
 import { assumed, known, type Finding } from './finding.js'
 import { networkContains } from './networks.js'
-import type { AffinityEntry, PacketState, Surroundings } from './traced-packet.js'
+import type { PacketState } from './traced-packet.js'
 
 /** `-m recent` before its `!`. Putting an address on a list always succeeds. */
 export function judgeRecent(match: RecentMatch, packet: PacketState, { affinity }: Surroundings): Finding {

@@ -1,12 +1,11 @@
+import { type Assumption, bothOdds, CERTAIN, type Condition, type Odds, type Surroundings } from '@pointsman/core'
 import { formatRule, type Match, type Rule } from 'node-iptables'
 import { known, negatedIf, type Finding } from './finding.js'
 import { judgeInterface } from './judge-interface.js'
 import { judgeMatch } from './judge-match.js'
 import { afterRecent } from './judge-recent.js'
 import { isHost, networkContains } from './networks.js'
-import { both, CERTAIN, type Odds } from './odds.js'
-import type { Assumption, Condition } from './trace.js'
-import type { PacketState, Surroundings } from './traced-packet.js'
+import type { PacketState } from './traced-packet.js'
 
 /** What a rule comes to for a packet. */
 export interface Judgement {
@@ -30,8 +29,12 @@ export function judgeRule(rule: Rule, packet: PacketState, surroundings: Surroun
   const isDecided = findings.some(({ holds, assumption }) => !holds && assumption === undefined)
   return {
     matches: findings.every(({ holds }) => holds),
-    odds: findings.reduce((odds, finding) => (finding.odds === undefined ? odds : both(odds, finding.odds)), CERTAIN),
+    odds: findings.reduce(
+      (odds, finding) => (finding.odds === undefined ? odds : bothOdds(odds, finding.odds)),
+      CERTAIN,
+    ),
     conditions: asked.map(({ part, finding }) => ({
+      ...aboutOf(part),
       text: formatRule(part),
       holds: finding.holds,
       because: finding.because,
@@ -72,6 +75,29 @@ function isOtherPort(match: Match, { protocol, destinationPort }: PacketState): 
   if (destination === undefined) return false
   return (destination.first <= destinationPort && destinationPort <= destination.last) === destination.negated
 }
+
+/** What a condition is about, and the value that it asks for. */
+function aboutOf({
+  source,
+  destination,
+  inInterface,
+  outInterface,
+  protocol,
+  matches: [match],
+}: Rule): Pick<Condition, 'field' | 'value'> {
+  if (source !== undefined) return { field: 'source', ...valueOf(source) }
+  if (destination !== undefined) return { field: 'destination', ...valueOf(destination) }
+  if (inInterface !== undefined || outInterface !== undefined) return { field: 'interface' }
+  if (protocol !== undefined) return { field: 'protocol', ...(!protocol.negated && { value: protocol.name }) }
+  if (match?.type !== 'tcp' && match?.type !== 'udp' && match?.type !== 'sctp') return { field: 'other' }
+  const ports = match.destination
+  if (ports === undefined || ports.negated) return { field: 'port' }
+  const { first, last } = ports
+  return { field: 'port', value: `${match.type} ${first === last ? first : `${first}:${last}`}` }
+}
+
+const valueOf = ({ network, negated }: NonNullable<Rule['destination']>): Pick<Condition, 'value'> =>
+  negated || !isHost(network) ? {} : { value: network.slice(0, network.indexOf('/')) }
 
 interface Asked {
   /** The condition alone, as a rule. */

@@ -1,5 +1,4 @@
-import { both, CERTAIN, type Odds } from './odds.js'
-import type { MissedRule, PassedRules, Step } from './trace.js'
+import { bothOdds, CERTAIN, type MissedRule, type Odds, type PassedRules, type Step } from '@pointsman/core'
 
 /** Rules in a row that did not match, while they are being passed. */
 export interface PassedRun {
@@ -24,7 +23,7 @@ export function passing(
     first: run?.first ?? number,
     last: number,
     missed: missed === undefined ? kept : { rule: missed, before: kept },
-    odds: odds === undefined ? (run?.odds ?? CERTAIN) : both(run?.odds ?? CERTAIN, odds),
+    odds: odds === undefined ? (run?.odds ?? CERTAIN) : bothOdds(run?.odds ?? CERTAIN, odds),
   }
 }
 

@@ -1,6 +1,5 @@
-import { parseAddress } from '@pointsman/core'
-import type { Assumption, Effect } from './trace.js'
-import type { PacketState, RewrittenSource, Surroundings } from './traced-packet.js'
+import { type Assumption, type Effect, parseAddress, type Surroundings } from '@pointsman/core'
+import type { PacketState, RewrittenSource } from './traced-packet.js'
 
 /** What a rule does to a packet that it matches. */
 export interface Applied {

@@ -1,6 +1,5 @@
+import { type Odds, TraceError } from '@pointsman/core'
 import type { Rule } from 'node-iptables'
-import type { Odds } from './odds.js'
-import { TraceError } from './trace-error.js'
 import type { PacketState } from './traced-packet.js'
 import type { ChainOutcome, ChainPlace } from './walk-chain.js'
 import type { PartialWay } from './way.js'

@@ -1,21 +1,29 @@
-import type { SavedTable } from 'node-iptables'
+import {
+  type Assumption,
+  type Fate,
+  type FateOdds,
+  type Odds,
+  oddsToNumber,
+  sumOfOdds,
+  type Surroundings,
+  type TraceQuestion,
+  type TracedRule,
+  type Trace,
+  type TracedEndpoint,
+  TraceError,
+  type Way,
+} from '@pointsman/core'
 import { throughHooks, type EndedWay } from './hooks.js'
-import { sumOf, toNumber, type Odds } from './odds.js'
-import { ruleTablesOf, type RuleTables } from './rule-tables.js'
-import { TraceError } from './trace-error.js'
+import { type OwnedRule, type OwnedTable, ruleTablesOf, type RuleTables } from './rule-tables.js'
 import { checkTold, createEffort } from './trace-effort.js'
-import type { Assumption, Fate, FateOdds, Trace, TracedEndpoint, Way } from './trace.js'
-import { isOwnAddress, startOf, type PacketState, type Surroundings, type TracedPacket } from './traced-packet.js'
+import { isOwnAddress, startOf, type PacketState } from './traced-packet.js'
+import { toldRule } from './told-rule.js'
 import type { Walker } from './walk-chain.js'
 import { stepsOf, wayOf } from './way.js'
 
-export interface TraceQuestion {
-  /** What iptables-save printed, of the packet's family: kube-proxy's rules or anybody's. */
-  readonly tables: readonly SavedTable[]
-  readonly packet: TracedPacket
-  readonly surroundings: Surroundings
-  /** Tell of every rule that did not match. Default: of those that nearly did, and of all in small chains. */
-  readonly everyRule?: boolean | undefined
+/** A question with the rules: what iptables-save printed, of the packet's family, kube-proxy's rules or anybody's. */
+export interface TablesQuestion extends TraceQuestion {
+  readonly tables: readonly OwnedTable[]
 }
 
 /**
@@ -24,7 +32,7 @@ export interface TraceQuestion {
  * Knows nothing of Services: the rules are all that it looks at. Throws a TraceError for what is no packet, or no rules that a
  * kernel would take.
  */
-export function tracePacket({ tables, packet, surroundings, everyRule = false }: TraceQuestion): Trace {
+export function tracePacket({ tables, packet, surroundings, everyRule = false }: TablesQuestion): Trace {
   const start = startOf(packet)
   const ruleTables = ruleTablesOf(tables)
   checkFamily(tables, start)
@@ -36,6 +44,7 @@ export function tracePacket({ tables, packet, surroundings, everyRule = false }:
     surroundings: withSender(surroundings, start),
     everyRule,
     assume,
+    tell: createTeller(),
     effort: createEffort(),
   }
   const ended = throughHooks(walker, wayOf(start), packet.connection)
@@ -47,6 +56,18 @@ export function tracePacket({ tables, packet, surroundings, everyRule = false }:
     endpoints: endpointsOf(ended),
     ways: ended.map(({ way, end }): Way => ({ odds: way.odds, end, steps: stepsOf(way) })),
     assumptions: [...assumptions.values()],
+  }
+}
+
+/** Puts each rule into words once: many ways may meet it. */
+function createTeller(): Walker['tell'] {
+  const told = new Map<OwnedRule, TracedRule>()
+  return (chain, owned) => {
+    const known = told.get(owned)
+    if (known !== undefined) return known
+    const rule = toldRule(chain, owned)
+    told.set(owned, rule)
+    return rule
   }
 }
 
@@ -63,7 +84,7 @@ const missingTables = (tables: RuleTables): readonly Assumption[] =>
     .map((table) => ({ code: 'TABLE_MISSING', message: `the rules have no table ${table}: it is taken to be empty` }))
 
 /** Rules of the other family would match nothing, and an answer from them would be wrong. */
-function checkFamily(tables: readonly SavedTable[], { family, destination }: PacketState): void {
+function checkFamily(tables: readonly OwnedTable[], { family, destination }: PacketState): void {
   for (const { chains } of tables) {
     for (const { rules } of chains) {
       for (const { rule } of rules) {
@@ -81,7 +102,7 @@ function checkFamily(tables: readonly SavedTable[], { family, destination }: Pac
 function fatesOf(ended: readonly EndedWay[]): readonly FateOdds[] {
   return groupsOf(ended, ({ end }) => end.fate)
     .map(([fate, ways]) => ({ fate: fate as Fate, odds: oddsOf(ways) }))
-    .toSorted((a, b) => toNumber(b.odds) - toNumber(a.odds))
+    .toSorted((a, b) => oddsToNumber(b.odds) - oddsToNumber(a.odds))
 }
 
 function endpointsOf(ended: readonly EndedWay[]): readonly TracedEndpoint[] {
@@ -105,7 +126,7 @@ function byPlace(a: TracedEndpoint, b: TracedEndpoint): number {
   return a.port - b.port || (a.source.rewritten < b.source.rewritten ? -1 : 1)
 }
 
-const oddsOf = (ways: readonly Pick<EndedWay, 'way'>[]): Odds => sumOf(ways.map(({ way }) => way.odds))
+const oddsOf = (ways: readonly Pick<EndedWay, 'way'>[]): Odds => sumOfOdds(ways.map(({ way }) => way.odds))
 
 function groupsOf<T>(all: readonly T[], keyOf: (one: T) => string): readonly (readonly [string, readonly T[]])[] {
   const groups = new Map<string, T[]>()

@@ -1,3 +1,4 @@
+import type { Trace } from '@pointsman/core'
 import fc from 'fast-check'
 import { formatRule, parseSave, type SavedTable, type Variant } from 'node-iptables'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -5,7 +6,6 @@ import { createKernelNamespace, describeWithKernel, type KernelNamespace } from 
 import { randomTablesArbitrary, type RandomPacket, type RandomPlaces } from '../test-support/random-tables.js'
 import { stepsTold } from '../test-support/tell-trace.js'
 import { tracePacket } from './trace-packet.js'
-import type { Trace } from './trace.js'
 
 const PLACES: { readonly [family in 'IPv4' | 'IPv6']: RandomPlaces } = {
   IPv4: {
@@ -100,7 +100,7 @@ function toldBy({ ways }: Trace): ReadonlySet<string> {
   for (const step of ways[0]?.steps ?? []) {
     if (step.type !== 'rule') continue
     const { table, chain, number, rule } = step
-    const key = `${table} ${chain} ${number} xN ${formatRule(rule)}`
+    const key = `${table} ${chain} ${number} xN ${rule.line.slice(`-A ${chain} `.length)}`
     counts.set(key, (counts.get(key) ?? 0) + 1)
   }
   return new Set([...counts].map(([key, count]) => key.replace('xN', `x${count}`)))

@@ -1,14 +1,20 @@
-import { assertNever } from '@pointsman/core'
-import type { Rule } from 'node-iptables'
+import {
+  assertNever,
+  type Assumption,
+  bothOdds,
+  type Effect,
+  type End,
+  isCertain,
+  otherOdds,
+  type Surroundings,
+  type TracedRule,
+  TraceError,
+} from '@pointsman/core'
 import { applyTarget } from './apply-target.js'
 import { failsPlainly, judgeRule, nearlyMatches, type Judgement } from './judge-rule.js'
-import { both, isCertain, otherwise } from './odds.js'
 import { passedStep, passing, type PassedRun } from './passed-run.js'
-import type { RuleTables } from './rule-tables.js'
+import type { OwnedRule, RuleTables } from './rule-tables.js'
 import type { Effort } from './trace-effort.js'
-import { TraceError } from './trace-error.js'
-import type { Assumption, Effect, End } from './trace.js'
-import type { Surroundings } from './traced-packet.js'
 import { withStep, type PartialWay } from './way.js'
 
 /** What every step of a walk needs. */
@@ -18,6 +24,8 @@ export interface Walker {
   /** Keep every rule that did not match, not only those that nearly did. */
   readonly everyRule: boolean
   readonly assume: (assumption: Assumption) => void
+  /** A rule of a chain, in words. */
+  readonly tell: (chain: string, rule: OwnedRule) => TracedRule
   readonly effort: Effort
 }
 
@@ -92,7 +100,7 @@ interface Visit {
 }
 
 interface Chain extends ChainPlace {
-  readonly rules: readonly Rule[]
+  readonly rules: readonly OwnedRule[]
 }
 
 interface Walked {
@@ -106,7 +114,8 @@ function walkOn(walker: Walker, chain: Chain, visit: Visit): Walked {
   const isSmall = rules.length <= SMALL_CHAIN || walker.everyRule
   let { way, run } = visit
   for (let at = visit.index; at < rules.length; at++) {
-    const rule = rules[at] ?? { matches: [] }
+    const owned = rules[at] ?? NO_RULE
+    const { rule } = owned
     const number = at + 1
     walker.effort.passed()
     const isKept = isSmall || nearlyMatches(rule, way.packet)
@@ -117,13 +126,18 @@ function walkOn(walker: Walker, chain: Chain, visit: Visit): Walked {
     walker.effort.judged(rule, way.packet)
     const judgement = judgeRule(rule, way.packet, walker.surroundings)
     for (const assumption of judgement.assumptions) walker.assume(assumption)
-    if (judgement.matches) return matched(walker, chain, { way, run, number, rule, judgement })
+    if (judgement.matches) return matched(walker, chain, { way, run, number, owned, judgement })
     const { conditions } = judgement
     way = { ...way, packet: judgement.passed }
-    run = passing(run, { number, ...(isKept && { missed: { number, rule, conditions } }) })
+    run = passing(run, {
+      number,
+      ...(isKept && { missed: { number, rule: walker.tell(chain.chain, owned), conditions } }),
+    })
   }
   return { ended: [{ way: flushed(way, run, chain), verdict: 'return' }], goOn: [] }
 }
+
+const NO_RULE: OwnedRule = { rule: { matches: [] } }
 
 /** A chain whose rules are all worth telling, those that did not match as well. */
 const SMALL_CHAIN = 32
@@ -132,19 +146,20 @@ interface Match {
   readonly way: PartialWay
   readonly run: PassedRun | undefined
   readonly number: number
-  readonly rule: Rule
+  readonly owned: OwnedRule
   readonly judgement: Judgement
 }
 
-function matched(walker: Walker, chain: Chain, { way, run, number, rule, judgement }: Match): Walked {
+function matched(walker: Walker, chain: Chain, { way, run, number, owned, judgement }: Match): Walked {
   const { table, depth } = chain
   const { odds, conditions, passed } = judgement
-  const { effect, packet, assumptions } = applyTarget(rule.target, {
+  const { effect, packet, assumptions } = applyTarget(owned.rule.target, {
     packet: judgement.packet,
     surroundings: walker.surroundings,
     rulesIn: (name) => walker.tables.chain(table, name)?.rules.length,
   })
   for (const assumption of assumptions) walker.assume(assumption)
+  const rule = walker.tell(chain.chain, owned)
   const step = { type: 'rule', table, chain: chain.chain, depth, number, rule, conditions, odds, effect } as const
   const here = withStep(flushed(way, run, chain), step)
   const next = { index: number, run: undefined }
@@ -152,11 +167,11 @@ function matched(walker: Walker, chain: Chain, { way, run, number, rule, judgeme
   if (isCertain(odds) || changesNothing) {
     return followed(walker, chain, { effect, way: { ...here, packet }, next })
   }
-  const taken = { ...here, packet, odds: both(way.odds, odds) }
+  const taken = { ...here, packet, odds: bothOdds(way.odds, odds) }
   walker.effort.parted(taken.odds)
-  const notTaken = otherwise(odds)
+  const notTaken = otherOdds(odds)
   const rest: Visit = {
-    way: { ...way, packet: passed, odds: both(way.odds, notTaken) },
+    way: { ...way, packet: passed, odds: bothOdds(way.odds, notTaken) },
     index: number,
     run: passing(run, { number, odds: notTaken }),
   }

@@ -1,5 +1,4 @@
-import { CERTAIN, type Odds } from './odds.js'
-import type { Step } from './trace.js'
+import { CERTAIN, type Odds, type Step } from '@pointsman/core'
 import type { PacketState } from './traced-packet.js'
 
 /** A packet on its way: what it is by now, with what odds it came here, and by which steps. */

@@ -1,8 +1,7 @@
-import type { Dataplane, NodeInfo, State } from '@pointsman/core'
+import type { AuditFinding, Dataplane, FamilyRules, NodeInfo, State } from '@pointsman/core'
 import type { AskedObjects } from '../input/asked-objects.js'
 import type { FindingCause } from './find-causes.js'
-import type { PlacedFinding } from './find-findings.js'
-import type { ReadTables, TableSource } from './table-source.js'
+import type { TableSource } from './table-source.js'
 
 /** All that an audit has to say. */
 export interface AuditReport {
@@ -11,7 +10,7 @@ export interface AuditReport {
   readonly state: Pick<State, 'services' | 'endpoints'>
   readonly node: NodeInfo | undefined
   readonly source: Pick<TableSource, 'name'>
-  readonly read: readonly ReadTables[]
-  readonly findings: readonly PlacedFinding[]
-  readonly causes: ReadonlyMap<PlacedFinding, FindingCause>
+  readonly read: readonly FamilyRules[]
+  readonly findings: readonly AuditFinding[]
+  readonly causes: ReadonlyMap<AuditFinding, FindingCause>
 }

@@ -1,9 +1,11 @@
 import {
+  type AuditFinding,
   type Blame,
   type BlamedRule,
   blameRules,
   type ChangeLogReader,
   type Dataplane,
+  type FindingKind,
   type IpFamily,
   parseServicePortName,
   type PlanOptions,
@@ -16,7 +18,6 @@ import {
   type ServiceName,
   whatChanged,
 } from '@pointsman/core'
-import type { PlacedFinding } from './find-findings.js'
 
 /** The record that a finding's rule goes back to. */
 export interface FindingCause {
@@ -46,16 +47,16 @@ export const MOST_CAUSES = 200
  * there are, one of the Node or of the configuration. Yields how many were looked up.
  */
 export function* findCauses(
-  findings: readonly PlacedFinding[],
+  findings: readonly AuditFinding[],
   question: CausesQuestion,
-): Generator<number, ReadonlyMap<PlacedFinding, FindingCause>, undefined> {
-  const causes = new Map<PlacedFinding, FindingCause>()
+): Generator<number, ReadonlyMap<AuditFinding, FindingCause>, undefined> {
+  const causes = new Map<AuditFinding, FindingCause>()
   const histories = new Map<string, Blame>()
   for (const [at, finding] of findings.slice(0, MOST_CAUSES).entries()) {
     yield at
     const service = yield* serviceOf(finding, question, at)
     if (service === undefined) continue
-    const cause = GONE.has(finding.type)
+    const cause = isLeftOver(finding, question.dataplane)
       ? yield* removalOf(finding, { ...question, service, at })
       : yield* makingOf(finding, { ...question, service, at, histories })
     if (cause !== undefined) causes.set(finding, cause)
@@ -63,11 +64,18 @@ export function* findCauses(
   return causes
 }
 
-const GONE: ReadonlySet<PlacedFinding['type']> = new Set<PlacedFinding['type']>(['LEFT_OVER_CHAIN', 'LEFT_OVER_RULE'])
+const causeIn = ({ findings }: Dataplane, { type }: AuditFinding): FindingKind['cause'] =>
+  findings[type]?.cause ?? 'made'
+
+/** Whether it is of a service port that is there no more, or was another. */
+export function isLeftOver(finding: AuditFinding, dataplane: Dataplane): boolean {
+  const cause = causeIn(dataplane, finding)
+  return cause === 'removed' || cause === 'emptied'
+}
 
 /** Whose a finding is: as is known, as its comment says, else as the hash in its chain's name says; `none` where no service has a part in it. */
 function* serviceOf(
-  { owner, claims, chain, expected }: PlacedFinding,
+  { owner, claims, chain, expected }: AuditFinding,
   { dataplane, reader, toSeq }: CausesQuestion,
   at: number,
 ): Generator<number, ServiceName | 'none' | undefined, undefined> {
@@ -86,24 +94,21 @@ interface OfService extends CausesQuestion {
 
 /** The last record that took the rules of the chain, or this rule, away. */
 function* removalOf(
-  finding: PlacedFinding,
+  finding: AuditFinding,
   { at, ...question }: OfService,
 ): Generator<number, FindingCause | undefined, undefined> {
-  const isMeant = matcherOf(finding.found?.[0], {
-    ...question,
-    ...finding,
-    anyOfChain: finding.type === 'LEFT_OVER_CHAIN',
-  })
+  const { dataplane } = question
+  const isMeant = matcherOf(finding.found?.[0], { anyOfPlace: causeIn(dataplane, finding) === 'emptied' })
   const blame = yield* counting(
     blameRules({ ...blameOf(question, finding.family), service: question.service, accepts: isMeant }),
     at,
   )
   const [gone] = blame.lastGone
-  return gone && causeOf('removed', { dataplane: question.dataplane, blame, rule: gone, change: gone.removed })
+  return gone && causeOf('removed', { dataplane, blame, rule: gone, change: gone.removed })
 }
 
 function* makingOf(
-  finding: PlacedFinding,
+  finding: AuditFinding,
   { at, histories, ...question }: OfService & { readonly histories: Map<string, Blame> },
 ): Generator<number, FindingCause | undefined, undefined> {
   const key = `${finding.family} ${question.service}`
@@ -111,14 +116,14 @@ function* makingOf(
   const blame =
     known ?? (yield* counting(blameRules({ ...blameOf(question, finding.family), service: question.service }), at))
   histories.set(key, blame)
-  const isMeant = matcherOf(finding.expected?.[0], { ...question, ...finding, anyOfChain: false })
+  const isMeant = matcherOf(finding.expected?.[0], { anyOfPlace: false })
   const rule = blame.rules.find(({ item }) => isMeant(item))
   if (rule === undefined) return undefined
   return causeOf('made', {
     dataplane: question.dataplane,
     blame,
     rule,
-    change: finding.type === 'CHANGED_RULE' ? rule.changed : rule.made,
+    change: causeIn(question.dataplane, finding) === 'changed' ? rule.changed : rule.made,
   })
 }
 
@@ -148,16 +153,14 @@ const blameOf = (
   options: { ...machine, family },
 })
 
-interface Matching {
-  readonly dataplane: Dataplane
-  readonly table: string
-  readonly anyOfChain: boolean
-}
-
-function matcherOf(text: string | undefined, { dataplane, table, anyOfChain }: Matching): (item: RuleItem) => boolean {
-  if (text === undefined) return () => false
-  const { chain, bareIdentity } = dataplane.parseItem(text)
-  return (item) => item.table === table && item.chain === chain && (anyOfChain || item.bareIdentity === bareIdentity)
+/** Which items of a history are this one, or are in its place. */
+function matcherOf(
+  meant: RuleItem | undefined,
+  { anyOfPlace }: { readonly anyOfPlace: boolean },
+): (item: RuleItem) => boolean {
+  if (meant === undefined) return () => false
+  const { table, chain, bareIdentity } = meant
+  return (item) => item.table === table && item.chain === chain && (anyOfPlace || item.bareIdentity === bareIdentity)
 }
 
 function* counting<Result>(steps: Generator<unknown, Result, undefined>, at: number): Generator<number, Result> {

@@ -35,7 +35,7 @@ export async function questionOf(input: Input, options: QuestionOptions, context
 
 export async function lookAt(source: TableSource, question: Question): Promise<Look> {
   const read = await source.read()
-  return { asked: question.asked, question, read, findings: findFindings(read, question, source.machine) }
+  return { asked: question.asked, question, read, findings: findFindings(read, question, source) }
 }
 
 /**
@@ -54,7 +54,7 @@ export async function lookAgain(first: Look, looking: Looking, context: Context)
   const question = input.type === 'log' ? await questionOf(input, options, quiet) : first.question
   const second = await lookAt(source, question)
   const lasting = persisting(first.findings, second.findings)
-  const findings = inForce ? persisting(findFindings(second.read, inForce, source.machine), lasting) : lasting
+  const findings = inForce ? persisting(findFindings(second.read, inForce, source), lasting) : lasting
   const gone = first.findings.length - findings.length
   if (gone > 0) context.stderr.print(`${countOf(gone, 'finding')} of a first look had gone at a second: not told`)
   return { ...second, findings }

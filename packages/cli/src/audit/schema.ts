@@ -1,5 +1,5 @@
-import { AUDIT_FINDINGS } from '@pointsman/backend-iptables'
 import { causeFields } from '../commands/blame/schema.js'
+import { DATAPLANES } from '../dataplanes.js'
 import {
   documentHead,
   flag,
@@ -7,7 +7,7 @@ import {
   listOf,
   objectOf,
   oneOf,
-  oneOfKeys,
+  oneOfNames,
   optional,
   point,
   required,
@@ -22,7 +22,10 @@ const cause = objectOf('Cause', {
 
 /** An item of it: what `-o jsonl` prints. */
 export const finding = objectOf('Finding', {
-  type: required(oneOfKeys(AUDIT_FINDINGS), 'what it is, for a script'),
+  type: required(
+    oneOfNames(...DATAPLANES.flatMap(({ findings }) => Object.keys(findings))),
+    'what it is, for a script',
+  ),
   meaning: required(text, 'the same for people; the words may change'),
   family: required(oneOf('IPv4', 'IPv6'), 'of which tables'),
   variant: optional(oneOf('nft', 'legacy'), 'of which iptables; absent with `--rules`'),

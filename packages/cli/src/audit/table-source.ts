@@ -1,13 +1,5 @@
-import {
-  describeIptables,
-  openIptables,
-  readTables,
-  type RulesetOptions,
-  withProgress,
-} from '@pointsman/backend-iptables'
-import type { IpFamily } from '@pointsman/core'
-import { createIptables, type Iptables, IptablesError, type SavedTable, type Variant } from 'node-iptables'
-import type { Context } from '../context.js'
+import type { Dataplane, FamilyRules, IpFamily, PlanOptions } from '@pointsman/core'
+import { type Context, dataplaneOf } from '../context.js'
 import { runProcess } from '../dataplanes.js'
 import { CliError } from '../errors.js'
 import { readSave } from '../input/read-save.js'
@@ -21,26 +13,16 @@ import { SILENT } from '../output/line-sink.js'
 import { createProgress } from '../output/progress.js'
 import { familyAsked } from '../rules/family-asked.js'
 
-/** The tables of one family, and what is known of the machine that they are of. */
-export interface ReadTables {
-  readonly family: IpFamily
-  readonly tables: readonly SavedTable[]
-  /** Of the iptables that was asked; absent: they were read from a file. */
-  readonly variant?: Variant
-  readonly version?: string
-  /** What the variant has that the node does not use; absent: there is none, or it cannot be known. */
-  readonly other?: { readonly variant: Variant; readonly tables: readonly SavedTable[] }
-}
-
 /** Where an audit reads the tables from. */
 export interface TableSource {
+  readonly dataplane: Dataplane
   /** Whether reading again may give something else. */
   readonly isLive: boolean
   /** `iptables-nft 1.8.9`, or the file. */
   readonly name: string
   /** What the rules should rely on there, besides their family. */
-  readonly machine: Omit<RulesetOptions, 'family'>
-  readonly read: () => Promise<readonly ReadTables[]>
+  readonly machine: Omit<PlanOptions, 'family'>
+  readonly read: () => Promise<readonly FamilyRules[]>
 }
 
 export interface SourceOptions extends RulesetCommandOptions, VariantOptions {
@@ -50,86 +32,54 @@ export interface SourceOptions extends RulesetCommandOptions, VariantOptions {
 /** The file of `--rules`. CliError BAD_INPUT for what is no save. */
 export async function savedSource(
   path: string,
-  { state, options }: { readonly state: RulesQuestion['state']; readonly options: SourceOptions },
+  { state, config }: Pick<RulesQuestion, 'state' | 'config'>,
+  options: SourceOptions,
   context: Context,
 ): Promise<TableSource> {
-  const { name, tables, family: said } = await readSave(path, context)
+  const dataplane = dataplaneOf(context, config)
+  const { name, rules } = await readSave(path, dataplane, context)
+  const said = rules.family
   const family = options.family === undefined && said !== undefined ? said : familyAsked(options, { state }, context)
   if (said !== undefined && said !== family)
     throw new CliError('USAGE', `${name} has rules of ${said}: leave --family out, or give the other file`)
   return {
+    dataplane,
     isLive: false,
     name,
     machine: { interfaceAddresses: interfaceAddressesOf(options) },
-    read: async () => [{ family, tables }],
+    read: async () => [{ family, rules }],
   }
 }
 
-/** The tables of this machine, or of the network namespace that the process is in. Fails as `openIptables`. */
+/** The rules of this machine, or of the network namespace that the process is in. Fails as `Dataplane.openRules`. */
 export async function liveSource(
-  { state }: Pick<RulesQuestion, 'state'>,
+  { state, config }: Pick<RulesQuestion, 'state' | 'config'>,
   options: SourceOptions,
   context: Context,
 ): Promise<TableSource> {
   const known = familiesOf(options, state)
   const families: readonly IpFamily[] = known.length > 0 ? known : ['IPv4', 'IPv6']
-  // That rules are in both variants is for the audit to say.
-  const quiet = { ...context, stderr: SILENT }
-  const opened = await openIptables({ variant: options.iptablesVariant, families }, machineOf(quiet))
-  const [first] = opened
-  if (first === undefined) throw new Error('no family was asked for')
-  const others = await Promise.all(opened.map((iptables) => otherOf(iptables, context)))
+  const dataplane = dataplaneOf(context, config)
   const progress = createProgress(context)
-  const machine = machineOf(context, { progress })
-  const signal = context.interrupted
-  const tablesOf = (iptables: Iptables): Promise<readonly SavedTable[]> =>
-    readTables(withProgress(iptables, machine).saveLines({}, { signal }))
+  // That rules are in both variants is for the audit to say.
+  const quiet = machineOf({ ...context, stderr: SILENT }, { progress })
+  const choices = { iptablesVariant: options.iptablesVariant }
+  const opened = await dataplane.openRules({ families, choices }, quiet)
   return {
+    dataplane,
     isLive: true,
-    name: describeIptables(first),
+    name: opened.tool.name,
     machine: {
       interfaceAddresses: interfaceAddressesOf(options) ?? (await interfaceAddresses(runProcess)),
       tcpBeLiberal: tcpBeLiberal(),
-      randomFully: first.capabilities.randomFully,
+      ...opened.capabilities,
     },
     async read() {
-      const read: ReadTables[] = []
       try {
-        for (const [at, iptables] of opened.entries()) {
-          const { variant, version } = iptables.capabilities
-          const tables = await tablesOf(iptables)
-          const other = others[at] && (await otherTables(others[at], tablesOf))
-          read.push({ family: iptables.family, variant, version, tables, ...(other && { other }) })
-        }
+        return await opened.read()
       } finally {
         progress.end()
       }
-      return read
     },
-  }
-}
-
-/** The same family by the other variant; undefined where that is not installed. */
-async function otherOf({ family, capabilities }: Iptables, context: Context): Promise<Iptables | undefined> {
-  const variant = capabilities.variant === 'nft' ? 'legacy' : 'nft'
-  return unlessAbsent(createIptables({ family, variant }, { signal: context.interrupted }))
-}
-
-async function otherTables(
-  iptables: Iptables,
-  tablesOf: (iptables: Iptables) => Promise<readonly SavedTable[]>,
-): Promise<ReadTables['other']> {
-  const tables = await unlessAbsent(tablesOf(iptables))
-  return tables && { variant: iptables.capabilities.variant, tables }
-}
-
-/** Undefined where a variant is not installed, or this kernel lacks it: then it has no rules. */
-async function unlessAbsent<T>(attempt: Promise<T>): Promise<T | undefined> {
-  try {
-    return await attempt
-  } catch (error) {
-    if (error instanceof IptablesError && (error.code === 'NOT_FOUND' || error.code === 'NO_KERNEL_SUPPORT'))
-      return undefined
-    throw error
   }
 }

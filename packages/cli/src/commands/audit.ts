@@ -5,7 +5,7 @@ import { auditText } from '../audit/audit-text.js'
 import { findCauses, MOST_CAUSES } from '../audit/find-causes.js'
 import { type Look, lookAgain, lookAt, type Looking, questionOf } from '../audit/look-again.js'
 import { liveSource, savedSource, type SourceOptions } from '../audit/table-source.js'
-import { type Context, dataplaneOf, warn } from '../context.js'
+import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { type PointOptions, withPointOptions } from '../input/asked-objects.js'
 import { type Input, type InputOptions, openInput, withInputOptions } from '../input/open-input.js'
@@ -93,11 +93,10 @@ async function reportOf(input: Input, options: AuditOptions, context: Context): 
   const question = await questionOf(input, options, context)
   warnOfDiagnostics(question.diagnostics, '`pointsman services --wide` lists them', context)
   const { rules } = options
-  const { state } = question
   const source =
     rules === undefined
       ? await liveSource(question, options, context)
-      : await savedSource(rules, { state, options }, context)
+      : await savedSource(rules, question, options, context)
   const first = await lookAt(source, question)
   const look =
     first.findings.length > 0 && source.isLive ? await lookAgain(first, { input, source, options }, context) : first
@@ -105,7 +104,7 @@ async function reportOf(input: Input, options: AuditOptions, context: Context): 
   return (
     causes && {
       ...look,
-      dataplane: dataplaneOf(context, look.question.config),
+      dataplane: source.dataplane,
       state: look.question.state,
       node: look.question.state.node,
       source,
@@ -124,7 +123,7 @@ async function causesOf(
   if (findings.length > MOST_CAUSES)
     warn(context, `the records behind findings are looked up for the first ${MOST_CAUSES} alone`)
   const steps = findCauses(findings, {
-    dataplane: dataplaneOf(context, config),
+    dataplane: source.dataplane,
     reader: input.reader,
     toSeq: asked.point.seq,
     nodeName: config.nodeName,

@@ -1,4 +1,4 @@
-import { TraceError, tracePacket, type Trace } from '@pointsman/backend-iptables'
+import { type Trace, TraceError } from '@pointsman/core'
 import { type Command, Option } from 'commander'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
@@ -80,9 +80,9 @@ async function trace(
 }
 
 /** What is wrong with the rules, or with the packet for them, is the user's business. */
-function traced({ question }: AskedTrace): Trace {
+function traced({ dataplane, rules, question }: AskedTrace): Trace {
   try {
-    return tracePacket(question)
+    return dataplane.trace(rules, question)
   } catch (error) {
     if (!(error instanceof TraceError)) throw error
     throw new CliError('BAD_INPUT', error.message, { cause: error })

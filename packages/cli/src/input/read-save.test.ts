@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream'
+import type { LoadedRules } from '@pointsman/core'
 import { describe, expect, it } from 'vitest'
+import { DATAPLANES } from '../dataplanes.js'
 import { readSave } from './read-save.js'
 
-type Context = Parameters<typeof readSave>[1]
-
-const read = (text: string): ReturnType<typeof readSave> =>
-  readSave('-', { stdin: Readable.from([text]) } as unknown as Context)
+const read = async (text: string): Promise<LoadedRules> =>
+  (await readSave('-', DATAPLANES[0], { stdin: Readable.from([text]) })).rules
 
 const nat = (rule: string): string => `*nat\n:ONE - [0:0]\n${rule}\nCOMMIT\n`
 

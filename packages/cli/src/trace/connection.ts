@@ -1,6 +1,4 @@
-import type { AffinityEntry, TracedPacket } from '@pointsman/backend-iptables'
-import { parseAddress } from '@pointsman/core'
-import type { SavedTable } from 'node-iptables'
+import { type AffinityEntry, type AffinityList, parseAddress, type TracedPacket } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { portNumber } from '../packet/parse-packet.js'
 
@@ -36,37 +34,18 @@ const STATES = { new: 'NEW', established: 'ESTABLISHED', invalid: 'INVALID' } as
  */
 export function affinityEntries(
   { affinity }: ConnectionOptions,
-  { tables, source }: { readonly tables: readonly SavedTable[]; readonly source: string },
+  { lists, source }: { readonly lists: () => readonly AffinityList[]; readonly source: string },
 ): readonly AffinityEntry[] | undefined {
   if (affinity === undefined) return undefined
-  const lists = listsIn(tables)
+  const known = lists()
   return affinity
     .filter((wanted) => wanted !== 'none')
     .flatMap((wanted) => {
-      const found = lists.filter(({ list, leadsTo }) => list === wanted || leadsTo === wanted)
+      const found = known.filter(({ list, leadsTo }) => list === wanted || leadsTo === wanted)
       if (found.length > 0) return found.map(({ list }) => ({ list, address: source }))
       throw new CliError(
         'NOT_FOUND',
         `--affinity ${wanted}: no rule remembers clients under this name, or of this endpoint`,
       )
     })
-}
-
-interface RecentList {
-  readonly list: string
-  /** Where the rule sends those that it remembers. */
-  readonly leadsTo: string | undefined
-}
-
-function listsIn(tables: readonly SavedTable[]): readonly RecentList[] {
-  return tables.flatMap(({ chains }) =>
-    chains.flatMap(({ rules }) =>
-      rules.flatMap(({ rule: { matches, target } }) =>
-        matches.flatMap((match): readonly RecentList[] => {
-          if (match.type !== 'recent' || match.name === undefined) return []
-          return [{ list: match.name, leadsTo: target?.type === 'DNAT' ? target.to : undefined }]
-        }),
-      ),
-    ),
-  )
 }

@@ -1,5 +1,4 @@
-import type { MissedRule, Way } from '@pointsman/backend-iptables'
-import { serviceIn } from './rule-text.js'
+import type { MissedRule, Way } from '@pointsman/core'
 
 /** Whether it is worth telling that a rule did not match. `rewritten`: the packet has been sent to another place by then. */
 export type IsTelling = (missed: MissedRule, at: { readonly rewritten: boolean }) => boolean
@@ -13,18 +12,18 @@ export function tellingRules(ways: readonly Way[]): IsTelling {
   const services = new Set<string>()
   for (const { steps } of ways) {
     for (const step of steps) {
-      const service = step.type === 'rule' ? serviceIn(step.rule) : undefined
+      const service = step.type === 'rule' ? step.rule.service?.name : undefined
       if (service !== undefined) services.add(service)
     }
   }
   return ({ rule, conditions }, { rewritten }) => {
-    if (!rewritten && services.has(serviceIn(rule) ?? '')) return true
+    if (!rewritten && services.has(rule.service?.name ?? '')) return true
     const failed = conditions.filter(({ holds }) => !holds)
     if (failed.every(({ assumed }) => assumed)) return true
     return isForItsDestination({ conditions })
   }
 }
 
-/** Whether the rule names the address that the packet is sent to. */
+/** Whether the rule asks for the one address that the packet is sent to. */
 export const isForItsDestination = ({ conditions }: Pick<MissedRule, 'conditions'>): boolean =>
-  conditions.some(({ text, holds }) => holds && /^-d \S+\/(?:32|128)$/.test(text))
+  conditions.some(({ field, value, holds }) => holds && field === 'destination' && value !== undefined)

@@ -1,4 +1,4 @@
-import { oddsToNumber, type Odds } from '@pointsman/backend-iptables'
+import { oddsToNumber, type Odds } from '@pointsman/core'
 
 /** `1/3` for what is one in three but for the kernel's rounding, else `66.7%`; `always` for what is certain. */
 export function oddsText(odds: Odds): string {

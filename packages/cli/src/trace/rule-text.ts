@@ -1,46 +1,4 @@
-import type { Condition, Effect } from '@pointsman/backend-iptables'
-import { endpointKey } from '@pointsman/core'
-import { formatRule, type Match, type Rule } from 'node-iptables'
-
-/** A rule's conditions in iptables' words, short: without comments, counters, its target, and what goes without saying. */
-export function asksText({ target: _, matches, ...general }: Rule): string {
-  const words = [formatRule({ ...general, matches: [] }), ...matches.map(matchText)].filter((text) => text !== '')
-  return words.length === 0 ? 'any packet' : words.join(' ')
-}
-
-function matchText(match: Match): string {
-  switch (match.type) {
-    case 'comment':
-    case 'nfacct':
-      return ''
-    case 'tcp':
-    case 'udp':
-    case 'sctp':
-      // The protocol stands before it.
-      return formatRule({ matches: [match] }).replace(/^-m \w+ ?/, '')
-    case 'statistic-random':
-      return `-m statistic${match.negated ? ' !' : ''} --probability ${(match.chances / 2 ** 31).toFixed(3)}`
-    case 'recent':
-      return formatRule({ matches: [match] }).replaceAll(
-        / --(?:reap|rsource|mask (?:255\.255\.255\.255|(?:ffff:?){8}))/g,
-        '',
-      )
-    case 'mark':
-    case 'conntrack':
-    case 'statistic-nth':
-    case 'addrtype':
-    case 'physdev':
-    case 'other':
-      return formatRule({ matches: [match] })
-  }
-}
-
-export const commentOf = ({ matches }: Rule): string =>
-  matches.flatMap((match) => (match.type === 'comment' ? [match.comment] : [])).join(', ')
-
-/** The service port that a comment of kube-proxy names: `shop/checkout:http`. */
-export const serviceIn = (rule: Rule): string | undefined =>
-  /(?<=^|\s)[\w.-]+\/[\w.-]+(?::[\w-]+)?/.exec(commentOf(rule))?.[0]
+import { type Condition, type Effect, endpointKey } from '@pointsman/core'
 
 /** The facts by which conditions fail, each once. */
 export const whyNot = (conditions: readonly Condition[]): string =>

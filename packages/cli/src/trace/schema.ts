@@ -1,4 +1,4 @@
-import { ASSUMPTION_CODES } from '@pointsman/backend-iptables'
+import { ASSUMPTION_CODES } from '@pointsman/core'
 import {
   documentHead,
   flag,

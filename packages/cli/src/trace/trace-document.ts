@@ -1,5 +1,4 @@
-import { oddsToNumber, type Effect, type End, type Odds, type Step, type Way } from '@pointsman/backend-iptables'
-import { formatRule, type Rule } from 'node-iptables'
+import { type Condition, type Effect, type End, type Odds, oddsToNumber, type Step, type Way } from '@pointsman/core'
 import { type Document, pointOf } from '../output/json.js'
 import type { Summarised } from './trace-summary.js'
 import type { AskedTrace } from './trace-question.js'
@@ -64,19 +63,29 @@ function stepItem(step: Step): object {
       const { missed, odds, ...place } = step
       const rules = missed.map(({ number, rule, conditions }) => ({
         number,
-        rule: ruleText(step.chain, rule),
-        conditions,
+        rule: rule.line,
+        conditions: conditions.map(conditionItem),
       }))
       return { ...place, ...oddsItem(odds), missed: rules }
     }
     case 'rule': {
-      const { rule, odds, effect, ...rest } = step
-      return { ...rest, rule: ruleText(step.chain, rule), ...oddsItem(odds), effect: effectItem(effect) }
+      const { type, table, chain, depth, number, rule, conditions, odds, effect } = step
+      return {
+        type,
+        table,
+        chain,
+        depth,
+        number,
+        conditions: conditions.map(conditionItem),
+        rule: rule.line,
+        ...oddsItem(odds),
+        effect: effectItem(effect),
+      }
     }
   }
 }
 
-const ruleText = (chain: string, rule: Rule): string => `-A ${chain} ${formatRule(rule)}`.trimEnd()
+const conditionItem = ({ text, holds, because, assumed }: Condition): object => ({ text, holds, because, assumed })
 
 /** Absent where no chance is in it. */
 const oddsItem = (odds: Odds): object => {

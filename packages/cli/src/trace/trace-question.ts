@@ -1,7 +1,14 @@
-import { planRuleset, savedTablesOf, type Assumption, type TraceQuestion } from '@pointsman/backend-iptables'
-import { buildState, type IpFamily, type NodeInfo, type ProxyConfig } from '@pointsman/core'
-import type { SavedTable } from 'node-iptables'
-import { type Context, warn } from '../context.js'
+import {
+  type Assumption,
+  buildState,
+  type Dataplane,
+  type IpFamily,
+  type LoadedRules,
+  type NodeInfo,
+  type ProxyConfig,
+  type TraceQuestion,
+} from '@pointsman/core'
+import { type Context, dataplaneOf, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import { type AskedObjects, askedObjects, type PointOptions } from '../input/asked-objects.js'
 import { type Input, openInput, type InputOptions } from '../input/open-input.js'
@@ -25,6 +32,8 @@ export interface TraceOptions extends InputOptions, PointOptions, RulesQuestionO
 /** What the trace is asked, and what names there are. */
 export interface AskedTrace {
   readonly packet: ResolvedPacket
+  readonly dataplane: Dataplane
+  readonly rules: LoadedRules
   readonly question: TraceQuestion
   /** What was taken for granted to ask it. */
   readonly assumptions: readonly Assumption[]
@@ -36,7 +45,7 @@ export interface AskedTrace {
 
 /**
  * Reads the packet and the rules: those of `--rules`, else those that the objects or the log make. CliError for what is wrong
- * with either; an IptablesParseError for what is no save.
+ * with either.
  */
 export async function askTrace(text: string, options: TraceOptions, context: Context): Promise<AskedTrace> {
   const packet = parsePacket(text)
@@ -65,11 +74,15 @@ async function ofObjects(
   const { node } = state
   const interfaceAddresses = interfaceAddressesOf(options)
   const found = resolved(packet, options, { names: state, node })
-  const ruleset = planRuleset(state, config, { family: found.packet.family, interfaceAddresses })
+  const dataplane = dataplaneOf(context, config)
+  const plan = dataplane.plan({ state, config }, { family: found.packet.family, interfaceAddresses })
+  const rules = dataplane.loaded(plan)
   const arrival = arrivalOf(options, { packet: found.packet, config })
   return {
     ...found,
-    question: questionOf(options, { ...found, tables: savedTablesOf(ruleset), inInterface: arrival.inInterface }),
+    dataplane,
+    rules,
+    question: questionOf(options, { ...found, dataplane, rules, inInterface: arrival.inInterface }),
     assumptions: arrival.assumptions,
     names: state,
     node,
@@ -83,14 +96,16 @@ async function ofRules(
   context: Context,
 ): Promise<AskedTrace> {
   checkRulesOptions(options)
-  const { tables } = await readSave(options.rules, context)
+  // No configuration says of which mode they are.
+  const [dataplane] = context.dataplanes
+  const { rules } = await readSave(options.rules, dataplane, context)
   const names = options.log === undefined && options.objects === undefined ? undefined : await namesOf(options, context)
   const node = names === undefined ? undefined : nodeOf(options, names)
   if (node === undefined && options.nodeAddress === undefined)
     warn(context, 'no address of the node is known, so that none but loopback counts as its own: give --node-address')
   const found = resolved(packet, options, { names, node })
-  const question = questionOf(options, { ...found, tables, inInterface: options.inInterface })
-  return { ...found, question, assumptions: [], names, node }
+  const question = questionOf(options, { ...found, dataplane, rules, inInterface: options.inInterface })
+  return { ...found, dataplane, rules, question, assumptions: [], names, node }
 }
 
 /** What decides about rules has no say in those that are given. */
@@ -186,13 +201,13 @@ function questionOf(
   {
     packet,
     nodeAddresses,
-    tables,
+    dataplane,
+    rules,
     inInterface,
-  }: Found & { readonly tables: readonly SavedTable[]; readonly inInterface: string | undefined },
+  }: Found & Pick<AskedTrace, 'dataplane' | 'rules'> & { readonly inInterface: string | undefined },
 ): TraceQuestion {
   const { protocol, source, sourcePort, destination, destinationPort, from } = packet
   return {
-    tables,
     packet: {
       protocol: protocol.toLowerCase(),
       source,
@@ -204,7 +219,10 @@ function questionOf(
       outInterface: options.outInterface,
       ...connectionOf(options),
     },
-    surroundings: { nodeAddresses, affinity: affinityEntries(options, { tables, source }) },
+    surroundings: {
+      nodeAddresses,
+      affinity: affinityEntries(options, { lists: () => dataplane.affinityLists(rules), source }),
+    },
     everyRule: options.everyRule,
   }
 }

@@ -1,13 +1,13 @@
 import {
-  oddsToNumber,
   type Assumption,
-  type Place,
+  endpointKey,
+  oddsToNumber,
+  type RulePlace,
   type Step,
   type Trace,
   type TracedEndpoint,
   type Way,
-} from '@pointsman/backend-iptables'
-import { endpointKey } from '@pointsman/core'
+} from '@pointsman/core'
 import type { Style } from '../output/colour.js'
 import { renderTable } from '../output/table.js'
 import { OUTSIDE } from '../packet/find-source.js'
@@ -15,7 +15,6 @@ import type { PacketNames } from '../packet/packet-names.js'
 import type { ResolvedPacket } from '../packet/resolve-packet.js'
 import { isForItsDestination } from './missed-rules.js'
 import { oddsText } from './odds-text.js'
-import { commentOf } from './rule-text.js'
 
 export interface Summarised {
   readonly packet: ResolvedPacket
@@ -95,10 +94,10 @@ function fateText({ trace }: Summarised, { end, steps }: Way): string {
 }
 
 /** `rule 3 of filter KUBE-SERVICES, "shop/checkout:http has no endpoints"`. */
-export function placeText({ table, chain, number }: Place, steps: readonly Step[]): string {
+export function placeText({ table, chain, number }: RulePlace, steps: readonly Step[]): string {
   if (number === undefined) return `the policy of ${table} ${chain}`
   const last = steps.findLast((step) => step.type === 'rule')
-  const comment = last === undefined ? '' : commentOf(last.rule)
+  const comment = last?.rule.comment ?? ''
   return `rule ${number} of ${table} ${chain}${comment === '' ? '' : `, "${comment}"`}`
 }
 
@@ -107,12 +106,9 @@ function otherPorts(steps: readonly Step[]): readonly string[] {
   const found = new Set<string>()
   for (const step of steps) {
     if (step.type !== 'passed') continue
-    for (const { rule, conditions } of step.missed) {
+    for (const { conditions } of step.missed) {
       if (!isForItsDestination({ conditions })) continue
-      for (const match of rule.matches) {
-        if (match.type !== 'tcp' && match.type !== 'udp' && match.type !== 'sctp') continue
-        if (match.destination !== undefined) found.add(`${match.type} ${match.destination.first}`)
-      }
+      for (const { field, value } of conditions) if (field === 'port' && value !== undefined) found.add(value)
     }
   }
   return [...found].toSorted()

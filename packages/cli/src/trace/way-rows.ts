@@ -1,7 +1,7 @@
-import type { MissedRule, Step, Way } from '@pointsman/backend-iptables'
+import type { MissedRule, Step, Way } from '@pointsman/core'
 import { tellingRules, type IsTelling } from './missed-rules.js'
 import { oddsText } from './odds-text.js'
-import { asksText, commentOf, effectText, whyNot } from './rule-text.js'
+import { effectText, whyNot } from './rule-text.js'
 
 /** A line of the table that shows a packet's ways. */
 export interface WayRow {
@@ -114,10 +114,10 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
             depth: step.depth + 1,
             odds: '',
             place: `${step.chain} ${step.number}`,
-            asks: asksText(step.rule),
+            asks: step.rule.match,
             outcome: effectText(step.effect),
             // kube-proxy's own advice to editors comes after a semicolon.
-            comment: commentOf(step.rule).split(';', 1)[0] ?? '',
+            comment: step.rule.comment.split(';', 1)[0] ?? '',
           },
         ]
     }
@@ -169,7 +169,7 @@ function missedRows(
         depth: depth + 1,
         odds: '',
         place: `${chain} ${numbers}`,
-        asks: `${asksText(first.rule)}${group.length === 1 ? '' : ', and so on'}`,
+        asks: `${first.rule.match}${group.length === 1 ? '' : ', and so on'}`,
         outcome: `no: ${whyNot(first.conditions)}`,
         comment: '',
       },
@@ -178,7 +178,4 @@ function missedRows(
 }
 
 const isAlike = (one: MissedRule, other: MissedRule): boolean =>
-  whyNot(one.conditions) === whyNot(other.conditions) && kindsOf(one) === kindsOf(other)
-
-const kindsOf = ({ rule }: MissedRule): string =>
-  [...Object.keys(rule).toSorted(), ...rule.matches.map(({ type }) => type)].join(' ')
+  whyNot(one.conditions) === whyNot(other.conditions) && one.rule.kind === other.rule.kind

@@ -3,7 +3,7 @@ import { type ServiceName, serviceOf } from '../model/names.js'
 import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '../model/proxy-config.js'
 import { type LogRecord, NO_SEQ, seq, type Seq } from '../model/record.js'
 import { type ChangeLogReader, loggedConfigAt, type RecordFilter } from '../ports/change-log.js'
-import type { RuleItem } from '../ports/dataplane.js'
+import type { RuleItem } from '../ports/rule-item.js'
 import { recordsInOrder } from './records-in-order.js'
 import {
   type BlamedRule,

@@ -1,12 +1,13 @@
 import type { IpFamily } from '../model/address.js'
 import type { Endpoint } from '../model/endpoint.js'
-import type { ServiceName, ServicePortIdentity, ServicePortName } from '../model/names.js'
+import type { ServiceName, ServicePortIdentity } from '../model/names.js'
 import type { NodeInfo } from '../model/node.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import type { Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import type { FrontTraffic } from '../state/port-traffic.js'
 import type { State } from '../state/state.js'
+import type { AuditFinding, FindingKind } from './audit.js'
 import type { ChangeLogReader } from './change-log.js'
 import type {
   CleanedFamily,
@@ -15,7 +16,10 @@ import type {
   Machine,
   OpenDataplane,
   OpenOptions,
+  RuleTool,
 } from './machine.js'
+import type { Place, RuleItem } from './rule-item.js'
+import type { AffinityList, Trace, TraceQuestion } from './trace.js'
 
 /** What rules are made from at one point in time. */
 export interface RulesAt {
@@ -38,45 +42,12 @@ export interface PlanOptions {
   readonly keepComments?: boolean | undefined
 }
 
-/**
- * One item of a rule system: an iptables rule, an nftables rule or a set element. Text is made when it is asked for, since
- * most items of a large ruleset are never printed.
- */
-export interface RuleItem {
-  readonly table: string
-  /** The chain, set or map that holds it. */
-  readonly chain: string
-  /** The service port that it is for. Undefined: it is there whatever Services there are. */
-  readonly owner: ServicePortName | undefined
-  /** The whole item as the rule system's own listing prints it: `-A KUBE-SERVICES -d 10.96.0.10/32 ...`. */
-  readonly line: string
-  /** The same without its place: `-d 10.96.0.10/32 ...`. */
-  readonly text: string
-  /**
-   * What makes an item of a chain the same one from record to record: all that it says but its share, which follows from the
-   * number of its neighbours.
-   */
-  readonly identity: string
-  /** The identity without comments, which large clusters leave out and people do not paste. */
-  readonly bareIdentity: string
-  /** The probability (0..1) with which it matches a packet that reaches it; undefined: it leaves nothing to chance. */
-  readonly share: number | undefined
-  /** Whether both say the same; cheaper than a comparison of their texts. */
-  equals(other: RuleItem): boolean
-}
-
 /** The items of one owner. */
 export interface PlannedItems<Item extends RuleItem = RuleItem> {
   /** Undefined: the items that are there whatever Services there are. */
   readonly port: ServicePort | undefined
   /** In the order in which a listing that holds no others has them. */
   readonly items: readonly Item[]
-}
-
-/** A chain, set or map of a table. */
-export interface Place {
-  readonly table: string
-  readonly chain: string
 }
 
 /** The rules of one family of a node, owner by owner. Pure: the same state and configuration give the same items. */
@@ -119,6 +90,39 @@ export interface RulePlanner<Item extends RuleItem = RuleItem> {
   endpointOf(item: RuleItem, service: PortEndpoints): Endpoint | undefined
 }
 
+/** The rules of one family as they are loaded, or were: a node's, a file's, or those of a plan. Their form is the rule system's. */
+export interface LoadedRules {
+  /** Undefined: neither their listing nor their addresses tell. */
+  readonly family: IpFamily | undefined
+  /** Which implementation of the rule system has them, and its version: `nft`, `1.8.9`. Absent: they are of no machine. */
+  readonly variant?: string | undefined
+  readonly version?: string | undefined
+  /** How many items of a proxy there are: in its places, and those that lead there from others. */
+  readonly count: number
+}
+
+/** The rules of a machine, to be read and left as they are. */
+export interface MachineRules {
+  readonly tool: RuleTool
+  /** What rules may ask for there. */
+  readonly capabilities: Pick<PlanOptions, 'randomFully'>
+  /** Reads those of each family anew. */
+  read(): Promise<readonly FamilyRules[]>
+}
+
+export interface FamilyRules {
+  readonly family: IpFamily
+  readonly rules: LoadedRules
+}
+
+/** Where a listing is from, and what becomes of one that is none. */
+export interface ListingSource {
+  /** Of the file, for messages. */
+  readonly name: string
+  /** The error to throw; it is called when the rules are used as well, since not all of them are read at once. Its message is for people. */
+  readonly refuse: (message: string, options?: ErrorOptions) => Error
+}
+
 /** Whose a chain is. */
 export interface ChainOwner {
   readonly port: ServicePort
@@ -157,6 +161,31 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   chainMeanings(service: PortEndpoints): ReadonlyMap<string, string>
   /** How many endpoints a chain of a service port spreads over; 0: it does not spread. */
   spreadOf(chain: string, service: PortEndpoints & { readonly node: NodeInfo | undefined }): number
+
+  /** Reads the listing of one family: what the rule system's own tool prints. Refuses what is none, or more than one. */
+  readListing(text: string, source: ListingSource): Promise<LoadedRules>
+  /** Opens the rules of a machine for reading. Fails as `open`, and sets nothing. */
+  openRules(options: Pick<OpenOptions, 'families' | 'choices'>, machine: Machine): Promise<MachineRules>
+  /** The rules of a plan as a node has them that has no others. */
+  loaded(plan: RulePlan): LoadedRules
+  /**
+   * The way of a packet through rules, as the kernel goes it: every table, chain and rule that it meets, in order. Where chance
+   * decides, each way is told with its exact odds. What a rule asks and nobody knows is taken for granted, and said. Throws a
+   * TraceError for what is no packet, or no rules that a kernel would take.
+   */
+  trace(rules: LoadedRules, question: TraceQuestion): Trace
+  /** The lists on which rules remember clients, for session affinity. */
+  affinityLists(rules: LoadedRules): readonly AffinityList[]
+
+  /** What an audit can find, by type. A type is a contract: added, not renamed. */
+  readonly findings: Readonly<Record<string, FindingKind>>
+  /**
+   * Holds rules of one family against those that a state wants. What is not the proxy's is no finding, unless it stands in a
+   * place that is.
+   */
+  audit(rules: LoadedRules, wanted: RulesAt, options: PlanOptions): readonly AuditFinding[]
+  /** One line for people: what to do about a finding. */
+  toDo(finding: AuditFinding): string
 
   /** Reads one item as a listing prints it, as people paste it. Throws a RuleTextError that says what is wrong with it. */
   parseItem(text: string): RuleItem

@@ -14,6 +14,6 @@ export {
   createToyDataplane,
   createToyKernel,
   type ToyDataplane,
-  ToyItem,
   type ToyKernel,
 } from './toy-dataplane.js'
+export { ToyItem } from './toy-rules.js'

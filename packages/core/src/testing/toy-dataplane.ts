@@ -6,19 +6,13 @@ import type { ProxyConfig } from '../model/proxy-config.js'
 import type { ServicePort } from '../model/service-port.js'
 import { servicePortsOf } from '../model/service-ports.js'
 import type { BackendContents, SyncRequest, SyncResult } from '../ports/backend.js'
-import {
-  type ChainOwner,
-  type Dataplane,
-  type FrontPath,
-  type PlannedItems,
-  type RuleItem,
-  type RulePlan,
-  RuleTextError,
-} from '../ports/dataplane.js'
+import type { ChainOwner, Dataplane, FrontPath, PlannedItems, RulePlan } from '../ports/dataplane.js'
+import type { RuleItem } from '../ports/rule-item.js'
 import type { ChangingProcess, DataplaneBackend, FamilyDrift, RuleTool } from '../ports/machine.js'
 import { type Front, frontKey } from '../state/fronts.js'
 import { frontTrafficOf, portTraffic } from '../state/port-traffic.js'
 import type { State } from '../state/state.js'
+import { auditToy, itemsOf, parseItem, TOY_FINDINGS, ToyItem, ToyRules, traceToy } from './toy-rules.js'
 
 /**
  * The kernel of a toy: lines by family and owner, where no owner is `''`. Tests change it as somebody else would, and then call
@@ -36,41 +30,6 @@ export interface ToyKernel {
 /** A rule system in memory, of the mode `toy`, and its kernel. It knows every service port by its fronts and endpoints alone. */
 export interface ToyDataplane extends Dataplane<ToyItem> {
   readonly kernel: ToyKernel
-}
-
-/**
- * One line: `add fronts TCP 10.96.0.10 80 goto to-shop-cart-http-TCP-IPv4` leads a front to a service port's own chain (or has
- * `refuse` in place of `goto ...`), and `add to-shop-cart-http-TCP-IPv4 10.244.1.5:8080` spreads over its endpoints.
- */
-export class ToyItem implements RuleItem {
-  readonly table = 'toy'
-  readonly chain: string
-  readonly text: string
-  readonly owner: ServicePortName | undefined
-  readonly share: number | undefined
-
-  constructor(item: Pick<RuleItem, 'chain' | 'text' | 'owner' | 'share'>) {
-    this.chain = item.chain
-    this.text = item.text
-    this.owner = item.owner
-    this.share = item.share
-  }
-
-  get line(): string {
-    return `add ${this.chain} ${this.text}`
-  }
-
-  get identity(): string {
-    return this.text
-  }
-
-  get bareIdentity(): string {
-    return this.text
-  }
-
-  equals(other: RuleItem): boolean {
-    return this.line === other.line && this.share === other.share
-  }
 }
 
 export function createToyDataplane(): ToyDataplane {
@@ -139,10 +98,37 @@ export function createToyDataplane(): ToyDataplane {
       })
       return Promise.resolve(cleaned)
     },
+    readListing: (text, { name, refuse }) => {
+      const items = text.split('\n').flatMap((line) => (line === '' ? [] : [line]))
+      const wrong = items.find((line) => !line.startsWith('add '))
+      if (wrong !== undefined) return Promise.reject(refuse(`${name}: ${JSON.stringify(wrong)} is no line of the toy`))
+      return Promise.resolve(new ToyRules(items.map(parseItem)))
+    },
+    openRules: ({ families }) =>
+      Promise.resolve({
+        tool: TOOL,
+        capabilities: {},
+        read: () =>
+          Promise.resolve(families.map((family) => ({ family, rules: new ToyRules(itemsIn(kernel, family)) }))),
+      }),
+    loaded: (plan) => new ToyRules([...plan.inOrder(plan.parts())]),
+    trace: (rules, question) => traceToy(itemsOf(rules), question),
+    affinityLists: () => [],
+    findings: TOY_FINDINGS,
+    audit(rules, { state }, { family }) {
+      const plan = planToy(state, family)
+      return auditToy(itemsOf(rules), [...plan.inOrder(plan.parts())], family)
+    },
+    toDo: () => 'load the toy again',
     metrics: { syncs: [], packets: [], readPackets: () => Promise.resolve({}) },
     failureLines: () => [],
   }
 }
+
+const itemsIn = ({ lines }: ToyKernel, family: IpFamily): readonly RuleItem[] =>
+  [...(lines.get(family) ?? [])].flatMap(([owner, each]) =>
+    each.map((line) => new ToyItem({ ...parseItem(line), owner: owner === '' ? undefined : owner })),
+  )
 
 const TOOL: RuleTool = { name: 'toy 1.0', fields: { toy: '1.0' } }
 
@@ -160,13 +146,6 @@ const chainOf = ({ id }: Pick<ServicePort, 'id'>): string => `to-${id.replaceAll
 function ownerIn(chain: string, ports: Iterable<ServicePort>): ChainOwner | undefined {
   for (const port of ports) if (chainOf(port) === chain) return { port }
   return undefined
-}
-
-function parseItem(text: string): ToyItem {
-  const [, chain, rest] = /^(?:add )?(\S+) (\S.*)$/.exec(text.trim()) ?? []
-  if (chain === undefined || rest === undefined)
-    throw new RuleTextError(`${JSON.stringify(text)} is no item of the toy: paste a line such as 'add fronts ...'`)
-  return new ToyItem({ chain, text: rest, owner: undefined, share: undefined })
 }
 
 const BASE: PlannedItems<ToyItem> = {

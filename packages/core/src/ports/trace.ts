@@ -1,5 +1,5 @@
-import type { Rule } from 'node-iptables'
-import type { Odds } from './odds.js'
+import type { Odds } from '../model/odds.js'
+import type { Place } from './rule-item.js'
 
 /** What becomes of a packet. */
 export interface Trace {
@@ -50,13 +50,11 @@ export type End =
       readonly port: number
       readonly source: SeenSource
     }
-  | { readonly fate: 'rejected'; readonly with: string; readonly by: Place }
-  | { readonly fate: 'dropped'; readonly by: Place }
+  | { readonly fate: 'rejected'; readonly with: string; readonly by: RulePlace }
+  | { readonly fate: 'dropped'; readonly by: RulePlace }
 
 /** A rule by its number in its chain, from 1, as `iptables -L --line-numbers` has it; without one, the chain's policy. */
-export interface Place {
-  readonly table: string
-  readonly chain: string
+export interface RulePlace extends Place {
   readonly number?: number | undefined
 }
 
@@ -83,9 +81,7 @@ export type Step =
   /** conntrack rewrites an address as it did for the connection's first packet. */
   | { readonly type: 'conntrack'; readonly effect: Effect }
 
-interface InChain {
-  readonly table: string
-  readonly chain: string
+interface InChain extends Place {
   /** 0 in a built-in chain, 1 in one that it jumps to. */
   readonly depth: number
 }
@@ -103,27 +99,55 @@ export interface PassedRules extends InChain {
 
 export interface MissedRule {
   readonly number: number
-  readonly rule: Rule
+  readonly rule: TracedRule
   readonly conditions: readonly Condition[]
 }
 
 export interface MatchedRule extends InChain {
   readonly number: number
-  readonly rule: Rule
+  readonly rule: TracedRule
   readonly conditions: readonly Condition[]
   /** What chance it had to match. */
   readonly odds: Odds
   readonly effect: Effect
 }
 
-/** One condition of a rule: in iptables' words, whether it holds, and the fact that decides. */
+/** A rule in the words of its rule system. */
+export interface TracedRule {
+  /** The whole rule as a listing has it: `-A KUBE-SERVICES -d 10.96.0.10/32 ...`. */
+  readonly line: string
+  /** What it asks of a packet, short: `-d 10.96.0.10/32 -p tcp --dport 80`; `any packet` where it asks nothing. */
+  readonly match: string
+  /** Empty: it has none. */
+  readonly comment: string
+  /** Whose it is. Absent: nobody's, or nothing says. */
+  readonly service?: RuleService | undefined
+  /** Rules of one kind ask for the same fields, if for other values of them. */
+  readonly kind: string
+}
+
+/** The service port that a rule is for. */
+export interface RuleService {
+  /** `namespace/name:port`, without `:port` where the port has no name. */
+  readonly name: string
+  /** `plan`: it was planned for it. `comment`: its comment names it, which anybody can write. */
+  readonly by: 'plan' | 'comment'
+}
+
+/** One condition of a rule: in its rule system's words, whether it holds, and the fact that decides. */
 export interface Condition {
+  readonly field: ConditionField
+  /** The one address or protocol, or the port or range of ports, that it asks for. Absent: it asks for others than that, or for more. */
+  readonly value?: string | undefined
   readonly text: string
   readonly holds: boolean
   readonly because: string
   /** Nobody knows: it was taken for granted. */
   readonly assumed: boolean
 }
+
+/** What of a packet a condition is about. The value of a port is `tcp 80` or `tcp 80:90`. */
+export type ConditionField = 'source' | 'destination' | 'protocol' | 'port' | 'interface' | 'other'
 
 export type Effect =
   | { readonly type: 'jump' | 'goto'; readonly chain: string; readonly rules: number }
@@ -159,3 +183,90 @@ export const ASSUMPTION_CODES = {
   LOOPBACK: 'the kernel is taken to let packets from elsewhere get to loopback (route_localnet)',
 } as const
 export type AssumptionCode = keyof typeof ASSUMPTION_CODES
+
+/** What a trace is asked, besides the rules. */
+export interface TraceQuestion {
+  readonly packet: TracedPacket
+  readonly surroundings: Surroundings
+  /** Tell of every rule that did not match. Default: of those that nearly did, and of all in small chains. */
+  readonly everyRule?: boolean | undefined
+}
+
+/** A packet, where it meets the rules of a node. */
+export interface TracedPacket {
+  /** As iptables names it: `tcp`, `udp`, `sctp`. */
+  readonly protocol: string
+  readonly source: string
+  /** Absent: not known, as of a client that has not chosen one. */
+  readonly sourcePort?: number | undefined
+  readonly destination: string
+  readonly destinationPort: number
+  /** `node`: the node itself sends it. Else it arrives. */
+  readonly from: 'node' | 'pod' | 'outside'
+  /** By which interface it arrives. Absent: not known. */
+  readonly inInterface?: string | undefined
+  /** By which it leaves the node, if it does. Absent: not known. */
+  readonly outInterface?: string | undefined
+  /** The packet's mark when it meets the first rule. Absent: 0. */
+  readonly mark?: number | undefined
+  /** What conntrack says of it. Absent: NEW, the first packet of its connection. */
+  readonly state?: 'NEW' | 'ESTABLISHED' | 'INVALID' | undefined
+  /** What conntrack makes of an ESTABLISHED one, as the first packet's rules decided. Absent: not known. */
+  readonly connection?: Connection | undefined
+}
+
+/** The addresses that conntrack has for a connection in place of the packet's own. */
+export interface Connection {
+  readonly destination: { readonly address: string; readonly port: number }
+  /** Absent: the source is not rewritten. */
+  readonly source?: string | undefined
+}
+
+/** What the node is to its rules. */
+export interface Surroundings {
+  /** The addresses of its interfaces; loopback is added. */
+  readonly nodeAddresses: readonly string[]
+  /** Who is on the lists of `-m recent`, as far as it is known. Absent: not known. */
+  readonly affinity?: readonly AffinityEntry[] | undefined
+}
+
+/** A line of /proc/net/xt_recent/LIST. */
+export interface AffinityEntry {
+  readonly list: string
+  readonly address: string
+  /** Absent: just now. */
+  readonly secondsAgo?: number | undefined
+  /** How many packets are on record. Absent: 1. */
+  readonly hits?: number | undefined
+}
+
+/** Where rules remember the clients of one endpoint: a list of `-m recent`. */
+export interface AffinityList {
+  readonly list: string
+  /** The endpoint that those on it are sent to: `10.244.1.5:8080`. Undefined: to none. */
+  readonly leadsTo: string | undefined
+}
+
+/** What can be wrong with a question about a packet, or with the rules that it is asked about. */
+export const TRACE_ERRORS = {
+  NOT_AN_ADDRESS: 'the source or the destination is not an IP address',
+  NOT_A_PORT: 'a port is not a whole number from 1 to 65535',
+  FAMILY_MISMATCH: 'the source and the destination are of different IP families',
+  OTHER_FAMILY: 'the rules are of the other IP family than the packet',
+  TABLE_TWICE: 'the rules have a table twice: they are more than one save',
+  RULE_LOOP: 'the rules lead back to a chain that the packet is in, which no kernel takes',
+  TOO_DEEP: 'chains lead into each other more than 256 deep; nf_tables takes 16',
+  TOO_MANY_WAYS: 'there are too many ways to tell one by one, or too many rules on them to try',
+} as const
+export type TraceErrorCode = keyof typeof TRACE_ERRORS
+
+/** The message is one line for the person who asked; programs look at `code`. */
+export class TraceError extends Error {
+  override readonly name = 'TraceError'
+  readonly code: TraceErrorCode
+
+  constructor(code: TraceErrorCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}

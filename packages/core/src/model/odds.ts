@@ -12,16 +12,17 @@ export const CERTAIN: Odds = { numerator: 1n, twos: 0, others: 1n }
 export const IMPOSSIBLE: Odds = { numerator: 0n, twos: 0, others: 1n }
 
 /** `chances / 2^bits`. */
-export const dyadic = (chances: number, bits: number): Odds => reduced(BigInt(chances), bits, 1n)
+export const dyadicOdds = (chances: number, bits: number): Odds => reduced(BigInt(chances), bits, 1n)
 
 export const oneIn = (count: number): Odds => reduced(1n, 0, BigInt(count))
 
-export const both = (a: Odds, b: Odds): Odds => reduced(a.numerator * b.numerator, a.twos + b.twos, a.others * b.others)
+export const bothOdds = (a: Odds, b: Odds): Odds =>
+  reduced(a.numerator * b.numerator, a.twos + b.twos, a.others * b.others)
 
-export const otherwise = ({ numerator, twos, others }: Odds): Odds =>
+export const otherOdds = ({ numerator, twos, others }: Odds): Odds =>
   reduced((others << BigInt(twos)) - numerator, twos, others)
 
-export function sumOf(all: Iterable<Odds>): Odds {
+export function sumOfOdds(all: Iterable<Odds>): Odds {
   let sum = IMPOSSIBLE
   for (const odds of all) sum = plus(sum, odds)
   return sum
@@ -31,7 +32,7 @@ export const isCertain = ({ numerator, twos, others }: Odds): boolean => numerat
 export const isImpossible = ({ numerator }: Odds): boolean => numerator === 0n
 
 /** The nearest number from 0 to 1. */
-export function toNumber({ numerator, twos, others }: Odds): number {
+export function oddsToNumber({ numerator, twos, others }: Odds): number {
   const exact = ((numerator << PRECISION) * 2n) / (others << BigInt(twos))
   return Number((exact + 1n) / 2n) / 2 ** Number(PRECISION)
 }
