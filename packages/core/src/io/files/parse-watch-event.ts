@@ -151,7 +151,8 @@ const shown = (value: Json): string =>
 
 /** `Service shop/checkout`, fit for a message whatever it is called. */
 export const labelOf = ({ kind, metadata: { namespace, name } }: KubernetesObject): string =>
-  short(`${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`)
+  // Cut before they are put together: a name may be a quarter of a gigabyte.
+  short(`${kind} ${namespace === undefined ? '' : `${namespace.slice(0, 200)}/`}${name.slice(0, 201)}`)
 
 // Causes end up in the log as well: no line of a hundred megabytes.
 const short = (text: string): string => printable(text, 200)

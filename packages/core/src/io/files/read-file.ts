@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
+import { StringDecoder } from 'node:string_decoder'
 import { createGunzip } from 'node:zlib'
 
 /** What can go wrong with a file that somebody named, each with what to do about it. */
@@ -213,13 +214,16 @@ export async function readText(
   maxBytes = MAX_TEXT_BYTES,
 ): Promise<{ readonly name: string; readonly text: string }> {
   const { name, bytes } = await openBytes(path, stdin)
-  const chunks: Buffer[] = []
+  // Decoded as they come: bytes and text of a whole file at once would be three times its size.
+  const decoder = new StringDecoder('utf8')
+  const parts: string[] = []
   let size = 0
   for await (const chunk of bytes) {
-    chunks.push(chunk)
+    parts.push(decoder.write(chunk))
     size += chunk.length
     if (size > maxBytes) throw new FileError('CANNOT_READ', name, `it is larger than ${maxBytes / 1024 / 1024} MiB`)
   }
-  const text = Buffer.concat(chunks).toString('utf8')
+  parts.push(decoder.end())
+  const text = parts.join('')
   return { name, text: text.startsWith('\uFEFF') ? text.slice(1) : text }
 }
