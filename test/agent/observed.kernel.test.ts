@@ -99,7 +99,8 @@ describeIptables('the agent, observed', () => {
     })
     for (const { kind, metadata } of NONSENSE) {
       const name = `${kind} shop/${metadata.name} is used without what cannot be read`
-      expect(agent.said().split(name)).toHaveLength(2)
+      // The sync that read it says so when it is over.
+      await soon(async () => expect(agent.said().split(name)).toHaveLength(2))
     }
     for (const one of [...NONSENSE, SMALL_WORLD[4]]) if (one !== undefined) await node.server.delete(one)
     await soon(async () => expect(await node.get(BALANCED)).toMatchObject({ status: 0, body: 'ECONNREFUSED' }))

@@ -1,5 +1,5 @@
-import { seq, type WatchStatus } from '@pointsman/core'
-import { stateOf } from '@pointsman/core/testing'
+import { createStateFold, type EngineReport, seq, type WatchEvent, type WatchStatus } from '@pointsman/core'
+import { createEventMaker, service, slice, stateOf } from '@pointsman/core/testing'
 import { describe, expect, it } from 'vitest'
 import type { AgentEvent } from './agent-event.js'
 import { createAgentLines } from './agent-log.js'
@@ -18,8 +18,18 @@ const watch = (phase: WatchStatus['phase'], message?: string, code = 'UNREACHABL
   status: { kind: 'Service', phase, ...(message !== undefined && { error: { code, message } }) },
 })
 
-const run = (outcome: 'full' | 'partial' | 'failed'): AgentEvent => {
-  const report = { fromSeq: seq(1), toSeq: seq(7), changed: new Set<never>(), startedAt: 1000, endedAt: 1020 }
+const run = (
+  outcome: 'full' | 'partial' | 'failed',
+  diagnostics: EngineReport['diagnostics'] = new Map(),
+): AgentEvent => {
+  const report = {
+    fromSeq: seq(1),
+    toSeq: seq(7),
+    changed: new Set<never>(),
+    startedAt: 1000,
+    endedAt: 1020,
+    diagnostics,
+  }
   const result = { full: outcome === 'full', rules: 12, bytes: 340, digest: 'x' }
   return {
     type: 'engine',
@@ -77,5 +87,51 @@ describe('the text log of an agent', () => {
     expect(lines([{ type: 'drift', at: 1, drifts: [{ family: 'IPv4', chains, bytes: 10 }] }])).toEqual([
       'warn: somebody else changed 2 chains of IPv4, which are as before again: nat KUBE-SERVICES, nat KUBE-SVC-AAAA',
     ])
+  })
+})
+
+describe('what the text log says of objects', () => {
+  const make = createEventMaker()
+  const broken = service({ name: 'web', spec: { clusterIP: '10.96.0.300', loadBalancerSourceRanges: ['x'] } })
+  /** Each event in a sync of its own, which fails or not. */
+  const runs = (events: readonly WatchEvent[], outcome: 'partial' | 'failed' = 'partial'): readonly AgentEvent[] => {
+    const fold = createStateFold()
+    return events.map((event, index) => {
+      fold.track(seq(index + 1), event)
+      return run(outcome, fold.apply().diagnostics)
+    })
+  }
+  const used = (text: string): boolean => text.includes('is used without')
+
+  it('names what cannot be read once, until something else is wrong or the object is gone', () => {
+    const say = createAgentLines()
+    const events = [
+      make.added(service({ name: 'good' })),
+      make.added(broken),
+      make.modified(broken),
+      make.deleted(broken),
+      make.added(broken),
+      make.modified(service({ name: 'web', spec: { clusterIP: '10.96.0.300' } })),
+      make.modified(service({ name: 'web' })),
+      make.modified(broken),
+    ]
+    const said = runs(events).map((event) => say(event).filter(({ message }) => used(message)))
+    expect(said.map(({ length }) => length)).toEqual([0, 1, 0, 0, 1, 1, 0, 1])
+    expect(said[1]).toEqual([
+      {
+        level: 'warn',
+        verbosity: 0,
+        message: expect.stringMatching(/^Service shop\/web is used without what cannot be read: .*10\.96\.0\.300/),
+      },
+    ])
+  })
+
+  it('names it also where the sync fails', () => {
+    expect(lines(runs([make.added(broken)], 'failed')).filter(used)).toHaveLength(1)
+  })
+
+  it('tells of what is legal and gives no rules only to those who ask for more', () => {
+    const events = runs([make.added(slice({ name: 'own', service: null, endpoints: [] }))])
+    expect([lines(events, 1).filter(used).length, lines(events, 2).filter(used).length]).toEqual([0, 1])
   })
 })

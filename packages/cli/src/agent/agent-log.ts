@@ -1,7 +1,14 @@
-import { assertNever, type EngineReport, type FamilyDrift, type LogHealth, type WatchStatus } from '@pointsman/core'
+import {
+  assertNever,
+  type Diagnostic,
+  type DiagnosticCode,
+  type EngineReport,
+  type FamilyDrift,
+  type LogHealth,
+  type WatchStatus,
+} from '@pointsman/core'
 import { countOf } from '../output/duration.js'
 import type { AgentEvent } from './agent-event.js'
-import { createObjectLines } from './object-lines.js'
 import { createRepeats } from './repeats.js'
 
 /** One line of an agent's text log. */
@@ -75,7 +82,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
       case 'start':
         return [info(startText(event))]
       case 'engine':
-        return engineLines(event.report)
+        return [...objectLines(event.report.diagnostics), ...engineLines(event.report)]
       case 'watch':
         return watchLines(event.status)
       case 'log':
@@ -93,10 +100,9 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
       }
       case 'conntrack':
         return event.report.type === 'failed' ? [warning(event.report.error.message)] : []
-      case 'event':
-        return objectLines(event.event)
       case 'unusable':
         return [warning(event.message)]
+      case 'event':
       case 'family':
       case 'request':
       case 'probe':
@@ -106,6 +112,34 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
     }
   }
 }
+
+/**
+ * What an agent says of objects that hold what cannot be read: one line an object, again when something else is wrong with it.
+ * The rest of the object counts, and so do all others. What is legal, and means no rules, is told at verbosity 2.
+ */
+function createObjectLines(): (found: EngineReport['diagnostics']) => readonly AgentLine[] {
+  const said = new Map<string, string>()
+  const linesOf = (key: string, diagnostics: readonly Diagnostic[]): readonly AgentLine[] => {
+    const message = faultsText(diagnostics)
+    if (message === undefined) said.delete(key)
+    if (message === undefined || said.get(key) === message) return []
+    said.set(key, message)
+    return [{ level: 'warn', message, verbosity: diagnostics.every(({ code }) => LEGAL.has(code)) ? 2 : 0 }]
+  }
+  return (found) => [...found].flatMap(([key, diagnostics]) => linesOf(key, diagnostics))
+}
+
+function faultsText(diagnostics: readonly Diagnostic[]): string | undefined {
+  const [first] = diagnostics
+  if (first === undefined) return undefined
+  const faults = diagnostics.slice(0, MAX_FAULTS).map(({ message }) => message)
+  const more = diagnostics.length - faults.length
+  const rest = more > 0 ? `; and ${countOf(more, 'field')} more` : ''
+  return `${first.object} is used without what cannot be read: ${faults.join('; ')}${rest}`
+}
+
+const MAX_FAULTS = 3
+const LEGAL: ReadonlySet<DiagnosticCode> = new Set<DiagnosticCode>(['NO_SERVICE_NAME', 'UNSUPPORTED_ADDRESS_TYPE'])
 
 function startText({ fromLog, at }: Extract<AgentEvent, { type: 'start' }>): string {
   if (fromLog === undefined) return 'nothing is known from a log: waiting for the API server'

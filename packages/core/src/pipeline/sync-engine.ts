@@ -18,7 +18,7 @@ import type { ObjectKind } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
 import { seq, type Seq } from '../model/record.js'
 import type { Backend, SyncRequest, SyncResult } from '../ports/backend.js'
-import type { StateFold } from '../state/state-fold.js'
+import type { Applied, StateFold } from '../state/state-fold.js'
 import { boundedFrequency } from './bounded-frequency.js'
 import { heldUntil } from './held-until.js'
 import type { Recorded, Recorder } from './recorder.js'
@@ -32,6 +32,8 @@ export interface SyncReport {
   readonly changed: ReadonlySet<ServicePortName> | 'all'
   readonly startedAt: number
   readonly endedAt: number
+  /** What reading the changes found, as `Applied` has it. */
+  readonly diagnostics: Applied['diagnostics']
 }
 
 export type EngineReport =
@@ -93,7 +95,8 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       firstTaken ??= firstPending
       firstPending = undefined
       const toSeq = fold.state.seq
-      return { fromSeq: seq(Math.min(firstTaken ?? toSeq, toSeq)), toSeq, changed, startedAt, endedAt: startedAt }
+      const fromSeq = seq(Math.min(firstTaken ?? toSeq, toSeq))
+      return { fromSeq, toSeq, changed, startedAt, endedAt: startedAt, diagnostics: applied.diagnostics }
     }
 
     const run = (): Observable<EngineReport> =>

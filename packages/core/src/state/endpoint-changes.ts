@@ -3,7 +3,7 @@ import { isEqual } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ServiceName, ServicePortName } from '../model/names.js'
 import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
-import { attempt, type TrackerOptions } from './service-changes.js'
+import type { ObjectReader } from './service-changes.js'
 import type { EndpointsMap } from './state.js'
 
 /**
@@ -18,7 +18,7 @@ interface EndpointChangeTracker {
   take(): readonly EndpointsChange[]
 }
 
-export function createEndpointChangeTracker({ onUnusable }: TrackerOptions = {}): EndpointChangeTracker {
+export function createEndpointChangeTracker(reader: ObjectReader): EndpointChangeTracker {
   /** The slices of each Service, and the Service of each slice, as of the last `take`. */
   const slicesOf = new Map<ServiceName, readonly SliceEndpoints[]>()
   const ownerOf = new Map<string, ServiceName>()
@@ -43,7 +43,8 @@ export function createEndpointChangeTracker({ onUnusable }: TrackerOptions = {})
         if (!before.has(service)) before.set(service, gatherEndpoints(slicesOf.get(service) ?? []))
       }
       for (const [key, slice] of pending) {
-        const current = slice && attempt(slice, () => endpointsOfSlice(slice), onUnusable)
+        if (slice === undefined) reader.forget('EndpointSlice', key)
+        const current = slice && reader.read(slice, endpointsOfSlice)
         if (slice !== undefined && current === undefined) continue
         const name = key.slice(key.indexOf('/') + 1)
         const owner = ownerOf.get(key)

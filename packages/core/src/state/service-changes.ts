@@ -1,5 +1,6 @@
 import { isEqual } from '../model/json-value.js'
-import type { KubernetesObject } from '../model/kubernetes-object.js'
+import type { Diagnostic } from '../model/diagnostic.js'
+import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
 import { serviceName, type ServiceName, type ServicePortName } from '../model/names.js'
 import type { ServicePort } from '../model/service-port.js'
 import { servicePortsOf } from '../model/service-ports.js'
@@ -15,7 +16,20 @@ interface ServiceChangeTracker {
   take(): readonly ServiceChange[]
 }
 
-export interface TrackerOptions {
+/** Reads the objects of one application of changes. */
+export interface ObjectReader {
+  /** What reading an object gives; undefined where it failed and somebody takes the failure. */
+  read<Result extends { readonly diagnostics: readonly Diagnostic[] }>(
+    object: KubernetesObject,
+    read: (object: KubernetesObject) => Result,
+  ): Result | undefined
+  /** An object that is gone. */
+  forget(kind: ObjectKind, name: string): void
+  /** Hands over what was found since the last time: see `Applied.diagnostics`. */
+  take(): ReadonlyMap<string, readonly Diagnostic[]>
+}
+
+export interface ReaderOptions {
   /**
    * Takes an object that reading failed on, which is a bug: the object's last version counts on, and so does everything else.
    * Absent: the failure is thrown.
@@ -23,22 +37,43 @@ export interface TrackerOptions {
   readonly onUnusable?: ((object: KubernetesObject, error: unknown) => void) | undefined
 }
 
-/** What reading an object gives; undefined where it failed and somebody takes the failure. */
-export function attempt<Result>(
-  object: KubernetesObject,
-  read: () => Result,
-  onUnusable: TrackerOptions['onUnusable'],
-): Result | undefined {
-  if (onUnusable === undefined) return read()
-  try {
-    return read()
-  } catch (error) {
-    onUnusable(object, error)
-    return undefined
+export function createObjectReader({ onUnusable }: ReaderOptions): ObjectReader {
+  /** Objects whose last reading found something. */
+  const faulty = new Set<string>()
+  let found = new Map<string, readonly Diagnostic[]>()
+
+  const note = (key: string, diagnostics: readonly Diagnostic[]): void => {
+    if (diagnostics.length > 0) faulty.add(key)
+    else if (!faulty.delete(key)) return
+    found.set(key, diagnostics)
+  }
+
+  return {
+    read(object, read) {
+      try {
+        const result = read(object)
+        if (result.diagnostics.length > 0 || faulty.size > 0) note(keyOf(object), result.diagnostics)
+        return result
+      } catch (error) {
+        if (onUnusable === undefined) throw error
+        onUnusable(object, error)
+        return undefined
+      }
+    },
+    forget(kind, name) {
+      if (faulty.size > 0) note(`${kind} ${name}`, [])
+    },
+    take() {
+      const taken = found
+      found = new Map()
+      return taken
+    },
   }
 }
 
-export function createServiceChangeTracker({ onUnusable }: TrackerOptions = {}): ServiceChangeTracker {
+const keyOf = ({ kind, metadata: { namespace = '', name } }: KubernetesObject): string => `${kind} ${namespace}/${name}`
+
+export function createServiceChangeTracker(reader: ObjectReader): ServiceChangeTracker {
   /** The ports of each Service, as of the last `take`; of none where it has none. */
   const applied = new Map<ServiceName, readonly ServicePort[]>()
   /** Services with pending events, as of the last of these; undefined: deleted. */
@@ -53,7 +88,8 @@ export function createServiceChangeTracker({ onUnusable }: TrackerOptions = {}):
       const changes: ServiceChange[] = []
       for (const [name, service] of pending) {
         const previous = applied.get(name) ?? []
-        const current = service === undefined ? [] : attempt(service, () => servicePortsOf(service).ports, onUnusable)
+        if (service === undefined) reader.forget('Service', name)
+        const current = service === undefined ? [] : reader.read(service, servicePortsOf)?.ports
         if (current === undefined) continue
         if (isEqual(previous, current)) continue
         if (current.length > 0) applied.set(name, current)

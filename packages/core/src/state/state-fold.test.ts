@@ -73,7 +73,21 @@ describe('what changed', () => {
       ],
       fold,
     )
-    expect(fold.apply()).toEqual({ changed: new Set(), nodeChanged: false })
+    expect(fold.apply()).toEqual({ changed: new Set(), nodeChanged: false, diagnostics: new Map() })
+  })
+
+  test('what cannot be read is told when an object is read, and an empty list when it is no more', () => {
+    const broken = service({ name: 'web', spec: { clusterIP: '10.96.0.300' } })
+    const fold = folded([make.added(web), make.added(service({ name: 'api' }))])
+    expect(fold.apply().diagnostics.size).toBe(0)
+    const told = (event: WatchEvent): readonly string[] =>
+      [...folded([event], fold).apply().diagnostics].map(([key, { length }]) => `${key} ${length}`)
+    expect(told(make.modified(broken))).toEqual(['Service shop/web 1'])
+    expect(told(make.modified(service({ name: 'api' })))).toEqual([])
+    expect(told(make.modified(web))).toEqual(['Service shop/web 0'])
+    expect(told(make.modified(broken))).toEqual(['Service shop/web 1'])
+    expect(told(make.deleted(broken))).toEqual(['Service shop/web 0'])
+    expect(told(make.added(node({ name: 'node-a', podCIDRs: ['x'] })))).toEqual(['Node /node-a 1'])
   })
 
   test('an edit of nothing that the proxy reads changes nothing', () => {

@@ -1,3 +1,4 @@
+import type { Diagnostic } from '../model/diagnostic.js'
 import type { Endpoint } from '../model/endpoint.js'
 import { isEqual } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
@@ -10,12 +11,12 @@ import type { WatchEvent } from '../model/watch-event.js'
 import { changedEndpoints, createEndpointChangeTracker, mergeEndpoints, unmergeEndpoints } from './endpoint-changes.js'
 
 import {
-  attempt,
+  createObjectReader,
   createServiceChangeTracker,
   filterServicePorts,
   mergeServicePorts,
+  type ReaderOptions,
   type ServiceChange,
-  type TrackerOptions,
   unmergeServicePorts,
 } from './service-changes.js'
 
@@ -27,6 +28,11 @@ export interface Applied {
   readonly changed: ReadonlySet<ServicePortName>
   /** The Node that the rules are for differs in something that rules are made from. */
   readonly nodeChanged: boolean
+  /**
+   * What reading found, by kind, namespace and name (`Service shop/web`): of each object that was read and holds what cannot
+   * be read; empty where it did so when it was read before, and does so no more or is gone.
+   */
+  readonly diagnostics: ReadonlyMap<string, readonly Diagnostic[]>
 }
 
 /** State as a fold over watch events, in two steps: events are tracked as they come, and applied together. */
@@ -39,18 +45,19 @@ export interface StateFold {
   apply(): Applied
 }
 
-export interface StateFoldOptions extends TrackerOptions {
+export interface StateFoldOptions extends ReaderOptions {
   /** The node that the rules are for; absent: the only one. */
   readonly nodeName?: string
 }
 
 export function createStateFold(options: StateFoldOptions = {}): StateFold {
-  const { nodeName, onUnusable } = options
+  const { nodeName } = options
   const services = new Map<ServicePortName, ServicePort>()
   const endpoints = new Map<ServicePortName, readonly Endpoint[]>()
   const nodes = new Map<string, NodeInfo>()
-  const serviceChanges = createServiceChangeTracker(options)
-  const endpointChanges = createEndpointChangeTracker(options)
+  const reader = createObjectReader(options)
+  const serviceChanges = createServiceChangeTracker(reader)
+  const endpointChanges = createEndpointChangeTracker(reader)
   const nodeChanges = new Map<string, KubernetesObject | undefined>()
   const uids = createUidGuard()
   let trackedSeq = NO_SEQ
@@ -95,15 +102,19 @@ export function createStateFold(options: StateFoldOptions = {}): StateFold {
       }
 
       for (const [name, node] of nodeChanges) {
-        const read = node && attempt(node, () => nodeInfoOf(node).node, onUnusable)
-        if (node === undefined) nodes.delete(name)
-        else if (read !== undefined) nodes.set(name, read)
+        if (node === undefined) {
+          nodes.delete(name)
+          reader.forget('Node', `/${name}`)
+          continue
+        }
+        const read = reader.read(node, nodeInfoOf)
+        if (read !== undefined) nodes.set(name, read.node)
       }
       nodeChanges.clear()
       const node = nodeOfInterest(nodes, nodeName)
       const nodeChanged = !isEqual(rulesView(state.node), rulesView(node))
       state = { seq: trackedSeq, nodes, services, endpoints, ...(node && { node }) }
-      return { changed, nodeChanged }
+      return { changed, nodeChanged, diagnostics: reader.take() }
     },
   }
 }
