@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { ruleItem, type RuleJson } from '../packages/cli/src/commands/rules/schema.js'
+import { takenOver } from '../packages/cli/src/output/json.js'
 import { JSON_SCHEMAS, renderDocumentSchema, schemaProblems } from './support/json-schemas.js'
 
 const document = readFileSync(new URL('../docs/json.md', import.meta.url), 'utf8')
@@ -28,4 +30,18 @@ test('a wrong, a missing and an unknown field are named', () => {
       '/events: must be integer',
     ]),
   )
+})
+
+test('a field that the schema does not have does not compile, written or taken over', () => {
+  const rule = { table: 'nat', chain: 'KUBE-SERVICES', rule: '-A KUBE-SERVICES' }
+  const known: RuleJson = { ...rule, portName: undefined }
+  // @ts-expect-error: it is called portName
+  const written: RuleJson = { ...rule, portLabel: 'http' }
+  // @ts-expect-error: it is called portName
+  const taken: RuleJson = takenOver<RuleJson>()({ ...rule, portLabel: 'http' })
+  // @ts-expect-error: it is not optional
+  const missing: RuleJson = { table: 'nat', rule: '-A KUBE-SERVICES' }
+  // What compiles or not is what is tested; schemas find the same in real output.
+  expect(schemaProblems(JSON.parse(JSON.stringify(known)), ruleItem)).toEqual([])
+  for (const wrong of [written, taken, missing]) expect(schemaProblems(wrong, ruleItem)).not.toEqual([])
 })

@@ -2,7 +2,8 @@ import type { Dataplane, ForeignReference, IpFamily, PlannedInput, RuleTool, Syn
 import type { Flows } from '../machine/open-machine.js'
 import type { Style } from '../output/colour.js'
 import { countOf, formatDuration } from '../output/duration.js'
-import type { Document } from '../output/json.js'
+import { toolJson } from '../output/json.js'
+import type { ApplySummaryJson } from './schema.js'
 
 /** Where rules went, or would go. */
 export interface Target {
@@ -45,14 +46,16 @@ export const leftTexts = (
         `${chain} in ${table} stays whatever becomes of its service, because of a rule that is not ours: ${line}`,
     )
 
-const targetItem = ({ node, tool, families, servicePorts }: Target): object => ({
-  ...(node !== undefined && { node }),
+type TargetJson = Pick<ApplySummaryJson, 'node' | 'families' | 'variant' | 'iptables' | 'servicePorts'>
+
+const targetItem = ({ node, tool, families, servicePorts }: Target): TargetJson => ({
+  node,
   families,
-  ...tool.fields,
+  ...toolJson(tool),
   servicePorts,
 })
 
-export const appliedDocument = (applied: Applied): Document => ({
+export const appliedDocument = (applied: Applied): ApplySummaryJson => ({
   kind: 'ApplySummary',
   dryRun: false,
   ...targetItem(applied),
@@ -64,7 +67,7 @@ export const appliedDocument = (applied: Applied): Document => ({
   left: applied.left.map(({ table, chain, line }) => ({ table, chain, rule: line })),
 })
 
-export const dryRunDocument = (target: Target, restores: readonly PlannedInput[]): Document => ({
+export const dryRunDocument = (target: Target, restores: readonly PlannedInput[]): ApplySummaryJson => ({
   kind: 'ApplySummary',
   dryRun: true,
   ...targetItem(target),

@@ -1,4 +1,16 @@
-import { documentHead, flag, integer, listOf, objectOf, oneOf, optional, required, text } from '../output/schema.js'
+import {
+  documentHead,
+  flag,
+  integer,
+  listOf,
+  objectOf,
+  oneOf,
+  oneOfNames,
+  optional,
+  required,
+  text,
+  type DocumentJson,
+} from '../output/schema.js'
 
 const family = oneOf('IPv4', 'IPv6')
 
@@ -24,7 +36,7 @@ export const applySummary = objectOf('ApplySummary', {
   dryRun: required(flag, 'true: nothing was changed, and the fields from `rules` to `left` are absent'),
   node: optional(text, 'the node that the rules are for; absent where the objects have no Node'),
   families: required(listOf(family), 'the families that were written'),
-  variant: required(oneOf('nft', 'legacy'), 'the variant of iptables'),
+  variant: required(oneOfNames('nft', 'legacy'), 'the variant of iptables'),
   iptables: required(text, 'its version'),
   servicePorts: required(integer, 'service ports of these families'),
   rules: optional(integer, "the proxy's rules in force now"),
@@ -35,3 +47,4 @@ export const applySummary = objectOf('ApplySummary', {
   left: optional(listOf(left), 'chains that are kept, needed or not, because rules of others lead to them'),
   restores: optional(listOf(restore), 'of a dry run: what would be restored, a family after the other'),
 })
+export type ApplySummaryJson = DocumentJson<typeof applySummary>

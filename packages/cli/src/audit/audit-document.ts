@@ -1,27 +1,28 @@
 import type { AuditFinding } from '@pointsman/core'
 import { causeFields } from '../commands/blame/json.js'
-import { type Document, pointOf } from '../output/json.js'
+import { pointOf } from '../output/json.js'
 import type { AuditReport } from './audit-report.js'
 import type { FindingCause } from './find-causes.js'
+import type { AuditReportJson, FindingCauseJson, FindingJson } from './schema.js'
 
 /** The AuditReport of `docs/json.md`, without its items. */
-export const auditHead = ({ dataplane, asked, node, read, findings }: AuditReport): Document => ({
+export const auditHead = ({ dataplane, asked, node, read, findings }: AuditReport): Omit<AuditReportJson, 'items'> => ({
   kind: 'AuditReport',
-  ...pointOf(asked),
-  ...(node && { node: node.name }),
+  at: pointOf(asked),
+  node: node?.name,
   layout: dataplane.layouts[0],
   clean: findings.length === 0,
-  tables: read.map(({ family, rules: { variant, version, count } }) => ({
+  tables: read.map(({ family, rules: { variant, version, count } }): AuditReportJson['tables'][number] => ({
     family,
-    ...(variant !== undefined && { variant }),
-    ...(version !== undefined && { iptables: version }),
+    variant,
+    iptables: version,
     rules: count,
   })),
 })
 
 /** Its items, one a finding. */
-export const auditItems = ({ dataplane, findings, state, causes }: AuditReport): readonly object[] =>
-  findings.map((finding) => {
+export const auditItems = ({ dataplane, findings, state, causes }: AuditReport): readonly FindingJson[] =>
+  findings.map((finding): FindingJson => {
     const { type, family, variant, table, chain, owner, expected, found } = finding
     const port = owner && state.services.get(owner)
     const cause = causes.get(finding)
@@ -29,16 +30,18 @@ export const auditItems = ({ dataplane, findings, state, causes }: AuditReport):
       type,
       meaning: dataplane.findings[type]?.meaning ?? type,
       family,
-      ...(variant && { variant }),
-      ...(table !== '' && { table }),
-      ...(chain !== '' && { chain }),
+      variant: variant || undefined,
+      table: table || undefined,
+      chain: chain || undefined,
       ...(port ? portFields(port) : claimFields(finding)),
-      ...(expected && { expected: expected.map(({ line }) => line) }),
-      ...(found && { found: found.map(({ line }) => line) }),
-      ...(cause && { cause: causeItem(cause) }),
+      expected: expected?.map(({ line }) => line),
+      found: found?.map(({ line }) => line),
+      cause: cause && causeItem(cause),
       toDo: dataplane.toDo(finding),
     }
   })
+
+type OwnerJson = Pick<FindingJson, 'service' | 'portName' | 'protocol'>
 
 const portFields = ({
   service,
@@ -47,15 +50,15 @@ const portFields = ({
 }: {
   readonly service: string
   readonly portName: string
-  readonly protocol: string
-}): object => ({ service, ...(portName !== '' && { portName }), protocol })
+  readonly protocol: FindingJson['protocol']
+}): OwnerJson => ({ service, portName: portName || undefined, protocol })
 
-function claimFields({ claims }: AuditFinding): object {
+function claimFields({ claims }: AuditFinding): OwnerJson {
   const [service, portName] = (claims ?? '').split(':')
-  return claims === undefined ? {} : { service, ...(portName !== undefined && { portName }) }
+  return claims === undefined ? {} : { service, portName }
 }
 
-const causeItem = ({ did, change: { cause }, what, behind }: FindingCause): object => ({
+const causeItem = ({ did, change: { cause }, what, behind }: FindingCause): FindingCauseJson => ({
   did,
   what,
   ...causeFields(cause, behind),

@@ -12,6 +12,8 @@ import {
   point,
   required,
   text,
+  type DocumentJson,
+  type Json,
 } from '../output/schema.js'
 
 const cause = objectOf('Cause', {
@@ -19,6 +21,7 @@ const cause = objectOf('Cause', {
   what: required(text, 'what changed, for people; the words may change'),
   ...causeFields,
 })
+export type FindingCauseJson = Json<typeof cause>
 
 /** An item of it: what `-o jsonl` prints. */
 export const finding = objectOf('Finding', {
@@ -28,7 +31,7 @@ export const finding = objectOf('Finding', {
   ),
   meaning: required(text, 'the same for people; the words may change'),
   family: required(oneOf('IPv4', 'IPv6'), 'of which tables'),
-  variant: optional(oneOf('nft', 'legacy'), 'of which iptables; absent with `--rules`'),
+  variant: optional(oneOfNames('nft', 'legacy'), 'of which iptables; absent with `--rules`'),
   table: optional(text, 'the table; absent: all of them'),
   chain: optional(text, "the chain; absent: all of the table's"),
   service: optional(
@@ -42,10 +45,11 @@ export const finding = objectOf('Finding', {
   cause: optional(cause, 'the record that the rule goes back to; absent without a log, and for what no proxy writes'),
   toDo: required(text, 'what to do, in one line for people; the words may change'),
 })
+export type FindingJson = Json<typeof finding>
 
 const tables = objectOf('Tables', {
   family: required(oneOf('IPv4', 'IPv6'), 'of which iptables'),
-  variant: optional(oneOf('nft', 'legacy'), 'of which variant; absent with `--rules`'),
+  variant: optional(oneOfNames('nft', 'legacy'), 'of which variant; absent with `--rules`'),
   iptables: optional(text, 'its version; absent with `--rules`'),
   rules: required(integer, "of the proxy: in its chains, and those of the kernel's chains that lead there"),
 })
@@ -55,8 +59,9 @@ export const auditReport = objectOf('AuditReport', {
   ...documentHead('AuditReport'),
   at: optional(point, 'what the tables were held against; absent where that is from `--objects`'),
   node: optional(text, 'the node that the rules are for; absent where the input has no Node'),
-  layout: required(oneOf('current'), "whose rules they should be like: kube-proxy 1.36's"),
+  layout: required(oneOfNames('current'), "whose rules they should be like: kube-proxy 1.36's"),
   clean: required(flag, 'whether there is no finding'),
   tables: required(listOf(tables), 'the tables that were looked at'),
   items: required(listOf(finding), 'the findings, by family and table'),
 })
+export type AuditReportJson = DocumentJson<typeof auditReport>

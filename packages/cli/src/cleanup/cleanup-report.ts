@@ -1,7 +1,8 @@
 import type { CleanedFamily, LeftChain } from '@pointsman/core'
 import type { Style } from '../output/colour.js'
 import { countOf } from '../output/duration.js'
-import type { Document } from '../output/json.js'
+import { toolJson } from '../output/json.js'
+import type { CleanupSummaryJson } from './schema.js'
 
 /** What was removed, and what was left and why: a line each. Where there was nothing, that is said once. */
 export function cleanedText(all: readonly CleanedFamily[], style: Style): readonly string[] {
@@ -32,12 +33,15 @@ export function* dryCleanupLines(all: readonly CleanedFamily[]): Generator<strin
   }
 }
 
-export const cleanupDocument = (all: readonly CleanedFamily[], { dryRun }: { readonly dryRun: boolean }): Document => ({
+export const cleanupDocument = (
+  all: readonly CleanedFamily[],
+  { dryRun }: { readonly dryRun: boolean },
+): CleanupSummaryJson => ({
   kind: 'CleanupSummary',
   dryRun,
   items: all.map(({ family, tool, removedRules, removedChains, left }) => ({
     family,
-    ...tool.fields,
+    ...toolJson(tool),
     removedRules,
     removedChains,
     left,

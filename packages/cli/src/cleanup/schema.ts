@@ -1,4 +1,15 @@
-import { documentHead, flag, integer, listOf, objectOf, oneOf, required, text } from '../output/schema.js'
+import {
+  documentHead,
+  flag,
+  integer,
+  listOf,
+  objectOf,
+  oneOf,
+  oneOfNames,
+  required,
+  text,
+  type DocumentJson,
+} from '../output/schema.js'
 
 const chain = objectOf('Chain', {
   table: required(text, 'the table'),
@@ -16,7 +27,7 @@ const left = objectOf('Left', {
 
 const tables = objectOf('Tables', {
   family: required(oneOf('IPv4', 'IPv6'), 'of which tables'),
-  variant: required(oneOf('nft', 'legacy'), 'of which variant of iptables'),
+  variant: required(oneOfNames('nft', 'legacy'), 'of which variant of iptables'),
   iptables: required(text, 'its version'),
   removedRules: required(integer, "rules that were removed, the jumps from the kernel's chains included"),
   removedChains: required(listOf(chain), 'chains that were removed'),
@@ -29,3 +40,4 @@ export const cleanupSummary = objectOf('CleanupSummary', {
   dryRun: required(flag, 'true: nothing was changed, and this is what would be'),
   items: required(listOf(tables), 'the tables of each family and variant that was looked at'),
 })
+export type CleanupSummaryJson = DocumentJson<typeof cleanupSummary>

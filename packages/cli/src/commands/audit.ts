@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { auditHead, auditItems } from '../audit/audit-document.js'
 import type { AuditReport } from '../audit/audit-report.js'
 import { auditText } from '../audit/audit-text.js'
+import type { AuditReportJson } from '../audit/schema.js'
 import { findCauses, MOST_CAUSES } from '../audit/find-causes.js'
 import { type Look, lookAgain, lookAt, type Looking, questionOf } from '../audit/look-again.js'
 import { liveSource, savedSource, type SourceOptions } from '../audit/table-source.js'
@@ -135,6 +136,6 @@ async function causesOf(
 
 function linesOf(report: AuditReport, format: Format, { style }: Context): Iterable<string> {
   if (format === 'jsonl') return jsonLines(auditItems(report))
-  if (format === 'json') return documentLines(auditHead(report), auditItems(report))
+  if (format === 'json') return documentLines<AuditReportJson>(auditHead(report), auditItems(report))
   return auditText(report, style)
 }

@@ -1,17 +1,17 @@
-import type { Json } from '@pointsman/core'
+import type { RuleTool } from '@pointsman/core'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import type { ResolvedPoint } from '../input/point-in-time.js'
+import type { PointJson, ToolJson } from './schema.js'
 
 export const FORMATS = ['text', 'wide', 'json', 'jsonl'] as const
 export type Format = (typeof FORMATS)[number]
 
-/** The head of every document that `-o json` prints; `docs/json.md` gives each kind. */
-export interface Document {
+/** What every document that `-o json` prints has; the `schema.ts` of a command gives the type of each kind. */
+export interface DocumentHead {
   readonly kind: string
-  /** The point in time that the answer is for; absent without a log. */
-  readonly at?: { readonly seq: number; readonly time?: string }
-  readonly [field: string]: unknown
+  /** The point in time that the answer is for; undefined without a log. */
+  readonly at?: PointJson | undefined
 }
 
 /** The value of `-o`; `allowed` are the formats that the command has. */
@@ -22,19 +22,22 @@ export function parseFormat(text: string | undefined, allowed: readonly Format[]
 }
 
 /** Prints one document: two-space indented on a terminal and in a pipe alike, so that it can be compared. */
-export function writeDocument(context: Context, document: Document): void {
+export function writeDocument(context: Context, document: DocumentHead): void {
   context.stdout.print(linesOfDocument(document))
 }
 
 /** The lines of the same. */
-export const linesOfDocument = (document: Document): readonly string[] =>
+export const linesOfDocument = (document: DocumentHead): readonly string[] =>
   jsonText({ apiVersion: 'pointsman/v1', ...document })
 
 /** Indented JSON: in strings JSON has no line feeds, so that each is one of its own. */
-export const jsonText = (value: object | Json): readonly string[] => JSON.stringify(value, undefined, 2).split('\n')
+export const jsonText = (value: unknown): readonly string[] => JSON.stringify(value, undefined, 2).split('\n')
 
 /** The lines of the same document with items that come one by one and are not all held. */
-export function* documentLines(document: Document, items: Iterable<object>): Generator<string, void, undefined> {
+export function* documentLines<Document extends { readonly items: readonly unknown[] }>(
+  document: Omit<Document, 'items'> & DocumentHead,
+  items: Iterable<Document['items'][number]>,
+): Generator<string, void, undefined> {
   // Without the brace that ends it.
   const head = linesOfDocument(document).slice(0, -1)
   yield* head.slice(0, -1)
@@ -52,7 +55,7 @@ export function* documentLines(document: Document, items: Iterable<object>): Gen
 }
 
 /** Items of `-o jsonl`, a line each. */
-export function* jsonLines(items: Iterable<object>): Generator<string, void, undefined> {
+export function* jsonLines(items: Iterable<unknown>): Generator<string, void, undefined> {
   for (const item of items) yield JSON.stringify(item)
 }
 
@@ -61,11 +64,36 @@ export function writeLine(context: Context, item: unknown): void {
   context.stdout.print(JSON.stringify(item))
 }
 
-/** The `at` of a document; nothing without a log. */
-export const pointOf = ({ point }: { readonly point?: Pick<ResolvedPoint, 'seq' | 'time'> }): Pick<Document, 'at'> =>
-  point === undefined
-    ? {}
-    : { at: { seq: point.seq, ...(point.time !== undefined && { time: formatTime(point.time) }) } }
+/** The `at` of a document; undefined without a log. */
+export const pointOf = ({ point }: { readonly point?: TimedSeq }): PointJson | undefined => point && pointJson(point)
+
+type TimedSeq = Pick<ResolvedPoint, 'seq' | 'time'>
+
+/** `time` is in milliseconds since 1970 UTC. */
+export const pointJson = ({ seq, time }: { readonly seq: number; readonly time?: number | undefined }): PointJson => ({
+  seq,
+  time: formatTimeIfKnown(time),
+})
+
+export const formatTimeIfKnown = (time: number | undefined): string | undefined =>
+  time === undefined ? undefined : formatTime(time)
+
+/**
+ * A value that a document takes over whole, where its type has no field that the schema does not have. In an object literal the
+ * compiler looks for such fields itself.
+ */
+export const takenOver =
+  <Json>() =>
+  <Value extends Json>(value: Value & NothingBesides<Json, Value>): Value =>
+    value
+
+type NothingBesides<Json, Value> = [Exclude<KeyOf<Value>, keyof Json>] extends [never] ? unknown : never
+
+/** The fields of each member of a union. */
+type KeyOf<Value> = Value extends unknown ? keyof Value : never
+
+/** The fields that tell which program writes the rules: a dataplane gives those that the schemas name, as tests check. */
+export const toolJson = ({ fields }: Pick<RuleTool, 'fields'>): ToolJson => fields as ToolJson
 
 /** RFC 3339 in UTC with milliseconds. */
 export const formatTime = (time: number): string => new Date(time).toISOString()

@@ -21,7 +21,7 @@ export const oneOf = <Values extends string[]>(...values: readonly [...Values]):
 /** One of the names of a table of codes. */
 export const oneOfKeys = <Table extends object>(table: Table): TUnsafe<keyof Table & string> =>
   Type.Unsafe({ enum: Object.keys(table) })
-/** One of these names, which a dataplane hands over as text: the compiler does not know them, tests check them. */
+/** One of these names, which the program has as text: the compiler does not know them, tests check them. */
 export const oneOfNames = (...values: readonly string[]): TUnsafe<string> => Type.Unsafe({ enum: values })
 
 /** An object with these fields and no others. `name` is what `docs/json.md` calls it. */
@@ -36,6 +36,9 @@ export type Json<S extends TSchema> = Written<Static<S>>
 
 /** The same for a whole document, without the `apiVersion`, which `writeDocument` puts first. */
 export type DocumentJson<S extends TSchema> = Omit<Json<S>, 'apiVersion'>
+
+/** The same for fields that several objects have. */
+export type FieldsJson<Fields extends TProperties> = Json<TObject<Fields>>
 
 type Written<T> = T extends readonly (infer Item)[]
   ? readonly Written<Item>[]
@@ -66,8 +69,5 @@ export const author = objectOf('Author', {
 })
 export type AuthorJson = Json<typeof author>
 
-/** The program that a dataplane writes its rules with. */
-export const toolFields = {
-  variant: required(oneOfNames('nft', 'legacy'), 'the variant of iptables'),
-  iptables: required(text, 'its version'),
-}
+/** What a dataplane's `RuleTool.fields` hold. */
+export type ToolJson = { readonly variant: string; readonly iptables: string }

@@ -1,8 +1,9 @@
 import type { ReplaySummary } from '@pointsman/core'
 import type { Style } from '../output/colour.js'
 import { formatCount, formatDuration } from '../output/duration.js'
-import { type Document, formatTime } from '../output/json.js'
+import { pointJson } from '../output/json.js'
 import { shellWord } from '../output/shell-word.js'
+import type { ReplaySummaryJson } from './schema.js'
 
 export interface ReplayReport {
   readonly summary: ReplaySummary
@@ -39,11 +40,11 @@ export function replayText(
   return lines
 }
 
-export function replayDocument({ summary, backend, path, seq, time, recordedTo }: ReplayReport): Document {
+export function replayDocument({ summary, backend, path, seq, time, recordedTo }: ReplayReport): ReplaySummaryJson {
   const { events, syncs, failures, last, spanMs, state } = summary
   return {
     kind: 'ReplaySummary',
-    at: { seq, ...(time !== undefined && { time: formatTime(time) }) },
+    at: pointJson({ seq, time }),
     log: path,
     backend,
     events,
@@ -51,15 +52,13 @@ export function replayDocument({ summary, backend, path, seq, time, recordedTo }
     failures,
     servicePorts: state.services.size,
     spanMs,
-    ...(last && {
-      last: {
-        fromSeq: last.fromSeq,
-        toSeq: last.toSeq,
-        full: last.result.full,
-        rules: last.result.rules,
-        digest: last.result.digest,
-      },
-    }),
-    ...(recordedTo !== undefined && { recordedTo }),
+    last: last && {
+      fromSeq: last.fromSeq,
+      toSeq: last.toSeq,
+      full: last.result.full,
+      rules: last.result.rules,
+      digest: last.result.digest,
+    },
+    recordedTo,
   }
 }

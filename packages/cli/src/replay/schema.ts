@@ -1,5 +1,16 @@
 import { DATAPLANES } from '../dataplanes.js'
-import { documentHead, flag, integer, objectOf, oneOfNames, optional, point, required, text } from '../output/schema.js'
+import {
+  documentHead,
+  flag,
+  integer,
+  objectOf,
+  oneOfNames,
+  optional,
+  point,
+  required,
+  text,
+  type DocumentJson,
+} from '../output/schema.js'
 import { replayBackends } from './replay-backend.js'
 
 const lastSync = objectOf('Sync', {
@@ -24,3 +35,4 @@ export const replaySummary = objectOf('ReplaySummary', {
   last: optional(lastSync, 'the last sync that succeeded'),
   recordedTo: optional(text, 'the log that keeps the events and syncs'),
 })
+export type ReplaySummaryJson = DocumentJson<typeof replaySummary>

@@ -12,6 +12,8 @@ import {
   point,
   required,
   text,
+  type DocumentJson,
+  type Json,
 } from '../output/schema.js'
 
 const fate = oneOf('endpoints', 'rejected', 'dropped', 'no-service')
@@ -66,6 +68,7 @@ const condition = objectOf('Condition', {
   because: required(text, 'the fact that decides, for a person'),
   assumed: required(flag, 'whether the fact is taken for granted'),
 })
+export type ConditionJson = Json<typeof condition>
 
 const effect = objectOf('Effect', {
   type: required(
@@ -82,6 +85,7 @@ const effect = objectOf('Effect', {
   port: optional(integer, 'dnat: the new port'),
   what: optional(text, 'continue: the target that lets it go on'),
 })
+export type EffectJson = Json<typeof effect>
 
 const missed = objectOf('MissedRule', {
   number: required(integer, 'of the rule in its chain, from 1'),
@@ -114,6 +118,7 @@ const step = objectOf('Step', {
     'passed: those that nearly matched, and all in small chains; every one with --every-rule',
   ),
 })
+export type StepJson = Json<typeof step>
 
 const way = objectOf('Way', {
   odds: required(number, '0 to 1, of going this way'),
@@ -124,6 +129,7 @@ const way = objectOf('Way', {
   by: optional(place, 'rejected, dropped: by which rule'),
   steps: required(listOf(step), 'every table, chain and rule that it meets, in order'),
 })
+export type WayJson = Json<typeof way>
 
 /** What `pointsman trace -o json` prints. */
 export const trace = objectOf('Trace', {
@@ -138,3 +144,4 @@ export const trace = objectOf('Trace', {
   assumptions: required(listOf(assumption), 'what rules asked and nobody knew, and what was taken for granted'),
   ways: required(listOf(way), 'each way that it can take; more than one where rules leave it to chance'),
 })
+export type TraceJson = DocumentJson<typeof trace>

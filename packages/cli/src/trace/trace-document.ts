@@ -1,43 +1,43 @@
 import { type Condition, type Effect, type End, type Odds, oddsToNumber, type Step, type Way } from '@pointsman/core'
-import { type Document, pointOf } from '../output/json.js'
+import { pointOf, takenOver } from '../output/json.js'
 import type { Summarised } from './trace-summary.js'
 import type { AskedTrace } from './trace-question.js'
+import type { ConditionJson, EffectJson, StepJson, TraceJson, WayJson } from './schema.js'
 
 /** A Trace as `docs/json.md` has it. */
 export function traceDocument(
   { packet, trace, assumptions, names }: Summarised,
   { asked, node, question }: AskedTrace,
-): Document {
+): TraceJson {
   const { inInterface, state } = question.packet
+  const services = names.services({ ...packet, address: packet.destination, port: packet.destinationPort })
   return {
     kind: 'Trace',
-    ...(asked && pointOf(asked)),
-    ...(node && { node: node.name }),
-    packet: { ...packet, ...(inInterface !== undefined && { inInterface }), state: state ?? 'NEW' },
-    ...services(names.services({ ...packet, address: packet.destination, port: packet.destinationPort })),
+    at: asked && pointOf(asked),
+    node: node?.name,
+    packet: { ...packet, inInterface, state: state ?? 'NEW' },
+    services: services.length === 0 ? undefined : services,
     fate: trace.fate,
     fates: trace.fates.map(({ fate, odds }) => ({ fate, odds: oddsToNumber(odds) })),
-    endpoints: trace.endpoints.map(({ address, port, odds, source }) => ({
+    endpoints: trace.endpoints.map(({ address, port, odds, source }): TraceJson['endpoints'][number] => ({
       address,
       port,
       odds: oddsToNumber(odds),
       ...names.host(address),
-      source: { rewritten: source.rewritten, ...(source.address !== undefined && { address: source.address }) },
+      source: { rewritten: source.rewritten, address: source.address },
     })),
     assumptions,
     ways: trace.ways.map(wayItem),
   }
 }
 
-const services = (found: readonly string[]): object => (found.length === 0 ? {} : { services: found })
-
-const wayItem = ({ odds, end, steps }: Way): object => ({
+const wayItem = ({ odds, end, steps }: Way): WayJson => ({
   odds: oddsToNumber(odds),
   ...endItem(end),
   steps: steps.map(stepItem),
 })
 
-function endItem(end: End): object {
+function endItem(end: End): Omit<WayJson, 'odds' | 'steps'> {
   switch (end.fate) {
     case 'endpoints':
     case 'no-service':
@@ -49,14 +49,14 @@ function endItem(end: End): object {
   }
 }
 
-function stepItem(step: Step): object {
+function stepItem(step: Step): StepJson {
   switch (step.type) {
     case 'table':
     case 'unasked':
     case 'policy':
     case 'routing':
     case 'again':
-      return step
+      return takenOver<StepJson>()(step)
     case 'conntrack':
       return { type: step.type, effect: effectItem(step.effect) }
     case 'passed': {
@@ -66,7 +66,7 @@ function stepItem(step: Step): object {
         rule: rule.line,
         conditions: conditions.map(conditionItem),
       }))
-      return { ...place, ...oddsItem(odds), missed: rules }
+      return { ...takenOver<StepJson>()(place), odds: chanceOf(odds), missed: rules }
     }
     case 'rule': {
       const { type, table, chain, depth, number, rule, conditions, odds, effect } = step
@@ -78,22 +78,27 @@ function stepItem(step: Step): object {
         number,
         conditions: conditions.map(conditionItem),
         rule: rule.line,
-        ...oddsItem(odds),
+        odds: chanceOf(odds),
         effect: effectItem(effect),
       }
     }
   }
 }
 
-const conditionItem = ({ text, holds, because, assumed }: Condition): object => ({ text, holds, because, assumed })
+const conditionItem = ({ text, holds, because, assumed }: Condition): ConditionJson => ({
+  text,
+  holds,
+  because,
+  assumed,
+})
 
-/** Absent where no chance is in it. */
-const oddsItem = (odds: Odds): object => {
+/** Undefined where no chance is in it. */
+const chanceOf = (odds: Odds): number | undefined => {
   const number = oddsToNumber(odds)
-  return number === 1 ? {} : { odds: number }
+  return number === 1 ? undefined : number
 }
 
-function effectItem(effect: Effect): object {
-  if (effect.type !== 'snat' || effect.address !== undefined) return effect
+function effectItem(effect: Effect): EffectJson {
+  if (effect.type !== 'snat' || effect.address !== undefined) return takenOver<EffectJson>()(effect)
   return { type: effect.type, by: effect.by }
 }

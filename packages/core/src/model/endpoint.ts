@@ -78,7 +78,11 @@ function compareAddresses(a: string, b: string): number {
 }
 
 /** `ready`, `not ready`, `terminating, still serving`, `terminating`: an endpoint's conditions in words. */
-export function endpointCondition({ ready, serving, terminating }: Endpoint): string {
+export function endpointCondition({
+  ready,
+  serving,
+  terminating,
+}: Endpoint): 'ready' | 'not ready' | 'terminating' | 'terminating, still serving' {
   if (terminating) return serving ? 'terminating, still serving' : 'terminating'
   return ready ? 'ready' : 'not ready'
 }

@@ -1,23 +1,25 @@
 import type { FateFlip, FlipCause, PacketFate } from '@pointsman/core'
-import { type Document, formatTime } from '../../output/json.js'
+import { formatTime, pointJson, takenOver } from '../../output/json.js'
+import { editItem } from '../blame/json.js'
 import { authorItem } from '../log/json.js'
 import type { Bisection } from './answer.js'
 import type { BisectQuestion } from './question.js'
+import type { BisectionJson, FateJson, FlipJson } from './schema.js'
 import { causeWords, flipChanges } from './text.js'
 
 /** A Bisection as `docs/json.md` has it. */
-export function bisectDocument(found: Bisection, question: BisectQuestion): Document {
+export function bisectDocument(found: Bisection, question: BisectQuestion): BisectionJson {
   const { broken, mended, flips, first, last, services, candidates } = found
   const { packet, node, exact, from, to } = question
   return {
     kind: 'Bisection',
-    at: pointItem(to),
-    from: pointItem(from),
-    ...(node && { node: node.name }),
-    packet,
+    at: pointJson(to),
+    from: pointJson(from),
+    node: node?.name,
+    packet: takenOver<BisectionJson['packet']>()(packet),
     exact,
-    ...(broken && { broken: flipItem(broken, found.causeOf(broken)) }),
-    ...(mended && { mended: flipItem(mended, found.causeOf(mended)) }),
+    broken: broken && flipItem(broken, found.causeOf(broken)),
+    mended: mended && flipItem(mended, found.causeOf(mended)),
     first: fateItem(first),
     last: fateItem(last),
     flips: flips.map((flip) => flipItem(flip, found.causeOf(flip))),
@@ -27,18 +29,13 @@ export function bisectDocument(found: Bisection, question: BisectQuestion): Docu
   }
 }
 
-const pointItem = ({ seq, time }: BisectQuestion['to']): { readonly seq: number; readonly time?: string } => ({
-  seq,
-  ...(time !== undefined && { time: formatTime(time) }),
-})
-
-export const fateItem = ({ verdict, reason, endpoints }: PacketFate): object => ({
+export const fateItem = ({ verdict, reason, endpoints }: PacketFate): FateJson => ({
   fate: verdict,
   reason,
   endpoints: endpoints.map(({ address, port, odds, masqueraded }) => ({ address, port, odds, masqueraded })),
 })
 
-export function flipItem({ record, previous, before, after }: FateFlip, cause: FlipCause): object {
+export function flipItem({ record, previous, before, after }: FateFlip, cause: FlipCause): FlipJson {
   const message = causeWords(cause)
   return {
     seq: record.seq,
@@ -49,20 +46,13 @@ export function flipItem({ record, previous, before, after }: FateFlip, cause: F
     after: fateItem(after),
     cause: {
       type: cause.type,
-      ...(message !== undefined && { message }),
-      ...(cause.type === 'service-edit' && {
-        edit: {
-          seq: cause.edit.record.seq,
-          time: formatTime(cause.edit.record.observedAt),
-          namespace: cause.edit.record.namespace,
-          name: cause.edit.record.name,
-          ...(cause.edit.record.author && { author: authorItem(cause.edit.record.author) }),
-          changes: cause.edit.changes,
-        },
-      }),
+      message,
+      edit: cause.type === 'service-edit' ? editItem(cause.edit) : undefined,
     },
   }
 }
+
+type ObjectJson = Pick<FlipJson, 'event' | 'kind' | 'namespace' | 'name' | 'resourceVersion' | 'author'>
 
 const objectItem = ({
   event,
@@ -71,11 +61,11 @@ const objectItem = ({
   name,
   resourceVersion,
   author,
-}: Extract<FateFlip['record'], { type: 'object' }>): object => ({
+}: Extract<FateFlip['record'], { type: 'object' }>): ObjectJson => ({
   event,
   kind,
-  ...(namespace !== '' && { namespace }),
+  namespace: namespace || undefined,
   name,
-  ...(resourceVersion !== '' && { resourceVersion }),
-  ...(author && { author: authorItem(author) }),
+  resourceVersion: resourceVersion || undefined,
+  author: author && authorItem(author),
 })

@@ -13,6 +13,8 @@ import {
   required,
   text,
   time,
+  type DocumentJson,
+  type Json,
 } from '../../output/schema.js'
 
 const packet = objectOf('Packet', {
@@ -48,6 +50,7 @@ const cause = objectOf('Cause', {
   message: optional(text, 'what the log holds of it and what it does not, for a person'),
   edit: optional(editBehind, 'service-edit: the change of the Service'),
 })
+export type FateJson = Json<typeof fate>
 
 export const flip = objectOf('Flip', {
   seq: required(integer, 'of the record after which the fate was another'),
@@ -66,6 +69,7 @@ export const flip = objectOf('Flip', {
   after: required(fate, 'the fate after it'),
   cause: required(cause, 'what is behind it'),
 })
+export type FlipJson = Json<typeof flip>
 
 /** What `pointsman bisect -o json` prints. */
 export const bisection = objectOf('Bisection', {
@@ -84,3 +88,4 @@ export const bisection = objectOf('Bisection', {
   candidates: required(integer, 'records in between that could touch the packet: each was looked at'),
   assumptions: required(listOf(text), 'what was taken for granted, for a person'),
 })
+export type BisectionJson = DocumentJson<typeof bisection>

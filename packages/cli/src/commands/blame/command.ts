@@ -14,7 +14,7 @@ import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
 import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
 import { interfaceAddressesOf, withRulesetOptions } from '../../input/ruleset-options.js'
 import { formatCount } from '../../output/duration.js'
-import { documentLines, type Format, jsonLines, parseFormat, pointOf } from '../../output/json.js'
+import { documentLines, type Format, jsonLines, parseFormat, pointJson } from '../../output/json.js'
 import { outputOption } from '../../output/output-option.js'
 import { runSteps } from '../../output/run-steps.js'
 import { withExamples } from '../../output/with-examples.js'
@@ -22,6 +22,7 @@ import { writePieces } from '../../output/write-pieces.js'
 import { familyAsked } from '../../rules/family-asked.js'
 import { blameItem } from './json.js'
 import { blameScope, type BlameScope } from './scope.js'
+import type { BlameItemJson, BlameListJson } from './schema.js'
 import { blameText, goneText } from './text.js'
 
 interface BlameOptions extends Pick<InputOptions, 'log'>, PointOptions, RulesQuestionOptions {
@@ -124,12 +125,12 @@ function linesOf(
   { style }: Context,
 ): Iterable<string> {
   const { editBehind } = found
-  const items = (): Iterable<object> => rules.map((rule) => blameItem(rule, { editBehind, dataplane }))
+  const items = (): Iterable<BlameItemJson> => rules.map((rule) => blameItem(rule, { editBehind, dataplane }))
   if (format === 'jsonl') return jsonLines(items())
   const { node } = question.state
   if (format === 'json')
-    return documentLines(
-      { kind: 'BlameList', ...pointOf(asked), ...(node && { node: node.name }), family, layout: 'current' },
+    return documentLines<BlameListJson>(
+      { kind: 'BlameList', at: pointJson(asked.point ?? { seq: 0 }), node: node?.name, family, layout: 'current' },
       items(),
     )
   const whose = node === undefined ? '' : `, node ${node.name}`

@@ -12,6 +12,7 @@ import {
 import { formatTime } from '../../output/json.js'
 import { authorItem } from '../log/json.js'
 import { ruleItem } from '../rules/json.js'
+import type { BlameItemJson, CauseJson, ChangeJson, EditJson } from './schema.js'
 
 export type EditBehind = (cause: Cause) => ServiceEdit | undefined
 
@@ -19,21 +20,20 @@ export type EditBehind = (cause: Cause) => ServiceEdit | undefined
 export function blameItem(
   rule: BlamedRule | GoneRule,
   { editBehind, dataplane }: { readonly editBehind: EditBehind; readonly dataplane: Dataplane },
-): object {
+): BlameItemJson {
   const { share } = rule.item
   const port = (rule.changed.after ?? rule.changed.before)?.port
   const what = (change: RuleChange): string => whatChanged(change, rule, dataplane)
   return {
     ...ruleItem(rule.item, port),
-    ...(share !== undefined && { odds: share }),
+    odds: share,
     changed: changeItem(rule.changed, isOddsAlone(rule) ? whoseOdds(rule.changed) : what(rule.changed), {
       oddsAlone: isOddsAlone(rule),
       editBehind,
     }),
-    ...(isOddsAlone(rule) && { made: changeItem(rule.made, what(rule.made), { oddsAlone: false, editBehind }) }),
-    ...('removed' in rule && {
-      removed: changeItem(rule.removed, what(rule.removed), { oddsAlone: false, editBehind }),
-    }),
+    made: isOddsAlone(rule) ? changeItem(rule.made, what(rule.made), { oddsAlone: false, editBehind }) : undefined,
+    removed:
+      'removed' in rule ? changeItem(rule.removed, what(rule.removed), { oddsAlone: false, editBehind }) : undefined,
   }
 }
 
@@ -42,14 +42,14 @@ interface Told {
   readonly editBehind: EditBehind
 }
 
-const changeItem = ({ cause }: RuleChange, what: string, { oddsAlone, editBehind }: Told): object => ({
+const changeItem = ({ cause }: RuleChange, what: string, { oddsAlone, editBehind }: Told): ChangeJson => ({
   what,
-  ...(oddsAlone && { oddsAlone }),
+  oddsAlone: oddsAlone || undefined,
   ...causeFields(cause, editBehind(cause)),
 })
 
 /** The record behind a change of a rule, and the edit behind that, as `docs/json.md` has them; none for the start of a log. */
-export function causeFields(cause: Cause, behind: ServiceEdit | undefined): object {
+export function causeFields(cause: Cause, behind: ServiceEdit | undefined): CauseJson {
   if (cause.type === 'start') return {}
   const { record } = cause
   const position = { seq: record.seq, time: formatTime(record.observedAt) }
@@ -59,19 +59,19 @@ export function causeFields(cause: Cause, behind: ServiceEdit | undefined): obje
     ...position,
     event,
     kind,
-    ...(namespace !== '' && { namespace }),
+    namespace: namespace || undefined,
     name,
-    ...(resourceVersion !== '' && { resourceVersion }),
-    ...(author && { author: authorItem(author) }),
-    ...(behind && { editBehind: editItem(behind) }),
+    resourceVersion: resourceVersion || undefined,
+    author: author && authorItem(author),
+    editBehind: behind && editItem(behind),
   }
 }
 
-const editItem = ({ record, changes }: ServiceEdit): object => ({
+export const editItem = ({ record, changes }: ServiceEdit): EditJson => ({
   seq: record.seq,
   time: formatTime(record.observedAt),
   namespace: record.namespace,
   name: record.name,
-  ...(record.author && { author: authorItem(record.author) }),
+  author: record.author && authorItem(record.author),
   changes,
 })

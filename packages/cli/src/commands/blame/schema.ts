@@ -13,6 +13,9 @@ import {
   required,
   text,
   time,
+  type DocumentJson,
+  type FieldsJson,
+  type Json,
 } from '../../output/schema.js'
 
 export const editBehind = objectOf('Edit', {
@@ -23,6 +26,7 @@ export const editBehind = objectOf('Edit', {
   author: optional(author, 'who made it; absent where it is not known'),
   changes: required(listOf(text), 'what changed, in phrases for people'),
 })
+export type EditJson = Json<typeof editBehind>
 
 /** The record behind a change of a rule. */
 export const causeFields = {
@@ -36,12 +40,14 @@ export const causeFields = {
   author: optional(author, 'who changed the object; absent where it is not known; the API does not say who deletes'),
   editBehind: optional(editBehind, 'the change of its Service that a change of a slice follows from'),
 }
+export type CauseJson = FieldsJson<typeof causeFields>
 
 const change = objectOf('Change', {
   what: required(text, 'what changed, for people; the words may change'),
   oddsAlone: optional(flag, 'true where nothing but the odds of the rule changed: other endpoints came or went'),
   ...causeFields,
 })
+export type ChangeJson = Json<typeof change>
 
 /** An item of it: what `-o jsonl` prints. */
 export const blameItem = objectOf('Rule', {
@@ -51,6 +57,7 @@ export const blameItem = objectOf('Rule', {
   made: optional(change, 'where that was its odds alone: since when it is there'),
   removed: optional(change, 'what took it away; absent: it is there'),
 })
+export type BlameItemJson = Json<typeof blameItem>
 
 /** What `pointsman blame -o json` prints. */
 export const blameList = objectOf('BlameList', {
@@ -64,3 +71,4 @@ export const blameList = objectOf('BlameList', {
     'the rules, in the order in which iptables-save prints them, with their comments; where none is there any more, those that were there last',
   ),
 })
+export type BlameListJson = DocumentJson<typeof blameList>

@@ -1,24 +1,18 @@
-import {
-  type Endpoint,
-  endpointCondition,
-  type IpFamily,
-  type PortDifference,
-  type RuleDifference,
-  type State,
-} from '@pointsman/core'
-import { type Document, formatTime, pointOf } from '../../output/json.js'
+import { endpointCondition, type IpFamily, type PortDifference, type RuleDifference, type State } from '@pointsman/core'
+import { formatTimeIfKnown, pointJson } from '../../output/json.js'
 import { authorItem } from '../log/json.js'
 import { ruleItem } from '../rules/json.js'
 import { type Differences, type DiffSide, usedCount } from './answer.js'
+import type { DiffJson, EndpointDifferenceJson, PortDifferenceJson, RuleDifferenceJson } from './schema.js'
 
 /** The Diff document of `docs/json.md`. */
-export function diffDocument(differences: Differences, family: IpFamily): Document {
+export function diffDocument(differences: Differences, family: IpFamily): DiffJson {
   const { from, to, objects, ports, chains, lastChanges } = differences
   return {
     kind: 'Diff',
-    ...pointOf(to),
-    from: pointOf(from).at,
-    ...(to.state.node && { node: to.state.node.name }),
+    at: pointJson(to.point),
+    from: pointJson(from.point),
+    node: to.state.node?.name,
     family,
     layout: 'current',
     objects: objects.map((object) => {
@@ -27,12 +21,13 @@ export function diffDocument(differences: Differences, family: IpFamily): Docume
       return {
         event,
         kind,
-        ...(namespace !== '' && { namespace }),
+        namespace: namespace || undefined,
         name,
-        ...(recreated && { recreated }),
+        recreated: recreated || undefined,
         changes,
-        ...(last && { seq: last.seq, time: formatTime(last.observedAt) }),
-        ...(last?.author && { author: authorItem(last.author) }),
+        seq: last?.seq,
+        time: formatTimeIfKnown(last?.observedAt),
+        author: last?.author && authorItem(last.author),
       }
     }),
     endpoints: ports.map((port) => portItem(port, differences)),
@@ -40,40 +35,46 @@ export function diffDocument(differences: Differences, family: IpFamily): Docume
   }
 }
 
-function portItem(difference: PortDifference, { from, to }: Pick<Differences, 'from' | 'to'>): object {
+function portItem(difference: PortDifference, { from, to }: Pick<Differences, 'from' | 'to'>): PortDifferenceJson {
   const { event, port, endpoints } = difference
   return {
     event,
     service: port.service,
-    ...(port.portName !== '' && { portName: port.portName }),
+    portName: port.portName || undefined,
     protocol: port.protocol,
     usedBefore: usedCount(from, difference, 'before'),
     usedAfter: usedCount(to, difference, 'after'),
-    endpoints: endpoints.map(({ before, after }) => ({
-      event: before === undefined ? 'ADDED' : after === undefined ? 'DELETED' : 'MODIFIED',
-      ...placeOf(after ?? before),
-      ...(before && { before: endpointCondition(before) }),
-      ...(after && { after: endpointCondition(after) }),
-    })),
+    endpoints: endpoints.flatMap(endpointItems),
   }
 }
 
-function placeOf(endpoint: Endpoint | undefined): object {
-  if (endpoint === undefined) return {}
-  const { address, port, pod, nodeName } = endpoint
-  return { address, port, ...(pod !== undefined && { pod }), ...(nodeName !== undefined && { nodeName }) }
+function endpointItems({ before, after }: PortDifference['endpoints'][number]): readonly EndpointDifferenceJson[] {
+  const endpoint = after ?? before
+  if (endpoint === undefined) return []
+  return [
+    {
+      event: before === undefined ? 'ADDED' : after === undefined ? 'DELETED' : 'MODIFIED',
+      address: endpoint.address,
+      port: endpoint.port,
+      pod: endpoint.pod,
+      nodeName: endpoint.nodeName,
+      before: before && endpointCondition(before),
+      after: after && endpointCondition(after),
+    },
+  ]
 }
 
-function ruleDifferenceItem(difference: RuleDifference, { from, to }: Pick<Differences, 'from' | 'to'>): object {
+function ruleDifferenceItem(
+  difference: RuleDifference,
+  { from, to }: Pick<Differences, 'from' | 'to'>,
+): RuleDifferenceJson {
   const { item, type } = difference
   const port = item.owner && (portIn(to, item.owner) ?? portIn(from, item.owner))
   return {
     event: EVENTS[type],
     ...ruleItem(item, port),
-    ...(type === 'odds' && {
-      oddsBefore: difference.before ?? 1,
-      oddsAfter: difference.after ?? 1,
-    }),
+    oddsBefore: type === 'odds' ? (difference.before ?? 1) : undefined,
+    oddsAfter: type === 'odds' ? (difference.after ?? 1) : undefined,
   }
 }
 

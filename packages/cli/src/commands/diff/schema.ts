@@ -13,6 +13,8 @@ import {
   required,
   text,
   time,
+  type DocumentJson,
+  type Json,
 } from '../../output/schema.js'
 
 const event = oneOf('ADDED', 'MODIFIED', 'DELETED')
@@ -42,6 +44,7 @@ const endpoint = objectOf('Endpoint', {
   before: optional(condition, 'its condition at the first point; absent: it was not there'),
   after: optional(condition, 'its condition at the second point; absent: it is not there'),
 })
+export type EndpointDifferenceJson = Json<typeof endpoint>
 
 const endpoints = objectOf('Endpoints', {
   event: required(event, 'whether the service port itself came or went'),
@@ -52,6 +55,7 @@ const endpoints = objectOf('Endpoints', {
   usedAfter: required(integer, 'and at the second'),
   endpoints: required(listOf(endpoint), 'those that differ, by address'),
 })
+export type PortDifferenceJson = Json<typeof endpoints>
 
 const rule = objectOf('Rule', {
   event: required(oneOf('ADDED', 'DELETED', 'ODDS'), '`ODDS`: nothing of it but its odds differs'),
@@ -59,6 +63,7 @@ const rule = objectOf('Rule', {
   oddsBefore: optional(number, 'ODDS: the share of the packets that got to it, 0 to 1'),
   oddsAfter: optional(number, 'ODDS: and at the second point'),
 })
+export type RuleDifferenceJson = Json<typeof rule>
 
 /** What `pointsman diff -o json` prints. */
 export const diff = objectOf('Diff', {
@@ -72,3 +77,4 @@ export const diff = objectOf('Diff', {
   endpoints: required(listOf(endpoints), 'service ports whose endpoints differ'),
   rules: required(listOf(rule), 'rules that differ, by service port and chain, with their comments'),
 })
+export type DiffJson = DocumentJson<typeof diff>

@@ -18,7 +18,7 @@ import { outputOption } from '../../output/output-option.js'
 import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
 import { withExamples } from '../../output/with-examples.js'
 import { explainService } from './answer.js'
-import { explainFields } from './json.js'
+import { explanationDocument } from './json.js'
 import { latestChanges, type LatestChanges } from './latest-changes.js'
 import { explainText } from './text.js'
 
@@ -63,10 +63,8 @@ async function explain(text: string, options: ExplainOptions, context: Context):
       configs: !givesConfig(options) && asked.logged !== undefined,
     })
     const { node } = state
-    if (format === 'json') {
-      const head = { kind: 'Explanation', ...pointOf(asked), ...(node && { node: node.name }) }
-      return writeDocument(context, { ...head, ...explainFields(explanation, latest) })
-    }
+    if (format === 'json')
+      return writeDocument(context, explanationDocument({ at: pointOf(asked), node: node?.name, explanation, latest }))
     const { style, stdout } = context
     const whose = node === undefined ? '' : `, node ${node.name}`
     stdout.print([style.dim(`${describeAsked(asked)}${whose}`), ...explainText(explanation, latest, style)])

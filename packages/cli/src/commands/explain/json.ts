@@ -1,29 +1,40 @@
 import { HINT_REASONS, type HintReason, type ServicePort } from '@pointsman/core'
 import { fateItem, flipItem } from '../bisect/json.js'
 import { serviceItem, skippedItem } from '../services/json.js'
+import type { PointJson } from '../../output/schema.js'
 import type { Explanation, PortExplanation } from './answer.js'
 import type { LatestChanges } from './latest-changes.js'
+import type { ExplanationJson, HintJson, OverlapJson, PortJson } from './schema.js'
 import { conclusionOf } from './text.js'
 
-/** The fields of an Explanation as `docs/json.md` has it, without its head. */
-export function explainFields(explanation: Explanation, latest: LatestChanges | undefined): object {
+interface ExplanationFrom {
+  readonly at: PointJson | undefined
+  readonly node: string | undefined
+  readonly explanation: Explanation
+  /** Undefined without a log. */
+  readonly latest: LatestChanges | undefined
+}
+
+/** An Explanation as `docs/json.md` has it. */
+export function explanationDocument({ at, node, explanation, latest }: ExplanationFrom): ExplanationJson {
   const { service, ports, skipped, healthCheck } = explanation
   const [namespace = '', name = ''] = service.split('/')
   return {
+    kind: 'Explanation',
+    at,
+    node,
     namespace,
     name,
     conclusion: conclusionOf(explanation),
     ports: ports.map(portItem),
     skipped: skipped.map(skippedItem),
-    ...(healthCheck && { healthCheck }),
-    ...(latest && {
-      changes: latest.changes.map(({ flip, cause }) => flipItem(flip, cause)),
-      moreChanges: latest.areMore,
-    }),
+    healthCheck,
+    changes: latest?.changes.map(({ flip, cause }) => flipItem(flip, cause)),
+    moreChanges: latest?.areMore,
   }
 }
 
-const portItem = ({ row, fronts, hints, overlaps }: PortExplanation): object => ({
+const portItem = ({ row, fronts, hints, overlaps }: PortExplanation): PortJson => ({
   ...serviceItem(row),
   fronts: fronts.map(({ front: { type, port }, address, ways }) => ({
     type,
@@ -32,22 +43,22 @@ const portItem = ({ row, fronts, hints, overlaps }: PortExplanation): object => 
     ways: ways.map((way) => ({ from: way.from, ...fateItem(way) })),
   })),
   hints: {
-    ...(hints.distribution !== undefined && { distribution: hints.distribution }),
+    distribution: hints.distribution,
     nodeHints: hintItem(hints.nodeHints),
     zoneHints: hintItem(hints.zoneHints),
   },
   overlaps: overlaps.map(({ front, other, otherIsFirst }) => ({
     type: front.type,
-    ...(front.address !== undefined && { address: front.address }),
+    address: front.address,
     port: front.port,
     ...otherItem(other),
     otherIsFirst,
   })),
 })
 
-const otherItem = ({ service, portName }: ServicePort): object => ({
+const otherItem = ({ service, portName }: ServicePort): Pick<OverlapJson, 'otherService' | 'otherPortName'> => ({
   otherService: service,
-  ...(portName !== '' && { otherPortName: portName }),
+  otherPortName: portName || undefined,
 })
 
-const hintItem = (reason: HintReason): object => ({ reason, message: HINT_REASONS[reason] })
+const hintItem = (reason: HintReason): HintJson => ({ reason, message: HINT_REASONS[reason] })

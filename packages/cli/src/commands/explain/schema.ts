@@ -13,6 +13,8 @@ import {
   point,
   required,
   text,
+  type DocumentJson,
+  type Json,
 } from '../../output/schema.js'
 
 const frontType = oneOf('clusterIP', 'externalIP', 'loadBalancerIP', 'nodePort')
@@ -36,6 +38,7 @@ const hint = objectOf('Hint', {
   reason: required(oneOfKeys(HINT_REASONS), 'whether they are followed, and why not, for a script'),
   message: required(text, 'the same, for a person'),
 })
+export type HintJson = Json<typeof hint>
 
 const hints = objectOf('Hints', {
   distribution: optional(oneOf('PreferSameNode', 'PreferSameZone'), 'the hints that are followed; absent: none'),
@@ -51,6 +54,7 @@ const overlap = objectOf('Overlap', {
   otherPortName: optional(text, 'the port of that; absent where it has no name'),
   otherIsFirst: required(flag, 'whether the other, being older, is asked first; what it does not take, this one may'),
 })
+export type OverlapJson = Json<typeof overlap>
 
 const port = objectOf('Port', {
   ...serviceFields,
@@ -58,6 +62,7 @@ const port = objectOf('Port', {
   hints: required(hints, 'whether topology hints are followed'),
   overlaps: required(listOf(overlap), 'addresses that other Services claim too'),
 })
+export type PortJson = Json<typeof port>
 
 const healthCheck = objectOf('HealthCheck', {
   port: required(integer, 'the health-check node port'),
@@ -87,3 +92,4 @@ export const explanation = objectOf('Explanation', {
   changes: optional(listOf(flip), 'the latest records that changed the answer, newest first; absent without a log'),
   moreChanges: optional(flag, 'whether there may be earlier ones; absent without a log'),
 })
+export type ExplanationJson = DocumentJson<typeof explanation>

@@ -1,9 +1,10 @@
 import type { ChangeLogReader } from '@pointsman/core'
 import type { Style } from '../../output/colour.js'
 import { countOf, formatCount, formatDuration } from '../../output/duration.js'
-import { type Document, formatTime } from '../../output/json.js'
+import { formatTime, formatTimeIfKnown, pointJson } from '../../output/json.js'
 import { shellWord } from '../../output/shell-word.js'
 import type { ImportTally, Problem } from './import-recording.js'
+import type { ImportSummaryJson } from './schema.js'
 
 export interface ImportReport {
   readonly tally: ImportTally
@@ -87,7 +88,7 @@ export function problemLines({ problems, badLines, refused }: ImportTally, limit
   return lines
 }
 
-export function importDocument({ tally, path, head, headAt }: ImportReport): Document {
+export function importDocument({ tally, path, head, headAt }: ImportReport): ImportSummaryJson {
   const {
     events,
     kinds,
@@ -104,7 +105,7 @@ export function importDocument({ tally, path, head, headAt }: ImportReport): Doc
   } = tally
   return {
     kind: 'ImportSummary',
-    at: { seq: head, ...(headAt !== undefined && { time: formatTime(headAt) }) },
+    at: pointJson({ seq: head, time: headAt }),
     log: path,
     events,
     kinds,
@@ -116,9 +117,10 @@ export function importDocument({ tally, path, head, headAt }: ImportReport): Doc
     badLines,
     refused,
     problems,
-    ...(firstAt !== undefined && { firstAt: formatTime(firstAt) }),
-    ...(lastAt !== undefined && { lastAt: formatTime(lastAt) }),
+    firstAt: formatTimeIfKnown(firstAt),
+    lastAt: formatTimeIfKnown(lastAt),
     interrupted: tally.isInterrupted,
   }
 }
+
 const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, number) => total + number, 0)

@@ -5,19 +5,20 @@ import {
   listOf,
   mapOf,
   objectOf,
-  oneOf,
+  oneOfNames,
   optional,
   point,
   required,
   text,
   time,
+  type DocumentJson,
 } from '../../output/schema.js'
 
 const problem = objectOf('Problem', {
   file: required(text, 'the file, as it was given'),
   line: required(integer, 'the line, from 1'),
   code: required(
-    oneOf('BAD_LINE', 'RECORD_TOO_OLD', 'OTHER_CLUSTER', 'OTHER_NODE', 'LOG_UNUSABLE'),
+    oneOfNames('BAD_LINE', 'RECORD_TOO_OLD', 'OTHER_CLUSTER', 'OTHER_NODE', 'LOG_UNUSABLE'),
     'why, for a script',
   ),
   message: required(text, 'why, for a person'),
@@ -49,3 +50,4 @@ export const importSummary = objectOf('ImportSummary', {
   lastAt: optional(time, 'the last event of the recording'),
   interrupted: required(flag, 'whether it was ended before the recording was'),
 })
+export type ImportSummaryJson = DocumentJson<typeof importSummary>

@@ -6,12 +6,13 @@ import { CliError } from '../../errors.js'
 import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
 import { POINT_FORMS } from '../../input/parse-point.js'
 import { resolveRange } from '../../input/point-in-time.js'
-import { type Format, formatTime, parseFormat, writeDocument, writeLine } from '../../output/json.js'
+import { type Format, parseFormat, pointJson, writeDocument, writeLine } from '../../output/json.js'
 import { outputOption } from '../../output/output-option.js'
 import { withExamples } from '../../output/with-examples.js'
 import { history, type HistoryEntry, parseKinds, parseTypes, serviceFilter, type WantedTypes } from './history.js'
 import { registerLogInfo } from './info.js'
 import { recordItem } from './json.js'
+import type { RecordListJson } from './schema.js'
 import { recordText } from './text.js'
 
 interface LogOptions extends Pick<InputOptions, 'log'> {
@@ -156,11 +157,12 @@ function writeAll(question: LogQuestion & { readonly limit: number; readonly opt
   const { reader, filter, withPatch, options, context } = question
   const entries = history({ ...question, filter: { ...filter, descending: options.reverse !== true } })
   const time = filter.toSeq === undefined ? undefined : reader.timeOf(filter.toSeq)
-  writeDocument(context, {
+  const document: RecordListJson = {
     kind: 'RecordList',
-    at: { seq: filter.toSeq ?? 0, ...(time === undefined ? {} : { time: formatTime(time) }) },
+    at: pointJson({ seq: filter.toSeq ?? 0, time }),
     items: [...entries].map((entry) => recordItem(entry, { withPatch })),
-  })
+  }
+  writeDocument(context, document)
 }
 
 const POLL_MS = 250

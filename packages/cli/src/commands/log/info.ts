@@ -4,9 +4,10 @@ import type { Context } from '../../context.js'
 import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
 import type { Style } from '../../output/colour.js'
 import { formatCount, formatDuration } from '../../output/duration.js'
-import { formatTime, parseFormat, writeDocument } from '../../output/json.js'
+import { formatTime, formatTimeIfKnown, parseFormat, pointJson, takenOver, writeDocument } from '../../output/json.js'
 import { outputOption } from '../../output/output-option.js'
 import { withExamples } from '../../output/with-examples.js'
+import type { LogInfoJson } from './schema.js'
 
 interface LogInfoOptions extends Pick<InputOptions, 'log'> {
   readonly output?: string
@@ -32,8 +33,7 @@ function showLogInfo(options: LogInfoOptions, context: Context): void {
       context.stdout.print(logInfoText({ path, info }, context.style))
       return
     }
-    const at = { seq: info.lastSeq, ...(info.lastAt === undefined ? {} : { time: formatTime(info.lastAt) }) }
-    writeDocument(context, { kind: 'LogInfo', at, ...logInfoFields({ path, info }) })
+    writeDocument(context, logInfoDocument({ path, info }))
   } finally {
     reader.close()
   }
@@ -98,13 +98,15 @@ const optional = (title: string, text: string | undefined): readonly Row[] =>
   text === undefined ? [] : [[title, text]]
 
 /** The LogInfo document of `docs/json.md`. */
-function logInfoFields({ path, info }: { readonly path: string; readonly info: LogInfo }): object {
+function logInfoDocument({ path, info }: { readonly path: string; readonly info: LogInfo }): LogInfoJson {
   const { firstAt, lastAt, applied, ...rest } = info
   return {
+    kind: 'LogInfo',
+    at: pointJson({ seq: info.lastSeq, time: lastAt }),
     log: path,
-    ...rest,
-    ...(firstAt === undefined ? {} : { firstAt: formatTime(firstAt) }),
-    ...(lastAt === undefined ? {} : { lastAt: formatTime(lastAt) }),
+    ...takenOver<Partial<LogInfoJson>>()(rest),
+    firstAt: formatTimeIfKnown(firstAt),
+    lastAt: formatTimeIfKnown(lastAt),
     applied: applied.map(({ backend, seq, at }) => ({ backend, seq, at: formatTime(at) })),
   }
 }

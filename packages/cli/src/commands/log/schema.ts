@@ -13,6 +13,8 @@ import {
   required,
   text,
   time,
+  type DocumentJson,
+  type Json,
 } from '../../output/schema.js'
 
 const failure = objectOf('Failure', {
@@ -60,6 +62,7 @@ export const recordItem = objectOf('Record', {
   message: optional(text, 'notice: what a reader has to know'),
   details: optional(anything, 'notice: the file and the line, and what else belongs to the code'),
 })
+export type RecordJson = Json<typeof recordItem>
 
 /** What `pointsman log -o json` prints. */
 export const recordList = objectOf('RecordList', {
@@ -67,6 +70,7 @@ export const recordList = objectOf('RecordList', {
   at: required(point, 'the last record that was looked at'),
   items: required(listOf(recordItem), 'the records, newest first; with --reverse oldest first'),
 })
+export type RecordListJson = DocumentJson<typeof recordList>
 const counts = objectOf('Counts', {
   object: required(integer, 'changes of objects'),
   bookmark: required(integer, 'bookmarks'),
@@ -107,3 +111,4 @@ export const logInfo = objectOf('LogInfo', {
   applied: required(listOf(applied), 'the last successful sync of each backend'),
   pruned: required(flag, 'whether records before `firstSeq` were pruned'),
 })
+export type LogInfoJson = DocumentJson<typeof logInfo>

@@ -7,12 +7,13 @@ import { CliError } from '../../errors.js'
 import { logPath, withLogOption } from '../../input/open-input.js'
 import type { Style } from '../../output/colour.js'
 import { countOf, formatCount, formatDuration } from '../../output/duration.js'
-import { type Document, formatTime, parseFormat, writeDocument } from '../../output/json.js'
+import { formatTime, formatTimeIfKnown, parseFormat, pointJson, writeDocument } from '../../output/json.js'
 import { outputOption } from '../../output/output-option.js'
 import { createProgress } from '../../output/progress.js'
 import { shellWord } from '../../output/shell-word.js'
 import { withExamples } from '../../output/with-examples.js'
 import { recordCluster, type RecordTally } from './record-cluster.js'
+import type { RecordSummaryJson } from './schema.js'
 
 interface RecordCommandOptions {
   readonly log?: string
@@ -112,14 +113,14 @@ function recordText({ events, kinds, firstAt, lastAt }: RecordTally, log: string
   return [style.bold(conclusion) + span, `  ${counts.join(', ')}`, `next: pointsman services --log ${shellWord(log)}`]
 }
 
-function recordDocument({ events, kinds, firstAt, lastAt, head }: RecordTally, log: string): Document {
+function recordDocument({ events, kinds, firstAt, lastAt, head }: RecordTally, log: string): RecordSummaryJson {
   return {
     kind: 'RecordSummary',
-    at: { seq: head, ...(lastAt !== undefined && { time: formatTime(lastAt) }) },
+    at: pointJson({ seq: head, time: lastAt }),
     log,
     events,
     kinds,
-    ...(firstAt !== undefined && { firstAt: formatTime(firstAt) }),
-    ...(lastAt !== undefined && { lastAt: formatTime(lastAt) }),
+    firstAt: formatTimeIfKnown(firstAt),
+    lastAt: formatTimeIfKnown(lastAt),
   }
 }

@@ -1,5 +1,15 @@
 import { kindCounts } from '../import/schema.js'
-import { documentHead, integer, objectOf, optional, point, required, text, time } from '../../output/schema.js'
+import {
+  documentHead,
+  integer,
+  objectOf,
+  optional,
+  point,
+  required,
+  text,
+  time,
+  type DocumentJson,
+} from '../../output/schema.js'
 
 /** What `pointsman record -o json` prints when it ends. */
 export const recordSummary = objectOf('RecordSummary', {
@@ -11,3 +21,4 @@ export const recordSummary = objectOf('RecordSummary', {
   firstAt: optional(time, 'the first new event; absent where there is none'),
   lastAt: optional(time, 'the last new event'),
 })
+export type RecordSummaryJson = DocumentJson<typeof recordSummary>

@@ -24,6 +24,7 @@ import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
 import { withExamples } from '../../output/with-examples.js'
 import { portionsOf, writePieces } from '../../output/write-pieces.js'
 import { ruleItems } from '../rules/json.js'
+import type { RuleListJson } from '../rules/schema.js'
 
 interface RenderOptions extends InputOptions, PointOptions, RulesQuestionOptions {
   readonly outputDir?: string
@@ -124,14 +125,10 @@ function linesOf({ format, asked, question: { state }, plan }: Answer, context: 
   const { family } = plan
   if (format === 'jsonl') return jsonLines(ruleItems(plan.inOrder(plan.parts()), state))
   if (format === 'json') {
-    const head = {
-      kind: 'RuleList',
-      ...pointOf(asked),
-      ...(state.node && { node: state.node.name }),
-      family,
-      layout: 'current',
-    }
-    return documentLines(head, ruleItems(plan.inOrder(plan.parts()), state))
+    return documentLines<RuleListJson>(
+      { kind: 'RuleList', at: pointOf(asked), node: state.node?.name, family, layout: 'current' },
+      ruleItems(plan.inOrder(plan.parts()), state),
+    )
   }
   const whose = state.node === undefined ? '' : `, node ${state.node.name}`
   context.stderr.print(

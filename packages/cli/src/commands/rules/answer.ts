@@ -15,6 +15,7 @@ import { CliError } from '../../errors.js'
 import { didYouMean } from '../../input/suggest.js'
 import type { Style } from '../../output/colour.js'
 import { frontItem } from './json.js'
+import type { FrontJson } from './schema.js'
 import { chainText, type PortRules, portRulesText } from './text.js'
 
 interface RulesAsked {
@@ -32,7 +33,7 @@ export interface RulesAnswer {
   /** The listing of the rule system's own tool. */
   readonly save: () => Iterable<string>
   /** Where the fronts of a service lead; absent where no service was asked about. */
-  readonly fronts?: () => readonly object[]
+  readonly fronts?: () => readonly FrontJson[]
   /** For people; absent where that is the listing. */
   readonly text?: (style: Style) => readonly string[]
 }
@@ -60,7 +61,7 @@ function portRules(port: ServicePort, plan: RulePlan, { state, dataplane }: Rule
 
 function answerService(ports: readonly PortRules[]): RulesAnswer {
   const rules = (): readonly RuleItem[] => ports.flatMap(({ planned }) => planned.items)
-  const fronts = (): readonly object[] =>
+  const fronts = (): readonly FrontJson[] =>
     ports.flatMap(({ port, endpoints, plan }) => plan.fronts(port, endpoints).map((path) => frontItem(port, path)))
   return { rules, fronts, save: () => [], text: (style) => spaced(ports.map((port) => portRulesText(port, style))) }
 }

@@ -20,6 +20,7 @@ import { writePieces } from '../../output/write-pieces.js'
 import { familyAsked } from '../../rules/family-asked.js'
 import { answerRules, type RulesAnswer, rulesTarget } from './answer.js'
 import { ruleItems } from './json.js'
+import type { RuleListJson } from './schema.js'
 
 interface RulesOptions extends InputOptions, PointOptions, RulesQuestionOptions {
   readonly nfacct?: true
@@ -90,15 +91,14 @@ interface Answered {
 function linesOf({ format, asked, question: { state }, family, answer }: Answered, context: Context): Iterable<string> {
   if (format === 'jsonl') return jsonLines(ruleItems(answer.rules(), state))
   if (format === 'json') {
-    const node = state.node && { node: state.node.name }
-    return documentLines(
+    return documentLines<RuleListJson>(
       {
         kind: 'RuleList',
-        ...pointOf(asked),
-        ...node,
+        at: pointOf(asked),
+        node: state.node?.name,
         family,
         layout: 'current',
-        ...(answer.fronts && { fronts: answer.fronts() }),
+        fronts: answer.fronts?.(),
       },
       ruleItems(answer.rules(), state),
     )

@@ -5,15 +5,18 @@ import {
   number,
   objectOf,
   oneOf,
+  oneOfNames,
   optional,
   point,
   required,
   text,
+  type DocumentJson,
+  type Json,
 } from '../../output/schema.js'
 
 /** What every rule says of itself. */
 export const ruleFields = {
-  table: required(oneOf('mangle', 'filter', 'nat'), 'the table'),
+  table: required(oneOfNames('mangle', 'filter', 'nat'), 'the table'),
   chain: required(text, 'the chain'),
   rule: required(text, 'the line that iptables-save prints: `-A CHAIN ...`'),
   service: optional(
@@ -32,6 +35,8 @@ const endpoint = objectOf('Endpoint', {
   port: required(integer, 'its port'),
   odds: required(number, 'the share of the packets that it gets, 0 to 1'),
 })
+export type EndpointShareJson = Json<typeof endpoint>
+export type RuleJson = Json<typeof ruleItem>
 
 const front = objectOf('Front', {
   type: required(oneOf('clusterIP', 'externalIP', 'loadBalancerIP', 'nodePort'), 'what it is to the Service'),
@@ -49,6 +54,7 @@ const front = objectOf('Front', {
     'where those of the node itself go, and with a pod CIDR known those of pods; absent: where all go',
   ),
 })
+export type FrontJson = Json<typeof front>
 
 /** What `pointsman render -o json` and `pointsman rules -o json` print. */
 export const ruleList = objectOf('RuleList', {
@@ -60,3 +66,4 @@ export const ruleList = objectOf('RuleList', {
   fronts: optional(listOf(front), 'where the addresses of a Service lead; absent where no Service was asked about'),
   items: required(listOf(ruleItem), 'the rules that were asked about, in the order in which iptables-save prints them'),
 })
+export type RuleListJson = DocumentJson<typeof ruleList>

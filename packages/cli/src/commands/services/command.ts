@@ -13,12 +13,13 @@ import { nodeNameFor } from '../../input/node-name.js'
 import { type InputOptions, openInput, withInputOptions } from '../../input/open-input.js'
 import { resolveConfig } from '../../input/proxy-config.js'
 import { didYouMean } from '../../input/suggest.js'
-import { type Document, FORMATS, parseFormat, pointOf, writeDocument, writeLine } from '../../output/json.js'
+import { FORMATS, parseFormat, pointOf, writeDocument, writeLine } from '../../output/json.js'
 import { outputOption } from '../../output/output-option.js'
 import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
 import { withExamples } from '../../output/with-examples.js'
 import { serviceRows, type ServicesView } from './answer.js'
 import { diagnosticItem, serviceItem, skippedItem } from './json.js'
+import type { ServiceListJson } from './schema.js'
 import { servicesTable } from './text.js'
 
 interface ServicesOptions extends InputOptions, PointOptions {
@@ -143,11 +144,11 @@ function withoutOtherFamily({ rows, skipped, diagnostics }: ServicesView): Servi
   return { rows, skipped: news, diagnostics }
 }
 
-function documentOf({ view, node, question }: Answer): Document {
+function documentOf({ view, node, question }: Answer): ServiceListJson {
   return {
     kind: 'ServiceList',
-    ...pointOf(question),
-    ...(node && { node: node.name }),
+    at: pointOf(question),
+    node: node?.name,
     items: view.rows.map(serviceItem),
     skipped: view.skipped.map(skippedItem),
     diagnostics: view.diagnostics.map(diagnosticItem),

@@ -6,67 +6,73 @@ import {
   type SkippedPort,
 } from '@pointsman/core'
 import type { EndpointRow, ServiceRow } from './answer.js'
+import type { DiagnosticJson, EndpointJson, ServiceJson, SkippedJson, VerdictJson } from './schema.js'
 
 /** An item of a ServiceList as `docs/json.md` has it: what is empty, zero or unknown is left out. */
-export function serviceItem({ port, serviceType, endpoints, ready, used, onNode }: ServiceRow): object {
+export function serviceItem({ port, serviceType, endpoints, ready, used, onNode }: ServiceRow): ServiceJson {
   return {
     namespace: port.namespace,
     name: port.name,
-    ...(port.portName !== '' && { portName: port.portName }),
+    portName: port.portName || undefined,
     type: serviceType,
     protocol: port.protocol,
     family: port.family,
     clusterIP: port.clusterIP,
     port: port.port,
-    ...(port.nodePort !== 0 && { nodePort: port.nodePort }),
-    ...(port.healthCheckNodePort !== 0 && { healthCheckNodePort: port.healthCheckNodePort }),
-    ...list('externalIPs', port.externalIPs),
-    ...list('loadBalancerVIPs', port.loadBalancerVIPs),
-    ...list('loadBalancerProxyIPs', port.loadBalancerProxyIPs),
-    ...list('loadBalancerSourceRanges', port.loadBalancerSourceRanges),
+    nodePort: port.nodePort || undefined,
+    healthCheckNodePort: port.healthCheckNodePort || undefined,
+    externalIPs: unlessEmpty(port.externalIPs),
+    loadBalancerVIPs: unlessEmpty(port.loadBalancerVIPs),
+    loadBalancerProxyIPs: unlessEmpty(port.loadBalancerProxyIPs),
+    loadBalancerSourceRanges: unlessEmpty(port.loadBalancerSourceRanges),
     externalTrafficPolicy: port.externalTrafficPolicy,
     internalTrafficPolicy: port.internalTrafficPolicy,
-    ...(port.affinitySeconds > 0 && { affinitySeconds: port.affinitySeconds }),
+    affinitySeconds: port.affinitySeconds > 0 ? port.affinitySeconds : undefined,
     readyEndpoints: ready,
     totalEndpoints: endpoints.length,
     usedEndpoints: used,
-    ...(onNode !== undefined && { endpointsOnNode: onNode }),
+    endpointsOnNode: onNode,
     endpoints: endpoints.map(endpointItem),
   }
 }
 
-function endpointItem({ endpoint, cluster, local, isOnNode }: EndpointRow): object {
+function endpointItem({ endpoint, cluster, local, isOnNode }: EndpointRow): EndpointJson {
   return {
     address: endpoint.address,
     port: endpoint.port,
-    ...(endpoint.pod !== undefined && { pod: endpoint.pod }),
-    ...(endpoint.nodeName !== undefined && { nodeName: endpoint.nodeName }),
-    ...(endpoint.zone !== undefined && { zone: endpoint.zone }),
+    pod: endpoint.pod,
+    nodeName: endpoint.nodeName,
+    zone: endpoint.zone,
     ready: endpoint.ready,
     serving: endpoint.serving,
     terminating: endpoint.terminating,
-    ...(isOnNode !== undefined && { onNode: isOnNode }),
-    ...(cluster && { clusterTraffic: verdictItem(cluster) }),
-    ...(local && { localTraffic: verdictItem(local) }),
+    onNode: isOnNode,
+    clusterTraffic: cluster && verdictItem(cluster),
+    localTraffic: local && verdictItem(local),
   }
 }
 
-const verdictItem = ({ used, reason }: EndpointVerdict): object => ({ used, reason, message: ENDPOINT_REASONS[reason] })
+const verdictItem = ({ used, reason }: EndpointVerdict): VerdictJson => ({
+  used,
+  reason,
+  message: ENDPOINT_REASONS[reason],
+})
 
-export const skippedItem = ({ service, portName, family, reason }: SkippedPort): object => ({
+export const skippedItem = ({ service, portName, family, reason }: SkippedPort): SkippedJson => ({
   service,
-  ...(portName !== undefined && portName !== '' && { portName }),
-  ...(family !== undefined && { family }),
+  portName: portName || undefined,
+  family,
   reason,
   message: SKIP_REASONS[reason],
 })
 
-export const diagnosticItem = ({ code, object, path, value, message }: Diagnostic): object => ({
+export const diagnosticItem = ({ code, object, path, value, message }: Diagnostic): DiagnosticJson => ({
   code,
   object,
   path,
-  ...(value !== undefined && value !== null && { value }),
+  value: value ?? undefined,
   message,
 })
 
-const list = (name: string, values: readonly string[]): object => (values.length === 0 ? {} : { [name]: values })
+const unlessEmpty = (values: readonly string[]): readonly string[] | undefined =>
+  values.length === 0 ? undefined : values

@@ -12,6 +12,8 @@ import {
   point,
   required,
   text,
+  type DocumentJson,
+  type Json,
 } from '../../output/schema.js'
 
 const family = oneOf('IPv4', 'IPv6')
@@ -22,6 +24,7 @@ const verdict = objectOf('Verdict', {
   reason: required(oneOfKeys(ENDPOINT_REASONS), 'why, for a script'),
   message: required(text, 'why, for a person'),
 })
+export type VerdictJson = Json<typeof verdict>
 
 const endpoint = objectOf('Endpoint', {
   address: required(text, 'in canonical spelling'),
@@ -36,6 +39,7 @@ const endpoint = objectOf('Endpoint', {
   clusterTraffic: optional(verdict, 'for traffic that may leave the node; absent where the port has none'),
   localTraffic: optional(verdict, 'for traffic of policy Local; absent where the port has none'),
 })
+export type EndpointJson = Json<typeof endpoint>
 
 /** What is said of each service port. */
 export const serviceFields = {
@@ -71,6 +75,8 @@ export const skipped = objectOf('Skipped', {
   reason: required(oneOfKeys(SKIP_REASONS), 'why, for a script'),
   message: required(text, 'why, for a person'),
 })
+export type SkippedJson = Json<typeof skipped>
+export type ServiceJson = Json<typeof serviceItem>
 
 const diagnostic = objectOf('Diagnostic', {
   code: required(oneOfKeys(DIAGNOSTIC_CODES), 'what is wrong, for a script'),
@@ -79,6 +85,7 @@ const diagnostic = objectOf('Diagnostic', {
   value: optional(anything, 'what stands there'),
   message: required(text, 'what is wrong, for a person'),
 })
+export type DiagnosticJson = Json<typeof diagnostic>
 
 /** What `pointsman services -o json` prints; `-o jsonl` prints its items. */
 export const serviceList = objectOf('ServiceList', {
@@ -92,3 +99,4 @@ export const serviceList = objectOf('ServiceList', {
   skipped: required(listOf(skipped), 'Services, and ports of them, that get no rules'),
   diagnostics: required(listOf(diagnostic), 'fields that were left out, or read otherwise than written'),
 })
+export type ServiceListJson = DocumentJson<typeof serviceList>
