@@ -15,7 +15,7 @@ export function diffDocument(differences: Differences, family: IpFamily): DiffJs
     node: to.state.node?.name,
     family,
     layout: 'current',
-    objects: objects.map((object) => {
+    objects: objects.map((object): DiffJson['objects'][number] => {
       const { event, kind, namespace, name, recreated, changes } = object
       const last = lastChanges.get(object)
       return {

@@ -47,7 +47,7 @@ const portItem = ({ row, fronts, hints, overlaps }: PortExplanation): PortJson =
     nodeHints: hintItem(hints.nodeHints),
     zoneHints: hintItem(hints.zoneHints),
   },
-  overlaps: overlaps.map(({ front, other, otherIsFirst }) => ({
+  overlaps: overlaps.map(({ front, other, otherIsFirst }): OverlapJson => ({
     type: front.type,
     address: front.address,
     port: front.port,
