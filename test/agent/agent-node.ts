@@ -90,11 +90,13 @@ export async function createAgentNode(
     differences,
     async converged(withinMs) {
       const until = performance.now() + withinMs
-      let last = await differences()
+      // Before the first sync there is nothing that could be compared, which the comparer refuses.
+      const find = (): Promise<readonly unknown[]> => differences().catch((error: unknown) => [String(error)])
+      let last = await find()
       while (last.length > 0) {
         if (performance.now() > until) throw new Error(`the rules are not right: ${JSON.stringify(last, undefined, 2)}`)
         await sleep(100)
-        last = await differences()
+        last = await find()
       }
     },
     async stopAll() {

@@ -62,7 +62,7 @@ describeIptables('the agent, observed', () => {
     const slice = webSliceWith('10.244.5.1')
     const trigger = { 'endpoints.kubernetes.io/last-change-trigger-time': new Date().toISOString() }
     await node.server.put({ ...slice, metadata: { ...slice.metadata, annotations: trigger } })
-    await node.converged(5000)
+    await node.converged(40_000)
     const programming = 'kubeproxy_network_programming_duration_seconds_count{ip_family="IPv4"}'
     await soon(async () => expect((await samples())[programming]).toBe((before[programming] ?? 0) + 1))
     const after = await samples()
@@ -145,13 +145,13 @@ describeIptables('the agent, observed', () => {
     await agent.hasSaid(/could not be compared/)
     // What is in force is in doubt, read back, and put right.
     await soon(async () => expect(node.run('iptables-nft-save -t nat')).toContain('-A KUBE-SERVICES'))
-    await node.converged(10_000)
+    await node.converged(40_000)
   })
 
   test('after a reboot programs what the log knows, and tells load balancers to wait until the watch is fresh', async () => {
     const first = node.start()
     await node.server.putAll(SMALL_WORLD)
-    await node.converged(10_000)
+    await node.converged(40_000)
     first.signal('SIGTERM')
     await first.ended
     await node.server.goAway()
