@@ -74,7 +74,7 @@ describeIptables('what kubeadm made for kube-proxy', () => {
     })
     expect(await agent.ended).toEqual({ status: 3, signal: null })
     expect(agent.said().slice(before.length)).toMatch(
-      /(?:^|\n).*\/var\/lib\/kube-proxy\/config\.conf was changed: ending, to be started again with what it says now\n$/,
+      /(?:^|\n).*\/var\/lib\/kube-proxy\/config\.conf was changed: exiting, to be restarted with the new configuration\n$/,
     )
     expect(await node.differences()).toEqual([])
   })

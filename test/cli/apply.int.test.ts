@@ -48,7 +48,7 @@ describe('without privileges', () => {
   })
 
   test.each([
-    [[], /^error: which objects\? give files, or - for what `kubectl get .*\n$/],
+    [[], /^error: no objects given: give FILES, or - for the output of `kubectl get .*\n$/],
     [['nowhere.yaml'], /^error: nowhere\.yaml: no such file: check the path\n$/],
     [[OBJECTS, '--config', 'nowhere.yaml'], /^error: nowhere\.yaml: no such file: check the path\n$/],
     [[OBJECTS, ...CONFIG, '--node', 'node-z'], /^error: --node node-z is not in the input, it knows node-a.*\n$/],

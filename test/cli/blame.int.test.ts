@@ -129,7 +129,7 @@ test.each([
     1,
     'no service port and no endpoint up to seq 128 has the chain KUBE-SEP-AAAAAAAAAAAAAAAA: is it whole, and of this cluster?',
   ],
-  [['KUBE-NONE'], 1, 'KUBE-NONE: there are no such rules, and were none up to seq 128'],
+  [['KUBE-NONE'], 1, 'KUBE-NONE: no such rules found up to seq 128, past or present'],
   [['--famly', 'ipv4'], 2, "unknown option '--famly' (Did you mean --family?); --help has examples"],
 ])('%j ends with one line', async (args, status, message) => {
   expect(await blame(...args)).toMatchObject({ status, stdout: '', stderr: `error: ${message}\n` })

@@ -52,7 +52,7 @@ describe('a mistake ends with status 2 and one line that says what to do', () =>
     ],
     [
       ['services'],
-      'error: which log? give --log FILE or set POINTSMAN_LOG; `pointsman import RECORDING --log FILE` makes one\n',
+      'error: no log given: use --log FILE or set POINTSMAN_LOG; `pointsman import RECORDING --log FILE` creates one\n',
     ],
     [
       ['services', '--log', '/nowhere/x.db'],
@@ -65,11 +65,11 @@ describe('a mistake ends with status 2 and one line that says what to do', () =>
     [['import'], "error: missing required argument 'files'; --help has examples\n"],
     [
       ['replay', log, '--speed', 'fast'],
-      'error: --speed fast: give how many times as fast as it was recorded, such as 1, 10 or 0.5, or max\n',
+      'error: --speed fast is not a speed: give a factor such as 1, 10 or 0.5, or max\n',
     ],
     [
       ['replay', log, '--record', log, '--cluster-cidr', '10.0.0.0/8'],
-      `error: --record ${log} is the log that is replayed: give another file\n`,
+      `error: --record ${log} is the log being replayed: give another file\n`,
     ],
     [['replay', log, '--cluster-cidr', 'nope'], 'error: --cluster-cidr "nope" is not a CIDR such as 10.244.0.0/16\n'],
     [
@@ -89,7 +89,7 @@ test('what was not found ends with status 1', async () => {
   expect(await runPointsman(['services', 'chekout', '--log', log])).toMatchObject({
     status: 1,
     stdout: '',
-    stderr: 'error: there is no service chekout at seq 128: did you mean checkout?\n',
+    stderr: 'error: service chekout not found at seq 128: did you mean checkout?\n',
   })
 })
 

@@ -154,16 +154,16 @@ test('-o json gives the conclusion, every way, and what changed the answer', asy
 })
 
 test.each([
-  [['chekout'], 1, 'there is no service chekout at seq 128: did you mean checkout?'],
+  [['chekout'], 1, 'service chekout not found at seq 128: did you mean checkout?'],
   [
     ['shop/nothing-like-it'],
     1,
-    'there is no service shop/nothing-like-it at seq 128: `pointsman services` lists those that there are',
+    'service shop/nothing-like-it not found at seq 128: run `pointsman services` for a list',
   ],
   [
     ['shop/metrics', '--at', '123'],
     1,
-    'there is no service shop/metrics at seq 123: it was deleted at seq 123, 2026-11-21T02:24:48.774Z; --at 122 explains it as it was',
+    'service shop/metrics not found at seq 123: it was deleted at seq 123, 2026-11-21T02:24:48.774Z; use --at 122 to explain it before the deletion',
   ],
   [['checkout', '--at', '9999'], 2, /^error: --at 9999 is outside the log/],
 ])('%j ends with one line', async (args, status, message) => {

@@ -99,7 +99,7 @@ describe('what is exported imports', () => {
     writer.close()
     expect(firstSeq).toBeGreaterThan(20)
     const { stderr } = await runPointsman(['export', '--log', pruned, '--output', folder.path('pruned.jsonl')])
-    expect(stderr).toMatch(/^exported \d+ events, after \d+ lines for what was there before to .*pruned\.jsonl\n$/)
+    expect(stderr).toMatch(/^exported \d+ events, preceded by \d+ objects that existed before to .*pruned\.jsonl\n$/)
     const again = await importFrom(folder.path('pruned.jsonl'), 'pruned-again.db')
     expect(objectsAt(again, recordsOf(again).length)).toEqual(objectsAt(log, 128))
   })

@@ -57,7 +57,7 @@ describe('a log that is there before it is written (fixtures/security/12-existin
     const imported = await runPointsman(['import', SHOP_RECORDING, '--log', log])
     expect(imported).toMatchObject({
       status: 0,
-      stderr: `warning: others can change ${log}, and what is told from it (others may write in ${folder.path('open')}: its mode is 0777)\n`,
+      stderr: `warning: ${log} can be modified by other users, so its contents may not be trusted (others may write in ${folder.path('open')}: its mode is 0777)\n`,
     })
     const run = await runPointsman(['run', '--log', log, '--hostname-override', 'a', '--master', 'http://127.0.0.1:1'])
     expect(run.status).toBe(2)
@@ -213,7 +213,7 @@ test('Ctrl-C keeps what came in, closes the log and says how to go on', async ()
   child.kill('SIGINT')
   const [status] = (await once(child, 'close')) as [number | null]
   expect(status).toBe(130)
-  expect(stderr).toBe(`interrupted: what is in the log stays; go on with: pointsman import - --log ${log}\n`)
+  expect(stderr).toBe(`interrupted: the imported events are kept; to finish: pointsman import - --log ${log}\n`)
   expect(existsSync(`${log}-wal`)).toBe(false)
   const again = await runPointsman(['import', SHOP_RECORDING, '--log', log])
   expect(again.stdout).toContain('imported 68 events')

@@ -233,7 +233,7 @@ describe('a mistake is one line', () => {
     [
       ['--since', '400'],
       2,
-      'error: --since 400 is outside the log, which holds seq 1 to 128, 2026-11-21T02:24:30.956Z to 2026-11-21T02:24:50.504Z\n',
+      'error: --since 400 is outside the log, which has seq 1 to 128, 2026-11-21T02:24:30.956Z to 2026-11-21T02:24:50.504Z\n',
     ],
   ])('%j', async (args, status, stderr) => {
     expect(await runPointsman(['log', '--log', log, ...args])).toMatchObject({ status, stderr, stdout: '' })

@@ -68,7 +68,7 @@ describe('what is asked of a log', () => {
     const { status, stderr } = await render('--log', log)
     expect({ status, stderr }).toEqual({
       status: 0,
-      stderr: `warning: no configuration was given, so that kube-proxy's defaults are used, without a cluster CIDR: --config or --cluster-cidr says otherwise\n${HEAD}`,
+      stderr: `warning: no configuration given: using kube-proxy's defaults with no cluster CIDR (set --config or --cluster-cidr)\n${HEAD}`,
     })
   })
 
@@ -94,7 +94,7 @@ describe('flags', () => {
     const assumed = await render(...args, ...restricted)
     expect(dispatch(assumed.stdout)).toEqual(['-A KUBE-SERVICES -d 192.168.55.10/32'])
     expect(assumed.stderr).toContain(
-      'warning: node ports are taken to answer on no other addresses than 192.168.55.10, fd00:55::10, loopback: --node-address names those of the interfaces\n',
+      'warning: assuming that node ports answer only on 192.168.55.10, fd00:55::10, loopback: give the interface addresses with --node-address\n',
     )
     const given = await render(...args, ...restricted, '--node-address', '10.77.0.1', '--node-address', '192.168.1.1')
     expect(dispatch(given.stdout)).toEqual(['-A KUBE-SERVICES -d 10.77.0.1/32', '-A KUBE-SERVICES -d 192.168.1.1/32'])
@@ -108,15 +108,15 @@ describe('flags', () => {
   })
 
   test.each([
-    [['--family', 'dual'], /^error: --family dual makes two texts: say with --output-dir where to put them\n$/],
-    [['--output-dir', 'x', '-o', 'json'], /^error: --output-dir takes what iptables-save prints: leave -o json out\n$/],
+    [['--family', 'dual'], /^error: --family dual prints two files: give a directory with --output-dir\n$/],
+    [['--output-dir', 'x', '-o', 'json'], /^error: --output-dir writes iptables-save format: omit -o json\n$/],
     [
       ['--layout', 'classic', ...CIDR],
-      /^error: --layout classic is not built yet: leave --layout out, for kube-proxy 1\.36's rules\n$/,
+      /^error: --layout classic is not built yet: omit --layout to use kube-proxy 1\.36's rules\n$/,
     ],
     [
       ['--node-address', '10.0.0.1/8'],
-      /^error: --node-address "10\.0\.0\.1\/8" is no IP address: give one without a prefix\n$/,
+      /^error: --node-address "10\.0\.0\.1\/8" is not an IP address: give one without a prefix length\n$/,
     ],
     [['--node', 'node-z', ...CIDR], /^error: --node node-z is not in the input, it knows node-a, .*\n$/],
     [
@@ -151,8 +151,8 @@ describe('a node of which little is known', () => {
     expect(status).toBe(0)
     expect(rulesOf(stdout, '-j DNAT')).toHaveLength(2)
     expect(stderr).toBe(
-      "warning: the input has no Node, so that no endpoint counts as local and no address as the node's: add its Node\n" +
-        'warning: no address of the node says which family it has: these are the IPv4 rules, --family ipv6 gives the others\n' +
+      "warning: the input has no Node: no endpoint is treated as local, and no address as the node's (add the Node)\n" +
+        'warning: the node has no address to derive a family from: printing the IPv4 rules (--family ipv6 for the others)\n' +
         'from objects: IPv4 rules for iptables 1.6.2 and later\n',
     )
   })
@@ -170,7 +170,7 @@ describe('a node of which little is known', () => {
     )
     expect(rulesOf(stdout, '-j DNAT')).toHaveLength(1)
     expect(stderr).toContain(
-      'warning: the input has no Node node-b, so that its addresses, zone and pod CIDRs are not known: add it\n',
+      'warning: the input has no Node node-b: its addresses, zone and pod CIDRs are unknown (add the Node)\n',
     )
   })
 })

@@ -105,7 +105,7 @@ describe('the shop at the times of its marks', () => {
     expect(gone).toMatchObject({
       status: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^error: there is no service shop\/metrics at seq \d+: .*\n$/) as string,
+      stderr: expect.stringMatching(/^error: service shop\/metrics not found at seq \d+: .*\n$/) as string,
     })
     expect(await shopAt('49.298', 'metrics')).toEqual(['metrics:http 10.96.50.99:9090 2/2 1'])
   })
@@ -150,7 +150,7 @@ describe('points in time', () => {
     expect(status).toBe(0)
     expect(stdout).toMatch(/^at seq 128,/)
     expect(stderr).toBe(
-      'warning: the log ends at 2026-11-21T02:24:50.504Z, before --at 2026-11-21T02:24:52.002Z: this is its last state\n',
+      'warning: the log ends at 2026-11-21T02:24:50.504Z, before --at 2026-11-21T02:24:52.002Z: showing its last state\n',
     )
   })
 })
@@ -240,7 +240,7 @@ describe('the node', () => {
     const { status, stderr } = await runPointsman(['services', '--objects', nodes])
     expect({ status, stderr }).toEqual({
       status: 2,
-      stderr: 'error: for which node? give --node with one of tram-1, tram-2\n',
+      stderr: 'error: several Nodes in the input: give --node with one of tram-1, tram-2\n',
     })
   })
 })
@@ -272,9 +272,12 @@ describe('objects in place of a log', () => {
 
   test('have no history, and cannot be mixed with a log', async () => {
     const at = await runPointsman(['services', '--objects', golden('cluster-ip'), '--at', '5'])
-    expect(at).toMatchObject({ status: 2, stderr: 'error: --at and --applied need a log: --objects has no history\n' })
+    expect(at).toMatchObject({
+      status: 2,
+      stderr: 'error: --at and --applied require a log: --objects has no history\n',
+    })
     const both = await runPointsman(['services', '--objects', golden('cluster-ip'), '--log', log])
-    expect(both).toMatchObject({ status: 2, stderr: 'error: --log and --objects are two inputs: give one of them\n' })
+    expect(both).toMatchObject({ status: 2, stderr: 'error: give either --log or --objects, not both\n' })
   })
 
   test('with several Nodes need --node, and without any need none', async () => {
@@ -289,7 +292,7 @@ describe('objects in place of a log', () => {
       runPointsman(['services', '--objects', '-', ...args], { input: JSON.stringify({ kind: 'List', items }) })
     expect(await ask([node('b'), node('a'), service])).toMatchObject({
       status: 2,
-      stderr: 'error: for which node? give --node with one of a, b\n',
+      stderr: 'error: several Nodes in the input: give --node with one of a, b\n',
     })
     expect(await ask([node('b'), node('a'), service], '--node', 'a')).toMatchObject({
       status: 0,

@@ -6,7 +6,7 @@ import { withExamples } from './output/with-examples.js'
 export async function createProgram(argv: readonly string[], version: string, context: Context): Promise<Command> {
   const program = new Command('pointsman')
     .description(
-      "Keeps a node's rules for Kubernetes Services, records what it sees and does, and answers what happened, when, and why.",
+      'A kube-proxy replacement that records every change it sees and every rule it writes, and a debugger for Kubernetes Services.',
     )
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')

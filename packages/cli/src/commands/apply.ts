@@ -32,17 +32,17 @@ interface ApplyOptions extends Pick<InputOptions, 'objects'>, RulesQuestionOptio
 export function registerApply(program: Command, context: Context): void {
   const command = program
     .command('apply [files...]')
-    .summary('write the rules for objects into the kernel, once')
+    .summary('program the rules for objects into the kernel, once')
     .description(
-      'Writes the rules for the objects in FILES (YAML or JSON, - for standard input) into the tables of this machine, or of the ' +
-        "network namespace that it runs in, and ends. What is not the proxy's is not touched. It takes CAP_NET_ADMIN and, for " +
-        'iptables-legacy, CAP_NET_RAW. `pointsman cleanup` takes the rules out again.',
+      'Writes the rules for the objects in FILES (YAML or JSON, - for standard input) to the tables of this machine, or of the ' +
+        'network namespace it runs in, and exits. Changes no chains or rules of other programs. Requires CAP_NET_ADMIN and, for ' +
+        'iptables-legacy, CAP_NET_RAW. To remove the rules, run `pointsman cleanup`.',
     )
-    .option('--node <name>', 'the node whose rules are written (else the configured one, else the only Node)')
-    .option('--dry-run', 'print what would be restored, in place of restoring it')
+    .option('--node <name>', "write this node's rules (default: the configured node, else the only Node)")
+    .option('--dry-run', 'print the restores instead of running them')
     .addOption(outputOption(['text', 'json']))
     .action(async (files: readonly string[], options: ApplyOptions) => apply(files, options, context))
-  withVariantOption(command, 'auto: the one that this node uses')
+  withVariantOption(command, 'auto: the variant this node uses')
   withRulesetOptions(command, ON_THIS_MACHINE)
   withExamples(withConfigOptions(withObjectsOption(command)), [
     'pointsman apply objects.yaml --config kube-proxy.yaml --dry-run',
@@ -57,7 +57,7 @@ async function apply(files: readonly string[], options: ApplyOptions, context: C
   if (objects.length === 0) {
     throw new CliError(
       'USAGE',
-      'which objects? give files, or - for what `kubectl get services,endpointslices,nodes -A -o json` prints',
+      'no objects given: give FILES, or - for the output of `kubectl get services,endpointslices,nodes -A -o json`',
     )
   }
   const asked = askedObjects(await openInput({ objects }, context), {}, context)
@@ -101,7 +101,7 @@ async function applyTo(
   } catch (error) {
     if (!context.interrupted.aborted) throw error
     settle()
-    context.stderr.print('interrupted: some services have their new rules, others not; run it again to finish')
+    context.stderr.print('interrupted: some service ports are not programmed yet; run it again to finish')
     context.finish(130)
     return undefined
   } finally {

@@ -49,9 +49,9 @@ export function registerAudit(program: Command, context: Context): void {
     .option('--node <name>', 'the node whose rules they are (else the configured one, else the only Node)')
     .addOption(outputOption(FORMATS))
     .action(async (options: AuditOptions) => audit(options, context))
-  withVariantOption(command, 'auto: the one that this node uses')
+  withVariantOption(command, 'auto: the variant this node uses')
   withRulesetOptions(command, {
-    family: "ipv4, ipv6 or dual (default: those of the Node's addresses; with --rules that of the file)",
+    family: "ipv4, ipv6 or dual (default: the families of the Node's addresses; with --rules the family of the file)",
     addresses: "this machine's; with --rules those of the Node object",
   })
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [

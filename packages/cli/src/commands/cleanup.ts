@@ -20,14 +20,14 @@ export function registerCleanup(program: Command, context: Context): void {
     .command('cleanup')
     .summary('remove every rule and chain of the proxy')
     .description(
-      "Removes the proxy's rules and chains from the tables of this machine, or of the network namespace that it runs in: those of " +
-        'Pointsman and of kube-proxy, which have the same names. Left are KUBE-FIREWALL, which kubelet uses too, and chains that ' +
-        'rules of others lead to; these are named. It takes CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
+      "Removes the proxy's rules and chains from the tables of this machine, or of the network namespace it runs in: those of " +
+        'Pointsman and of kube-proxy, which have the same names. Keeps KUBE-FIREWALL, which kubelet shares, and chains that ' +
+        'external rules jump to, and lists the latter. Requires CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
     )
-    .option('--dry-run', 'print what would be restored to remove them, and change nothing')
+    .option('--dry-run', 'print the restores that would remove them, and change nothing')
     .addOption(outputOption(['text', 'json']))
     .action(async (options: CleanupOptions) => cleanup(options, context))
-  withVariantOption(command, 'auto: each that is installed')
+  withVariantOption(command, 'auto: every installed variant')
   withExamples(command, [
     'pointsman cleanup --dry-run',
     'pointsman cleanup',
@@ -65,7 +65,7 @@ async function cleanAll(options: CleanupOptions, context: Context): Promise<read
   } catch (error) {
     if (!context.interrupted.aborted) throw error
     progress.end()
-    context.stderr.print('interrupted: run it again to remove what is left')
+    context.stderr.print('interrupted: run it again to remove the remaining rules')
     context.finish(130)
     return undefined
   } finally {

@@ -21,11 +21,11 @@ import { cleanup } from './cleanup.js'
 export function registerRun(program: Command, context: Context): void {
   const command = program
     .command('run')
-    .summary("the node agent, in kube-proxy's place")
+    .summary('run the node agent in place of kube-proxy')
     .description(
-      "Keeps this node's rules as the cluster's Services want them, in kube-proxy's place: with its flags, its KubeProxyConfiguration, " +
-        'its rules, metrics and health. What it sees and does is in the change log, from which it starts when the API server is away. ' +
-        'SIGTERM ends it; the rules stay. It takes CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
+      "Programs this node's rules for the cluster's Services in place of kube-proxy, with kube-proxy's flags, KubeProxyConfiguration, " +
+        'rules, metrics and health checks. The agent records what it sees and does in the change log, and starts from it while the API server is unreachable. ' +
+        'SIGTERM stops the agent; the rules stay. Requires CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
     )
     .action(async (options: AgentOptions) => run(options, program.version() ?? '', context))
   withExamples(withAgentOptions(command), [
@@ -66,7 +66,7 @@ async function runUntilEnded(request: RunRequest, version: string, context: Cont
   if (settings.observe) {
     throw new CliError(
       'USAGE',
-      '--observe is not built yet: `pointsman record` follows a cluster, `pointsman audit` compares rules',
+      '--observe is not built yet: use `pointsman record` to follow a cluster and `pointsman audit` to compare rules',
     )
   }
   // Loading all that an agent has takes a while, which nothing else has to wait for.
@@ -86,7 +86,7 @@ async function runUntilEnded(request: RunRequest, version: string, context: Cont
         configFile === undefined
           ? NEVER
           : watchConfigFile(configFile).pipe(
-              map(({ type }) => `${configFile.path} was ${type}: ending, to be started again with what it says now`),
+              map(({ type }) => `${configFile.path} was ${type}: exiting, to be restarted with the new configuration`),
             ),
     },
     context,

@@ -20,34 +20,33 @@ const FORMATS = ['text', 'wide', 'json'] as const
 export function registerTrace(program: Command, context: Context): void {
   const command = program
     .command('trace <packet...>')
-    .summary('the way of a packet through the rules, with odds, and "why not"')
+    .summary('follow a packet through the rules, with probabilities and reasons')
     .description(
-      `Follows a packet through the rules of a node: every hook, table, chain and rule that it meets, what matched, what did ` +
-        `not and why, with odds at each branch. PACKET is '${PACKET_FORM}'. SOURCE is an address, a pod, a Node, node for the ` +
-        'node itself, or outside; DESTINATION is an address, a Service, a pod or a Node. The exit status is 0 where the packet ' +
-        'reaches endpoints, 1 where it is rejected, dropped, or no service’s.',
+      `Follows a packet through the rules of a node: each hook, table, chain and rule it traverses, which rules match, which do ` +
+        `not and why, and the probability of each branch. PACKET is '${PACKET_FORM}'. SOURCE is an address, a pod, a Node, node for the ` +
+        'node itself, or outside; DESTINATION is an address, a Service, a pod or a Node. Exits with 0 if the packet ' +
+        'reaches endpoints, 1 if it is rejected, dropped, or not for a Service.',
     )
-    .option(
-      '--rules <file>',
-      'what iptables-save printed, or - for standard input, in place of the rules that objects make',
+    .option('--rules <file>', 'iptables-save output, or - for standard input, instead of the rules for the objects')
+    .option('--node <name>', 'the node that handles the packet (default: the configured node, else the only Node)')
+    .option('--in-interface <name>', 'the input interface of the packet')
+    .option('--out-interface <name>', 'the output interface of the packet')
+    .addOption(
+      new Option('--state <state>', 'the conntrack state of the packet').choices(['new', 'established', 'invalid']),
     )
-    .option('--node <name>', 'the node that the packet is on (else the configured one, else the only Node)')
-    .option('--in-interface <name>', 'the interface by which the packet arrives')
-    .option('--out-interface <name>', 'the interface by which it leaves the node')
-    .addOption(new Option('--state <state>', 'what conntrack says of it').choices(['new', 'established', 'invalid']))
-    .option('--connection <endpoint>', 'ADDRESS:PORT that conntrack sends an established connection to')
+    .option('--connection <endpoint>', 'ADDRESS:PORT that conntrack has translated an established connection to')
     .option(
       '--affinity <endpoint>',
-      'an endpoint, or list of -m recent, that remembers the sender; none: no other does (several times)',
+      'an endpoint, or a list of -m recent, that holds the sender for session affinity; none: no list does (repeatable)',
       (endpoint: string, endpoints: readonly string[] | undefined) => [...(endpoints ?? []), endpoint],
     )
-    .option('--every-rule', 'tell of every rule that did not match, not only of those that nearly did')
+    .option('--every-rule', 'list every rule that does not match, not only near misses')
     .addOption(outputOption(FORMATS))
     .action(async (words: readonly string[], options: TraceOptions & { readonly output?: string }) =>
       trace(words.join(' '), options, context),
     )
   withRulesetOptions(command, {
-    family: 'ipv4 or ipv6, where names have both',
+    family: 'ipv4 or ipv6, for names with addresses of both',
     addresses: 'those of the Node object',
   })
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [

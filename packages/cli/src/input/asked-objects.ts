@@ -17,7 +17,7 @@ export interface PointOptions {
 export const withPointOptions = (command: Command): Command =>
   command
     .option('--at <point>', `the point in time: ${POINT_FORMS}; default: the last record`)
-    .option('--applied', 'what the last successful sync at or before that point had brought into force')
+    .option('--applied', 'the state that the last successful sync at or before that point programmed')
 
 /** The objects that a question is about, and what the input knows besides. */
 export interface AskedObjects {
@@ -35,13 +35,13 @@ export interface AskedObjects {
 export function askedObjects(input: Input, { at, applied }: PointOptions, context: Context): AskedObjects {
   if (input.type === 'objects') {
     if (at !== undefined || applied === true)
-      throw new CliError('USAGE', '--at and --applied need a log: --objects has no history')
+      throw new CliError('USAGE', '--at and --applied require a log: --objects has no history')
     return { objects: input.objects }
   }
   const { reader } = input
   const point = resolvePoint({ reader, text: at, applied })
   if (point.afterEnd !== undefined) {
-    warn(context, `the log ends at ${formatTime(point.time ?? 0)}, before --at ${at ?? ''}: this is its last state`)
+    warn(context, `the log ends at ${formatTime(point.time ?? 0)}, before --at ${at ?? ''}: showing its last state`)
   }
   const logged = reader.configAt(point.seq)
   const configured = logged?.['nodeName'] ?? reader.info().nodeName

@@ -21,60 +21,75 @@ const flag = (
   more: Pick<KubeProxyFlag, 'besideConfig'> = {},
 ): KubeProxyFlag => ({ flag: `--${name}`, type, path, description, ...more })
 
-const NO_EFFECT = 'no effect here'
+const NO_EFFECT = 'ignored'
 const LOGGING = { besideConfig: true } as const
 
 /** In the order of kube-proxy's own help. */
 export const KUBE_PROXY_FLAGS: readonly KubeProxyFlag[] = [
-  flag('bind-address', 'text', 'bindAddress', "the node's IP, whatever its Node says (0.0.0.0: what it says)"),
-  flag('bind-address-hard-fail', 'flag', 'bindAddressHardFail', 'end where a server cannot listen'),
-  flag('cluster-cidr', 'text', 'clusterCIDR', 'the CIDR of pods, or one of each family with a comma between'),
+  flag('bind-address', 'text', 'bindAddress', "overrides the node IP of the Node object (0.0.0.0: use the Node's)"),
+  flag('bind-address-hard-fail', 'flag', 'bindAddressHardFail', 'exit if a server cannot listen on its port'),
+  flag(
+    'cluster-cidr',
+    'text',
+    'clusterCIDR',
+    "the CIDR of the cluster's pods, or two, one per family, comma-separated",
+  ),
   flag('config-sync-period', 'duration', 'configSyncPeriod', NO_EFFECT),
   flag(
     'conntrack-max-per-core',
     'integer',
     'conntrack.maxPerCore',
-    'connections to track, for each CPU (32768; 0: as it is)',
+    'maximum number of tracked connections per CPU (default 32768; 0 = unchanged)',
   ),
-  flag('conntrack-min', 'integer', 'conntrack.min', 'connections to track, at least (131072)'),
-  flag('conntrack-tcp-be-liberal', 'flag', 'conntrack.tcpBeLiberal', 'do not drop packets of state INVALID'),
+  flag('conntrack-min', 'integer', 'conntrack.min', 'minimum limit of tracked connections (default 131072)'),
+  flag('conntrack-tcp-be-liberal', 'flag', 'conntrack.tcpBeLiberal', 'do not drop packets in conntrack state INVALID'),
   flag(
     'conntrack-tcp-timeout-close-wait',
     'duration',
     'conntrack.tcpCloseWaitTimeout',
-    'of TCP in CLOSE_WAIT (1h; 0: as it is)',
+    'timeout for TCP in CLOSE_WAIT (default 1h; 0 = unchanged)',
   ),
   flag(
     'conntrack-tcp-timeout-established',
     'duration',
     'conntrack.tcpEstablishedTimeout',
-    'of idle TCP (24h; 0: as it is)',
+    'timeout for idle TCP connections (default 24h; 0 = unchanged)',
   ),
-  flag('conntrack-udp-timeout', 'duration', 'conntrack.udpTimeout', 'of UDP without an answer (0: as it is)'),
+  flag('conntrack-udp-timeout', 'duration', 'conntrack.udpTimeout', 'timeout for UDP without replies (0 = unchanged)'),
   flag(
     'conntrack-udp-timeout-stream',
     'duration',
     'conntrack.udpStreamTimeout',
-    'of UDP that was answered (0: as it is)',
+    'timeout for UDP with replies (0 = unchanged)',
   ),
   flag('detect-local-mode', 'text', 'detectLocalMode', 'ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix'),
-  flag('feature-gates', 'gates', 'featureGates', `NAME=true,... ${NO_EFFECT}`),
+  flag('feature-gates', 'gates', 'featureGates', `NAME=true,...: ${NO_EFFECT}`),
   flag(
     'healthz-bind-address',
     'text',
     'healthzBindAddress',
-    'where /healthz is served (0.0.0.0:10256; empty: nowhere)',
+    'address of /healthz (default 0.0.0.0:10256; empty = disabled)',
   ),
-  flag('hostname-override', 'text', 'hostnameOverride', "the Node's name (else the machine's)", LOGGING),
-  flag('iptables-localhost-nodeports', 'flag', 'iptables.localhostNodePorts', 'node ports on 127.0.0.0/8 (true)'),
+  flag('hostname-override', 'text', 'hostnameOverride', 'the name of the Node (default: the host name)', LOGGING),
+  flag(
+    'iptables-localhost-nodeports',
+    'flag',
+    'iptables.localhostNodePorts',
+    'allow node ports on 127.0.0.0/8 (default true)',
+  ),
   flag(
     'iptables-masquerade-bit',
     'integer',
     'iptables.masqueradeBit',
-    'the bit of the packet mark that asks for masquerading (14)',
+    'the bit of the packet mark that requests masquerading (default 14)',
   ),
-  flag('iptables-min-sync-period', 'duration', 'iptables.minSyncPeriod', 'between syncs, at least (1s)'),
-  flag('iptables-sync-period', 'duration', 'iptables.syncPeriod', 'between retries, at most (30s)'),
+  flag('iptables-min-sync-period', 'duration', 'iptables.minSyncPeriod', 'minimum interval between syncs (default 1s)'),
+  flag(
+    'iptables-sync-period',
+    'duration',
+    'iptables.syncPeriod',
+    'maximum interval between retries, and the base of drift checks (default 30s)',
+  ),
   flag('ipvs-exclude-cidrs', 'list', 'ipvs.excludeCIDRs', NO_EFFECT),
   flag('ipvs-min-sync-period', 'duration', 'ipvs.minSyncPeriod', NO_EFFECT),
   flag('ipvs-scheduler', 'text', 'ipvs.scheduler', NO_EFFECT),
@@ -83,14 +98,14 @@ export const KUBE_PROXY_FLAGS: readonly KubeProxyFlag[] = [
   flag('ipvs-tcp-timeout', 'duration', 'ipvs.tcpTimeout', NO_EFFECT),
   flag('ipvs-tcpfin-timeout', 'duration', 'ipvs.tcpFinTimeout', NO_EFFECT),
   flag('ipvs-udp-timeout', 'duration', 'ipvs.udpTimeout', NO_EFFECT),
-  flag('kube-api-burst', 'integer', 'clientConnection.burst', 'requests to the API server at once (10)'),
+  flag('kube-api-burst', 'integer', 'clientConnection.burst', 'burst of requests to the API server (default 10)'),
   flag('kube-api-content-type', 'text', 'clientConnection.contentType', NO_EFFECT),
-  flag('kube-api-qps', 'number', 'clientConnection.qps', 'requests to the API server a second, in the long run (5)'),
+  flag('kube-api-qps', 'number', 'clientConnection.qps', 'requests per second to the API server (default 5)'),
   flag(
     'kubeconfig',
     'text',
     'clientConnection.kubeconfig',
-    'how to reach the API server (else the service account of this pod)',
+    'the kubeconfig (default: the service account of this pod)',
   ),
   flag('log-flush-frequency', 'duration', 'logging.flushFrequency', NO_EFFECT, LOGGING),
   flag('log-json-info-buffer-size', 'text', 'logging.options.json.infoBufferSize', NO_EFFECT, LOGGING),
@@ -98,36 +113,36 @@ export const KUBE_PROXY_FLAGS: readonly KubeProxyFlag[] = [
   flag('log-text-info-buffer-size', 'text', 'logging.options.text.infoBufferSize', NO_EFFECT, LOGGING),
   flag('log-text-split-stream', 'flag', 'logging.options.text.splitStream', NO_EFFECT, LOGGING),
   flag('logging-format', 'text', 'logging.format', 'text or json', LOGGING),
-  flag('masquerade-all', 'flag', 'iptables.masqueradeAll', 'masquerade everything that is sent to a cluster IP'),
+  flag('masquerade-all', 'flag', 'iptables.masqueradeAll', 'masquerade all traffic to cluster IPs'),
   flag(
     'metrics-bind-address',
     'text',
     'metricsBindAddress',
-    'where /metrics is served (127.0.0.1:10249; empty: nowhere)',
+    'address of /metrics (default 127.0.0.1:10249; empty = disabled)',
   ),
   flag(
     'nodeport-addresses',
     'list',
     'nodePortAddresses',
-    'where node ports answer: CIDRs with commas between, or primary',
+    'node addresses that accept node ports: comma-separated CIDRs, or primary',
   ),
   flag(
     'oom-score-adj',
     'integer',
     'oomScoreAdj',
-    'from -1000, the last to be killed for lack of memory, to 1000 (-999)',
+    'OOM score adjustment, from -1000 (killed last) to 1000 (default -999)',
   ),
-  flag('pod-bridge-interface', 'text', 'detectLocal.bridgeInterface', 'the bridge of local pods'),
+  flag('pod-bridge-interface', 'text', 'detectLocal.bridgeInterface', 'the bridge interface of local pods'),
   flag(
     'pod-interface-name-prefix',
     'text',
     'detectLocal.interfaceNamePrefix',
-    'how the interfaces of local pods begin',
+    'the name prefix of the interfaces of local pods',
   ),
-  flag('profiling', 'flag', 'enableProfiling', 'PUT /debug/flags/v sets how much is told'),
-  flag('proxy-mode', 'text', 'mode', 'iptables, the only one'),
+  flag('profiling', 'flag', 'enableProfiling', 'allow changing log verbosity via PUT /debug/flags/v'),
+  flag('proxy-mode', 'text', 'mode', 'must be iptables'),
   flag('show-hidden-metrics-for-version', 'text', 'showHiddenMetricsForVersion', NO_EFFECT),
-  flag('v', 'integer', 'logging.verbosity', 'how much is told, from 0', LOGGING),
+  flag('v', 'integer', 'logging.verbosity', 'log verbosity', LOGGING),
   flag('vmodule', 'vmodule', 'logging.vmodule', NO_EFFECT, LOGGING),
 ]
 
@@ -177,6 +192,6 @@ function pairsIn(text: string, flag: string): readonly (readonly [name: string, 
     .map((pair) => {
       const [name = '', value] = pair.split('=')
       if (value !== undefined) return [name.trim(), value.trim()] as const
-      throw new CliError('USAGE', `${flag} ${JSON.stringify(pair)} has no value: give NAME=VALUE, with commas between`)
+      throw new CliError('USAGE', `${flag} ${JSON.stringify(pair)} has no value: give comma-separated NAME=VALUE pairs`)
     })
 }

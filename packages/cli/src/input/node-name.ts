@@ -20,12 +20,15 @@ export function nodeNameFor({ given, configured, state }: NodeQuestion): string 
   if (given !== undefined) {
     const known = [...new Set([...nodes.keys(), ...nodesOfEndpoints(state)])].sort()
     if (known.includes(given)) return given
-    const names = known.length === 0 ? 'it knows none' : `it knows ${listed(known)}`
+    const names = known.length === 0 ? 'which has none' : `which has ${listed(known)}`
     throw new CliError('USAGE', `--node ${given} is not in the input, ${names}${didYouMean(given, known)}`)
   }
   if (configured !== undefined) return configured
   if (nodes.size > 1)
-    throw new CliError('USAGE', `for which node? give --node with one of ${listed([...nodes.keys()].sort())}`)
+    throw new CliError(
+      'USAGE',
+      `several Nodes in the input: give --node with one of ${listed([...nodes.keys()].sort())}`,
+    )
   return nodes.size === 1 ? [...nodes.keys()][0] : undefined
 }
 

@@ -16,7 +16,7 @@ export type Input =
 
 /** Adds `--log`. */
 export const withLogOption = (command: Command): Command =>
-  command.option('--log <file>', 'the change log to ask (else the environment variable POINTSMAN_LOG)')
+  command.option('--log <file>', 'the change log (default: the environment variable POINTSMAN_LOG)')
 
 /** Adds `--log` and `--objects`. */
 export const withInputOptions = (command: Command): Command => withObjectsOption(withLogOption(command))
@@ -25,7 +25,7 @@ export const withInputOptions = (command: Command): Command => withObjectsOption
 export const withObjectsOption = (command: Command): Command =>
   command.option(
     '--objects <file>',
-    'objects in a YAML or JSON file, or - for standard input, in place of a log (several times)',
+    'a YAML or JSON file with objects, or - for standard input, instead of a log (repeatable)',
     (file: string, files: readonly string[] | undefined) => [...(files ?? []), file],
   )
 
@@ -36,12 +36,12 @@ export const withObjectsOption = (command: Command): Command =>
 export async function openInput(options: InputOptions, context: Context): Promise<Input> {
   const { objects: names } = options
   if (names === undefined || names.length === 0) return { type: 'log', ...openLog(options, context) }
-  if (options.log !== undefined) throw new CliError('USAGE', '--log and --objects are two inputs: give one of them')
+  if (options.log !== undefined) throw new CliError('USAGE', 'give either --log or --objects, not both')
   const { objects, passedOver, problems } = await readObjects(names, byteStream(context.stdin))
   for (const problem of problems) warn(context, problem)
   if (passedOver.size > 0) {
     const kinds = [...passedOver].map(([kind, count]) => `${count} ${kind}`).join(', ')
-    warn(context, `passed over, because no service proxy reads them: ${kinds}`)
+    warn(context, `ignored objects of kinds that a service proxy does not use: ${kinds}`)
   }
   return { type: 'objects', names, objects }
 }
@@ -61,7 +61,7 @@ export function logPath({ log }: Pick<InputOptions, 'log'>, { env }: Context): s
   if (path === '') {
     throw new CliError(
       'USAGE',
-      'which log? give --log FILE or set POINTSMAN_LOG; `pointsman import RECORDING --log FILE` makes one',
+      'no log given: use --log FILE or set POINTSMAN_LOG; `pointsman import RECORDING --log FILE` creates one',
     )
   }
   return path
@@ -70,7 +70,8 @@ export function logPath({ log }: Pick<InputOptions, 'log'>, { env }: Context): s
 /** Says on standard error, before a log is written, who else can change it. A ChangeLogError where it cannot be there. */
 export function warnOfOthers(path: string, context: Context): void {
   const why = whoElseCanWrite(path)
-  if (why !== undefined) warn(context, `others can change ${path}, and what is told from it (${why})`)
+  if (why !== undefined)
+    warn(context, `${path} can be modified by other users, so its contents may not be trusted (${why})`)
 }
 
 export const byteStream = (stdin: NodeJS.ReadableStream): AsyncIterable<Buffer | string> => stdin

@@ -12,7 +12,7 @@ export type Point =
 
 /** What a point can look like, for error messages and help texts. */
 export const POINT_FORMS =
-  'a seq (118), a time (2026-01-31T14:03:00Z, 14:03, 14:03:20), or how long before the last record (-5m, -1h30m)'
+  'a seq (118), a time (2026-01-31T14:03:00Z, 14:03, 14:03:20), or an offset from the last record (-5m, -1h30m)'
 
 /** Reads a point in time: the grammar of `POINT_FORMS`. Undefined for everything else. */
 export function parsePoint(text: string): Point | undefined {

@@ -65,7 +65,7 @@ export function resolveRange({
 
 /** `seq 1 to 128, 2026-01-31T14:00:00.000Z to 2026-01-31T14:03:20.000Z`. */
 export function describeRange({ firstSeq, lastSeq, firstAt, lastAt }: LogInfo): string {
-  if (firstAt === undefined || lastAt === undefined) return 'nothing yet'
+  if (firstAt === undefined || lastAt === undefined) return 'no records'
   return `seq ${firstSeq} to ${lastSeq}, ${formatTime(firstAt)} to ${formatTime(lastAt)}`
 }
 
@@ -81,7 +81,7 @@ function seqOfPoint({ reader, text, option, info }: Lookup): Seq {
   if (point === undefined) {
     throw new CliError(
       'USAGE',
-      `${option} ${JSON.stringify(text)} is no point in time: give ${POINT_FORMS}; the log holds ${describeRange(info)}`,
+      `${option} ${JSON.stringify(text)} is not a point in time: give ${POINT_FORMS}; the log has ${describeRange(info)}`,
     )
   }
   const time = timeOfPoint(text, info)
@@ -89,7 +89,7 @@ function seqOfPoint({ reader, text, option, info }: Lookup): Seq {
   // Of a pruned log the objects at its floor are known as well.
   const floor = info.pruned ? info.firstSeq - 1 : info.firstSeq
   const isOutside = found < floor || found > info.lastSeq || found === NO_SEQ
-  if (isOutside) throw new CliError('USAGE', `${option} ${text} is outside the log, which holds ${describeRange(info)}`)
+  if (isOutside) throw new CliError('USAGE', `${option} ${text} is outside the log, which has ${describeRange(info)}`)
   return found
 }
 
@@ -112,6 +112,6 @@ function appliedSeq(reader: ChangeLogReader, position: Seq): Seq {
   if (sync !== undefined) return sync.toSeq
   throw new CliError(
     'NOT_FOUND',
-    `no sync had succeeded by seq ${position}: leave --applied out, or make syncs with \`pointsman replay --record\``,
+    `no sync succeeded before seq ${position}: omit --applied, or record syncs with \`pointsman replay --record\``,
   )
 }

@@ -32,18 +32,21 @@ export interface ConfigOptions {
 /** Adds `--config` and the flags of kube-proxy that decide about packets and syncs, by kube-proxy's names. */
 export function withConfigOptions(command: Command): Command {
   return command
-    .option('--config <file>', 'a KubeProxyConfiguration, YAML or JSON; flags win over it')
-    .option('--cluster-cidr <cidrs>', 'the CIDR of pods, or one of each family with a comma between')
+    .option('--config <file>', 'a KubeProxyConfiguration, YAML or JSON; flags override it')
+    .option('--cluster-cidr <cidrs>', "the CIDR of the cluster's pods, or two, one per family, comma-separated")
     .option('--detect-local-mode <mode>', 'ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix')
-    .option('--pod-bridge-interface <name>', 'the bridge of local pods')
-    .option('--pod-interface-name-prefix <prefix>', 'how the interfaces of local pods begin')
-    .option('--nodeport-addresses <cidrs>', 'where node ports answer: CIDRs with commas between, or primary')
-    .option('--masquerade-all', 'masquerade everything that is sent to a cluster IP')
-    .option('--iptables-masquerade-bit <bit>', 'the bit of the packet mark that asks for masquerading')
-    .option('--iptables-localhost-nodeports <bool>', 'true or false: node ports on 127.0.0.0/8')
-    .option('--conntrack-tcp-be-liberal', 'do not drop packets of state INVALID')
-    .option('--iptables-sync-period <duration>', 'between retries, at most (30s)')
-    .option('--iptables-min-sync-period <duration>', 'between syncs, at least (1s)')
+    .option('--pod-bridge-interface <name>', 'the bridge interface of local pods')
+    .option('--pod-interface-name-prefix <prefix>', 'the name prefix of the interfaces of local pods')
+    .option('--nodeport-addresses <cidrs>', 'node addresses that accept node ports: comma-separated CIDRs, or primary')
+    .option('--masquerade-all', 'masquerade all traffic to cluster IPs')
+    .option('--iptables-masquerade-bit <bit>', 'the bit of the packet mark that requests masquerading')
+    .option('--iptables-localhost-nodeports <bool>', 'true or false: allow node ports on 127.0.0.0/8')
+    .option('--conntrack-tcp-be-liberal', 'do not drop packets in conntrack state INVALID')
+    .option(
+      '--iptables-sync-period <duration>',
+      'maximum interval between retries, and the base of drift checks (default 30s)',
+    )
+    .option('--iptables-min-sync-period <duration>', 'minimum interval between syncs (default 1s)')
 }
 
 /** Whether the command line says something of the configuration, so that what the log carries does not count. */
@@ -64,7 +67,7 @@ export async function resolveConfig(
     if (logged !== undefined) return configOfRecord(logged)
     warn(
       context,
-      "no configuration was given, so that kube-proxy's defaults are used, without a cluster CIDR: --config or --cluster-cidr says otherwise",
+      "no configuration given: using kube-proxy's defaults with no cluster CIDR (set --config or --cluster-cidr)",
     )
     return { ...DEFAULT_PROXY_CONFIG, mode: modes[0] }
   }

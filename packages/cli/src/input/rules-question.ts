@@ -45,11 +45,8 @@ function warnOfUnknownNode(
   context: Context,
 ): void {
   if (node === undefined) {
-    warn(
-      context,
-      "the input has no Node, so that no endpoint counts as local and no address as the node's: add its Node",
-    )
+    warn(context, "the input has no Node: no endpoint is treated as local, and no address as the node's (add the Node)")
   } else if (!state.nodes.has(node.name)) {
-    warn(context, `the input has no Node ${node.name}, so that its addresses, zone and pod CIDRs are not known: add it`)
+    warn(context, `the input has no Node ${node.name}: its addresses, zone and pod CIDRs are unknown (add the Node)`)
   }
 }

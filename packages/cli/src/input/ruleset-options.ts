@@ -25,7 +25,7 @@ export interface RulesetOptionTexts {
 
 /** For commands that write into the tables of this machine. */
 export const ON_THIS_MACHINE: RulesetOptionTexts = {
-  family: "ipv4, ipv6 or dual (default: those of the Node's addresses, else dual)",
+  family: "ipv4, ipv6 or dual (default: the families of the Node's addresses, else dual)",
   addresses: "this machine's",
 }
 
@@ -34,21 +34,21 @@ export const withRulesetOptions = (command: Command, { family, addresses }: Rule
   command
     .addOption(new Option('--family <family>', family).choices(Object.keys(FAMILIES)))
     .addOption(
-      new Option('--layout <layout>', "kube-proxy 1.36's rules (current), or those of 1.20 and before").choices([
-        'current',
-        'classic',
-      ]),
+      new Option(
+        '--layout <layout>',
+        "the chain layout: kube-proxy 1.36's (current), or that of 1.20 and earlier (classic, not built yet)",
+      ).choices(['current', 'classic']),
     )
     .option(
       '--node-address <address>',
-      `an address that the node's interfaces bear (several times; default: ${addresses} and loopback)`,
+      `an address of the node's interfaces (repeatable; default: ${addresses} and loopback)`,
       (address: string, addresses: readonly string[] | undefined) => [...(addresses ?? []), address],
     )
 
 /** CliError USAGE for a layout that is not built. */
 export function checkLayout({ layout }: RulesetCommandOptions, config: Pick<ProxyConfig, 'layout'>): void {
   if ((layout ?? config.layout) === 'current') return
-  throw new CliError('USAGE', "--layout classic is not built yet: leave --layout out, for kube-proxy 1.36's rules")
+  throw new CliError('USAGE', "--layout classic is not built yet: omit --layout to use kube-proxy 1.36's rules")
 }
 
 /** What `--family` asks for, else the families of the node's addresses in its order; none where these are not known. */
@@ -66,7 +66,10 @@ export function interfaceAddressesOf({ nodeAddress }: RulesetCommandOptions): re
   const given = nodeAddress.map((text) => {
     const address = parseAddress(text)
     if (address !== undefined) return address.text
-    throw new CliError('USAGE', `--node-address ${JSON.stringify(text)} is no IP address: give one without a prefix`)
+    throw new CliError(
+      'USAGE',
+      `--node-address ${JSON.stringify(text)} is not an IP address: give one without a prefix length`,
+    )
   })
   return [...given, '127.0.0.1', '::1']
 }

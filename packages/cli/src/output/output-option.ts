@@ -3,5 +3,5 @@ import type { Format } from './json.js'
 
 /** `-o`, with the formats that a command has; the first is the default. Shells complete them. */
 export function outputOption(formats: readonly Format[]): Option {
-  return new Option('-o, --output <format>', 'the form of the answer').choices(formats).default(formats[0])
+  return new Option('-o, --output <format>', 'output format').choices(formats).default(formats[0])
 }

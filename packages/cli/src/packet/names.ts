@@ -30,7 +30,7 @@ export function nodeAddress(host: string, { nodes }: Names, family: IpFamily): s
 /** The one value. CliError USAGE where there are several, NOT_FOUND being the caller's business. */
 export function onlyOne<T>(host: string, found: ReadonlyMap<string, T>): T | undefined {
   if (found.size > 1)
-    throw new CliError('USAGE', `which ${host}? there are ${[...found.keys()].toSorted().join(', ')}: give one of them`)
+    throw new CliError('USAGE', `${host} is ambiguous: give one of ${[...found.keys()].toSorted().join(', ')}`)
   return [...found.values()][0]
 }
 

@@ -104,7 +104,7 @@ describe('refused', () => {
   test.each([
     ['tcp node -> shop/web', 'USAGE', 'which port of shop/web? it has shop/web:http (80/TCP), shop/web:admin (81/TCP)'],
     ['udp node -> shop/web:http', 'NOT_FOUND', 'shop/web has no UDP port http: it has'],
-    ['tcp node -> twice', 'USAGE', 'which twice? there are shop/twice, test/twice: give one of them'],
+    ['tcp node -> twice', 'USAGE', 'twice is ambiguous: give one of shop/twice, test/twice'],
     ['tcp node -> shop/wbe:http', 'NOT_FOUND', 'did you mean shop/web?'],
     ['tcp web-2 -> web:http', 'NOT_FOUND', 'there is no Service, pod or Node web-2: did you mean web-'],
     [

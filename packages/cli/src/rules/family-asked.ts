@@ -18,7 +18,7 @@ export function familyAsked(
   if (first === undefined)
     warn(
       context,
-      'no address of the node says which family it has: these are the IPv4 rules, --family ipv6 gives the others',
+      'the node has no address to derive a family from: printing the IPv4 rules (--family ipv6 for the others)',
     )
   return first ?? 'IPv4'
 }

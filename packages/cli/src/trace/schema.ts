@@ -28,7 +28,7 @@ const packet = objectOf('Packet', {
   destinationPort: required(integer, 'the port there'),
   from: required(oneOf('node', 'pod', 'outside'), 'the node itself, a pod of this node, or anybody else'),
   inInterface: optional(text, 'by which it arrives; absent: not known, or none'),
-  state: required(oneOf('NEW', 'ESTABLISHED', 'INVALID'), 'what conntrack says of it'),
+  state: required(oneOf('NEW', 'ESTABLISHED', 'INVALID'), 'the conntrack state of the packet'),
 })
 
 const fateOdds = objectOf('FateOdds', {

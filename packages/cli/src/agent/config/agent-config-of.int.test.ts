@@ -184,7 +184,7 @@ describe('with --config', () => {
     const { config, warnings } = await run('--config', path, '--conntrack-min=9', '--oom-score-adj=1')
     expect(config.conntrack).toMatchObject({ min: 9, maxPerCore: 6 })
     expect(warnings).toEqual([
-      `--conntrack-min, --oom-score-adj: in place of what ${path} says, where kube-proxy would go by the file`,
+      `--conntrack-min, --oom-score-adj: overrides ${path}; kube-proxy would use the value in the file`,
     ])
   })
 
@@ -218,7 +218,7 @@ describe('what is wrong is named by whoever said it', () => {
     [
       ['--feature-gates', 'AllAlpha'],
       '',
-      '--feature-gates "AllAlpha" has no value: give NAME=VALUE, with commas between',
+      '--feature-gates "AllAlpha" has no value: give comma-separated NAME=VALUE pairs',
     ],
     [['--metrics-port=x'], '', '--metrics-port "x" is not a port number'],
     [['--observe=perhaps'], '', '--observe must be true or false, and is "perhaps"'],

@@ -136,5 +136,5 @@ function warningsOfFlags(given: ReadonlyMap<string, Json>, file: ConfigDocument 
   const flags = KUBE_PROXY_FLAGS.filter(({ path, besideConfig }) => given.has(path) && besideConfig !== true)
   if (flags.length === 0) return []
   const names = flags.map(({ flag }) => flag).join(', ')
-  return [`${names}: in place of what ${file.name} says, where kube-proxy would go by the file`]
+  return [`${names}: overrides ${file.name}; kube-proxy would use the value in the file`]
 }

@@ -31,31 +31,38 @@ export type GoFlag = true | string
  */
 export function withAgentOptions(command: Command): Command {
   command
-    .option('--config <file>', 'a KubeProxyConfiguration, YAML or JSON; flags win over it')
-    .option('--write-config-to <file>', 'write the effective configuration there, and end')
-    .option('--cleanup [bool]', 'remove the rules of the proxy, and end')
-    .option('--init-only [bool]', 'set what takes privileges, and end: CAP_NET_ADMIN is then enough')
-    .option('--master <url>', "the API server, in place of the kubeconfig's")
-    .option('--version [bool]', 'print the version, and end')
+    .option('--config <file>', 'a KubeProxyConfiguration, YAML or JSON; flags override it')
+    .option('--write-config-to <file>', 'write the effective configuration to this file, and exit')
+    .option('--cleanup [bool]', "remove the proxy's rules, and exit")
+    .option(
+      '--init-only [bool]',
+      'set up everything that requires root, and exit; the agent then needs only CAP_NET_ADMIN',
+    )
+    .option('--master <url>', 'the URL of the API server; overrides the kubeconfig')
+    .option('--version [bool]', 'print the version, and exit')
   for (const flag of KUBE_PROXY_FLAGS) command.addOption(optionOf(flag))
   command
-    .addOption(new Option('--healthz-port <port>', '0: no server (deprecated: --healthz-bind-address)'))
-    .addOption(new Option('--metrics-port <port>', '0: no server (deprecated: --metrics-bind-address)'))
-    .option('--log <file>', `the change log (else POINTSMAN_LOG, else ${OWN_DEFAULTS.log})`)
-    .option('--log-max-age <duration>', 'how long records are kept (0: for ever)', OWN_DEFAULTS.logMaxAge)
+    .addOption(new Option('--healthz-port <port>', '0 = disabled (deprecated: use --healthz-bind-address)'))
+    .addOption(new Option('--metrics-port <port>', '0 = disabled (deprecated: use --metrics-bind-address)'))
+    .option('--log <file>', `the change log (default: POINTSMAN_LOG, else ${OWN_DEFAULTS.log})`)
+    .option(
+      '--log-max-age <duration>',
+      'maximum age of records; older ones are pruned (0 = no limit)',
+      OWN_DEFAULTS.logMaxAge,
+    )
     .option(
       '--log-max-size <bytes>',
-      'how large the log may grow, such as 512Mi (0: without end)',
+      'maximum size of the log, such as 512Mi; the oldest records are pruned (0 = no limit)',
       OWN_DEFAULTS.logMaxSize,
     )
     .option(
       '--max-log-age-at-start <duration>',
-      'how old the log may be to be programmed before the API server was reached (0: any age)',
+      'maximum age of the logged state to program before the API server is reachable (0 = no limit)',
       OWN_DEFAULTS.maxLogAgeAtStart,
     )
-    .option('--observe [bool]', 'write no rules: watch, record, and compare')
-    .option('--nfacct [bool]', 'the packet counters of kube-proxy (default: where nfacct(8) works)')
-  withVariantOption(command, 'auto: the one that this node uses')
+    .option('--observe [bool]', 'write no rules, only watch, record and compare (not built yet)')
+    .option('--nfacct [bool]', "add kube-proxy's nfacct packet counters (default: if nfacct(8) works)")
+  withVariantOption(command, 'auto: the variant this node uses')
   return withRulesetOptions(command, ON_THIS_MACHINE)
 }
 

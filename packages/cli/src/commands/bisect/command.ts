@@ -22,26 +22,29 @@ const FORMATS = ['text', 'json'] as const
 export function registerBisect(program: Command, context: Context): void {
   const command = program
     .command('bisect <packet...>')
-    .summary("the event after which the packet's fate changed, and what was behind it")
+    .summary("find the change that broke a packet's path, its cause and its fix")
     .description(
-      'Finds the latest record after which a packet that had reached endpoints no longer did, what caused it, and what fixed it ' +
-        `since. PACKET is '${PACKET_FORM}', as \`pointsman trace\` takes it. A packet's fate is: reaches endpoints, rejected, dropped, or ` +
-        'no service’s; --exact also counts which endpoints, their odds, and masquerading. The exit status is 0 where there is such a ' +
-        'record, and 1 where there is none.',
+      'Finds the latest record after which a packet no longer reached endpoints, its cause, and the record that fixed it. ' +
+        `PACKET is '${PACKET_FORM}', as for \`pointsman trace\`. Verdicts are: reaches endpoints, rejected, dropped, and ` +
+        'not for a Service; --exact also compares endpoints, probabilities and masquerading. Exits with 0 if there is such a ' +
+        'record, 1 if there is none.',
     )
     .option(
       '--good <point>',
-      `when the packet's fate was as it should be: ${POINT_FORMS}; default: any that reaches endpoints`,
+      `a point in time with the right verdict: ${POINT_FORMS}; default: any at which the packet reaches endpoints`,
     )
-    .option('--bad <point>', 'when it no longer was; default: the last record')
-    .option('--exact', 'also count which endpoints the packet may reach, with which odds, and from whose address')
-    .option('--node <name>', 'the node that the packet is on (else the configured one, else the only Node)')
-    .option('--in-interface <name>', 'the interface by which the packet arrives')
+    .option('--bad <point>', 'a later point in time with the wrong verdict; default: the last record')
+    .option('--exact', 'also compare the endpoints, their probabilities, and the source address they see')
+    .option('--node <name>', 'the node that handles the packet (default: the configured node, else the only Node)')
+    .option('--in-interface <name>', 'the input interface of the packet')
     .addOption(outputOption(FORMATS))
     .action(async (words: readonly string[], options: BisectOptions & { readonly output?: string }) =>
       answer(words.join(' '), options, context),
     )
-  withRulesetOptions(command, { family: 'ipv4 or ipv6, where names have both', addresses: 'those of the Node object' })
+  withRulesetOptions(command, {
+    family: 'ipv4 or ipv6, for names with addresses of both',
+    addresses: 'those of the Node object',
+  })
   withExamples(withConfigOptions(withLogOption(command)), [
     "pointsman bisect 'tcp 10.244.1.9 -> shop/checkout:http' --log shop.db",
     "pointsman bisect 'tcp 10.244.1.9 -> 10.96.50.2:80' --log shop.db --good 14:00 --bad 14:03",

@@ -37,18 +37,18 @@ export function registerBlame(program: Command, context: Context): void {
     .command('blame')
     .argument(
       '[target]',
-      'only of this service (NAME or NAMESPACE/NAME), of this chain (KUBE-SEP-...), or this rule (a line of iptables-save)',
+      'only the rules of this Service (NAME or NAMESPACE/NAME) or chain (KUBE-SEP-...), or this rule (a line of iptables-save)',
     )
-    .summary('each rule with the record that last changed it: when, what, and by whom')
+    .summary('show the record that last changed each rule: when, what, and by whom')
     .description(
-      'Shows each rule with the record of the log that last changed its text: the object, its version, and who changed it. Where nothing but the odds of a rule changed, because other endpoints came or went, it says so. What was pasted from a terminal need not have a comment, and may be gone: then it says what took it away. Rules are shown with their comments, also where a large cluster is written without.',
+      'Shows each rule with the record that last changed its text: the object, its version, and the author. Marks rules of which only the probability changed, because other endpoints were added or removed. A pasted chain or rule needs no comment and may be gone: blame then names the record that removed it. Shows rules with comments, even if the cluster is too large for kube-proxy to write them.',
     )
-    .option('--node <name>', 'the node whose rules are meant (else the configured one, else the only Node)')
-    .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
+    .option('--node <name>', "use this node's rules (default: the configured node, else the only Node)")
+    .option('--nfacct', 'include the nfacct packet counters that kube-proxy adds where nfacct(8) works')
     .addOption(outputOption(FORMATS))
     .action(async (target: string | undefined, options: BlameOptions) => blame(target, options, context))
   withRulesetOptions(command, {
-    family: "ipv4 or ipv6 (default: the Node's first)",
+    family: "ipv4 or ipv6 (default: the Node's primary family)",
     addresses: 'those of the Node object',
   })
   withExamples(withConfigOptions(withLogOption(withPointOptions(command))), [
@@ -106,7 +106,7 @@ function rulesToTell({ rules, lastGone }: Blame, { title, whenGone }: BlameScope
   if (rules.length > 0) return rules
   if (whenGone && lastGone.length > 0) return lastGone
   const until = point === undefined ? '' : ` up to seq ${point.seq}`
-  throw new CliError('NOT_FOUND', `${title}: there are no such rules, and were none${until}`)
+  throw new CliError('NOT_FOUND', `${title}: no such rules found${until}, past or present`)
 }
 
 interface Answer {

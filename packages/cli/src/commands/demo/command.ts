@@ -36,14 +36,14 @@ interface DemoOptions {
 export function registerDemo(program: Command, context: Context): void {
   const command = program
     .command('demo')
-    .summary('tell the incident in the bundled recording, or in your own')
+    .summary('show the incident in the bundled recording, or in your own')
     .description(
-      'Imports a recording into a temporary log, replays it to the mock backend and tells which service lost its endpoints, when, and\n' +
-        'which edit by whom was behind it. Needs no cluster and no root.',
+      'Imports a recording into a temporary log, replays it to the mock backend, and shows which Service lost its endpoints, ' +
+        'when, and the edit and author that caused it. Requires no cluster and no root.',
     )
     .option(
       '--recording <file>',
-      'your own recording, as `pointsman import` takes it (several times)',
+      'a recording in a format that `pointsman import` reads (repeatable)',
       (file: string, files: readonly string[] | undefined) => [...(files ?? []), file],
     )
     .action(async ({ recording = [BUNDLED] }: DemoOptions) => demo(recording, context))
@@ -88,7 +88,7 @@ function warnOfLosses({ tally }: Pick<Demo, 'tally'>, context: Context): void {
   if (lost === 0) return
   warn(
     context,
-    `${formatCount(lost)} ${lost === 1 ? 'line of the recording was' : 'lines of the recording were'} left out: \`pointsman import\` says why`,
+    `${formatCount(lost)} ${lost === 1 ? 'line of the recording was' : 'lines of the recording were'} skipped: run \`pointsman import\` for the reasons`,
   )
   context.finish(2)
 }

@@ -26,18 +26,18 @@ export function registerDiff(program: Command, context: Context): void {
   const command = program
     .command('diff')
     .argument('<from>', `the first point in time: ${POINT_FORMS}`)
-    .argument('[to]', 'the second; default: the last record')
-    .summary('what changed between two points in time: objects, endpoints, rules')
+    .argument('[to]', 'the second point in time; default: the last record')
+    .summary('compare objects, endpoints and rules at two points in time')
     .description(
-      'Shows what differs between two points in time: first the objects, with who changed them last, then the endpoints, then the rules. A rule of which nothing but its odds differs is counted. Exit status 0 where nothing differs, 1 where something does.',
+      'Compares two points in time: the objects, with their last authors, then the endpoints, then the rules. Rules that differ only in their probability are counted, not listed. Exits with 0 if nothing differs, 1 if something does.',
     )
-    .option('--stat', 'how much differs: a line a service port')
-    .option('--node <name>', 'the node whose rules are meant (else the configured one, else the only Node)')
-    .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
+    .option('--stat', 'summarize: one line per service port')
+    .option('--node <name>', "use this node's rules (default: the configured node, else the only Node)")
+    .option('--nfacct', 'include the nfacct packet counters that kube-proxy adds where nfacct(8) works')
     .addOption(outputOption(FORMATS))
     .action(async (from: string, to: string | undefined, options: DiffOptions) => diff({ from, to }, options, context))
   withRulesetOptions(command, {
-    family: "ipv4 or ipv6 (default: the Node's first)",
+    family: "ipv4 or ipv6 (default: the Node's primary family)",
     addresses: 'those of the Node object',
   })
   withExamples(withConfigOptions(withLogOption(command)), [

@@ -31,13 +31,13 @@ const FORMATS = ['text', 'json'] as const
 export function registerExplain(program: Command, context: Context): void {
   const command = program
     .command('explain <service>')
-    .summary('why these endpoints and not those; where each kind of traffic goes')
+    .summary('show where traffic to a Service goes, and why each endpoint is used or not')
     .description(
-      'Says for each address of a Service what becomes of what pods, the node and the outside send to it, and for each endpoint whether ' +
-        'it is used and why not; what policies, hints, affinity, source ranges and other Services have to do with it; and, from a log, ' +
-        'what changed the answer. SERVICE is a name, or namespace/name.',
+      'Shows, for each address of a Service, the verdict for traffic from pods, from the node and from outside, and for each endpoint whether ' +
+        'it is used and why. Explains the effect of traffic policies, topology hints, session affinity, source ranges and overlapping Services. With a log, ' +
+        'also lists the records that changed the result. SERVICE is NAME or NAMESPACE/NAME.',
     )
-    .option('--node <name>', 'the node whose view is shown (else the configured one, else the only Node)')
+    .option('--node <name>', "show this node's view (default: the configured node, else the only Node)")
     .addOption(outputOption(FORMATS))
     .action(async (service: string, options: ExplainOptions) => explain(service, options, context))
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
@@ -84,13 +84,13 @@ function serviceAsked(text: string, asked: AskedObjects, input: Input): ServiceN
   const [only] = found
   if (only !== undefined && found.length === 1) return only
   if (only !== undefined)
-    throw new CliError('USAGE', `which ${text}? there are ${found.toSorted().join(', ')}: give one of them`)
+    throw new CliError('USAGE', `${text} is ambiguous: give one of ${found.toSorted().join(', ')}`)
   const names = known.map(({ full, name }) => (text.includes('/') ? full : name))
   const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
   const hint = goneHint(text, asked, input) ?? didYouMean(text, names)
   throw new CliError(
     'NOT_FOUND',
-    `there is no service ${text} ${when}${hint === '' ? ': `pointsman services` lists those that there are' : hint}`,
+    `service ${text} not found ${when}${hint === '' ? ': run `pointsman services` for a list' : hint}`,
   )
 }
 
@@ -102,7 +102,7 @@ function goneHint(text: string, { seq: position }: AskedObjects, input: Input): 
   const filter = { types: ['object'], object, toSeq: position, descending: true, limit: 1 } as const
   for (const record of input.reader.records(filter)) {
     if (record.type !== 'object' || record.event !== 'DELETED') continue
-    return `: it was deleted at seq ${record.seq}, ${formatTime(record.observedAt)}; --at ${record.seq - 1} explains it as it was`
+    return `: it was deleted at seq ${record.seq}, ${formatTime(record.observedAt)}; use --at ${record.seq - 1} to explain it before the deletion`
   }
   return undefined
 }

@@ -39,18 +39,18 @@ interface ExportOptions extends Pick<InputOptions, 'log'> {
 export function registerExport(program: Command, context: Context): void {
   const command = program
     .command('export')
-    .summary('take a recording out of a change log, with names and addresses redacted if wanted')
+    .summary('export a recording from a change log, optionally redacted')
     .description(
-      'Writes the watch events of a change log as JSON lines that `pointsman import` reads: the same events, state and authors.\n' +
-        'With --from, the objects that were there by then come first. Syncs and notices are not exported.',
+      'Writes the watch events of a change log as JSON lines for `pointsman import`, with the same state and authors.\n' +
+        'With --from, the objects that exist at that point come first. Does not export syncs and notices.',
     )
-    .option('--from <point>', `from this point on: ${POINT_FORMS}`)
-    .option('--until <point>', 'up to this point')
-    .option('--output <file>', 'write this file (compressed where it ends in .gz), not standard output')
-    .option('--redact', 'replace names, labels and addresses; what a proxy decides by stays true')
+    .option('--from <point>', `start at this point in time: ${POINT_FORMS}`)
+    .option('--until <point>', 'end at this point in time (inclusive)')
+    .option('--output <file>', 'write to this file instead of standard output (gzipped if the name ends in .gz)')
+    .option('--redact', 'replace names, labels and addresses by pseudonyms that keep proxy decisions the same')
     .option(
       '--redact-key <text>',
-      'redact with this secret, so that another export gets the same pseudonyms; default: a random one',
+      'derive pseudonyms from this secret, so that exports with the same key match (default: random)',
     )
     .action(async (options: ExportOptions) => exportLog(options, context))
   withExamples(withLogOption(command), [
@@ -123,7 +123,7 @@ async function writeLines(question: RecordingQuestion, { write, context }: Sink)
       progress.show(() => `exporting ${formatCount(counts.events)} events`)
       await setImmediate()
       if (!context.interrupted.aborted) continue
-      context.stderr.print('interrupted: run it again to export everything')
+      context.stderr.print('interrupted: run it again for a complete export')
       context.finish(130)
       return undefined
     }
@@ -149,9 +149,9 @@ function refuseLog(output: string, log: string): void {
 
 function summaryOf({ events, floor }: Counts, { output, redact, redactKey }: ExportOptions): string {
   const to = output === undefined ? '' : ` to ${shellWord(output)}`
-  const before = floor === 0 ? '' : `, after ${formatCount(floor)} lines for what was there before`
+  const before = floor === 0 ? '' : `, preceded by ${formatCount(floor)} objects that existed before`
   if (redact !== true && redactKey === undefined) return `exported ${formatCount(events)} events${before}${to}`
-  const key = redactKey === undefined ? 'a random key: another export will have other pseudonyms' : 'the given key'
+  const key = redactKey === undefined ? 'a random key: pseudonyms differ in each export' : 'the given key'
   return `exported ${formatCount(events)} events${before}${to}, names and addresses redacted with ${key}`
 }
 

@@ -19,11 +19,11 @@ interface ImportOptions {
 export function registerImport(program: Command, context: Context): void {
   const command = program
     .command('import <files...>')
-    .summary('bring recordings of watch events into a change log')
+    .summary('import recordings of watch events into a change log')
     .description(
-      'Imports watch events into a change log, which is made where there is none. A FILE holds one {"observedAt","type","object"} a line, ' +
-        'or what kubectl prints with --watch --output-watch-events -o json; gzip or not; - is standard input. Several files are one recording. ' +
-        'Events that the log has already are counted and left out, so that an import that was cut short is finished by running it again.',
+      'Imports watch events into a change log and creates the log if needed. Each FILE holds one {"observedAt","type","object"} per line, ' +
+        'or the output of kubectl with --watch --output-watch-events -o json; may be gzipped; - is standard input. Several FILES are merged into one recording. ' +
+        'Skips and counts events that are already in the log: to finish an interrupted import, run it again.',
     )
     .addOption(outputOption(['text', 'json']))
     .action(async (files: readonly string[], options: ImportOptions) => importFiles(files, options, context))
@@ -65,7 +65,7 @@ async function importFiles(files: readonly string[], options: ImportOptions, con
   else context.stdout.print(importText(report, context.style))
   if (report.tally.isInterrupted) {
     const again = `pointsman import ${files.map(shellWord).join(' ')} --log ${shellWord(path)}`
-    context.stderr.print(`interrupted: what is in the log stays; go on with: ${again}`)
+    context.stderr.print(`interrupted: the imported events are kept; to finish: ${again}`)
     context.finish(130)
   } else if (report.tally.badLines + report.tally.refused > 0) context.finish(2)
 }

@@ -32,23 +32,23 @@ interface LogOptions extends Pick<InputOptions, 'log'> {
 export function registerLog(program: Command, context: Context): void {
   const command = program
     .command('log')
-    .argument('[service]', 'only this service and its endpoint slices: NAME or NAMESPACE/NAME')
-    .summary('the history: what changed, when, and who changed it')
-    .description('Shows the records of a change log, newest first, each with what it changed and who changed it.')
-    .option('--kind <kind>', 'only objects of this kind: Service, EndpointSlice, Node (several times)', collect)
+    .argument('[service]', 'only records of this Service and its EndpointSlices: NAME or NAMESPACE/NAME')
+    .summary('show the records: what changed, when, and by whom')
+    .description('Shows the records of a change log, newest first, each with its changes and its author.')
+    .option('--kind <kind>', 'only objects of this kind: Service, EndpointSlice, Node (repeatable)', collect)
     .option(
       '--type <type>',
-      'only object, sync, notice, config, bookmark, or ADDED, MODIFIED, DELETED (several times); default: all but bookmarks',
+      'only records of this type: object, sync, notice, config, bookmark, ADDED, MODIFIED, DELETED (repeatable; default: all except bookmarks)',
       collect,
     )
-    .option('--namespace <namespace>', 'only objects of this namespace')
-    .option('--since <point>', `from this point on: ${POINT_FORMS}`)
-    .option('--until <point>', 'up to this point')
-    .option('-n, --limit <count>', 'at most so many records')
-    .option('--oneline', 'a line a record')
+    .option('--namespace <namespace>', 'only objects in this namespace')
+    .option('--since <point>', `start at this point in time: ${POINT_FORMS}`)
+    .option('--until <point>', 'end at this point in time (inclusive)')
+    .option('-n, --limit <count>', 'show at most this many records')
+    .option('--oneline', 'one line per record')
     .option('--reverse', 'oldest first')
-    .option('--patch', 'with the merge patch from the version before')
-    .option('-f, --follow', 'go on with what is recorded from now on, until Ctrl-C')
+    .option('--patch', 'include the merge patch from the previous version')
+    .option('-f, --follow', 'show new records as they are written, until Ctrl-C')
     .addOption(outputOption(['text', 'json', 'jsonl']))
     .action(async (service: string | undefined, options: LogOptions) => showLog(service, options, context))
   withExamples(withLogOption(command), [
@@ -67,9 +67,9 @@ async function showLog(service: string | undefined, options: LogOptions, context
   const limit = parseLimit(options.limit)
   const isFollowing = options.follow === true
   if (isFollowing && format === 'json')
-    throw new CliError('USAGE', '--follow has no end, and -o json is one document: give -o jsonl')
+    throw new CliError('USAGE', '--follow cannot be combined with -o json, which is one document: use -o jsonl')
   if (isFollowing && options.until !== undefined)
-    throw new CliError('USAGE', '--follow goes on, and --until ends: give one of them')
+    throw new CliError('USAGE', '--follow and --until cannot be combined: give one of them')
   const wanted = parseTypes(options.type ?? [])
   const kinds = parseKinds(options.kind ?? [])
   const { reader } = openLog(options, context)

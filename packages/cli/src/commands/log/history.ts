@@ -243,7 +243,7 @@ export function serviceFilter({ reader, service, namespace }: ServiceQuestion): 
   const found = [...known].filter((full) => full.endsWith(`/${name}`) && inNamespace === undefined).sort()
   const [only] = found
   if (only !== undefined && found.length === 1) return { namespace: only.slice(0, only.indexOf('/')), name }
-  if (found.length > 1) throw new CliError('USAGE', `which ${name}? the log has ${found.join(', ')}: give one of them`)
+  if (found.length > 1) throw new CliError('USAGE', `${name} is ambiguous: give one of ${found.join(', ')}`)
   const names = second === undefined ? [...known].map((full) => full.slice(full.indexOf('/') + 1)) : known
   throw new CliError('NOT_FOUND', `the log has no service ${service}${didYouMean(service, names)}`)
 }

@@ -17,8 +17,8 @@ interface LogInfoOptions extends Pick<InputOptions, 'log'> {
 export function registerLogInfo(log: Command, context: Context): void {
   const command = log
     .command('info')
-    .summary('what a log holds')
-    .description('Shows what a change log holds: its cluster, its span, what was recorded, and what was applied.')
+    .summary('summarize a log')
+    .description('Summarizes a change log: its cluster, time range, records, and the last applied seq.')
     .addOption(outputOption(['text', 'json']))
     .action((_options: LogInfoOptions, info: Command) => showLogInfo(info.optsWithGlobals<LogInfoOptions>(), context))
   withExamples(withLogOption(command), ['pointsman log info --log shop.db', 'pointsman log info --log shop.db -o json'])

@@ -30,19 +30,19 @@ interface RecordCommandOptions {
 export function registerRecord(program: Command, context: Context): void {
   const command = program
     .command('record')
-    .summary('list and watch a cluster into a change log, read-only')
+    .summary('record the changes of a cluster into a change log, read-only')
     .description(
-      'Lists and watches the Services, EndpointSlices and Nodes of a cluster into a change log, until Ctrl-C. The log is made where ' +
-        'there is none; one of the same cluster goes on where it ended. Nothing is written to the cluster, and nothing on this ' +
-        'machine but the log. It takes leave to list and watch these three kinds.',
+      'Lists and watches Services, EndpointSlices and Nodes and appends every change to a change log, until Ctrl-C. Creates the log, or ' +
+        'resumes a log of the same cluster where it ended. Writes nothing to the cluster. ' +
+        'Requires permission to list and watch these resources.',
     )
-    .option('--kubeconfig <file>', 'how to reach the cluster (else KUBECONFIG, else ~/.kube/config)')
-    .option('--context <name>', "the kubeconfig's context (else its current one)")
-    .option('--server <url>', 'the API server, in place of the one that the kubeconfig names')
-    .option('--node <name>', 'record this Node alone (else all)')
-    .option('--for <duration>', 'end after this time, such as 10m (else at Ctrl-C)')
-    .option('--log-max-age <duration>', 'how long records are kept (0: for ever)', '0')
-    .option('--log-max-size <bytes>', 'how large the log may become, such as 512Mi (0: as large as it does)', '0')
+    .option('--kubeconfig <file>', 'the kubeconfig (default: KUBECONFIG, else ~/.kube/config)')
+    .option('--context <name>', "the kubeconfig context (default: the current context)")
+    .option('--server <url>', 'the URL of the API server; overrides the kubeconfig')
+    .option('--node <name>', 'record only this Node (default: all)')
+    .option('--for <duration>', 'stop after this time, such as 10m (default: at Ctrl-C)')
+    .option('--log-max-age <duration>', 'maximum age of records; older ones are pruned (0 = no limit)', '0')
+    .option('--log-max-size <bytes>', 'maximum size of the log, such as 512Mi; the oldest records are pruned (0 = no limit)', '0')
     .addOption(outputOption(['text', 'json']))
     .action(async (options: RecordCommandOptions) => record(options, program.version() ?? '', context))
   withExamples(withLogOption(command), [
@@ -96,7 +96,7 @@ function durationOf(text: string | undefined): number | undefined {
 }
 
 const progressLine = ({ events, kinds: { Service, EndpointSlice, Node } }: RecordTally): string =>
-  `recording: ${countOf(events, 'event')} (${formatCount(Service)} of Services, ${formatCount(EndpointSlice)} of EndpointSlices, ${formatCount(Node)} of Nodes); Ctrl-C ends it`
+  `recording: ${countOf(events, 'event')} (${formatCount(Service)} of Services, ${formatCount(EndpointSlice)} of EndpointSlices, ${formatCount(Node)} of Nodes); Ctrl-C to stop`
 
 /** What was recorded, and what to try next. */
 function recordText({ events, kinds, firstAt, lastAt }: RecordTally, log: string, style: Style): readonly string[] {

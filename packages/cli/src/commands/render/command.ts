@@ -37,18 +37,18 @@ const FORMATS = ['text', 'json', 'jsonl'] as const
 export function registerRender(program: Command, context: Context): void {
   const command = program
     .command('render')
-    .summary('print the rules as iptables-save would, touch nothing')
+    .summary('print the rules as iptables-save does')
     .description(
-      "Prints kube-proxy's rules for a node as iptables-save would print them, and touches nothing. The rules are those for " +
-        'iptables 1.6.2 and later. With -o json each rule comes with the service port that it is for.',
+      'Prints the rules that kube-proxy would write on a node, in iptables-save format. Changes nothing. The rules are those for ' +
+        'iptables 1.6.2 and later. With -o json, each rule names its service port.',
     )
-    .option('--node <name>', 'the node whose rules are printed (else the configured one, else the only Node)')
-    .option('--output-dir <dir>', 'write iptables-save.txt and ip6tables-save.txt into this folder instead')
-    .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
+    .option('--node <name>', "print this node's rules (default: the configured node, else the only Node)")
+    .option('--output-dir <dir>', 'write iptables-save.txt and ip6tables-save.txt to this directory instead')
+    .option('--nfacct', 'include the nfacct packet counters that kube-proxy adds where nfacct(8) works')
     .addOption(outputOption(FORMATS))
     .action(async (options: RenderOptions) => render(options, context))
   withRulesetOptions(command, {
-    family: "ipv4, ipv6 (default: the Node's first), or dual, which needs --output-dir",
+    family: "ipv4, ipv6 (default: the Node's primary family), or dual, which requires --output-dir",
     addresses: 'those of the Node object',
   })
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
@@ -87,9 +87,9 @@ async function render(options: RenderOptions, context: Context): Promise<void> {
 
 function checkOutput({ family, outputDir }: RenderOptions, format: string): void {
   if (family === 'dual' && outputDir === undefined)
-    throw new CliError('USAGE', '--family dual makes two texts: say with --output-dir where to put them')
+    throw new CliError('USAGE', '--family dual prints two files: give a directory with --output-dir')
   if (outputDir !== undefined && format !== 'text')
-    throw new CliError('USAGE', `--output-dir takes what iptables-save prints: leave -o ${format} out`)
+    throw new CliError('USAGE', `--output-dir writes iptables-save format: omit -o ${format}`)
 }
 
 /** Those of `--family`, else the Node's first, else IPv4, which standard error then says. */
@@ -100,7 +100,7 @@ function wantedFamilies(options: RenderOptions, { state }: RulesQuestion, contex
   if (first === undefined)
     warn(
       context,
-      'no address of the node says which family it has: these are the IPv4 rules, --family ipv6 gives the others',
+      'the node has no address to derive a family from: printing the IPv4 rules (--family ipv6 for the others)',
     )
   return [first ?? 'IPv4']
 }
@@ -108,10 +108,7 @@ function wantedFamilies(options: RenderOptions, { state }: RulesQuestion, contex
 function warnOfNodePortAddresses({ state: { node }, config }: RulesQuestion, context: Context): void {
   if (config.nodePortAddresses === 'all' || node === undefined) return
   const known = [...node.addresses, 'loopback'].join(', ')
-  warn(
-    context,
-    `node ports are taken to answer on no other addresses than ${known}: --node-address names those of the interfaces`,
-  )
+  warn(context, `assuming that node ports answer only on ${known}: give the interface addresses with --node-address`)
 }
 
 interface Answer {

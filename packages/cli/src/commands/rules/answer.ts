@@ -193,7 +193,7 @@ function serviceTarget(text: string, all: readonly ServicePort[], when: string):
   const ports = all.filter(({ service, name }) => (text.includes('/') ? service : name) === text)
   const names = [...new Set<string>(ports.map(({ service }) => service))].toSorted()
   const [name] = names
-  if (names.length > 1) throw new CliError('USAGE', `which ${text}? there are ${names.join(', ')}: give one of them`)
+  if (names.length > 1) throw new CliError('USAGE', `${text} is ambiguous: give one of ${names.join(', ')}`)
   if (name !== undefined) return { type: 'service', name, ports: ports.toSorted((a, b) => (a.id < b.id ? -1 : 1)) }
   const known = new Set<string>(all.map((port) => (text.includes('/') ? port.service : port.name)))
   const hint = didYouMean(text, known)

@@ -34,18 +34,18 @@ export function registerRules(program: Command, context: Context): void {
     .command('rules')
     .argument(
       '[target]',
-      'only of this service (NAME or NAMESPACE/NAME) or of this chain (KUBE-SVC-..., KUBE-SERVICES)',
+      'only the rules of this Service (NAME or NAMESPACE/NAME) or chain (KUBE-SVC-..., KUBE-SERVICES)',
     )
-    .summary('the rules at a point in time: all, of one service, or of one chain')
+    .summary('show the rules at a point in time: all, or those of a Service or chain')
     .description(
-      "Shows the rules that kube-proxy 1.36 would have on a node at a point in time. All of them are printed as iptables-save would; those of a service chain by chain, with where each of its addresses leads first. A chain's name can be pasted from a terminal.",
+      'Shows the rules that kube-proxy 1.36 would write on a node at a point in time. Without an argument, prints all of them in iptables-save format. For a Service, prints where each of its addresses leads, then its rules chain by chain. Chain names can be pasted from a terminal.',
     )
-    .option('--node <name>', 'the node whose rules are shown (else the configured one, else the only Node)')
-    .option('--nfacct', 'with the packet counters that kube-proxy adds where nfacct(8) works')
+    .option('--node <name>', "show this node's rules (default: the configured node, else the only Node)")
+    .option('--nfacct', 'include the nfacct packet counters that kube-proxy adds where nfacct(8) works')
     .addOption(outputOption(FORMATS))
     .action(async (target: string | undefined, options: RulesOptions) => rules(target, options, context))
   withRulesetOptions(command, {
-    family: "ipv4 or ipv6 (default: the Node's first)",
+    family: "ipv4 or ipv6 (default: the Node's primary family)",
     addresses: 'those of the Node object',
   })
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [

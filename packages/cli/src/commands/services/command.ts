@@ -33,14 +33,14 @@ interface ServicesOptions extends InputOptions, PointOptions {
 export function registerServices(program: Command, context: Context): void {
   const command = program
     .command('services [service]')
-    .summary('the table of services and endpoints at a point in time')
+    .summary('list services and endpoints at a point in time')
     .description(
-      'Shows each service port with its addresses and endpoints as they were at a point in time. SERVICE is a name, or namespace/name.',
+      'Lists each service port with its addresses and endpoints at a point in time. SERVICE is NAME or NAMESPACE/NAME.',
     )
-    .option('--node <name>', 'the node whose view is shown (else the configured one, else the only Node in the input)')
-    .option('--config <file>', "a KubeProxyConfiguration (YAML or JSON): of it the node's name counts here")
-    .option('-n, --namespace <namespace>', 'only services of this namespace')
-    .option('--wide', 'list the endpoints, with the reason where one is not used')
+    .option('--node <name>', "show this node's view (default: the configured node, else the only Node in the input)")
+    .option('--config <file>', 'a KubeProxyConfiguration (YAML or JSON); only the node name is used')
+    .option('-n, --namespace <namespace>', 'only services in this namespace')
+    .option('--wide', 'list the endpoints, with a reason for each one that is not used')
     .addOption(outputOption(FORMATS))
     .action(async (service: string | undefined, options: ServicesOptions) => services(service, options, context))
   withExamples(withInputOptions(withPointOptions(command)), [
@@ -133,7 +133,7 @@ function notFound(service: string, view: ServicesView, { point }: AskedObjects):
   const hint = didYouMean(service, names)
   return new CliError(
     'NOT_FOUND',
-    `there is no service ${service} ${when}${hint === '' ? ': `pointsman services` lists those that there are' : hint}`,
+    `service ${service} not found ${when}${hint === '' ? ': run `pointsman services` for a list' : hint}`,
   )
 }
 
