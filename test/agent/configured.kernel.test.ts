@@ -23,7 +23,7 @@ describeIptables('the agent, configured', () => {
   afterEach(() => node.stopAll())
 
   const saysThatLogIsNotWritten = async (agent: RunningAgent, why: RegExp): Promise<void> => {
-    await agent.hasSaid(/the log is not written, and .* without it/)
+    await agent.hasSaid(/the change log is not writable; .* without it/)
     // On a slow machine the first that is said of a log is that it takes long.
     await vi.waitFor(
       async () => {
@@ -64,14 +64,14 @@ describeIptables('the agent, configured', () => {
     const second = node.start('--log', log, '--hostname-override', 'node-b', '--healthz-bind-address', '')
     expect((await second.ended).status).toBe(3)
     expect(errorLines(second)).toEqual([
-      `error: ${log}: another writer has the log: end it, or write to another file (SQLITE_BUSY)`,
+      `error: ${log}: another process is writing the log: stop it, or use another file (SQLITE_BUSY)`,
     ])
     agent.signal('SIGTERM')
     expect(await agent.ended).toEqual({ status: 0, signal: null })
 
     // Its rules stay right, and the log is the other node's still.
     const other = node.start('--log', log)
-    await other.hasSaid(/is the log of node node-b, not of node-a: give another --log/)
+    await other.hasSaid(/is the log of node node-b, not of node-a: use another --log/)
     await other.hasSaid(/synced everything/)
     expect(await node.differences()).toEqual([])
     await saysThatLogIsNotWritten(other, /belongs to another node/)
@@ -116,7 +116,7 @@ describeIptables('the agent, configured', () => {
     agent.signal('SIGTERM')
     await agent.ended
     const again = node.start('--log', log)
-    await again.hasSaid(/starting with what the log knows/)
+    await again.hasSaid(/starting from the logged state/)
     await again.hasSaid(/synced everything/)
     expect(await node.differences()).toEqual([])
   })
@@ -132,7 +132,7 @@ describeIptables('the agent, configured', () => {
       '--iptables-min-sync-period',
       '10ms',
     )
-    await agent.hasSaid(/cannot serve health on 0\.0\.0\.0:10256.*it is tried again/)
+    await agent.hasSaid(/cannot serve health on 0\.0\.0\.0:10256.*retrying/)
     free()
     const inAgent = (path: string): string => `/proc/${agent.pid}/root${path}`
     await agent.hasSaid(/synced everything/)
@@ -143,7 +143,7 @@ describeIptables('the agent, configured', () => {
     await node.converged(40_000)
     await saysThatLogIsNotWritten(agent, /full/)
     rmSync(inAgent(`${mounted}/filler`))
-    await agent.hasSaid(/the log is written again/)
+    await agent.hasSaid(/the change log is writable again/)
     // By now the port has been had as well.
     expect(await node.get('http://127.0.0.1:10256/healthz')).toMatchObject({ status: 200 })
     expect(await historyIn(inAgent(log))).toMatch(/LOG_GAP\n.*\(LOG_FULL\).* 0 of them are lost/)
@@ -166,14 +166,14 @@ describeIptables('the agent, configured', () => {
     emptyTables(node)
     await node.server.goAway()
     const agent = node.start('--max-log-age-at-start', '1ms')
-    await agent.hasSaid(/rules wait for the API server/)
-    await agent.hasSaid(/is lost/)
+    await agent.hasSaid(/waiting for the API server/)
+    await agent.hasSaid(/is down/)
     expect(natRules()).not.toContain('KUBE-SVC')
     // The lists end at the resourceVersion that the log has already.
     await node.server.comeBack()
     await agent.hasSaid(/synced everything/)
     expect(await node.differences()).toEqual([])
-    expect(agent.said()).not.toContain('there is no Node')
+    expect(agent.said()).not.toContain('no Node object')
   })
 })
 

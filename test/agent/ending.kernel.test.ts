@@ -53,10 +53,10 @@ describeIptables('the end of an agent', () => {
 
   test('is as good where it comes before anything has begun', async () => {
     const agent = node.start()
-    await agent.hasSaid(/starting with|nothing is known/)
+    await agent.hasSaid(/starting from|no logged state/)
     agent.signal('SIGTERM')
     expect(await agent.ended).toEqual({ status: 0, signal: null })
-    expect(agent.said()).not.toContain('the caller ended it')
+    expect(agent.said()).not.toContain('aborted by the caller')
   })
 
   test('comes within five seconds though iptables hangs', async () => {

@@ -59,7 +59,7 @@ describeIptables('an agent with 1,024 file descriptors whose ports are flooded w
 
   test('goes on syncing while 1,200 connections are held at its health port', { timeout: 120_000 }, async () => {
     run([CONNS])
-    await agent.hasSaid(/the HTTP ports hold 256 connections/)
+    await agent.hasSaid(/the HTTP ports reached their limit of 256 connections/)
     await expectSyncs(20)
   })
 

@@ -90,7 +90,7 @@ describeIptables('an agent whose API server misbehaves', () => {
         await node.server.setTokens({})
         await node.server.disturb({ type: 'reset' })
         await changeFor(500)
-        await agent.hasSaid(/the watch of Service objects is (?:still )?lost: .*401/)
+        await agent.hasSaid(/watch of Services is (?:still )?down: .*401/)
       },
       end: () => node.server.setTokens({ [node.server.token]: 'system:kube-proxy' }),
     })

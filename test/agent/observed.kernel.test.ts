@@ -77,7 +77,7 @@ describeIptables('the agent, observed', () => {
     expect(took).toBeLessThan(3)
 
     node.run('iptables-nft -t nat -F')
-    await agent.hasSaid(/somebody else changed/)
+    await agent.hasSaid(/were modified externally/)
     expect(await node.differences()).toEqual([])
     const mended = await samples()
     expect(mended['pointsman_drift_found_total{ip_family="IPv4"}']).toBe(1)
@@ -106,7 +106,7 @@ describeIptables('the agent, observed', () => {
     await soon(async () => expect(await node.get(BALANCED)).toMatchObject({ status: 0, body: 'ECONNREFUSED' }))
 
     await node.server.goAway()
-    await agent.hasSaid(/lost/)
+    await agent.hasSaid(/is down/)
     await soon(async () => expect(await checks()).toMatchObject({ apiServer: false, applied: true, audit: true }))
     await node.server.comeBack()
     // JSON to the end, also where a second agent has only that to say.
@@ -142,7 +142,7 @@ describeIptables('the agent, observed', () => {
     expect(await checks()).toEqual({ apiServer: true, watch: true, applied: true, audit: true })
     writeFileSync(unreadable, '')
     node.run('iptables-nft -t nat -F KUBE-SERVICES')
-    await agent.hasSaid(/could not be compared/)
+    await agent.hasSaid(/drift check failed/)
     // What is in force is in doubt, read back, and put right.
     await soon(async () => expect(node.run('iptables-nft-save -t nat')).toContain('-A KUBE-SERVICES'))
     await node.converged(40_000)
@@ -158,7 +158,7 @@ describeIptables('the agent, observed', () => {
     const boot = folder.path('boot-id')
     writeFileSync(boot, 'b0070000-0000-4000-8000-000000000000\n')
     const agent = node.startAfter(`mount --bind ${boot} /proc/sys/kernel/random/boot_id`)
-    await agent.hasSaid(/starting with what the log knows .*the machine has been started since/)
+    await agent.hasSaid(/starting from the logged state .*the machine has rebooted since/)
     await agent.hasSaid(/synced everything/)
     expect(await node.differences()).toEqual([])
     const asked = ['http://127.0.0.1:10256/healthz', 'http://127.0.0.1:10256/livez', BALANCED]

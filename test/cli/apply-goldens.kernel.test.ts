@@ -25,9 +25,7 @@ describeWithKernel('a node is given the rules of kube-proxy by apply, and rid of
       const applied = await node.pointsman('apply', ...args)
       expect(applied).toMatchObject({ status: 0 })
       expect(applied.stderr).toMatch(
-        new RegExp(
-          `^node node-a, IPv4 and IPv6, iptables-${variant} [\\d.]+ \\(kubelet left its hint chain there\\)\\n$`,
-        ),
+        new RegExp(`^node node-a, IPv4 and IPv6, iptables-${variant} [\\d.]+ \\(it has kubelet's hint chain\\)\\n$`),
       )
       expect(applied.stdout).toMatch(
         new RegExp(

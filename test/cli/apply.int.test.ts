@@ -51,7 +51,7 @@ describe('without privileges', () => {
     [[], /^error: no objects given: give FILES, or - for the output of `kubectl get .*\n$/],
     [['nowhere.yaml'], /^error: nowhere\.yaml: no such file: check the path\n$/],
     [[OBJECTS, '--config', 'nowhere.yaml'], /^error: nowhere\.yaml: no such file: check the path\n$/],
-    [[OBJECTS, ...CONFIG, '--node', 'node-z'], /^error: --node node-z is not in the input, it knows node-a.*\n$/],
+    [[OBJECTS, ...CONFIG, '--node', 'node-z'], /^error: --node node-z is not in the input, which has node-a.*\n$/],
     [[OBJECTS, ...CONFIG, '--layout', 'classic'], /^error: --layout classic is not built yet: .*\n$/],
     [[OBJECTS, '--iptables-variant', 'xtables'], /^error: .* Allowed choices are auto, nft, legacy; .*\n$/],
   ])('apply %j is bad input before anything else', async (args, message) => {

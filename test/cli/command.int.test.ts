@@ -56,11 +56,11 @@ describe('a mistake ends with status 2 and one line that says what to do', () =>
     ],
     [
       ['services', '--log', '/nowhere/x.db'],
-      /^error: \/nowhere\/x\.db: no such file: give the path of a change log, or make one with `pointsman import`.*\n$/,
+      /^error: \/nowhere\/x\.db: no such file: give the path of a change log, or create one with `pointsman import`.*\n$/,
     ],
     [
       ['services', '--log', log, '--node', 'node-z'],
-      /^error: --node node-z is not in the input, it knows node-a, node-b, node-c, node-d: did you mean node-a\?\n$/,
+      /^error: --node node-z is not in the input, which has node-a, node-b, node-c, node-d: did you mean node-a\?\n$/,
     ],
     [['import'], "error: missing required argument 'files'; --help has examples\n"],
     [

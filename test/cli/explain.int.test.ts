@@ -126,7 +126,7 @@ describe('objects', () => {
     const answer = await ask('db')
     expect(linesOf(answer).slice(1)).toEqual([
       'shop/db has no rules',
-      '  no rules  headless: clusterIP is None, clients talk to the endpoints themselves',
+      '  no rules  headless: clusterIP is None, so clients connect to the endpoints directly',
     ])
   })
 

@@ -128,11 +128,7 @@ describe('an object that is too deep in what is kept', () => {
 
 describe('a file of objects', () => {
   const cases: readonly (readonly [string, () => string, RegExp])[] = [
-    [
-      'an alias of what it stands in',
-      () => fixture('10-deep-and-cyclic-input/cyc.yaml'),
-      /\*m stands for what it stands in/,
-    ],
+    ['an alias of what it stands in', () => fixture('10-deep-and-cyclic-input/cyc.yaml'), /\*m is recursive/],
     ['lists in lists', () => fixture('10-deep-and-cyclic-input/deep.yaml'), /nest deeper than/],
     [
       'an object of ten thousand levels',

@@ -57,12 +57,12 @@ describe('a log that is there before it is written (fixtures/security/12-existin
     const imported = await runPointsman(['import', SHOP_RECORDING, '--log', log])
     expect(imported).toMatchObject({
       status: 0,
-      stderr: `warning: ${log} can be modified by other users, so its contents may not be trusted (others may write in ${folder.path('open')}: its mode is 0777)\n`,
+      stderr: `warning: ${log} can be modified by other users, so its contents may not be trusted (${folder.path('open')} is writable by others: mode 0777)\n`,
     })
     const run = await runPointsman(['run', '--log', log, '--hostname-override', 'a', '--master', 'http://127.0.0.1:1'])
     expect(run.status).toBe(2)
     expect(run.stderr).toMatch(
-      /^(?:warning: .*\n)*error: .*open\/log\.db: others can change the log, .*its mode is 0777\)\n$/,
+      /^(?:warning: .*\n)*error: .*open\/log\.db: other users can modify the log .*mode 0777\)\n$/,
     )
   })
 

@@ -108,11 +108,11 @@ describe('a cluster', () => {
   test('that is away is told of once, and recorded when it is there', async () => {
     await server.goAway()
     const command = start('--log', folder.path('late.db'))
-    await command.hasSaid(/the watch of Service objects is lost: .*refuse/i)
+    await command.hasSaid(/watch of Services is down: .*refuse/i)
     await server.comeBack()
-    await command.hasSaid(/the watch of Service objects is taken up again/)
-    await command.hasSaid(/the watch of EndpointSlice objects is taken up again/)
-    await command.hasSaid(/the watch of Node objects is taken up again/)
+    await command.hasSaid(/watch of Services resumed/)
+    await command.hasSaid(/watch of EndpointSlices resumed/)
+    await command.hasSaid(/watch of Nodes resumed/)
     await expect.poll(() => logged(folder.path('late.db')).objects, { timeout: 10_000 }).toEqual(wanted())
     command.signal('SIGINT')
     const { status, stderr } = await command.ended
@@ -140,7 +140,7 @@ describe('what cannot be is said in one line', () => {
     const before = logged(file)
     const { status, stdout, stderr } = await start('--log', file, '--for', '5s').ended
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
-    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/other\.db: .*belongs to the cluster.*: give another --log$/)
+    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/other\.db: .*the log is of cluster.*: use another --log$/)
     expect(logged(file)).toEqual(before)
   })
 

@@ -118,7 +118,7 @@ describe('flags', () => {
       ['--node-address', '10.0.0.1/8'],
       /^error: --node-address "10\.0\.0\.1\/8" is not an IP address: give one without a prefix length\n$/,
     ],
-    [['--node', 'node-z', ...CIDR], /^error: --node node-z is not in the input, it knows node-a, .*\n$/],
+    [['--node', 'node-z', ...CIDR], /^error: --node node-z is not in the input, which has node-a, .*\n$/],
     [
       ['--family', 'both'],
       /^error: option '--family <family>' argument 'both' is invalid\. Allowed choices are ipv4, ipv6, dual; .*\n$/,

@@ -128,14 +128,14 @@ describe('points in time', () => {
     expect(await seqAt(...args)).toBe(head)
   })
 
-  const range = 'the log holds seq 1 to 128, 2026-11-21T02:24:30.956Z to 2026-11-21T02:24:50.504Z'
+  const range = 'the log has seq 1 to 128, 2026-11-21T02:24:30.956Z to 2026-11-21T02:24:50.504Z'
   test.each(['129', '0', '02:24', '-5m', '2025-01-01T00:00:00Z', 'soon'])(
     '%s is refused with the range of the log',
     async (point) => {
       const { status, stdout, stderr } = await runPointsman(['services', '--log', log, '--at', point])
       expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
       expect(stderr.split('\n')).toHaveLength(2)
-      expect(stderr.replace('outside the log, which holds', 'outside: the log holds')).toContain(range)
+      expect(stderr.replace('outside the log, which has', 'outside: the log has')).toContain(range)
     },
   )
 
@@ -190,7 +190,7 @@ test('--wide says of each endpoint whether the node uses it, and why not', async
   ).toEqual([
     'shop/payments:http  ClusterIP  TCP  10.96.50.3:80  3/4  0',
     expect.stringMatching(
-      /^10\.244\.1\.17:8080 {2}payments-\S+ {2}node-a \(this node\) {2}not used: terminating, and another that this traffic may go to is ready$/,
+      /^10\.244\.1\.17:8080 {2}payments-\S+ {2}node-a \(this node\) {2}not used: terminating, and another endpoint for this traffic is ready$/,
     ) as string,
     expect.stringMatching(/^10\.244\.2\.18:8080 {2}payments-\S+ {2}node-b {2}used$/) as string,
     expect.stringMatching(/node-c {2}used$/) as string,
@@ -300,7 +300,7 @@ describe('objects in place of a log', () => {
     })
     expect(await ask([node('node-1'), service], '--node', 'node-2')).toMatchObject({
       status: 2,
-      stderr: 'error: --node node-2 is not in the input, it knows node-1: did you mean node-1?\n',
+      stderr: 'error: --node node-2 is not in the input, which has node-1: did you mean node-1?\n',
     })
     expect(await ask([service])).toMatchObject({ status: 0, stdout: expect.not.stringContaining('ON-NODE') as string })
   })

@@ -38,7 +38,7 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
   const prepared = await prepareNode({ run, config, families, node, signal: machine.signal })
   for (const warning of prepared.warnings) machine.warn(warning)
   if (choices['nfacct'] === true && !prepared.nfacct)
-    machine.warn('--nfacct: nfacct(8) does not work here, so that nothing is counted')
+    machine.warn('--nfacct: nfacct(8) does not work on this machine; not counting packets')
 
   const sent = createSentInputs(machine.now)
   const iptables = opened.map((one) => sent.remembering(withProgress(one, machine)))

@@ -52,7 +52,7 @@ export async function openIptables(
   }
   const [lacking] = absent
   if (opened.length === 0 && lacking !== undefined) throw lacking
-  for (const error of absent) machine.warn(`going on without this family: ${error.message}`)
+  for (const error of absent) machine.warn(`continuing without this family: ${error.message}`)
   return opened
 }
 
@@ -105,13 +105,13 @@ export const toolOf = (iptables: Pick<Iptables, 'capabilities'>): RuleTool => ({
   fields: { variant: iptables.capabilities.variant, iptables: iptables.capabilities.version },
 })
 
-/** Why it is this variant, where nobody said which: ` (kubelet left its hint chain there)`; else nothing. */
+/** Why it is this variant, where nobody said which: ` (it has kubelet's hint chain)`; else nothing. */
 export const describeChoice = ({ choice }: Pick<Iptables, 'choice'>): string =>
   choice === undefined ? '' : ` (${REASONS[choice.because]})`
 
 const REASONS: { readonly [because in VariantChoice['because']]: string } = {
-  'hint chain': 'kubelet left its hint chain there',
-  'more rules': 'the other variant has no more rules',
+  'hint chain': "it has kubelet's hint chain",
+  'more rules': 'it has at least as many rules as the other variant',
   'the only one installed': 'the only one installed',
 }
 

@@ -48,8 +48,8 @@ describe('the text log of an agent', () => {
       lines([watch('listing'), watch('watching'), lost, watch('connecting'), lost, lost, watch('watching')]),
     ).toEqual([
       'info: watching Service objects',
-      'warn: the watch of Service objects is lost: https://10.0.0.1:6443 refuses connections; it is tried again',
-      'info: the watch of Service objects is taken up again',
+      'warn: watch of Services is down: https://10.0.0.1:6443 refuses connections; retrying',
+      'info: watch of Services resumed',
     ])
   })
 
@@ -58,17 +58,17 @@ describe('the text log of an agent', () => {
     const refused = watch('lost', 'the server refuses', 'UNAUTHORIZED')
     const connecting = watch('connecting')
     expect(lines([away, connecting, refused, away, connecting, refused, watch('watching'), refused])).toEqual([
-      'warn: the watch of Service objects is lost: nobody listens; it is tried again',
-      'warn: the watch of Service objects is still lost: the server refuses; it is tried again',
-      'info: the watch of Service objects is taken up again',
-      'warn: the watch of Service objects is lost: the server refuses; it is tried again',
+      'warn: watch of Services is down: nobody listens; retrying',
+      'warn: watch of Services is still down: the server refuses; retrying',
+      'info: watch of Services resumed',
+      'warn: watch of Services is down: the server refuses; retrying',
     ])
   })
 
   it('tells small syncs to those who ask for more, failures and what ended them to everybody', () => {
     expect(lines([run('full'), run('partial'), run('failed'), run('partial'), run('partial')])).toEqual([
       'info: synced 0 service ports up to seq 7 in 20 ms: 340 bytes written, 12 rules in force',
-      'error: a sync failed: the lock is held by iptables (process 7); tried again in 1 s',
+      'error: sync failed: the lock is held by iptables (process 7); retrying in 1 s',
       'info: synced 0 service ports up to seq 7 in 20 ms: 340 bytes written, 12 rules in force',
     ])
     expect(lines([run('full'), run('partial'), run('partial')], 2)).toHaveLength(3)
@@ -77,15 +77,17 @@ describe('the text log of an agent', () => {
   it('says how old the state is that it starts with', () => {
     const fromLog = { seq: seq(40), at: 1000, rebooted: true }
     expect(lines([{ type: 'start', at: 61_000, fromLog }])).toEqual([
-      'info: starting with what the log knows up to seq 40, 60 s old; the machine has been started since',
+      'info: starting from the logged state at seq 40, 60 s old; the machine has rebooted since',
     ])
-    expect(lines([{ type: 'start', at: 1 }])).toEqual(['info: nothing is known from a log: waiting for the API server'])
+    expect(lines([{ type: 'start', at: 1 }])).toEqual([
+      'info: no logged state to start from: waiting for the API server',
+    ])
   })
 
   it('says which chains somebody else changed', () => {
     const chains = ['nat KUBE-SERVICES', 'nat KUBE-SVC-AAAA']
     expect(lines([{ type: 'drift', at: 1, drifts: [{ family: 'IPv4', chains, bytes: 10 }] }])).toEqual([
-      'warn: somebody else changed 2 chains of IPv4, which are as before again: nat KUBE-SERVICES, nat KUBE-SVC-AAAA',
+      'warn: IPv4 rules in 2 chains were modified externally and have been restored: nat KUBE-SERVICES, nat KUBE-SVC-AAAA',
     ])
   })
 })

@@ -40,23 +40,23 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
       const isNews = !said.has(code)
       phases.set(kind, phase)
       causes.set(kind, said.add(code))
-      const message = `the watch of ${kind} objects is ${isLost ? 'still ' : ''}lost: ${error?.message ?? 'no reason is known'}; it is tried again`
+      const message = `watch of ${kind}s is ${isLost ? 'still ' : ''}down: ${error?.message ?? 'unknown reason'}; retrying`
       return isNews ? [warning(message)] : []
     }
     if (phase !== 'watching' || before === 'watching') return []
     phases.set(kind, phase)
-    return [info(isLost ? `the watch of ${kind} objects is taken up again` : `watching ${kind} objects`)]
+    return [info(isLost ? `watch of ${kind}s resumed` : `watching ${kind}s`)]
   }
 
   const engineLines = (report: EngineReport): readonly AgentLine[] => {
     if (report.type === 'failed') {
       failing = true
-      const retry = report.retryInMs === undefined ? '' : `; tried again in ${report.retryInMs / 1000} s`
-      return [{ level: 'error', message: `a sync failed: ${messageOf(report.error)}${retry}`, verbosity: 0 }]
+      const retry = report.retryInMs === undefined ? '' : `; retrying in ${report.retryInMs / 1000} s`
+      return [{ level: 'error', message: `sync failed: ${messageOf(report.error)}${retry}`, verbosity: 0 }]
     }
     const { full, rules, bytes } = report.result
     const what = report.changed === 'all' ? 'everything' : `${report.changed.size} service ports`
-    const line = `synced ${what} up to seq ${report.toSeq} in ${report.endedAt - report.startedAt} ms: ${bytes} bytes written, ${rules} rules in force`
+    const line = `synced ${what} up to seq ${report.toSeq} in ${report.endedAt - report.startedAt} ms: ${bytes} bytes written, ${rules} rules programmed`
     const isNews = full || failing
     failing = false
     return [info(line, isNews ? 0 : 2)]
@@ -65,16 +65,16 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
   const healthLines = (health: LogHealth): readonly AgentLine[] => {
     if (health.type === logHealth) return []
     logHealth = health.type
-    if (health.type === 'ok') return [info('the log is written again')]
-    return [warning(`the log is not written, and syncs go on without it: ${health.message}`)]
+    if (health.type === 'ok') return [info('the change log is writable again')]
+    return [warning(`the change log is not writable; syncs continue without it: ${health.message}`)]
   }
 
   const driftLines = ({ family, chains }: FamilyDrift, at: number): readonly AgentLine[] => {
     const quiet = repeats.take(`${family} ${chains.join()}`, at)
     if (quiet === undefined) return []
-    const again = quiet === 0 ? '' : `, ${quiet + 1} times since this was last said`
-    const what = `${countOf(chains.length, 'chain')} of ${family}`
-    return [warning(`somebody else changed ${what}, which are as before again${again}: ${shown(chains)}`)]
+    const again = quiet === 0 ? '' : ` (${quiet + 1} more times since the last report)`
+    const what = `${family} rules in ${countOf(chains.length, 'chain')}`
+    return [warning(`${what} were modified externally and have been restored${again}: ${shown(chains)}`)]
   }
 
   return (event) => {
@@ -94,9 +94,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
         }
         const isNews = !doubtful
         doubtful = true
-        return isNews
-          ? [warning(`the tables could not be compared with what they should be: ${messageOf(event.error)}`)]
-          : []
+        return isNews ? [warning(`drift check failed: ${messageOf(event.error)}`)] : []
       }
       case 'conntrack':
         return event.report.type === 'failed' ? [warning(event.report.error.message)] : []
@@ -142,10 +140,10 @@ const MAX_FAULTS = 3
 const LEGAL: ReadonlySet<DiagnosticCode> = new Set<DiagnosticCode>(['NO_SERVICE_NAME', 'UNSUPPORTED_ADDRESS_TYPE'])
 
 function startText({ fromLog, at }: Extract<AgentEvent, { type: 'start' }>): string {
-  if (fromLog === undefined) return 'nothing is known from a log: waiting for the API server'
+  if (fromLog === undefined) return 'no logged state to start from: waiting for the API server'
   const age = Math.max(0, Math.round((at - fromLog.at) / 1000))
-  const reboot = fromLog.rebooted ? '; the machine has been started since' : ''
-  return `starting with what the log knows up to seq ${fromLog.seq}, ${age} s old${reboot}`
+  const reboot = fromLog.rebooted ? '; the machine has rebooted since' : ''
+  return `starting from the logged state at seq ${fromLog.seq}, ${age} s old${reboot}`
 }
 
 /** What somebody does again and again is said so often. */

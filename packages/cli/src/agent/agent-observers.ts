@@ -98,7 +98,7 @@ export const unusableObject = (
 ): AgentEvent => ({
   type: 'unusable',
   kind,
-  message: `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name} is not used, and its last version counts on: reading it failed with ${String(error).slice(0, 300)}`,
+  message: `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name} is skipped, and its last usable version stays in effect: reading it failed: ${String(error).slice(0, 300)}`,
   at,
 })
 

@@ -47,7 +47,7 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
   const common = {
     connections,
     hardFail: config.bindAddressHardFail,
-    onRetry: (error: Error) => onWarning(`${error.message}; it is tried again`),
+    onRetry: (error: Error) => onWarning(`${error.message}; retrying`),
   }
   const servers: RunningServer[] = []
   if (config.healthzBindAddress !== undefined) {

@@ -37,7 +37,7 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
   const wrong = (id: string): CliError =>
     new CliError(
       'USAGE',
-      `${options.log}: the log belongs to the cluster ${clusterId ?? ''}, the API server to the cluster ${id} (uid of Service default/kubernetes): give another --log`,
+      `${options.log}: the log is of cluster ${clusterId ?? ''}, the API server of cluster ${id} (uid of Service default/kubernetes): use another --log`,
     )
   const connect = () =>
     connectApiServer({

@@ -134,7 +134,7 @@ async function addressesChanged({
   try {
     return await machine.refreshAddresses()
   } catch (error) {
-    observers.warn(`the addresses of this machine cannot be read, and count as before: ${String(error)}`)
+    observers.warn(`cannot read the addresses of this machine; using the previous ones: ${String(error)}`)
     return false
   }
 }
@@ -151,7 +151,7 @@ const nodeOrPatience = (nodeSeen: Observable<void>, { warn }: Pick<AgentObserver
     // The Node is tracked right after it was seen.
     nodeSeen.pipe(delay(0)),
     timer(NODE_PATIENCE_MS).pipe(
-      tap(() => warn('there is no Node object of this name: rules are made without the addresses of the node')),
+      tap(() => warn('no Node object with this name: programming rules without the node addresses')),
     ),
   )
 

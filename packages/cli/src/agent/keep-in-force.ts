@@ -65,7 +65,7 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
       signal,
       intervalMs: syncPeriodMs,
       onChange: (by) => changed.next(by),
-      onError: (error) => options.onWarning(`changes of others may go unnoticed: ${messageOf(error)}`),
+      onError: (error) => options.onWarning(`external rule changes may go undetected: ${messageOf(error)}`),
     })
   } finally {
     over.next()
@@ -104,13 +104,13 @@ function driftNotice(
   observedAt: number,
 ): Extract<LogEntry, { type: 'notice' }> {
   const who = by.map(({ pid, command }) => `${command} (process ${pid})`).join(', ')
-  const again = quiet === 0 ? '' : `, ${quiet + 1} times since it was last said`
+  const again = quiet === 0 ? '' : ` (${quiet + 1} more times since the last report)`
   const shown = chains.length > 3 ? `${chains.slice(0, 3).join(', ')} and ${chains.length - 3} more` : chains.join(', ')
   return {
     type: 'notice',
     observedAt,
     code: 'RULES_CHANGED',
-    message: `somebody else changed ${family} rules, which are as they were again${again}: ${shown}; ${who === '' ? 'by whom is not known' : `meanwhile tables were changed by ${who}`}`,
+    message: `${family} rules were modified externally and have been restored${again}: chains ${shown}; modified by: ${who === '' ? 'unknown' : who}`,
     details: {
       family,
       chains: chains.slice(0, MAX_CHAINS),

@@ -125,7 +125,7 @@ describe('what cannot be set', () => {
     const { files, written } = machine(FRESH, { [HASHSIZE]: 'EROFS' })
     const { warnings } = await applyMachineSettings(config(), files)
     expect(warnings).toEqual([
-      `${HASHSIZE} cannot be set to 32768 (EROFS): finding a connection among many takes longer; where /sys is read-only, restart the container runtime, or set it on the node`,
+      `${HASHSIZE} cannot be set to 32768 (EROFS): conntrack lookups are slower with many connections; if /sys is read-only, restart the container runtime or set it on the node`,
     ])
     expect(written).toContain('nf_conntrack_tcp_timeout_established 86400')
   })

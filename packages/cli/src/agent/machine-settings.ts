@@ -98,11 +98,10 @@ const HASHSIZE = '/sys/module/nf_conntrack/parameters/hashsize'
 const OOM_SCORE_ADJ = '/proc/self/oom_score_adj'
 const MOST_TRACKED = 1_048_576
 
-const MODULE_MISSING =
-  'the kernel has no such setting before its module is loaded: modprobe nf_conntrack, and start again'
+const MODULE_MISSING = 'the nf_conntrack module is not loaded: run modprobe nf_conntrack, then restart'
 const HASHSIZE_ADVICE =
-  'finding a connection among many takes longer; where /sys is read-only, restart the container runtime, or set it on the node'
-const OOM_ADVICE = 'this process may be killed for lack of memory before others: it takes CAP_SYS_RESOURCE'
+  'conntrack lookups are slower with many connections; if /sys is read-only, restart the container runtime or set it on the node'
+const OOM_ADVICE = 'the OOM killer may kill this process before others: requires CAP_SYS_RESOURCE'
 
 const isEqual = (found: number, wanted: number): boolean => found === wanted
 const isAtLeast = (found: number, wanted: number): boolean => found >= wanted
@@ -110,7 +109,7 @@ const isAtLeast = (found: number, wanted: number): boolean => found >= wanted
 const cannot = (path: string, wanted: number, cause: unknown): CliError =>
   new CliError(
     'CANNOT',
-    `${path} cannot be set to ${wanted} (${codeOf(cause)}): run \`pointsman run --init-only\` with full privileges first, set it on the node, or have conntrack.* leave it as it is (0)`,
+    `${path} cannot be set to ${wanted} (${codeOf(cause)}): run \`pointsman run --init-only\` with full privileges first, set it on the node, or leave it unchanged with conntrack.* = 0`,
     { cause },
   )
 

@@ -45,10 +45,10 @@ export async function agentLog(
   const writer = createLateWriter({ open, opening, head, lastObservedAt })
   try {
     const outcome = await Promise.race([writer.append([]), sleep(PATIENCE_MS, 'late' as const, { ref: false })])
-    if (outcome === 'late') onWarning('the log takes long to open, and rules do not wait for it')
+    if (outcome === 'late') onWarning('opening the change log is slow; programming rules without it')
   } catch (error) {
     if (!(error instanceof ChangeLogError) || error.code === 'LOG_LOCKED') throw error
-    onWarning(`the log is not written, and rules do not wait for it: ${error.message}`)
+    onWarning(`the change log is not writable; programming rules without it: ${error.message}`)
   }
   return writer
 }

@@ -66,7 +66,7 @@ export function sizeLimited(
     async append(entries) {
       const bytes = await sizeOf()
       if (bytes <= 2 * maxBytes + WORKING_BYTES) return log.append(entries)
-      const detail = `it takes ${bytes} bytes where --log-max-size allows ${maxBytes}, and nothing more can be removed`
+      const detail = `its size of ${bytes} bytes exceeds --log-max-size (${maxBytes}), and no more records can be pruned`
       throw new ChangeLogError('LOG_FULL', { file, detail })
     },
   }

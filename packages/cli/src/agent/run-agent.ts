@@ -89,7 +89,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
 
   const pruning = retention(writer, { ...options, sizeOf }, asyncScheduler)
     .pipe(
-      tap({ error: (error: unknown) => warn(`nothing can be removed from the log: ${String(error)}`) }),
+      tap({ error: (error: unknown) => warn(`pruning the log failed: ${String(error)}`) }),
       retry({ delay: RETENTION_RETRY_MS }),
     )
     .subscribe()
@@ -137,7 +137,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       { config: config.proxy, source, start, recorder, machine, observers, stop: context.interrupted },
       [servers.failed, endOfConfig(options.configChanged.pipe(takeUntil(over)))],
     )
-    observers.info('ended: the rules stay as they are')
+    observers.info('stopped: the rules stay in place')
   } catch (error) {
     // Asked to end while the tables were opened.
     if (!context.interrupted.aborted || !isAborted(error)) throw error

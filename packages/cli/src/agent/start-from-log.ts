@@ -104,7 +104,7 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
   options.onIdentified?.()
   if (info.nodeName !== undefined && info.nodeName !== options.nodeName) {
     options.onWarning(
-      `${options.file} is the log of node ${info.nodeName}, not of ${options.nodeName}: give another --log`,
+      `${options.file} is the log of node ${info.nodeName}, not of ${options.nodeName}: use another --log`,
     )
     return empty
   }
@@ -139,7 +139,7 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
   const ageMs = options.now() - at
   if (maxAgeMs === undefined || ageMs <= maxAgeMs) return start
   options.onWarning(
-    `the log's state is ${Math.round(ageMs / 1000)} s old, more than it may be: rules wait for the API server`,
+    `the logged state is ${Math.round(ageMs / 1000)} s old, older than --max-log-age-at-start: waiting for the API server`,
   )
   // Everything is listed anew, so that it is known when all of it has been confirmed.
   return common

@@ -163,7 +163,7 @@ export async function openAgentMachine(
       onFamilySync: options.onFamilySync,
       onLeft: (references) => {
         for (const { chain, from } of references)
-          warn(context, `${chain} is kept: a rule of somebody else's in ${from} leads to it`)
+          warn(context, `${chain} is kept: an external rule in ${from} jumps to it`)
       },
     },
     machineOf(context, { addresses: () => addresses }),

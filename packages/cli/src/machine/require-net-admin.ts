@@ -10,7 +10,7 @@ export function requireNetAdmin(): void {
   if (effective === undefined || (effective & CAP_NET_ADMIN) !== 0n) return
   throw new CliError(
     'CANNOT',
-    'the tables of this machine cannot be read or written without CAP_NET_ADMIN (and CAP_NET_RAW for iptables-legacy): run it as root, or with these capabilities',
+    'reading or writing the tables of this machine requires CAP_NET_ADMIN (and CAP_NET_RAW for iptables-legacy): run as root, or with these capabilities',
   )
 }
 

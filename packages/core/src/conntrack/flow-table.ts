@@ -58,12 +58,12 @@ export interface FlowTable {
 
 /** What can go wrong with the table of flows, and what to do about it. */
 export const CONNTRACK_ERRORS = {
-  NOT_FOUND: 'conntrack is not there, so that UDP clients may go on to endpoints that are gone: install it',
-  NO_PERMISSION: 'the kernel refuses: run as root, or with CAP_NET_ADMIN',
-  NO_KERNEL_SUPPORT: 'the kernel cannot list its flows: load the module nf_conntrack_netlink',
-  TIMED_OUT: 'it took longer than timeoutMs and was ended: raise the limit',
-  ABORTED: 'the caller ended it',
-  FAILED: 'conntrack failed: its own words say why',
+  NOT_FOUND: 'conntrack is not installed, so UDP clients may keep using removed endpoints: install it',
+  NO_PERMISSION: 'permission denied: run as root, or with CAP_NET_ADMIN',
+  NO_KERNEL_SUPPORT: 'the kernel cannot list flows: load the module nf_conntrack_netlink',
+  TIMED_OUT: 'timed out after timeoutMs and was killed: raise the limit',
+  ABORTED: 'aborted by the caller',
+  FAILED: 'conntrack failed: see its message',
 } as const
 
 export type ConntrackErrorCode = keyof typeof CONNTRACK_ERRORS

@@ -100,16 +100,16 @@ function distributionOf(endpoints: readonly Endpoint[], node: SelectionInput['no
 /** Why an endpoint is used, or not, for one kind of traffic: what a person is told. */
 export const ENDPOINT_REASONS = {
   READY: 'ready',
-  TERMINATING_FALLBACK: 'terminating, but still serving, and none that this traffic may go to is ready',
+  TERMINATING_FALLBACK: 'terminating but serving, and no endpoint for this traffic is ready',
   NOT_READY: 'not ready',
-  TERMINATING_NOT_NEEDED: 'terminating, and another that this traffic may go to is ready',
+  TERMINATING_NOT_NEEDED: 'terminating, and another endpoint for this traffic is ready',
   NOT_SERVING: 'terminating, and no longer serving',
-  HINT_OTHER_NODE: 'ready, but its hints give it to other nodes',
-  HINT_OTHER_ZONE: 'ready, but its hints give it to other zones',
+  HINT_OTHER_NODE: 'ready, but its hints assign it to other nodes',
+  HINT_OTHER_ZONE: 'ready, but its hints assign it to other zones',
   NOT_LOCAL: 'on another node, and this traffic stays on its node',
-  NO_NODE_NAME: 'names no node, so that it counts as being on another, and this traffic stays on its node',
-  NODE_UNKNOWN: 'this traffic stays on its node, and which node that is is not known',
-  POLICY_NOT_USED: 'the port has no traffic of this policy',
+  NO_NODE_NAME: 'has no nodeName, so it is treated as remote, and this traffic stays on its node',
+  NODE_UNKNOWN: 'this traffic stays on its node, and the node is unknown',
+  POLICY_NOT_USED: 'the port has no traffic with this policy',
 } as const
 export type EndpointReason = keyof typeof ENDPOINT_REASONS
 
@@ -122,12 +122,12 @@ export interface EndpointVerdict {
 /** Whether topology hints of one kind are followed, and why not. */
 export const HINT_REASONS = {
   FOLLOWED: 'the hints are followed',
-  POLICY_NOT_USED: 'hints never count for traffic of policy Local, and the port has no other',
-  NO_READY_ENDPOINT: 'no endpoint is ready, and hints do not count among those that terminate',
-  NO_HINTS: 'no ready endpoint carries such a hint',
-  SOME_WITHOUT_HINT: 'not every ready endpoint carries such a hint',
-  NODE_HINTS_FOLLOWED: 'hints for nodes come first, and are followed',
-  NODE_UNKNOWN: 'the node that the rules are for is not known',
+  POLICY_NOT_USED: 'hints do not apply to traffic with policy Local, and the port has no other traffic',
+  NO_READY_ENDPOINT: 'no endpoint is ready, and hints do not apply to terminating ones',
+  NO_HINTS: 'no ready endpoint has such a hint',
+  SOME_WITHOUT_HINT: 'some ready endpoints have no such hint',
+  NODE_HINTS_FOLLOWED: 'node hints take precedence, and are followed',
+  NODE_UNKNOWN: 'the node that the rules are for is unknown',
   NODE_WITHOUT_ZONE: 'the node has no label topology.kubernetes.io/zone',
   NONE_FOR_THIS_NODE: 'no hint names this node',
   NONE_FOR_THIS_ZONE: 'no hint names the zone of this node',

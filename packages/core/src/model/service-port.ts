@@ -58,12 +58,12 @@ export interface SkippedPort {
 }
 
 export const SKIP_REASONS = {
-  HEADLESS: 'headless: clusterIP is None, clients talk to the endpoints themselves',
-  EXTERNAL_NAME: 'type ExternalName: a DNS name, no address to capture',
-  OTHER_PROXY: 'the label service.kubernetes.io/service-proxy-name gives it to another proxy',
+  HEADLESS: 'headless: clusterIP is None, so clients connect to the endpoints directly',
+  EXTERNAL_NAME: 'type ExternalName: a DNS name, without an address to program',
+  OTHER_PROXY: 'the label service.kubernetes.io/service-proxy-name assigns it to another proxy',
   NO_CLUSTER_IP: 'no cluster IP yet',
   NO_CLUSTER_IP_OF_FAMILY: 'no cluster IP of this family',
-  INVALID_PORT: 'the port cannot be read',
-  INVALID_NAME: 'its namespace or name is none that the API accepts',
+  INVALID_PORT: 'the port is invalid',
+  INVALID_NAME: 'its namespace or name is not valid in the API',
 } as const
 export type SkipReason = keyof typeof SKIP_REASONS

@@ -138,7 +138,7 @@ export function createRecorder({
       type: 'notice',
       observedAt: scheduler.now(),
       code: 'LOG_GAP',
-      message: `the log could not be written (${code}): records ${firstSeq} to ${gapEnd} took effect before they were durable, ${lost} of them are lost`,
+      message: `the log was not writable (${code}): records ${firstSeq} to ${gapEnd} took effect before they were durable; ${lost} of them are lost`,
       details: { cause: code, since: new Date(since).toISOString(), fromSeq: firstSeq, toSeq: gapEnd, lost },
     })
   }

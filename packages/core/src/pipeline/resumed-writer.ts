@@ -7,7 +7,7 @@ export class ResumeError extends Error {
 
   constructor(record: LogRecord, entry: LogEntry) {
     super(
-      `record ${record.seq} (${describe(record)}) is not what this run writes there (${describe(entry)}): give another file`,
+      `record ${record.seq} (${describe(record)}) differs from what this run writes there (${describe(entry)}): use another file`,
     )
   }
 }

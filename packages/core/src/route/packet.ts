@@ -54,7 +54,7 @@ function readProtocol(text: string): Protocol {
 export const ROUTE_ERROR_CODES = {
   NOT_AN_ADDRESS: 'the source or the destination is not an IP address',
   NOT_A_PORT: 'the port is not a whole number from 1 to 65535',
-  UNKNOWN_PROTOCOL: 'the protocol is none of TCP, UDP and SCTP',
+  UNKNOWN_PROTOCOL: 'the protocol is not TCP, UDP or SCTP',
   FAMILY_MISMATCH: 'the source and the destination are of different IP families',
 } as const
 export type RouteErrorCode = keyof typeof ROUTE_ERROR_CODES

@@ -52,7 +52,7 @@ describe('connections to all ports together', () => {
     await held[0]?.gone
     expect(held.map(({ readableEnded, destroyed }) => readableEnded || destroyed)).toEqual([true, false, false, false])
     expect(limit.open()).toBeLessThanOrEqual(4)
-    expect(told).toEqual([expect.stringMatching(/^the HTTP ports hold 4 connections, the most that they may: /)])
+    expect(told).toEqual([expect.stringMatching(/^the HTTP ports reached their limit of 4 connections: /)])
   })
 
   it('leave every probe its answer while ten times as many are opened', async () => {

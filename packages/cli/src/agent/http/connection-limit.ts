@@ -70,7 +70,7 @@ export function createConnectionLimit({
     answering.delete(socket)
     socket.destroy()
     say(
-      `the HTTP ports hold ${maxConnections} connections, the most that they may: the longest idle ones are closed; look for who opens them (ss -tn)`,
+      `the HTTP ports reached their limit of ${maxConnections} connections: closing the longest idle ones; find the clients with ss -tn`,
     )
   }
 

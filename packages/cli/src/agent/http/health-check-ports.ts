@@ -111,7 +111,7 @@ export function createHealthCheckPorts(options: HealthCheckPortsOptions): Health
 }
 
 const tooManyListeners = (most: number): string =>
-  `${most} sockets are open for health checks, the most that the limit of open files leaves room for: raise RLIMIT_NOFILE (ulimit -n)`
+  `${most} health-check sockets are open, the maximum for this limit of open files: raise RLIMIT_NOFILE (ulimit -n)`
 
 interface OpenPort {
   /** What it was opened for. */

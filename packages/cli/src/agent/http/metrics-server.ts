@@ -69,7 +69,7 @@ export function metricsHandler(answers: MetricsServerAnswers): Handler {
 
 /** Rules name what runs in the cluster: for whoever is on the machine. */
 function restoreAnswer({ peer }: HttpRequest, restores: () => readonly SentInput[], none: string): Answer {
-  if (!isLoopback(peer)) return textAnswer(403, 'this is answered on the machine itself alone: ask over 127.0.0.1\n')
+  if (!isLoopback(peer)) return textAnswer(403, 'only available from this machine: use 127.0.0.1\n')
   const sent = restores()
   return sent.length === 0 ? textAnswer(404, `${none}\n`) : textAnswer(200, restoreText(sent))
 }
@@ -90,7 +90,7 @@ const pprofAnswer = ({ profiling }: MetricsServerAnswers): Answer =>
   textAnswer(
     404,
     profiling
-      ? 'Pointsman runs on Node.js, which has no pprof: send the process SIGUSR1, and attach a profiler to its inspector\n'
+      ? 'Pointsman runs on Node.js, which has no pprof: send SIGUSR1 to the process and attach a profiler to its inspector\n'
       : PROFILING_OFF,
   )
 

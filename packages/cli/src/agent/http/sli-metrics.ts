@@ -14,13 +14,13 @@ export function createSliMetrics(): SliMetrics {
   const registers = [registry]
   const last = new Gauge({
     name: 'kubernetes_healthcheck',
-    help: '1 where a health check was good when it was last made, else 0.',
+    help: '1 if the last health check succeeded, else 0.',
     labelNames: ['name', 'type'] as const,
     registers,
   })
   const all = new Counter({
     name: 'kubernetes_healthchecks_total',
-    help: 'Health checks that were made, by what became of them.',
+    help: 'Number of health checks by status.',
     labelNames: ['name', 'status', 'type'] as const,
     registers,
   })

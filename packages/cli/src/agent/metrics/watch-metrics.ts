@@ -39,7 +39,7 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
   })
   const unusable = new Counter({
     name: 'pointsman_unusable_objects_total',
-    help: 'Objects, and changes of them, that could not be used: their last version counts on.',
+    help: 'Objects, and changes of them, that could not be used; their last usable version stays in effect.',
     labelNames: ['kind'] as const,
     registers,
   })

@@ -37,12 +37,16 @@ export function registerRecord(program: Command, context: Context): void {
         'Requires permission to list and watch these resources.',
     )
     .option('--kubeconfig <file>', 'the kubeconfig (default: KUBECONFIG, else ~/.kube/config)')
-    .option('--context <name>', "the kubeconfig context (default: the current context)")
+    .option('--context <name>', 'the kubeconfig context (default: the current context)')
     .option('--server <url>', 'the URL of the API server; overrides the kubeconfig')
     .option('--node <name>', 'record only this Node (default: all)')
     .option('--for <duration>', 'stop after this time, such as 10m (default: at Ctrl-C)')
     .option('--log-max-age <duration>', 'maximum age of records; older ones are pruned (0 = no limit)', '0')
-    .option('--log-max-size <bytes>', 'maximum size of the log, such as 512Mi; the oldest records are pruned (0 = no limit)', '0')
+    .option(
+      '--log-max-size <bytes>',
+      'maximum size of the log, such as 512Mi; the oldest records are pruned (0 = no limit)',
+      '0',
+    )
     .addOption(outputOption(['text', 'json']))
     .action(async (options: RecordCommandOptions) => record(options, program.version() ?? '', context))
   withExamples(withLogOption(command), [

@@ -115,7 +115,7 @@ export async function recordCluster(options: RecordOptions, context: Context): P
 }
 
 function reasonOf({ code, message, cause }: Extract<LogHealth, { type: 'degraded' }>, file: string): unknown {
-  if (code === 'OTHER_CLUSTER') return new CliError('USAGE', `${file}: ${message}: give another --log`)
+  if (code === 'OTHER_CLUSTER') return new CliError('USAGE', `${file}: ${message}: use another --log`)
   return cause ?? new CliError('CANNOT', `${file}: ${message}`)
 }
 

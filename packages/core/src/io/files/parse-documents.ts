@@ -74,15 +74,12 @@ function tokensOf(text: string, lines: LineCounter): readonly CST.Token[] {
   if (text.length > MOST_CHARACTERS)
     throw new YamlError(
       'NOT_OBJECTS',
-      `it is no whole JSON, and YAML of more than ${MOST_CHARACTERS / 1024 / 1024} Mi characters: give it as JSON (kubectl -o json)`,
+      `not valid JSON, and too large for YAML: more than ${MOST_CHARACTERS / 1024 / 1024} Mi characters: give it as JSON (kubectl -o json)`,
     )
   let words = 0
   for (const lexeme of new Lexer().lex(text)) {
     if (++words > MOST_WORDS)
-      throw new YamlError(
-        'NOT_OBJECTS',
-        `it holds more than ${MOST_WORDS} words of YAML: give it as JSON (kubectl -o json)`,
-      )
+      throw new YamlError('NOT_OBJECTS', `more than ${MOST_WORDS} words of YAML: give JSON (kubectl -o json)`)
     for (const token of parser.next(lexeme)) tokens.push(token)
     if (parser.stack.length > MOST_LEVELS)
       throw new YamlError('NOT_OBJECTS', `it nests deeper than ${MOST_LEVELS} levels`)
@@ -104,7 +101,7 @@ function refuseRepeatedKeys(document: Document.Parsed, lines: LineCounter): void
   const open = new Set<string>()
   const visit = (node: unknown): void => {
     if (isAlias(node) && open.has(node.source))
-      throw new YamlError('NOT_OBJECTS', `the alias *${node.source} stands for what it stands in`)
+      throw new YamlError('NOT_OBJECTS', `the alias *${node.source} is recursive`)
     if (isPair(node)) {
       visit(node.key)
       visit(node.value)

@@ -55,7 +55,7 @@ export function parseWatchEvent(text: string): ParsedEvent {
     case 'ERROR':
       return parseStatus(object, time)
     default:
-      return bad(`no watch event has the type ${shown(type)}`)
+      return bad(`unknown watch event type ${shown(type)}`)
   }
 }
 
@@ -136,8 +136,8 @@ function authorOf(value: Json | undefined): { readonly author?: Author } {
 
 function causeOfNoEvent(value: JsonObject): string {
   if (value['kind'] !== undefined && value['type'] === undefined)
-    return 'an object, not a watch event: record with --watch --output-watch-events, or ask about it with --objects'
-  return 'no watch event: it needs "type" and "object"'
+    return 'an object, not a watch event: record with --watch --output-watch-events, or use --objects'
+  return 'not a watch event: "type" and "object" are required'
 }
 
 const bad = (cause: string): ParsedEvent => ({ type: 'bad', cause })

@@ -9,12 +9,11 @@ export const FILE_ERRORS = {
   NOT_FOUND: 'no such file: check the path',
   CANNOT_READ: 'it cannot be read',
   CANNOT_WRITE: 'it cannot be written',
-  BAD_GZIP: 'the gzip data ends early or is damaged: copy the file again; what came before the damage is used',
-  NOT_TEXT: 'it is not text: give JSON, JSON lines or YAML, and a change log with --log',
-  NOT_YAML: 'it is neither YAML nor JSON',
-  NOT_OBJECTS:
-    'it holds no Kubernetes objects: give what `kubectl get services,endpointslices,nodes -A -o json` prints',
-  NOT_CONFIG: 'it is no KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)',
+  BAD_GZIP: 'the gzip data is truncated or damaged: copy the file again; the data before the damage was read',
+  NOT_TEXT: 'not a text file: give JSON, JSON lines or YAML; a change log goes with --log',
+  NOT_YAML: 'neither YAML nor JSON',
+  NOT_OBJECTS: 'no Kubernetes objects: give the output of `kubectl get services,endpointslices,nodes -A -o json`',
+  NOT_CONFIG: 'not a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)',
 } as const
 export type FileErrorCode = keyof typeof FILE_ERRORS
 

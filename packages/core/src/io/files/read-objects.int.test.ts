@@ -47,7 +47,7 @@ test('reads single objects, Lists and several documents, YAML or JSON', async ()
     'Node /node-a',
     'EndpointSlice default/web-1',
     'passed over 1 Deployment',
-    '1.yaml: a Service has no metadata.name, and is passed over',
+    '1.yaml: a Service has no metadata.name: ignored',
   ])
 })
 
@@ -57,7 +57,7 @@ test('reads standard input', async () => {
 })
 
 test.each([
-  ['kind: [', /0\.yaml: it is neither YAML nor JSON/],
+  ['kind: [', /0\.yaml: neither YAML nor JSON/],
   ['just text', /0\.yaml: it holds no Kubernetes objects/],
   ['{"type":"ADDED","object":{}}', /pointsman import/],
   [
@@ -85,7 +85,7 @@ test('refuses a configuration that a little gzip unpacks to megabytes', async ()
 
 test('refuses YAML that would take gigabytes as tokens, and says what to give in its place', async () => {
   await expect(namesIn(`items:\n${'- {a: 1}\n'.repeat(200_000)}`)).rejects.toThrow(
-    /0\.yaml: .*more than 1000000 words of YAML: give it as JSON/,
+    /0\.yaml: .*more than 1000000 words of YAML: give JSON/,
   )
   await expect(namesIn(`a: |\n${'  x\n'.repeat(3_000_000)}`)).rejects.toThrow(
     /YAML of more than 8 Mi characters: give it as/,

@@ -36,7 +36,7 @@ export async function readObjects(
       const kept = kind === undefined ? undefined : keepObject(named)
       if (kept !== undefined) objects.push(kept)
       else if (kind !== undefined && isNamedObject(named)) unusable.push([source.name, unusableText(named)])
-      else if (kind !== undefined) problems.push(`${source.name}: a ${kind} has no metadata.name, and is passed over`)
+      else if (kind !== undefined) problems.push(`${source.name}: a ${kind} has no metadata.name: ignored`)
       else count(passedOver, typeof item['kind'] === 'string' ? item['kind'] : 'object without a kind')
     }
   }
@@ -65,7 +65,7 @@ function itemsOf(document: unknown, file: string, lists = 0): readonly JsonObjec
   return items.flatMap((item: unknown) => (isJsonObject(item) ? itemsOf({ ...typed, ...item }, file, lists + 1) : []))
 }
 
-const RECORDING_HINT = 'it is a recording of watch events: bring it into a log with `pointsman import`'
+const RECORDING_HINT = 'this is a recording of watch events: import it into a log with `pointsman import`'
 const isRecording = (document: JsonObject): boolean =>
   typeof document['type'] === 'string' && isJsonObject(document['object'])
 

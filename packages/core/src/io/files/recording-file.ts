@@ -92,7 +92,7 @@ async function* recordingDocuments(blocks: AsyncIterable<LineBlock>): AsyncGener
     if (!(error instanceof FileError) || error.code === 'NOT_TEXT') throw error
     yield [{ line: line + 1, cause: error.message }]
   }
-  if (open !== undefined) yield [{ line: open.line, cause: 'the document does not end: its last line should be }' }]
+  if (open !== undefined) yield [{ line: open.line, cause: 'incomplete document: its last line must be }' }]
 }
 
 interface OpenDocument {
@@ -127,7 +127,7 @@ function takeInnerLine(
 ): OpenDocument | undefined {
   // Inner lines are indented, so that one which is not begins another document: the open one was cut off.
   if (text.charCodeAt(0) === OPENING_BRACE) {
-    documents.push({ line: open.line, cause: 'the document does not end: its last line should be }' })
+    documents.push({ line: open.line, cause: 'incomplete document: its last line must be }' })
     return takeLine({ line, text }, documents)
   }
   open.lines.push(text)

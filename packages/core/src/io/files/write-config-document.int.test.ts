@@ -45,7 +45,7 @@ test('a symbolic link is replaced, not followed, and what is no plain file stays
   mkdirSync(join(folder, 'folder'))
   for (const path of [join(folder, 'folder'), join(folder, 'link-to-device')]) {
     if (path.endsWith('device')) symlinkSync('/dev/null', path)
-    expect(() => writeConfigDocument(path, {}, { unique: 'a' })).toThrow(/it cannot be written \(it is no plain file\)/)
+    expect(() => writeConfigDocument(path, {}, { unique: 'a' })).toThrow(/it cannot be written \(not a regular file\)/)
   }
   writeConfigDocument('/dev/null', { a: 1 }, { unique: 'a' })
   expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true)

@@ -32,7 +32,7 @@ export function openLinesFile(path: string, { unique }: { readonly unique: strin
   const descriptor = failing(() => {
     if (isDevice) return openSync(path, 'w')
     if (statSync(path, { throwIfNoEntry: false })?.isFile() === false)
-      throw new FileError('CANNOT_WRITE', path, 'it is no plain file')
+      throw new FileError('CANNOT_WRITE', path, 'not a regular file')
     const made = openSync(temporary, 'wx', 0o600)
     fchmodSync(made, 0o600)
     return made

@@ -77,7 +77,7 @@ describe('an ERROR event', () => {
       code: 'EXPIRED',
       remedy: 'relist',
       message:
-        'the server no longer has the history that the watch or list needs: everything is listed again (410 Expired too old resource version: 1 (5))',
+        'the requested resourceVersion is too old (compacted): relisting (410 Expired too old resource version: 1 (5))',
     })
   })
 

@@ -44,7 +44,7 @@ export function createListing(
     if (begun) return items
     begun = true
     // Whoever reads the log has to know that the positions of these events are none to go on from.
-    const message = `what differs in the list follows (${because})`
+    const message = `the changes found by the list follow (${because})`
     return [{ type: 'notice', notice: sourceNotice('LIST_BEGUN', { kind, message, observedAt }) }, ...items]
   }
 
@@ -55,7 +55,7 @@ export function createListing(
       const objects = made === undefined ? 0 : Math.max(made.counts.listed, known.size)
       if (objects > limits.maxObjects) return `more than ${limits.maxObjects} objects`
       const tookMs = scheduler.now() - startedAt
-      return tookMs > limits.listMs ? `not whole after ${Math.round(tookMs / 1000)} s` : undefined
+      return tookMs > limits.listMs ? `incomplete after ${Math.round(tookMs / 1000)} s` : undefined
     },
     spare: (object) => differences().spare(object),
     finish(resourceVersion) {
@@ -179,7 +179,7 @@ export function probe(context: KindContext, resourceVersion: string): Observable
   )
 }
 
-const SAME_TOKEN = 'a page goes on where it began: the same continue token twice'
+const SAME_TOKEN = 'the same continue token twice'
 
 const askForPage = (
   { api, scheduler, limits, watched }: KindContext,
@@ -195,7 +195,10 @@ const askForPage = (
   )
 
 const staleList = ({ resourceVersion }: Page, atLeast: string): Failure =>
-  failureOf('TOO_NEW', { remedy: 'wait-for-newer', detail: `a list of ${resourceVersion}, and ${atLeast} is known` })
+  failureOf('TOO_NEW', {
+    remedy: 'wait-for-newer',
+    detail: `list at resourceVersion ${resourceVersion}, expected at least ${atLeast}`,
+  })
 
 interface Page {
   readonly type: 'page'

@@ -71,14 +71,14 @@ describe('a watch that ends', () => {
     expect(attempts).toBeGreaterThan(960)
     expect(said('Service').filter((line) => line.startsWith('lost'))).toHaveLength(attempts)
     expect(said('Service').filter((line) => line.startsWith('WATCH_'))).toEqual([
-      'WATCH_LOST: the request got no answer (connect ECONNREFUSED)',
+      'WATCH_LOST: no response to the request (connect ECONNREFUSED)',
     ])
     server.fault = () => undefined
     server.put(web('a'))
     await run(3 * MINUTE)
     expect(said('Service').filter((line) => line.startsWith('WATCH_RESUMED'))).toEqual([
       expect.stringMatching(
-        new RegExp(`^WATCH_RESUMED: watched again after 28\\d\\d\\d s \\(${attempts} NO_ANSWER\\)$`),
+        new RegExp(`^WATCH_RESUMED: watch resumed after 28\\d\\d\\d s \\(${attempts} NO_ANSWER\\)$`),
       ),
     ])
     expect(asked('Service').filter((what) => what !== 'watch')).toEqual([])
@@ -93,10 +93,10 @@ describe('a watch that ends', () => {
       server.breakAll()
     }
     const notices = (): readonly string[] => said('Service').filter((line) => line.startsWith('WATCH_'))
-    expect(notices()).toEqual(['WATCH_LOST: the request got no answer (read ECONNRESET)'])
+    expect(notices()).toEqual(['WATCH_LOST: no response to the request (read ECONNRESET)'])
     await run(3 * MINUTE)
     expect(notices().slice(1)).toEqual([
-      expect.stringMatching(/^WATCH_RESUMED: watched again after 11\d\d s \(40 NO_ANSWER\)$/),
+      expect.stringMatching(/^WATCH_RESUMED: watch resumed after 11\d\d s \(40 NO_ANSWER\)$/),
     ])
     expect(trial.state('Service')).toEqual(trial.truth('Service'))
   })

@@ -29,14 +29,14 @@ export function readObject(value: unknown, kind: ObjectKind): ObjectRead {
       : { type: 'object', object }
   } catch (error) {
     // The last line of defence: whatever an object is, it costs no more than itself.
-    return unusable(value, `reading it failed with ${printable(String(error))}`)
+    return unusable(value, `reading it failed: ${printable(String(error))}`)
   }
 }
 
 const unreadable = (message: string): Unreadable => ({ type: 'unreadable', message })
 
 const unusable = (object: KubernetesObject, why: string): Unreadable => ({
-  ...unreadable(`${nameIn(object)} is not used, and its last version counts on: ${why}`),
+  ...unreadable(`${nameIn(object)} is skipped, and its last usable version stays in effect: ${why}`),
   bare: bareObject(object),
 })
 
@@ -70,7 +70,7 @@ export function readWatchLine(bytes: Uint8Array, kind: ObjectKind): WatchLine {
   const parsed = parseJson(bytes)
   if ('cause' in parsed) return { type: 'garbled', cause: parsed.cause }
   const { value } = parsed
-  if (!isJsonObject(value) || typeof value['type'] !== 'string') return { type: 'garbled', cause: 'no watch event' }
+  if (!isJsonObject(value) || typeof value['type'] !== 'string') return { type: 'garbled', cause: 'not a watch event' }
   const { type, object } = value
   switch (type) {
     case 'ADDED':
@@ -84,7 +84,7 @@ export function readWatchLine(bytes: Uint8Array, kind: ObjectKind): WatchLine {
     case 'ERROR':
       return { type: 'error', status: readStatus(object) }
     default:
-      return { type: 'unreadable', message: `no event has the type ${JSON.stringify(type.slice(0, 40))}` }
+      return { type: 'unreadable', message: `unknown event type ${JSON.stringify(type.slice(0, 40))}` }
   }
 }
 

@@ -37,7 +37,7 @@ describe('a line of a watch', () => {
     [{ type: 'BOOKMARK' }, 'unreadable: a bookmark without a resourceVersion'],
     [{ type: 'ERROR', object: { code: 410, reason: 'Expired' } }, 'error 410 Expired'],
     [{ type: 'ERROR' }, 'error undefined '],
-    [{ type: 'RENAMED', object: web }, 'unreadable: no event has the type "RENAMED"'],
+    [{ type: 'RENAMED', object: web }, 'unreadable: unknown event type "RENAMED"'],
     [{ type: 'ADDED', object: null }, 'unreadable: not an object where a Service should be'],
     [
       { type: 'ADDED', object: { ...web, metadata: {} } },

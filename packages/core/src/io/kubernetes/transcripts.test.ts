@@ -174,6 +174,6 @@ test('what a real server says of a future that it does not know is waited out, t
 test('a wrong token is named, with what to do', async () => {
   const { said } = await play({ path: SERVICES, answers: ['unauthorized'] })
   expect(said).toEqual([
-    'the server does not accept the credentials: renew the token or the certificate that the kubeconfig names (401 Unauthorized Unauthorized)',
+    'the server rejected the credentials: renew the token or the certificate in the kubeconfig (401 Unauthorized Unauthorized)',
   ])
 })

@@ -35,7 +35,9 @@ describe.each([
     await run(1000)
     const unreadable = said('Service').filter((line) => line.startsWith('OBJECT_UNREADABLE'))
     expect(unreadable).toEqual([
-      expect.stringMatching(/broken is not used, and its last version counts on: it nests deeper than 100 levels$/),
+      expect.stringMatching(
+        /broken is skipped, and its last usable version stays in effect: it nests deeper than 100 levels$/,
+      ),
       expect.stringMatching(/late is not used/),
     ])
     expect(said('Service').filter((line) => /^(ADDED|MODIFIED) [abcd] /.test(line))).toHaveLength(4)

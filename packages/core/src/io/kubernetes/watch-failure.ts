@@ -4,26 +4,24 @@ import { type ApiStatus, parseJson, readStatus } from './answer.js'
 
 /** What ends a list or a watch before its time, and what is done about it. */
 export const WATCH_ERRORS = {
-  EXPIRED: 'the server no longer has the history that the watch or list needs: everything is listed again',
+  EXPIRED: 'the requested resourceVersion is too old (compacted): relisting',
   TOO_NEW:
-    'the server has not come as far as what is known: it is waited for, and if it does not come, its history was replaced and everything is listed',
-  STREAMING_LIST_REFUSED: 'the server cannot send a list as a watch: pages are asked for in its place',
-  UNAUTHORIZED:
-    'the server does not accept the credentials: renew the token or the certificate that the kubeconfig names',
+    "the server's resourceVersion is behind ours; waiting for it to catch up, then relisting (was the cluster restored from a backup?)",
+  STREAMING_LIST_REFUSED: 'the server does not support streaming lists: falling back to paginated lists',
+  UNAUTHORIZED: 'the server rejected the credentials: renew the token or the certificate in the kubeconfig',
   FORBIDDEN:
-    'the server does not allow it: let this user get, list and watch services, endpointslices and nodes, as the ClusterRole system:node-proxier does',
-  THROTTLED: 'the server has too much to do: it is asked again later',
-  SERVER_ERROR: 'the server failed: it is asked again later; its own log says why',
-  REFUSED: 'the server does not take the request: look at its version, and at what stands between',
-  CLOSED_AT_ONCE: 'the server closes watches as soon as they begin: look at what stands between',
-  CLOSED_EARLY: 'the connection ended in the midst of an event or a list: what was lost is asked for again',
-  SILENT: 'nothing came any more, not even a bookmark: the connection is given up and made anew',
-  GARBLED: 'what came is no event or list: it is asked for again; look at what stands between',
-  TOO_LONG: 'an event or a page is longer than the limit: it is asked for again; look for an enormous object',
-  LIST_TOO_LONG:
-    'a list does not end, or there are more objects than any cluster has: it is asked for again; look at what answers',
-  ENDED_BY_SERVER: 'the server ended the watch with an error: it is watched again from where it was',
-  NO_ANSWER: 'the request got no answer',
+    'permission denied: grant this user get, list and watch on services, endpointslices and nodes (ClusterRole system:node-proxier)',
+  THROTTLED: 'the server is overloaded: backing off',
+  SERVER_ERROR: "internal server error: backing off; see the API server's log",
+  REFUSED: 'the server rejected the request: check its version, and proxies and load balancers on the path',
+  CLOSED_AT_ONCE: 'watches are closed immediately: check proxies and load balancers on the path',
+  CLOSED_EARLY: 'the connection closed within an event or list: resuming from the last complete one',
+  SILENT: 'no event or bookmark received in time: reconnecting',
+  GARBLED: 'the response is not a watch event or list: retrying; check proxies and load balancers on the path',
+  TOO_LONG: 'an event or list page exceeds the size limit: retrying; check for very large objects',
+  LIST_TOO_LONG: 'the list exceeds the limits on time or number of objects: retrying; check the server',
+  ENDED_BY_SERVER: 'the server ended the watch with an error: resuming',
+  NO_ANSWER: 'no response to the request',
 } as const
 
 export type WatchErrorCode = keyof typeof WATCH_ERRORS

@@ -158,7 +158,7 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
   const takeListEnd = ({ resourceVersion, initialEventsEnd }: BookmarkLine, list: Listing): readonly StepPart[] => {
     if (!initialEventsEnd) return [end(failureOf('STREAMING_LIST_REFUSED', NOT_STREAMED))]
     if (start.atLeast !== undefined && isOlderVersion(resourceVersion, start.atLeast)) {
-      const detail = `a list of ${resourceVersion}, and ${start.atLeast} is known`
+      const detail = `list at resourceVersion ${resourceVersion}, expected at least ${start.atLeast}`
       return [end(failureOf('TOO_NEW', { remedy: 'wait-for-newer', detail }))]
     }
     listing = undefined

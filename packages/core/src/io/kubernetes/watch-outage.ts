@@ -109,19 +109,19 @@ function resumedNotice(
   const met = Object.entries(causes)
     .map(([code, count]) => `${count} ${code}`)
     .join(', ')
-  const message = `watched again after ${Math.round(lostForMs / 1000)} s (${met})`
+  const message = `watch resumed after ${Math.round(lostForMs / 1000)} s (${met})`
   return sourceNotice('WATCH_RESUMED', { kind, message, observedAt: now, details: { lostForMs, attempts, causes } })
 }
 
 /** What a source has to tell beside the events, by the codes of its notices in the log. Each names its kind in `details`. */
 export const SOURCE_NOTICE_CODES = {
-  LIST_BEGUN: 'differences that a list brought to light follow; until LIST or RELIST the kind is between two moments',
-  LIST: 'the first list of a kind is whole: how many objects, what they changed',
-  RELIST: 'everything of a kind was listed again: why, and what had changed meanwhile',
-  WATCH_LOST: 'a kind is not watched any more: why, and since which resourceVersion',
-  WATCH_RESUMED: 'a kind is watched again: for how long it was not, after how many attempts, and what they met',
+  LIST_BEGUN: 'the changes found by a list follow; until LIST or RELIST the state of the kind is incomplete',
+  LIST: 'the first list of a kind is complete: how many objects, and what changed',
+  RELIST: 'a kind was relisted: why, and what had changed since',
+  WATCH_LOST: 'the watch of a kind is down: why, and since which resourceVersion',
+  WATCH_RESUMED: 'the watch of a kind resumed: how long it was down, how many attempts, and their errors',
   OBJECT_UNREADABLE:
-    "the server sent what is no object of the kind, or one that is too deep or too large: it is skipped, and the object's last version counts on",
+    "the server sent something else than an object of the kind, or one that is too deep or too large: it is skipped, and the object's last usable version stays in effect",
 } as const
 export type SourceNoticeCode = keyof typeof SOURCE_NOTICE_CODES
 

@@ -109,12 +109,12 @@ function appendEntry(state: State, entry: LogEntry): AppendOutcome {
   if (same !== undefined && isSame(same, record, known)) return { type: 'duplicate', seq: same.seq }
   const last = log.at(-1)?.observedAt ?? 0
   if (record.observedAt < last) {
-    const message = `observed at ${new Date(record.observedAt).toISOString()}, but the log goes on to ${new Date(last).toISOString()}`
+    const message = `observed at ${new Date(record.observedAt).toISOString()}, but the last record of the log is of ${new Date(last).toISOString()}`
     return { type: 'refused', code: 'RECORD_TOO_OLD', message }
   }
   const cluster = lives.get('Service/default/kubernetes')?.uid ?? ''
   if (isClusterService(record) && cluster !== '' && cluster !== record.uid) {
-    const message = `the log belongs to the cluster ${cluster}, the event to the cluster ${record.uid} (uid of Service default/kubernetes)`
+    const message = `the log is of cluster ${cluster}, the event of cluster ${record.uid} (uid of Service default/kubernetes)`
     return { type: 'refused', code: 'OTHER_CLUSTER', message }
   }
   log.push(record)

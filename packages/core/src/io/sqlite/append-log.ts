@@ -150,7 +150,7 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
       meta.set('cluster_id', uid)
       return undefined
     }
-    const message = `the log belongs to the cluster ${known}, the event to the cluster ${uid} (uid of Service default/kubernetes)`
+    const message = `the log is of cluster ${known}, the event of cluster ${uid} (uid of Service default/kubernetes)`
     return { type: 'refused', code: 'OTHER_CLUSTER', message }
   }
 
@@ -296,7 +296,7 @@ function noteVersion(life: Life, version: string | number | null): void {
 const tooOld = (observedAt: number, last: number): AppendOutcome => ({
   type: 'refused',
   code: 'RECORD_TOO_OLD',
-  message: `observed at ${new Date(observedAt).toISOString()}, but the log goes on to ${new Date(last).toISOString()}`,
+  message: `observed at ${new Date(observedAt).toISOString()}, but the last record of the log is of ${new Date(last).toISOString()}`,
 })
 
 function typeOf(type: 'sync' | 'config' | 'notice'): number {

@@ -138,7 +138,7 @@ function createWriter(
     write((log) => {
       meta.set('boot_id', current)
       if (known === undefined) return
-      const message = 'the machine was booted since the last record: pod addresses may belong to others now'
+      const message = 'the machine rebooted since the last record: pod addresses may have been reassigned'
       log.append({
         type: 'notice',
         observedAt: log.lastObservedAt,

@@ -1,19 +1,19 @@
 /** What can go wrong with a change log as a whole, and what to do about it. `docs/change-log.md` lists the same codes. */
 export const CHANGE_LOG_ERRORS = {
-  LOG_NOT_FOUND: 'no such file: give the path of a change log, or make one with `pointsman import`',
-  LOG_NOT_A_LOG: 'the file is not a change log: give the path of one, or import the recording into a new one',
-  LOG_TOO_NEW: 'the log was written by a later version of Pointsman: use that version or a later one',
-  LOG_TOO_OLD: 'the log is of an earlier version, and reading cannot migrate it: append to it once with this version',
-  LOG_DAMAGED: 'the log is damaged: move it aside and begin a new one, or restore it from a copy',
-  LOG_FULL: 'the disk is full: make space, or let retention keep less',
-  LOG_READ_ONLY: 'the log cannot be written: make the file and its directory writable, or name another file',
-  LOG_LOCKED: 'another writer has the log: end it, or write to another file',
-  LOG_OTHER_NODE: 'the log belongs to another node: name another file',
+  LOG_NOT_FOUND: 'no such file: give the path of a change log, or create one with `pointsman import`',
+  LOG_NOT_A_LOG: 'not a change log: give the path of one, or import the recording into a new log',
+  LOG_TOO_NEW: 'the log was written by a newer version of Pointsman: use that version or a newer one',
+  LOG_TOO_OLD: 'the log has an older format, which readers cannot migrate: append to it once with this version',
+  LOG_DAMAGED: 'the log is damaged: move it away and start a new one, or restore it from a backup',
+  LOG_FULL: 'the disk is full: free space, or lower the retention limits',
+  LOG_READ_ONLY: 'the log is not writable: make the file and its directory writable, or use another file',
+  LOG_LOCKED: 'another process is writing the log: stop it, or use another file',
+  LOG_OTHER_NODE: 'the log belongs to another node: use another file',
   LOG_NOT_PRIVATE:
-    'others can change the log, and so what is done by it: let its owner alone write it and its folder, or name another file',
-  LOG_PRUNED: 'retention has removed that part of the log: ask for a later point',
-  LOG_IO: 'the file cannot be accessed: look at its permissions and at the disk',
-  LOG_THREAD_ENDED: 'the thread that writes the log has ended: it is begun again with what is written next',
+    'other users can modify the log that rules are programmed from: make it and its directory writable only by their owner, or use another file',
+  LOG_PRUNED: 'retention has pruned that part of the log: use a later point in time',
+  LOG_IO: 'the file cannot be accessed: check its permissions and the disk',
+  LOG_THREAD_ENDED: 'the log-writer thread stopped: the next write restarts it',
 } as const
 
 export type ChangeLogErrorCode = keyof typeof CHANGE_LOG_ERRORS

@@ -71,7 +71,7 @@ const boundCache = (db: Database.Database): void => void db.pragma('cache_size =
 export function refuseOtherThanFile(file: string): void {
   const stats = statSync(file, { throwIfNoEntry: false })
   if (stats !== undefined && !stats.isFile())
-    throw new ChangeLogError('LOG_NOT_A_LOG', { file, detail: 'it is no file' })
+    throw new ChangeLogError('LOG_NOT_A_LOG', { file, detail: 'it is not a regular file' })
 }
 
 /** A log at rest is one plain file that can be read from anywhere: no -wal, no -shm. */

@@ -288,18 +288,22 @@ describe('who else can change a log', () => {
   })
 
   test.each([
-    ['the file is open to all', () => chmodSync(file, 0o666), 'others may write D/log.db: its mode is 0666'],
-    ['the file is open to the group', () => chmodSync(file, 0o660), 'others may write D/log.db: its mode is 0660'],
-    ['the folder is open to all', () => chmodSync(directory, 0o777), 'others may write in D: its mode is 0777'],
-    ['the folder is open to the group', () => chmodSync(directory, 0o770), 'others may write in D: its mode is 0770'],
-    ['the folder is as /tmp', () => chmodSync(directory, 0o1777), 'others may write in D: its mode is 1777'],
+    ['the file is open to all', () => chmodSync(file, 0o666), 'D/log.db is writable by others: mode 0666'],
+    ['the file is open to the group', () => chmodSync(file, 0o660), 'D/log.db is writable by others: mode 0660'],
+    ['the folder is open to all', () => chmodSync(directory, 0o777), 'D is writable by others: mode 0777'],
+    ['the folder is open to the group', () => chmodSync(directory, 0o770), 'D is writable by others: mode 0770'],
+    ['the folder is as /tmp', () => chmodSync(directory, 0o1777), 'D is writable by others: mode 1777'],
     [
       'its -wal is open to all',
       () => (writeFileSync(`${file}-wal`, ''), chmodSync(`${file}-wal`, 0o666)),
-      'others may write D/log.db-wal: its mode is 0666',
+      'D/log.db-wal is writable by others: mode 0666',
     ],
-    ['its journal is a link', () => symlinkSync('/etc/passwd', `${file}-journal`), 'D/log.db-journal is no plain file'],
-    ['it has a second name', () => linkSync(file, `${file}.2`), 'D/log.db has a second name, a hard link'],
+    [
+      'its journal is a link',
+      () => symlinkSync('/etc/passwd', `${file}-journal`),
+      'D/log.db-journal is not a regular file',
+    ],
+    ['it has a second name', () => linkSync(file, `${file}.2`), 'D/log.db has more than one hard link'],
     [
       'a folder on the way is open to all',
       () => {
@@ -307,7 +311,7 @@ describe('who else can change a log', () => {
         chmodSync(join(directory, 'open'), 0o777)
         file = join(directory, 'open', 'own', 'log.db')
       },
-      'others may write in D/open: its mode is 0777',
+      'D/open is writable by others: mode 0777',
     ],
     [
       'a link to it is where all may write',
@@ -317,7 +321,7 @@ describe('who else can change a log', () => {
         chmodSync(join(directory, 'open'), 0o777)
         file = join(directory, 'open', 'log.db')
       },
-      'others may write in D/open: its mode is 0777',
+      'D/open is writable by others: mode 0777',
     ],
   ])('others, where %s', (_, change, why) => {
     expect(refused(change)).toBe(why)

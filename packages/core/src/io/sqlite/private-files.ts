@@ -23,7 +23,7 @@ export function realFileOf(file: string): string {
     return realpathSync(file)
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw toChangeLogError(error, file)
-    throw new ChangeLogError('LOG_NOT_FOUND', { file, detail: 'the symbolic link leads nowhere' }, { cause: error })
+    throw new ChangeLogError('LOG_NOT_FOUND', { file, detail: 'dangling symbolic link' }, { cause: error })
   }
 }
 
@@ -81,24 +81,24 @@ function onTheWay(file: string, real: string): string | undefined {
     if (found !== undefined && !isTrusted(found.uid)) return `${place} belongs to user ${found.uid}`
     if (found?.isSymbolicLink() === true) waiting.push(resolve(realpathSync(dirname(place)), readlinkSync(place)))
     else if (found?.isDirectory() === true && isOthers(found.mode) && (found.mode & STICKY) === 0)
-      return `others may write in ${place}: its mode is ${modeText(found.mode)}`
+      return `${place} is writable by others: mode ${modeText(found.mode)}`
     if (place !== '/') waiting.push(dirname(place))
   }
-  return 'too many links lead to it'
+  return 'too many symbolic links'
 }
 
 function atTheEnd(real: string): string | undefined {
   const folder = dirname(resolve(real))
   const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0
-  if (isOthers(mode)) return `others may write in ${folder}: its mode is ${modeText(mode)}`
+  if (isOthers(mode)) return `${folder} is writable by others: mode ${modeText(mode)}`
   for (const path of [real, ...SIDE_FILES.map((suffix) => `${real}${suffix}`)]) {
     const found = lstatSync(path, { throwIfNoEntry: false })
     if (found === undefined) continue
     if (!isTrusted(found.uid)) return `${path} belongs to user ${found.uid}`
     // Opening the log says what is wrong with a folder in its place.
-    if (!found.isFile() && path !== real) return `${path} is no plain file`
-    if (isOthers(found.mode)) return `others may write ${path}: its mode is ${modeText(found.mode)}`
-    if (found.nlink > 1) return `${path} has a second name, a hard link`
+    if (!found.isFile() && path !== real) return `${path} is not a regular file`
+    if (isOthers(found.mode)) return `${path} is writable by others: mode ${modeText(found.mode)}`
+    if (found.nlink > 1) return `${path} has more than one hard link`
   }
   return undefined
 }
@@ -137,7 +137,7 @@ function createdInode(lockFile: string, file: string): number | undefined {
   const found = lstatSync(lockFile, { throwIfNoEntry: false })
   // A link would have us make and lock a file somewhere else.
   if (found?.isFile() === false)
-    throw new ChangeLogError('LOG_NOT_PRIVATE', { file, detail: `${lockFile} is no plain file` })
+    throw new ChangeLogError('LOG_NOT_PRIVATE', { file, detail: `${lockFile} is not a regular file` })
   return found?.ino
 }
 

@@ -1,16 +1,16 @@
 /** Why an API server cannot be spoken to, and what to do about it. */
 export const API_SERVER_ERRORS = {
-  NO_CONFIGURATION: 'nothing says where the API server is: give --kubeconfig or --master, or run in a pod',
-  KUBECONFIG_INVALID: 'the kubeconfig cannot be used: put right what is named here',
-  CONTEXT_NOT_FOUND: 'no such context: give one of those that are there with --context',
-  CREDENTIALS_UNREADABLE: 'the credentials cannot be used: look at the file and who may read it',
-  EXEC_FAILED: 'the credential plugin failed: run it by itself, and look at what it says',
-  UNREACHABLE: 'the API server cannot be reached: look at the address, the network and the server',
-  TLS_FAILED: 'no trusted connection: look at the certificates of both sides, and at certificate-authority',
-  TIMED_OUT: 'the API server did not answer in time: look at its load and at the network',
-  CONNECTION_LOST: 'the connection ended in the midst of an answer: ask again',
-  BAD_ANSWER: 'what answered does not speak HTTP as an API server does: look at the address',
-  CLOSED: 'the connection was closed on our side',
+  NO_CONFIGURATION: 'no API server configured: give --kubeconfig or --master, or run in a pod',
+  KUBECONFIG_INVALID: 'invalid kubeconfig: correct the field named here',
+  CONTEXT_NOT_FOUND: 'no such context: use --context with an existing one',
+  CREDENTIALS_UNREADABLE: 'the credentials cannot be read: check the file and its permissions',
+  EXEC_FAILED: 'the credential plugin failed: run it separately and check its output',
+  UNREACHABLE: 'the API server is unreachable: check the address, the network and the server',
+  TLS_FAILED: 'TLS verification failed: check both certificates and certificate-authority',
+  TIMED_OUT: 'timeout waiting for the API server: check its load and the network',
+  CONNECTION_LOST: 'the connection closed during a response: retry',
+  BAD_ANSWER: 'the response is not from a Kubernetes API server: check the address',
+  CLOSED: 'the connection was closed by this process',
 } as const
 
 export type ApiServerErrorCode = keyof typeof API_SERVER_ERRORS

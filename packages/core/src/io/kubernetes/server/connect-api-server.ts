@@ -186,10 +186,10 @@ function warningsOf({ url, cluster, user, source }: ServerSettings): readonly st
   const hasSecret = Boolean(user.token ?? user.tokenFile ?? user.username ?? user.exec)
   return [
     ...(cluster.skipTLSVerify
-      ? [`${source}: insecure-skip-tls-verify is set: whoever is in between can pass for the API server`]
+      ? [`${source}: insecure-skip-tls-verify is set: the API server's identity is not verified`]
       : []),
     ...(url.protocol === 'http:' && hasSecret
-      ? [`${source}: ${url.origin} is plain HTTP: whoever is in between reads the credentials`]
+      ? [`${source}: ${url.origin} is plain HTTP: credentials are sent unencrypted`]
       : []),
   ]
 }
@@ -293,8 +293,8 @@ function checkedProxy(proxy: string, { url, source }: Pick<ServerSettings, 'url'
     new ApiServerError('KUBECONFIG_INVALID', { subject: source, detail })
   const proxyUrl = URL.canParse(proxy) ? new URL(proxy) : undefined
   if (proxyUrl === undefined || !['http:', 'https:'].includes(proxyUrl.protocol))
-    throw invalid(`the proxy ${proxyUrl?.origin ?? proxy} is none that speaks HTTP or HTTPS: no other is known here`)
-  if (url.protocol === 'http:') throw invalid('through a proxy only servers that speak HTTPS are reached')
+    throw invalid(`the proxy ${proxyUrl?.origin ?? proxy} is not supported: use an HTTP or HTTPS proxy`)
+  if (url.protocol === 'http:') throw invalid('a proxy requires an https:// server')
   return proxyUrl
 }
 
@@ -312,7 +312,7 @@ function checkMaterial({ ca, cert, key }: TlsMaterial): void {
   if (ca !== undefined && !ca.includes('-----BEGIN'))
     throw new Error('certificate-authority holds no certificate (PEM)')
   if ((cert === undefined) !== (key === undefined))
-    throw new Error('client-certificate and client-key are given together or not at all')
+    throw new Error('client-certificate and client-key must be given together')
 }
 
 const isSame = (a: TlsMaterial, b: TlsMaterial): boolean => a.ca === b.ca && a.cert === b.cert && a.key === b.key

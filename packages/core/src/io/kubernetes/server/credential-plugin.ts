@@ -49,7 +49,8 @@ export function createPlugin(
     const { Authorization: authorization } = options.headers
     const { cert, key } = options
     const hasPair = typeof cert === 'string' && typeof key === 'string'
-    if (authorization === undefined && !hasPair) throw fail('it gave neither a token nor a certificate with its key')
+    if (authorization === undefined && !hasPair)
+      throw fail('it returned neither a token nor a certificate with its key')
     return { ...(authorization === undefined ? {} : { authorization }), ...(hasPair ? { tls: { cert, key } } : {}) }
   }
 
@@ -135,7 +136,7 @@ function boundedSpawn({ children, timeoutMs }: PluginBounds): typeof spawn {
   return bounded as typeof spawn
 }
 
-const notEnded = (timeoutMs: number): string => `it has not ended after ${timeoutMs / 1000} s`
+const notEnded = (timeoutMs: number): string => `it did not exit within ${timeoutMs / 1000} s`
 
 const MAX_OUTPUT = 1024 * 1024
 
@@ -153,10 +154,11 @@ function preparedUser({ user, url, cluster, directory }: ServerSettings, subject
     const provider: unknown = user.authProvider
     const name = textOf(provider, 'name')
     if (name === 'oidc') return user
-    throw invalid(`auth-provider ${name} is gone from Kubernetes: use a credential plugin (exec) in its place`)
+    throw invalid(`auth-provider ${name} was removed from Kubernetes: use an exec credential plugin instead`)
   }
   if (!isJsonObject(exec) || typeof exec['command'] !== 'string') throw invalid('exec has no command')
-  if (exec['interactiveMode'] === 'Always') throw invalid(`exec ${exec['command']} asks a person, and nobody is there`)
+  if (exec['interactiveMode'] === 'Always')
+    throw invalid(`exec ${exec['command']} requires a terminal, and there is none`)
   const { command } = exec
   const spec = {
     interactive: false,
@@ -192,12 +194,12 @@ function textOf(value: unknown, field: string): string {
 }
 
 function describe(error: unknown): string {
-  if (error instanceof SyntaxError || error instanceof TypeError) return 'it printed no ExecCredential'
+  if (error instanceof SyntaxError || error instanceof TypeError) return 'it did not print an ExecCredential'
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'ENOENT') return 'no such program'
-  if (code === 'EACCES') return 'it may not be run'
+  if (code === 'EACCES') return 'permission denied'
   const message = error instanceof Error ? error.message.trim() : String(error)
-  return message === '' ? 'it failed and said nothing' : message.slice(0, MAX_DETAIL)
+  return message === '' ? 'it failed without a message' : message.slice(0, MAX_DETAIL)
 }
 
 const MAX_DETAIL = 300

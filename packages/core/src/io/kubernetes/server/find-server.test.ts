@@ -142,7 +142,7 @@ describe('a kubeconfig that cannot be used is told in one line that names file a
       /harbour-master.*not among the users/,
     ],
     ['without an address', () => file(at('')), /clusters\[dock\].cluster.server is missing/],
-    ['with no address', () => file(at('ftp://a')), /ftp:\/\/a is no http or https address/],
+    ['with no address', () => file(at('ftp://a')), /ftp:\/\/a is not an http or https URL/],
     ['with a number for a text', () => file(withUser({ token: 7 })), /users\[harbour-master\].user.token is no text/],
   ])('%s', async (_, ask, message) => {
     const told = await ask()

@@ -62,7 +62,7 @@ function inPod({ env, otherwise, serviceAccountDirectory }: ServerQuestion): Ser
   const port = env['KUBERNETES_SERVICE_PORT'] ?? ''
   const subject = 'the service account of the pod'
   if (host === '' || port === '') {
-    const looked = otherwise === 'user' ? 'KUBECONFIG and ~/.kube/config lead to nothing either' : 'this is no pod'
+    const looked = otherwise === 'user' ? 'KUBECONFIG and ~/.kube/config do not exist either' : 'not running in a pod'
     throw new ApiServerError('NO_CONFIGURATION', {
       subject: 'API server',
       detail: `KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: ${looked}`,
@@ -89,7 +89,7 @@ const withoutCredentials = (master: string): ServerSettings => ({
 function checkedUrl(address: string, subject: string, how: { readonly verified: boolean }): URL {
   const url = serverUrlOf(address, how)
   if (url === undefined)
-    throw new ApiServerError('KUBECONFIG_INVALID', { subject, detail: `${address} is no http or https address` })
+    throw new ApiServerError('KUBECONFIG_INVALID', { subject, detail: `${address} is not an http or https URL` })
   return url
 }
 
@@ -158,7 +158,7 @@ async function readDocument(file: string, read: ReadText): Promise<Document> {
   try {
     const [content, another] = parseYaml(await read(file))
     if (another !== undefined) throw new Error('it holds more than one document')
-    if (!isJsonObject(content)) throw new Error('it is no mapping')
+    if (!isJsonObject(content)) throw new Error('it is not a mapping')
     const kind = content['kind'] ?? 'Config'
     if (kind !== 'Config')
       throw new Error(`its kind is ${typeof kind === 'string' ? JSON.stringify(kind) : 'no text'}, not Config`)
@@ -235,7 +235,7 @@ function checked(entry: Entry, part: keyof typeof TEXTS): Entry {
   if (!isJsonObject(fields)) return entry
   const wrong = TEXTS[part].find((name) => !['string', 'undefined'].includes(typeof (fields[name] ?? undefined)))
   if (wrong === undefined) return entry
-  throw invalid(entry.file, `${part}s[${entry.name}].${part}.${wrong} is no text: put it in quotes`)
+  throw invalid(entry.file, `${part}s[${entry.name}].${part}.${wrong} is not a string: put it in quotes`)
 }
 
 function userOf(entry: Entry, newUsers: (entries: JsonObject[]) => User[]): UserSettings {
@@ -265,7 +265,7 @@ function urlOf(
   const { caFile, caData, skipTLSVerify } = cluster
   const verified = Boolean(caFile ?? caData ?? user.certFile ?? user.certData) || skipTLSVerify
   const url = serverUrlOf(address, { verified })
-  if (url === undefined) throw invalid(subject, `${address} is no http or https address of a server`)
+  if (url === undefined) throw invalid(subject, `${address} is not an http or https URL`)
   return url
 }
 

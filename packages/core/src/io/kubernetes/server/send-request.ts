@@ -91,7 +91,7 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
     })
     request.once('close', () => {
       if (settled) return
-      fail(toError(new Error('the connection was closed without an answer')))
+      fail(toError(new Error('the connection was closed without a response')))
       end()
     })
     // After the head, this is a body that is no HTTP; its reader is told.
@@ -124,9 +124,9 @@ function strangeness({ statusCode = 0, headers }: IncomingMessage): string | und
   if (statusCode !== 200)
     return `it answers ${statusCode}${location === undefined ? '' : `, and names ${printable(location)}: redirects are not followed`}`
   // None was asked for.
-  if (encoding !== 'identity') return `it answers in the encoding ${printable(encoding)}`
+  if (encoding !== 'identity') return `unsupported Content-Encoding ${printable(encoding)}`
   if (type === undefined || /^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) return undefined
-  return `it answers ${printable(type)} in place of JSON`
+  return `Content-Type ${printable(type)} instead of JSON`
 }
 
 function whenConnected(request: ClientRequest, then: () => void): void {
@@ -198,8 +198,8 @@ const TLS =
   /^(?:ERR_SSL|ERR_TLS|EPROTO|CERT_|CRL_|UNABLE_TO_|ERROR_IN_|INVALID_(?:CA|PURPOSE)|PATH_LENGTH|HOSTNAME_|OUT_OF_MEM)|SELF_SIGNED/
 
 function adviceFor(code: string, message: string): string {
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return '; tls-server-name says which name to expect'
-  return NO_TLS.test(message) ? '; it may speak plain HTTP' : ''
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return '; set tls-server-name to the expected name'
+  return NO_TLS.test(message) ? '; the server may use plain HTTP' : ''
 }
 
 // How OpenSSL 3 and the ones before and after it say that the first bytes are no TLS record.

@@ -19,8 +19,8 @@ describe('a server that answers as no API server does', () => {
       'it answers 302, and names https://127.0.0.2/x: redirects',
     ],
     ['nothing', '204 No Content', 'it answers 204'],
-    ['a page', '200 OK\r\nContent-Type: text/html', 'it answers text/html in place of JSON'],
-    ['what is packed', '200 OK\r\nContent-Encoding: gzip', 'it answers in the encoding gzip'],
+    ['a page', '200 OK\r\nContent-Type: text/html', 'Content-Type text/html instead of JSON'],
+    ['what is packed', '200 OK\r\nContent-Encoding: gzip', 'unsupported Content-Encoding gzip'],
     ['a header without end', `200 OK\r\nX: ${'x'.repeat(100_000)}`, 'HPE_HEADER_OVERFLOW'],
     ['headers without end', `200 OK\r\n${'A: b\r\n'.repeat(20_000)}`, 'HPE_HEADER_OVERFLOW'],
   ])('with %s is told', async (_, head, detail) => {
