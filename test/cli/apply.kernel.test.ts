@@ -132,7 +132,7 @@ describeWithKernel(
         expect({ status, stdout }).toEqual({ status: 3, stdout: '' })
         const [head, ...lines] = stderr.split('\n').filter((line) => !line.startsWith('node node-a'))
         expect(head).toMatch(
-          /^error: iptables-\w+-restore .*: the restore was refused: .*line 2: :KUBE-PROXY-CANARY - \[0:0\]/,
+          /^error: iptables-\w+-restore .*: the restore was rejected: .*line 2: :KUBE-PROXY-CANARY - \[0:0\]/,
         )
         expect(lines.slice(0, 3)).toEqual(['    1  *mangle', '  > 2  :KUBE-PROXY-CANARY - [0:0]', '    3  COMMIT'])
       })

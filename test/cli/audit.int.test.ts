@@ -260,7 +260,7 @@ describe('an audit that cannot be', () => {
     ['two families', [...SHOP, '--rules', '-', '--family', 'dual'], save, '--rules are of one family'],
     ['a variant of a file', [...SHOP, '--rules', '-', '--iptables-variant', 'nft'], save, 'leave it out with --rules'],
     ['one input for two', ['--objects', '-', '--rules', '-'], save, 'cannot both be read from standard input'],
-    ['no input', ['--rules', '-'], save, 'which log? give --log FILE'],
+    ['no input', ['--rules', '-'], save, 'no log given: use --log FILE'],
     ['a file that is not there', [...SHOP, '--rules', folder.path('no.txt')], '', 'no.txt'],
   ])('%s ends with status 2 and one line', async (_, args, input, words) => {
     const ended = await audit(args, input)

@@ -198,7 +198,7 @@ test('a file that is no log is refused, and left as it is', async () => {
   const before = readFileSync(file)
   const { status, stderr } = await runPointsman(['import', SHOP_RECORDING, '--log', file])
   expect(status).toBe(2)
-  expect(stderr).toMatch(/^error: .*letter\.txt: the file is not a change log: .*\n$/)
+  expect(stderr).toMatch(/^error: .*letter\.txt: not a change log: .*\n$/)
   expect(readFileSync(file)).toEqual(before)
 })
 

@@ -186,7 +186,7 @@ describe('log --follow', () => {
 
   test.each([
     [['-o', 'json'], /-o jsonl/],
-    [['--until', '3'], /give one of them/],
+    [['--until', '3'], /cannot be combined/],
   ])('has no end: %j', async (args, message) => {
     const { status, stderr } = await runPointsman(['log', '--follow', '--log', log, ...args])
     expect(status).toBe(2)

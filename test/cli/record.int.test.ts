@@ -117,7 +117,7 @@ describe('a cluster', () => {
     command.signal('SIGINT')
     const { status, stderr } = await command.ended
     expect(status).toBe(0)
-    expect(stderr.match(/the watch of Service objects is (?:still )?lost/g)).toHaveLength(1)
+    expect(stderr.match(/watch of Services is (?:still )?down/g)).toHaveLength(1)
   })
 
   test('is read, and never written to', () => {

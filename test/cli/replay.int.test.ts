@@ -87,13 +87,13 @@ test('--applied asks for what the last sync had brought into force', async () =>
   expect(unsynced).toMatchObject({
     status: 1,
     stdout: '',
-    stderr: expect.stringContaining('no sync had succeeded') as string,
+    stderr: expect.stringContaining('no sync succeeded') as string,
   })
 })
 
 test('without a configuration nothing is assumed, and standard error says so; a recorded run carries its own', async () => {
   const bare = await runPointsman(['replay', log])
-  expect(bare.stderr).toMatch(/^warning: no configuration was given.*\n$/)
+  expect(bare.stderr).toMatch(/^warning: no configuration given.*\n$/)
   const record = folder.path('carried.db')
   await replayed('--record', record)
   expect((await runPointsman(['replay', record])).stderr).toBe('')
@@ -104,5 +104,5 @@ test('a record of another run is not gone on with', async () => {
   await replayed('--record', record)
   const { status, stderr } = await runPointsman(['replay', log, '--cluster-cidr', '10.0.0.0/8', '--record', record])
   expect(status).toBe(2)
-  expect(stderr).toMatch(/^error: .*other\.db: record 1 .* give another file\n$/)
+  expect(stderr).toMatch(/^error: .*other\.db: record 1 .* use another file\n$/)
 })

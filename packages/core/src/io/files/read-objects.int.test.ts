@@ -58,11 +58,11 @@ test('reads standard input', async () => {
 
 test.each([
   ['kind: [', /0\.yaml: neither YAML nor JSON/],
-  ['just text', /0\.yaml: it holds no Kubernetes objects/],
+  ['just text', /0\.yaml: no Kubernetes objects/],
   ['{"type":"ADDED","object":{}}', /pointsman import/],
   [
     'a: &a [1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]',
-    /0\.yaml: it is neither/,
+    /0\.yaml: neither/,
   ],
 ])('%j is an error that names the file', async (text, message) => {
   await expect(namesIn(text)).rejects.toThrow(message)

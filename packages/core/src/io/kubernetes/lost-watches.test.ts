@@ -121,9 +121,9 @@ describe('a server that refuses', () => {
   test.each([
     [401, 'UNAUTHORIZED', 'renew the token'],
     [403, 'FORBIDDEN', 'system:node-proxier'],
-    [500, 'SERVER_ERROR', 'asked again later'],
+    [500, 'SERVER_ERROR', 'backing off'],
     [503, 'SERVER_ERROR', 'asked again later'],
-    [404, 'REFUSED', 'look at its version'],
+    [404, 'REFUSED', 'check its version'],
   ])('with %d is asked again, less and less often, and what to do is said once', async (status, code, words) => {
     const { server, run, said, asked } = begin()
     server.put(web('a'))

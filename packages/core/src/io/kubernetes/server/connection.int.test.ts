@@ -16,7 +16,7 @@ describe('the server is verified', () => {
     const api = await connect({ kubeconfig: kubeconfig(to, { token: 'x' }, { 'certificate-authority-data': other }) })
     await expect(ask(api)).rejects.toMatchObject({
       code: 'TLS_FAILED',
-      message: expect.stringMatching(/^https:\/\/127.0.0.1:\d+: no trusted connection.*certificate/),
+      message: expect.stringMatching(/^https:\/\/127.0.0.1:\d+: TLS verification failed.*certificate/),
     })
     expect(to.seen).toEqual([])
   })
@@ -299,7 +299,7 @@ describe('requests are counted and held back', () => {
     await ask(api)
     await ask(api, '/no')
     await to.close()
-    await expect(ask(api)).rejects.toThrow('cannot be reached')
+    await expect(ask(api)).rejects.toThrow('is unreachable')
     const host = `127.0.0.1:${to.port}`
     expect(reports.slice(0, 2)).toEqual([
       { method: 'GET', host, code: '200', durationMs: 5 },

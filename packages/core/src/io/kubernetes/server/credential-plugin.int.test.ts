@@ -64,8 +64,8 @@ describe('a credential plugin', () => {
   it.each([
     ['that fails is quoted', () => failing('echo "log in first" >&2; exit 1'), /harbour-master.*exec .*log in first/],
     ['that is not there is named', () => 'no-such-plugin', /no-such-plugin: no such program/],
-    ['that prints something else', () => failing('echo hello'), /printed no ExecCredential/],
-    ['that prints no status', () => failing('echo "{}"'), /printed no ExecCredential/],
+    ['that prints something else', () => failing('echo hello'), /did not print an ExecCredential/],
+    ['that prints no status', () => failing('echo "{}"'), /did not print an ExecCredential/],
     ['that prints without end', () => failing('exec yes'), /exec .*it prints more than 1048576 bytes/],
     ['that gives nothing', () => failing('echo \'{"status":{}}\''), /neither a token nor a certificate/],
   ])('%s', async (_, command, message) => {

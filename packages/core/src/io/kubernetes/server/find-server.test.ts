@@ -122,7 +122,7 @@ describe('a kubeconfig that cannot be used is told in one line that names file a
   it.each<[string, () => Promise<string>, RegExp]>([
     ['not there', () => found({}, { kubeconfig: '/gone' }), /^KUBECONFIG_INVALID \/gone: .*\(no such file\)/],
     ['no YAML', () => file('a: [b\nc: d'), /^KUBECONFIG_INVALID \/etc\/kc: .*line/],
-    ['no mapping', () => file('- a'), /^KUBECONFIG_INVALID \/etc\/kc: .*no mapping/],
+    ['no mapping', () => file('- a'), /^KUBECONFIG_INVALID \/etc\/kc: .*not a mapping/],
     ['something else', () => file('kind: ConfigMap'), /^KUBECONFIG_INVALID .*kind is "ConfigMap"/],
     ['a list that is none', () => file('contexts: 3\ncurrent-context: x'), /^KUBECONFIG_INVALID .*contexts is no list/],
     ['empty', () => file('{}'), /^CONTEXT_NOT_FOUND \/etc\/kc, no current-context: .*it has none/],
