@@ -122,7 +122,7 @@ describe('a server that refuses', () => {
     [401, 'UNAUTHORIZED', 'renew the token'],
     [403, 'FORBIDDEN', 'system:node-proxier'],
     [500, 'SERVER_ERROR', 'backing off'],
-    [503, 'SERVER_ERROR', 'asked again later'],
+    [503, 'SERVER_ERROR', 'backing off'],
     [404, 'REFUSED', 'check its version'],
   ])('with %d is asked again, less and less often, and what to do is said once', async (status, code, words) => {
     const { server, run, said, asked } = begin()
