@@ -61,8 +61,8 @@ const wanted = (): readonly string[] =>
 describe('a cluster', () => {
   test('is recorded until Ctrl-C, with what happens in it; a summary says what there is', async () => {
     const command = start()
-    await command.hasSaid(/watching Service objects\n/)
-    await command.hasSaid(/watching Node objects\n/)
+    await command.hasSaid(/watching Services\n/)
+    await command.hasSaid(/watching Nodes\n/)
     server.put(webSlice(3, 5))
     const change = `MODIFIED EndpointSlice web-3-1 ${server.resourceVersion()}`
     server.delete(webService(4))
@@ -82,9 +82,9 @@ describe('a cluster', () => {
     )
     expect(stderr.split('\n').toSorted()).toEqual([
       '',
-      'watching EndpointSlice objects',
-      'watching Node objects',
-      'watching Service objects',
+      'watching EndpointSlices',
+      'watching Nodes',
+      'watching Services',
     ])
     expect(logged().objects).toEqual(wanted())
   })

@@ -3,7 +3,7 @@ import type { ServicePortName } from '@pointsman/core'
 /** What can go wrong with a sync besides the errors of node-iptables. A code is a contract: added, not renamed. */
 export const IPTABLES_BACKEND_ERRORS = {
   SERVICES_REFUSED:
-    'no rules can be planned for these service ports, or iptables refuses them: what was in force for them still is, and all others are as they should be',
+    'the rules of these service ports cannot be planned, or iptables rejects them: their previous rules stay in place; all other service ports are up to date',
 } as const
 
 export interface RefusedService {

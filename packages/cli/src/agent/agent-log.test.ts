@@ -47,7 +47,7 @@ describe('the text log of an agent', () => {
     expect(
       lines([watch('listing'), watch('watching'), lost, watch('connecting'), lost, lost, watch('watching')]),
     ).toEqual([
-      'info: watching Service objects',
+      'info: watching Services',
       'warn: watch of Services is down: https://10.0.0.1:6443 refuses connections; retrying',
       'info: watch of Services resumed',
     ])
@@ -67,9 +67,9 @@ describe('the text log of an agent', () => {
 
   it('tells small syncs to those who ask for more, failures and what ended them to everybody', () => {
     expect(lines([run('full'), run('partial'), run('failed'), run('partial'), run('partial')])).toEqual([
-      'info: synced 0 service ports up to seq 7 in 20 ms: 340 bytes written, 12 rules in force',
+      'info: synced 0 service ports up to seq 7 in 20 ms: 340 bytes written, 12 rules programmed',
       'error: sync failed: the lock is held by iptables (process 7); retrying in 1 s',
-      'info: synced 0 service ports up to seq 7 in 20 ms: 340 bytes written, 12 rules in force',
+      'info: synced 0 service ports up to seq 7 in 20 ms: 340 bytes written, 12 rules programmed',
     ])
     expect(lines([run('full'), run('partial'), run('partial')], 2)).toHaveLength(3)
   })

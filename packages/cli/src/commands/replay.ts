@@ -34,10 +34,10 @@ interface ReplayCommandOptions extends ConfigOptions, RulesetCommandOptions, Var
 export function registerReplay(program: Command, context: Context): void {
   const command = program
     .command('replay [log]')
-    .summary('run a log through the engine to a backend, at any speed, up to any point')
+    .summary('run the events of a log through the sync engine')
     .description(
-      'Runs the watch events of LOG (else POINTSMAN_LOG) through the engine to a backend. LOG is read and never written. Time is ' +
-        "the recording's own, so that the same log and settings give the same syncs at whatever speed.",
+      'Runs the watch events of LOG (default: POINTSMAN_LOG) through the sync engine and a backend. Reads LOG and never writes it. The clock is ' +
+        'that of the recording: the same log and settings give the same syncs at any speed.',
     )
     .addOption(
       new Option(
@@ -47,17 +47,14 @@ export function registerReplay(program: Command, context: Context): void {
         .choices(replayBackends(context))
         .default('mock'),
     )
-    .option('--speed <factor>', 'how many times as fast as it was recorded (1, 10, 0.5), or max', 'max')
-    .option('--until <point>', `the last record that is played: ${POINT_FORMS}`)
-    .option(
-      '--record <file>',
-      'keep the events and syncs of this run in a new log; of a run that was cut short, the rest',
-    )
-    .option('--log <file>', 'another way to name LOG')
-    .option('--node <name>', 'the node whose rules are made (else the configured one, else the only Node in the log)')
+    .option('--speed <factor>', 'speed relative to the recording (1, 10, 0.5), or max', 'max')
+    .option('--until <point>', `replay up to this point in time: ${POINT_FORMS}`)
+    .option('--record <file>', 'write the events and syncs of this run to a new log, or resume an interrupted one')
+    .option('--log <file>', 'same as LOG')
+    .option('--node <name>', "plan this node's rules (default: the configured node, else the only Node in the log)")
     .addOption(outputOption(['text', 'json']))
     .action(async (log: string | undefined, options: ReplayCommandOptions) => replayLog(log, options, context))
-  withVariantOption(command, 'for --backend iptables; auto: the one that this node uses')
+  withVariantOption(command, 'for --backend iptables; auto: the variant this node uses')
   withRulesetOptions(command, ON_THIS_MACHINE)
   withExamples(withConfigOptions(command), [
     'pointsman replay shop.db',
@@ -71,7 +68,7 @@ async function replayLog(log: string | undefined, options: ReplayCommandOptions,
   const format = parseFormat(options.output, ['text', 'json'])
   const speed = parseSpeed(options.speed)
   if (log !== undefined && options.log !== undefined) {
-    throw new CliError('USAGE', 'LOG and --log are two logs: give one of them')
+    throw new CliError('USAGE', 'give either LOG or --log, not both')
   }
   const { path, reader } = openLog(log === undefined ? options : { log }, context)
   const progress = createProgress(context)
@@ -112,7 +109,7 @@ async function replayLog(log: string | undefined, options: ReplayCommandOptions,
       throw new CliError('BAD_INPUT', `${options.record ?? ''}: ${error.message}`, { cause: error })
     if (!context.interrupted.aborted) throw error
     context.stderr.print(
-      `interrupted${options.record === undefined ? '' : `: what is in ${options.record} stays; go on with the same command`}`,
+      `interrupted${options.record === undefined ? '' : `: the records in ${options.record} are kept; run the same command to finish`}`,
     )
     context.finish(130)
   } finally {
@@ -203,15 +200,12 @@ function parseSpeed(text: string): number | undefined {
   if (text === 'max') return undefined
   const speed = /^\d+(\.\d+)?x?$/.test(text) ? Number.parseFloat(text) : 0
   if (speed > 0) return speed
-  throw new CliError(
-    'USAGE',
-    `--speed ${text}: give how many times as fast as it was recorded, such as 1, 10 or 0.5, or max`,
-  )
+  throw new CliError('USAGE', `--speed ${text} is not a speed: give a factor such as 1, 10 or 0.5, or max`)
 }
 
 function refuseSameFile(log: string, record: string): void {
   if (realPath(log) === realPath(record))
-    throw new CliError('USAGE', `--record ${record} is the log that is replayed: give another file`)
+    throw new CliError('USAGE', `--record ${record} is the log being replayed: give another file`)
 }
 
 function realPath(path: string): string {

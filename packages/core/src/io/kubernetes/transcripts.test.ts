@@ -153,7 +153,9 @@ test('what a real server says of a past that it forgot leads to a list', async (
     answers: ['watch-too-old', 'watchlist-services'],
     options: { resume: { Service: { resourceVersion: '1' } } },
   })
-  expect(said[0]).toMatch(/^the requested resourceVersion is too old .* \(410 Expired too old resource version: 1 \(5\)\)$/)
+  expect(said[0]).toMatch(
+    /^the requested resourceVersion is too old .* \(410 Expired too old resource version: 1 \(5\)\)$/,
+  )
   expect(queries.slice(0, 2)).toEqual([
     '{"watch":"1","resourceVersion":"1"}',
     '{"watch":"1","resourceVersion":"1","sendInitialEvents":"true"}',

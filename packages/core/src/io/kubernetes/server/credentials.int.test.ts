@@ -166,7 +166,12 @@ describe('credentials that cannot be used are told at once', () => {
       {},
       'client-certificate',
     ],
-    ['a certificate without a key', { 'client-certificate-data': base64('x') }, {}, 'client-key must be given together'],
+    [
+      'a certificate without a key',
+      { 'client-certificate-data': base64('x') },
+      {},
+      'client-key must be given together',
+    ],
     [
       'a certificate that is none',
       { 'client-certificate-data': base64('x'), 'client-key-data': base64('y') },
