@@ -69,9 +69,9 @@ describe('flags', () => {
 
 const RULES = 'packages/backend-iptables/src/ruleset'
 const MACHINE = 'packages/cli/src/agent/machine-settings.test.ts'
-const LOCALITY = 'packages/backend-mock/src/route-local-detection.test.ts'
+const LOCALITY = 'packages/core/src/route/route-local-detection.test.ts'
 const FLAGS = 'packages/cli/src/agent/config/agent-config-of.int.test.ts'
-const REFUSED = 'packages/core/src/model/read-proxy-config.test.ts'
+const REFUSED = 'packages/core/src/config/read-proxy-config.test.ts'
 const SERVERS = 'packages/cli/src/agent/http/start-server.int.test.ts'
 
 /** Where each field that has an effect is made to do something: a test's file, and its name there. */

@@ -143,7 +143,11 @@ describe('a kubeconfig that cannot be used is told in one line that names file a
     ],
     ['without an address', () => file(at('')), /clusters\[dock\].cluster.server is missing/],
     ['with no address', () => file(at('ftp://a')), /ftp:\/\/a is not an http or https URL/],
-    ['with a number for a text', () => file(withUser({ token: 7 })), /users\[harbour-master\].user.token is not a string/],
+    [
+      'with a number for a text',
+      () => file(withUser({ token: 7 })),
+      /users\[harbour-master\].user.token is not a string/,
+    ],
   ])('%s', async (_, ask, message) => {
     const told = await ask()
     expect(told).toMatch(message)
