@@ -61,6 +61,6 @@ test('a log that retention cannot keep small is full', async () => {
   size = 40_000_000
   await expect(limited.append([])).rejects.toMatchObject({
     code: 'LOG_FULL',
-    message: expect.stringContaining('--log-max-size allows 1000'),
+    message: expect.stringContaining('exceeds --log-max-size (1000)'),
   })
 })

@@ -104,7 +104,7 @@ describe('an agent that starts', () => {
   it('waits for the API server when the state is older than it may be, and lists everything anew', () => {
     const start = started({ file: logWith(ENTRIES), maxAgeMs: 10_000 })
     expect([start.fromLog, start.received.size, start.resume]).toEqual([undefined, 0, {}])
-    expect(start.warnings).toEqual([expect.stringContaining('57 s old, more than it may be')])
+    expect(start.warnings).toEqual([expect.stringContaining('57 s old, older than --max-log-age-at-start')])
     expect(start.known.of('Service').size).toBe(1)
     expect(started({ file: logWith(ENTRIES), maxAgeMs: 57_000 }).fromLog).toBeDefined()
   })
