@@ -98,7 +98,7 @@ describeIptables('the agent, observed', () => {
       timeout: 5000,
     })
     for (const { kind, metadata } of NONSENSE) {
-      const name = `${kind} shop/${metadata.name} is used without what cannot be read`
+      const name = `${kind} shop/${metadata.name}: ignoring fields that cannot be used`
       // The sync that read it says so when it is over.
       await soon(async () => expect(agent.said().split(name)).toHaveLength(2))
     }

@@ -118,7 +118,7 @@ describe('objects', () => {
       'hints  of zones: the hints are followed',
       "overlap  203.0.113.9:80 is also shop/old:http's, which is older and comes first",
     ])
-    expect(lines.find((line) => line.startsWith('10.244.2.1:8080'))).toContain('its hints give it to other zones')
+    expect(lines.find((line) => line.startsWith('10.244.2.1:8080'))).toContain('its hints assign it to other zones')
     expect(answer.stdout).not.toContain('What changed')
   })
 

@@ -123,7 +123,7 @@ describe('what the text log says of objects', () => {
       {
         level: 'warn',
         verbosity: 0,
-        message: expect.stringMatching(/^Service shop\/web is used without what cannot be read: .*10\.96\.0\.300/),
+        message: expect.stringMatching(/^Service shop\/web: ignoring fields that cannot be used: .*10\.96\.0\.300/),
       },
     ])
   })
