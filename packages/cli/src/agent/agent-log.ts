@@ -133,7 +133,7 @@ function faultsText(diagnostics: readonly Diagnostic[]): string | undefined {
   const faults = diagnostics.slice(0, MAX_FAULTS).map(({ message }) => message)
   const more = diagnostics.length - faults.length
   const rest = more > 0 ? `; and ${countOf(more, 'field')} more` : ''
-  return `${first.object} is used without what cannot be read: ${faults.join('; ')}${rest}`
+  return `${first.object}: ignoring fields that cannot be used: ${faults.join('; ')}${rest}`
 }
 
 const MAX_FAULTS = 3

@@ -172,7 +172,7 @@ describe('/healthz', () => {
     expect([told.livez().status, told.healthz().status]).toEqual([200, 200])
     expect(told.readyz().body.checks.applied).toMatchObject({
       ok: false,
-      error: expect.stringContaining('iptables refuses them'),
+      error: expect.stringContaining('iptables rejects them'),
     })
   })
 
