@@ -103,7 +103,7 @@ describe('what the text log says of objects', () => {
       return run(outcome, fold.apply().diagnostics)
     })
   }
-  const used = (text: string): boolean => text.includes('is used without')
+  const used = (text: string): boolean => text.includes('ignoring fields')
 
   it('names what cannot be read once, until something else is wrong or the object is gone', () => {
     const say = createAgentLines()
