@@ -17,6 +17,8 @@ export interface RunningCommand {
 
 export interface InProcessOptions {
   readonly env?: Readonly<Record<string, string>>
+  /** Standard input. Default: none. */
+  readonly input?: string
   /** Default: those of the command. */
   readonly dataplanes?: Context['dataplanes']
 }
@@ -24,7 +26,7 @@ export interface InProcessOptions {
 /** Runs a command in this process, as in a pipe: for tests that change its world while it runs. */
 export function runInProcess(
   args: readonly string[],
-  { env = {}, dataplanes = DATAPLANES }: InProcessOptions = {},
+  { env = {}, input, dataplanes = DATAPLANES }: InProcessOptions = {},
 ): RunningCommand {
   const interrupt = new AbortController()
   const style = styleFor({ env, isTTY: false })
@@ -38,7 +40,7 @@ export function runInProcess(
     },
   }
   const ended = run(args, {
-    stdin: Readable.from([]),
+    stdin: Readable.from(input === undefined ? [] : [Buffer.from(input)]),
     stdout,
     stderr: { write: (part: string) => void (errors += part) },
     env,
