@@ -40,7 +40,7 @@ test(
         }
       }),
       // Each run asks about twenty commands.
-      { numRuns: SOAK ? 300 : 12 },
+      { numRuns: SOAK ? 300 : QUICK ? 3 : 12 },
     )
   },
 )
@@ -182,6 +182,7 @@ interface Trace {
 }
 
 const SOAK = process.env['POINTSMAN_SOAK'] === '1'
+const QUICK = process.env['POINTSMAN_QUICK'] === '1'
 const CIDRS = ['10.244.0.0/16', 'fd00:244::/32']
 const CIDR = ['--cluster-cidr', CIDRS.join(',')]
 const CONFIG: ProxyConfig = { ...DEFAULT_PROXY_CONFIG, detectLocal: { mode: 'ClusterCIDR', cidrs: CIDRS } }
