@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { auditReport, finding } from '../../packages/cli/src/audit/schema.js'
+import { auditReport, finding } from '../../packages/cli/src/commands/audit/schema.js'
 import { schemaProblems } from '../support/json-schemas.js'
 import { GOLDENS, goldenFiles, SAVE_FILES } from '../support/goldens.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'

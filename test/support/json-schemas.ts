@@ -1,8 +1,8 @@
 import type { TSchema } from 'typebox'
 import { Errors } from 'typebox/value'
-import { applySummary } from '../../packages/cli/src/apply/schema.js'
-import { auditReport } from '../../packages/cli/src/audit/schema.js'
-import { cleanupSummary } from '../../packages/cli/src/cleanup/schema.js'
+import { applySummary } from '../../packages/cli/src/commands/apply/schema.js'
+import { auditReport } from '../../packages/cli/src/commands/audit/schema.js'
+import { cleanupSummary } from '../../packages/cli/src/commands/cleanup/schema.js'
 import { bisection } from '../../packages/cli/src/commands/bisect/schema.js'
 import { blameList } from '../../packages/cli/src/commands/blame/schema.js'
 import { diff } from '../../packages/cli/src/commands/diff/schema.js'
@@ -12,8 +12,8 @@ import { logInfo, recordList } from '../../packages/cli/src/commands/log/schema.
 import { recordSummary } from '../../packages/cli/src/commands/record/schema.js'
 import { ruleList } from '../../packages/cli/src/commands/rules/schema.js'
 import { serviceList } from '../../packages/cli/src/commands/services/schema.js'
-import { replaySummary } from '../../packages/cli/src/replay/schema.js'
-import { trace } from '../../packages/cli/src/trace/schema.js'
+import { replaySummary } from '../../packages/cli/src/commands/replay/schema.js'
+import { trace } from '../../packages/cli/src/commands/trace/schema.js'
 
 /** Each document that `-o json` prints, by its kind. Tests check real output against it, and `docs/json.md` shows it. */
 export const JSON_SCHEMAS = {

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { Context } from '../../packages/cli/src/context.js'
 import { DATAPLANES } from '../../packages/cli/src/dataplanes.js'
 import { run } from '../../packages/cli/src/main.js'
-import { styleFor } from '../../packages/cli/src/output/colour.js'
+import { styleFor } from '../../packages/cli/src/output/terminal.js'
 
 export interface RunningCommand {
   /** Resolves when standard output matches. */

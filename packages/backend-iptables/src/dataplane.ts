@@ -16,8 +16,8 @@ import {
   serviceName,
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
-import { auditMarkBit } from './audit/audit-mark-bit.js'
-import { auditOtherVariant } from './audit/audit-other-variant.js'
+import { auditMarkBit, auditOtherVariant } from './audit/audit-others.js'
+
 import { auditTables } from './audit/audit-tables.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
 import { formerOwnerOfChain, isEndpointChain, ownerOfChain } from './chain-owner.js'

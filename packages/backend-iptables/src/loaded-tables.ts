@@ -1,6 +1,6 @@
 import type { AffinityList, IpFamily, ListingSource, LoadedRules } from '@pointsman/core'
 import type { Rule, SavedTable } from 'node-iptables'
-import { countRules } from './adapter/count-rules.js'
+import { countRules } from './adapter/ruleset-digest.js'
 import { readTables } from './audit/text-tables.js'
 import type { OwnedTable } from './trace/rule-tables.js'
 

@@ -1,7 +1,6 @@
 import type { Dataplane, ProxyConfig } from '@pointsman/core'
 import { CliError, type ExitStatus } from './errors.js'
-import type { Style } from './output/colour.js'
-import type { LineSink, TextSink } from './output/line-sink.js'
+import type { LineSink, Style, TextSink } from './output/terminal.js'
 
 /** All that a command knows of the world around it; `main` makes the real one, tests theirs. */
 export interface Context {

@@ -3,11 +3,10 @@ import { CommanderError } from 'commander'
 import type { Context, World } from './context.js'
 import { DATAPLANES } from './dataplanes.js'
 import type { ExitStatus } from './errors.js'
-import { exitStatusOf } from './exit-status-of.js'
-import { shieldDashed } from './input/dashed-arguments.js'
-import { styleFor } from './output/colour.js'
-import { describeFailure } from './output/describe-failure.js'
-import { lineSink } from './output/line-sink.js'
+import { describeFailure, exitStatusOf } from './output/describe-failure.js'
+import { shieldDashed } from './input/suggest.js'
+import { lineSink, styleFor } from './output/terminal.js'
+
 import { createProgram } from './program.js'
 
 /** Runs the command that the process was started for and sets the process's exit status. */

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Context } from './context.js'
-import { withExamples } from './output/with-examples.js'
+import { withExamples } from './output/command-help.js'
 
 /** The command line, as far as these words need it. Parsing throws CommanderError where commander would have ended the process. */
 export async function createProgram(argv: readonly string[], version: string, context: Context): Promise<Command> {
@@ -37,11 +37,11 @@ type Register = (program: Command, context: Context) => void
 
 /** In the order of the help text. Each is loaded when it is asked for: some have much to load. */
 const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
-  run: async () => (await import('./commands/run.js')).registerRun,
+  run: async () => (await import('./commands/run/command.js')).registerRun,
   record: async () => (await import('./commands/record/command.js')).registerRecord,
   import: async () => (await import('./commands/import/command.js')).registerImport,
   export: async () => (await import('./commands/export/command.js')).registerExport,
-  replay: async () => (await import('./commands/replay.js')).registerReplay,
+  replay: async () => (await import('./commands/replay/command.js')).registerReplay,
   log: async () => (await import('./commands/log/command.js')).registerLog,
   services: async () => (await import('./commands/services/command.js')).registerServices,
   explain: async () => (await import('./commands/explain/command.js')).registerExplain,
@@ -49,11 +49,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   diff: async () => (await import('./commands/diff/command.js')).registerDiff,
   blame: async () => (await import('./commands/blame/command.js')).registerBlame,
   render: async () => (await import('./commands/render/command.js')).registerRender,
-  apply: async () => (await import('./commands/apply.js')).registerApply,
-  cleanup: async () => (await import('./commands/cleanup.js')).registerCleanup,
-  trace: async () => (await import('./commands/trace.js')).registerTrace,
+  apply: async () => (await import('./commands/apply/command.js')).registerApply,
+  cleanup: async () => (await import('./commands/cleanup/command.js')).registerCleanup,
+  trace: async () => (await import('./commands/trace/command.js')).registerTrace,
   bisect: async () => (await import('./commands/bisect/command.js')).registerBisect,
-  audit: async () => (await import('./commands/audit.js')).registerAudit,
+  audit: async () => (await import('./commands/audit/command.js')).registerAudit,
   demo: async () => (await import('./commands/demo/command.js')).registerDemo,
   completion: async () => (await import('./commands/completion/command.js')).registerCompletion,
 }

@@ -5,7 +5,7 @@ import { createFakeIptables } from 'node-iptables/fake'
 import { describe, expect, test } from 'vitest'
 import { readClassicGolden } from '../test-support/goldens.js'
 import { createIptablesBackend } from './iptables-backend.js'
-import { ServicesRefusedError } from './services-refused-error.js'
+import { ServicesRefusedError } from './refused-services.js'
 import { describeClassicLeftovers } from './test-support/classic-leftovers.js'
 
 describe.each(['nft', 'legacy'] as const)('what kube-proxy 1.20 left in the fake tables of %s', (variant) => {

@@ -4,7 +4,7 @@ import { createFakeIptables } from 'node-iptables/fake'
 import { expect, test } from 'vitest'
 import { NFACCT_COUNTERS } from '../ruleset/base-rules.js'
 import { GOLDENS, readGolden } from '../test-support/goldens.js'
-import { countRules } from './count-rules.js'
+import { countRules } from './ruleset-digest.js'
 import { createIptablesBackend } from './iptables-backend.js'
 
 test.each(GOLDENS)('%s: a sync counts as many rules as are counted in a save', async (scenario) => {

@@ -34,8 +34,7 @@ import { planService } from '../ruleset/service-rules.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { createSyncTally, sendRestores, type SyncTally } from './restore-sender.js'
 import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'
-import { isRefusal, splitGroup } from './refusals.js'
-import { type RefusedService, ServicesRefusedError } from './services-refused-error.js'
+import { isRefusal, type RefusedService, ServicesRefusedError, splitGroup } from './refused-services.js'
 
 export interface FamilySyncOptions {
   readonly iptables: Iptables

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { foundReader } from './found-reader.js'
-import type { Reading } from './read-found.js'
+import { foundReader, type Reading } from './read-found.js'
 
 const read = (lines: readonly string[]): Reading => {
   const reader = foundReader()

@@ -1,14 +1,33 @@
-import type { Backend, FamilyDrift, ProxyConfig, State, SyncHook, SyncRequest, SyncResult } from '@pointsman/core'
+import type {
+  Backend,
+  FamilyDrift,
+  FamilySyncReport,
+  IpFamily,
+  ProxyConfig,
+  State,
+  SyncHook,
+  SyncRequest,
+  SyncResult,
+  TableCounts,
+} from '@pointsman/core'
 import { type Iptables, parseSaveLines, type SavedTable, type Variant } from 'node-iptables'
 import type { RestoreLimits } from '../plan/plan-restores.js'
 import type { RulesetOptions } from '../ruleset/context.js'
-import { TABLES } from '../ruleset/ruleset.js'
-import { createFamilySync, type FamilyOutcome } from './family-sync.js'
+import { type Table, TABLES } from '../ruleset/ruleset.js'
+import { createFamilySync, type FamilyOutcome, type FamilyRequest, type FamilySync } from './family-sync.js'
 import { type CleanupPlan, planCleanup } from './plan-cleanup.js'
 import { type ForeignReference, readFound } from './read-found.js'
-import { reportedSync, type TablesSyncReport } from './reported-sync.js'
-import { digestText, EMPTY_SUM, plus, rulesIn, type RulesetSum, sumOfFound } from './ruleset-digest.js'
-import { createTurns } from './turns.js'
+import { ServicesRefusedError } from './refused-services.js'
+import { createSyncTally, type SyncTally } from './restore-sender.js'
+import {
+  digestText,
+  EMPTY_SUM,
+  plus,
+  type RulesByTable,
+  type RulesetSum,
+  rulesIn,
+  sumOfFound,
+} from './ruleset-digest.js'
 
 export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 'randomFully' | 'interfaceAddresses'> {
   /** Addresses that the node's interfaces bear: asked at each sync. Default: those of the Node object, and loopback. */
@@ -154,4 +173,61 @@ const DEFAULT_LIMITS: Readonly<Record<Variant, RestoreLimits>> = {
   nft: { maxLines: 6000, rewriteAt: 600, deletionWeight: 4 },
   // Each COMMIT writes the whole table, however much changes.
   legacy: { maxLines: Number.MAX_SAFE_INTEGER, rewriteAt: 2000, deletionWeight: 1 },
+}
+
+/** A report with each of the tables that this rule system has. */
+export interface TablesSyncReport extends FamilySyncReport {
+  readonly tables: Readonly<Record<Table, TableCounts>>
+}
+
+interface ReportedSyncOptions {
+  readonly family: IpFamily
+  /** Milliseconds that never go back. */
+  readonly now: () => number
+  readonly onFamilySync: ((report: TablesSyncReport) => void) | undefined
+}
+
+/** A family's sync, which tells of each run when it is over, also when it has failed. */
+function reportedSync(
+  { sync, sum }: Pick<FamilySync, 'sync' | 'sum'>,
+  { family, now, onFamilySync }: ReportedSyncOptions,
+): (request: FamilyRequest, signal: AbortSignal) => Promise<FamilyOutcome> {
+  let rules = EMPTY_SUM.rules
+  return async (request, signal) => {
+    const tally = createSyncTally()
+    const startedAt = now()
+    let failure: Pick<TablesSyncReport, 'error' | 'refused'> = {}
+    try {
+      return await sync(request, { signal, tally })
+    } catch (error) {
+      failure = { error }
+      if (error instanceof ServicesRefusedError)
+        failure = { error, refused: error.services.length + error.untried.length }
+      throw error
+    } finally {
+      const durationMs = now() - startedAt
+      rules = sum()?.rules ?? rules
+      onFamilySync?.({ family, durationMs, ...countsOf(tally, rules), ...failure })
+    }
+  }
+}
+
+function countsOf(
+  { full, restores, bytes, failures, partialFailures, written }: SyncTally,
+  rules: RulesByTable,
+): Pick<TablesSyncReport, 'full' | 'restores' | 'bytes' | 'failures' | 'partialFailures' | 'tables'> {
+  const of = (table: keyof RulesByTable) => ({ rules: rules[table], written: written[table] })
+  const tables = { mangle: of('mangle'), filter: of('filter'), nat: of('nat') }
+  return { full, restores, bytes, failures, partialFailures, tables }
+}
+
+/** Runs one piece of work after the other, in the order in which they are given. */
+function createTurns(): <Result>(work: () => Promise<Result>) => Promise<Result> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const mine = last.then(work)
+    // One that failed has been told to whoever gave it.
+    last = mine.catch(() => undefined)
+    return mine
+  }
 }

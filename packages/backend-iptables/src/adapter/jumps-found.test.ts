@@ -2,7 +2,7 @@ import { formatRule, parseRestoreLine } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
 import { JUMPS } from '../ruleset/base-rules.js'
 import type { JumpRule } from '../ruleset/ruleset.js'
-import { isJumpOfNote, jumpsFound } from './jumps-found.js'
+import { isJumpOfNote, jumpsFound } from './read-found.js'
 
 const lineOf = ({ chain, rule }: JumpRule): string => `-A ${chain} ${formatRule(rule)}`
 

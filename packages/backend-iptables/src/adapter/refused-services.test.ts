@@ -4,7 +4,7 @@ import { type Iptables, IptablesError, type RestoreFailure } from 'node-iptables
 import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
 import { describe, expect, it } from 'vitest'
 import { createIptablesBackend } from './iptables-backend.js'
-import { ServicesRefusedError } from './services-refused-error.js'
+import { ServicesRefusedError } from './refused-services.js'
 
 const POISON = '192.0.2.66'
 

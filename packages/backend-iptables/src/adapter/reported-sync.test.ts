@@ -1,9 +1,8 @@
 import { DEFAULT_PROXY_CONFIG, seq, type State } from '@pointsman/core'
 import { changedBetween, stateOf } from '@pointsman/core/testing'
 import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
-import type { TablesSyncReport } from './reported-sync.js'
+import { createIptablesBackend, type IptablesBackend, type TablesSyncReport } from './iptables-backend.js'
 import { describe, expect, it } from 'vitest'
-import { createIptablesBackend, type IptablesBackend } from './iptables-backend.js'
 
 const portsOf = (endpoints: number) => [
   {

@@ -1,6 +1,7 @@
-import { hash } from 'node:crypto'
-import { formatRule } from 'node-iptables'
 import type { IpFamily } from '@pointsman/core'
+import { formatRule, type SavedTable } from 'node-iptables'
+import { hash } from 'node:crypto'
+import { sizeOf } from '../audit/text-tables.js'
 import {
   type ChainKey,
   chainsOf,
@@ -12,10 +13,10 @@ import {
   type RuleLines,
   tableOf,
 } from '../plan/installed.js'
-
-import { CHAINS } from '../ruleset/chain-names.js'
 import { JUMPS } from '../ruleset/base-rules.js'
+import { CHAINS } from '../ruleset/chain-names.js'
 import type { Table } from '../ruleset/ruleset.js'
+import { isOurChain, isOurJump } from './ownership.js'
 
 /**
  * A sum over rules that tells equal rulesets: service ports may stand in any order in the chains that they share, the rules
@@ -106,3 +107,16 @@ const sumOf = (table: Table, rules: number, text: string): RulesetSum => ({
 })
 
 const hashed = (text: string): bigint => BigInt(`0x${hash('sha256', text)}`)
+
+/**
+ * How many rules of the proxy there are: those in its chains, and the jumps to them. What is kubelet's as well does not
+ * count: KUBE-FIREWALL, and what leads to it. A sync counts the same.
+ */
+export const countRules = (tables: readonly SavedTable[]): number =>
+  tables
+    .flatMap(({ chains }) => chains)
+    .reduce(
+      (sum, chain) =>
+        sum + (isOurChain(chain.chain) ? sizeOf(chain) : chain.rules.filter(({ rule }) => isOurJump(rule)).length),
+      0,
+    )

@@ -6,8 +6,8 @@ import { renderSave } from '../render/owned-rules.js'
 import { planRuleset } from '../ruleset/plan-ruleset.js'
 import type { Ruleset } from '../ruleset/ruleset.js'
 import { readGolden } from '../test-support/goldens.js'
-import { auditMarkBit } from './audit-mark-bit.js'
-import { auditOtherVariant } from './audit-other-variant.js'
+import { auditMarkBit, auditOtherVariant } from './audit-others.js'
+
 import { type AuditOptions, auditTables } from './audit-tables.js'
 
 const { state, config, saved } = readGolden('cluster-ip')

@@ -1,5 +1,5 @@
 import type { Connection, End, Hook, Step } from '@pointsman/core'
-import { rewriteDestination, rewriteSource } from './rewrite.js'
+import { rewriteDestination, rewriteSource } from './apply-target.js'
 import { isOwnAddress, type PacketState } from './traced-packet.js'
 import { walkChain, type Walker } from './walk-chain.js'
 import { withStep, type PartialWay } from './way.js'

@@ -1,9 +1,7 @@
 import { type Assumption, bothOdds, CERTAIN, type Condition, type Odds, type Surroundings } from '@pointsman/core'
 import { formatRule, type Match, type Rule } from 'node-iptables'
-import { known, negatedIf, type Finding } from './finding.js'
-import { judgeInterface } from './judge-interface.js'
-import { judgeMatch } from './judge-match.js'
-import { afterRecent } from './judge-recent.js'
+import { type Finding, known, negatedIf } from './finding.js'
+import { afterRecent, judgeInterface, judgeMatch } from './judge-match.js'
 import { isHost, networkContains } from './networks.js'
 import type { PacketState } from './traced-packet.js'
 

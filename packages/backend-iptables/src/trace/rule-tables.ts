@@ -1,5 +1,12 @@
-import { type ServicePortName, TraceError } from '@pointsman/core'
-import type { Rule, SavedChain, SavedTable } from 'node-iptables'
+import {
+  displayName,
+  parseServicePortName,
+  type RuleService,
+  type ServicePortName,
+  type TracedRule,
+  TraceError,
+} from '@pointsman/core'
+import { formatRule, type Match, type Rule, type SavedChain, type SavedTable } from 'node-iptables'
 
 /** A table as iptables-save has it. Of rules that were planned, it is known whose they are. */
 export interface OwnedTable extends SavedTable {
@@ -22,7 +29,7 @@ export interface RuleTables {
   readonly chain: (table: string, chain: string) => ChainText | undefined
 }
 
-export interface ChainText {
+interface ChainText {
   readonly rules: readonly OwnedRule[]
   /** ACCEPT where the text does not say. */
   readonly policy: string
@@ -42,3 +49,63 @@ export function ruleTablesOf(tables: readonly OwnedTable[]): RuleTables {
     chain: (table, chain) => byTable.get(table)?.get(chain),
   }
 }
+
+/** A rule of a chain in iptables' words. */
+export function toldRule(chain: string, { rule, owner }: OwnedRule): TracedRule {
+  const comment = commentOf(rule)
+  const service = owner === undefined ? serviceNamedIn(comment) : serviceOfOwner(owner)
+  return {
+    line: `-A ${chain} ${formatRule(rule)}`.trimEnd(),
+    match: matchText(rule),
+    comment,
+    ...(service && { service }),
+    kind: [...Object.keys(rule).toSorted(), ...rule.matches.map(({ type }) => type)].join(' '),
+  }
+}
+
+/** A rule's conditions, short: without comments, counters, its target, and what goes without saying. */
+function matchText({ target: _, matches, ...general }: Rule): string {
+  const words = [formatRule({ ...general, matches: [] }), ...matches.map(textOfMatch)].filter((text) => text !== '')
+  return words.length === 0 ? 'any packet' : words.join(' ')
+}
+
+function textOfMatch(match: Match): string {
+  switch (match.type) {
+    case 'comment':
+    case 'nfacct':
+      return ''
+    case 'tcp':
+    case 'udp':
+    case 'sctp':
+      // The protocol stands before it.
+      return formatRule({ matches: [match] }).replace(/^-m \w+ ?/, '')
+    case 'statistic-random':
+      return `-m statistic${match.negated ? ' !' : ''} --probability ${(match.chances / 2 ** 31).toFixed(3)}`
+    case 'recent':
+      return formatRule({ matches: [match] }).replaceAll(
+        / --(?:reap|rsource|mask (?:255\.255\.255\.255|(?:ffff:?){8}))/g,
+        '',
+      )
+    case 'mark':
+    case 'conntrack':
+    case 'statistic-nth':
+    case 'addrtype':
+    case 'physdev':
+    case 'other':
+      return formatRule({ matches: [match] })
+  }
+}
+
+const commentOf = ({ matches }: Rule): string =>
+  matches.flatMap((match) => (match.type === 'comment' ? [match.comment] : [])).join(', ')
+
+/** The service port that a comment of kube-proxy names: `shop/checkout:http`. */
+function serviceNamedIn(comment: string): RuleService | undefined {
+  const name = /(?<=^|\s)[\w.-]+\/[\w.-]+(?::[\w-]+)?/.exec(comment)?.[0]
+  return name === undefined ? undefined : { name, by: 'comment' }
+}
+
+const serviceOfOwner = (owner: NonNullable<OwnedRule['owner']>): RuleService => ({
+  name: displayName(parseServicePortName(owner)),
+  by: 'plan',
+})

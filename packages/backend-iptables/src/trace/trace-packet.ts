@@ -14,10 +14,10 @@ import {
   type Way,
 } from '@pointsman/core'
 import { throughHooks, type EndedWay } from './hooks.js'
-import { type OwnedRule, type OwnedTable, ruleTablesOf, type RuleTables } from './rule-tables.js'
+import { type OwnedRule, type OwnedTable, type RuleTables, ruleTablesOf, toldRule } from './rule-tables.js'
 import { checkTold, createEffort } from './trace-effort.js'
 import { isOwnAddress, startOf, type PacketState } from './traced-packet.js'
-import { toldRule } from './told-rule.js'
+
 import type { Walker } from './walk-chain.js'
 import { stepsOf, wayOf } from './way.js'
 

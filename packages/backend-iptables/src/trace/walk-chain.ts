@@ -2,20 +2,24 @@ import {
   assertNever,
   type Assumption,
   bothOdds,
+  CERTAIN,
   type Effect,
   type End,
   isCertain,
+  type MissedRule,
+  type Odds,
   otherOdds,
+  type PassedRules,
+  type Step,
   type Surroundings,
   type TracedRule,
   TraceError,
 } from '@pointsman/core'
 import { applyTarget } from './apply-target.js'
-import { failsPlainly, judgeRule, nearlyMatches, type Judgement } from './judge-rule.js'
-import { passedStep, passing, type PassedRun } from './passed-run.js'
+import { failsPlainly, type Judgement, judgeRule, nearlyMatches } from './judge-rule.js'
 import type { OwnedRule, RuleTables } from './rule-tables.js'
 import type { Effort } from './trace-effort.js'
-import { withStep, type PartialWay } from './way.js'
+import { type PartialWay, withStep } from './way.js'
 
 /** What every step of a walk needs. */
 export interface Walker {
@@ -232,3 +236,39 @@ const flushed = (way: PartialWay, run: PassedRun | undefined, place: ChainPlace)
   run === undefined ? way : withStep(way, passedStep(run, placeIn(place)))
 
 const placeIn = ({ table, chain, depth }: ChainPlace) => ({ table, chain, depth })
+
+/** Rules in a row that did not match, while they are being passed. */
+interface PassedRun {
+  readonly first: number
+  readonly last: number
+  readonly missed: MissedList | undefined
+  readonly odds: Odds
+}
+
+interface MissedList {
+  readonly rule: MissedRule
+  readonly before: MissedList | undefined
+}
+
+/** The run with one rule more: what is kept of it, and the odds of passing it, where that is told. */
+function passing(
+  run: PassedRun | undefined,
+  { number, missed, odds }: { readonly number: number; readonly missed?: MissedRule; readonly odds?: Odds },
+): PassedRun {
+  const kept = run?.missed
+  return {
+    first: run?.first ?? number,
+    last: number,
+    missed: missed === undefined ? kept : { rule: missed, before: kept },
+    odds: odds === undefined ? (run?.odds ?? CERTAIN) : bothOdds(run?.odds ?? CERTAIN, odds),
+  }
+}
+
+function passedStep(
+  { first, last, missed, odds }: PassedRun,
+  place: Pick<PassedRules, 'table' | 'chain' | 'depth'>,
+): Step {
+  const rules: MissedRule[] = []
+  for (let link = missed; link !== undefined; link = link.before) rules.push(link.rule)
+  return { type: 'passed', ...place, first, last, missed: rules.reverse(), odds }
+}

@@ -7,9 +7,10 @@ import {
   type LogHealth,
   type WatchStatus,
 } from '@pointsman/core'
+import { pino } from 'pino'
 import { countOf } from '../output/duration.js'
+import type { LineSink } from '../output/terminal.js'
 import type { AgentEvent } from './agent-event.js'
-import { createRepeats } from './repeats.js'
 
 /** One line of an agent's text log. */
 export interface AgentLine {
@@ -155,3 +156,74 @@ const shown = (chains: readonly string[]): string =>
 const info = (message: string, verbosity = 0): AgentLine => ({ level: 'info', message, verbosity })
 const warning = (message: string): AgentLine => ({ level: 'warn', message, verbosity: 0 })
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** Tells what is to be said again from what was said a moment ago: two who undo each other's work do so every second. */
+interface Repeats {
+  /** How often the same was kept quiet since it was said last; undefined: it is to be kept quiet now. */
+  readonly take: (what: string, at: number) => number | undefined
+}
+
+/** Times in milliseconds. */
+export function createRepeats(pauseMs: number): Repeats {
+  const said = new Map<string, { readonly at: number; quiet: number }>()
+  return {
+    take(what, at) {
+      for (const [other, { at: then, quiet }] of said) if (quiet === 0 && at - then >= pauseMs) said.delete(other)
+      const before = said.get(what)
+      if (before !== undefined && at >= before.at && at - before.at < pauseMs) {
+        before.quiet++
+        return undefined
+      }
+      said.set(what, { at, quiet: 0 })
+      return before?.quiet ?? 0
+    },
+  }
+}
+
+export interface AgentLogger {
+  readonly say: (line: AgentLine) => void
+  readonly verbosity: () => number
+  /** kube-proxy's /debug/flags/v. */
+  readonly setVerbosity: (verbosity: number) => void
+}
+
+export interface AgentLoggerOptions {
+  /** `text`: a line as journald and `kubectl logs` show it. `json`: an object a line. */
+  readonly format: 'text' | 'json'
+  readonly verbosity: number
+  readonly sink: Pick<LineSink, 'print'>
+  /** Milliseconds since 1970 UTC. */
+  readonly now: () => number
+}
+
+/** Writes what an agent says, of what its verbosity lets through. */
+export function createAgentLogger(options: AgentLoggerOptions): AgentLogger {
+  let { verbosity } = options
+  const write = options.format === 'json' ? jsonWriter(options) : textWriter(options)
+  return {
+    say: (line) => {
+      if (line.verbosity <= verbosity) write(line)
+    },
+    verbosity: () => verbosity,
+    setVerbosity: (wanted) => (verbosity = wanted),
+  }
+}
+
+type Writer = (line: AgentLine) => void
+
+const textWriter =
+  ({ sink, now }: AgentLoggerOptions): Writer =>
+  ({ level, message }) =>
+    void sink.print(`${new Date(now()).toISOString()} ${level.padEnd(5)} ${message}`)
+
+function jsonWriter({ sink, now }: AgentLoggerOptions): Writer {
+  const logger = pino(
+    {
+      base: null,
+      timestamp: () => `,"ts":"${new Date(now()).toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    { write: (text) => void sink.print(text.trimEnd()) },
+  )
+  return ({ level, message, verbosity }) => logger[level]({ v: verbosity }, message)
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { lineSink } from '../output/line-sink.js'
-import { createAgentLogger } from './agent-logger.js'
+import { lineSink } from '../output/terminal.js'
+import { createAgentLogger } from './agent-log.js'
 
 function logger(format: 'text' | 'json', verbosity = 0) {
   const written: string[] = []

@@ -1,13 +1,13 @@
 import type { AgentConfig, Dataplane, KubernetesObject } from '@pointsman/core'
 import type { Context } from '../context.js'
-import { PLAIN } from '../output/colour.js'
-import { SILENT } from '../output/line-sink.js'
+import { PLAIN, SILENT } from '../output/terminal.js'
+
 import type { AgentEvent } from './agent-event.js'
-import { type AgentLine, createAgentLines } from './agent-log.js'
-import { createAgentLogger } from './agent-logger.js'
-import { type AgentHealth, createAgentHealth } from './health/agent-health.js'
+import { type AgentLine, createAgentLines, createAgentLogger } from './agent-log.js'
+
+import { type AgentHealth, createAgentHealth } from './health/readiness.js'
 import { type AgentMetrics, createAgentMetrics } from './metrics/agent-metrics.js'
-import { readProcessFigures } from './metrics/read-process-figures.js'
+import { readProcessFigures } from './metrics/process-metrics.js'
 
 /** Those who are told what happens in an agent. */
 export interface AgentObservers {

@@ -3,7 +3,7 @@ import { stateOf } from '@pointsman/core/testing'
 import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type AgentServers, startAgentServers } from './agent-servers.js'
-import { createAgentHealth } from './health/agent-health.js'
+import { createAgentHealth } from './health/readiness.js'
 import { synced } from './health/test-support/agent-events.js'
 import { ask, freePort } from './http/test-support/ask.js'
 

@@ -1,13 +1,13 @@
 import { type AgentConfig, configDocument, nodePortAddressesOf, type SentInputs, type State } from '@pointsman/core'
 import type { AgentEvent } from './agent-event.js'
-import type { AgentHealth } from './health/agent-health.js'
+import type { AgentHealth } from './health/readiness.js'
 import { createConnectionLimit, descriptorShares } from './http/connection-limit.js'
 import { createHealthCheckPorts } from './http/health-check-ports.js'
-import { createHealthServer } from './http/health-server.js'
-import { createMetricsServer } from './http/metrics-server.js'
-import type { RunningServer } from './http/start-server.js'
+import { createHealthServer, createMetricsServer } from './http/metrics-server.js'
+
+import type { RunningServer } from './http/http-server.js'
 import type { AgentMetrics } from './metrics/agent-metrics.js'
-import { readProcessFigures } from './metrics/read-process-figures.js'
+import { readProcessFigures } from './metrics/process-metrics.js'
 
 export interface AgentServersOptions {
   readonly config: AgentConfig

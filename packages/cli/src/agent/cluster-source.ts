@@ -1,4 +1,4 @@
-import type { SourceItem } from '@pointsman/core'
+import { record, type Recorded, type Recorder, type SourceItem, type WatchStatus } from '@pointsman/core'
 import {
   connectApiServer,
   type ConnectOptions,
@@ -8,11 +8,11 @@ import {
   type RequestReport,
   type ResumePoints,
 } from '@pointsman/core/io'
-import { asyncScheduler, defer, finalize, merge, mergeMap, type Observable, Subject } from 'rxjs'
+import { asyncScheduler, defer, filter, finalize, map, merge, mergeMap, type Observable, Subject, tap } from 'rxjs'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 
-export interface ClusterSourceOptions {
+interface ClusterSourceOptions {
   readonly server: Pick<ConnectOptions, 'kubeconfig' | 'context' | 'master' | 'otherwise' | 'qps' | 'burst'>
   /** The change log's file. */
   readonly log: string
@@ -61,5 +61,30 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
       })
       return merge(items, other).pipe(finalize(() => void api.close()))
     }),
+  )
+}
+
+type SourceNotice = Extract<SourceItem, { type: 'notice' }>['notice']
+
+interface RecordedEventsOptions {
+  readonly source: Observable<SourceItem>
+  readonly recorder: Recorder
+  readonly onStatus: (status: WatchStatus) => void
+  /** Told of each notice, which is in the log by then or on its way. */
+  readonly onNotice?: (notice: SourceNotice) => void
+}
+
+/** What a live source says, written to the log in its order; the events of it, as they may have their effect. */
+export function recordedEvents({ source, recorder, onStatus, onNotice }: RecordedEventsOptions): Observable<Recorded> {
+  return source.pipe(
+    tap((item) => {
+      if (item.type === 'notice') {
+        recorder.put(item.notice)
+        onNotice?.(item.notice)
+      } else if (item.type === 'status') onStatus(item.status)
+    }),
+    filter((item) => item.type === 'event'),
+    map(({ event }) => event),
+    record(recorder),
   )
 }

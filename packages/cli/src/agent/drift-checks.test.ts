@@ -1,7 +1,7 @@
 import { VirtualClock } from '@pointsman/core'
 import { Subject } from 'rxjs'
 import { describe, expect, it } from 'vitest'
-import { driftChecks } from './drift-checks.js'
+import { driftChecks } from './keep-in-force.js'
 
 const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
 

@@ -9,6 +9,7 @@ import {
   type WatchEvent,
 } from '@pointsman/core'
 import type { KnownObjects } from '@pointsman/core/io'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   asyncScheduler,
   delay,
@@ -25,12 +26,11 @@ import {
 } from 'rxjs'
 import type { AgentMachine } from '../machine/open-machine.js'
 import type { AgentObservers } from './agent-observers.js'
-import { atMost } from './at-most.js'
+import { recordedEvents } from './cluster-source.js'
 import { keepInForce } from './keep-in-force.js'
-import { recordedEvents } from './recorded-events.js'
 import type { AgentStart } from './start-from-log.js'
 
-export interface FollowOptions {
+interface FollowOptions {
   readonly config: ProxyConfig
   readonly source: Observable<SourceItem>
   readonly start: AgentStart
@@ -165,3 +165,13 @@ const NODE_PATIENCE_MS = 30_000
 /** Together with what closes after it less than five seconds. */
 const LAST_SYNC_MS = 3000
 const CLOSING_MS = 500
+
+/** Waits for work, but not longer: undefined where it is not done by then. No timer is left that would keep the process. */
+export async function atMost<Result>(ms: number, work: Promise<Result>): Promise<Result | undefined> {
+  const over = new AbortController()
+  try {
+    return await Promise.race([work, sleep(ms, undefined, { signal: over.signal })])
+  } finally {
+    over.abort()
+  }
+}

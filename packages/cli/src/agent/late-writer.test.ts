@@ -1,7 +1,7 @@
 import { type LogEntry, NO_SEQ } from '@pointsman/core'
 import { ChangeLogError, type ChangeLogErrorCode, createMemoryChangeLog } from '@pointsman/core/io'
 import { describe, expect, it } from 'vitest'
-import { type AgentLogWriter, createLateWriter } from './late-writer.js'
+import { type AgentLogWriter, createLateWriter } from './open-agent-log.js'
 
 const notice = (message: string): LogEntry => ({ type: 'notice', observedAt: 1000, code: 'TEST', message })
 

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DEFAULT_AGENT_CONFIG } from '@pointsman/core'
 import { afterAll, expect, test } from 'vitest'
-import { machineFiles } from './machine-files.js'
-import { applyMachineSettings } from './machine-settings.js'
+import { applyMachineSettings, machineFiles } from './machine-settings.js'
 
 const root = mkdtempSync(join(tmpdir(), 'pointsman-machine-'))
 afterAll(() => rmSync(root, { recursive: true }))

@@ -1,6 +1,9 @@
 import type { AgentConfig, ConntrackConfig } from '@pointsman/core'
+import { readFile, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { type Context, dataplaneOf, warn } from '../context.js'
 import { CliError } from '../errors.js'
-import { countCpus } from './count-cpus.js'
+import { machineOf } from '../machine/open-machine.js'
 
 /** The files by which a machine is set. Paths are as on a Linux machine; errors are the file system's. */
 export interface MachineFiles {
@@ -10,14 +13,14 @@ export interface MachineFiles {
   readonly cpus: number
 }
 
-export interface MachineSettingsResult {
+interface MachineSettingsResult {
   /** What was written, for the text log. What was right already is left alone, so that no privilege is needed for it. */
   readonly changes: readonly MachineChange[]
   /** For a person: what could not be set, what follows, and what to do. */
   readonly warnings: readonly string[]
 }
 
-export interface MachineChange {
+interface MachineChange {
   readonly path: string
   readonly from: string
   readonly to: string
@@ -119,3 +122,45 @@ const codeOf = (error: unknown): string =>
     : error instanceof Error
       ? error.message
       : String(error)
+
+/**
+ * The CPUs of the machine that are online, not only those that this process may use: conntrack's table is the machine's
+ * (kubernetes#99225).
+ */
+async function countCpus({ readFile, cpus }: Pick<MachineFiles, 'readFile' | 'cpus'>): Promise<number> {
+  try {
+    return countIn(await readFile('/sys/devices/system/cpu/online')) ?? cpus
+  } catch {
+    return cpus
+  }
+}
+
+/** Of a list such as `0-3,8,10-11`; undefined where it is none. */
+function countIn(list: string): number | undefined {
+  let count = 0
+  for (const range of list.trim().split(',')) {
+    const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(range) ?? []
+    if (first === undefined || Number(last) < Number(first)) return undefined
+    count += Number(last) - Number(first) + 1
+  }
+  return count
+}
+
+/** This machine, or what looks like one under another root. */
+export const machineFiles = (root = ''): MachineFiles => ({
+  readFile: async (path) => readFile(`${root}${path}`, 'utf8'),
+  writeFile: async (path, text) => writeFile(`${root}${path}`, text),
+  cpus: availableParallelism(),
+})
+
+/** --init-only: sets what takes more than CAP_NET_ADMIN, so that the agent itself can do with less, and says what it set. */
+export async function initializeMachine(config: AgentConfig, context: Context): Promise<void> {
+  const { changes, warnings } = await applyMachineSettings(config, machineFiles())
+  const { proxy } = config
+  const prepared = await dataplaneOf(context, proxy).prepare(
+    { config: proxy, families: proxy.families },
+    machineOf(context),
+  )
+  for (const warning of [...warnings, ...prepared]) warn(context, warning)
+  for (const { path, from, to } of changes) context.stdout.print(`${path}: ${from} -> ${to}`)
+}

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRepeats } from './repeats.js'
+import { createRepeats } from './agent-log.js'
 
 test('the same is said once in a while, with how often it was so meanwhile; other things at once', () => {
   const { take } = createRepeats(60_000)

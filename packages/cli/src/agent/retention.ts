@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import type { ChangeLogWriter } from '@pointsman/core'
 import { ChangeLogError } from '@pointsman/core/io'
 import { EMPTY, exhaustMap, from, map, merge, type Observable, type SchedulerLike, timer } from 'rxjs'
-import type { AgentLogWriter } from './late-writer.js'
+import type { AgentLogWriter } from './open-agent-log.js'
 
 export interface RetentionOptions {
   /** Records older than this go; absent: none for their age. */

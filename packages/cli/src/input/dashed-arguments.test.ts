@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { shieldDashed } from './dashed-arguments.js'
+import { shieldDashed } from './suggest.js'
 
 test.each([
   [

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parsePoint } from './parse-point.js'
+import { parsePoint } from './point-in-time.js'
 
 test.each([
   ['118', { type: 'seq', seq: 118 }],

@@ -1,8 +1,6 @@
-import { NO_SEQ, seq } from '@pointsman/core'
-import type { ChangeLogReader, LogInfo, Seq } from '@pointsman/core'
+import { type ChangeLogReader, type LogInfo, NO_SEQ, parseRfc3339, seq, type Seq } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { formatTime } from '../output/json.js'
-import { parsePoint, POINT_FORMS } from './parse-point.js'
 
 export interface ResolvedPoint {
   /** The last record at or before the point. */
@@ -13,7 +11,7 @@ export interface ResolvedPoint {
   readonly afterEnd?: number
 }
 
-export interface PointQuestion {
+interface PointQuestion {
   readonly reader: ChangeLogReader
   /** What was given; absent: the last record. */
   readonly text?: string | undefined
@@ -64,7 +62,7 @@ export function resolveRange({
 }
 
 /** `seq 1 to 128, 2026-01-31T14:00:00.000Z to 2026-01-31T14:03:20.000Z`. */
-export function describeRange({ firstSeq, lastSeq, firstAt, lastAt }: LogInfo): string {
+function describeRange({ firstSeq, lastSeq, firstAt, lastAt }: LogInfo): string {
   if (firstAt === undefined || lastAt === undefined) return 'no records'
   return `seq ${firstSeq} to ${lastSeq}, ${formatTime(firstAt)} to ${formatTime(lastAt)}`
 }
@@ -114,4 +112,73 @@ function appliedSeq(reader: ChangeLogReader, position: Seq): Seq {
     'NOT_FOUND',
     `no sync succeeded before seq ${position}: omit --applied, or record syncs with \`pointsman replay --record\``,
   )
+}
+
+/** A point that a person wrote, before it is looked up in a log. */
+type Point =
+  | { readonly type: 'seq'; readonly seq: number }
+  /** Milliseconds since 1970 UTC. */
+  | { readonly type: 'time'; readonly time: number }
+  /** Milliseconds since midnight UTC on the day of the last record. */
+  | { readonly type: 'clock'; readonly sinceMidnight: number }
+  /** Milliseconds back from the last record. */
+  | { readonly type: 'back'; readonly by: number }
+
+/** What a point can look like, for error messages and help texts. */
+export const POINT_FORMS =
+  'a seq (118), a time (2026-01-31T14:03:00Z, 14:03, 14:03:20), or an offset from the last record (-5m, -1h30m)'
+
+/** Reads a point in time: the grammar of `POINT_FORMS`. Undefined for everything else. */
+export function parsePoint(text: string): Point | undefined {
+  if (/^\d{1,15}$/.test(text)) return { type: 'seq', seq: Number(text) }
+  const time = parseRfc3339(text)
+  if (time !== undefined) return { type: 'time', time }
+  return parseClock(text) ?? parseBack(text)
+}
+
+function parseClock(text: string): Point | undefined {
+  const match = /^(\d\d):(\d\d)(?::(\d\d(?:\.\d{1,3})?))?$/.exec(text)
+  if (match === null) return undefined
+  const [hours, minutes, seconds] = [match[1], match[2], match[3]].map((part) => Number(part ?? 0))
+  if (
+    hours === undefined ||
+    minutes === undefined ||
+    seconds === undefined ||
+    hours > 23 ||
+    minutes > 59 ||
+    seconds >= 60
+  )
+    return undefined
+  return { type: 'clock', sinceMidnight: Math.round(((hours * 60 + minutes) * 60 + seconds) * 1000) }
+}
+
+function parseBack(text: string): Point | undefined {
+  const match = /^-(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/.exec(text)
+  if (match === null) return undefined
+  const by = UNITS_MS.reduce((sum, unit, index) => sum + unit * Number(match[index + 1] ?? 0), 0)
+  return { type: 'back', by }
+}
+
+const UNITS_MS = [86_400_000, 3_600_000, 60_000, 1000, 1]
+
+/** Records looked through at a time: the lists are at the beginning of a log, and a log may be long. */
+const SPAN = 20_000
+
+/**
+ * The record with which the first lists of Services and slices were complete: before it a node has no rules, and what comes is
+ * nobody's doing. The one before the first record where the log's beginning was pruned, and 0 where it tells of no lists.
+ */
+export function seqOfLists(reader: ChangeLogReader, to: Seq): Seq {
+  const { firstSeq, pruned } = reader.info()
+  if (pruned) return seq(firstSeq - 1)
+  const missing = new Set<string>(['Service', 'EndpointSlice'])
+  for (let start: number = firstSeq; start > 0 && start <= to; start += SPAN) {
+    const span = { fromSeq: seq(start), toSeq: seq(Math.min(to, start + SPAN - 1)) }
+    for (const record of reader.records({ types: ['bookmark'], ...span })) {
+      if (record.type !== 'bookmark' || !record.initialEventsEnd) continue
+      missing.delete(record.kind)
+      if (missing.size === 0) return record.seq
+    }
+  }
+  return NO_SEQ
 }

@@ -1,10 +1,19 @@
-import { buildState, nodeWithoutObject } from '@pointsman/core'
-import type { Diagnostic, NodeInfo, ProxyConfig, State } from '@pointsman/core'
+import {
+  buildState,
+  type Diagnostic,
+  type IpFamily,
+  type NodeInfo,
+  nodeWithoutObject,
+  parseAddress,
+  type ProxyConfig,
+  type State,
+} from '@pointsman/core'
+import { type Command, Option } from 'commander'
 import { type Context, warn } from '../context.js'
-import type { AskedObjects } from './asked-objects.js'
-import { nodeNameFor } from './node-name.js'
+import { CliError } from '../errors.js'
+import type { AskedObjects } from './open-input.js'
 import { type ConfigOptions, resolveConfig } from './proxy-config.js'
-import { checkLayout, type RulesetCommandOptions } from './ruleset-options.js'
+import { didYouMean } from './suggest.js'
 
 export interface RulesQuestionOptions extends ConfigOptions, RulesetCommandOptions {
   readonly node?: string
@@ -49,4 +58,133 @@ function warnOfUnknownNode(
   } else if (!state.nodes.has(node.name)) {
     warn(context, `the input has no Node ${node.name}: its addresses, zone and pod CIDRs are unknown (add the Node)`)
   }
+}
+
+/** As commander parses what decides about rules besides kube-proxy's configuration. */
+export interface RulesetCommandOptions {
+  readonly family?: FamilyChoice
+  readonly layout?: 'current' | 'classic'
+  readonly nodeAddress?: readonly string[]
+}
+
+const FAMILIES = {
+  ipv4: ['IPv4'],
+  ipv6: ['IPv6'],
+  dual: ['IPv4', 'IPv6'],
+} as const satisfies { readonly [choice: string]: readonly IpFamily[] }
+export type FamilyChoice = keyof typeof FAMILIES
+
+interface RulesetOptionTexts {
+  readonly family: string
+  /** Where they come from by default. */
+  readonly addresses: string
+}
+
+/** For commands that write into the tables of this machine. */
+export const ON_THIS_MACHINE: RulesetOptionTexts = {
+  family: "ipv4, ipv6 or dual (default: the families of the Node's addresses, else dual)",
+  addresses: "this machine's",
+}
+
+/** Adds `--family`, `--layout` and `--node-address`. */
+export const withRulesetOptions = (command: Command, { family, addresses }: RulesetOptionTexts): Command =>
+  command
+    .addOption(new Option('--family <family>', family).choices(Object.keys(FAMILIES)))
+    .addOption(
+      new Option(
+        '--layout <layout>',
+        "the chain layout: kube-proxy 1.36's (current), or that of 1.20 and earlier (classic, not built yet)",
+      ).choices(['current', 'classic']),
+    )
+    .option(
+      '--node-address <address>',
+      `an address of the node's interfaces (repeatable; default: ${addresses} and loopback)`,
+      (address: string, addresses: readonly string[] | undefined) => [...(addresses ?? []), address],
+    )
+
+/** CliError USAGE for a layout that is not built. */
+export function checkLayout({ layout }: RulesetCommandOptions, config: Pick<ProxyConfig, 'layout'>): void {
+  if ((layout ?? config.layout) === 'current') return
+  throw new CliError('USAGE', "--layout classic is not built yet: omit --layout to use kube-proxy 1.36's rules")
+}
+
+/** What `--family` asks for, else the families of the node's addresses in its order; none where these are not known. */
+export function familiesOf({ family }: RulesetCommandOptions, { node }: Pick<State, 'node'>): readonly IpFamily[] {
+  if (family !== undefined) return FAMILIES[family]
+  return [...new Set((node?.addresses ?? []).flatMap((address) => parseAddress(address)?.family ?? []))]
+}
+
+/**
+ * The addresses that the node's interfaces bear, as far as they are given: `--node-address` and loopback. Undefined:
+ * nothing was given. CliError USAGE for what is no address.
+ */
+export function interfaceAddressesOf({ nodeAddress }: RulesetCommandOptions): readonly string[] | undefined {
+  if (nodeAddress === undefined) return undefined
+  const given = nodeAddress.map((text) => {
+    const address = parseAddress(text)
+    if (address !== undefined) return address.text
+    throw new CliError(
+      'USAGE',
+      `--node-address ${JSON.stringify(text)} is not an IP address: give one without a prefix length`,
+    )
+  })
+  return [...given, '127.0.0.1', '::1']
+}
+
+interface NodeQuestion {
+  /** `--node`. */
+  readonly given: string | undefined
+  /** hostnameOverride of the configuration, or the node that an agent's log belongs to. */
+  readonly configured: string | undefined
+  /** Of the input: its Nodes, and those that endpoints say they are on, are known. */
+  readonly state: Pick<State, 'nodes' | 'endpoints'>
+}
+
+/**
+ * The node that the answer is for: `--node`, else the configuration's, else the only Node in the input; undefined where the
+ * input holds no Node. CliError USAGE for a name that the input does not know, and for several Nodes without `--node`.
+ */
+export function nodeNameFor({ given, configured, state }: NodeQuestion): string | undefined {
+  const { nodes } = state
+  if (given !== undefined) {
+    const known = [...new Set([...nodes.keys(), ...nodesOfEndpoints(state)])].sort()
+    if (known.includes(given)) return given
+    const names = known.length === 0 ? 'which has none' : `which has ${listed(known)}`
+    throw new CliError('USAGE', `--node ${given} is not in the input, ${names}${didYouMean(given, known)}`)
+  }
+  if (configured !== undefined) return configured
+  if (nodes.size > 1)
+    throw new CliError(
+      'USAGE',
+      `several Nodes in the input: give --node with one of ${listed([...nodes.keys()].sort())}`,
+    )
+  return nodes.size === 1 ? [...nodes.keys()][0] : undefined
+}
+
+function* nodesOfEndpoints({ endpoints }: NodeQuestion['state']): Generator<string> {
+  for (const list of endpoints.values()) for (const { nodeName } of list) if (nodeName !== undefined) yield nodeName
+}
+
+function listed(names: readonly string[]): string {
+  return names.length <= 10 ? names.join(', ') : `${names.slice(0, 10).join(', ')} and ${names.length - 10} more`
+}
+
+/**
+ * The one family that a question is about: that of `--family`, else the Node's first, else IPv4, which standard error then
+ * says. CliError USAGE for `dual`.
+ */
+export function familyAsked(
+  options: RulesetCommandOptions,
+  { state }: { readonly state: Pick<State, 'node'> },
+  context: Context,
+): IpFamily {
+  if (options.family === 'dual')
+    throw new CliError('USAGE', '--family dual makes two answers: ask for ipv4 and for ipv6 in turn')
+  const [first] = familiesOf(options, state)
+  if (first === undefined)
+    warn(
+      context,
+      'the node has no address to derive a family from: printing the IPv4 rules (--family ipv6 for the others)',
+    )
+  return first ?? 'IPv4'
 }

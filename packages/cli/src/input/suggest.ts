@@ -1,5 +1,5 @@
 /** The candidate that somebody who wrote `wanted` most likely meant; undefined where none is near. */
-export function suggest(wanted: string, candidates: Iterable<string>): string | undefined {
+function suggest(wanted: string, candidates: Iterable<string>): string | undefined {
   let best: { readonly candidate: string; readonly distance: number } | undefined
   const limit = Math.max(1, Math.floor(wanted.length / 3))
   for (const candidate of candidates) {
@@ -34,4 +34,18 @@ function editDistance(one: string, other: string): number {
     last = current
   }
   return last[other.length] ?? 0
+}
+
+/**
+ * Arguments that begin with a dash and are no options: `-5m` for `diff`, a rule `-A CHAIN ...` for `blame`. A space before
+ * them keeps the parser from taking them for options; who reads them trims.
+ */
+export function shieldDashed(argv: readonly string[]): readonly string[] {
+  const dashed = DASHED[argv[0] ?? '']
+  return dashed === undefined ? argv : argv.map((argument) => (dashed.test(argument) ? ` ${argument}` : argument))
+}
+
+const DASHED: { readonly [command: string]: RegExp } = {
+  blame: /^-A\s/,
+  diff: /^-\d/,
 }

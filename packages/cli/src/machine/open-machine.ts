@@ -12,15 +12,20 @@ import {
   type ProxyConfig,
 } from '@pointsman/core'
 import { conntrackCommands } from '@pointsman/core/io'
+import { readFileSync } from 'node:fs'
 import { type Context, dataplaneOf, warn } from '../context.js'
 import { runProcess } from '../dataplanes.js'
-import type { RulesQuestion } from '../input/rules-question.js'
-import { familiesOf, interfaceAddressesOf, type RulesetCommandOptions } from '../input/ruleset-options.js'
+import { CliError } from '../errors.js'
+import {
+  familiesOf,
+  interfaceAddressesOf,
+  type RulesetCommandOptions,
+  type RulesQuestion,
+} from '../input/rules-question.js'
 import { formatCount } from '../output/duration.js'
 import { createProgress, type Progress } from '../output/progress.js'
 import { interfaceAddresses } from './interface-addresses.js'
 import type { VariantOptions } from './iptables-option.js'
-import { requireNetAdmin } from './require-net-admin.js'
 
 /** The machine that the command runs on, or the network namespace that it is in. */
 export const machineOf = (
@@ -113,7 +118,7 @@ function countFlows(report: ConntrackReport, flows: Flows, context: Context): vo
   if (report.type === 'failed') warn(context, report.error.message)
 }
 
-export interface AgentMachineOptions extends VariantOptions {
+interface AgentMachineOptions extends VariantOptions {
   readonly config: ProxyConfig
   /** The families were asked for: one that this machine does not have is an error. Default: it is left out. */
   readonly family?: string | undefined
@@ -177,5 +182,31 @@ export async function openAgentMachine(
       addresses = await interfaceAddresses(runProcess)
       return [...before].toSorted().join() !== [...addresses].toSorted().join()
     },
+  }
+}
+
+/**
+ * CliError CANNOT where this process lacks CAP_NET_ADMIN: without it no table can be read, let alone written. Whether the
+ * kernel then heeds it, and CAP_NET_RAW, which legacy asks for as well, the first command of iptables tells.
+ */
+function requireNetAdmin(): void {
+  const effective = effectiveCapabilities()
+  if (effective === undefined || (effective & CAP_NET_ADMIN) !== 0n) return
+  throw new CliError(
+    'CANNOT',
+    'reading or writing the tables of this machine requires CAP_NET_ADMIN (and CAP_NET_RAW for iptables-legacy): run as root, or with these capabilities',
+  )
+}
+
+/** The twelfth, of linux/capability.h. */
+const CAP_NET_ADMIN = 1n << 12n
+
+/** Undefined where /proc does not tell. */
+function effectiveCapabilities(): bigint | undefined {
+  try {
+    const hex = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+    return hex === undefined ? undefined : BigInt(`0x${hex}`)
+  } catch {
+    return undefined
   }
 }

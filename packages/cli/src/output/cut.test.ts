@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { cutLines, cutText } from './cut.js'
+import { cutLines, cutText } from './table.js'
 
 test('what has a sane length is shown as it is', () => {
   expect(cutText('a'.repeat(2000))).toBe('a'.repeat(2000))

@@ -1,6 +1,14 @@
 import type { Dataplane } from '@pointsman/core'
-import { CliError } from '../errors.js'
-import type { Style } from './colour.js'
+import {
+  ApiServerError,
+  type ApiServerErrorCode,
+  ChangeLogError,
+  type ChangeLogErrorCode,
+  FileError,
+  type FileErrorCode,
+} from '@pointsman/core/io'
+import { CliError, type ExitStatus } from '../errors.js'
+import type { Style } from './terminal.js'
 
 /**
  * What a failure looks like on standard error, in lines: one for a user's mistake and for an obstacle that has a name, a stack
@@ -33,3 +41,30 @@ const oneLine = (message: string): string => message.replaceAll(/(?<!\s)\s*\n\s*
 // Errors with a code come from the log, the file system and SQLite, and their messages are made for people.
 const isNamedObstacle = (error: unknown): error is Error =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' && !error.code.startsWith('ERR_')
+
+/** What the process ends with after a failure: 2 where the input is at fault, 3 where the world is, or we are. */
+export function exitStatusOf(error: unknown): ExitStatus {
+  if (error instanceof CliError) return error.exitStatus
+  if (error instanceof ChangeLogError) return BAD_LOGS.has(error.code) ? 2 : 3
+  if (error instanceof FileError) return FAULTS_OF_THE_WORLD.has(error.code) ? 3 : 2
+  if (error instanceof ApiServerError) return BAD_KUBECONFIGS.has(error.code) ? 2 : 3
+  return 3
+}
+
+const BAD_LOGS: ReadonlySet<ChangeLogErrorCode> = new Set<ChangeLogErrorCode>([
+  'LOG_NOT_FOUND',
+  'LOG_NOT_A_LOG',
+  'LOG_TOO_NEW',
+  'LOG_TOO_OLD',
+  'LOG_OTHER_NODE',
+  'LOG_NOT_PRIVATE',
+  'LOG_PRUNED',
+])
+
+const FAULTS_OF_THE_WORLD: ReadonlySet<FileErrorCode> = new Set<FileErrorCode>(['CANNOT_WRITE'])
+
+const BAD_KUBECONFIGS: ReadonlySet<ApiServerErrorCode> = new Set<ApiServerErrorCode>([
+  'NO_CONFIGURATION',
+  'KUBECONFIG_INVALID',
+  'CONTEXT_NOT_FOUND',
+])

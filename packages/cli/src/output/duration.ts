@@ -18,3 +18,7 @@ export const formatCount = (count: number): string => String(count).replaceAll(/
 
 /** `1 rule`, `1,234 rules`. */
 export const countOf = (count: number, what: string): string => `${formatCount(count)} ${what}${count === 1 ? '' : 's'}`
+
+/** A path as it can be pasted into a shell. */
+export const shellWord = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Context } from '../context.js'
 
 export interface Progress {
@@ -25,4 +26,30 @@ export function createProgress({ stderr, now }: Pick<Context, 'stderr' | 'now'>)
       isShown = false
     },
   }
+}
+
+/**
+ * Runs what yields now and then to its end, with a line of progress on a terminal. Undefined, with status 130 and a word on
+ * standard error, when it was interrupted.
+ */
+export async function runSteps<Step, Result>(
+  steps: Generator<Step, Result, undefined>,
+  line: (step: Step) => string,
+  context: Context,
+): Promise<Result | undefined> {
+  const progress = createProgress(context)
+  try {
+    for (;;) {
+      const next = steps.next()
+      if (next.done === true) return next.value
+      progress.show(() => line(next.value))
+      await setImmediate()
+      if (context.interrupted.aborted) break
+    }
+  } finally {
+    progress.end()
+  }
+  context.stderr.print('interrupted')
+  context.finish(130)
+  return undefined
 }

@@ -2,9 +2,9 @@ import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import type { Context } from '../context.js'
 import { DATAPLANES } from '../dataplanes.js'
-import { styleFor } from './colour.js'
-import { lineSink } from './line-sink.js'
-import { runSteps } from './run-steps.js'
+import { lineSink, styleFor } from './terminal.js'
+
+import { runSteps } from './progress.js'
 
 interface World {
   readonly context: Context

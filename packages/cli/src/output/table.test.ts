@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { styleFor } from './colour.js'
-import { printedLine } from './line-sink.js'
+import { printedLine, styleFor } from './terminal.js'
+
 import { renderTable } from './table.js'
 
 test('columns are as wide as their widest cell, colours aside, and nothing trails', () => {

@@ -1,4 +1,4 @@
-import { textWidth } from './line-sink.js'
+import { textWidth } from './terminal.js'
 
 export interface Column<Row> {
   readonly title: string
@@ -7,7 +7,7 @@ export interface Column<Row> {
   readonly align?: 'left' | 'right'
 }
 
-export interface TableOptions {
+interface TableOptions {
   /** Styles the line of titles. */
   readonly title?: (text: string) => string
   /** Put before each line. */
@@ -48,4 +48,21 @@ function pad({
 }): string {
   const space = ' '.repeat(Math.max(0, width - textWidth(text)))
   return align === 'left' ? text + space : space + text
+}
+
+/** Characters of one phrase or line that are shown of a record: names, messages and values can have any length. */
+const MAX_CHARACTERS = 2000
+/** Lines that are shown of one record. */
+const MAX_LINES = 2000
+
+/** A text as far as it is shown; a note says how long it is. */
+export function cutText(text: string): string {
+  if (text.length <= MAX_CHARACTERS) return text
+  return `${text.slice(0, MAX_CHARACTERS)}… (cut: ${text.length} characters; -o json has all)`
+}
+
+/** Lines as far as they are shown, each cut; a note says how many there are. */
+export function cutLines(lines: readonly string[]): readonly string[] {
+  const shown = lines.slice(0, MAX_LINES).map(cutText)
+  return lines.length <= MAX_LINES ? shown : [...shown, `… (cut: ${lines.length} lines; -o json has all)`]
 }

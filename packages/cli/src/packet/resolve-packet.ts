@@ -1,11 +1,21 @@
-import { parseAddress, type IpFamily, type NodeInfo, type Protocol } from '@pointsman/core'
+import {
+  cidrContains,
+  displayName,
+  type Endpoint,
+  endpointKey,
+  type IpFamily,
+  type NodeInfo,
+  parseAddress,
+  parseCidr,
+  type Protocol,
+  type ServicePort,
+} from '@pointsman/core'
 import { CliError } from '../errors.js'
-import { findDestination } from './find-destination.js'
-import { findSource } from './find-source.js'
-import type { Names } from './names.js'
-import { portNumber, type HostText, type PacketText } from './parse-packet.js'
+import { familiesOf, type RulesetCommandOptions } from '../input/rules-question.js'
+import { type Names, nodeAddress, noSuchHost, onlyOne, podAddress } from './names.js'
+import { type HostText, type PacketText, portNumber } from './parse-packet.js'
 
-export interface PacketQuestion {
+interface PacketQuestion {
   readonly packet: PacketText
   readonly names: Names | undefined
   /** The node that the packet is on, as far as it is known. */
@@ -74,4 +84,148 @@ function checkFamilies(
   }
   if (asked !== undefined && asked !== found.family)
     throw new CliError('USAGE', `the packet is ${found.family}: leave --family out`)
+}
+
+interface SourceQuestion {
+  readonly names: Names | undefined
+  readonly node: NodeInfo | undefined
+  readonly nodeAddresses: readonly string[]
+  readonly family: IpFamily
+  /** Where the packet is sent to. */
+  readonly destination: string
+}
+
+interface FoundSource {
+  readonly address: string
+  readonly from: 'node' | 'pod' | 'outside'
+}
+
+/** Who sends a packet: an address, a pod, a Node, `node` for the node itself, `outside` for a host that no CIDR mentions. */
+function findSource({ host }: HostText, question: SourceQuestion): FoundSource {
+  const { names, family, node } = question
+  if (host === 'outside') return { address: OUTSIDE[family], from: 'outside' }
+  if (host === 'node' || (host === node?.name && parseAddress(host) === undefined)) {
+    return { address: nodeSource(question), from: 'node' }
+  }
+  const literal = parseAddress(host)?.text
+  if (literal !== undefined) return { address: literal, from: senderAt(literal, question) }
+  if (names === undefined) throw noSuchHost(host, names)
+  const address = podAddress(host, names, family) ?? nodeAddress(host, names, family)
+  if (address !== undefined) return { address, from: senderAt(address, question) }
+  throw serviceSends(host, names) ?? noSuchHost(host, names)
+}
+
+// Of the benchmarking and the documentation networks, which nobody's pods or clients are in.
+export const OUTSIDE = { IPv4: '198.18.0.1', IPv6: '2001:db8:ffff::1' } as const
+
+/** The address that the node sends from: the destination itself where that is its own. */
+function nodeSource({ nodeAddresses, family, destination }: SourceQuestion): string {
+  if (isLoopback(destination)) return LOOPBACK[family]
+  if (nodeAddresses.includes(destination)) return destination
+  const address = nodeAddresses.find((text) => parseAddress(text)?.family === family && !isLoopback(text))
+  if (address !== undefined) return address
+  throw new CliError('USAGE', `no ${family} address of the node is known to send from: give --node-address`)
+}
+
+const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const
+const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
+
+function senderAt(address: string, { names, node, nodeAddresses }: SourceQuestion): FoundSource['from'] {
+  if (nodeAddresses.includes(address) || isLoopback(address)) return 'node'
+  const parsed = parseAddress(address)
+  const isPodOfNode = (node?.podCIDRs ?? []).some((text) => {
+    const cidr = parseCidr(text)
+    return cidr !== undefined && parsed !== undefined && cidrContains(cidr, parsed)
+  })
+  if (isPodOfNode || node === undefined) return isPodOfNode ? 'pod' : 'outside'
+  for (const list of names?.endpoints.values() ?? []) {
+    if (list.some((endpoint) => endpoint.address === address && endpoint.nodeName === node.name)) return 'pod'
+  }
+  return 'outside'
+}
+
+function serviceSends(host: string, { services, endpoints }: Names): CliError | undefined {
+  const servicePort = [...services.values()].find(({ service, name }) => service === host || name === host)
+  if (servicePort === undefined) return undefined
+  const pod = endpoints.get(servicePort.id)?.find((endpoint) => endpoint.pod !== undefined)?.pod
+  const instead =
+    pod === undefined ? 'the address of one of its pods' : `one of its pods, as ${servicePort.namespace}/${pod}`
+  return new CliError('USAGE', `${host} is a Service, and Services send no packets: give ${instead}`)
+}
+
+interface DestinationQuestion {
+  readonly names: Names | undefined
+  readonly protocol: Protocol
+  readonly family: IpFamily
+  readonly nodeAddresses: readonly string[]
+}
+
+/**
+ * Where a packet is sent to: an address, `node` for the node itself, a Service (its cluster IP), a pod or a Node. Of a
+ * Service, the port may be named, or left out where it has one.
+ */
+function findDestination(
+  { host, port }: HostText,
+  question: DestinationQuestion,
+): { readonly address: string; readonly port: number } {
+  const literal = parseAddress(host)?.text ?? (host === 'node' ? ownAddress(question) : undefined)
+  if (literal !== undefined) return { address: literal, port: portOf(host, port) }
+  const { names, family } = question
+  if (names === undefined) throw noSuchHost(host, names)
+  const servicePort = findServicePort({ host, ...(port !== undefined && { port }) }, { ...question, names })
+  if (servicePort !== undefined) return { address: servicePort.clusterIP, port: servicePort.port }
+  const address = podAddress(host, names, family) ?? nodeAddress(host, names, family)
+  if (address === undefined) throw noSuchHost(host, names)
+  return { address, port: portOf(host, port) }
+}
+
+function portOf(host: string, port: string | undefined): number {
+  if (port !== undefined) return portNumber(port)
+  throw new CliError('USAGE', `which port of ${host}? give ${host.includes(':') ? `[${host}]` : host}:PORT`)
+}
+
+function ownAddress({ nodeAddresses, family }: DestinationQuestion): string {
+  const address = nodeAddresses.find((text) => parseAddress(text)?.family === family)
+  if (address !== undefined) return address
+  throw new CliError('USAGE', `no ${family} address of the node is known: give --node-address`)
+}
+
+/** Undefined: there is no such Service. */
+function findServicePort(
+  { host, port }: HostText,
+  { names, protocol, family }: DestinationQuestion & { readonly names: Names },
+): ServicePort | undefined {
+  const ofName = [...names.services.values()].filter(({ service, name }) => service === host || name === host)
+  if (ofName.length === 0) return undefined
+  onlyOne(host, new Map(ofName.map(({ service }) => [service, service])))
+  const ofFamily = ofName.filter((one) => one.family === family)
+  if (ofFamily.length === 0) throw new CliError('NOT_FOUND', `${host} has no ${family} address`)
+  const ofPort = ofFamily.filter(
+    ({ portName, port: number }) => port === undefined || portName === port || String(number) === port,
+  )
+  const [found, ...more] = ofPort.filter((one) => one.protocol === protocol)
+  if (found !== undefined && more.length === 0) return found
+  if (found !== undefined) throw new CliError('USAGE', `which port of ${host}? it has ${portsText([found, ...more])}`)
+  const wanted = port === undefined ? `${protocol} port` : `${protocol} port ${port}`
+  throw new CliError('NOT_FOUND', `${host} has no ${wanted}: it has ${portsText(ofFamily)}`)
+}
+
+const portsText = (ports: readonly ServicePort[]): string =>
+  ports.map((one) => `${displayName(one)} (${one.port}/${one.protocol})`).join(', ')
+
+/** More are counted. */
+const MOST_PLACES = 4
+
+/** `10.244.1.14:8080, 10.244.3.16:8080 and 3 more`. */
+export function placesText(endpoints: readonly Pick<Endpoint, 'address' | 'port'>[]): string {
+  const shown = endpoints.slice(0, MOST_PLACES).map(endpointKey)
+  const more = endpoints.length - shown.length
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+/** That of `--family`; undefined where it is not given. CliError USAGE for `dual`. */
+export function packetFamilyAsked(options: RulesetCommandOptions): IpFamily | undefined {
+  if (options.family === undefined) return undefined
+  if (options.family === 'dual') throw new CliError('USAGE', 'a packet is of one family: give --family ipv4 or ipv6')
+  return familiesOf(options, {})[0]
 }

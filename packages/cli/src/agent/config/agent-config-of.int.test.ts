@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DEFAULT_AGENT_CONFIG } from '@pointsman/core'
 import { Command } from 'commander'
 import { afterAll, describe, expect, test } from 'vitest'
-import { type RunRequest, agentConfigOf } from './agent-config-of.js'
+import { type RunRequest, agentConfigOf } from '../../commands/run/command.js'
 import { type AgentOptions, withAgentOptions } from './agent-options.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'pointsman-flags-'))

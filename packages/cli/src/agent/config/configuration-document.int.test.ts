@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import { configDocument, DEFAULT_AGENT_CONFIG, FIELDS_WITHOUT_EFFECT, KNOWN_CONFIG_FIELDS } from '@pointsman/core'
 import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
-import { KUBE_PROXY_FLAGS } from '../../input/kube-proxy-flags.js'
-import { withConfigOptions } from '../../input/proxy-config.js'
+import { KUBE_PROXY_FLAGS, withConfigOptions } from '../../input/proxy-config.js'
+
 import { withAgentOptions } from './agent-options.js'
 
 const root = fileURLToPath(new URL('../../../../../', import.meta.url))

@@ -3,7 +3,7 @@ import { node, service, slice, stateOf } from '@pointsman/core/testing'
 import { ServicesRefusedError } from '@pointsman/backend-iptables'
 import { describe, expect, it } from 'vitest'
 import type { AgentEvent } from '../agent-event.js'
-import { type AgentHealth, createAgentHealth } from './agent-health.js'
+import { type AgentHealth, createAgentHealth } from './readiness.js'
 import { changed, failed, family, listed, synced, watch } from './test-support/agent-events.js'
 
 const START = Date.UTC(2026, 10, 21, 9, 0, 0)

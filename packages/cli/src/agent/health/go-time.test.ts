@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { goTime } from './go-time.js'
+import { goTime } from './health.js'
 
 it.each([
   [Date.UTC(2026, 10, 21, 9, 5, 7, 123), '2026-11-21T09:05:07.123Z'],

@@ -2,16 +2,14 @@ import {
   type IpFamily,
   type LogHealth,
   NO_SEQ,
-  nodeInfoOf,
   type NodeInfo,
+  nodeInfoOf,
   type ObjectKind,
   type Seq,
   type WatchEvent,
   type WatchStatus,
 } from '@pointsman/core'
 import type { AgentEvent, LogStart } from '../agent-event.js'
-import { queuedFamilies } from './queued-families.js'
-import { afterApplied, type Unapplied, withUnapplied } from './unapplied.js'
 
 /** What health is told from: a fold over what happens in an agent. Times in milliseconds since 1970 UTC. */
 export interface Health {
@@ -43,12 +41,12 @@ export interface Health {
   readonly audit: Audit
 }
 
-export interface Proxier {
+interface Proxier {
   readonly updatedAt?: number
   readonly waiting: readonly Unapplied[]
 }
 
-export interface Audit {
+interface Audit {
   readonly checkedAt?: number
   /** The tables could not be read, or not be put right. */
   readonly error?: unknown
@@ -56,7 +54,7 @@ export interface Audit {
   readonly drift?: { readonly at: number; readonly chains: number }
 }
 
-export interface HealthOptions {
+interface HealthOptions {
   readonly families: readonly IpFamily[]
   /** The agent's Node; absent: whichever is watched. */
   readonly nodeName?: string
@@ -208,3 +206,53 @@ const withProxiers = (health: Health, families: readonly IpFamily[], change: (pr
           ...Object.fromEntries(families.map((family) => [family, change(health.proxiers[family])])),
         },
       }
+
+/** Events that are on their way to the rules, gathered by the second. */
+export interface Unapplied {
+  /** When the first of them was recorded, in milliseconds since 1970 UTC. */
+  readonly at: number
+  readonly lastSeq: Seq
+}
+
+/** Oldest first. However long the rules cannot be written, no more than a few hundred are kept: the oldest counts. */
+export function withUnapplied(
+  waiting: readonly Unapplied[],
+  { seq, at }: { readonly seq: Seq; readonly at: number },
+): readonly Unapplied[] {
+  const last = waiting.at(-1)
+  const isNew = last === undefined || (at >= last.at + GATHERED_MS && waiting.length < MAX_WAITING)
+  return isNew ? [...waiting, { at, lastSeq: seq }] : [...waiting.slice(0, -1), { at: last.at, lastSeq: seq }]
+}
+
+/** What is left after a sync that carried everything up to `appliedSeq`. */
+export const afterApplied = (waiting: readonly Unapplied[], appliedSeq: Seq): readonly Unapplied[] =>
+  waiting.filter(({ lastSeq }) => lastSeq > appliedSeq)
+
+const GATHERED_MS = 1000
+const MAX_WAITING = 300
+
+/**
+ * A time in UTC as Go writes it in JSON, which is what readers of kube-proxy's answers parse: a fraction has no zeros at its
+ * end, and a whole second none at all. Undefined: Go's zero time.
+ */
+export function goTime(ms: number | undefined): string {
+  if (ms === undefined) return '0001-01-01T00:00:00Z'
+  return new Date(ms).toISOString().replace(/\.?0*Z$/, 'Z')
+}
+
+/** What an error says, in one line. */
+export const describeError = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replaceAll(/(?<!\s)\s*\n\s*/g, '; ')
+
+/**
+ * The families whose rules an event asks to be synced, as kube-proxy's proxier of each family counts it: a slice is of one
+ * family, a Service may be of both. What a Node says of itself asks for nothing by itself.
+ */
+export function queuedFamilies(event: WatchEvent): readonly IpFamily[] {
+  if (event.type === 'BOOKMARK' || event.object.kind === 'Node') return NONE
+  if (event.object.kind === 'Service') return BOTH
+  return BOTH.filter((family) => family === event.object['addressType'])
+}
+
+const NONE: readonly IpFamily[] = []
+const BOTH: readonly IpFamily[] = ['IPv4', 'IPv6']

@@ -1,7 +1,6 @@
-import type { ObjectKind, WatchStatus } from '@pointsman/core'
-import { describeError } from './describe-error.js'
-import type { Health } from './health.js'
-import { isDoubtful, type ProbeAnswer } from './proxy-health.js'
+import { type IpFamily, OBJECT_KINDS, type ObjectKind, type WatchStatus } from '@pointsman/core'
+import type { AgentEvent } from '../agent-event.js'
+import { CATCH_UP_MS, describeError, goTime, type Health, initialHealth, nextHealth } from './health.js'
 
 /** What /readyz answers: each reason for which the rules may not be what the cluster wants, told apart. Times RFC 3339. */
 export interface Readiness {
@@ -32,13 +31,13 @@ export interface Readiness {
   }
 }
 
-export interface ApiServerCheck {
+interface ApiServerCheck {
   readonly ok: boolean
   readonly heardAt?: string
   readonly error?: string
 }
 
-export interface WatchCheck {
+interface WatchCheck {
   readonly ok: boolean
   readonly kinds: {
     readonly [kind in ObjectKind]?: {
@@ -51,7 +50,7 @@ export interface WatchCheck {
   }
 }
 
-export interface AppliedCheck {
+interface AppliedCheck {
   readonly ok: boolean
   /** The last watch event, and the last one that is in the rules; absent: no sync has succeeded. */
   readonly head: number
@@ -62,7 +61,7 @@ export interface AppliedCheck {
   readonly error?: string
 }
 
-export interface AuditCheck {
+interface AuditCheck {
   /** False: the tables could not be compared, or not be put right. What was found and put right is told, and good. */
   readonly ok: boolean
   readonly checkedAt?: string
@@ -70,7 +69,7 @@ export interface AuditCheck {
   readonly error?: string
 }
 
-export interface ReadinessLimits {
+interface ReadinessLimits {
   /** Milliseconds since 1970 UTC. */
   readonly now: number
   readonly kinds: readonly ObjectKind[]
@@ -80,7 +79,7 @@ export interface ReadinessLimits {
   readonly freshMs: number
 }
 
-export function readyz(health: Health, limits: ReadinessLimits): ProbeAnswer<Readiness> {
+function readyz(health: Health, limits: ReadinessLimits): ProbeAnswer<Readiness> {
   const checks = {
     apiServer: apiServerCheck(health, limits),
     watch: watchCheck(health, limits),
@@ -159,3 +158,140 @@ function logStatus({ log }: Health): Readiness['log'] {
 }
 
 const time = (ms: number): string => new Date(ms).toISOString()
+
+/** What kube-proxy answers to health probes (ProxyHealth of kube-proxy 1.36), its members in that order. */
+interface ProxyHealthBody {
+  readonly lastUpdated: string
+  readonly currentTime: string
+  /** Of /healthz alone. */
+  readonly nodeEligible?: boolean
+  readonly healthy: boolean
+  readonly status?: { readonly [family in IpFamily]?: { readonly lastUpdated: string; readonly healthy: boolean } }
+}
+
+export interface ProbeAnswer<Body> {
+  readonly status: 200 | 503
+  readonly body: Body
+}
+
+interface Moment {
+  /** Milliseconds since 1970 UTC. */
+  readonly now: number
+  /** A change that is not in the rules for so long is late. */
+  readonly timeoutMs: number
+}
+
+/** Whether load balancers may send here: rules are written in time, the node stays, and what they say may be believed. */
+function healthz(health: Health, moment: Moment): ProbeAnswer<ProxyHealthBody> {
+  const nodeEligible = health.node?.isEligible === true
+  const healthy = isServing(health, moment)
+  return answer(health, moment, { nodeEligible, healthy, isOk: nodeEligible && healthy })
+}
+
+/** Whether a restart could help: neither the node nor the API server has a part in it. */
+function livez(health: Health, moment: Moment): ProbeAnswer<ProxyHealthBody> {
+  const healthy = isInTime(health, moment)
+  return answer(health, moment, { healthy, isOk: healthy })
+}
+
+/** What health-check ports call a healthy service proxy: /healthz, whatever becomes of the node. */
+const isServing = (health: Health, moment: Moment): boolean =>
+  isInTime(health, moment) && !isDoubtful(health, moment.now)
+
+/**
+ * After a reboot, pod addresses of the log may belong to others: nothing that it says is believed before all watches have
+ * been there for two seconds, and what they said by then is in the rules.
+ */
+function isDoubtful({ fromLog, caughtUp, applied }: Health, now: number): boolean {
+  if (fromLog?.rebooted !== true) return false
+  if (caughtUp === undefined || now < caughtUp.at + CATCH_UP_MS) return true
+  return applied === undefined || applied < caughtUp.seq
+}
+
+interface Verdict {
+  readonly nodeEligible?: boolean
+  readonly healthy: boolean
+  readonly isOk: boolean
+}
+
+function answer(
+  health: Health,
+  moment: Moment,
+  { nodeEligible, healthy, isOk }: Verdict,
+): ProbeAnswer<ProxyHealthBody> {
+  const updates = health.families.flatMap((family) => health.proxiers[family].updatedAt ?? [])
+  // Whoever is healthy is up to date, as kube-proxy has it for readers of old.
+  const lastUpdated = isOk ? moment.now : updates.length === 0 ? undefined : Math.max(...updates)
+  const status = statusOf(health, moment)
+  return {
+    status: isOk ? 200 : 503,
+    body: {
+      lastUpdated: goTime(lastUpdated),
+      currentTime: goTime(moment.now),
+      ...(nodeEligible !== undefined && { nodeEligible }),
+      healthy,
+      ...(Object.keys(status).length > 0 && { status }),
+    },
+  }
+}
+
+function statusOf(health: Health, moment: Moment): NonNullable<ProxyHealthBody['status']> {
+  const known = health.families.toSorted().flatMap((family) => {
+    const { updatedAt } = health.proxiers[family]
+    if (updatedAt === undefined) return []
+    return [[family, { lastUpdated: goTime(updatedAt), healthy: isFamilyInTime(health, family, moment) }] as const]
+  })
+  return Object.fromEntries(known)
+}
+
+const isInTime = (health: Health, moment: Moment): boolean =>
+  health.families.every((family) => isFamilyInTime(health, family, moment))
+
+function isFamilyInTime({ proxiers, initializedAt }: Health, family: IpFamily, { now, timeoutMs }: Moment): boolean {
+  const [oldest] = proxiers[family].waiting
+  if (oldest === undefined || initializedAt === undefined) return true
+  return now - Math.max(oldest.at, initializedAt) < timeoutMs
+}
+
+interface AgentHealthOptions {
+  readonly families: readonly IpFamily[]
+  readonly syncPeriodMs: number
+  readonly minSyncPeriodMs: number
+  /** The agent's Node; absent: whichever is watched. */
+  readonly nodeName?: string
+  /** What is watched. Default: all kinds. */
+  readonly kinds?: readonly ObjectKind[]
+  /** Milliseconds since 1970 UTC. */
+  readonly clock: () => number
+}
+
+/** An agent's health: told what happens, and asked by the HTTP servers. */
+export interface AgentHealth {
+  readonly on: (event: AgentEvent) => void
+  readonly healthz: () => ProbeAnswer<ProxyHealthBody>
+  readonly livez: () => ProbeAnswer<ProxyHealthBody>
+  readonly readyz: () => ProbeAnswer<Readiness>
+  /** What health-check ports say of the proxy. */
+  readonly isServing: () => boolean
+}
+
+export function createAgentHealth(options: AgentHealthOptions): AgentHealth {
+  const { syncPeriodMs, minSyncPeriodMs, kinds = OBJECT_KINDS, clock } = options
+  const foldOptions = { ...options, kinds }
+  let health: Health = initialHealth(foldOptions)
+  // kube-proxy's, which is on time twice as long as it may take to try again.
+  const moment = () => ({ now: clock(), timeoutMs: 2 * syncPeriodMs })
+
+  return {
+    on: (event) => void (health = nextHealth(health, event, foldOptions)),
+    healthz: () => healthz(health, moment()),
+    livez: () => livez(health, moment()),
+    readyz: () =>
+      readyz(health, { now: clock(), kinds, behindMs: minSyncPeriodMs + SYNC_ALLOWANCE_MS, freshMs: FRESH_MS }),
+    isServing: () => isServing(health, moment()),
+  }
+}
+
+/** What a sync may take before events that wait for it are called behind. */
+const SYNC_ALLOWANCE_MS = 5000
+const FRESH_MS = 30_000

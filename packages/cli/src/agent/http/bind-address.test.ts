@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { boundTo, formatBindAddress } from './bind-address.js'
+import { boundTo, formatBindAddress } from './http-server.js'
 
 it.each([
   [{ host: '0.0.0.0', port: 10_256 }, { port: 10_256 }, '0.0.0.0:10256'],

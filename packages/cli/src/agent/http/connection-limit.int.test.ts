@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { textAnswer } from './answer.js'
+import { closeServer, httpServer, listen, textAnswer } from './http-server.js'
 import { createConnectionLimit, descriptorShares } from './connection-limit.js'
-import { closeServer, httpServer, listen } from './http-server.js'
+
 import { ask } from './test-support/ask.js'
 
 const servers: Server[] = []

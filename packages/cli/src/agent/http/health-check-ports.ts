@@ -1,11 +1,18 @@
 import type { Server } from 'node:http'
 import { healthCheckedServices, type ServiceName, type HealthCheckedService } from '@pointsman/core'
 import type { AgentEvent } from '../agent-event.js'
-import { describeError } from '../health/describe-error.js'
-import { type Answer, jsonAnswer, NOT_FOUND } from './answer.js'
-import { formatBindAddress } from './bind-address.js'
+import { describeError } from '../health/health.js'
+import {
+  type Answer,
+  closeServer,
+  formatBindAddress,
+  httpServer,
+  jsonAnswer,
+  listen,
+  NOT_FOUND,
+} from './http-server.js'
+
 import type { ConnectionLimit } from './connection-limit.js'
-import { closeServer, httpServer, listen } from './http-server.js'
 
 export interface HealthCheckPortsOptions {
   /** Addresses of the node that node ports answer on (nodePortAddresses), asked at each change. */

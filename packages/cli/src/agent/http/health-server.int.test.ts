@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { node } from '@pointsman/core/testing'
 import type { AgentEvent } from '../agent-event.js'
-import { createAgentHealth } from '../health/agent-health.js'
+import { createAgentHealth } from '../health/readiness.js'
 import { changed } from '../health/test-support/agent-events.js'
 import { createConnectionLimit } from './connection-limit.js'
-import { createHealthServer } from './health-server.js'
-import type { RunningServer } from './start-server.js'
+import { createHealthServer } from './metrics-server.js'
+import type { RunningServer } from './http-server.js'
 import { ask } from './test-support/ask.js'
 
 const START = Date.UTC(2026, 10, 21, 9)

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { isLoopback } from './loopback.js'
+import { isLoopback } from './http-server.js'
 
 it.each(['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1', '::FFFF:127.1.2.3'])('%s is this machine', (peer) =>
   expect(isLoopback(peer)).toBe(true),

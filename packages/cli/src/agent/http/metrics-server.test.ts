@@ -1,6 +1,6 @@
 import { Counter, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
-import type { Answer, HttpRequest } from './answer.js'
+import type { Answer, HttpRequest } from './http-server.js'
 import { metricsHandler, type MetricsServerAnswers } from './metrics-server.js'
 
 const START = Date.UTC(2026, 10, 21, 9)

@@ -1,12 +1,19 @@
-import type { SentInput } from '@pointsman/core'
-import type { Registry } from 'prom-client'
-import type { AgentHealth } from '../health/agent-health.js'
-import { type Answer, type Handler, type HttpRequest, jsonAnswer, NOT_FOUND, textAnswer } from './answer.js'
-import { isLoopback } from './loopback.js'
-import { restoreText } from './restore-text.js'
-import { createSliMetrics, metricsAnswer } from './sli-metrics.js'
-import { type RunningServer, type ServerOptions, startServer } from './start-server.js'
-import { flagzText, type Status, statuszText } from './zpages.js'
+import { escapeControls, type SentInput } from '@pointsman/core'
+import { Counter, Gauge, Registry } from 'prom-client'
+import type { AgentEvent } from '../agent-event.js'
+import type { AgentHealth } from '../health/readiness.js'
+import {
+  type Answer,
+  type Handler,
+  type HttpRequest,
+  isLoopback,
+  jsonAnswer,
+  NOT_FOUND,
+  type RunningServer,
+  type ServerOptions,
+  startServer,
+  textAnswer,
+} from './http-server.js'
 
 /** What the metrics port is asked for, asked anew for each request. */
 export interface MetricsServerAnswers {
@@ -27,7 +34,7 @@ export interface MetricsServerAnswers {
   readonly setVerbosity: (verbosity: number) => void
 }
 
-export interface MetricsServerOptions extends Omit<ServerOptions, 'name' | 'field' | 'handler'> {
+interface MetricsServerOptions extends Omit<ServerOptions, 'name' | 'field' | 'handler'> {
   readonly answers: MetricsServerAnswers
 }
 
@@ -95,3 +102,118 @@ const pprofAnswer = ({ profiling }: MetricsServerAnswers): Answer =>
   )
 
 const PROFILING_OFF = 'profiling is off: set enableProfiling\n'
+
+/** Kubernetes' z-pages: for eyes, without any promise about their form. */
+const WARNING =
+  'Warning: This page is for debugging. It has no fixed format, and may change from one version to the next.\n'
+
+/** The flags in force, by name. */
+function flagzText(flags: Readonly<Record<string, string>>): string {
+  const lines = Object.keys(flags)
+    .toSorted()
+    .map((name) => `${escapeControls(`${name}=${flags[name] ?? ''}`)}\n`)
+  return `\npointsman flagz\n${WARNING}\n${lines.join('')}`
+}
+
+interface Status {
+  readonly version: string
+  /** What runs it: `v20.20.2`. */
+  readonly runtimeVersion: string
+  /** Milliseconds since 1970 UTC. */
+  readonly startedAt: number
+  readonly now: number
+  readonly paths: readonly string[]
+}
+
+function statuszText({ version, runtimeVersion, startedAt, now, paths }: Status): string {
+  const seconds = Math.max(0, Math.floor((now - startedAt) / 1000))
+  const pad = (value: number): string => String(value).padStart(2, '0')
+  const up = `${Math.floor(seconds / 3600)} hr ${pad(Math.floor(seconds / 60) % 60)} min ${pad(seconds % 60)} sec`
+  return [
+    '',
+    'pointsman statusz',
+    WARNING,
+    `Started: ${new Date(startedAt).toUTCString()}`,
+    `Up: ${up}`,
+    `Node version: ${runtimeVersion}`,
+    `Binary version: ${version}`,
+    '',
+    `Paths: ${paths.toSorted().join(' ')}`,
+    '',
+  ].join('\n')
+}
+
+/** kube-proxy's service-level indicators: how its own health check was answered, in a registry of their own. */
+interface SliMetrics {
+  /** The check was made, and good. */
+  readonly count: () => void
+  /** Answers with the metrics; DELETE makes them begin anew. */
+  readonly handler: Handler
+}
+
+function createSliMetrics(): SliMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const last = new Gauge({
+    name: 'kubernetes_healthcheck',
+    help: '1 if the last health check succeeded, else 0.',
+    labelNames: ['name', 'type'] as const,
+    registers,
+  })
+  const all = new Counter({
+    name: 'kubernetes_healthchecks_total',
+    help: 'Number of health checks by status.',
+    labelNames: ['name', 'status', 'type'] as const,
+    registers,
+  })
+  return {
+    count() {
+      last.set({ name: 'ping', type: 'healthz' }, 1)
+      all.inc({ name: 'ping', status: 'success', type: 'healthz' })
+    },
+    async handler({ method }) {
+      if (method !== 'DELETE') return metricsAnswer(registry)
+      registry.resetMetrics()
+      return textAnswer(200, 'metrics reset\n')
+    },
+  }
+}
+
+const metricsAnswer = async (registry: Registry) => ({
+  status: 200,
+  headers: { 'Content-Type': registry.contentType },
+  body: await registry.metrics(),
+})
+
+/** What the tool can read again; what else there is to say stands in comments. */
+export function restoreText(restores: readonly SentInput[]): string {
+  return restores
+    .map(({ family, at, lines, error }) => {
+      const said = [`${family}, sent at ${new Date(at).toISOString()}`, ...(error?.split('\n') ?? [])]
+      return [...said.map((line) => `# ${line}`), ...lines, ''].join('\n')
+    })
+    .join('\n')
+}
+
+interface HealthServerOptions extends Omit<ServerOptions, 'name' | 'field' | 'handler'> {
+  readonly health: Pick<AgentHealth, 'healthz' | 'livez'>
+  /** Told of each answer. */
+  readonly onProbe: (event: Extract<AgentEvent, { type: 'probe' }>) => void
+}
+
+/** kube-proxy's health port, 10256: for load balancers, and for the kubelet. */
+export function createHealthServer(options: HealthServerOptions): RunningServer {
+  return startServer({ ...options, name: 'health', field: 'healthzBindAddress', handler: healthHandler(options) })
+}
+
+function healthHandler({ health, onProbe }: Pick<HealthServerOptions, 'health' | 'onProbe'>): Handler {
+  return ({ path }) => {
+    const probe = PROBES[path]
+    if (probe === undefined) return NOT_FOUND
+    const { status, body } = health[probe]()
+    onProbe({ type: 'probe', path: probe, status })
+    return jsonAnswer(status, body)
+  }
+}
+
+const PROBES: Readonly<Record<string, 'healthz' | 'livez'>> = { '/healthz': 'healthz', '/livez': 'livez' }

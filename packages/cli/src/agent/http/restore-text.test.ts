@@ -1,6 +1,6 @@
 import { parseSave } from 'node-iptables'
 import { expect, it } from 'vitest'
-import { restoreText } from './restore-text.js'
+import { restoreText } from './metrics-server.js'
 
 const lines = ['*nat', ':KUBE-SERVICES - [0:0]', '-A KUBE-SERVICES -j RETURN', 'COMMIT']
 

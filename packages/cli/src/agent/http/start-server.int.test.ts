@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { CliError } from '../../errors.js'
-import { type Handler, textAnswer } from './answer.js'
+import { type Handler, type RunningServer, type ServerOptions, startServer, textAnswer } from './http-server.js'
 import { createConnectionLimit } from './connection-limit.js'
-import { type RunningServer, type ServerOptions, startServer } from './start-server.js'
+
 import { ask, freePort, holdPort, letGo } from './test-support/ask.js'
 
 const running: RunningServer[] = []

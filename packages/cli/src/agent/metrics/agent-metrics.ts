@@ -1,21 +1,18 @@
 import type { DataplaneMetrics, IpFamily } from '@pointsman/core'
-import { Registry } from 'prom-client'
+import { Gauge, Registry } from 'prom-client'
 import type { AgentEvent } from '../agent-event.js'
-import { type BuildInfo, registerBuildInfo } from './build-info.js'
-import { changeMetrics } from './change-metrics.js'
-import { conntrackMetrics } from './conntrack-metrics.js'
-import { driftMetrics } from './drift-metrics.js'
-import { localPolicyMetrics } from './local-policy-metrics.js'
-import { logMetrics } from './log-metrics.js'
-import { registerPacketMetrics } from './packet-metrics.js'
-import { probeMetrics } from './probe-metrics.js'
+import { changeMetrics, programmingMetrics } from './change-metrics.js'
 import { type ProcessFigures, registerProcessMetrics } from './process-metrics.js'
-import { programmingMetrics } from './programming-metrics.js'
-import { requestMetrics } from './request-metrics.js'
-import { syncMetrics } from './sync-metrics.js'
-import { watchMetrics } from './watch-metrics.js'
+import {
+  conntrackMetrics,
+  driftMetrics,
+  localPolicyMetrics,
+  registerPacketMetrics,
+  syncMetrics,
+} from './rule-metrics.js'
+import { logMetrics, probeMetrics, requestMetrics, watchMetrics } from './watch-metrics.js'
 
-export interface AgentMetricsOptions {
+interface AgentMetricsOptions {
   readonly families: readonly IpFamily[]
   /** Milliseconds since 1970 UTC. */
   readonly clock: () => number
@@ -58,3 +55,38 @@ const GROUPS = [
   driftMetrics,
   logMetrics,
 ]
+
+/** What was built, of what, by what. */
+interface BuildInfo {
+  /** `0.1.0`. */
+  readonly version: string
+  /** `v20.20.2`: what runs it. */
+  readonly runtimeVersion: string
+  /** `linux/amd64`, as Go spells it. */
+  readonly platform: string
+  /** Absent: not known. */
+  readonly commit?: string
+  readonly builtAt?: string
+}
+
+/** The metric by which dashboards tell versions apart, with Kubernetes' labels and our values. */
+function registerBuildInfo(registry: Registry, build: BuildInfo): void {
+  const [major = '', minor = ''] = build.version.split('.')
+  const labels = {
+    major,
+    minor,
+    git_version: `v${build.version}`,
+    git_commit: build.commit ?? '',
+    git_tree_state: build.commit === undefined ? '' : 'clean',
+    build_date: build.builtAt ?? '',
+    go_version: `node${build.runtimeVersion.replace(/^v/, '')}`,
+    compiler: 'node',
+    platform: build.platform,
+  }
+  new Gauge({
+    name: 'kubernetes_build_info',
+    help: 'Always 1: the version of Pointsman, under the labels that Kubernetes has for its own.',
+    labelNames: Object.keys(labels),
+    registers: [registry],
+  }).set(labels, 1)
+}

@@ -1,6 +1,6 @@
 import { seq } from '@pointsman/core'
 import { describe, expect, it } from 'vitest'
-import { createPendingBySeq } from './pending-by-seq.js'
+import { createPendingBySeq } from './change-metrics.js'
 
 describe('what waits for a sync', () => {
   it('is taken by the sync that carries it, in order', () => {

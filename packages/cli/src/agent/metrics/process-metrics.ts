@@ -1,4 +1,5 @@
-import { Gauge, Counter, type Registry } from 'prom-client'
+import { readdirSync, readFileSync } from 'node:fs'
+import { Counter, Gauge, type Registry } from 'prom-client'
 
 /** What the system says of this process. What it does not say is left out. */
 export interface ProcessFigures {
@@ -57,3 +58,35 @@ const GAUGES: readonly ProcessGauge[] = [
     of: ({ startedAtSeconds }) => startedAtSeconds,
   },
 ]
+
+/** Reads what Node and Linux's /proc say of this process. */
+export function readProcessFigures(): ProcessFigures {
+  const { user, system } = process.cpuUsage()
+  const virtualKiB = Number(/^VmSize:\s+(\d+) kB/m.exec(textOf('/proc/self/status') ?? '')?.[1])
+  const maxFiles = Number(/^Max open files +(\d+)/m.exec(textOf('/proc/self/limits') ?? '')?.[1])
+  const openFiles = filesIn('/proc/self/fd')
+  return {
+    cpuSeconds: (user + system) / 1e6,
+    residentBytes: process.memoryUsage.rss(),
+    startedAtSeconds: performance.timeOrigin / 1000,
+    ...(Number.isFinite(virtualKiB) && { virtualBytes: virtualKiB * 1024 }),
+    ...(Number.isFinite(maxFiles) && { maxFiles }),
+    ...(openFiles !== undefined && { openFiles }),
+  }
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+function filesIn(path: string): number | undefined {
+  try {
+    return readdirSync(path).length
+  } catch {
+    return undefined
+  }
+}

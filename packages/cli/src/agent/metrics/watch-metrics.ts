@@ -1,6 +1,6 @@
-import { type ObjectKind, OBJECT_KINDS, type WatchStatus } from '@pointsman/core'
-import { Counter, Gauge } from 'prom-client'
-import type { MetricGroup } from './metric-context.js'
+import { type LogHealth, OBJECT_KINDS, type ObjectKind, type WatchStatus } from '@pointsman/core'
+import { Counter, Gauge, Histogram } from 'prom-client'
+import { type MetricGroup, REQUEST_BUCKETS } from './metric-context.js'
 
 /** How the watches are, and how far the rules are behind them. */
 export const watchMetrics: MetricGroup = ({ registry, clock }) => {
@@ -61,5 +61,82 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
       watches.set(kind, event.status)
       up.set({ kind }, phase === 'watching' ? 1 : 0)
     }
+  }
+}
+
+/** Requests to the API server, as Kubernetes' own clients count them. */
+export const requestMetrics: MetricGroup = ({ registry }) => {
+  const requests = new Counter({
+    name: 'rest_client_requests_total',
+    help: 'Requests to the API server, by status, or <error> where no answer came.',
+    labelNames: ['code', 'method', 'host'] as const,
+    registers: [registry],
+  })
+  const duration = new Histogram({
+    name: 'rest_client_request_duration_seconds',
+    help: 'How long requests to the API server took, in seconds.',
+    labelNames: ['verb', 'host'] as const,
+    buckets: REQUEST_BUCKETS,
+    registers: [registry],
+  })
+  return (event) => {
+    if (event.type !== 'request') return
+    const { code, method, host, durationMs } = event.request
+    requests.inc({ code, method, host })
+    duration.observe({ verb: method, host }, durationMs / 1000)
+  }
+}
+
+/** How the change log is: whatever it is, the rules are kept right. */
+export const logMetrics: MetricGroup = ({ registry }) => {
+  const registers = [registry]
+  const degraded = new Gauge({
+    name: 'pointsman_log_degraded',
+    help: '1 while the change log cannot be written, or not in time, else 0.',
+    registers,
+  })
+  const unwritten = new Gauge({
+    name: 'pointsman_log_unwritten_entries',
+    help: 'Entries that are kept in memory until the change log can be written.',
+    registers,
+  })
+  const lost = new Counter({
+    name: 'pointsman_log_lost_entries_total',
+    help: 'Entries that the change log will never have.',
+    registers,
+  })
+  /** Those of the trouble that there is now. */
+  let told = 0
+
+  const observe = (health: LogHealth): void => {
+    const isOk = health.type === 'ok'
+    degraded.set(isOk ? 0 : 1)
+    unwritten.set(isOk ? 0 : health.unwritten)
+    if (!isOk) lost.inc(Math.max(0, health.lost - told))
+    told = isOk ? 0 : health.lost
+  }
+  return (event) => {
+    if (event.type === 'log') observe(event.health)
+  }
+}
+
+/** What load balancers and the kubelet were told. */
+export const probeMetrics: MetricGroup = ({ registry }) => {
+  const counters = {
+    healthz: new Counter({
+      name: 'kubeproxy_proxy_healthz_total',
+      help: 'Answers of /healthz on the health port, by status.',
+      labelNames: ['code'] as const,
+      registers: [registry],
+    }),
+    livez: new Counter({
+      name: 'kubeproxy_proxy_livez_total',
+      help: 'Answers of /livez on the health port, by status.',
+      labelNames: ['code'] as const,
+      registers: [registry],
+    }),
+  }
+  return (event) => {
+    if (event.type === 'probe') counters[event.path].inc({ code: String(event.status) })
   }
 }

@@ -27,7 +27,7 @@ import {
   touchesPacket,
 } from '@pointsman/core'
 import { CliError } from '../../errors.js'
-import { type AskedObjects, describeAsked } from '../../input/asked-objects.js'
+import { type AskedObjects, describeAsked } from '../../input/open-input.js'
 import type { PacketText } from '../../packet/parse-packet.js'
 import { type ResolvedPacket, resolvePacket } from '../../packet/resolve-packet.js'
 import { serviceFilter } from '../log/history.js'

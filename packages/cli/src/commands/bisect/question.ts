@@ -13,17 +13,16 @@ import {
 } from '@pointsman/core'
 import { type Context, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
-import { askedObjects, type AskedObjects, type PointOptions } from '../../input/asked-objects.js'
-import type { Input } from '../../input/open-input.js'
-import { type ResolvedPoint, resolvePoint } from '../../input/point-in-time.js'
+import { askedObjects, type AskedObjects, type Input, type PointOptions } from '../../input/open-input.js'
+
+import { type ResolvedPoint, resolvePoint, seqOfLists } from '../../input/point-in-time.js'
 import { givesConfig } from '../../input/proxy-config.js'
-import { rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
-import { interfaceAddressesOf } from '../../input/ruleset-options.js'
-import { seqOfLists } from '../../input/seq-of-lists.js'
+import { interfaceAddressesOf, rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
+
 import { formatTime } from '../../output/json.js'
-import { packetFamilyAsked } from '../../packet/packet-family-asked.js'
+import { packetFamilyAsked, type ResolvedPacket } from '../../packet/resolve-packet.js'
 import { parsePacket } from '../../packet/parse-packet.js'
-import type { ResolvedPacket } from '../../packet/resolve-packet.js'
+
 import { resolveAtAnyTime } from './answer.js'
 
 /** As commander parses the options of `bisect`. */

@@ -6,13 +6,13 @@ import {
   type ObjectRecord,
   type PacketFate,
 } from '@pointsman/core'
-import type { Style } from '../../output/colour.js'
+import type { Style } from '../../output/terminal.js'
 import { countOf, formatDuration } from '../../output/duration.js'
 import { formatTime } from '../../output/json.js'
 import { renderTable } from '../../output/table.js'
-import { packetNames } from '../../packet/packet-names.js'
-import { placesText } from '../../packet/places-text.js'
-import { packetTitle } from '../../trace/trace-summary.js'
+import { packetNames } from '../../packet/names.js'
+import { placesText } from '../../packet/resolve-packet.js'
+import { packetTitle } from '../trace/text.js'
 import { objectName } from '../log/text.js'
 import type { Bisection } from './answer.js'
 import type { BisectQuestion } from './question.js'

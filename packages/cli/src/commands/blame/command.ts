@@ -6,20 +6,38 @@ import {
   askedObjects,
   type AskedObjects,
   describeAsked,
+  type Input,
+  type InputOptions,
+  openLog,
   type PointOptions,
+  withLogOption,
   withPointOptions,
-} from '../../input/asked-objects.js'
-import { type Input, type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
+} from '../../input/open-input.js'
+
 import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
-import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
-import { interfaceAddressesOf, withRulesetOptions } from '../../input/ruleset-options.js'
+import {
+  familyAsked,
+  interfaceAddressesOf,
+  rulesQuestion,
+  type RulesQuestion,
+  type RulesQuestionOptions,
+  withRulesetOptions,
+} from '../../input/rules-question.js'
+
 import { formatCount } from '../../output/duration.js'
-import { documentLines, type Format, jsonLines, parseFormat, pointJson } from '../../output/json.js'
-import { outputOption } from '../../output/output-option.js'
-import { runSteps } from '../../output/run-steps.js'
-import { withExamples } from '../../output/with-examples.js'
-import { writePieces } from '../../output/write-pieces.js'
-import { familyAsked } from '../../rules/family-asked.js'
+import {
+  documentLines,
+  type Format,
+  jsonLines,
+  outputOption,
+  parseFormat,
+  pointJson,
+  writePieces,
+} from '../../output/json.js'
+
+import { runSteps } from '../../output/progress.js'
+import { withExamples } from '../../output/command-help.js'
+
 import { blameItem } from './json.js'
 import { blameScope, type BlameScope } from './scope.js'
 import type { BlameItemJson, BlameListJson } from './schema.js'

@@ -11,11 +11,11 @@ import {
   whatChanged,
   whoseOdds,
 } from '@pointsman/core'
-import type { Style } from '../../output/colour.js'
-import { cutText } from '../../output/cut.js'
+import type { Style } from '../../output/terminal.js'
+import { type Column, cutText, renderTable } from '../../output/table.js'
 import { countOf } from '../../output/duration.js'
 import { formatTime } from '../../output/json.js'
-import { type Column, renderTable } from '../../output/table.js'
+
 import { objectName } from '../log/text.js'
 import { titleOf } from '../rules/text.js'
 import type { EditBehind } from './json.js'

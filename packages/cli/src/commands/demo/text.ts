@@ -15,7 +15,7 @@ import {
   type Seq,
   type ServicePort,
 } from '@pointsman/core'
-import type { Style } from '../../output/colour.js'
+import type { Style } from '../../output/terminal.js'
 import { formatCount, formatDuration } from '../../output/duration.js'
 import { formatTime } from '../../output/json.js'
 import { type Column, renderTable } from '../../output/table.js'

@@ -20,8 +20,8 @@ import {
   type State,
 } from '@pointsman/core'
 import type { Context } from '../../context.js'
-import { askedObjects } from '../../input/asked-objects.js'
-import type { Input } from '../../input/open-input.js'
+import { askedObjects, type Input } from '../../input/open-input.js'
+
 import { type ResolvedPoint, resolvePoint } from '../../input/point-in-time.js'
 import { givesConfig } from '../../input/proxy-config.js'
 import { rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'

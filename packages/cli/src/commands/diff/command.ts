@@ -1,15 +1,19 @@
 import type { Command } from 'commander'
 import { type Context, dataplaneOf } from '../../context.js'
 import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
-import { POINT_FORMS } from '../../input/parse-point.js'
+import { POINT_FORMS } from '../../input/point-in-time.js'
 import { withConfigOptions } from '../../input/proxy-config.js'
-import type { RulesQuestionOptions } from '../../input/rules-question.js'
-import { interfaceAddressesOf, withRulesetOptions } from '../../input/ruleset-options.js'
-import { linesOfDocument, parseFormat } from '../../output/json.js'
-import { outputOption } from '../../output/output-option.js'
-import { withExamples } from '../../output/with-examples.js'
-import { writePieces } from '../../output/write-pieces.js'
-import { familyAsked } from '../../rules/family-asked.js'
+import {
+  familyAsked,
+  interfaceAddressesOf,
+  type RulesQuestionOptions,
+  withRulesetOptions,
+} from '../../input/rules-question.js'
+
+import { linesOfDocument, outputOption, parseFormat, writePieces } from '../../output/json.js'
+
+import { withExamples } from '../../output/command-help.js'
+
 import { diffQuestion, findDifferences, isSame } from './answer.js'
 import { diffDocument } from './json.js'
 import { diffStat, diffText } from './text.js'

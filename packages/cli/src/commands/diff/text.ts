@@ -11,7 +11,7 @@ import {
   type ServicePort,
   type ServicePortName,
 } from '@pointsman/core'
-import type { Style } from '../../output/colour.js'
+import type { Style } from '../../output/terminal.js'
 import { countOf } from '../../output/duration.js'
 import { formatTime } from '../../output/json.js'
 import { type Column, renderTable } from '../../output/table.js'

@@ -6,17 +6,21 @@ import {
   askedObjects,
   type AskedObjects,
   describeAsked,
+  type Input,
+  type InputOptions,
+  openInput,
   type PointOptions,
+  withInputOptions,
   withPointOptions,
-} from '../../input/asked-objects.js'
-import { type Input, type InputOptions, openInput, withInputOptions } from '../../input/open-input.js'
+} from '../../input/open-input.js'
+
 import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
 import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
 import { didYouMean } from '../../input/suggest.js'
-import { formatTime, parseFormat, pointOf, writeDocument } from '../../output/json.js'
-import { outputOption } from '../../output/output-option.js'
-import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
-import { withExamples } from '../../output/with-examples.js'
+import { formatTime, outputOption, parseFormat, pointOf, writeDocument } from '../../output/json.js'
+
+import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
+
 import { explainService } from './answer.js'
 import { explanationDocument } from './json.js'
 import { latestChanges, type LatestChanges } from './latest-changes.js'

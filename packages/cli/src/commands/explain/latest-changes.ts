@@ -15,7 +15,7 @@ import {
   type ServiceName,
   type State,
 } from '@pointsman/core'
-import { seqOfLists } from '../../input/seq-of-lists.js'
+import { seqOfLists } from '../../input/point-in-time.js'
 import { serviceFate, type ServiceFate } from './answer.js'
 
 /** A record that changed what becomes of packets to a Service, with what is behind it. */

@@ -7,11 +7,11 @@ import {
   type ServicePort,
   SKIP_REASONS,
 } from '@pointsman/core'
-import type { Style } from '../../output/colour.js'
+import type { Style } from '../../output/terminal.js'
 import { formatDuration } from '../../output/duration.js'
 import { formatTime } from '../../output/json.js'
 import { type Column, renderTable } from '../../output/table.js'
-import { placesText } from '../../packet/places-text.js'
+import { placesText } from '../../packet/resolve-packet.js'
 import { causeWords, flipChanges, flipSubject } from '../bisect/text.js'
 import { objectName } from '../log/text.js'
 import { percent, titleOf } from '../rules/text.js'

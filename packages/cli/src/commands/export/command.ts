@@ -19,13 +19,13 @@ import { setImmediate } from 'node:timers/promises'
 import type { Context } from '../../context.js'
 import { CliError } from '../../errors.js'
 import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
-import { POINT_FORMS } from '../../input/parse-point.js'
-import { resolveRange } from '../../input/point-in-time.js'
-import { formatCount } from '../../output/duration.js'
+import { POINT_FORMS, resolveRange } from '../../input/point-in-time.js'
+
+import { formatCount, shellWord } from '../../output/duration.js'
 import { formatTime } from '../../output/json.js'
 import { createProgress } from '../../output/progress.js'
-import { shellWord } from '../../output/shell-word.js'
-import { withExamples } from '../../output/with-examples.js'
+
+import { withExamples } from '../../output/command-help.js'
 import { authorItem } from '../log/json.js'
 
 interface ExportOptions extends Pick<InputOptions, 'log'> {

@@ -2,12 +2,12 @@ import { openChangeLogWriter, readRecording, type Recording } from '@pointsman/c
 import type { Command } from 'commander'
 import type { Context } from '../../context.js'
 import { byteStream, logPath, warnOfOthers, withLogOption } from '../../input/open-input.js'
-import { formatCount, formatDuration } from '../../output/duration.js'
-import { parseFormat, writeDocument } from '../../output/json.js'
-import { outputOption } from '../../output/output-option.js'
+import { formatCount, formatDuration, shellWord } from '../../output/duration.js'
+import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
+
 import { createProgress } from '../../output/progress.js'
-import { shellWord } from '../../output/shell-word.js'
-import { withExamples } from '../../output/with-examples.js'
+
+import { withExamples } from '../../output/command-help.js'
 import { importRecording } from './import-recording.js'
 import { importDocument, type ImportReport, importText, problemLines, reportOf } from './report.js'
 

@@ -1,8 +1,8 @@
 import type { ChangeLogReader } from '@pointsman/core'
-import type { Style } from '../../output/colour.js'
-import { countOf, formatCount, formatDuration } from '../../output/duration.js'
+import type { Style } from '../../output/terminal.js'
+import { countOf, formatCount, formatDuration, shellWord } from '../../output/duration.js'
 import { formatTime, formatTimeIfKnown, pointJson } from '../../output/json.js'
-import { shellWord } from '../../output/shell-word.js'
+
 import type { ImportTally, Problem } from './import-recording.js'
 import type { ImportSummaryJson } from './schema.js'
 

@@ -2,11 +2,19 @@ import type { LogInfo } from '@pointsman/core'
 import type { Command } from 'commander'
 import type { Context } from '../../context.js'
 import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
-import type { Style } from '../../output/colour.js'
+import type { Style } from '../../output/terminal.js'
 import { formatCount, formatDuration } from '../../output/duration.js'
-import { formatTime, formatTimeIfKnown, parseFormat, pointJson, takenOver, writeDocument } from '../../output/json.js'
-import { outputOption } from '../../output/output-option.js'
-import { withExamples } from '../../output/with-examples.js'
+import {
+  formatTime,
+  formatTimeIfKnown,
+  outputOption,
+  parseFormat,
+  pointJson,
+  takenOver,
+  writeDocument,
+} from '../../output/json.js'
+
+import { withExamples } from '../../output/command-help.js'
 import type { LogInfoJson } from './schema.js'
 
 interface LogInfoOptions extends Pick<InputOptions, 'log'> {

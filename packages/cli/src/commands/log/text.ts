@@ -1,6 +1,6 @@
 import { assertNever, type LogRecord, type ObjectRecord, type SyncRecord } from '@pointsman/core'
-import type { Style } from '../../output/colour.js'
-import { cutLines, cutText } from '../../output/cut.js'
+import type { Style } from '../../output/terminal.js'
+import { cutLines, cutText } from '../../output/table.js'
 import { formatCount, formatDuration } from '../../output/duration.js'
 import { formatTime, jsonText } from '../../output/json.js'
 import type { HistoryEntry } from './history.js'

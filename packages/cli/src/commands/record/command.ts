@@ -1,17 +1,24 @@
 import { parseGoDuration } from '@pointsman/core'
 import type { Command } from 'commander'
 import { createAgentLines } from '../../agent/agent-log.js'
-import { readAge, readSize } from '../../agent/config/run-settings.js'
+import { readAge, readSize } from '../../agent/config/agent-options.js'
 import { type Context, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
 import { logPath, withLogOption } from '../../input/open-input.js'
-import type { Style } from '../../output/colour.js'
-import { countOf, formatCount, formatDuration } from '../../output/duration.js'
-import { formatTime, formatTimeIfKnown, parseFormat, pointJson, writeDocument } from '../../output/json.js'
-import { outputOption } from '../../output/output-option.js'
+import type { Style } from '../../output/terminal.js'
+import { countOf, formatCount, formatDuration, shellWord } from '../../output/duration.js'
+import {
+  formatTime,
+  formatTimeIfKnown,
+  outputOption,
+  parseFormat,
+  pointJson,
+  writeDocument,
+} from '../../output/json.js'
+
 import { createProgress } from '../../output/progress.js'
-import { shellWord } from '../../output/shell-word.js'
-import { withExamples } from '../../output/with-examples.js'
+
+import { withExamples } from '../../output/command-help.js'
 import { recordCluster, type RecordTally } from './record-cluster.js'
 import type { RecordSummaryJson } from './schema.js'
 

@@ -14,8 +14,8 @@ import {
   type SqliteChangeLog,
 } from '@pointsman/core/io'
 import { asyncScheduler, fromEvent, ignoreElements, merge, NEVER, Subject, takeUntil, timer } from 'rxjs'
-import { clusterSource } from '../../agent/cluster-source.js'
-import { recordedEvents } from '../../agent/recorded-events.js'
+import { clusterSource, recordedEvents } from '../../agent/cluster-source.js'
+
 import { logSizeOf, retention, type RetentionOptions, sizeLimited } from '../../agent/retention.js'
 import type { Context } from '../../context.js'
 import { CliError } from '../../errors.js'

@@ -10,19 +10,37 @@ import {
   askedObjects,
   type AskedObjects,
   describeAsked,
+  type InputOptions,
+  openInput,
   type PointOptions,
+  withInputOptions,
   withPointOptions,
-} from '../../input/asked-objects.js'
-import { type InputOptions, openInput, withInputOptions } from '../../input/open-input.js'
+} from '../../input/open-input.js'
+
 import { withConfigOptions } from '../../input/proxy-config.js'
-import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
-import { familiesOf, interfaceAddressesOf, withRulesetOptions } from '../../input/ruleset-options.js'
+import {
+  familiesOf,
+  interfaceAddressesOf,
+  rulesQuestion,
+  type RulesQuestion,
+  type RulesQuestionOptions,
+  withRulesetOptions,
+} from '../../input/rules-question.js'
+
 import { countOf } from '../../output/duration.js'
-import { documentLines, type Format, jsonLines, parseFormat, pointOf } from '../../output/json.js'
-import { outputOption } from '../../output/output-option.js'
-import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
-import { withExamples } from '../../output/with-examples.js'
-import { portionsOf, writePieces } from '../../output/write-pieces.js'
+import {
+  documentLines,
+  type Format,
+  jsonLines,
+  outputOption,
+  parseFormat,
+  pointOf,
+  portionsOf,
+  writePieces,
+} from '../../output/json.js'
+
+import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
+
 import { ruleItems } from '../rules/json.js'
 import type { RuleListJson } from '../rules/schema.js'
 

@@ -13,7 +13,7 @@ import {
 } from '@pointsman/core'
 import { CliError } from '../../errors.js'
 import { didYouMean } from '../../input/suggest.js'
-import type { Style } from '../../output/colour.js'
+import type { Style } from '../../output/terminal.js'
 import { frontItem } from './json.js'
 import type { FrontJson } from './schema.js'
 import { chainText, type PortRules, portRulesText } from './text.js'

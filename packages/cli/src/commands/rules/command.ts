@@ -5,19 +5,35 @@ import {
   askedObjects,
   type AskedObjects,
   describeAsked,
+  type InputOptions,
+  openInput,
   type PointOptions,
+  withInputOptions,
   withPointOptions,
-} from '../../input/asked-objects.js'
-import { type InputOptions, openInput, withInputOptions } from '../../input/open-input.js'
+} from '../../input/open-input.js'
+
 import { withConfigOptions } from '../../input/proxy-config.js'
-import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
-import { interfaceAddressesOf, withRulesetOptions } from '../../input/ruleset-options.js'
-import { documentLines, type Format, jsonLines, parseFormat, pointOf } from '../../output/json.js'
-import { outputOption } from '../../output/output-option.js'
-import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
-import { withExamples } from '../../output/with-examples.js'
-import { writePieces } from '../../output/write-pieces.js'
-import { familyAsked } from '../../rules/family-asked.js'
+import {
+  familyAsked,
+  interfaceAddressesOf,
+  rulesQuestion,
+  type RulesQuestion,
+  type RulesQuestionOptions,
+  withRulesetOptions,
+} from '../../input/rules-question.js'
+
+import {
+  documentLines,
+  type Format,
+  jsonLines,
+  outputOption,
+  parseFormat,
+  pointOf,
+  writePieces,
+} from '../../output/json.js'
+
+import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
+
 import { answerRules, type RulesAnswer, rulesTarget } from './answer.js'
 import { ruleItems } from './json.js'
 import type { RuleListJson } from './schema.js'

@@ -10,7 +10,7 @@ import {
   type RulePlan,
   type ServicePort,
 } from '@pointsman/core'
-import type { Style } from '../../output/colour.js'
+import type { Style } from '../../output/terminal.js'
 import { type Column, renderTable } from '../../output/table.js'
 
 export interface PortRules extends PortEndpoints {

@@ -6,17 +6,20 @@ import {
   askedObjects,
   type AskedObjects,
   describeAsked,
+  type InputOptions,
+  openInput,
   type PointOptions,
+  withInputOptions,
   withPointOptions,
-} from '../../input/asked-objects.js'
-import { nodeNameFor } from '../../input/node-name.js'
-import { type InputOptions, openInput, withInputOptions } from '../../input/open-input.js'
+} from '../../input/open-input.js'
+import { nodeNameFor } from '../../input/rules-question.js'
+
 import { resolveConfig } from '../../input/proxy-config.js'
 import { didYouMean } from '../../input/suggest.js'
-import { FORMATS, parseFormat, pointOf, writeDocument, writeLine } from '../../output/json.js'
-import { outputOption } from '../../output/output-option.js'
-import { warnOfDiagnostics } from '../../output/warn-of-diagnostics.js'
-import { withExamples } from '../../output/with-examples.js'
+import { FORMATS, outputOption, parseFormat, pointOf, writeDocument, writeLine } from '../../output/json.js'
+
+import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
+
 import { serviceRows, type ServicesView } from './answer.js'
 import { diagnosticItem, serviceItem, skippedItem } from './json.js'
 import type { ServiceListJson } from './schema.js'

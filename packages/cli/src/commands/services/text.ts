@@ -1,5 +1,5 @@
 import { ENDPOINT_REASONS, endpointKey, type ServicePort, SKIP_REASONS, type SkippedPort } from '@pointsman/core'
-import type { Style } from '../../output/colour.js'
+import type { Style } from '../../output/terminal.js'
 import { type Column, renderTable } from '../../output/table.js'
 import { type EndpointRow, portTitle, type ServiceRow, type ServicesView } from './answer.js'
 

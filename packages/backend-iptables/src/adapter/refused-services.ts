@@ -1,0 +1,75 @@
+import type { ServicePortName } from '@pointsman/core'
+import { IptablesError, type IptablesErrorCode } from 'node-iptables'
+import type { Wanted } from '../plan/changes-to.js'
+import { chainOf, chainsOf } from '../plan/installed.js'
+
+/** Whether iptables or the kernel said no to what a restore has; anything else fails whatever it has. */
+export const isRefusal = (error: unknown): error is IptablesError =>
+  error instanceof IptablesError && REFUSALS.has(error.code)
+
+const REFUSALS: ReadonlySet<IptablesErrorCode> = new Set<IptablesErrorCode>([
+  'RESTORE_FAILED',
+  'NO_SUCH_CHAIN',
+  'NO_SUCH_RULE',
+  'NO_KERNEL_SUPPORT',
+  'CHAIN_EXISTS',
+  'CHAIN_IN_USE',
+  'UNKNOWN_OPTION',
+  'BAD_ARGUMENT',
+])
+
+/** Two groups, of which the second is tried first: all but the service port that was refused, where that can be told. */
+export function splitGroup(
+  group: readonly ServicePortName[],
+  refused: { readonly refusal: IptablesError; readonly wanted: Wanted },
+): readonly ServicePortName[][] {
+  const suspect = suspectOf(refused)
+  if (suspect !== undefined && group.includes(suspect))
+    return [[suspect], group.filter((name) => name !== suspect)].filter(({ length }) => length > 0)
+  const half = Math.ceil(group.length / 2)
+  return [group.slice(half), group.slice(0, half)].filter(({ length }) => length > 0)
+}
+
+/** The service port whose chain the refused line names. */
+function suspectOf({
+  refusal: { restore },
+  wanted,
+}: {
+  readonly refusal: IptablesError
+  readonly wanted: Wanted
+}): ServicePortName | undefined {
+  const chain = /^(?:-[AIDX] |:)(KUBE-\S+)/.exec(restore?.line.text ?? '')?.[1]
+  if (chain === undefined) return undefined
+  return [...wanted.services].find(([, service]) => chainsOf(service).some(([key]) => chainOf(key) === chain))?.[0]
+}
+
+/** What can go wrong with a sync besides the errors of node-iptables. A code is a contract: added, not renamed. */
+export const IPTABLES_BACKEND_ERRORS = {
+  SERVICES_REFUSED:
+    'the rules of these service ports cannot be planned, or iptables rejects them: their previous rules stay in place; all other service ports are up to date',
+} as const
+
+export interface RefusedService {
+  readonly owner: ServicePortName
+  /** An IptablesError, or an Error whose cause is what planning has thrown. */
+  readonly error: Error
+}
+
+/** Everything is in force but what cannot be planned, what iptables refuses, each service port tried by itself, and what was not tried. */
+export class ServicesRefusedError extends Error {
+  override readonly name = 'ServicesRefusedError'
+  readonly code = 'SERVICES_REFUSED'
+  readonly services: readonly RefusedService[]
+  /** Service ports that were given up, because so many others had been refused. They have the rules that they had. */
+  readonly untried: readonly ServicePortName[]
+
+  constructor(services: readonly RefusedService[], { untried }: { readonly untried: readonly ServicePortName[] }) {
+    const owners = services.map(({ owner }) => owner).join(', ')
+    const more = untried.length === 0 ? '' : `, and ${untried.length} more were not tried`
+    super(`${IPTABLES_BACKEND_ERRORS.SERVICES_REFUSED}: ${owners}${more}; ${services[0]?.error.message ?? ''}`, {
+      cause: services[0]?.error,
+    })
+    this.services = services
+    this.untried = untried
+  }
+}

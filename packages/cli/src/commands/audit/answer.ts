@@ -1,0 +1,232 @@
+import type {
+  AuditFinding,
+  ChangeLogReader,
+  Dataplane,
+  FamilyRules,
+  IpFamily,
+  NodeInfo,
+  PlanOptions,
+  Seq,
+  State,
+} from '@pointsman/core'
+import { setTimeout } from 'node:timers/promises'
+import { type Context, dataplaneOf } from '../../context.js'
+import { runProcess } from '../../dataplanes.js'
+import { CliError } from '../../errors.js'
+import { askedObjects, type AskedObjects, type Input, type PointOptions } from '../../input/open-input.js'
+import { readSave } from '../../input/read-save.js'
+import {
+  familiesOf,
+  familyAsked,
+  interfaceAddressesOf,
+  type RulesetCommandOptions,
+  rulesQuestion,
+  type RulesQuestion,
+  type RulesQuestionOptions,
+} from '../../input/rules-question.js'
+import { interfaceAddresses } from '../../machine/interface-addresses.js'
+import type { VariantOptions } from '../../machine/iptables-option.js'
+import { machineOf } from '../../machine/open-machine.js'
+import { tcpBeLiberal } from '../../machine/tcp-be-liberal.js'
+import { countOf } from '../../output/duration.js'
+import { createProgress } from '../../output/progress.js'
+import { SILENT } from '../../output/terminal.js'
+import type { FindingCause } from './causes.js'
+
+/** What the tables are held against. */
+interface Question extends RulesQuestion {
+  readonly asked: AskedObjects
+}
+
+/** What was there, and what is wrong with it, held against what is known at the same time. */
+export interface Look extends Pick<AuditReport, 'asked' | 'read' | 'findings'> {
+  readonly question: Question
+}
+
+type QuestionOptions = PointOptions & RulesQuestionOptions
+
+export interface Looking {
+  readonly input: Input
+  readonly source: TableSource
+  readonly options: QuestionOptions
+}
+
+export async function questionOf(input: Input, options: QuestionOptions, context: Context): Promise<Question> {
+  const asked = askedObjects(input, options, context)
+  return { asked, ...(await rulesQuestion(asked, options, context)) }
+}
+
+export async function lookAt(source: TableSource, question: Question): Promise<Look> {
+  const read = await source.read()
+  return { asked: question.asked, question, read, findings: findFindings(read, question, source) }
+}
+
+/**
+ * A sync may have been under way, or a change have come after what the log had: after the time that proxies leave between
+ * syncs both are read again, and what is there no longer is no finding. Where the log is an agent's, and says that what was
+ * known at the first look is in force by now, the rules may also be those of its last sync: more may have come since.
+ */
+export async function lookAgain(first: Look, looking: Looking, context: Context): Promise<Look> {
+  const { input, source, options } = looking
+  const { minSyncPeriodMs } = first.question.config
+  const patienceMs = Math.min(Math.max(minSyncPeriodMs, LEAST_PATIENCE_MS), MOST_PATIENCE_MS)
+  await setTimeout(patienceMs, undefined, { signal: context.interrupted })
+  // What there is to warn of was said at the first look.
+  const quiet = { ...context, stderr: SILENT }
+  const inForce = await questionInForce(first, looking, { context, quiet, patienceMs: MOST_PATIENCE_MS - patienceMs })
+  const question = input.type === 'log' ? await questionOf(input, options, quiet) : first.question
+  const second = await lookAt(source, question)
+  const lasting = persisting(first.findings, second.findings)
+  const findings = inForce ? persisting(findFindings(second.read, inForce, source), lasting) : lasting
+  const gone = first.findings.length - findings.length
+  if (gone > 0) context.stderr.print(`${countOf(gone, 'finding')} of a first look had gone at a second: not told`)
+  return { ...second, findings }
+}
+
+const LEAST_PATIENCE_MS = 1000
+const MOST_PATIENCE_MS = 10_000
+const POLL_MS = 250
+
+/** What an agent has brought into force since the first look, waited for; undefined where it has not, or there is none. */
+async function questionInForce(
+  { asked }: Look,
+  { input, options }: Looking,
+  { context, quiet, patienceMs }: Waiting,
+): Promise<Question | undefined> {
+  // A point that is asked for is what is meant.
+  if (input.type !== 'log' || asked.point === undefined || options.at !== undefined || options.applied) return undefined
+  for (let waitedMs = 0; ; waitedMs += POLL_MS) {
+    const applied = appliedSince(input.reader, asked.point.seq)
+    if (applied.type === 'in-force') return questionOf(input, { ...options, applied: true }, quiet)
+    if (applied.type === 'no-agent' || waitedMs >= patienceMs) return undefined
+    if (waitedMs === 0)
+      context.stderr.print('the agent that writes the log is behind: waiting for it, some seconds at most')
+    await setTimeout(POLL_MS, undefined, { signal: context.interrupted })
+  }
+}
+
+interface Waiting {
+  readonly context: Context
+  /** The same, but for what it would say of the log once more. */
+  readonly quiet: Context
+  readonly patienceMs: number
+}
+
+/** Whether the agent that writes a log has brought into force what it had heard at some point. */
+type AppliedSince =
+  | { readonly type: 'in-force' }
+  /** It has not yet, or cannot. */
+  | { readonly type: 'behind' }
+  /** Nobody syncs by what is in this log. */
+  | { readonly type: 'no-agent' }
+
+/** By the last successful sync of the log, and the last change of an object at or before the point. */
+export function appliedSince(
+  reader: Pick<ChangeLogReader, 'info' | 'appliedAt' | 'records'>,
+  point: Seq,
+): AppliedSince {
+  const sync = reader.appliedAt(reader.info().lastSeq)
+  if (sync === undefined) return { type: 'no-agent' }
+  const [heard] = reader.records({ toSeq: point, types: ['object'], descending: true, limit: 1 })
+  return { type: heard === undefined || heard.seq <= sync.toSeq ? 'in-force' : 'behind' }
+}
+
+/** All that is to be said of what was read, held against the rules of the state. */
+const findFindings = (
+  read: readonly FamilyRules[],
+  { state, config }: Pick<RulesQuestion, 'state' | 'config'>,
+  { dataplane, machine }: { readonly dataplane: Dataplane; readonly machine: Omit<PlanOptions, 'family'> },
+): readonly AuditFinding[] =>
+  read.flatMap(({ family, rules }) => dataplane.audit(rules, { state, config }, { ...machine, family }))
+
+/** Those of the first look that the second had as well. */
+function persisting(first: readonly AuditFinding[], second: readonly AuditFinding[]): readonly AuditFinding[] {
+  const seen = new Set(first.map(keyOf))
+  return second.filter((finding) => seen.has(keyOf(finding)))
+}
+
+const keyOf = ({ expected, found, ...rest }: AuditFinding): string =>
+  JSON.stringify([rest, expected?.map(({ line }) => line), found?.map(({ line }) => line)])
+
+/** Where an audit reads the tables from. */
+interface TableSource {
+  readonly dataplane: Dataplane
+  /** Whether reading again may give something else. */
+  readonly isLive: boolean
+  /** `iptables-nft 1.8.9`, or the file. */
+  readonly name: string
+  /** What the rules should rely on there, besides their family. */
+  readonly machine: Omit<PlanOptions, 'family'>
+  readonly read: () => Promise<readonly FamilyRules[]>
+}
+
+export interface SourceOptions extends RulesetCommandOptions, VariantOptions {
+  readonly rules?: string
+}
+
+/** The file of `--rules`. CliError BAD_INPUT for what is no save. */
+export async function savedSource(
+  path: string,
+  { state, config }: Pick<RulesQuestion, 'state' | 'config'>,
+  options: SourceOptions,
+  context: Context,
+): Promise<TableSource> {
+  const dataplane = dataplaneOf(context, config)
+  const { name, rules } = await readSave(path, dataplane, context)
+  const said = rules.family
+  const family = options.family === undefined && said !== undefined ? said : familyAsked(options, { state }, context)
+  if (said !== undefined && said !== family)
+    throw new CliError('USAGE', `${name} has rules of ${said}: leave --family out, or give the other file`)
+  return {
+    dataplane,
+    isLive: false,
+    name,
+    machine: { interfaceAddresses: interfaceAddressesOf(options) },
+    read: async () => [{ family, rules }],
+  }
+}
+
+/** The rules of this machine, or of the network namespace that the process is in. Fails as `Dataplane.openRules`. */
+export async function liveSource(
+  { state, config }: Pick<RulesQuestion, 'state' | 'config'>,
+  options: SourceOptions,
+  context: Context,
+): Promise<TableSource> {
+  const known = familiesOf(options, state)
+  const families: readonly IpFamily[] = known.length > 0 ? known : ['IPv4', 'IPv6']
+  const dataplane = dataplaneOf(context, config)
+  const progress = createProgress(context)
+  // That rules are in both variants is for the audit to say.
+  const quiet = machineOf({ ...context, stderr: SILENT }, { progress })
+  const choices = { iptablesVariant: options.iptablesVariant }
+  const opened = await dataplane.openRules({ families, choices }, quiet)
+  return {
+    dataplane,
+    isLive: true,
+    name: opened.tool.name,
+    machine: {
+      interfaceAddresses: interfaceAddressesOf(options) ?? (await interfaceAddresses(runProcess)),
+      tcpBeLiberal: tcpBeLiberal(),
+      ...opened.capabilities,
+    },
+    async read() {
+      try {
+        return await opened.read()
+      } finally {
+        progress.end()
+      }
+    },
+  }
+}
+
+/** All that an audit has to say. */
+export interface AuditReport {
+  readonly dataplane: Dataplane
+  readonly asked: AskedObjects
+  readonly state: Pick<State, 'services' | 'endpoints'>
+  readonly node: NodeInfo | undefined
+  readonly source: Pick<TableSource, 'name'>
+  readonly read: readonly FamilyRules[]
+  readonly findings: readonly AuditFinding[]
+  readonly causes: ReadonlyMap<AuditFinding, FindingCause>
+}

@@ -1,0 +1,134 @@
+import type { CleanedFamily, LeftChain } from '@pointsman/core'
+import type { Command } from 'commander'
+import type { Context } from '../../context.js'
+import { type VariantOptions, withVariantOption } from '../../machine/iptables-option.js'
+import { machineOf } from '../../machine/open-machine.js'
+import { withExamples } from '../../output/command-help.js'
+import { countOf } from '../../output/duration.js'
+import { outputOption, parseFormat, toolJson, writeDocument, writePieces } from '../../output/json.js'
+import { createProgress } from '../../output/progress.js'
+import type { Style } from '../../output/terminal.js'
+import type { CleanupSummaryJson } from './schema.js'
+
+export interface CleanupOptions extends VariantOptions {
+  readonly dryRun?: true
+  readonly output?: string
+}
+
+export function registerCleanup(program: Command, context: Context): void {
+  const command = program
+    .command('cleanup')
+    .summary('remove every rule and chain of the proxy')
+    .description(
+      "Removes the proxy's rules and chains from the tables of this machine, or of the network namespace it runs in: those of " +
+        'Pointsman and of kube-proxy, which have the same names. Keeps KUBE-FIREWALL, which kubelet shares, and chains that ' +
+        'external rules jump to, and lists the latter. Requires CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
+    )
+    .option('--dry-run', 'print the restores that would remove them, and change nothing')
+    .addOption(outputOption(['text', 'json']))
+    .action(async (options: CleanupOptions) => cleanup(options, context))
+  withVariantOption(command, 'auto: every installed variant')
+  withExamples(command, [
+    'pointsman cleanup --dry-run',
+    'pointsman cleanup',
+    'pointsman cleanup --iptables-variant legacy   # after a move to nft',
+  ])
+}
+
+export async function cleanup(options: CleanupOptions, context: Context): Promise<void> {
+  const format = parseFormat(options.output, ['text', 'json'])
+  const dryRun = options.dryRun === true
+  const cleaned = await cleanAll(options, context)
+  if (cleaned === undefined) return
+  if (format === 'json') writeDocument(context, cleanupDocument(cleaned, { dryRun }))
+  else if (dryRun) await writePieces(dryCleanupLines(cleaned), context)
+  else context.stdout.print(cleanedText(cleaned, context.style))
+}
+
+/** Undefined when it was interrupted. */
+async function cleanAll(options: CleanupOptions, context: Context): Promise<readonly CleanedFamily[] | undefined> {
+  const progress = createProgress(context)
+  const { iptablesVariant, dryRun = false } = options
+  const machine = machineOf(context, { progress })
+  const cleaned: CleanedFamily[] = []
+  let missing: unknown
+  try {
+    for (const dataplane of context.dataplanes) {
+      try {
+        cleaned.push(...(await dataplane.cleanup({ choices: { iptablesVariant }, dryRun }, machine)))
+      } catch (error) {
+        // A data plane whose tools are not installed has no rules here.
+        if (!isNotFound(error)) throw error
+        missing = error
+      }
+    }
+  } catch (error) {
+    if (!context.interrupted.aborted) throw error
+    progress.end()
+    context.stderr.print('interrupted: run it again to remove the remaining rules')
+    context.finish(130)
+    return undefined
+  } finally {
+    progress.end()
+  }
+  if (cleaned.length === 0 && missing !== undefined) throw missing
+  return cleaned
+}
+
+const isNotFound = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'NOT_FOUND'
+
+/** What was removed, and what was left and why: a line each. Where there was nothing, that is said once. */
+function cleanedText(all: readonly CleanedFamily[], style: Style): readonly string[] {
+  const told = all.filter((cleaned) => !hasNothing(cleaned) || cleaned.left.length > 0)
+  if (told.length === 0) return [`nothing to remove: ${all.map(place).join('; ')}`]
+  return told.flatMap((cleaned) => [
+    hasNothing(cleaned)
+      ? `nothing to remove: ${place(cleaned)}`
+      : `${style.bold(`removed ${amount(cleaned)}`)}: ${place(cleaned)}`,
+    ...cleaned.left.flatMap(({ table, chain, becauseOf }) => [
+      `  ${style.yellow(`left ${table} ${chain}`)}, ${reason(becauseOf)}`,
+      ...becauseOf.map((rule) => `    ${rule}`),
+    ]),
+  ])
+}
+
+/** What would be given to the tool, with the rest as comments. */
+function* dryCleanupLines(all: readonly CleanedFamily[]): Generator<string, void, undefined> {
+  for (const cleaned of all) {
+    yield hasNothing(cleaned)
+      ? `# nothing to remove: ${place(cleaned)}`
+      : `# would remove ${amount(cleaned)}: ${place(cleaned)}`
+    for (const { table, chain, becauseOf } of cleaned.left) {
+      yield `#   would leave ${table} ${chain}, ${reason(becauseOf)}`
+      for (const rule of becauseOf) yield `#     ${rule}`
+    }
+    yield* cleaned.lines
+  }
+}
+
+const cleanupDocument = (
+  all: readonly CleanedFamily[],
+  { dryRun }: { readonly dryRun: boolean },
+): CleanupSummaryJson => ({
+  kind: 'CleanupSummary',
+  dryRun,
+  items: all.map(({ family, tool, removedRules, removedChains, left }) => ({
+    family,
+    ...toolJson(tool),
+    removedRules,
+    removedChains,
+    left,
+  })),
+})
+
+const hasNothing = ({ lines }: CleanedFamily): boolean => lines.length === 0
+
+const amount = ({ removedRules, removedChains }: CleanedFamily): string =>
+  `${countOf(removedRules, 'rule')} and ${countOf(removedChains.length, 'chain')}`
+
+const place = ({ family, tool }: CleanedFamily): string => `${family}, ${tool.name}`
+
+const reason = (becauseOf: LeftChain['becauseOf']): string =>
+  becauseOf.length === 0
+    ? 'as it is, with the jumps to it: kubelet uses it too'
+    : 'empty: it can be deleted once no rule of others leads to it'

@@ -1,0 +1,250 @@
+import {
+  type AgentConfig,
+  CONFIG_KIND,
+  configDocument,
+  type Json,
+  parseAddress,
+  readAgentConfig,
+} from '@pointsman/core'
+import { type ConfigDocument, readConfigDocument, writeConfigDocument } from '@pointsman/core/io'
+import type { Command } from 'commander'
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { map, NEVER } from 'rxjs'
+import {
+  type AgentOptions,
+  readGoFlag,
+  readRunSettings,
+  type RunSettings,
+  withAgentOptions,
+} from '../../agent/config/agent-options.js'
+import { watchConfigFile } from '../../agent/config/watch-config-file.js'
+import { initializeMachine } from '../../agent/machine-settings.js'
+import { type Context, modesOf, warn } from '../../context.js'
+import { CliError } from '../../errors.js'
+import { byteStream } from '../../input/open-input.js'
+import { configurationError, givenFlags, KUBE_PROXY_FLAGS, overlayFlags } from '../../input/proxy-config.js'
+import { checkLayout, familiesOf } from '../../input/rules-question.js'
+import { bootId } from '../../machine/boot-id.js'
+import { withExamples } from '../../output/command-help.js'
+import { describeFailure, exitStatusOf } from '../../output/describe-failure.js'
+import { PLAIN } from '../../output/terminal.js'
+import { cleanup } from '../cleanup/command.js'
+
+export function registerRun(program: Command, context: Context): void {
+  const command = program
+    .command('run')
+    .summary('run the node agent in place of kube-proxy')
+    .description(
+      "Programs this node's rules for the cluster's Services in place of kube-proxy, with kube-proxy's flags, KubeProxyConfiguration, " +
+        'rules, metrics and health checks. The agent records what it sees and does in the change log, and starts from it while the API server is unreachable. ' +
+        'SIGTERM stops the agent; the rules stay. Requires CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
+    )
+    .action(async (options: AgentOptions) => run(options, program.version() ?? '', context))
+  withExamples(withAgentOptions(command), [
+    'pointsman run --config /var/lib/kube-proxy/config.conf --hostname-override node-a',
+    'pointsman run --kubeconfig /etc/kubernetes/kube-proxy.conf --cluster-cidr 10.244.0.0/16',
+    'pointsman run --write-config-to kube-proxy.yaml',
+  ])
+}
+
+async function run(options: AgentOptions, version: string, context: Context): Promise<void> {
+  const request = await agentConfigOf(options, {
+    stdin: byteStream(context.stdin),
+    env: context.env,
+    hostname: hostname(),
+    modes: modesOf(context),
+  })
+  switch (request.action) {
+    case 'version':
+      context.stdout.print(version)
+      return
+    case 'write-config':
+      for (const warning of request.warnings) warn(context, warning)
+      writeConfigDocument(request.writeConfigTo ?? '', configDocument(request.config), {
+        unique: randomBytes(6).toString('hex'),
+      })
+      return
+    case 'cleanup':
+      return cleanup({ iptablesVariant: request.settings.iptablesVariant }, context)
+    case 'init-only':
+      return initializeMachine(request.config, context)
+    case 'run':
+      return runUntilEnded(request, version, context)
+  }
+}
+
+async function runUntilEnded(request: RunRequest, version: string, context: Context): Promise<void> {
+  const { config, settings, configFile } = request
+  if (settings.observe) {
+    throw new CliError(
+      'USAGE',
+      '--observe is not built yet: use `pointsman record` to follow a cluster and `pointsman audit` to compare rules',
+    )
+  }
+  // Loading all that an agent has takes a while, which nothing else has to wait for.
+  const { runAgent } = await import('../../agent/run-agent.js')
+  const running = runAgent(
+    {
+      ...settings,
+      config,
+      nodeName: request.nodeName,
+      nodeAddresses: settings.interfaceAddresses,
+      bootId: bootId(),
+      maxAgeMs: settings.maxLogAgeAtStartMs,
+      version,
+      flags: request.flags,
+      warnings: request.warnings,
+      configChanged:
+        configFile === undefined
+          ? NEVER
+          : watchConfigFile(configFile).pipe(
+              map(({ type }) => `${configFile.path} was ${type}: exiting, to be restarted with the new configuration`),
+            ),
+    },
+    context,
+  )
+  if (config.logging.format !== 'json') return running
+  await running.catch(async (error: unknown) => {
+    const { createAgentLogger } = await import('../../agent/agent-log.js')
+    // Whoever reads JSON lines can read nothing else, the last one included.
+    const message = describeFailure(error, { style: PLAIN, dataplanes: context.dataplanes })
+      .join('\n')
+      .replace(/^error: /, '')
+    const { say } = createAgentLogger({ ...config.logging, sink: context.stderr, now: context.now })
+    say({ level: 'error', message, verbosity: 0 })
+    context.finish(exitStatusOf(error))
+  })
+}
+
+/** What `pointsman run` is to do, in the order in which kube-proxy looks at its flags. */
+export interface RunRequest {
+  readonly action: 'version' | 'write-config' | 'cleanup' | 'init-only' | 'run'
+  readonly config: AgentConfig
+  /** --hostname-override, else the configuration's, else the machine's. */
+  readonly nodeName: string
+  readonly settings: RunSettings
+  /** --write-config-to. */
+  readonly writeConfigTo?: string
+  /** The file that was read, for `watchConfigFile`; absent without one, and for standard input. */
+  readonly configFile?: { readonly path: string; readonly text: string }
+  /** Flags in force, by name without dashes: those that were given, and our own by default. */
+  readonly flags: Readonly<Record<string, string>>
+  /** For a person, each once: fields without effect, flags that kube-proxy would not have heeded. */
+  readonly warnings: readonly string[]
+}
+
+interface Surroundings {
+  readonly stdin: AsyncIterable<Buffer | string>
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The machine's name. */
+  readonly hostname: string
+  /** The data planes that there are; the first is the default. Default: iptables alone. */
+  readonly modes?: readonly [string, ...string[]]
+}
+
+/**
+ * The effective configuration of an agent: `--config` with the flags in place of its fields, as everywhere in this
+ * command. CliError USAGE for a flag, FileError for the file, each naming what is wrong.
+ */
+export async function agentConfigOf(options: AgentOptions, surroundings: Surroundings): Promise<RunRequest> {
+  const settings = readRunSettings(options, surroundings.env)
+  const given = givenFlags(options)
+  const file = options.config === undefined ? undefined : await readConfigDocument(options.config, surroundings.stdin)
+  const servers = { healthz: serverFlag('healthz', options, given), metrics: serverFlag('metrics', options, given) }
+  const overlaid = overlayFlags(file === undefined ? CONFIG_KIND : file.document, withoutServersOff(given, servers))
+  const { config: read, warnings, errors } = readAgentConfig(overlaid, surroundings)
+  const error = configurationError(errors, { given, file: file?.name })
+  if (error !== undefined) throw error
+  checkLayout(options, read.proxy)
+  const proxy = { ...read.proxy, layout: settings.layout }
+  const config = withServers(
+    {
+      ...read,
+      proxy: settings.family === undefined ? proxy : { ...proxy, families: familiesOf(settings, {}) },
+      client: withServer(read.client, options.master),
+    },
+    servers,
+  )
+  return {
+    action: actionOf(options),
+    config,
+    nodeName: config.proxy.nodeName ?? nameOf(surroundings.hostname),
+    settings,
+    ...(options.writeConfigTo !== undefined && { writeConfigTo: options.writeConfigTo }),
+    ...(file !== undefined && options.config !== '-' && { configFile: { path: file.name, text: file.text } }),
+    flags: flagsInForce(options),
+    warnings: [
+      ...warnings.map((warning) => (file === undefined ? warning : `${file.name}: ${warning}`)),
+      ...warningsOfDeprecated(options),
+      ...warningsOfFlags(given, file),
+    ],
+  }
+}
+
+const flagsInForce = (options: AgentOptions): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(options).map(([key, value]) => [flagName(key), String(value)]))
+
+const flagName = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+function actionOf(options: AgentOptions): RunRequest['action'] {
+  // `--version=raw` asks for it too.
+  if (options.version !== undefined && options.version !== 'false') return 'version'
+  if (options.writeConfigTo !== undefined) return 'write-config'
+  if (readGoFlag('--cleanup', options.cleanup) === true) return 'cleanup'
+  return readGoFlag('--init-only', options.initOnly) === true ? 'init-only' : 'run'
+}
+
+const nameOf = (hostname: string): string => hostname.trim().toLowerCase()
+
+const withServer = (client: AgentConfig['client'], master = ''): AgentConfig['client'] =>
+  master === '' ? client : { ...client, server: master }
+
+type Server = 'healthz' | 'metrics'
+/** What the command line says of a server: that there is none, or a port for an address that names none. */
+type ServerFlag = { readonly off: true } | { readonly off: false; readonly port?: number }
+type Servers = Readonly<Record<Server, ServerFlag>>
+
+/** An empty address, or port 0, is no server; the port counts for an address that was given without one (kube-proxy). */
+function serverFlag(server: Server, options: AgentOptions, given: ReadonlyMap<string, Json>): ServerFlag {
+  const text = options[`${server}Port`]
+  const address = given.get(`${server}BindAddress`)
+  if (address === '' || (text !== undefined && Number(text) === 0)) return { off: true }
+  if (text === undefined) return { off: false }
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) {
+    throw new CliError('USAGE', `--${server}-port ${JSON.stringify(text)} is not a port number`)
+  }
+  const isAlone = typeof address === 'string' && parseAddress(address) !== undefined
+  return isAlone ? { off: false, port: Number(text) } : { off: false }
+}
+
+// In a document an empty address is the default one.
+const withoutServersOff = (given: ReadonlyMap<string, Json>, servers: Servers): ReadonlyMap<string, Json> =>
+  new Map(
+    [...given].filter(([path]) => !SERVERS.some((server) => path === `${server}BindAddress` && servers[server].off)),
+  )
+
+const SERVERS: readonly Server[] = ['healthz', 'metrics']
+
+function withServers(config: AgentConfig, servers: Servers): AgentConfig {
+  return SERVERS.reduce((configured, server) => {
+    const { [`${server}BindAddress` as const]: address, ...others } = configured
+    const flag = servers[server]
+    if (flag.off || address === undefined) return others
+    return { ...others, [`${server}BindAddress`]: flag.port === undefined ? address : { ...address, port: flag.port } }
+  }, config)
+}
+
+const warningsOfDeprecated = (options: AgentOptions): readonly string[] =>
+  SERVERS.filter((server) => options[`${server}Port`] !== undefined).map(
+    (server) => `--${server}-port is deprecated: use --${server}-bind-address`,
+  )
+
+/** Where kube-proxy would go by the file: whoever comes from it should not be surprised by a flag that was never heeded. */
+function warningsOfFlags(given: ReadonlyMap<string, Json>, file: ConfigDocument | undefined): readonly string[] {
+  if (file === undefined) return []
+  const flags = KUBE_PROXY_FLAGS.filter(({ path, besideConfig }) => given.has(path) && besideConfig !== true)
+  if (flags.length === 0) return []
+  const names = flags.map(({ flag }) => flag).join(', ')
+  return [`${names}: overrides ${file.name}; kube-proxy would use the value in the file`]
+}

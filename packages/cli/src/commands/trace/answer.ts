@@ -1,0 +1,286 @@
+import {
+  type AffinityEntry,
+  type AffinityList,
+  type Assumption,
+  buildState,
+  type Dataplane,
+  type IpFamily,
+  type LoadedRules,
+  type NodeInfo,
+  parseAddress,
+  type ProxyConfig,
+  type TracedPacket,
+  type TraceQuestion,
+} from '@pointsman/core'
+import { type Context, dataplaneOf, warn } from '../../context.js'
+import { CliError } from '../../errors.js'
+import {
+  askedObjects,
+  type AskedObjects,
+  type Input,
+  type InputOptions,
+  openInput,
+  type PointOptions,
+} from '../../input/open-input.js'
+import { readSave } from '../../input/read-save.js'
+import {
+  familiesOf,
+  interfaceAddressesOf,
+  rulesQuestion,
+  type RulesQuestionOptions,
+} from '../../input/rules-question.js'
+import { warnOfDiagnostics } from '../../output/command-help.js'
+import type { Names } from '../../packet/names.js'
+import { type PacketText, parsePacket, portNumber } from '../../packet/parse-packet.js'
+import { type ResolvedPacket, resolvePacket } from '../../packet/resolve-packet.js'
+
+/** As commander parses the options of `trace`. */
+export interface TraceOptions extends InputOptions, PointOptions, RulesQuestionOptions, ConnectionOptions {
+  readonly rules?: string
+  readonly inInterface?: string
+  readonly outInterface?: string
+  readonly everyRule?: true
+}
+
+/** What the trace is asked, and what names there are. */
+export interface AskedTrace {
+  readonly packet: ResolvedPacket
+  readonly dataplane: Dataplane
+  readonly rules: LoadedRules
+  readonly question: TraceQuestion
+  /** What was taken for granted to ask it. */
+  readonly assumptions: readonly Assumption[]
+  readonly names: Names | undefined
+  readonly node: NodeInfo | undefined
+  /** Absent: the rules are those of `--rules`. */
+  readonly asked?: AskedObjects
+}
+
+/**
+ * Reads the packet and the rules: those of `--rules`, else those that the objects or the log make. CliError for what is wrong
+ * with either.
+ */
+export async function askTrace(text: string, options: TraceOptions, context: Context): Promise<AskedTrace> {
+  const packet = parsePacket(text)
+  return options.rules === undefined
+    ? withInput(options, context, (input) => ofObjects(packet, options, { input, context }))
+    : ofRules(packet, { ...options, rules: options.rules }, context)
+}
+
+async function withInput<T>(options: InputOptions, context: Context, use: (input: Input) => Promise<T>): Promise<T> {
+  const input = await openInput(options, context)
+  try {
+    return await use(input)
+  } finally {
+    if (input.type === 'log') input.reader.close()
+  }
+}
+
+async function ofObjects(
+  packet: PacketText,
+  options: TraceOptions,
+  { input, context }: { readonly input: Input; readonly context: Context },
+): Promise<AskedTrace> {
+  const asked = askedObjects(input, options, context)
+  const { state, config, diagnostics } = await rulesQuestion(asked, options, context)
+  warnOfDiagnostics(diagnostics, '`pointsman services --wide` lists them', context)
+  const { node } = state
+  const interfaceAddresses = interfaceAddressesOf(options)
+  const found = resolved(packet, options, { names: state, node })
+  const dataplane = dataplaneOf(context, config)
+  const plan = dataplane.plan({ state, config }, { family: found.packet.family, interfaceAddresses })
+  const rules = dataplane.loaded(plan)
+  const arrival = arrivalOf(options, { packet: found.packet, config })
+  return {
+    ...found,
+    dataplane,
+    rules,
+    question: questionOf(options, { ...found, dataplane, rules, inInterface: arrival.inInterface }),
+    assumptions: arrival.assumptions,
+    names: state,
+    node,
+    asked,
+  }
+}
+
+async function ofRules(
+  packet: PacketText,
+  options: TraceOptions & { readonly rules: string },
+  context: Context,
+): Promise<AskedTrace> {
+  checkRulesOptions(options)
+  // No configuration says of which mode they are.
+  const [dataplane] = context.dataplanes
+  const { rules } = await readSave(options.rules, dataplane, context)
+  const names = options.log === undefined && options.objects === undefined ? undefined : await namesOf(options, context)
+  const node = names === undefined ? undefined : nodeOf(options, names)
+  if (node === undefined && options.nodeAddress === undefined)
+    warn(context, 'no address of the node is known, so that none but loopback counts as its own: give --node-address')
+  const found = resolved(packet, options, { names, node })
+  const question = questionOf(options, { ...found, dataplane, rules, inInterface: options.inInterface })
+  return { ...found, dataplane, rules, question, assumptions: [], names, node }
+}
+
+/** What decides about rules has no say in those that are given. */
+function checkRulesOptions(options: TraceOptions & { readonly rules: string }): void {
+  const given = RULE_OPTIONS.filter((option) => options[option] !== undefined)
+  const [first] = given.map((option) => `--${option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
+  if (first !== undefined)
+    throw new CliError(
+      'USAGE',
+      `${first} decides which rules there are, and --rules gives them: leave one of the two out`,
+    )
+  if (options.rules === '-' && options.objects?.includes('-') === true)
+    throw new CliError('USAGE', '--rules and --objects cannot both be read from standard input')
+}
+
+const RULE_OPTIONS = [
+  'config',
+  'clusterCidr',
+  'detectLocalMode',
+  'podBridgeInterface',
+  'podInterfaceNamePrefix',
+  'nodeportAddresses',
+  'masqueradeAll',
+  'iptablesMasqueradeBit',
+  'iptablesLocalhostNodeports',
+  'conntrackTcpBeLiberal',
+  'layout',
+] as const satisfies readonly (keyof TraceOptions)[]
+
+const namesOf = (options: TraceOptions, context: Context): Promise<Names> =>
+  withInput(options, context, async (input) => {
+    const { objects } = askedObjects(input, options, context)
+    return buildState({ objects }).state
+  })
+
+function nodeOf({ node: given }: TraceOptions, { nodes }: Names): NodeInfo | undefined {
+  if (given === undefined) return nodes.size === 1 ? [...nodes.values()][0] : undefined
+  const node = nodes.get(given)
+  if (node !== undefined) return node
+  throw new CliError('USAGE', `--node ${given} is not in the input`)
+}
+
+interface Found {
+  readonly packet: ResolvedPacket
+  readonly nodeAddresses: readonly string[]
+}
+
+function resolved(
+  packet: PacketText,
+  options: TraceOptions,
+  { names, node }: { readonly names: Names | undefined; readonly node: NodeInfo | undefined },
+): Found {
+  const nodeAddresses = (interfaceAddressesOf(options) ?? node?.addresses ?? []).filter((text) => !isLoopback(text))
+  const family = options.family === undefined ? undefined : onlyFamily(options)
+  return { packet: resolvePacket({ packet, names, node, nodeAddresses, family }), nodeAddresses }
+}
+
+function onlyFamily(options: TraceOptions): IpFamily | undefined {
+  if (options.family === 'dual') throw new CliError('USAGE', 'a packet is of one family: give --family ipv4 or ipv6')
+  return familiesOf(options, {})[0]
+}
+
+const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
+
+interface Arrival {
+  readonly inInterface: string | undefined
+  readonly assumptions: readonly Assumption[]
+}
+
+/** By which interface a pod's packet arrives is known from how the configuration tells pods. */
+function arrivalOf(
+  { inInterface }: TraceOptions,
+  { packet, config: { detectLocal } }: { readonly packet: ResolvedPacket; readonly config: ProxyConfig },
+): Arrival {
+  if (inInterface !== undefined || packet.from !== 'pod') return { inInterface, assumptions: [] }
+  const assumed = (name: string, words: string): Arrival => ({
+    inInterface: name,
+    assumptions: [
+      {
+        code: 'IN_INTERFACE',
+        message: `${packet.source} is a pod of this node: taken to arrive by ${words}`,
+      },
+    ],
+  })
+  if (detectLocal.mode === 'BridgeInterface') return assumed(detectLocal.bridge, detectLocal.bridge)
+  if (detectLocal.mode === 'InterfaceNamePrefix')
+    return assumed(`${detectLocal.prefix}0`, `an interface that begins with ${detectLocal.prefix}`)
+  return { inInterface, assumptions: [] }
+}
+
+function questionOf(
+  options: TraceOptions,
+  {
+    packet,
+    nodeAddresses,
+    dataplane,
+    rules,
+    inInterface,
+  }: Found & Pick<AskedTrace, 'dataplane' | 'rules'> & { readonly inInterface: string | undefined },
+): TraceQuestion {
+  const { protocol, source, sourcePort, destination, destinationPort, from } = packet
+  return {
+    packet: {
+      protocol: protocol.toLowerCase(),
+      source,
+      sourcePort,
+      destination,
+      destinationPort,
+      from,
+      inInterface,
+      outInterface: options.outInterface,
+      ...connectionOf(options),
+    },
+    surroundings: {
+      nodeAddresses,
+      affinity: affinityEntries(options, { lists: () => dataplane.affinityLists(rules), source }),
+    },
+    everyRule: options.everyRule,
+  }
+}
+
+/** What is known of the packet's connection and its client, as commander parses it. */
+interface ConnectionOptions {
+  readonly state?: 'new' | 'established' | 'invalid'
+  readonly connection?: string
+  readonly affinity?: readonly string[]
+}
+
+/** CliError USAGE where they contradict each other, or an endpoint cannot be read. */
+function connectionOf({ state = 'new', connection }: ConnectionOptions): Pick<TracedPacket, 'state' | 'connection'> {
+  if (connection === undefined) return { state: STATES[state] }
+  if (state !== 'established')
+    throw new CliError(
+      'USAGE',
+      '--connection says where an established connection goes: give --state established with it',
+    )
+  const [, bracketed, bare, port = ''] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(connection) ?? []
+  const address = parseAddress(bracketed ?? bare ?? '')?.text
+  if (address === undefined) throw new CliError('USAGE', `--connection ${connection} is no endpoint: give ADDRESS:PORT`)
+  return { state: 'ESTABLISHED', connection: { destination: { address, port: portNumber(port) } } }
+}
+
+const STATES = { new: 'NEW', established: 'ESTABLISHED', invalid: 'INVALID' } as const
+
+/**
+ * Which lists of session affinity the sender is on: those of `--affinity`, a list's name or the endpoint that it leads to.
+ * Undefined: nothing is said about it. CliError NOT_FOUND for one that no rule has.
+ */
+function affinityEntries(
+  { affinity }: ConnectionOptions,
+  { lists, source }: { readonly lists: () => readonly AffinityList[]; readonly source: string },
+): readonly AffinityEntry[] | undefined {
+  if (affinity === undefined) return undefined
+  const known = lists()
+  return affinity
+    .filter((wanted) => wanted !== 'none')
+    .flatMap((wanted) => {
+      const found = known.filter(({ list, leadsTo }) => list === wanted || leadsTo === wanted)
+      if (found.length > 0) return found.map(({ list }) => ({ list, address: source }))
+      throw new CliError(
+        'NOT_FOUND',
+        `--affinity ${wanted}: no rule remembers clients under this name, or of this endpoint`,
+      )
+    })
+}

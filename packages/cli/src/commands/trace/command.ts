@@ -1,0 +1,103 @@
+import { type Trace, TraceError } from '@pointsman/core'
+import { type Command, Option } from 'commander'
+import { type Context, warn } from '../../context.js'
+import { CliError } from '../../errors.js'
+import { describeAsked, withInputOptions, withPointOptions } from '../../input/open-input.js'
+import { withConfigOptions } from '../../input/proxy-config.js'
+import { withRulesetOptions } from '../../input/rules-question.js'
+import { withExamples } from '../../output/command-help.js'
+import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
+import { packetNames, type PacketNames } from '../../packet/names.js'
+import { PACKET_FORM } from '../../packet/parse-packet.js'
+import { type AskedTrace, askTrace, type TraceOptions } from './answer.js'
+import { traceDocument } from './json.js'
+import { traceText } from './text.js'
+
+const FORMATS = ['text', 'wide', 'json'] as const
+
+export function registerTrace(program: Command, context: Context): void {
+  const command = program
+    .command('trace <packet...>')
+    .summary('follow a packet through the rules, with probabilities and reasons')
+    .description(
+      `Follows a packet through the rules of a node: each hook, table, chain and rule it traverses, which rules match, which do ` +
+        `not and why, and the probability of each branch. PACKET is '${PACKET_FORM}'. SOURCE is an address, a pod, a Node, node for the ` +
+        'node itself, or outside; DESTINATION is an address, a Service, a pod or a Node. Exits with 0 if the packet ' +
+        'reaches endpoints, 1 if it is rejected, dropped, or not for a Service.',
+    )
+    .option('--rules <file>', 'iptables-save output, or - for standard input, instead of the rules for the objects')
+    .option('--node <name>', 'the node that handles the packet (default: the configured node, else the only Node)')
+    .option('--in-interface <name>', 'the input interface of the packet')
+    .option('--out-interface <name>', 'the output interface of the packet')
+    .addOption(
+      new Option('--state <state>', 'the conntrack state of the packet').choices(['new', 'established', 'invalid']),
+    )
+    .option('--connection <endpoint>', 'ADDRESS:PORT that conntrack has translated an established connection to')
+    .option(
+      '--affinity <endpoint>',
+      'an endpoint, or a list of -m recent, that holds the sender for session affinity; none: no list does (repeatable)',
+      (endpoint: string, endpoints: readonly string[] | undefined) => [...(endpoints ?? []), endpoint],
+    )
+    .option('--every-rule', 'list every rule that does not match, not only near misses')
+    .addOption(outputOption(FORMATS))
+    .action(async (words: readonly string[], options: TraceOptions & { readonly output?: string }) =>
+      trace(words.join(' '), options, context),
+    )
+  withRulesetOptions(command, {
+    family: 'ipv4 or ipv6, for names with addresses of both',
+    addresses: 'those of the Node object',
+  })
+  withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
+    "pointsman trace 'tcp 10.244.1.9 -> shop/checkout:http' --log shop.db --at 14:03",
+    "pointsman trace 'udp node -> kube-system/kube-dns:dns' --log shop.db --cluster-cidr 10.244.0.0/16",
+    "iptables-save | pointsman trace 'tcp outside -> 192.168.55.10:30080' --rules - --node-address 192.168.55.10",
+    "pointsman trace 'tcp 10.244.1.9 -> 10.96.0.10:53' --log shop.db -o json | jq '.endpoints[].odds'",
+  ])
+}
+
+async function trace(
+  text: string,
+  options: TraceOptions & { readonly output?: string },
+  context: Context,
+): Promise<void> {
+  const format = parseFormat(options.output, FORMATS)
+  const asked = await askTrace(text, options, context)
+  const found = traced(asked)
+  const names = packetNames(asked.names)
+  warnOfOtherNode(asked, names, context)
+  const assumptions = [...asked.assumptions, ...found.assumptions]
+  const summarised = { packet: asked.packet, trace: found, assumptions, names }
+  if (format === 'json') writeDocument(context, traceDocument(summarised, asked))
+  else {
+    const { style, stdout } = context
+    stdout.print([style.dim(whose(asked)), ...traceText(summarised, { style, wide: format === 'wide' })])
+  }
+  const reaches = found.fates.every(({ fate }) => fate === 'endpoints')
+  if (!reaches) context.finish(1)
+}
+
+/** What is wrong with the rules, or with the packet for them, is the user's business. */
+function traced({ dataplane, rules, question }: AskedTrace): Trace {
+  try {
+    return dataplane.trace(rules, question)
+  } catch (error) {
+    if (!(error instanceof TraceError)) throw error
+    throw new CliError('BAD_INPUT', error.message, { cause: error })
+  }
+}
+
+/** Rules of the sender's own node come first. */
+function warnOfOtherNode({ packet, node }: AskedTrace, names: PacketNames, context: Context): void {
+  const sender = names.host(packet.source)
+  if (sender?.node === undefined || node === undefined || sender.node === node.name) return
+  const who = sender.pod === undefined ? '' : ` (${sender.pod})`
+  warn(
+    context,
+    `${packet.source}${who} is on ${sender.node}, whose rules its packets meet first: this is about those that come to ${node.name} as they were sent; --node ${sender.node} asks there`,
+  )
+}
+
+function whose({ asked, node, packet }: AskedTrace): string {
+  const rules = asked === undefined ? 'the rules given' : describeAsked(asked)
+  return `${rules}${node === undefined ? '' : `, node ${node.name}`}, ${packet.family}`
+}

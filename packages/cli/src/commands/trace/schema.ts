@@ -1,0 +1,147 @@
+import { ASSUMPTION_CODES } from '@pointsman/core'
+import {
+  documentHead,
+  type DocumentJson,
+  flag,
+  integer,
+  type Json,
+  listOf,
+  number,
+  objectOf,
+  oneOf,
+  oneOfKeys,
+  optional,
+  point,
+  required,
+  text,
+} from '../../output/schema.js'
+
+const fate = oneOf('endpoints', 'rejected', 'dropped', 'no-service')
+const hook = oneOf('PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING')
+
+const packet = objectOf('Packet', {
+  protocol: required(oneOf('TCP', 'UDP', 'SCTP'), 'the protocol'),
+  family: required(oneOf('IPv4', 'IPv6'), 'the family of its addresses'),
+  source: required(text, 'the sender'),
+  sourcePort: optional(integer, 'absent: any'),
+  destination: required(text, 'where it is sent to'),
+  destinationPort: required(integer, 'the port there'),
+  from: required(oneOf('node', 'pod', 'outside'), 'the node itself, a pod of this node, or anybody else'),
+  inInterface: optional(text, 'by which it arrives; absent: not known, or none'),
+  state: required(oneOf('NEW', 'ESTABLISHED', 'INVALID'), 'the conntrack state of the packet'),
+})
+
+const fateOdds = objectOf('FateOdds', {
+  fate: required(fate, 'what becomes of it'),
+  odds: required(number, '0 to 1'),
+})
+
+const endpoint = objectOf('TraceEndpoint', {
+  address: required(text, 'where it gets to'),
+  port: required(integer, 'the port there'),
+  odds: required(number, '0 to 1, of getting there'),
+  pod: optional(text, '`namespace/name` of the pod that has the address'),
+  node: optional(text, 'the Node that it is on'),
+  source: required(
+    objectOf('SeenSource', {
+      rewritten: required(oneOf('no', 'MASQUERADE', 'SNAT'), 'whether the sender’s address is rewritten, and by what'),
+      address: optional(text, 'what the endpoint sees; absent: one of several addresses of the node'),
+    }),
+    'whose address the endpoint sees',
+  ),
+})
+
+const assumption = objectOf('Assumption', {
+  code: required(oneOfKeys(ASSUMPTION_CODES), 'what it is about, for a script'),
+  message: required(text, 'what was taken for granted, for a person'),
+})
+
+const place = objectOf('Place', {
+  table: required(text, 'the table'),
+  chain: required(text, 'the chain'),
+  number: optional(integer, 'of the rule in its chain, from 1; absent: the policy of the chain'),
+})
+
+const condition = objectOf('Condition', {
+  text: required(text, 'in iptables’ words'),
+  holds: required(flag, 'whether it holds'),
+  because: required(text, 'the fact that decides, for a person'),
+  assumed: required(flag, 'whether the fact is taken for granted'),
+})
+export type ConditionJson = Json<typeof condition>
+
+const effect = objectOf('Effect', {
+  type: required(
+    oneOf('jump', 'goto', 'return', 'accept', 'drop', 'reject', 'mark', 'dnat', 'snat', 'untracked', 'continue'),
+    'what the rule does; the fields below belong to some of these',
+  ),
+  chain: optional(text, 'jump, goto: where to'),
+  rules: optional(integer, 'jump, goto: how many rules are there'),
+  with: optional(text, 'reject: the answer to the sender'),
+  from: optional(integer, 'mark: before'),
+  to: optional(integer, 'mark: after'),
+  by: optional(oneOf('MASQUERADE', 'SNAT'), 'snat: by what'),
+  address: optional(text, 'dnat, snat: the new address; absent: one of several of the node'),
+  port: optional(integer, 'dnat: the new port'),
+  what: optional(text, 'continue: the target that lets it go on'),
+})
+export type EffectJson = Json<typeof effect>
+
+const missed = objectOf('MissedRule', {
+  number: required(integer, 'of the rule in its chain, from 1'),
+  rule: required(text, 'the line that iptables-save prints'),
+  conditions: required(listOf(condition), 'its conditions, those that hold included'),
+})
+
+const step = objectOf('Step', {
+  type: required(
+    oneOf('table', 'unasked', 'passed', 'rule', 'policy', 'routing', 'conntrack', 'again'),
+    'what it is: a table is asked, or is not; rules are passed that do not match; a rule matches; a chain’s policy; the kernel decides where it goes on; conntrack rewrites it; in a long trace, a chain does with the packet again what it did before',
+  ),
+  hook: optional(hook, 'table, unasked'),
+  table: optional(text, 'table, unasked, passed, rule, policy, again'),
+  chain: optional(text, 'passed, rule, policy, again'),
+  depth: optional(integer, 'passed, rule, again: 0 in a built-in chain, 1 in one that it jumps to'),
+  rules: optional(integer, 'table: how many rules its chain has'),
+  policy: optional(text, 'table, policy'),
+  because: optional(text, 'unasked, routing: why, for a person'),
+  to: optional(oneOf('node', 'forward', 'out'), 'routing: where to'),
+  number: optional(integer, 'rule: its number in its chain, from 1'),
+  rule: optional(text, 'rule: the line that iptables-save prints'),
+  conditions: optional(listOf(condition), 'rule: its conditions'),
+  odds: optional(number, 'rule, passed: the odds of matching, or of passing; absent where no chance is in it'),
+  effect: optional(effect, 'rule, conntrack: what becomes of the packet'),
+  first: optional(integer, 'passed: the number of the first rule'),
+  last: optional(integer, 'passed: the number of the last'),
+  missed: optional(
+    listOf(missed),
+    'passed: those that nearly matched, and all in small chains; every one with --every-rule',
+  ),
+})
+export type StepJson = Json<typeof step>
+
+const way = objectOf('Way', {
+  odds: required(number, '0 to 1, of going this way'),
+  fate: required(fate, 'where it ends'),
+  address: optional(text, 'endpoints, no-service: where it gets to'),
+  port: optional(integer, 'endpoints, no-service: the port there'),
+  rejectedWith: optional(text, 'rejected: the answer to the sender'),
+  by: optional(place, 'rejected, dropped: by which rule'),
+  steps: required(listOf(step), 'every table, chain and rule that it meets, in order'),
+})
+export type WayJson = Json<typeof way>
+
+/** What `pointsman trace -o json` prints. */
+export const trace = objectOf('Trace', {
+  ...documentHead('Trace'),
+  at: optional(point, 'absent where the rules are not those of a log'),
+  node: optional(text, 'the node that the packet is on; absent where it is not known'),
+  packet: required(packet, 'the packet, in addresses'),
+  services: optional(listOf(text), 'the Services that have its destination: `namespace/name:port`'),
+  fate: required(fate, 'what becomes of it, most likely: nearly always for certain'),
+  fates: required(listOf(fateOdds), 'everything that may become of it, the likeliest first'),
+  endpoints: required(listOf(endpoint), 'where it may get to, by address and port'),
+  assumptions: required(listOf(assumption), 'what rules asked and nobody knew, and what was taken for granted'),
+  ways: required(listOf(way), 'each way that it can take; more than one where rules leave it to chance'),
+})
+export type TraceJson = DocumentJson<typeof trace>
