@@ -182,7 +182,7 @@ const BUGS = [
   {
     invariant: 6,
     bug: 'what was synced while the tables were read is taken for drift',
-    file: 'packages/backend-iptables/src/plan/except-synced.ts',
+    file: 'packages/backend-iptables/src/plan/as-found.ts',
     code: 'if (synced.size === 0) return found',
     instead: 'if (synced.size >= 0) return found',
     test: 'test/drift-and-syncs.test.ts',

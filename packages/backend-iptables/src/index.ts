@@ -3,8 +3,8 @@ export { rulesetContext, isLargeCluster, type RulesetContext, type RulesetOption
 export { CHAINS, endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
 export { NFACCT_COUNTERS, planBase } from './ruleset/base-rules.js'
 
-export { planRuleset } from './ruleset/plan-ruleset.js'
-export { planService } from './ruleset/service-rules.js'
+export { planRuleset, planService } from './ruleset/service-rules.js'
+
 export * from './ruleset/ruleset.js'
 export { OwnedRule, ownedRules, renderSave, savedTablesOf } from './render/owned-rules.js'
 

@@ -1,17 +1,16 @@
-import { createHash } from 'node:crypto'
 import {
-  endpointKey,
-  isEqual,
-  selectEndpoints,
   type BackendContents,
   type Endpoint,
+  endpointKey,
   type InForce,
+  isEqual,
   type NodeInfo,
   type ProxyConfig,
+  selectEndpoints,
   type ServicePort,
   type ServicePortName,
 } from '@pointsman/core'
-import { canonicalJson } from './canonical-json.js'
+import { createHash } from 'node:crypto'
 
 /** What the mock has in force: its own copy, with its digest and its number of rules kept up to date at what changes cost. */
 export interface Contents {
@@ -153,4 +152,12 @@ function digestOf(parts: {
   return createHash('sha256')
     .update(canonicalJson({ config: answering, node: node ?? null, sum: sum.toString(16) }))
     .digest('hex')
+}
+
+/** JSON with the keys of every object sorted: equal plain data, equal text. Undefined fields are left out. */
+const canonicalJson = (value: unknown): string => JSON.stringify(value, sortedKeys)
+
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
 }

@@ -1,5 +1,13 @@
-export { createMockBackend, type MockBackend, type MockBackendOptions, type MockSync } from './mock-backend.js'
-export { MOCK_BACKEND_ERROR_CODES, MockBackendError, type MockBackendErrorCode } from './mock-backend-error.js'
+export {
+  createMockBackend,
+  type MockBackend,
+  type MockBackendOptions,
+  type MockSync,
+  MOCK_BACKEND_ERROR_CODES,
+  MockBackendError,
+  type MockBackendErrorCode,
+} from './mock-backend.js'
+
 export {
   type InForce,
   type Packet,

@@ -1,18 +1,17 @@
 import {
-  route,
   type Backend,
   type BackendContents,
   type InForce,
   type Packet,
   type ProxyConfig,
+  route,
   type Route,
-  type ServicePortName,
   type Seq,
+  type ServicePortName,
   type SyncRequest,
   type SyncResult,
 } from '@pointsman/core'
-import { createContents, readContents, type Contents } from './contents.js'
-import { MockBackendError } from './mock-backend-error.js'
+import { type Contents, createContents, readContents } from './contents.js'
 
 export interface MockBackendOptions {
   /** The same configuration that a backend with a kernel would take. */
@@ -146,4 +145,22 @@ async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<
   await Promise.race([work, aborted])
   signal.removeEventListener('abort', stop)
   signal.throwIfAborted()
+}
+
+/** Why a sync of the mock was rejected. */
+export const MOCK_BACKEND_ERROR_CODES = {
+  SYNC_FAILED: 'the mock was configured to fail, and nothing took effect',
+  SYNC_FAILED_HALF_WAY: 'the mock was configured to fail half-way, and a part took effect',
+  CLOSED: 'the mock is closed',
+} as const
+export type MockBackendErrorCode = keyof typeof MOCK_BACKEND_ERROR_CODES
+
+export class MockBackendError extends Error {
+  readonly code: MockBackendErrorCode
+
+  constructor(code: MockBackendErrorCode, message: string) {
+    super(message)
+    this.name = 'MockBackendError'
+    this.code = code
+  }
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { MOCK_BACKEND_ERROR_CODES } from './mock-backend-error.js'
+import { MOCK_BACKEND_ERROR_CODES } from './mock-backend.js'
 import { ROUTE_ERROR_CODES } from './index.js'
 
 const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8')

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Context } from './context.js'
-import { withExamples } from './output/command-help.js'
+import { withExamples } from './output/format-text.js'
 
 /** The command line, as far as these words need it. Parsing throws CommanderError where commander would have ended the process. */
 export async function createProgram(argv: readonly string[], version: string, context: Context): Promise<Command> {

@@ -38,12 +38,12 @@ export * from './debug/follow-fate.js'
 export { findIncidents } from './debug/find-incidents.js'
 export type { FlipCause } from './debug/follow-fate.js'
 export * from './debug/outage.js'
-export { recordsInOrder } from './debug/records-in-order.js'
+export { recordsInOrder } from './debug/blame-rules.js'
 export { type KeyedHash, createRedactor, type Redactor } from './debug/redact/redactor.js'
 
 export * from './model/address.js'
-export { assertNever } from './model/assert-never.js'
-export type { Brand } from './model/brand.js'
+export { assertNever, type Brand } from './model/brand.js'
+
 export * from './model/diagnostic.js'
 export * from './model/endpoint.js'
 export * from './model/endpoint-selection.js'
@@ -72,7 +72,7 @@ export {
   type ConntrackConfig,
   DEFAULT_AGENT_CONFIG,
   type LoggingConfig,
-} from './model/agent-config.js'
+} from './model/proxy-config.js'
 export { configDocument, CONFIG_KIND } from './config/config-document.js'
 export { FIELDS_WITHOUT_EFFECT, KNOWN_CONFIG_FIELDS, KNOWN_FEATURE_GATES } from './config/known-fields.js'
 
@@ -98,15 +98,20 @@ export * from './ports/dataplane.js'
 export type * from './ports/audit.js'
 export type * from './ports/rule-item.js'
 export * from './ports/trace.js'
-export type * from './ports/live-source.js'
 export type * from './ports/machine.js'
 export * from './state/state.js'
 export * from './state/build-state.js'
-export * from './state/fronts.js'
 export { byAge, createOverlapIndex, inOverlapOrder, type OverlapGroup, type OverlapIndex } from './state/overlaps.js'
 export * from './state/state-fold.js'
-export { type FrontTraffic, frontTrafficOf, type PortTraffic, portTraffic } from './state/port-traffic.js'
-export { type HealthCheckedService, healthCheckedServices } from './state/health-checked-services.js'
+export {
+  type FrontTraffic,
+  frontTrafficOf,
+  type PortTraffic,
+  portTraffic,
+  type HealthCheckedService,
+  healthCheckedServices,
+} from './state/port-traffic.js'
+
 export { type Packet, ROUTE_ERROR_CODES, RouteError, type RouteErrorCode } from './route/packet.js'
 export { route, type Route, type RouteEndpoint, type RouteFront } from './route/route.js'
 export type { InForce } from './route/source.js'
@@ -116,7 +121,6 @@ export * from './pipeline/bounded-frequency.js'
 export * from './pipeline/recorder.js'
 export * from './pipeline/replay.js'
 export * from './pipeline/restore-state.js'
-export * from './pipeline/resumed-writer.js'
 export * from './pipeline/sync-engine.js'
 export { VirtualClock } from './pipeline/virtual-clock.js'
 export { parseRfc3339, formatGoDuration, parseGoDuration } from './model/time-formats.js'

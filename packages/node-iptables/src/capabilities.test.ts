@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { capabilitiesOf } from './capabilities.js'
+import { capabilitiesOf } from './iptables.js'
 
 it.each([
   ['iptables v1.8.9 (nf_tables)', 'nft 1.8.9 check wait waitSeconds restoreWait randomFully'],

@@ -1,4 +1,14 @@
-import { type Capabilities, capabilitiesOf, type Variant } from './capabilities.js'
+import {
+  type Capabilities,
+  capabilitiesOf,
+  type ChainPlace,
+  type Iptables,
+  type Limits,
+  type RestoreOptions,
+  type RulePlace,
+  type SaveOptions,
+  type Variant,
+} from './iptables.js'
 import { type Commands, commandsOf, unless } from './commands.js'
 import {
   checkFamily,
@@ -12,9 +22,9 @@ import {
   type VariantHints,
 } from './detect-variant.js'
 import { IptablesError, type IptablesErrorCode } from './iptables-error.js'
-import type { ChainPlace, Iptables, Limits, RestoreOptions, RulePlace, SaveOptions } from './iptables.js'
-import { linesOf } from './lines-of.js'
-import { restoreSource } from './restore-input.js'
+
+import { linesOf, restoreSource } from './restore-input.js'
+
 import { isRuleInSave } from './rule-in-save.js'
 import { type Run, runProcess, type RunRequest } from './run-process.js'
 import { checkWaitSeconds, underXtablesLock } from './xtables-lock.js'

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Variant } from './capabilities.js'
+import type { Iptables, Variant } from './iptables.js'
 import { createIptables } from './create-iptables.js'
 import type { Family } from './detect-variant.js'
-import type { Iptables } from './iptables.js'
+
 import { runProcess } from './run-process.js'
 import { createNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
 

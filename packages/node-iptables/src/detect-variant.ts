@@ -1,4 +1,4 @@
-import type { Variant } from './capabilities.js'
+import type { Variant } from './iptables.js'
 
 /**
  * What tells which variant others on this node use. Nothing here is known by heart: the caller names the chains. On a

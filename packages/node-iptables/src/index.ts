@@ -1,8 +1,17 @@
 // Running iptables.
 export { createIptables, type IptablesOptions } from './create-iptables.js'
-export type { ChainPlace, Iptables, Limits, RestoreOptions, RulePlace, SaveOptions } from './iptables.js'
+export {
+  type ChainPlace,
+  type Iptables,
+  type Limits,
+  type RestoreOptions,
+  type RulePlace,
+  type SaveOptions,
+  capabilitiesOf,
+  type Capabilities,
+  type Variant,
+} from './iptables.js'
 export type { RestoreInput } from './restore-input.js'
-export { capabilitiesOf, type Capabilities, type Variant } from './capabilities.js'
 
 export { type VariantChoice, type VariantHints, type Family } from './detect-variant.js'
 
@@ -30,7 +39,7 @@ export {
   type Watchers,
 } from './watch/watch-changes.js'
 
-export { ownProcesses, type OwnProcesses, type OwnProcessesOptions } from './watch/own-processes.js'
+export { ownProcesses, type OwnProcesses, type OwnProcessesOptions } from './watch/watch-generations.js'
 
 // Text of iptables-save and iptables-restore, and rules as data.
 export {
@@ -54,4 +63,4 @@ export {
   IptablesParseError,
   type IptablesParseErrorCode,
   type ParseErrorPlace,
-} from './rules/parse-error.js'
+} from './rules/parse-rule.js'

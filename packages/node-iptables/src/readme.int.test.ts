@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { format } from 'node:util'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { IPTABLES_ERRORS } from './iptables-error.js'
-import { IPTABLES_PARSE_ERRORS } from './rules/parse-error.js'
+import { IPTABLES_PARSE_ERRORS } from './rules/parse-rule.js'
 import { EXAMPLES } from './test-support/examples.js'
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { restoreSource } from './restore-input.js'
-import type { RestoreInput } from './restore-input.js'
+import { type RestoreInput, restoreSource } from './restore-input.js'
 
 const all = async (pieces: AsyncIterable<string>): Promise<readonly string[]> => {
   const found: string[] = []

@@ -24,7 +24,7 @@ export interface RestoreSource {
 export function restoreSource(input: RestoreInput, tables: readonly string[] | undefined): RestoreSource {
   if ('text' in input) {
     const { text } = input
-    return repeatable(() => (tables === undefined ? asyncOf(slicesOf(text)) : gathered(linesOf(text), tables)))
+    return repeatable(() => (tables === undefined ? asyncOf(slicesOf(text)) : gathered(inputLinesOf(text), tables)))
   }
   const { lines } = input
   if (typeof lines === 'function') return repeatable(() => gathered(lines(), tables))
@@ -49,7 +49,7 @@ function* slicesOf(text: string): Generator<string, void, undefined> {
   }
 }
 
-function* linesOf(text: string): Generator<string, void, undefined> {
+function* inputLinesOf(text: string): Generator<string, void, undefined> {
   for (let at = 0; at < text.length;) {
     const end = text.indexOf('\n', at)
     yield end < 0 ? text.slice(at) : text.slice(at, end)
@@ -86,4 +86,55 @@ async function* keeping(pieces: AsyncIterable<string>, into: string[]): AsyncGen
 
 async function* asyncOf(pieces: Iterable<string>): AsyncGenerator<string, void, undefined> {
   yield* pieces
+}
+
+/**
+ * Turns a callback that is given pieces of text, and is waited for, into lines asked for one by one. Whoever asks slowly
+ * slows the source down. Leaving the loop early calls `stop`.
+ */
+export async function* linesOf({ start, stop }: LineSource): AsyncGenerator<string, void, undefined> {
+  const waiting: string[] = []
+  let wake: () => void = () => undefined
+  let taken: () => void = () => undefined
+  let ended = false
+  const finished = start(async (piece) => {
+    waiting.push(piece)
+    const room = new Promise<void>((resolve) => (taken = resolve))
+    wake()
+    await room
+  }).finally(() => {
+    ended = true
+    wake()
+  })
+  // The loop below awaits it; until then, a failure must not count as unhandled.
+  finished.catch(() => undefined)
+
+  let rest = ''
+  try {
+    for (;;) {
+      const piece = waiting.shift()
+      if (piece !== undefined) {
+        const lines = (rest + piece).split('\n')
+        rest = lines.pop() ?? ''
+        yield* lines
+        taken()
+      } else if (isOver()) break
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+    await finished
+    if (rest !== '') yield rest
+  } finally {
+    taken()
+    if (!isOver()) stop()
+  }
+
+  function isOver(): boolean {
+    return ended
+  }
+}
+
+interface LineSource {
+  /** Begins, and settles when there is no more. */
+  readonly start: (onPiece: (piece: string) => Promise<void>) => Promise<unknown>
+  readonly stop: () => void
 }

@@ -9,7 +9,7 @@ import {
   type OverlapIndex,
 } from '@pointsman/core'
 import type { Iptables, IptablesError } from 'node-iptables'
-import { asFound } from '../plan/as-found.js'
+import { asFound, exceptSynced } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
 import {
   adopt,
@@ -23,7 +23,6 @@ import {
   type RenderedService,
   renderService,
 } from '../plan/installed.js'
-import { exceptSynced } from '../plan/except-synced.js'
 
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
 

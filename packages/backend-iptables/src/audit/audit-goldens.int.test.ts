@@ -1,7 +1,7 @@
 import type { IpFamily } from '@pointsman/core'
 import { formatSave, parseSave, type SavedTable } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
-import { planRuleset } from '../ruleset/plan-ruleset.js'
+import { planRuleset } from '../ruleset/service-rules.js'
 import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
 import { auditTables } from './audit-tables.js'
 import type { TableFinding } from './finding.js'

@@ -1,7 +1,7 @@
 import { displayName } from '@pointsman/core'
 import { formatRule } from 'node-iptables'
 import { expect, it } from 'vitest'
-import { planRuleset } from '../ruleset/plan-ruleset.js'
+import { planRuleset } from '../ruleset/service-rules.js'
 import { GOLDENS, readGolden } from '../test-support/goldens.js'
 import { ownedRules, renderSave } from './owned-rules.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { IpFamily } from '@pointsman/core'
-import { planRuleset } from '../ruleset/plan-ruleset.js'
+import { planRuleset } from '../ruleset/service-rules.js'
 import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
 import { renderSave } from './owned-rules.js'
 

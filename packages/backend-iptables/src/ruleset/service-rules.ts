@@ -1,12 +1,22 @@
-import { cidrContains, type Endpoint, endpointKey, parseAddress, parseCidr, type ServicePort } from '@pointsman/core'
+import {
+  cidrContains,
+  type Endpoint,
+  endpointKey,
+  inOverlapOrder,
+  parseAddress,
+  parseCidr,
+  type ProxyConfig,
+  type ServicePort,
+  type State,
+} from '@pointsman/core'
 import type { Rule, Target } from 'node-iptables'
-import { countedBy, LOCALHOST_ACCEPTED } from './base-rules.js'
+import { countedBy, LOCALHOST_ACCEPTED, planBase } from './base-rules.js'
 import { CHAINS } from './chain-names.js'
-import type { RulesetContext } from './context.js'
+import { rulesetContext, type RulesetContext, type RulesetOptions } from './context.js'
 import { endpointChain, spreadRules } from './endpoint-rules.js'
 import { ACCEPT, comment, DROP, from, fromLocal, jumpTo, protocolOf, to, toLocal, toPort } from './matches.js'
 import { portPlan, type PortPlan, refusal } from './port-plan.js'
-import type { ChainRules, ServiceRules, Table } from './ruleset.js'
+import type { ChainRules, Ruleset, ServiceRules, Table } from './ruleset.js'
 
 /**
  * All rules of one service port. `endpoints` are those of the state, whatever their conditions. Nothing of other services is
@@ -255,3 +265,18 @@ const acceptHealthChecks = ({ port, name }: PortPlan): readonly Rule[] =>
           target: ACCEPT,
         },
       ]
+
+/** All rules of one family for a state: those of kube-proxy 1.36. The same state gives the same rules, in the same order. */
+export function planRuleset(
+  state: Pick<State, 'node' | 'services' | 'endpoints'>,
+  config: ProxyConfig,
+  options: RulesetOptions,
+): Ruleset {
+  const context = rulesetContext(state, config, options)
+  const ports = [...state.services.values()].filter(({ family }) => family === options.family)
+  return {
+    family: options.family,
+    base: planBase(context),
+    services: inOverlapOrder(ports).map((port) => planService(port, state.endpoints.get(port.id) ?? [], context)),
+  }
+}

@@ -3,7 +3,7 @@ import { nodeInfoWith, stateOf, type PortDescription, type StateDescription } fr
 import { renderSave } from '../render/owned-rules.js'
 import { endpointChainName, serviceChainNames } from '../ruleset/chain-names.js'
 import type { RulesetOptions } from '../ruleset/context.js'
-import { planRuleset } from '../ruleset/plan-ruleset.js'
+import { planRuleset } from '../ruleset/service-rules.js'
 
 /** The cluster of the scenarios: pods in 10.244.0.0/16 and fd00:10:244::/48, told by that; the node is node-a. */
 export const CLUSTER_CIDR: ProxyConfig = {

@@ -1,8 +1,7 @@
 import type { Connection, End, Hook, Step } from '@pointsman/core'
 import { rewriteDestination, rewriteSource } from './apply-target.js'
-import { isOwnAddress, type PacketState } from './traced-packet.js'
+import { isOwnAddress, type PacketState, type PartialWay, withStep } from './traced-packet.js'
 import { walkChain, type Walker } from './walk-chain.js'
-import { withStep, type PartialWay } from './way.js'
 
 /** A way that has come to its end. */
 export interface EndedWay {

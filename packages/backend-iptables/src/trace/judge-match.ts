@@ -22,8 +22,7 @@ import {
   type TcpFlag,
 } from 'node-iptables'
 import { allOf, assumed, type Finding, known, negatedIf } from './finding.js'
-import { networkContains } from './networks.js'
-import { isOwnAddress, type PacketState } from './traced-packet.js'
+import { isOwnAddress, networkContains, type PacketState } from './traced-packet.js'
 
 /** What a match comes to. Undefined: it is no condition, but a comment or a counter. */
 export function judgeMatch(match: Match, packet: PacketState, surroundings: Surroundings): Finding | undefined {

@@ -2,8 +2,7 @@ import { type Assumption, bothOdds, CERTAIN, type Condition, type Odds, type Sur
 import { formatRule, type Match, type Rule } from 'node-iptables'
 import { type Finding, known, negatedIf } from './finding.js'
 import { afterRecent, judgeInterface, judgeMatch } from './judge-match.js'
-import { isHost, networkContains } from './networks.js'
-import type { PacketState } from './traced-packet.js'
+import { isHost, networkContains, type PacketState } from './traced-packet.js'
 
 /** What a rule comes to for a packet. */
 export interface Judgement {

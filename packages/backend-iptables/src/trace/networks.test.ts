@@ -1,7 +1,7 @@
 import { cidrContains, parseAddress, parseCidr } from '@pointsman/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { networkContains } from './networks.js'
+import { networkContains } from './traced-packet.js'
 
 describe('a network', () => {
   it.each([

@@ -1,8 +1,7 @@
 import { type Odds, TraceError } from '@pointsman/core'
 import type { Rule } from 'node-iptables'
-import type { PacketState } from './traced-packet.js'
+import type { PacketState, PartialWay } from './traced-packet.js'
 import type { ChainOutcome, ChainPlace } from './walk-chain.js'
-import type { PartialWay } from './way.js'
 
 /**
  * What a trace costs, and its bound: rules of twenty lines can have a packet meet millions, and what is asked of us ends. Every

@@ -16,10 +16,9 @@ import {
 import { throughHooks, type EndedWay } from './hooks.js'
 import { type OwnedRule, type OwnedTable, type RuleTables, ruleTablesOf, toldRule } from './rule-tables.js'
 import { checkTold, createEffort } from './trace-effort.js'
-import { isOwnAddress, startOf, type PacketState } from './traced-packet.js'
+import { isOwnAddress, type PacketState, startOf, stepsOf, wayOf } from './traced-packet.js'
 
 import type { Walker } from './walk-chain.js'
-import { stepsOf, wayOf } from './way.js'
 
 /** A question with the rules: what iptables-save printed, of the packet's family, kube-proxy's rules or anybody's. */
 export interface TablesQuestion extends TraceQuestion {

@@ -19,7 +19,7 @@ import { applyTarget } from './apply-target.js'
 import { failsPlainly, type Judgement, judgeRule, nearlyMatches } from './judge-rule.js'
 import type { OwnedRule, RuleTables } from './rule-tables.js'
 import type { Effort } from './trace-effort.js'
-import { type PartialWay, withStep } from './way.js'
+import { type PartialWay, withStep } from './traced-packet.js'
 
 /** What every step of a walk needs. */
 export interface Walker {

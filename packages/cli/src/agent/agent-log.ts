@@ -8,7 +8,7 @@ import {
   type WatchStatus,
 } from '@pointsman/core'
 import { pino } from 'pino'
-import { countOf } from '../output/duration.js'
+import { countOf } from '../output/format-text.js'
 import type { LineSink } from '../output/terminal.js'
 import type { AgentEvent } from './agent-event.js'
 

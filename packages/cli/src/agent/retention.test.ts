@@ -1,7 +1,7 @@
 import { type ChangeLogWriter, seq, VirtualClock } from '@pointsman/core'
 import type { PruneOptions } from '@pointsman/core/io'
 import { expect, test } from 'vitest'
-import { retention, sizeLimited } from './retention.js'
+import { retention, sizeLimited } from './open-agent-log.js'
 
 const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
 

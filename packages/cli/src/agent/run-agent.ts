@@ -10,7 +10,7 @@ import { refuseOthersLog } from '@pointsman/core/io'
 import { asyncScheduler, firstValueFrom, type Observable, retry, Subject, takeUntil, tap } from 'rxjs'
 import { type Context, dataplaneOf } from '../context.js'
 import { CliError } from '../errors.js'
-import type { VariantOptions } from '../machine/iptables-option.js'
+import type { VariantOptions } from '../input/rules-question.js'
 import { type AgentMachine, openAgentMachine } from '../machine/open-machine.js'
 import { type AgentObservers, createAgentObservers, unusableObject } from './agent-observers.js'
 import { startAgentServers } from './agent-servers.js'
@@ -19,8 +19,8 @@ import { clusterSource } from './cluster-source.js'
 
 import { applyMachineSettings, machineFiles } from './machine-settings.js'
 
-import { agentLog, type AgentLogOpening, beginAgentLog } from './open-agent-log.js'
-import { logSizeOf, retention, sizeLimited } from './retention.js'
+import { agentLog, type AgentLogOpening, beginAgentLog, logSizeOf, retention, sizeLimited } from './open-agent-log.js'
+
 import { type AgentStart, startFromLog } from './start-from-log.js'
 
 export interface AgentOptions extends VariantOptions {

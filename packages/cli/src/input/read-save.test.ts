@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { LoadedRules } from '@pointsman/core'
 import { describe, expect, it } from 'vitest'
 import { DATAPLANES } from '../dataplanes.js'
-import { readSave } from './read-save.js'
+import { readSave } from '../commands/trace/answer.js'
 
 const read = async (text: string): Promise<LoadedRules> =>
   (await readSave('-', DATAPLANES[0], { stdin: Readable.from([text]) })).rules

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { IptablesError, type Run } from 'node-iptables'
 import { expect, test } from 'vitest'
-import { interfaceAddresses } from './interface-addresses.js'
+import { interfaceAddresses } from './machine-facts.js'
 
 const printing =
   (stdout: string, exitCode = 0): Run =>

@@ -21,11 +21,11 @@ import {
   interfaceAddressesOf,
   type RulesetCommandOptions,
   type RulesQuestion,
+  type VariantOptions,
 } from '../input/rules-question.js'
-import { formatCount } from '../output/duration.js'
+import { formatCount } from '../output/format-text.js'
 import { createProgress, type Progress } from '../output/progress.js'
-import { interfaceAddresses } from './interface-addresses.js'
-import type { VariantOptions } from './iptables-option.js'
+import { interfaceAddresses } from './machine-facts.js'
 
 /** The machine that the command runs on, or the network namespace that it is in. */
 export const machineOf = (

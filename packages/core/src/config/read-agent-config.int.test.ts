@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { DEFAULT_AGENT_CONFIG } from '../model/agent-config.js'
+import { DEFAULT_AGENT_CONFIG } from '../model/proxy-config.js'
 import { readAgentConfig } from './read-agent-config.js'
 
 describe("kubeadm's ConfigMap", () => {

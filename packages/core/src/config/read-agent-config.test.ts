@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
-import { type AgentConfig, DEFAULT_AGENT_CONFIG } from '../model/agent-config.js'
+import { type AgentConfig, DEFAULT_AGENT_CONFIG } from '../model/proxy-config.js'
 import { readAgentConfig } from './read-agent-config.js'
 
 const HEAD = { apiVersion: 'kubeproxy.config.k8s.io/v1alpha1', kind: 'KubeProxyConfiguration' }

@@ -5,7 +5,7 @@ import {
   type ConntrackConfig,
   DEFAULT_AGENT_CONFIG,
   type LoggingConfig,
-} from '../model/agent-config.js'
+} from '../model/proxy-config.js'
 import { type ConfigError, type ConfigFields, openConfigDocument, withoutRepetitions } from './config-document.js'
 import { KNOWN_FEATURE_GATES, warningsOfNoEffect, withoutEffectIn } from './known-fields.js'
 import { proxyConfigOf, type ReadConfigOptions, readDuration } from './read-proxy-config.js'

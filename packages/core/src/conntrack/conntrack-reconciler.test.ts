@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { conntrackCommands } from '../io/conntrack/conntrack-commands.js'
 import { DEFAULT_PROXY_CONFIG } from '../model/proxy-config.js'
-import { frontsOf, type Front } from '../state/fronts.js'
+import { frontsOf, type Front } from '../state/state.js'
 import { servicePortOf, stateOf, type PortDescription } from '../testing/state-builder.js'
-import { createConntrackReconciler, type ConntrackReconciler, type Reconciliation } from './conntrack-reconciler.js'
+import { createConntrackReconciler, type ConntrackReconciler, type Reconciliation } from './conntrack-hook.js'
 import { servedFrontsOf } from './stale-flows.js'
 import { fakeConntrack, type FakeConntrack } from './test-support/fake-conntrack.js'
 

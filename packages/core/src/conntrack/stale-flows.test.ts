@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { IpFamily } from '../model/address.js'
 import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '../model/proxy-config.js'
-import { frontKey, frontsOf, type Front } from '../state/fronts.js'
+import { frontKey, frontsOf, type Front } from '../state/state.js'
 import { service, slice } from '../testing/manifests.js'
 import { nodeInfoWith, servicePortOf, stateOf, type PortDescription } from '../testing/state-builder.js'
 import { planFlowDeletions, servedFrontsOf, udpFrontsOf } from './stale-flows.js'

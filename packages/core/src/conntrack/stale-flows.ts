@@ -4,8 +4,8 @@ import type { KubernetesObject } from '../model/kubernetes-object.js'
 import { answersOnLocalhost, isLoopback, nodePortAddressesOf } from '../model/node-addresses.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import { servicePortsOf } from '../model/service-ports.js'
-import { frontKey, frontsOf, type Front } from '../state/fronts.js'
-import type { State } from '../state/state.js'
+import { type Front, frontKey, frontsOf, type State } from '../state/state.js'
+
 import { isTranslated, type Flow } from './flow-table.js'
 
 /** What decides which flows lost their target. */

@@ -4,7 +4,6 @@ import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '../model/proxy-config.js
 import { type LogRecord, NO_SEQ, seq, type Seq } from '../model/record.js'
 import { type ChangeLogReader, loggedConfigAt, type RecordFilter } from '../ports/change-log.js'
 import type { RuleItem } from '../ports/rule-item.js'
-import { recordsInOrder } from './records-in-order.js'
 import {
   type BlamedRule,
   createRuleHistory,
@@ -113,3 +112,25 @@ function* touchingRecords(
   ]
   yield* recordsInOrder(filters.map((filter) => reader.records(filter)))
 }
+
+/** Records of several histories, each of them in order, as one; a record that is in two of them once. */
+export function* recordsInOrder(histories: readonly Iterable<LogRecord>[]): Generator<LogRecord, void, undefined> {
+  const iterators = histories.map((history) => history[Symbol.iterator]())
+  const waiting = iterators.map(nextOf)
+  for (;;) {
+    const record = waiting.reduce(earlier, undefined)
+    if (record === undefined) return
+    yield record
+    for (const [index, iterator] of iterators.entries()) {
+      if (waiting[index]?.seq === record.seq) waiting[index] = nextOf(iterator)
+    }
+  }
+}
+
+function nextOf(iterator: Iterator<LogRecord>): LogRecord | undefined {
+  const next = iterator.next()
+  return next.done === true ? undefined : next.value
+}
+
+const earlier = (one: LogRecord | undefined, other: LogRecord | undefined): LogRecord | undefined =>
+  one === undefined || (other !== undefined && other.seq < one.seq) ? other : one

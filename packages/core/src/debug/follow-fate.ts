@@ -6,9 +6,9 @@ import { configOfRecord, type ProxyConfig } from '../model/proxy-config.js'
 import { type ConfigRecord, type LogRecord, NO_SEQ, type ObjectRecord, type Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import { watchEventOf } from '../model/watch-event.js'
-import { frontsOf } from '../state/fronts.js'
+import { frontsOf, type State } from '../state/state.js'
 import { createStateFold } from '../state/state-fold.js'
-import type { State } from '../state/state.js'
+
 import { causeOf, isKeptByController, type OutageCause, type ServiceEdit } from './outage.js'
 import { createEditFinder } from './service-edits.js'
 

@@ -1,4 +1,4 @@
-import { assertNever } from '../model/assert-never.js'
+import { assertNever } from '../model/brand.js'
 import { type Endpoint, endpointCondition, endpointKey } from '../model/endpoint.js'
 import type { ObjectRecord } from '../model/record.js'
 import type { RulePlanner } from '../ports/dataplane.js'

@@ -18,14 +18,15 @@ export { type ConfigDocument, readConfigDocument, writeConfigDocument } from './
 export { readObjects, type ObjectsRead } from './files/read-objects.js'
 export { readRecording, type Recording } from './files/read-recording.js'
 export type { Place, RecordingItem } from './files/recording-file.js'
-export { guardCluster } from './kubernetes/guard-cluster.js'
 export {
+  guardCluster,
   kubernetesSource,
   type KubernetesSourceOptions,
   type SourceLimits,
   resumePoints,
   type ResumePoints,
 } from './kubernetes/kubernetes-source.js'
+
 export { createKnownObjects, type KnownObject, type KnownObjects } from './kubernetes/known-objects.js'
 
 export { SOURCE_NOTICE_CODES, type SourceNoticeCode } from './kubernetes/watch-outage.js'
@@ -33,5 +34,5 @@ export { WATCH_ERRORS, type WatchErrorCode } from './kubernetes/watch-failure.js
 export { createMemoryChangeLog, type MemoryChangeLog } from './memory/memory-change-log.js'
 export { readText } from './files/read-file.js'
 export { openLinesFile, type LinesFile } from './files/write-lines.js'
-export { API_SERVER_ERRORS, ApiServerError, type ApiServerErrorCode } from './kubernetes/server/api-server-error.js'
+export { API_SERVER_ERRORS, ApiServerError, type ApiServerErrorCode } from './kubernetes/server/server-settings.js'
 export { connectApiServer, type ConnectOptions, type RequestReport } from './kubernetes/server/connect-api-server.js'

@@ -2,3 +2,8 @@ declare const brand: unique symbol
 
 /** A value that must not be mixed up with another of the same type: `Brand<string, 'ServicePortName'>`. */
 export type Brand<Value, Name extends string> = Value & { readonly [brand]: Name }
+
+/** Ends a `switch` over a union: the compiler refuses a case that was forgotten, and a bug crashes here. */
+export function assertNever(value: never): never {
+  throw new Error(`not a case that exists: ${JSON.stringify(value)}`)
+}

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { DEFAULT_AGENT_CONFIG } from './agent-config.js'
+import { DEFAULT_AGENT_CONFIG } from './proxy-config.js'
 import { configDocument } from '../config/config-document.js'
 import { FIELDS_WITHOUT_EFFECT, KNOWN_CONFIG_FIELDS } from '../config/known-fields.js'
 

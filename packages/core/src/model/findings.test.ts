@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { findingsOf } from './field-reader.js'
+import { findingsOf } from './diagnostic.js'
 import { visible } from './shown-text.js'
 import type { KubernetesObject } from './kubernetes-object.js'
 

@@ -1,6 +1,6 @@
 import { parseAddress, parseCidr } from './address.js'
-import type { Diagnostic } from './diagnostic.js'
-import { fieldReader, type Findings, findingsOf } from './field-reader.js'
+import { type Diagnostic, fieldReader, type Findings, findingsOf } from './diagnostic.js'
+
 import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
 
 export interface NodeResult {

@@ -1,12 +1,26 @@
 import { type IpFamily, parseAddress, parseCidr } from './address.js'
-import type { Diagnostic } from './diagnostic.js'
-import { fieldReader, type FieldReader, type Findings, findingsOf, isPortNumber } from './field-reader.js'
+import {
+  type Diagnostic,
+  fieldReader,
+  type FieldReader,
+  type Findings,
+  findingsOf,
+  isPortNumber,
+} from './diagnostic.js'
+
 import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
-import { type Protocol, PROTOCOLS, serviceName, type ServiceName, servicePortName } from './names.js'
+import {
+  isObjectName,
+  isPortName,
+  type Protocol,
+  PROTOCOLS,
+  serviceName,
+  type ServiceName,
+  servicePortName,
+} from './names.js'
 import type { ServicePort, SkipReason, SkippedPort } from './service-port.js'
 import { serviceTrafficOf } from './service-traffic.js'
 import { visible } from './shown-text.js'
-import { isObjectName, isPortName } from './valid-names.js'
 
 export interface ServicePortsResult {
   /** In the order of `spec.ports`, and of the families within a port. */

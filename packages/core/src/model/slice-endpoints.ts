@@ -1,11 +1,25 @@
 import { type IpFamily, parseAddress } from './address.js'
-import type { Diagnostic } from './diagnostic.js'
+import {
+  type Diagnostic,
+  fieldReader,
+  type FieldReader,
+  type Findings,
+  findingsOf,
+  isPortNumber,
+} from './diagnostic.js'
 import { type Endpoint, sortedEndpoints, withoutDuplicates } from './endpoint.js'
-import { fieldReader, type FieldReader, type Findings, findingsOf, isPortNumber } from './field-reader.js'
+
 import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
-import { SERVICE_NAME_LABEL, serviceName, type ServiceName, servicePortName, type ServicePortName } from './names.js'
+import {
+  isObjectName,
+  isPortName,
+  SERVICE_NAME_LABEL,
+  serviceName,
+  type ServiceName,
+  servicePortName,
+  type ServicePortName,
+} from './names.js'
 import { protocolOf } from './service-ports.js'
-import { isObjectName, isPortName } from './valid-names.js'
 
 /** What one EndpointSlice gives to the service ports of the Service that owns it. */
 export interface SliceEndpoints {

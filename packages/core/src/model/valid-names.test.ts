@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isObjectName, isPortName } from './valid-names.js'
+import { isObjectName, isPortName } from './names.js'
 
 const HOSTILE = [
   'a/b',

@@ -1,6 +1,6 @@
 import { TestScheduler } from 'rxjs/testing'
 import { describe, expect, it } from 'vitest'
-import { heldUntil } from './held-until.js'
+import { heldUntil } from './track-changes.js'
 
 function expectHeld(source: string, word: string, wanted: string): void {
   const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected))

@@ -20,10 +20,8 @@ import { seq, type Seq } from '../model/record.js'
 import type { Backend, SyncRequest, SyncResult } from '../ports/backend.js'
 import type { Applied, StateFold } from '../state/state-fold.js'
 import { boundedFrequency } from './bounded-frequency.js'
-import { heldUntil } from './held-until.js'
+import { heldUntil, trackChanges, type TrackOptions } from './track-changes.js'
 import type { Recorded, Recorder } from './recorder.js'
-
-import { trackChanges, type TrackOptions } from './track-changes.js'
 
 /** One run of the backend. Times in milliseconds since 1970 UTC. */
 export interface SyncReport {

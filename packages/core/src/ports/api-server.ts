@@ -1,3 +1,7 @@
+import type { ObjectKind } from '../model/kubernetes-object.js'
+import type { LogEntry } from '../model/record.js'
+import type { WatchEvent } from '../model/watch-event.js'
+
 /** A Kubernetes API server, as far as a reader of it needs one: requests that change nothing. */
 export interface ApiServer {
   /** Scheme, host and port, for messages: `https://10.0.0.1:6443`. */
@@ -22,4 +26,27 @@ export interface ApiAnswer {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: AsyncIterable<Uint8Array>
+}
+
+/** What a live source says, in the order in which it happened. */
+export type SourceItem =
+  | { readonly type: 'event'; readonly event: WatchEvent }
+  /** Something that the log has to tell: a watch was lost, everything was listed again. */
+  | { readonly type: 'notice'; readonly notice: Extract<LogEntry, { type: 'notice' }> }
+  | { readonly type: 'status'; readonly status: WatchStatus }
+
+/** How the watch of one kind is. Times in milliseconds since 1970 UTC. */
+export interface WatchStatus {
+  readonly kind: ObjectKind
+  /**
+   * `connecting`: nothing has been heard in this attempt yet. `listing`: what there is is being received. `watching`: changes
+   * come as they happen. `lost`: the next attempt is waited for.
+   */
+  readonly phase: 'connecting' | 'listing' | 'watching' | 'lost'
+  /** When the server last said something of this kind; absent: never. */
+  readonly heardAt?: number
+  /** Why the watch is lost. */
+  readonly error?: { readonly code: string; readonly message: string }
+  /** When the next attempt is made, if the watch is lost. */
+  readonly retryAt?: number
 }

@@ -1,10 +1,10 @@
 import { cidrContains, type IpAddress, parseAddress } from '../model/address.js'
-import { assertNever } from '../model/assert-never.js'
+import { assertNever } from '../model/brand.js'
 import { type EndpointSelection, selectEndpoints } from '../model/endpoint-selection.js'
 import type { Endpoint } from '../model/endpoint.js'
 import { displayName } from '../model/names.js'
 import type { ServicePort } from '../model/service-port.js'
-import { type Front, frontsOf } from '../state/fronts.js'
+import { type Front, frontsOf } from '../state/state.js'
 import type { ReadPacket } from './packet.js'
 import {
   cidrsOfFamily,

@@ -1,6 +1,6 @@
 import { stateOf, type PortDescription } from '../testing/state-builder.js'
 import { describe, expect, it } from 'vitest'
-import { healthCheckedServices } from './health-checked-services.js'
+import { healthCheckedServices } from './port-traffic.js'
 
 const lb: PortDescription = {
   is: 'shop/web:http',

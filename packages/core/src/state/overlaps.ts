@@ -1,6 +1,6 @@
 import type { ServicePortName } from '../model/names.js'
 import type { ServicePort } from '../model/service-port.js'
-import { frontKey, frontsOf } from './fronts.js'
+import { frontKey, frontsOf } from './state.js'
 
 /**
  * Service ports in the order in which their rules stand: by name, except that of those which claim one front the port of

@@ -1,5 +1,6 @@
+import type { IpFamily } from '../model/address.js'
 import type { Endpoint } from '../model/endpoint.js'
-import type { ServicePortName } from '../model/names.js'
+import type { Protocol, ServicePortName } from '../model/names.js'
 import type { NodeInfo } from '../model/node.js'
 import type { Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
@@ -31,3 +32,29 @@ export function nodeOfInterest(
   if (nodeName !== undefined) return nodes.get(nodeName)
   return nodes.size === 1 ? [...nodes.values()][0] : undefined
 }
+
+/** An address and port that packets are sent to. */
+export interface Front {
+  readonly type: 'clusterIP' | 'externalIP' | 'loadBalancerIP' | 'nodePort'
+  readonly family: IpFamily
+  readonly protocol: Protocol
+  /** Absent for a node port: the node's own addresses. */
+  readonly address?: string
+  readonly port: number
+}
+
+/** Every front of a service port: cluster IP, external IPs, load-balancer VIPs, node port. */
+export function frontsOf(servicePort: ServicePort): readonly Front[] {
+  const { family, protocol, port, nodePort } = servicePort
+  const fronts: Front[] = [{ type: 'clusterIP', family, protocol, address: servicePort.clusterIP, port }]
+  for (const address of servicePort.externalIPs) fronts.push({ type: 'externalIP', family, protocol, address, port })
+  for (const address of servicePort.loadBalancerVIPs) {
+    fronts.push({ type: 'loadBalancerIP', family, protocol, address, port })
+  }
+  if (nodePort !== 0) fronts.push({ type: 'nodePort', family, protocol, port: nodePort })
+  return fronts
+}
+
+/** One text a front: equal fronts, of whichever Service, have equal keys. */
+export const frontKey = ({ family, protocol, address, port }: Front): string =>
+  `${protocol} ${address ?? `node ${family}`} ${port}`

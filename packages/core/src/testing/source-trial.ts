@@ -2,7 +2,7 @@ import type { Observable, Subscription } from 'rxjs'
 import type { createKnownObjects } from '../io/kubernetes/known-objects.js'
 import type { kubernetesSource, KubernetesSourceOptions } from '../io/kubernetes/kubernetes-source.js'
 import { type KubernetesObject, OBJECT_KINDS, type ObjectKind } from '../model/kubernetes-object.js'
-import type { SourceItem, WatchStatus } from '../ports/live-source.js'
+import type { SourceItem, WatchStatus } from '../ports/api-server.js'
 import { VirtualClock } from '../pipeline/virtual-clock.js'
 import { createFakeApiServer, type FakeApiServer, type FakeRequest } from './fake-api-server.js'
 

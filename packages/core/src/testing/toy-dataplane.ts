@@ -9,9 +9,9 @@ import type { BackendContents, SyncRequest, SyncResult } from '../ports/backend.
 import type { ChainOwner, Dataplane, FrontPath, PlannedItems, RulePlan } from '../ports/dataplane.js'
 import type { RuleItem } from '../ports/rule-item.js'
 import type { ChangingProcess, DataplaneBackend, FamilyDrift, RuleTool } from '../ports/machine.js'
-import { type Front, frontKey } from '../state/fronts.js'
+import { type Front, frontKey, type State } from '../state/state.js'
 import { frontTrafficOf, portTraffic } from '../state/port-traffic.js'
-import type { State } from '../state/state.js'
+
 import { auditToy, itemsOf, parseItem, TOY_FINDINGS, ToyItem, ToyRules, traceToy } from './toy-rules.js'
 
 /**

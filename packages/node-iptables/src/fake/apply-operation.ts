@@ -1,5 +1,5 @@
 import { assertNever } from '../assert-never.js'
-import type { Variant } from '../capabilities.js'
+import type { Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
 import { formatRule, IptablesFormatError } from '../rules/format-rule.js'
 import type { RestoreLine } from '../rules/restore-line.js'

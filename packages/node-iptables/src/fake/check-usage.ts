@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { assertNever } from '../assert-never.js'
-import type { Variant } from '../capabilities.js'
+import type { Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
 import { MATCHES, TARGETS } from '../rules/extensions/known-extensions.js'
 import type { Match, Rule, Target } from '../rules/rule.js'

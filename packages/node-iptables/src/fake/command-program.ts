@@ -1,4 +1,4 @@
-import { IptablesParseError } from '../rules/parse-error.js'
+import { IptablesParseError } from '../rules/parse-rule.js'
 import { parseRestoreLine, type RestoreLine } from '../rules/restore-line.js'
 
 import { quoteWord } from '../rules/values.js'

@@ -1,9 +1,8 @@
-import { capabilitiesOf, type Variant } from '../capabilities.js'
+import { capabilitiesOf, type Iptables, type Variant } from '../iptables.js'
 
 import { commandsOf } from '../commands.js'
 import { executablesOf, type Family } from '../detect-variant.js'
 
-import type { Iptables } from '../iptables.js'
 import { tableMethods } from '../create-iptables.js'
 import { firstOf } from './kernel-table.js'
 import { fakeRun, type Fault, faultPlan, type RecordedCall } from './fake-run.js'

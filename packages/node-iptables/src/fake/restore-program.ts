@@ -1,4 +1,4 @@
-import { IptablesParseError } from '../rules/parse-error.js'
+import { IptablesParseError } from '../rules/parse-rule.js'
 import { parseRestoreLine, type RestoreLine } from '../rules/restore-line.js'
 import type { Counters } from '../rules/rule.js'
 import { applyOperation, type ApplyOptions, isVerdict, type Operation, readRule } from './apply-operation.js'

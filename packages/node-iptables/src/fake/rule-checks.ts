@@ -1,4 +1,4 @@
-import type { Variant } from '../capabilities.js'
+import type { Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
 import type { AddrtypeMatch, Match, Rule, Target } from '../rules/rule.js'
 import { type Hook, hookOf } from './built-in-chains.js'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { NAT_SPELLINGS, SPELLINGS } from '../test-support/spellings.js'
 import { formatRule } from './format-rule.js'
-import { IptablesParseError } from './parse-error.js'
+import { IptablesParseError } from './parse-rule.js'
 import { parseRestoreLine } from './restore-line.js'
 import type { Rule } from './rule.js'
 

@@ -1,5 +1,5 @@
 import { formatRestoreLine, parseRestoreLine } from './restore-line.js'
-import { IptablesParseError } from './parse-error.js'
+import { IptablesParseError } from './parse-rule.js'
 import type { Counters, Rule } from './rule.js'
 
 /** One table as iptables-save prints it. */

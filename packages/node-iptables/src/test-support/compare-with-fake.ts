@@ -1,9 +1,9 @@
 import { createIptables } from '../create-iptables.js'
-import type { Variant } from '../capabilities.js'
+import type { Iptables, Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
 import { createFakeIptables } from '../fake/index.js'
 import { IptablesError } from '../iptables-error.js'
-import type { Iptables } from '../iptables.js'
+
 import type { Namespace } from './namespace.js'
 import { randomChoices } from './random-numbers.js'
 import { randomRestore, type RandomRestore } from './random-restores.js'

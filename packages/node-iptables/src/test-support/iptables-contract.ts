@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Variant } from '../capabilities.js'
+import type { Iptables, Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
 import { IptablesError } from '../iptables-error.js'
-import type { Iptables } from '../iptables.js'
+
 import { CHANGES, REFUSALS } from './contract-restores.js'
 
 /** One iptables to be tried: no table has been touched, and the nfacct object `known` is there. */

@@ -1,6 +1,6 @@
 import { expect, describe, it } from 'vitest'
 import type { Run, RunResult } from '../run-process.js'
-import { ownProcesses } from './own-processes.js'
+import { ownProcesses } from './watch-generations.js'
 
 const RESTORE = ['ip', 'netns', 'exec', 'blue', '/usr/sbin/iptables-nft-restore', '--noflush']
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createIptables } from '../create-iptables.js'
 import { IptablesError } from '../iptables-error.js'
 import type { Run, RunResult } from '../run-process.js'
-import { watchCanaries } from './watch-canaries.js'
+import { watchCanaries } from './watch-changes.js'
 
 const RULE = ['-j', 'RETURN']
 

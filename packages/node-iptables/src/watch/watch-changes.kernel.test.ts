@@ -3,7 +3,7 @@ import { createIptables } from '../create-iptables.js'
 import { IptablesError } from '../iptables-error.js'
 import { runProcess } from '../run-process.js'
 import { createNamespace, describeKernel, type Namespace } from '../test-support/namespace.js'
-import { ownProcesses, processMatchHere } from './own-processes.js'
+import { ownProcesses, processMatchHere } from './watch-generations.js'
 import { type CanaryOptions, type MonitorOptions, type TableChange, watchChanges } from './watch-changes.js'
 
 describeKernel('a watch in a namespace of its own', () => {

@@ -7,9 +7,10 @@ import {
   interfaceAddressesOf,
   ON_THIS_MACHINE,
   type RulesetCommandOptions,
+  type VariantOptions,
   withRulesetOptions,
+  withVariantOption,
 } from '../../input/rules-question.js'
-import { type VariantOptions, withVariantOption } from '../../machine/iptables-option.js'
 
 /** As commander parses what `withAgentOptions` adds. Booleans of Go are true, or the text behind their `=`. */
 export interface AgentOptions extends ParsedOptions, Omit<RulesetCommandOptions, 'family'>, VariantOptions {

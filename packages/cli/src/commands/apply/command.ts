@@ -9,11 +9,13 @@ import {
   rulesQuestion,
   type RulesQuestion,
   type RulesQuestionOptions,
+  type VariantOptions,
   withRulesetOptions,
+  withVariantOption,
 } from '../../input/rules-question.js'
-import { type VariantOptions, withVariantOption } from '../../machine/iptables-option.js'
+
 import { openBackend, type OpenedBackend } from '../../machine/open-machine.js'
-import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
+import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument, writePieces } from '../../output/json.js'
 import {
   type Applied,

@@ -1,6 +1,6 @@
 import type { Dataplane, ForeignReference, IpFamily, PlannedInput, RuleTool, SyncResult } from '@pointsman/core'
 import type { Flows } from '../../machine/open-machine.js'
-import { countOf, formatDuration } from '../../output/duration.js'
+import { countOf, formatDuration } from '../../output/format-text.js'
 import { toolJson } from '../../output/json.js'
 import type { Style } from '../../output/terminal.js'
 import type { ApplySummaryJson } from './schema.js'

@@ -14,7 +14,7 @@ import { type Context, dataplaneOf } from '../../context.js'
 import { runProcess } from '../../dataplanes.js'
 import { CliError } from '../../errors.js'
 import { askedObjects, type AskedObjects, type Input, type PointOptions } from '../../input/open-input.js'
-import { readSave } from '../../input/read-save.js'
+import { readSave } from '../trace/answer.js'
 import {
   familiesOf,
   familyAsked,
@@ -23,12 +23,13 @@ import {
   rulesQuestion,
   type RulesQuestion,
   type RulesQuestionOptions,
+  type VariantOptions,
 } from '../../input/rules-question.js'
-import { interfaceAddresses } from '../../machine/interface-addresses.js'
-import type { VariantOptions } from '../../machine/iptables-option.js'
+import { interfaceAddresses, tcpBeLiberal } from '../../machine/machine-facts.js'
+
 import { machineOf } from '../../machine/open-machine.js'
-import { tcpBeLiberal } from '../../machine/tcp-be-liberal.js'
-import { countOf } from '../../output/duration.js'
+
+import { countOf } from '../../output/format-text.js'
 import { createProgress } from '../../output/progress.js'
 import { SILENT } from '../../output/terminal.js'
 import type { FindingCause } from './causes.js'

@@ -10,10 +10,10 @@ import {
   withPointOptions,
 } from '../../input/open-input.js'
 import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
-import { type RulesQuestionOptions, withRulesetOptions } from '../../input/rules-question.js'
-import { withVariantOption } from '../../machine/iptables-option.js'
-import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
-import { countOf } from '../../output/duration.js'
+import { type RulesQuestionOptions, withRulesetOptions, withVariantOption } from '../../input/rules-question.js'
+
+import { countOf, warnOfDiagnostics, withExamples } from '../../output/format-text.js'
+
 import { documentLines, type Format, jsonLines, outputOption, parseFormat, writePieces } from '../../output/json.js'
 import { runSteps } from '../../output/progress.js'
 import {

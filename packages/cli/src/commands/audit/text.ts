@@ -1,6 +1,6 @@
 import { type AuditFinding, displayName, type ObjectRecord, type RuleItem, type ServicePort } from '@pointsman/core'
 import { describeAsked } from '../../input/open-input.js'
-import { countOf, formatCount } from '../../output/duration.js'
+import { countOf, formatCount } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
 import type { Style } from '../../output/terminal.js'
 import { objectName } from '../log/text.js'

@@ -6,11 +6,11 @@ import { openLog, withLogOption } from '../../input/open-input.js'
 import { POINT_FORMS } from '../../input/point-in-time.js'
 import { withConfigOptions } from '../../input/proxy-config.js'
 import { withRulesetOptions } from '../../input/rules-question.js'
-import { formatCount } from '../../output/duration.js'
+import { formatCount, withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
 
 import { runSteps } from '../../output/progress.js'
-import { withExamples } from '../../output/command-help.js'
+
 import { PACKET_FORM } from '../../packet/parse-packet.js'
 import { bisect } from './answer.js'
 import { bisectDocument } from './json.js'

@@ -7,7 +7,7 @@ import {
   type PacketFate,
 } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
-import { countOf, formatDuration } from '../../output/duration.js'
+import { countOf, formatDuration } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
 import { renderTable } from '../../output/table.js'
 import { packetNames } from '../../packet/names.js'

@@ -24,7 +24,7 @@ import {
   withRulesetOptions,
 } from '../../input/rules-question.js'
 
-import { formatCount } from '../../output/duration.js'
+import { formatCount, withExamples } from '../../output/format-text.js'
 import {
   documentLines,
   type Format,
@@ -36,7 +36,6 @@ import {
 } from '../../output/json.js'
 
 import { runSteps } from '../../output/progress.js'
-import { withExamples } from '../../output/command-help.js'
 
 import { blameItem } from './json.js'
 import { blameScope, type BlameScope } from './scope.js'

@@ -13,7 +13,7 @@ import {
 } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
 import { type Column, cutText, renderTable } from '../../output/table.js'
-import { countOf } from '../../output/duration.js'
+import { countOf } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
 
 import { objectName } from '../log/text.js'

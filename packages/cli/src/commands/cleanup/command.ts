@@ -1,10 +1,10 @@
 import type { CleanedFamily, LeftChain } from '@pointsman/core'
 import type { Command } from 'commander'
 import type { Context } from '../../context.js'
-import { type VariantOptions, withVariantOption } from '../../machine/iptables-option.js'
+import { type VariantOptions, withVariantOption } from '../../input/rules-question.js'
 import { machineOf } from '../../machine/open-machine.js'
-import { withExamples } from '../../output/command-help.js'
-import { countOf } from '../../output/duration.js'
+import { countOf, withExamples } from '../../output/format-text.js'
+
 import { outputOption, parseFormat, toolJson, writeDocument, writePieces } from '../../output/json.js'
 import { createProgress } from '../../output/progress.js'
 import type { Style } from '../../output/terminal.js'

@@ -1,6 +1,6 @@
 import { Argument, type Command } from 'commander'
 import type { Context } from '../../context.js'
-import { withExamples } from '../../output/command-help.js'
+import { withExamples } from '../../output/format-text.js'
 import { bashScript, fishScript, zshScript } from './scripts.js'
 
 export function registerCompletion(program: Command, context: Context): void {

@@ -22,10 +22,9 @@ import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Context, warn } from '../../context.js'
 import { byteStream } from '../../input/open-input.js'
-import { formatCount, shellWord } from '../../output/duration.js'
+import { formatCount, shellWord, withExamples } from '../../output/format-text.js'
 import { createProgress } from '../../output/progress.js'
 
-import { withExamples } from '../../output/command-help.js'
 import { importRecording, type ImportTally } from '../import/import-recording.js'
 import { type Demo, demoText, momentAt } from './text.js'
 

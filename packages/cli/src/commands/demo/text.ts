@@ -16,7 +16,7 @@ import {
   type ServicePort,
 } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
-import { formatCount, formatDuration } from '../../output/duration.js'
+import { formatCount, formatDuration } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
 import { type Column, renderTable } from '../../output/table.js'
 import type { ImportTally } from '../import/import-recording.js'

@@ -12,7 +12,7 @@ import {
 
 import { linesOfDocument, outputOption, parseFormat, writePieces } from '../../output/json.js'
 
-import { withExamples } from '../../output/command-help.js'
+import { withExamples } from '../../output/format-text.js'
 
 import { diffQuestion, findDifferences, isSame } from './answer.js'
 import { diffDocument } from './json.js'

@@ -12,7 +12,7 @@ import {
   type ServicePortName,
 } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
-import { countOf } from '../../output/duration.js'
+import { countOf } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
 import { type Column, renderTable } from '../../output/table.js'
 import { percent, titleOf } from '../rules/text.js'

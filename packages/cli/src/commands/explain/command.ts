@@ -19,7 +19,7 @@ import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '..
 import { didYouMean } from '../../input/suggest.js'
 import { formatTime, outputOption, parseFormat, pointOf, writeDocument } from '../../output/json.js'
 
-import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
+import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
 
 import { explainService } from './answer.js'
 import { explanationDocument } from './json.js'

@@ -8,7 +8,7 @@ import {
   SKIP_REASONS,
 } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
-import { formatDuration } from '../../output/duration.js'
+import { formatDuration } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
 import { type Column, renderTable } from '../../output/table.js'
 import { placesText } from '../../packet/resolve-packet.js'

@@ -21,11 +21,10 @@ import { CliError } from '../../errors.js'
 import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
 import { POINT_FORMS, resolveRange } from '../../input/point-in-time.js'
 
-import { formatCount, shellWord } from '../../output/duration.js'
+import { formatCount, shellWord, withExamples } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
 import { createProgress } from '../../output/progress.js'
 
-import { withExamples } from '../../output/command-help.js'
 import { authorItem } from '../log/json.js'
 
 interface ExportOptions extends Pick<InputOptions, 'log'> {

@@ -8,7 +8,7 @@ import { POINT_FORMS, resolveRange } from '../../input/point-in-time.js'
 
 import { type Format, outputOption, parseFormat, pointJson, writeDocument, writeLine } from '../../output/json.js'
 
-import { withExamples } from '../../output/command-help.js'
+import { withExamples } from '../../output/format-text.js'
 import { history, type HistoryEntry, parseKinds, parseTypes, serviceFilter, type WantedTypes } from './history.js'
 import { registerLogInfo } from './info.js'
 import { recordItem } from './json.js'

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Context } from '../../context.js'
 import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
 import type { Style } from '../../output/terminal.js'
-import { formatCount, formatDuration } from '../../output/duration.js'
+import { formatCount, formatDuration, withExamples } from '../../output/format-text.js'
 import {
   formatTime,
   formatTimeIfKnown,
@@ -14,7 +14,6 @@ import {
   writeDocument,
 } from '../../output/json.js'
 
-import { withExamples } from '../../output/command-help.js'
 import type { LogInfoJson } from './schema.js'
 
 interface LogInfoOptions extends Pick<InputOptions, 'log'> {

@@ -1,7 +1,7 @@
 import { assertNever, type LogRecord, type ObjectRecord, type SyncRecord } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
 import { cutLines, cutText } from '../../output/table.js'
-import { formatCount, formatDuration } from '../../output/duration.js'
+import { formatCount, formatDuration } from '../../output/format-text.js'
 import { formatTime, jsonText } from '../../output/json.js'
 import type { HistoryEntry } from './history.js'
 

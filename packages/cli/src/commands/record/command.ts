@@ -6,7 +6,7 @@ import { type Context, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
 import { logPath, withLogOption } from '../../input/open-input.js'
 import type { Style } from '../../output/terminal.js'
-import { countOf, formatCount, formatDuration, shellWord } from '../../output/duration.js'
+import { countOf, formatCount, formatDuration, shellWord, withExamples } from '../../output/format-text.js'
 import {
   formatTime,
   formatTimeIfKnown,
@@ -18,7 +18,6 @@ import {
 
 import { createProgress } from '../../output/progress.js'
 
-import { withExamples } from '../../output/command-help.js'
 import { recordCluster, type RecordTally } from './record-cluster.js'
 import type { RecordSummaryJson } from './schema.js'
 

@@ -16,7 +16,7 @@ import {
 import { asyncScheduler, fromEvent, ignoreElements, merge, NEVER, Subject, takeUntil, timer } from 'rxjs'
 import { clusterSource, recordedEvents } from '../../agent/cluster-source.js'
 
-import { logSizeOf, retention, type RetentionOptions, sizeLimited } from '../../agent/retention.js'
+import { logSizeOf, retention, type RetentionOptions, sizeLimited } from '../../agent/open-agent-log.js'
 import type { Context } from '../../context.js'
 import { CliError } from '../../errors.js'
 import { warnOfOthers } from '../../input/open-input.js'

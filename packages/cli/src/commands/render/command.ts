@@ -27,7 +27,7 @@ import {
   withRulesetOptions,
 } from '../../input/rules-question.js'
 
-import { countOf } from '../../output/duration.js'
+import { countOf, warnOfDiagnostics, withExamples } from '../../output/format-text.js'
 import {
   documentLines,
   type Format,
@@ -38,8 +38,6 @@ import {
   portionsOf,
   writePieces,
 } from '../../output/json.js'
-
-import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
 
 import { ruleItems } from '../rules/json.js'
 import type { RuleListJson } from '../rules/schema.js'

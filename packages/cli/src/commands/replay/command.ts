@@ -27,12 +27,14 @@ import {
   nodeNameFor,
   ON_THIS_MACHINE,
   type RulesetCommandOptions,
+  type VariantOptions,
   withRulesetOptions,
+  withVariantOption,
 } from '../../input/rules-question.js'
-import { type VariantOptions, withVariantOption } from '../../machine/iptables-option.js'
+
 import { type MachineOptions, openBackend } from '../../machine/open-machine.js'
-import { withExamples } from '../../output/command-help.js'
-import { formatCount } from '../../output/duration.js'
+import { formatCount, withExamples } from '../../output/format-text.js'
+
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
 import { createProgress, type Progress } from '../../output/progress.js'
 import { replayDocument, type ReplayReport, replayText } from './report.js'

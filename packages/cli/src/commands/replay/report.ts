@@ -1,5 +1,5 @@
 import type { ReplaySummary } from '@pointsman/core'
-import { formatCount, formatDuration, shellWord } from '../../output/duration.js'
+import { formatCount, formatDuration, shellWord } from '../../output/format-text.js'
 import { pointJson } from '../../output/json.js'
 import type { Style } from '../../output/terminal.js'
 import type { ReplaySummaryJson } from './schema.js'

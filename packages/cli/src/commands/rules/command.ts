@@ -32,7 +32,7 @@ import {
   writePieces,
 } from '../../output/json.js'
 
-import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
+import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
 
 import { answerRules, type RulesAnswer, rulesTarget } from './answer.js'
 import { ruleItems } from './json.js'

@@ -18,7 +18,7 @@ import { resolveConfig } from '../../input/proxy-config.js'
 import { didYouMean } from '../../input/suggest.js'
 import { FORMATS, outputOption, parseFormat, pointOf, writeDocument, writeLine } from '../../output/json.js'
 
-import { warnOfDiagnostics, withExamples } from '../../output/command-help.js'
+import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
 
 import { serviceRows, type ServicesView } from './answer.js'
 import { diagnosticItem, serviceItem, skippedItem } from './json.js'

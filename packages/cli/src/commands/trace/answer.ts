@@ -12,24 +12,25 @@ import {
   type TracedPacket,
   type TraceQuestion,
 } from '@pointsman/core'
+import { readText } from '@pointsman/core/io'
 import { type Context, dataplaneOf, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
 import {
   askedObjects,
   type AskedObjects,
+  byteStream,
   type Input,
   type InputOptions,
   openInput,
   type PointOptions,
 } from '../../input/open-input.js'
-import { readSave } from '../../input/read-save.js'
 import {
   familiesOf,
   interfaceAddressesOf,
   rulesQuestion,
   type RulesQuestionOptions,
 } from '../../input/rules-question.js'
-import { warnOfDiagnostics } from '../../output/command-help.js'
+import { warnOfDiagnostics } from '../../output/format-text.js'
 import type { Names } from '../../packet/names.js'
 import { type PacketText, parsePacket, portNumber } from '../../packet/parse-packet.js'
 import { type ResolvedPacket, resolvePacket } from '../../packet/resolve-packet.js'
@@ -284,3 +285,24 @@ function affinityEntries(
       )
     })
 }
+
+/** Rules of one family that were saved. */
+interface SavedRules {
+  /** Of the file, for messages. */
+  readonly name: string
+  readonly rules: LoadedRules
+}
+
+/** Reads a file, or standard input for `-`. CliError BAD_INPUT for what is no listing, or more than one, also when the rules are used. */
+export async function readSave(
+  path: string,
+  dataplane: Pick<Dataplane, 'readListing'>,
+  { stdin }: Pick<Context, 'stdin'>,
+): Promise<SavedRules> {
+  const { name, text } = await readText(path, byteStream(stdin), MAX_SAVE_BYTES)
+  const refuse = (message: string, options?: ErrorOptions): CliError => new CliError('BAD_INPUT', message, options)
+  return { name, rules: await dataplane.readListing(text, { name, refuse }) }
+}
+
+// 10,000 Services of 15 endpoints take half of that.
+const MAX_SAVE_BYTES = 128 * 1024 * 1024

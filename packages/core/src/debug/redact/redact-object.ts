@@ -1,6 +1,6 @@
 import { isJsonObject } from '../../model/json-value.js'
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
-import { isObjectName, isPortName } from '../../model/valid-names.js'
+import { isObjectName, isPortName } from '../../model/names.js'
 import type { Pseudonyms } from './redactor.js'
 
 export interface Redaction extends Pseudonyms {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { catchError, Observable, of, type OperatorFunction, type SchedulerLike, timeout } from 'rxjs'
-import { assertNever } from '../../model/assert-never.js'
+import { assertNever } from '../../model/brand.js'
 import { isJsonObject } from '../../model/json-value.js'
 import { printable } from '../../model/shown-text.js'
 import type { ApiAnswer, ApiRequest, ApiServer } from '../../ports/api-server.js'

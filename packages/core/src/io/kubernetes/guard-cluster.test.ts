@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { ApiRequest, ApiServer } from '../../ports/api-server.js'
-import { guardCluster } from './guard-cluster.js'
+import { guardCluster } from './kubernetes-source.js'
 
 /** A server that answers the question which cluster it is one after the other, and everything else with 200. */
 function serverOf(...answers: readonly (string | number | Error)[]) {

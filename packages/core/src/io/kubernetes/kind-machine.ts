@@ -1,7 +1,7 @@
 import { Observable, type SchedulerLike, Subscription } from 'rxjs'
-import { assertNever } from '../../model/assert-never.js'
-import type { ApiServer } from '../../ports/api-server.js'
-import type { SourceItem } from '../../ports/live-source.js'
+import { assertNever } from '../../model/brand.js'
+import type { ApiServer, SourceItem } from '../../ports/api-server.js'
+
 import type { KnownOfKind } from './known-objects.js'
 import { type Failure, failureOf } from './watch-failure.js'
 import type { WatchedKind } from './watch-kind.js'

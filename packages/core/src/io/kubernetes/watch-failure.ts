@@ -1,4 +1,4 @@
-import { assertNever } from '../../model/assert-never.js'
+import { assertNever } from '../../model/brand.js'
 import { printable } from '../../model/shown-text.js'
 import { type ApiStatus, parseJson, readStatus } from './answer.js'
 

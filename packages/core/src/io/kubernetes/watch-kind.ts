@@ -1,13 +1,13 @@
 import { concat, concatMap, type Observable, takeWhile } from 'rxjs'
-import { assertNever } from '../../model/assert-never.js'
+import { assertNever } from '../../model/brand.js'
 import {
   compareResourceVersions,
   isOlderVersion,
   type KubernetesObject,
   type ObjectKind,
 } from '../../model/kubernetes-object.js'
-import type { ApiRequest } from '../../ports/api-server.js'
-import type { SourceItem } from '../../ports/live-source.js'
+import type { ApiRequest, SourceItem } from '../../ports/api-server.js'
+
 import { limitSilence, type LinePart, readAnswer, toLines } from './answer.js'
 import { streamingListRequest, watchRequest, watchTimeoutSeconds } from './api-requests.js'
 import {

@@ -1,6 +1,6 @@
 import type { JsonObject, ObjectKind } from '../../model/kubernetes-object.js'
 import type { LogEntry } from '../../model/record.js'
-import type { SourceItem, WatchStatus } from '../../ports/live-source.js'
+import type { SourceItem, WatchStatus } from '../../ports/api-server.js'
 import type { Failure } from './watch-failure.js'
 
 /** What is told of the watch of one kind, beside its events. Each gives the items to send. */

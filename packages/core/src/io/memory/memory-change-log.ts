@@ -1,5 +1,5 @@
 import { serviceLabelOf } from '../../model/names.js'
-import { assertNever } from '../../model/assert-never.js'
+import { assertNever } from '../../model/brand.js'
 import { authorOf } from '../../model/author.js'
 import { keepObject, withVersionOf } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
@@ -9,11 +9,12 @@ import {
   NO_SEQ,
   type NoticeRecord,
   type ObjectRecord,
-  type Seq,
   seq,
+  type Seq,
+  unwritableNotice,
 } from '../../model/record.js'
 import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
-import { unwritableNotice } from '../../model/unwritable-entry.js'
+
 import type {
   AppendOutcome,
   ChangeLogReader,

@@ -1,23 +1,24 @@
-import { assertNever } from '../../model/assert-never.js'
+import { assertNever } from '../../model/brand.js'
 import { openAnswerStream } from './answer-stream.js'
-import { answerJson, answerStatus, replayAnswer, writeHead } from './answers.js'
+import { answerJson, answerStatus, type BodyFaults, replayAnswer, writeHead } from './answers.js'
 import { keyOf } from './api-resource.js'
-import { authenticate } from './authenticate.js'
-import { listObjects } from './list-objects.js'
-import { isWatch, requestKindOf, routeOf } from './request-log.js'
+import { authenticate, type Users } from './authenticate.js'
+import { type ListFaults, listObjects, type Query } from './list-objects.js'
+import { isWatch, requestKindOf, type Route, routeOf, type SeenRequest } from './request-log.js'
 import { planWatch } from './plan-watch.js'
-import { statusBody, streamingListsUnsupported, tooLargeResourceVersion, tooOldResourceVersion } from './status-body.js'
+import {
+  statusBody,
+  type StatusBody,
+  streamingListsUnsupported,
+  tooLargeResourceVersion,
+  tooOldResourceVersion,
+} from './status-body.js'
 import { errorLine } from './watch-event-lines.js'
-import { serveWatch } from './watch-session.js'
+import { serveWatch, type WatchSession } from './watch-session.js'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Users } from './authenticate.js'
-import type { BodyFaults } from './answers.js'
-import type { ListFaults, Query } from './list-objects.js'
+
 import type { Misbehaviour } from './misbehaviour.js'
 import type { ObjectStore } from './object-store.js'
-import type { Route, SeenRequest } from './request-log.js'
-import type { StatusBody } from './status-body.js'
-import type { WatchSession } from './watch-session.js'
 
 export interface RequestContext {
   readonly store: ObjectStore

@@ -1,9 +1,9 @@
-import { assertNever } from '../../model/assert-never.js'
+import { assertNever } from '../../model/brand.js'
 import { eventLine, bookmarkLine, changeLine, errorLine } from './watch-event-lines.js'
-import { keyOf } from './api-resource.js'
+import { type ApiResource, keyOf } from './api-resource.js'
 import { statusBody } from './status-body.js'
 import type { AnswerStream } from './answer-stream.js'
-import type { ApiResource } from './api-resource.js'
+
 import type { ListFaults } from './list-objects.js'
 import type { Disturbance } from './misbehaviour.js'
 import type { ObjectStore, Revision } from './object-store.js'

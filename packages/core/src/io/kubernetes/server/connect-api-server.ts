@@ -4,12 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createSecureContext } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
 import type { ApiAnswer, ApiRequest, ApiServer } from '../../../ports/api-server.js'
-import { ApiServerError } from './api-server-error.js'
+import { ApiServerError, type ReadText, readTextFile, type ServerSettings } from './server-settings.js'
 import { createCredentials, type Credentials, type TlsMaterial } from './credentials.js'
 import { findServer, SERVICE_ACCOUNT_DIRECTORY } from './find-server.js'
 import { proxyOf, throughProxy } from './proxy-tunnel.js'
 import { type RequestTimeouts, type SendOutcome, sendRequest, type SentRequest } from './send-request.js'
-import { type ReadText, readTextFile, type ServerSettings } from './server-settings.js'
 
 export interface ConnectOptions {
   /** `--kubeconfig`: a file. */

@@ -4,8 +4,7 @@ import { resolve } from 'node:path'
 import type { User } from '@kubernetes/client-node'
 import { isJsonObject } from '../../../model/json-value.js'
 import type { Json, JsonObject } from '../../../model/kubernetes-object.js'
-import { ApiServerError } from './api-server-error.js'
-import type { ServerSettings } from './server-settings.js'
+import { ApiServerError, type ServerSettings } from './server-settings.js'
 
 /** What a plugin gave. */
 export interface PluginCredentials {

@@ -1,6 +1,11 @@
-import { ApiServerError } from './api-server-error.js'
+import {
+  ApiServerError,
+  createRememberedFile,
+  type ReadText,
+  type ServerSettings,
+  type UserSettings,
+} from './server-settings.js'
 import { createPlugin, type PluginOptions } from './credential-plugin.js'
-import { createRememberedFile, type ReadText, type ServerSettings, type UserSettings } from './server-settings.js'
 
 /** What one request is made with. */
 export interface Credentials {

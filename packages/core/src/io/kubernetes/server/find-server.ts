@@ -4,8 +4,13 @@ import { dirname, join, resolve } from 'node:path'
 import { isJsonObject } from '../../../model/json-value.js'
 import type { Json, JsonObject } from '../../../model/kubernetes-object.js'
 import { parseYaml } from '../../files/parse-documents.js'
-import { ApiServerError } from './api-server-error.js'
-import { type ReadText, type ServerSettings, serverUrlOf, type UserSettings } from './server-settings.js'
+import {
+  ApiServerError,
+  type ReadText,
+  type ServerSettings,
+  serverUrlOf,
+  type UserSettings,
+} from './server-settings.js'
 
 /** Where a pod finds its service account. */
 export const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount'

@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { cidrContains, parseAddress, parseCidr } from '../../../model/address.js'
-import { ApiServerError } from './api-server-error.js'
+import { ApiServerError } from './server-settings.js'
 
 type Created = (error: Error | null, socket?: Duplex) => void
 

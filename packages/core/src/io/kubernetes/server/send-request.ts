@@ -3,7 +3,7 @@ import { request as requestHttps } from 'node:https'
 import { TLSSocket } from 'node:tls'
 import { printable } from '../../../model/shown-text.js'
 import type { ApiAnswer, ApiRequest } from '../../../ports/api-server.js'
-import { ApiServerError, type ApiServerErrorCode } from './api-server-error.js'
+import { ApiServerError, type ApiServerErrorCode } from './server-settings.js'
 
 export interface RequestTimeouts {
   /** Until there is a connection, TLS included. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 
 /**
@@ -16,7 +17,7 @@ export async function interfaceAddresses(run: RunIp): Promise<readonly string[]>
 }
 
 /** Runs one command. `runProcess` of node-iptables is one. */
-export type RunIp = (request: {
+type RunIp = (request: {
   readonly argv: readonly string[]
   readonly timeoutMs: number
 }) => Promise<{ readonly exitCode: number | null; readonly stdout: string }>
@@ -32,3 +33,21 @@ interface ShownInterface {
 
 const addressesIn = (interfaces: readonly ShownInterface[]): readonly string[] =>
   interfaces.flatMap(({ addr_info: shown = [] }) => shown.flatMap(({ local }) => local ?? []))
+
+/** Of the machine's present boot. Undefined: this system does not say. */
+export function bootId(): string | undefined {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}
+
+/** The kernel's nf_conntrack_tcp_be_liberal, in this network namespace. Undefined: conntrack is not loaded, or it cannot be read. */
+export function tcpBeLiberal(): boolean | undefined {
+  try {
+    return readFileSync('/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal', 'utf8').trim() !== '0'
+  } catch {
+    return undefined
+  }
+}
