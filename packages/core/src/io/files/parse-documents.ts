@@ -74,7 +74,7 @@ function tokensOf(text: string, lines: LineCounter): readonly CST.Token[] {
   if (text.length > MOST_CHARACTERS)
     throw new YamlError(
       'NOT_OBJECTS',
-      `not valid JSON, and too large for YAML: more than ${MOST_CHARACTERS / 1024 / 1024} Mi characters: give it as JSON (kubectl -o json)`,
+      `not valid JSON, and too large for YAML: more than ${MOST_CHARACTERS / 1024 / 1024} Mi characters: give JSON (kubectl -o json)`,
     )
   let words = 0
   for (const lexeme of new Lexer().lex(text)) {

@@ -88,6 +88,6 @@ test('refuses YAML that would take gigabytes as tokens, and says what to give in
     /0\.yaml: .*more than 1000000 words of YAML: give JSON/,
   )
   await expect(namesIn(`a: |\n${'  x\n'.repeat(3_000_000)}`)).rejects.toThrow(
-    /YAML of more than 8 Mi characters: give it as/,
+    /too large for YAML: more than 8 Mi characters: give JSON/,
   )
 })

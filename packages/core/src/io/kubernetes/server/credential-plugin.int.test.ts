@@ -110,7 +110,7 @@ describe('an auth-provider', () => {
 describe('a plugin is refused at once', () => {
   it.each<[string, JsonObject, RegExp]>([
     ['that has no command', {}, /exec has no command/],
-    ['that has to ask a person', { command: 'login', interactiveMode: 'Always' }, /exec login asks a person/],
+    ['that has to ask a person', { command: 'login', interactiveMode: 'Always' }, /exec login requires a terminal/],
   ])('%s', async (_, exec, message) => {
     await expect(connectAs({ exec })).rejects.toMatchObject({
       code: 'KUBECONFIG_INVALID',
