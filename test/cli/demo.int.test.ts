@@ -158,7 +158,7 @@ describe('another recording', () => {
       input: `${readFileSync(file, 'utf8')}nonsense\n`,
     })
     expect(status).toBe(2)
-    expect(stderr).toBe('warning: 1 line of the recording was left out: `pointsman import` says why\n')
+    expect(stderr).toBe('warning: 1 line of the recording was skipped: run `pointsman import` for the reasons\n')
     expect(stdout).toContain('No service lost its endpoints')
   })
 
@@ -189,7 +189,7 @@ test('no name of the bundled recording stands in what finds and tells the incide
       .match(/"name":"[^"]{4,}"/g)
       ?.map((match) => match.slice(8, -1)),
   )
-  const folders = ['packages/cli/src/demo', 'packages/core/src/debug'].map((path) =>
+  const folders = ['packages/cli/src/commands/demo', 'packages/core/src/debug'].map((path) =>
     fileURLToPath(new URL(`../../${path}/`, import.meta.url)),
   )
   const sources = folders.flatMap((path) =>

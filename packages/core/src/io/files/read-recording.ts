@@ -67,11 +67,18 @@ function takeRoom(batch: readonly PlacedEvent[], room: { values: number }): void
   }
 }
 
-/** Each list and object, and each value in them. */
-const valuesOf = (value: unknown): number =>
-  typeof value === 'object' && value !== null
-    ? Object.values(value).reduce((sum: number, inner) => sum + valuesOf(inner), 1)
-    : 1
+/** Each list and object, and each value in them, however deep: the object is as its author made it. */
+function valuesOf(value: unknown): number {
+  let count = 0
+  const open: unknown[] = [value]
+  while (open.length > 0) {
+    const next = open.pop()
+    count += 1
+    // One by one: a list may be longer than a call can take arguments.
+    if (typeof next === 'object' && next !== null) for (const inner of Object.values(next)) open.push(inner)
+  }
+  return count
+}
 
 /** When the file's first event was seen; undefined where it does not say so. */
 function firstTime(head: readonly PlacedEvent[]): number | undefined {
