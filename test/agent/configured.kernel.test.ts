@@ -126,7 +126,7 @@ describeIptables('the agent, configured', () => {
     const mounted = '/mnt'
     const log = `${mounted}/log.db`
     const agent = node.startAfter(
-      `mount -t tmpfs -o size=4m none ${mounted}`,
+      `mount -t tmpfs -o size=4m,mode=700 none ${mounted}`,
       '--log',
       log,
       '--iptables-min-sync-period',
@@ -150,7 +150,7 @@ describeIptables('the agent, configured', () => {
     agent.signal('SIGTERM')
     await agent.ended
 
-    const readOnly = node.startAfter(`mount -t tmpfs -o ro none ${mounted}`, '--log', log)
+    const readOnly = node.startAfter(`mount -t tmpfs -o ro,mode=700 none ${mounted}`, '--log', log)
     await readOnly.hasSaid(/synced everything/)
     await node.server.put(webSliceWith('10.244.3.4'))
     await node.converged(40_000)

@@ -119,7 +119,7 @@ test('the configuration of an agent’s log counts, and flags win over it', asyn
 
 test.each([
   [['500'], 2, /^error: diff 500 is outside the log, which has seq 1 to 128, .*\n$/],
-  [['soon'], 2, /^error: diff "soon" is no point in time: .*\n$/],
+  [['soon'], 2, /^error: diff "soon" is not a point in time: .*\n$/],
   [[], 2, /^error: missing required argument 'from'; --help has examples\n$/],
   [['--foo', '5'], 2, /^error: unknown option '--foo'; --help has examples\n$/],
   [['1', '2', '--family', 'dual'], 2, /^error: --family dual makes two answers: .*\n$/],

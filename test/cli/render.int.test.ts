@@ -123,7 +123,7 @@ describe('flags', () => {
       ['--family', 'both'],
       /^error: option '--family <family>' argument 'both' is invalid\. Allowed choices are ipv4, ipv6, dual; .*\n$/,
     ],
-    [['--at', 'soon'], /^error: --at "soon" is no point in time: .*\n$/],
+    [['--at', 'soon'], /^error: --at "soon" is not a point in time: .*\n$/],
   ])('%j is refused with one line', async (args, message) => {
     const { status, stdout, stderr } = await render('--log', log, ...args)
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })

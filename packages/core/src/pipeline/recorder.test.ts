@@ -180,6 +180,24 @@ test('a log that does not answer is not waited for, and gets everything when it 
   expect(health.at(-1)).toEqual({ type: 'ok' })
 })
 
+test('a log that is slow and then refuses is told with why it refuses', async () => {
+  const { put, log, clock, health } = recording()
+  const kubernetes = (uid: string, resourceVersion: string): LogEntry => ({
+    type: 'event',
+    event: createEventMaker(START).added(service({ name: 'kubernetes', namespace: 'default', uid, resourceVersion })),
+  })
+  put(kubernetes('one', '1'))
+  await settle()
+  const release = hang(log)
+  put(kubernetes('two', '2'))
+  await settle()
+  void clock.advanceTo(START + 100)
+  expect(health.at(-1)).toMatchObject({ type: 'degraded', code: 'LOG_SLOW' })
+  release()
+  await settle()
+  expect(health.at(-1)).toMatchObject({ type: 'degraded', code: 'OTHER_CLUSTER' })
+})
+
 test("another cluster's log is left alone, and the events go on", async () => {
   const { put, outcomes, inLog, health } = recording()
   const kubernetes = (uid: string, resourceVersion: string): LogEntry => ({

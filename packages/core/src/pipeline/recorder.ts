@@ -33,6 +33,8 @@ export type RecordOutcome =
   /** The log has this very event. */
   | { readonly type: 'duplicate'; readonly seq: Seq }
 
+const SLOW = 'LOG_SLOW'
+
 /** Numbers what happens, writes it to the log in that order, and says when each entry may have its effect. */
 export interface Recorder {
   /** `done` is called once, in the order of the calls: when the entry is durable, or when the log cannot be waited for. */
@@ -116,6 +118,8 @@ export function createRecorder({
   const degrade = ({ code, message, cause }: Trouble, batch: readonly Queued[]): void => {
     const first = (batch[0] ?? queue[0])?.entry.seq ?? seq(lastSeq)
     degraded ??= { code, message, since: scheduler.now(), firstSeq: first, lastSeq: first, lost: 0, cause }
+    // That an append takes long is all that is known until it fails: then the failure is the cause.
+    if (degraded.code === SLOW && code !== SLOW) degraded = { ...degraded, code, message, cause }
     release([...batch, ...queue])
     boundMemory()
     publish()
@@ -148,7 +152,7 @@ export function createRecorder({
 
   const write = async (batch: readonly Queued[]): Promise<void> => {
     const patience = afterPatience(() => {
-      degrade({ code: 'LOG_SLOW', message: `an append took more than ${patienceMs} ms` }, batch)
+      degrade({ code: SLOW, message: `an append took more than ${patienceMs} ms` }, batch)
     })
     try {
       const outcomes = await log.append(batch.map(({ entry }) => entry))
