@@ -102,17 +102,17 @@ const BUGS = [
   {
     invariant: 5,
     bug: 'a rule is blamed on the last record of its service, whether that changed it or not',
-    file: 'packages/backend-iptables/src/blame/blame-entries.ts',
-    code: 'changed: isAsBefore ? before.changed : change',
+    file: 'packages/core/src/debug/rule-history.ts',
+    code: 'changed: before.item.share === item.share ? before.changed : change',
     instead: 'changed: change',
     test: 'test/blame.test.ts',
   },
   {
     invariant: 5,
     bug: 'a neighbour that comes is taken for a change of the rule itself',
-    file: 'packages/backend-iptables/src/blame/blame-entries.ts',
+    file: 'packages/core/src/debug/rule-history.ts',
     code: 'return { made: before.made,',
-    instead: 'return { made: isAsBefore ? before.made : change,',
+    instead: 'return { made: before.item.share === item.share ? before.made : change,',
     test: 'test/blame.test.ts',
   },
   {
@@ -121,7 +121,7 @@ const BUGS = [
     file: 'packages/core/src/debug/service-edits.ts',
     code: 'return before === undefined || edit.seq > before.seq',
     instead: 'return true',
-    test: 'packages/backend-iptables/src/blame/blame-rules.test.ts',
+    test: 'packages/backend-iptables/src/blame.test.ts',
   },
   {
     invariant: 5,

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { DATAPLANES } from '../../packages/cli/dist/dataplanes.js'
 import { run } from '../../packages/cli/dist/main.js'
-import { styleFor } from '../../packages/cli/dist/output/colour.js'
+import { styleFor } from '../../packages/cli/dist/output/terminal.js'
 
 /** Controls but line feed and tab; marks that turn the direction of a text; separators of lines. */
 const RAW_CONTROL = /(?![\n\t])\p{Cc}|[\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/u

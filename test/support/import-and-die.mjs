@@ -4,7 +4,7 @@
 // named step. Prints each step as it comes, and `acknowledged N` for what was durable by then. STEP `none` counts only.
 import { writeSync } from 'node:fs'
 import { openChangeLogWriter, readRecording } from '../../packages/core/dist/io/index.js'
-import { importRecording } from '../../packages/cli/dist/import/import-recording.js'
+import { importRecording } from '../../packages/cli/dist/commands/import/import-recording.js'
 import { dieAt } from './die-at.mjs'
 
 const [step, occurrence, path, ...files] = process.argv.slice(2)
