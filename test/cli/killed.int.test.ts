@@ -114,7 +114,8 @@ const WRITE_STEPS = [
   'after close',
 ]
 
-describe('ended by SIGKILL at every named step, twice,', () => {
+// Some 90 processes a test, half a second each on a quiet machine.
+describe('ended by SIGKILL at every named step, twice,', { timeout: 240_000 }, () => {
   test('an import keeps what it acknowledged, and is finished by running it again', async () => {
     const counts = await killAtEachStep('import', {
       script: script('import-and-die.mjs'),
