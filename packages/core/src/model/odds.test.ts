@@ -7,6 +7,7 @@ import {
   IMPOSSIBLE,
   isCertain,
   isImpossible,
+  type Odds,
   oneIn,
   otherOdds,
   sumOfOdds,
@@ -59,5 +60,17 @@ describe('odds', () => {
       left = bothOdds(left, otherOdds(choice))
     }
     expect(isImpossible(left)).toBe(false)
+  })
+
+  it('of more choices than are exact stay small, and their sum is 1 to the last digit', () => {
+    let left = CERTAIN
+    const shares: Odds[] = []
+    for (let count = 3000; count > 1; count--) {
+      const choice = dyadicOdds(Math.round((1 / count) * 2 ** BITS), BITS)
+      shares.push(bothOdds(left, choice))
+      left = bothOdds(left, otherOdds(choice))
+    }
+    expect(oddsToNumber(sumOfOdds([...shares, left]))).toBe(1)
+    expect(Math.max(...shares.map(({ numerator }) => numerator.toString(2).length))).toBeLessThanOrEqual(4096)
   })
 })

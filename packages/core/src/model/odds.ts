@@ -1,6 +1,7 @@
 /**
- * A probability, exactly: `numerator / (2^twos × others)`. The kernel's dice have 2^31 sides, so that `others` is 1 unless
- * something counts packets (`-m statistic --mode nth`).
+ * A probability: `numerator / (2^twos × others)`. The kernel draws one of 2^31 numbers, so that `others` is 1 unless something counts
+ * packets (`-m statistic --mode nth`). It is exact for some 130 choices in a row; beyond them the numerator is rounded to
+ * MOST_BITS bits, since an exact one grows by 31 bits a choice: a service of 20,000 endpoints would take gigabytes.
  */
 export interface Odds {
   readonly numerator: bigint
@@ -47,12 +48,19 @@ function plus(a: Odds, b: Odds): Odds {
   return reduced(left * b.others + right * a.others, twos, a.others * b.others)
 }
 
+const MOST_BITS = 4096
+
 /** In lowest terms as far as twos go: the same probability is the same data, where nothing counts packets. */
 function reduced(numerator: bigint, twos: number, others: bigint): Odds {
   if (numerator === 0n) return { numerator, twos: 0, others: 1n }
+  const excess = Math.min(twos, bitLength(numerator) - MOST_BITS)
+  if (excess > 0) return reduced(numerator >> BigInt(excess), twos - excess, others)
   const shift = Math.min(twos, trailingZeros(numerator))
   return { numerator: numerator >> BigInt(shift), twos: twos - shift, others }
 }
+
+/** To the next four. */
+const bitLength = (value: bigint): number => value.toString(16).length * 4
 
 function trailingZeros(value: bigint): number {
   let count = 0
