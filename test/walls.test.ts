@@ -31,6 +31,11 @@ const PLANTED: {
     ['packages/cli/src/commands/x.ts', "import { x } from '@pointsman/backend-iptables'", 'context.dataplanes'],
     ['packages/cli/src/machine/x.ts', "import type { Rule } from 'node-iptables'", 'context.dataplanes'],
     ['packages/cli/src/x.ts', "const x = await import('@pointsman/backend-nftables')", 'context.dataplanes'],
+    [
+      'packages/cli/src/commands/x.ts',
+      "import { createMockBackend } from '@pointsman/backend-mock'",
+      'context.dataplanes',
+    ],
   ],
   'packages meet by name': [['packages/cli/src/x.ts', "import { x } from '../../core/src/index.js'", 'name']],
   'layers of core point down': [

@@ -5,7 +5,6 @@ import { afterAll, describe, expect, it, test } from 'vitest'
 import { DATAPLANES } from '../../packages/cli/src/dataplanes.js'
 import { COMMAND_NAMES, createProgram } from '../../packages/cli/src/program.js'
 import { lineSink, PLAIN } from '../../packages/cli/src/output/terminal.js'
-
 import { runInProcess } from '../support/run-in-process.js'
 import { temporaryFolder } from '../support/shop.js'
 

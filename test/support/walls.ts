@@ -22,7 +22,7 @@ export const WALLS = {
     eachImport(file, (place, { specifier }) =>
       place.package !== 'cli' ||
       place.isTest ||
-      !/^(?:@pointsman\/backend-(?!mock)|node-iptables(?:\/|$))/.test(specifier) ||
+      !/^(?:@pointsman\/backend-|node-iptables(?:\/|$))/.test(specifier) ||
       file.path === REGISTRY
         ? undefined
         : `${specifier}: ${REGISTRY} alone imports rule systems: take what you need from context.dataplanes (core/src/ports/dataplane.ts)`,

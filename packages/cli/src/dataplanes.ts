@@ -1,6 +1,8 @@
 import { iptablesDataplane } from '@pointsman/backend-iptables'
 import type { Dataplane } from '@pointsman/core'
 
+/** The backend without a kernel, for replays and the demo. */
+export { createMockBackend } from '@pointsman/backend-mock'
 /** Runs one process to its end: the one runner, for what is no rule system's own. */
 export { runProcess } from 'node-iptables'
 

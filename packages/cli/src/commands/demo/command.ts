@@ -1,4 +1,3 @@
-import { createMockBackend } from '@pointsman/backend-mock'
 import {
   type ChangeLogReader,
   DEFAULT_PROXY_CONFIG,
@@ -21,10 +20,10 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Context, warn } from '../../context.js'
+import { createMockBackend } from '../../dataplanes.js'
 import { byteStream } from '../../input/open-input.js'
 import { formatCount, shellWord, withExamples } from '../../output/format-text.js'
 import { createProgress } from '../../output/progress.js'
-
 import { importRecording, type ImportTally } from '../import/import-recording.js'
 import { type Demo, demoText, momentAt } from './text.js'
 

@@ -1,4 +1,3 @@
-import { createMockBackend } from '@pointsman/backend-mock'
 import {
   assertNever,
   type Author,
@@ -15,6 +14,7 @@ import {
   type Seq,
   type ServicePort,
 } from '@pointsman/core'
+import { createMockBackend } from '../../dataplanes.js'
 import type { Style } from '../../output/terminal.js'
 import { formatCount, formatDuration } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'

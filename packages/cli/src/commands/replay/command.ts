@@ -1,4 +1,3 @@
-import { createMockBackend } from '@pointsman/backend-mock'
 import {
   type Backend,
   buildState,
@@ -18,6 +17,7 @@ import { type Command, Option } from 'commander'
 import { realpathSync } from 'node:fs'
 import { setImmediate, setTimeout as wait } from 'node:timers/promises'
 import { type Context, modesOf } from '../../context.js'
+import { createMockBackend } from '../../dataplanes.js'
 import { CliError } from '../../errors.js'
 import { openLog, warnOfOthers } from '../../input/open-input.js'
 import { POINT_FORMS, resolvePoint } from '../../input/point-in-time.js'
@@ -31,10 +31,8 @@ import {
   withRulesetOptions,
   withVariantOption,
 } from '../../input/rules-question.js'
-
 import { type MachineOptions, openBackend } from '../../machine/open-machine.js'
 import { formatCount, withExamples } from '../../output/format-text.js'
-
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
 import { createProgress, type Progress } from '../../output/progress.js'
 import { replayDocument, type ReplayReport, replayText } from './report.js'
