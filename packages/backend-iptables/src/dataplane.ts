@@ -17,7 +17,6 @@ import {
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
 import { auditMarkBit, auditOtherVariant } from './audit/audit-others.js'
-
 import { auditTables } from './audit/audit-tables.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
 import { formerOwnerOfChain, isEndpointChain, ownerOfChain } from './chain-owner.js'
@@ -30,7 +29,6 @@ import { planBase } from './ruleset/base-rules.js'
 import { endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
 import { isLargeCluster, rulesetContext } from './ruleset/context.js'
 import { planRuleset, planService } from './ruleset/service-rules.js'
-
 import { frontPaths } from './ruleset/port-plan.js'
 import type { BaseRules, Ruleset, ServiceRules } from './ruleset/ruleset.js'
 import { tracePacket } from './trace/trace-packet.js'

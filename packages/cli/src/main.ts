@@ -6,7 +6,6 @@ import type { ExitStatus } from './errors.js'
 import { describeFailure, exitStatusOf } from './output/describe-failure.js'
 import { shieldDashed } from './input/suggest.js'
 import { lineSink, styleFor } from './output/terminal.js'
-
 import { createProgram } from './program.js'
 
 /** Runs the command that the process was started for and sets the process's exit status. */

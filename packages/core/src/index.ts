@@ -40,10 +40,8 @@ export type { FlipCause } from './debug/follow-fate.js'
 export * from './debug/outage.js'
 export { recordsInOrder } from './debug/blame-rules.js'
 export { type KeyedHash, createRedactor, type Redactor } from './debug/redact/redactor.js'
-
 export * from './model/address.js'
 export { assertNever, type Brand } from './model/brand.js'
-
 export * from './model/diagnostic.js'
 export * from './model/endpoint.js'
 export * from './model/endpoint-selection.js'
@@ -75,7 +73,6 @@ export {
 } from './model/proxy-config.js'
 export { configDocument, CONFIG_KIND } from './config/config-document.js'
 export { FIELDS_WITHOUT_EFFECT, KNOWN_CONFIG_FIELDS, KNOWN_FEATURE_GATES } from './config/known-fields.js'
-
 export { type AgentConfigResult, HEALTHZ_PORT, METRICS_PORT, readAgentConfig } from './config/read-agent-config.js'
 export {
   type ConfigError,
@@ -89,7 +86,6 @@ export * from './model/service-port.js'
 export { escapeControls } from './model/shown-text.js'
 export { servicePortsOf, type ServicePortsResult } from './model/service-ports.js'
 export { gatherEndpoints, endpointsOfSlice, type SliceEndpoints, type UnownedSlice } from './model/slice-endpoints.js'
-
 export type * from './model/watch-event.js'
 export type * from './ports/api-server.js'
 export type * from './ports/backend.js'
@@ -124,6 +120,5 @@ export * from './pipeline/restore-state.js'
 export * from './pipeline/sync-engine.js'
 export { VirtualClock } from './pipeline/virtual-clock.js'
 export { parseRfc3339, formatGoDuration, parseGoDuration } from './model/time-formats.js'
-
 export { authorOf } from './model/author.js'
 export { keepObject } from './model/keep-object.js'

@@ -6,9 +6,7 @@ import {
   type RestoreFailure,
   restoreFailureAt,
 } from './iptables-error.js'
-
 import { LOCK_CONFLICT, lockHolderOf } from './xtables-lock.js'
-
 import type { RestoreSource } from './restore-input.js'
 import type { Run, RunRequest, RunResult } from './run-process.js'
 

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-
 import { once } from 'node:events'
 import { readFileSync, statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'

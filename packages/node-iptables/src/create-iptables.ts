@@ -22,9 +22,7 @@ import {
   type VariantHints,
 } from './detect-variant.js'
 import { IptablesError, type IptablesErrorCode } from './iptables-error.js'
-
 import { linesOf, restoreSource } from './restore-input.js'
-
 import { isRuleInSave } from './rule-in-save.js'
 import { type Run, runProcess, type RunRequest } from './run-process.js'
 import { checkWaitSeconds, underXtablesLock } from './xtables-lock.js'

@@ -2,7 +2,6 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Iptables, Variant } from './iptables.js'
 import { createIptables } from './create-iptables.js'
 import type { Family } from './detect-variant.js'
-
 import { runProcess } from './run-process.js'
 import { createNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
 

@@ -12,7 +12,6 @@ export {
   type Variant,
 } from './iptables.js'
 export type { RestoreInput } from './restore-input.js'
-
 export { type VariantChoice, type VariantHints, type Family } from './detect-variant.js'
 
 export {
@@ -53,7 +52,6 @@ export {
 } from './rules/saved-tables.js'
 
 export { formatRestoreLine, parseRestoreLine, type RestoreLine } from './rules/restore-line.js'
-
 export { formatRule, IptablesFormatError } from './rules/format-rule.js'
 export type * from './rules/rule.js'
 export { STATISTIC_CHANCES } from './rules/extensions/matches.js'

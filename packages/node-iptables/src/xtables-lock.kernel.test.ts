@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -23,9 +23,7 @@ import {
   type RenderedService,
   renderService,
 } from '../plan/installed.js'
-
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
-
 import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
 import { serviceChainNames } from '../ruleset/chain-names.js'
 import { planBase } from '../ruleset/base-rules.js'

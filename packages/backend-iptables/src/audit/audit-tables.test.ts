@@ -7,7 +7,6 @@ import { planRuleset } from '../ruleset/service-rules.js'
 import type { Ruleset } from '../ruleset/ruleset.js'
 import { readGolden } from '../test-support/goldens.js'
 import { auditMarkBit, auditOtherVariant } from './audit-others.js'
-
 import { type AuditOptions, auditTables } from './audit-tables.js'
 
 const { state, config, saved } = readGolden('cluster-ip')

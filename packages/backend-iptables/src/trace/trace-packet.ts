@@ -17,7 +17,6 @@ import { throughHooks, type EndedWay } from './hooks.js'
 import { type OwnedRule, type OwnedTable, type RuleTables, ruleTablesOf, toldRule } from './rule-tables.js'
 import { checkTold, createEffort } from './trace-effort.js'
 import { isOwnAddress, type PacketState, startOf, stepsOf, wayOf } from './traced-packet.js'
-
 import type { Walker } from './walk-chain.js'
 
 /** A question with the rules: what iptables-save printed, of the packet's family, kube-proxy's rules or anybody's. */

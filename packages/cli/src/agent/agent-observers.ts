@@ -1,10 +1,8 @@
 import type { AgentConfig, Dataplane, KubernetesObject } from '@pointsman/core'
 import type { Context } from '../context.js'
 import { PLAIN, SILENT } from '../output/terminal.js'
-
 import type { AgentEvent } from './agent-event.js'
 import { type AgentLine, createAgentLines, createAgentLogger } from './agent-log.js'
-
 import { type AgentHealth, createAgentHealth } from './health/readiness.js'
 import { type AgentMetrics, createAgentMetrics } from './metrics/agent-metrics.js'
 import { readProcessFigures } from './metrics/process-metrics.js'

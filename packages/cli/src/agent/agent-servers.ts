@@ -4,7 +4,6 @@ import type { AgentHealth } from './health/readiness.js'
 import { createConnectionLimit, descriptorShares } from './http/connection-limit.js'
 import { createHealthCheckPorts } from './http/health-check-ports.js'
 import { createHealthServer, createMetricsServer } from './http/metrics-server.js'
-
 import type { RunningServer } from './http/http-server.js'
 import type { AgentMetrics } from './metrics/agent-metrics.js'
 import { readProcessFigures } from './metrics/process-metrics.js'

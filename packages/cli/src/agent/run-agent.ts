@@ -16,11 +16,8 @@ import { type AgentObservers, createAgentObservers, unusableObject } from './age
 import { startAgentServers } from './agent-servers.js'
 import { atMost, followCluster } from './follow-cluster.js'
 import { clusterSource } from './cluster-source.js'
-
 import { applyMachineSettings, machineFiles } from './machine-settings.js'
-
 import { agentLog, type AgentLogOpening, beginAgentLog, logSizeOf, retention, sizeLimited } from './open-agent-log.js'
-
 import { type AgentStart, startFromLog } from './start-from-log.js'
 
 export interface AgentOptions extends VariantOptions {

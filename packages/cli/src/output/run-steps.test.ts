@@ -3,7 +3,6 @@ import { expect, test } from 'vitest'
 import type { Context } from '../context.js'
 import { DATAPLANES } from '../dataplanes.js'
 import { lineSink, styleFor } from './terminal.js'
-
 import { runSteps } from './progress.js'
 
 interface World {

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { printedLine, styleFor } from './terminal.js'
-
 import { renderTable } from './table.js'
 
 test('columns are as wide as their widest cell, colours aside, and nothing trails', () => {

@@ -2,7 +2,6 @@ import { formatSocketAddress } from '../model/address.js'
 import type { AgentConfig, DetectLocal, ProxyConfig } from '../model/proxy-config.js'
 import { isJsonObject } from '../model/json-value.js'
 import type { Json, JsonObject } from '../model/kubernetes-object.js'
-
 import { formatGoDuration } from '../model/time-formats.js'
 import { KNOWN_CONFIG_FIELDS } from './known-fields.js'
 

@@ -2,7 +2,6 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { conntrackCommands, type ConntrackRunResult } from '../io/conntrack/conntrack-commands.js'
 import { DEFAULT_PROXY_CONFIG } from '../model/proxy-config.js'
 import { frontsOf, type State } from '../state/state.js'
-
 import { servicePortOf, stateOf, type PortDescription } from '../testing/state-builder.js'
 import {
   createConntrackHook,

@@ -4,7 +4,6 @@ import { selectEndpoints } from '../model/endpoint-selection.js'
 import { endpointKey } from '../model/endpoint.js'
 import { DEFAULT_PROXY_CONFIG } from '../model/proxy-config.js'
 import { frontsOf, type State } from '../state/state.js'
-
 import { nodeInfoWith, stateOf, type PortDescription } from '../testing/state-builder.js'
 import { isTranslated, type Flow } from './flow-table.js'
 import { planFlowDeletions, servedFrontsOf } from './stale-flows.js'

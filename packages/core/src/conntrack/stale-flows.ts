@@ -5,7 +5,6 @@ import { answersOnLocalhost, isLoopback, nodePortAddressesOf } from '../model/no
 import type { ProxyConfig } from '../model/proxy-config.js'
 import { servicePortsOf } from '../model/service-ports.js'
 import { type Front, frontKey, frontsOf, type State } from '../state/state.js'
-
 import { isTranslated, type Flow } from './flow-table.js'
 
 /** What decides which flows lost their target. */

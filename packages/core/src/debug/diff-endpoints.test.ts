@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest'
 import { type PortDescription, stateOf } from '../testing/state-builder.js'
-
 import { endpointCondition, endpointKey } from '../model/endpoint.js'
 import { diffEndpoints } from './diff-objects.js'
 

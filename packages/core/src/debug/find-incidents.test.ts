@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest'
 import { authorOf } from '../model/author.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import { type LogRecord, type ObjectRecord, seq } from '../model/record.js'
-
 import { findIncidents } from './find-incidents.js'
 import { isFlap, isOpen, type Outage } from './outage.js'
 

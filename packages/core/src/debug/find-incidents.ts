@@ -1,9 +1,7 @@
 import { serviceName, type ServiceName, type ServicePortName } from '../model/names.js'
-
 import type { LogRecord, ObjectRecord } from '../model/record.js'
 import { servicePortsOf } from '../model/service-ports.js'
 import { endpointsOfSlice, type SliceEndpoints } from '../model/slice-endpoints.js'
-
 import {
   causeOf,
   compareOutages,
@@ -14,7 +12,6 @@ import {
   usableByPort,
   type WatchedService,
 } from './outage.js'
-
 import { isBehind, serviceEditOf } from './service-edits.js'
 
 /**

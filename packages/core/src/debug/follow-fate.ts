@@ -8,7 +8,6 @@ import type { ServicePort } from '../model/service-port.js'
 import { watchEventOf } from '../model/watch-event.js'
 import { frontsOf, type State } from '../state/state.js'
 import { createStateFold } from '../state/state-fold.js'
-
 import { causeOf, isKeptByController, type OutageCause, type ServiceEdit } from './outage.js'
 import { createEditFinder } from './service-edits.js'
 

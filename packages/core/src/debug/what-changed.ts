@@ -3,7 +3,6 @@ import { type Endpoint, endpointCondition, endpointKey } from '../model/endpoint
 import type { ObjectRecord } from '../model/record.js'
 import type { RulePlanner } from '../ports/dataplane.js'
 import { describeChange } from './describe-change.js'
-
 import { type BlamedRule, type PortMoment, type RuleChange, usedEndpoints } from './rule-history.js'
 
 /**

@@ -1,5 +1,4 @@
 export { openChangeLog, openChangeLogWriter, type SqliteChangeLog, type WriterOptions } from './sqlite/change-log.js'
-
 export {
   openThreadedChangeLogWriter,
   type ThreadedChangeLogWriter,
@@ -7,14 +6,12 @@ export {
 } from './sqlite/threaded-writer.js'
 
 export { CHANGE_LOG_ERRORS, ChangeLogError, type ChangeLogErrorCode } from './sqlite/errors.js'
-
 export { refuseOthersLog, whoElseCanWrite } from './sqlite/private-files.js'
 export type { Durability } from './sqlite/open-database.js'
 export type { PruneOptions, PruneResult } from './sqlite/prune.js'
 export { conntrackCommands, type ConntrackCommandsOptions, type RunConntrack } from './conntrack/conntrack-commands.js'
 export * from './files/read-file.js'
 export { type ConfigDocument, readConfigDocument, writeConfigDocument } from './files/config-file.js'
-
 export { readObjects, type ObjectsRead } from './files/read-objects.js'
 export { readRecording, type Recording } from './files/read-recording.js'
 export type { Place, RecordingItem } from './files/recording-file.js'
@@ -28,7 +25,6 @@ export {
 } from './kubernetes/kubernetes-source.js'
 
 export { createKnownObjects, type KnownObject, type KnownObjects } from './kubernetes/known-objects.js'
-
 export { SOURCE_NOTICE_CODES, type SourceNoticeCode } from './kubernetes/watch-outage.js'
 export { WATCH_ERRORS, type WatchErrorCode } from './kubernetes/watch-failure.js'
 export { createMemoryChangeLog, type MemoryChangeLog } from './memory/memory-change-log.js'

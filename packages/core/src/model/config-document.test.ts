@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest'
 import { DEFAULT_AGENT_CONFIG } from './proxy-config.js'
 import { configDocument } from '../config/config-document.js'
 import { FIELDS_WITHOUT_EFFECT, KNOWN_CONFIG_FIELDS } from '../config/known-fields.js'
-
 import { readAgentConfig } from '../config/read-agent-config.js'
 
 const HEAD = { apiVersion: 'kubeproxy.config.k8s.io/v1alpha1', kind: 'KubeProxyConfiguration' }

@@ -3,9 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { endpointSliceArbitrary, serviceArbitrary } from '../testing/arbitraries.js'
 import { service } from '../testing/manifests.js'
 import { explainSelection, selectEndpoints, type SelectionInput } from './endpoint-selection.js'
-
 import { type Endpoint, endpointKey } from './endpoint.js'
-
 import type { JsonObject } from './kubernetes-object.js'
 import { servicePortsOf } from './service-ports.js'
 import { endpointsOfSlice } from './slice-endpoints.js'

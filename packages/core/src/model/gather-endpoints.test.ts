@@ -2,9 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { endpointSliceArbitrary } from '../testing/arbitraries.js'
 import { slice, type SliceFields } from '../testing/manifests.js'
-
 import { type Endpoint, endpointKey } from './endpoint.js'
-
 import type { KubernetesObject } from './kubernetes-object.js'
 import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from './slice-endpoints.js'
 

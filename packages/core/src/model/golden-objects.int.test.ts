@@ -3,11 +3,9 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { explainSelection, selectEndpoints } from './endpoint-selection.js'
 import { endpointKey } from './endpoint.js'
-
 import { endpointsOfSlice, gatherEndpoints } from './slice-endpoints.js'
 import type { IpFamily } from './address.js'
 import { type KubernetesObject, OBJECT_KINDS } from './kubernetes-object.js'
-
 import { nodeInfoOf } from './node.js'
 import { servicePortsOf } from './service-ports.js'
 

@@ -1,6 +1,5 @@
 import { parseAddress, parseCidr } from './address.js'
 import { type Diagnostic, fieldReader, type Findings, findingsOf } from './diagnostic.js'
-
 import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
 
 export interface NodeResult {

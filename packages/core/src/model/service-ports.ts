@@ -7,7 +7,6 @@ import {
   findingsOf,
   isPortNumber,
 } from './diagnostic.js'
-
 import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
 import {
   isObjectName,

@@ -1,5 +1,4 @@
 import { fieldReader, type FieldReader, type Findings, isPortNumber } from './diagnostic.js'
-
 import type { JsonObject } from './kubernetes-object.js'
 import type { ServicePort } from './service-port.js'
 

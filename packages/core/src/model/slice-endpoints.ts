@@ -8,7 +8,6 @@ import {
   isPortNumber,
 } from './diagnostic.js'
 import { type Endpoint, sortedEndpoints, withoutDuplicates } from './endpoint.js'
-
 import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
 import {
   isObjectName,

@@ -7,7 +7,6 @@ import type { ChangeLogReader, ChangeLogWriter, LogInfo } from '../ports/change-
 import { createStateFold, type StateFold } from '../state/state-fold.js'
 import type { State } from '../state/state.js'
 import { createRecorder, record, type Recorded, type Recorder } from './recorder.js'
-
 import { type EngineReport, runSyncEngine } from './sync-engine.js'
 import { trackChanges } from './track-changes.js'
 import { VirtualClock } from './virtual-clock.js'

@@ -3,12 +3,10 @@ import type { Endpoint } from '../model/endpoint.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ServiceName, ServicePortName } from '../model/names.js'
 import { type NodeInfo, nodeInfoOf } from '../model/node.js'
-
 import { NO_SEQ, type Seq } from '../model/record.js'
 import type { ServicePort, SkippedPort } from '../model/service-port.js'
 import { servicePortsOf } from '../model/service-ports.js'
 import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
-
 import { nodeOfInterest, type State } from './state.js'
 
 export interface BuiltState {

@@ -4,12 +4,10 @@ import { isEqual } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
 import { type NodeInfo, nodeInfoOf } from '../model/node.js'
-
 import { NO_SEQ, type Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import type { WatchEvent } from '../model/watch-event.js'
 import { changedEndpoints, createEndpointChangeTracker, mergeEndpoints, unmergeEndpoints } from './endpoint-changes.js'
-
 import {
   createObjectReader,
   createServiceChangeTracker,
@@ -19,7 +17,6 @@ import {
   type ServiceChange,
   unmergeServicePorts,
 } from './service-changes.js'
-
 import { nodeOfInterest, type State } from './state.js'
 
 /** What an application of pending changes did to the state. */

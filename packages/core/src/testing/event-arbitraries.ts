@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { type KubernetesObject, OBJECT_KINDS } from '../model/kubernetes-object.js'
-
 import type { WatchEvent } from '../model/watch-event.js'
 import { endpointSliceArbitrary, nodeArbitrary, serviceArbitrary } from './object-arbitraries.js'
 

@@ -1,5 +1,4 @@
 import { type Endpoint, endpointKey } from '../model/endpoint.js'
-
 import { isEqual } from '../model/json-value.js'
 import { servicePortName, type ServiceName, type ServicePortName } from '../model/names.js'
 import type { NodeInfo } from '../model/node.js'

@@ -11,7 +11,6 @@ import type { RuleItem } from '../ports/rule-item.js'
 import type { ChangingProcess, DataplaneBackend, FamilyDrift, RuleTool } from '../ports/machine.js'
 import { type Front, frontKey, type State } from '../state/state.js'
 import { frontTrafficOf, portTraffic } from '../state/port-traffic.js'
-
 import { auditToy, itemsOf, parseItem, TOY_FINDINGS, ToyItem, ToyRules, traceToy } from './toy-rules.js'
 
 /**

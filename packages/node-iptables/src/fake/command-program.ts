@@ -1,12 +1,10 @@
 import { IptablesParseError } from '../rules/parse-rule.js'
 import { parseRestoreLine, type RestoreLine } from '../rules/restore-line.js'
-
 import { quoteWord } from '../rules/values.js'
 import type { KernelTables } from './kernel-tables.js'
 import { hookOf } from './built-in-chains.js'
 import type { Operation } from './apply-operation.js'
 import { type Refusal, state, usage } from './refusal.js'
-
 import { operationOf, tableSession } from './restore-program.js'
 import { commandEnding, type Ending, nameOf, refusalOf, unknownTable, versionOf } from './spell-failure.js'
 

@@ -1,14 +1,10 @@
 import { capabilitiesOf, type Iptables, type Variant } from '../iptables.js'
-
 import { commandsOf } from '../commands.js'
 import { executablesOf, type Family } from '../detect-variant.js'
-
 import { tableMethods } from '../create-iptables.js'
 import { firstOf } from './kernel-table.js'
 import { fakeRun, type Fault, faultPlan, type RecordedCall } from './fake-run.js'
-
 import { kernelTables } from './kernel-tables.js'
-
 import { restoreProgram } from './restore-program.js'
 import { saveText } from './save-program.js'
 import { FAKE_VERSION } from './spell-failure.js'

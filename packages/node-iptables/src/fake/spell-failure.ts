@@ -2,7 +2,6 @@ import type { Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
 import type { IptablesParseError, IptablesParseErrorCode } from '../rules/parse-rule.js'
 import { type KernelReason, type Refusal, usage } from './refusal.js'
-
 import type { RefusedAt } from './restore-program.js'
 
 /** How a process ends: what runProcess tells of it. */

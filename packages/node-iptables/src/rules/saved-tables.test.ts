@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ruleArbitrary } from '../test-support/rule-arbitraries.js'
 import { formatRule, IptablesFormatError } from './format-rule.js'
-
 import { IptablesParseError } from './parse-rule.js'
 import type { Rule } from './rule.js'
 import { formatSave, parseSave, parseSaveLines, type SavedTable } from './saved-tables.js'

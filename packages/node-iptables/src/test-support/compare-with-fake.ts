@@ -3,7 +3,6 @@ import type { Iptables, Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
 import { createFakeIptables } from '../fake/index.js'
 import { IptablesError } from '../iptables-error.js'
-
 import type { Namespace } from './namespace.js'
 import { randomChoices } from './random-numbers.js'
 import { randomRestore, type RandomRestore } from './random-restores.js'

@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Iptables, Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
 import { IptablesError } from '../iptables-error.js'
-
 import { CHANGES, REFUSALS } from './contract-restores.js'
 
 /** One iptables to be tried: no table has been touched, and the nfacct object `known` is there. */

@@ -4,7 +4,6 @@ import { configDocument, DEFAULT_AGENT_CONFIG, FIELDS_WITHOUT_EFFECT, KNOWN_CONF
 import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { KUBE_PROXY_FLAGS, withConfigOptions } from '../../input/proxy-config.js'
-
 import { withAgentOptions } from './agent-options.js'
 
 const root = fileURLToPath(new URL('../../../../../', import.meta.url))

@@ -4,7 +4,6 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { closeServer, httpServer, listen, textAnswer } from './http-server.js'
 import { createConnectionLimit, descriptorShares } from './connection-limit.js'
-
 import { ask } from './test-support/ask.js'
 
 const servers: Server[] = []

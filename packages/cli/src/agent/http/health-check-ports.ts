@@ -11,7 +11,6 @@ import {
   listen,
   NOT_FOUND,
 } from './http-server.js'
-
 import type { ConnectionLimit } from './connection-limit.js'
 
 export interface HealthCheckPortsOptions {

@@ -2,7 +2,6 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { CliError } from '../../errors.js'
 import { type Handler, type RunningServer, type ServerOptions, startServer, textAnswer } from './http-server.js'
 import { createConnectionLimit } from './connection-limit.js'
-
 import { ask, freePort, holdPort, letGo } from './test-support/ask.js'
 
 const running: RunningServer[] = []

@@ -13,7 +13,6 @@ import {
   withRulesetOptions,
   withVariantOption,
 } from '../../input/rules-question.js'
-
 import { openBackend, type OpenedBackend } from '../../machine/open-machine.js'
 import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument, writePieces } from '../../output/json.js'

@@ -26,9 +26,7 @@ import {
   type VariantOptions,
 } from '../../input/rules-question.js'
 import { interfaceAddresses, tcpBeLiberal } from '../../machine/machine-facts.js'
-
 import { machineOf } from '../../machine/open-machine.js'
-
 import { countOf } from '../../output/format-text.js'
 import { createProgress } from '../../output/progress.js'
 import { SILENT } from '../../output/terminal.js'

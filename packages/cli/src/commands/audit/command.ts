@@ -11,9 +11,7 @@ import {
 } from '../../input/open-input.js'
 import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
 import { type RulesQuestionOptions, withRulesetOptions, withVariantOption } from '../../input/rules-question.js'
-
 import { countOf, warnOfDiagnostics, withExamples } from '../../output/format-text.js'
-
 import { documentLines, type Format, jsonLines, outputOption, parseFormat, writePieces } from '../../output/json.js'
 import { runSteps } from '../../output/progress.js'
 import {

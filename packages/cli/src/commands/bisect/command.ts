@@ -8,9 +8,7 @@ import { withConfigOptions } from '../../input/proxy-config.js'
 import { withRulesetOptions } from '../../input/rules-question.js'
 import { formatCount, withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
-
 import { runSteps } from '../../output/progress.js'
-
 import { PACKET_FORM } from '../../packet/parse-packet.js'
 import { bisect } from './answer.js'
 import { bisectDocument } from './json.js'

@@ -14,15 +14,12 @@ import {
 import { type Context, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
 import { askedObjects, type AskedObjects, type Input, type PointOptions } from '../../input/open-input.js'
-
 import { type ResolvedPoint, resolvePoint, seqOfLists } from '../../input/point-in-time.js'
 import { givesConfig } from '../../input/proxy-config.js'
 import { interfaceAddressesOf, rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
-
 import { formatTime } from '../../output/json.js'
 import { packetFamilyAsked, type ResolvedPacket } from '../../packet/resolve-packet.js'
 import { parsePacket } from '../../packet/parse-packet.js'
-
 import { resolveAtAnyTime } from './answer.js'
 
 /** As commander parses the options of `bisect`. */

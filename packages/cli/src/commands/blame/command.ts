@@ -13,7 +13,6 @@ import {
   withLogOption,
   withPointOptions,
 } from '../../input/open-input.js'
-
 import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
 import {
   familyAsked,
@@ -23,7 +22,6 @@ import {
   type RulesQuestionOptions,
   withRulesetOptions,
 } from '../../input/rules-question.js'
-
 import { formatCount, withExamples } from '../../output/format-text.js'
 import {
   documentLines,
@@ -34,9 +32,7 @@ import {
   pointJson,
   writePieces,
 } from '../../output/json.js'
-
 import { runSteps } from '../../output/progress.js'
-
 import { blameItem } from './json.js'
 import { blameScope, type BlameScope } from './scope.js'
 import type { BlameItemJson, BlameListJson } from './schema.js'

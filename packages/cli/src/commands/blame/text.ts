@@ -15,7 +15,6 @@ import type { Style } from '../../output/terminal.js'
 import { type Column, cutText, renderTable } from '../../output/table.js'
 import { countOf } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
-
 import { objectName } from '../log/text.js'
 import { titleOf } from '../rules/text.js'
 import type { EditBehind } from './json.js'

@@ -4,7 +4,6 @@ import type { Context } from '../../context.js'
 import { type VariantOptions, withVariantOption } from '../../input/rules-question.js'
 import { machineOf } from '../../machine/open-machine.js'
 import { countOf, withExamples } from '../../output/format-text.js'
-
 import { outputOption, parseFormat, toolJson, writeDocument, writePieces } from '../../output/json.js'
 import { createProgress } from '../../output/progress.js'
 import type { Style } from '../../output/terminal.js'

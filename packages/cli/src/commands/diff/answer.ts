@@ -21,7 +21,6 @@ import {
 } from '@pointsman/core'
 import type { Context } from '../../context.js'
 import { askedObjects, type Input } from '../../input/open-input.js'
-
 import { type ResolvedPoint, resolvePoint } from '../../input/point-in-time.js'
 import { givesConfig } from '../../input/proxy-config.js'
 import { rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'

@@ -9,11 +9,8 @@ import {
   type RulesQuestionOptions,
   withRulesetOptions,
 } from '../../input/rules-question.js'
-
 import { linesOfDocument, outputOption, parseFormat, writePieces } from '../../output/json.js'
-
 import { withExamples } from '../../output/format-text.js'
-
 import { diffQuestion, findDifferences, isSame } from './answer.js'
 import { diffDocument } from './json.js'
 import { diffStat, diffText } from './text.js'

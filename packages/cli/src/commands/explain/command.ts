@@ -13,14 +13,11 @@ import {
   withInputOptions,
   withPointOptions,
 } from '../../input/open-input.js'
-
 import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
 import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
 import { didYouMean } from '../../input/suggest.js'
 import { formatTime, outputOption, parseFormat, pointOf, writeDocument } from '../../output/json.js'
-
 import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
-
 import { explainService } from './answer.js'
 import { explanationDocument } from './json.js'
 import { latestChanges, type LatestChanges } from './latest-changes.js'

@@ -20,11 +20,9 @@ import type { Context } from '../../context.js'
 import { CliError } from '../../errors.js'
 import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
 import { POINT_FORMS, resolveRange } from '../../input/point-in-time.js'
-
 import { formatCount, shellWord, withExamples } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
 import { createProgress } from '../../output/progress.js'
-
 import { authorItem } from '../log/json.js'
 
 interface ExportOptions extends Pick<InputOptions, 'log'> {

@@ -4,9 +4,7 @@ import type { Context } from '../../context.js'
 import { byteStream, logPath, warnOfOthers, withLogOption } from '../../input/open-input.js'
 import { formatCount, formatDuration, shellWord, withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
-
 import { createProgress } from '../../output/progress.js'
-
 import { importRecording } from './import-recording.js'
 import { importDocument, type ImportReport, importText, problemLines, reportOf } from './report.js'
 

@@ -2,7 +2,6 @@ import type { ChangeLogReader } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
 import { countOf, formatCount, formatDuration, shellWord } from '../../output/format-text.js'
 import { formatTime, formatTimeIfKnown, pointJson } from '../../output/json.js'
-
 import type { ImportTally, Problem } from './import-recording.js'
 import type { ImportSummaryJson } from './schema.js'
 

@@ -5,9 +5,7 @@ import type { Context } from '../../context.js'
 import { CliError } from '../../errors.js'
 import { type InputOptions, openLog, withLogOption } from '../../input/open-input.js'
 import { POINT_FORMS, resolveRange } from '../../input/point-in-time.js'
-
 import { type Format, outputOption, parseFormat, pointJson, writeDocument, writeLine } from '../../output/json.js'
-
 import { withExamples } from '../../output/format-text.js'
 import { history, type HistoryEntry, parseKinds, parseTypes, serviceFilter, type WantedTypes } from './history.js'
 import { registerLogInfo } from './info.js'

@@ -13,7 +13,6 @@ import {
   takenOver,
   writeDocument,
 } from '../../output/json.js'
-
 import type { LogInfoJson } from './schema.js'
 
 interface LogInfoOptions extends Pick<InputOptions, 'log'> {

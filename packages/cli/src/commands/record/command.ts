@@ -15,9 +15,7 @@ import {
   pointJson,
   writeDocument,
 } from '../../output/json.js'
-
 import { createProgress } from '../../output/progress.js'
-
 import { recordCluster, type RecordTally } from './record-cluster.js'
 import type { RecordSummaryJson } from './schema.js'
 

@@ -15,7 +15,6 @@ import {
 } from '@pointsman/core/io'
 import { asyncScheduler, fromEvent, ignoreElements, merge, NEVER, Subject, takeUntil, timer } from 'rxjs'
 import { clusterSource, recordedEvents } from '../../agent/cluster-source.js'
-
 import { logSizeOf, retention, type RetentionOptions, sizeLimited } from '../../agent/open-agent-log.js'
 import type { Context } from '../../context.js'
 import { CliError } from '../../errors.js'

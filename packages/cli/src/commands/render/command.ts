@@ -16,7 +16,6 @@ import {
   withInputOptions,
   withPointOptions,
 } from '../../input/open-input.js'
-
 import { withConfigOptions } from '../../input/proxy-config.js'
 import {
   familiesOf,
@@ -26,7 +25,6 @@ import {
   type RulesQuestionOptions,
   withRulesetOptions,
 } from '../../input/rules-question.js'
-
 import { countOf, warnOfDiagnostics, withExamples } from '../../output/format-text.js'
 import {
   documentLines,
@@ -38,7 +36,6 @@ import {
   portionsOf,
   writePieces,
 } from '../../output/json.js'
-
 import { ruleItems } from '../rules/json.js'
 import type { RuleListJson } from '../rules/schema.js'
 

@@ -11,7 +11,6 @@ import {
   withInputOptions,
   withPointOptions,
 } from '../../input/open-input.js'
-
 import { withConfigOptions } from '../../input/proxy-config.js'
 import {
   familyAsked,
@@ -21,7 +20,6 @@ import {
   type RulesQuestionOptions,
   withRulesetOptions,
 } from '../../input/rules-question.js'
-
 import {
   documentLines,
   type Format,
@@ -31,9 +29,7 @@ import {
   pointOf,
   writePieces,
 } from '../../output/json.js'
-
 import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
-
 import { answerRules, type RulesAnswer, rulesTarget } from './answer.js'
 import { ruleItems } from './json.js'
 import type { RuleListJson } from './schema.js'

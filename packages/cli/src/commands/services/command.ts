@@ -13,13 +13,10 @@ import {
   withPointOptions,
 } from '../../input/open-input.js'
 import { nodeNameFor } from '../../input/rules-question.js'
-
 import { resolveConfig } from '../../input/proxy-config.js'
 import { didYouMean } from '../../input/suggest.js'
 import { FORMATS, outputOption, parseFormat, pointOf, writeDocument, writeLine } from '../../output/json.js'
-
 import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
-
 import { serviceRows, type ServicesView } from './answer.js'
 import { diagnosticItem, serviceItem, skippedItem } from './json.js'
 import type { ServiceListJson } from './schema.js'

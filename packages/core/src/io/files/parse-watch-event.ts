@@ -8,7 +8,6 @@ import {
   OBJECT_KINDS,
   type ObjectKind,
 } from '../../model/kubernetes-object.js'
-
 import { parseRfc3339 } from '../../model/time-formats.js'
 import { printable } from '../../model/shown-text.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'

@@ -1,7 +1,6 @@
 import { isJsonObject } from '../../model/json-value.js'
 import { excessOfObject, isNamedObject, keepObject } from '../../model/keep-object.js'
 import { type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
-
 import { FileError, readText } from './read-file.js'
 import { kindOf, labelOf } from './parse-watch-event.js'
 import { parseDocuments } from './parse-documents.js'

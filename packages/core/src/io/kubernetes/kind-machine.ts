@@ -1,7 +1,6 @@
 import { Observable, type SchedulerLike, Subscription } from 'rxjs'
 import { assertNever } from '../../model/brand.js'
 import type { ApiServer, SourceItem } from '../../ports/api-server.js'
-
 import type { KnownOfKind } from './known-objects.js'
 import { type Failure, failureOf } from './watch-failure.js'
 import type { WatchedKind } from './watch-kind.js'

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { compareResourceVersions, type KubernetesObject, type ObjectKind } from '../../model/kubernetes-object.js'
-
 import type { Fault, FakeRequest } from '../../testing/fake-api-server.js'
 import { service, slice } from '../../testing/manifests.js'
 import { openTrial, type Trial } from '../../testing/source-trial.js'

@@ -7,7 +7,6 @@ import {
   type KnownOfKind,
   versionOf,
 } from './known-objects.js'
-
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
 
 /** `b:7` is the object b with uid b in version 7; `b:7:u2` has another uid. */

@@ -1,7 +1,6 @@
 import { from, lastValueFrom, toArray } from 'rxjs'
 import { expect, test } from 'vitest'
 import { type AnswerPart, toLines } from './answer.js'
-
 import { toPage } from './list.js'
 
 const bytes = (text: string): AnswerPart => ({ type: 'bytes', bytes: Buffer.from(text) })

@@ -7,7 +7,6 @@ import {
   type ObjectKind,
 } from '../../model/kubernetes-object.js'
 import type { ApiRequest, SourceItem } from '../../ports/api-server.js'
-
 import { limitSilence, type LinePart, readAnswer, toLines } from './answer.js'
 import { streamingListRequest, watchRequest, watchTimeoutSeconds } from './api-requests.js'
 import {

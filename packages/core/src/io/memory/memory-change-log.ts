@@ -14,7 +14,6 @@ import {
   unwritableNotice,
 } from '../../model/record.js'
 import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
-
 import type {
   AppendOutcome,
   ChangeLogReader,

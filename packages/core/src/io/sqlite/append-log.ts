@@ -9,7 +9,6 @@ import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event
 import type { AppendOutcome } from '../../ports/change-log.js'
 import { bounded, MAX_TEXT_BYTES } from './checked-values.js'
 import { createCounts } from './meta.js'
-
 import { createLives, type Life, lifeKey } from './lives.js'
 import { loadObjects } from './load-objects.js'
 import type { LogTables } from './log-tables.js'

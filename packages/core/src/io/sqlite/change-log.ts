@@ -1,5 +1,4 @@
 import { type LogEntry, seq, type Seq } from '../../model/record.js'
-
 import type { AppendOutcome, ChangeLogReader, ChangeLogWriter } from '../../ports/change-log.js'
 import { type Appender, createAppender } from './append-log.js'
 import { ChangeLogError } from './errors.js'

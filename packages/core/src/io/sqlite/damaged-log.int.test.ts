@@ -7,7 +7,6 @@ import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type LogEntry, seq } from '../../model/record.js'
-
 import { churn } from '../../testing/churn.js'
 import { openChangeLog, openChangeLogWriter } from './change-log.js'
 import { ChangeLogError } from './errors.js'

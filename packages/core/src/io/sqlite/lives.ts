@@ -2,7 +2,6 @@ import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-o
 import { loadObjectById } from './load-objects.js'
 import { checkObjectRow, type LogTables } from './log-tables.js'
 import { bounded, checkCount, whole } from './checked-values.js'
-
 import { floorOf } from './meta.js'
 import { loadObject, storeVersion } from './record-codec.js'
 import { KIND_CODES, kindOfCode } from './schema.js'

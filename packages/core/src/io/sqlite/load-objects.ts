@@ -2,7 +2,6 @@ import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object
 import { ChangeLogError, Damage } from './errors.js'
 import type { LogTables } from './log-tables.js'
 import { floorOf } from './meta.js'
-
 import { createVersions, fromLine, type Versions } from './packed-version.js'
 import type { Place } from './checked-values.js'
 import { isFull, loadObject, type RecordRow } from './record-codec.js'

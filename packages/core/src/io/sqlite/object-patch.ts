@@ -1,7 +1,5 @@
 import { diffMergePatch, inOrder, isJsonObject, mergePatch } from '../../model/json-value.js'
-
 import type { Json, JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
-
 import { diffKeyedList, FULL, type KeyOf, patchKeyedList, storeKeyedList } from './keyed-list.js'
 
 /**

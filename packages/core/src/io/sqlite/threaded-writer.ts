@@ -1,6 +1,5 @@
 import { Worker } from 'node:worker_threads'
 import { type LogEntry, seq, type Seq, unwritableNotice } from '../../model/record.js'
-
 import type { AppendOutcome, ChangeLogWriter } from '../../ports/change-log.js'
 import type { WriterOptions } from './change-log.js'
 import { ChangeLogError } from './errors.js'

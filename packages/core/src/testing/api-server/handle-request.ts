@@ -16,7 +16,6 @@ import {
 import { errorLine } from './watch-event-lines.js'
 import { serveWatch, type WatchSession } from './watch-session.js'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-
 import type { Misbehaviour } from './misbehaviour.js'
 import type { ObjectStore } from './object-store.js'
 

@@ -3,7 +3,6 @@ import { formatContinueToken, parseContinueToken } from './continue-token.js'
 import { parseSelectors } from './selectors.js'
 import { statusBody, type StatusBody, tooLargeResourceVersion } from './status-body.js'
 import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
-
 import type { ObjectStore } from './object-store.js'
 
 /** A request's query; a parameter that is given twice counts once. */

@@ -1,6 +1,5 @@
 import { type ApiResource, fieldText } from './api-resource.js'
 import { isJsonObject } from '../../model/json-value.js'
-
 import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
 
 export type Matches = (object: KubernetesObject) => boolean

@@ -12,11 +12,8 @@ import {
   type TestCertificate,
 } from './test-authority.js'
 import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
-
 import type { Users } from './authenticate.js'
-
 import type { Disturbance, Misbehaviour, MisbehaviourPlan, RequestFilter } from './misbehaviour.js'
-
 import type { WatchSession } from './watch-session.js'
 
 export interface TestApiServerOptions {

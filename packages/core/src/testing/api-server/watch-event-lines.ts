@@ -2,9 +2,7 @@ import { type Matches, parseSelectors } from './selectors.js'
 import { type Query, selectorsOf } from './list-objects.js'
 import type { KubernetesObject } from '../../model/kubernetes-object.js'
 import type { ApiResource } from './api-resource.js'
-
 import { type Revision, withVersion } from './object-store.js'
-
 import type { StatusBody } from './status-body.js'
 
 /** What a watch lets through: by its selectors and, if its path names one, its namespace. A refusal: see `parseSelectors`. */

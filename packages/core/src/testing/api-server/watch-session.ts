@@ -3,7 +3,6 @@ import { eventLine, bookmarkLine, changeLine, errorLine } from './watch-event-li
 import { type ApiResource, keyOf } from './api-resource.js'
 import { statusBody } from './status-body.js'
 import type { AnswerStream } from './answer-stream.js'
-
 import type { ListFaults } from './list-objects.js'
 import type { Disturbance } from './misbehaviour.js'
 import type { ObjectStore, Revision } from './object-store.js'

@@ -1,9 +1,7 @@
 import type { Match, Target } from '../rule.js'
 import { addrtype, comment, conntrack, nfacct, physdev, recent, statistic } from './matches.js'
-
 import type { ExtensionReader } from './extension.js'
 import { dnat, mark, markTarget, masquerade, reject, snat } from './targets.js'
-
 import { sctp, tcp, udp } from './ports.js'
 
 /** The matches that are understood here, by the names that `-m` takes. */

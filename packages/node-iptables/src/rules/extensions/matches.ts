@@ -1,7 +1,6 @@
 import { addressOf } from '../networks.js'
 import type { AddrtypeMatch, ConntrackState, Match, PhysdevMatch, RecentMatch } from '../rule.js'
 import { isBareName, isInterfaceName, listOf, numberOf, quoteWord, UINT32 } from '../values.js'
-
 import { type Extension, flagWords, type GivenOption, optionWords, valueOf } from './extension.js'
 
 const TYPES = [
