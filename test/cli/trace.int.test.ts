@@ -41,9 +41,9 @@ describe('the shop incident', () => {
     expect(ended.stdout).toBe(
       `at seq 108, 2026-11-21T02:24:44.181Z, node node-a, IPv4
 tcp 10.244.1.9 -> 10.96.50.2:80 (shop/checkout:http)
-  is rejected: the sender is told at once (icmp-port-unreachable), by rule 2 of filter KUBE-SERVICES, "shop/checkout:http has no endpoints"
+  is rejected with icmp-port-unreachable by rule 2 of filter KUBE-SERVICES, "shop/checkout:http has no endpoints"
 
-RULE                 ASKS FOR                            THEN                                    COMMENT
+RULE                 MATCH                               ACTION                                  COMMENT
 PREROUTING nat
   PREROUTING 1       any packet                          -> KUBE-SERVICES                        kubernetes service portals
   the policy                                             accepted
@@ -113,7 +113,7 @@ FORWARD filter
     const dropped = await trace('tcp 192.0.2.1 -> 198.51.100.80:80')
     expect(dropped.status).toBe(1)
     expect(conclusion(dropped)[1]).toMatch(
-      /^ {2}is dropped: .*rule 1 of filter KUBE-PROXY-FIREWALL, "shop\/frontend:http/,
+      /^ {2}is dropped without an answer by rule 1 of filter KUBE-PROXY-FIREWALL, "shop\/frontend:http/,
     )
   })
 
@@ -158,9 +158,7 @@ describe('what is known of the connection', () => {
 
   test('a packet that conntrack cannot place is dropped', async () => {
     const ended = await trace(packet, '--state', 'invalid')
-    expect(conclusion(ended)[1]).toBe(
-      '  is dropped: the sender waits until it gives up; by rule 1 of filter KUBE-FORWARD',
-    )
+    expect(conclusion(ended)[1]).toBe('  is dropped without an answer by rule 1 of filter KUBE-FORWARD')
   })
 })
 
@@ -197,7 +195,7 @@ describe('anybody’s rules', () => {
     expect(ended.status).toBe(1)
     expect(conclusion(ended)).toEqual([
       'tcp 198.18.0.1 (outside) -> 10.96.50.4:80 (shop/cart:http)',
-      '  is dropped: the sender waits until it gives up; by the policy of filter FORWARD',
+      '  is dropped without an answer by the policy of filter FORWARD',
       '  assumed: `-m set` is not known here: taken not to match',
     ])
     expect(ended.stdout).toMatch(/FORWARD 1 +-m set --match-set shop dst +no: it is taken not to match/)

@@ -4,7 +4,7 @@ import { createFakeIptables } from 'node-iptables/fake'
 const isTemporary = ({ matches }: Rule): boolean =>
   matches.some((match) => match.type === 'comment' && match.comment.startsWith('temporary:'))
 
-/** Takes out the rules that somebody marked as temporary. */
+/** Removes the rules that carry a comment `temporary`. */
 async function removeTemporary(iptables: Iptables): Promise<void> {
   const tables = await parseSaveLines(iptables.saveLines({ counters: true }))
   const kept = tables.map(({ table, chains }) => ({

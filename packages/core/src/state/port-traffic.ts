@@ -23,7 +23,7 @@ export interface PortTraffic {
   /** Whether source ranges guard the load balancer's addresses. */
   readonly isGuarded: boolean
   /**
-   * What becomes of traffic for which there are no endpoints. None in the whole cluster: the sender is told at once. None on
+   * What becomes of traffic for which there are no endpoints. None in the whole cluster: the sender gets a reject. None on
    * this node, and the policy is Local: dropped, because other nodes may have some, and a load balancer that was not told yet
    * goes on trying.
    */

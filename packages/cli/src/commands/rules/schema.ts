@@ -21,7 +21,7 @@ export const ruleFields = {
   rule: required(text, 'the line that iptables-save prints: `-A CHAIN ...`'),
   service: optional(
     text,
-    '`namespace/name` of the Service that it is for; absent: a rule that is there whatever Services there are',
+    '`namespace/name` of the Service that it is for; absent: a rule that does not depend on Services',
   ),
   portName: optional(text, "the Service's port; absent where that has no name"),
   protocol: optional(oneOf('TCP', 'UDP', 'SCTP'), 'of that port'),

@@ -61,7 +61,7 @@ export const serviceFields = {
   internalTrafficPolicy: required(policy, 'for traffic to the cluster IP'),
   affinitySeconds: optional(integer, 'how long a client stays with its endpoint; absent: no affinity'),
   readyEndpoints: required(integer, 'endpoints that are ready'),
-  totalEndpoints: required(integer, 'endpoints, whatever their conditions'),
+  totalEndpoints: required(integer, 'endpoints of any condition'),
   usedEndpoints: required(integer, 'endpoints that the node sends some traffic to'),
   endpointsOnNode: optional(integer, 'those of them on the node itself; absent where no node is known'),
   endpoints: required(listOf(endpoint), 'each endpoint, by address'),

@@ -141,7 +141,10 @@ export const trace = objectOf('Trace', {
   fate: required(fate, 'what becomes of it, most likely: nearly always for certain'),
   fates: required(listOf(fateOdds), 'everything that may become of it, the likeliest first'),
   endpoints: required(listOf(endpoint), 'where it may get to, by address and port'),
-  assumptions: required(listOf(assumption), 'what rules asked and nobody knew, and what was taken for granted'),
+  assumptions: required(
+    listOf(assumption),
+    'facts that rules test and the input does not give, with the value that was assumed',
+  ),
   ways: required(listOf(way), 'each way that it can take; more than one where rules leave it to chance'),
 })
 export type TraceJson = DocumentJson<typeof trace>

@@ -27,8 +27,8 @@ export function traceText(
   const columns = [
     { title: 'ODDS', align: 'right' as const, cell: ({ odds }: WayRow) => style.cyan(odds) },
     { title: 'RULE', cell: (row: WayRow) => '  '.repeat(row.depth) + styled(({ place }) => place)(row) },
-    { title: 'ASKS FOR', cell: styled(({ asks }) => asks) },
-    { title: 'THEN', cell: styled(({ outcome }) => outcome) },
+    { title: 'MATCH', cell: styled(({ asks }) => asks) },
+    { title: 'ACTION', cell: styled(({ outcome }) => outcome) },
     { title: 'COMMENT', cell: ({ comment }: WayRow) => style.dim(comment) },
   ]
   const parted = rows.some(({ odds }) => odds !== '')
@@ -110,9 +110,9 @@ function fateText({ trace }: Summarised, { end, steps }: Way): string {
       return count === 1 ? 'reaches 1 endpoint' : `reaches one of ${count} endpoints`
     }
     case 'rejected':
-      return `is rejected: the sender is told at once (${end.with}), by ${placeText(end.by, steps)}`
+      return `is rejected with ${end.with} by ${placeText(end.by, steps)}`
     case 'dropped':
-      return `is dropped: the sender waits until it gives up; by ${placeText(end.by, steps)}`
+      return `is dropped without an answer by ${placeText(end.by, steps)}`
     case 'no-service': {
       const others = otherPorts(steps)
       const hint = others.length === 0 ? '' : `; rules for this address are of ${others.join(', ')}`
