@@ -48,6 +48,20 @@ export async function openInput(options: InputOptions, context: Context): Promis
   return { type: 'objects', names, objects }
 }
 
+/** Opens what the options name, and closes it after its use, also when that fails. */
+export async function withInput<T>(
+  options: InputOptions,
+  context: Context,
+  use: (input: Input) => Promise<T>,
+): Promise<T> {
+  const input = await openInput(options, context)
+  try {
+    return await use(input)
+  } finally {
+    if (input.type === 'log') input.reader.close()
+  }
+}
+
 /** Opens `--log FILE`, else POINTSMAN_LOG, for reading; the caller closes it. A CliError in one line when there is none. */
 export function openLog(
   options: Pick<InputOptions, 'log'>,

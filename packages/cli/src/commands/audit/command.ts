@@ -4,7 +4,7 @@ import { CliError } from '../../errors.js'
 import {
   type Input,
   type InputOptions,
-  openInput,
+  withInput,
   type PointOptions,
   withInputOptions,
   withPointOptions,
@@ -73,18 +73,17 @@ export function registerAudit(program: Command, context: Context): void {
 async function audit(options: AuditOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, FORMATS)
   checkOptions(options)
-  const input = await openInput(options, context)
   try {
-    const report = await reportOf(input, options, context)
-    if (report === undefined) return
-    if (report.findings.length > 0) context.finish(1)
-    await writePieces(linesOf(report, format, context), context)
+    await withInput(options, context, async (input) => {
+      const report = await reportOf(input, options, context)
+      if (report === undefined) return
+      if (report.findings.length > 0) context.finish(1)
+      await writePieces(linesOf(report, format, context), context)
+    })
   } catch (error) {
     if (!context.interrupted.aborted) throw error
     context.stderr.print('interrupted')
     context.finish(130)
-  } finally {
-    if (input.type === 'log') input.reader.close()
   }
 }
 

@@ -8,7 +8,7 @@ import {
   describeAsked,
   type Input,
   type InputOptions,
-  openInput,
+  withInput,
   type PointOptions,
   withInputOptions,
   withPointOptions,
@@ -50,8 +50,7 @@ export function registerExplain(program: Command, context: Context): void {
 
 async function explain(text: string, options: ExplainOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, FORMATS)
-  const input = await openInput(options, context)
-  try {
+  await withInput(options, context, async (input) => {
     const asked = askedObjects(input, options, context)
     const question = await rulesQuestion(asked, options, context)
     const service = serviceAsked(text, asked, input)
@@ -71,9 +70,7 @@ async function explain(text: string, options: ExplainOptions, context: Context):
     stdout.print([style.dim(`${describeAsked(asked)}${whose}`), ...explainText(explanation, latest, style)])
     const own = question.diagnostics.filter(({ object }) => object === `Service ${service}`)
     warnOfDiagnostics(own, `\`pointsman services ${service} --wide\` lists them`, context)
-  } finally {
-    if (input.type === 'log') input.reader.close()
-  }
+  })
 }
 
 /** CliError NOT_FOUND for a Service that is not there, USAGE where several namespaces have one of its name. */

@@ -11,7 +11,7 @@ import {
   type AskedObjects,
   describeAsked,
   type InputOptions,
-  openInput,
+  withInput,
   type PointOptions,
   withInputOptions,
   withPointOptions,
@@ -19,6 +19,7 @@ import {
 import { withConfigOptions } from '../../input/proxy-config.js'
 import {
   familiesOf,
+  familyAsked,
   interfaceAddressesOf,
   rulesQuestion,
   type RulesQuestion,
@@ -76,8 +77,7 @@ async function render(options: RenderOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, FORMATS)
   checkOutput(options, format)
   const interfaceAddresses = interfaceAddressesOf(options)
-  const input = await openInput(options, context)
-  try {
+  await withInput(options, context, async (input) => {
     const asked = askedObjects(input, options, context)
     const question = await rulesQuestion(asked, options, context)
     const { state, config, diagnostics } = question
@@ -86,16 +86,14 @@ async function render(options: RenderOptions, context: Context): Promise<void> {
     const dataplane = dataplaneOf(context, config)
     const planOf = (family: IpFamily): RulePlan =>
       dataplane.plan({ state, config }, { family, nfacct: options.nfacct, interfaceAddresses })
-    const families = wantedFamilies(options, question, context)
+    const families = options.family === 'dual' ? familiesOf(options, state) : [familyAsked(options, question, context)]
     if (options.outputDir !== undefined) {
       writeSaves({ folder: options.outputDir, dataplane, families, planOf }, context)
       return
     }
     const [family = 'IPv4'] = families
     await writePieces(linesOf({ format, asked, question, plan: planOf(family) }, context), context)
-  } finally {
-    if (input.type === 'log') input.reader.close()
-  }
+  })
 }
 
 function checkOutput({ family, outputDir }: RenderOptions, format: string): void {
@@ -103,19 +101,6 @@ function checkOutput({ family, outputDir }: RenderOptions, format: string): void
     throw new CliError('USAGE', '--family dual prints two files: give a directory with --output-dir')
   if (outputDir !== undefined && format !== 'text')
     throw new CliError('USAGE', `--output-dir writes iptables-save format: omit -o ${format}`)
-}
-
-/** Those of `--family`, else the Node's first, else IPv4, which standard error then says. */
-function wantedFamilies(options: RenderOptions, { state }: RulesQuestion, context: Context): readonly IpFamily[] {
-  const families = familiesOf(options, state)
-  if (options.family !== undefined) return families
-  const [first] = families
-  if (first === undefined)
-    warn(
-      context,
-      'the node has no address to derive a family from: printing the IPv4 rules (--family ipv6 for the others)',
-    )
-  return [first ?? 'IPv4']
 }
 
 function warnOfNodePortAddresses({ state: { node }, config }: RulesQuestion, context: Context): void {

@@ -6,7 +6,7 @@ import {
   type AskedObjects,
   describeAsked,
   type InputOptions,
-  openInput,
+  withInput,
   type PointOptions,
   withInputOptions,
   withPointOptions,
@@ -71,8 +71,7 @@ export function registerRules(program: Command, context: Context): void {
 async function rules(text: string | undefined, options: RulesOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, FORMATS)
   const interfaceAddresses = interfaceAddressesOf(options)
-  const input = await openInput(options, context)
-  try {
+  await withInput(options, context, async (input) => {
     const asked = askedObjects(input, options, context)
     const question = await rulesQuestion(asked, options, context)
     warnOfDiagnostics(question.diagnostics, '`pointsman services --wide` lists them', context)
@@ -87,9 +86,7 @@ async function rules(text: string | undefined, options: RulesOptions, context: C
       options: { family, nfacct: options.nfacct, interfaceAddresses },
     })
     await writePieces(linesOf({ format, asked, question, family, answer }, context), context)
-  } finally {
-    if (input.type === 'log') input.reader.close()
-  }
+  })
 }
 
 interface Answered {

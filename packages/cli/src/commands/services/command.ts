@@ -7,7 +7,7 @@ import {
   type AskedObjects,
   describeAsked,
   type InputOptions,
-  openInput,
+  withInput,
   type PointOptions,
   withInputOptions,
   withPointOptions,
@@ -52,8 +52,7 @@ export function registerServices(program: Command, context: Context): void {
 
 async function services(service: string | undefined, options: ServicesOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output)
-  const input = await openInput(options, context)
-  try {
+  await withInput(options, context, async (input) => {
     const question = askedObjects(input, options, context)
     const configured = await configuredNode(options, question, context)
     const built = buildState({ objects: question.objects })
@@ -70,9 +69,7 @@ async function services(service: string | undefined, options: ServicesOptions, c
         { ...answer, view: withoutOtherFamily(view) },
         { wide: options.wide === true || format === 'wide', context },
       )
-  } finally {
-    if (input.type === 'log') input.reader.close()
-  }
+  })
 }
 
 interface Answer {

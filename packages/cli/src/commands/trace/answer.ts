@@ -21,7 +21,7 @@ import {
   byteStream,
   type Input,
   type InputOptions,
-  openInput,
+  withInput,
   type PointOptions,
 } from '../../input/open-input.js'
 import {
@@ -66,15 +66,6 @@ export async function askTrace(text: string, options: TraceOptions, context: Con
   return options.rules === undefined
     ? withInput(options, context, (input) => ofObjects(packet, options, { input, context }))
     : ofRules(packet, { ...options, rules: options.rules }, context)
-}
-
-async function withInput<T>(options: InputOptions, context: Context, use: (input: Input) => Promise<T>): Promise<T> {
-  const input = await openInput(options, context)
-  try {
-    return await use(input)
-  } finally {
-    if (input.type === 'log') input.reader.close()
-  }
 }
 
 async function ofObjects(
