@@ -1,45 +1,14 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import {
-  isEqual,
-  createOverlapIndex,
-  type ProxyConfig,
-  type ServicePort,
-  type ServicePortName,
-  type State,
-  type OverlapIndex,
-} from '@pointsman/core'
-import type { Iptables, IptablesError } from 'node-iptables'
-import { asFound, exceptSynced } from '../plan/as-found.js'
+import type { ServicePortName, State } from '@pointsman/core'
+import type { IptablesError } from 'node-iptables'
+import { exceptSynced } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
-import {
-  adopt,
-  chainKey,
-  chainsOf,
-  type Installed,
-  installedAfter,
-  type PackedService,
-  packService,
-  renderBase,
-  type RenderedService,
-  renderService,
-} from '../plan/installed.js'
-import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
-import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
-import { serviceChainNames } from '../ruleset/chain-names.js'
-import { planBase } from '../ruleset/base-rules.js'
-import { planService } from '../ruleset/service-rules.js'
+import { adopt, installedAfter, type PackedService } from '../plan/installed.js'
+import { planRestores, type RestoreLines } from '../plan/plan-restores.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { createSyncTally, sendRestores, type SyncTally } from './restore-sender.js'
-import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'
+import type { RulesetSum } from './ruleset-digest.js'
 import { isRefusal, type RefusedService, ServicesRefusedError, splitGroup } from './refused-services.js'
-
-export interface FamilySyncOptions {
-  readonly iptables: Iptables
-  readonly config: ProxyConfig
-  /** Asked at each sync. */
-  readonly options: () => Omit<RulesetOptions, 'family' | 'randomFully'>
-  readonly limits: RestoreLimits
-}
+import { baseOf, createSyncSteps, type Known, type SyncStep, type SyncStepsOptions } from './sync-steps.js'
 
 export interface FamilyOutcome {
   /** The tables were read, and everything was compared. */
@@ -77,167 +46,27 @@ export interface FamilyRequest {
   readonly changed: ReadonlySet<ServicePortName> | 'all'
 }
 
-/** What is known after a sync. */
-interface Known {
-  readonly installed: Installed
-  readonly context: RulesetContext
-  readonly overlaps: OverlapIndex
-  readonly sum: RulesetSum
-  readonly left: readonly ForeignReference[]
-}
-
-interface Step {
-  readonly before: Installed
-  readonly wanted: Wanted
-  /** To be gone through once. */
-  readonly restores: Iterable<RestoreLines>
-  /** Called when the restores have succeeded. */
-  readonly after: () => Known
-  readonly left: readonly ForeignReference[]
-  /** Service ports that no rules could be planned for. They keep what they have. */
-  readonly unplanned: readonly RefusedService[]
-}
-
-interface Planning {
-  readonly state: State
-  readonly context: RulesetContext
-  readonly unplanned: RefusedService[]
-}
-
-type Attempt = { readonly step: Step } & ({ readonly bytes: number } | { readonly refusal: IptablesError })
+type Attempt = { readonly step: SyncStep } & ({ readonly bytes: number } | { readonly refusal: IptablesError })
 
 export interface Told {
   readonly signal: AbortSignal
   readonly tally: SyncTally
 }
 
-interface FirstStepOptions {
-  readonly signal?: AbortSignal | undefined
-  /** Service ports that are left as they are found. */
-  readonly held?: ReadonlySet<ServicePortName>
-}
-
-export function createFamilySync({ iptables, config, options, limits }: FamilySyncOptions): FamilySync {
-  const { family, capabilities } = iptables
+export function createFamilySync(options: SyncStepsOptions): FamilySync {
+  const { iptables, limits } = options
+  const steps = createSyncSteps(options)
   let known: Known | undefined
   /** What is synced while the tables are read, of each reading under way. */
   const readings = new Set<Map<ServicePortName, PackedService[]>>()
 
-  const contextOf = (state: State): RulesetContext =>
-    rulesetContext(state, config, { ...options(), family, randomFully: capabilities.randomFully })
-
-  const portsOf = (state: State): readonly ServicePort[] =>
-    [...state.services.values()].filter((port) => port.family === family)
-
-  /** The rules of one service port. Undefined: planning them has thrown, a bug that is to cost no other service port its rules. */
-  const render = (port: ServicePort, { state, context, unplanned }: Planning): PackedService | undefined => {
-    try {
-      return packService(renderService(planService(port, state.endpoints.get(port.id) ?? [], context)))
-    } catch (error) {
-      unplanned.push({
-        owner: port.id,
-        error: new Error(`planning its rules failed: ${String(error)}`, { cause: error }),
-      })
-      return undefined
-    }
-  }
-
-  async function firstStep(state: State, { signal, held }: FirstStepOptions = {}): Promise<Step> {
-    const read = readFound(iptables, signal)
-    // It is waited for below; until then, a failure must not count as unhandled.
-    read.catch(() => undefined)
-    const context = contextOf(state)
-    const ports = portsOf(state)
-    const planning: Planning = { state, context, unplanned: [] }
-    const services = new Map<ServicePortName, PackedService>()
-    // While the tables are being read: that takes as long. Signals and probes have their turn in between.
-    for (const [index, port] of ports.entries()) {
-      const rendered = render(port, planning)
-      if (rendered !== undefined) services.set(port.id, rendered)
-      if (index % PORTS_AT_ONCE !== PORTS_AT_ONCE - 1) continue
-      await nextTurn()
-      signal?.throwIfAborted()
-    }
-    const reading = await read
-    for (const port of ports) {
-      const rendered = services.get(port.id)
-      if (rendered !== undefined && held?.has(port.id) !== true) continue
-      const chains = rendered === undefined ? namedChains(port) : chainsOf(rendered)
-      services.set(port.id, packService(asFound(port, chains, reading)))
-    }
-    const overlaps = createOverlapIndex()
-    for (const port of ports) overlaps.put(port.id, port)
-    const wanted: Wanted = {
-      base: renderBase(planBase(context)),
-      services,
-      overlapping: overlaps.groupsOf(services.keys()),
-      order: () => overlaps.order(),
-    }
-    const before = adopt(reading, services, wanted)
-    return {
-      before,
-      wanted,
-      restores: planRestores(changesTo(before, wanted), limits),
-      left: reading.foreign,
-      unplanned: planning.unplanned,
-      after: () => {
-        const installed = installedAfter(before, wanted)
-        const sums = [...services.values()].map((service) => sumOfService(family, service))
-        return {
-          installed,
-          context,
-          overlaps,
-          sum: sums.reduce(plus, sumOfBase(family, installed)),
-          left: reading.foreign,
-        }
-      },
-    }
-  }
-
   function nextStep(
-    { state, changed }: { readonly state: State; readonly changed: Iterable<ServicePortName> },
+    request: { readonly state: State; readonly changed: ReadonlySet<ServicePortName> },
     last: Known,
-  ): Step {
-    const context = contextOf(state)
-    const { installed, overlaps } = last
-    // What all service ports are made from has changed, such as the node's address: each may have.
-    const isSameContext = isEqual(context, last.context)
-    const asked = isSameContext
-      ? [...changed].filter((name) => installed.services.has(name) || state.services.get(name)?.family === family)
-      : new Set([...portsOf(state).map(({ id }) => id), ...installed.services.keys()])
-    const planning: Planning = { state, context, unplanned: [] }
-    const services = new Map<ServicePortName, PackedService | undefined>()
-    for (const name of asked) {
-      const port = state.services.get(name)
-      overlaps.put(name, port)
-      services.set(name, port === undefined ? undefined : (render(port, planning) ?? installed.services.get(name)))
-    }
-    for (const reading of readings) noteVersions(reading, [installed.services, services])
-    const wanted: Wanted = {
-      base: isSameContext ? baseOf(installed) : renderBase(planBase(context)),
-      services,
-      overlapping: overlaps.groupsOf([...services.keys()].filter((name) => state.services.has(name))),
-      order: () => overlaps.order(),
-    }
-    return {
-      before: installed,
-      wanted,
-      restores: planRestores(changesTo(installed, wanted), limits),
-      left: last.left,
-      unplanned: planning.unplanned,
-      after: () => {
-        const after = installedAfter(installed, wanted)
-        let sum = isSameContext
-          ? last.sum
-          : plus(minus(last.sum, sumOfBase(family, installed)), sumOfBase(family, after))
-        for (const [name, service] of services) {
-          const old = installed.services.get(name)
-          if (old !== undefined) sum = minus(sum, sumOfService(family, old))
-          if (service !== undefined) sum = plus(sum, sumOfService(family, service))
-        }
-        return { installed: after, context, overlaps, sum, left: last.left }
-      },
-    }
+  ): SyncStep {
+    const step = steps.next(request, last)
+    for (const reading of readings) noteVersions(reading, [step.before.services, step.wanted.services])
+    return step
   }
 
   const run = (
@@ -251,7 +80,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
     state: State,
     { signal, tally, held }: Told & { readonly held: ReadonlySet<ServicePortName> },
   ): Promise<Attempt> {
-    const step = await firstStep(state, { signal, held })
+    const step = await steps.first(state, { signal, held })
     try {
       return { step, bytes: await run(step.restores, signal, tally) }
     } catch (error) {
@@ -267,7 +96,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
    */
   async function mend(state: State, told: Told): Promise<FamilyOutcome> {
     told.tally.full = true
-    const all = portsOf(state).map(({ id }) => id)
+    const all = steps.portsOf(state).map(({ id }) => id)
     const again = await attempt(state, { ...told, held: new Set() })
     if ('bytes' in again) return done(again.step, { full: true, bytes: again.bytes, left: again.step.left })
     const withoutServices = await attempt(state, { ...told, held: new Set(all) })
@@ -291,7 +120,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
   }
 
   /** After all restores of a step. */
-  function done(step: Step, outcome: FamilyOutcome): FamilyOutcome {
+  function done(step: SyncStep, outcome: FamilyOutcome): FamilyOutcome {
     known = step.after()
     if (step.unplanned.length > 0) throw new ServicesRefusedError(step.unplanned, { untried: [] })
     return outcome
@@ -306,7 +135,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       tally.full = full
       // Until it has succeeded, nothing is known of what is in force.
       known = undefined
-      const step = full ? await firstStep(state, { signal }) : nextStep({ state, changed }, last)
+      const step = full ? await steps.first(state, { signal }) : nextStep({ state, changed }, last)
       try {
         const bytes = await run(step.restores, signal, tally)
         return done(step, { full, bytes, left: full ? step.left : [] })
@@ -343,7 +172,7 @@ export function createFamilySync({ iptables, config, options, limits }: FamilySy
       }
     },
     async plan(state, signal) {
-      const { restores, unplanned } = await firstStep(state, { signal })
+      const { restores, unplanned } = await steps.first(state, { signal })
       if (unplanned.length > 0) throw new ServicesRefusedError(unplanned, { untried: [] })
       return [...restores]
     },
@@ -363,23 +192,7 @@ function noteVersions(
   }
 }
 
-/** The base as it was wanted last. */
-const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] => ({
-  fixed,
-  dispatch: new Map([...dispatch].map(([key, lines]) => [key, lines ?? ''])),
-  kubelet,
-  jumps: [],
-})
-
-/** By its name, which is all that is known of a service port that no rules could be planned for. */
-function namedChains(port: ServicePort): RenderedService['chains'] {
-  const { cluster, local, external, firewall } = serviceChainNames(port)
-  return [cluster, local, external, firewall].map((chain) => [chainKey('nat', chain), ''])
-}
-
 const MAX_REFUSED = 20
-/** Some 20 ms of planning. */
-const PORTS_AT_ONCE = 500
 
 function changedChains({ writes, removed, dispatch, fixed, kubelet, extraJumps, jumps }: Changes): readonly string[] {
   const chains = [

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { serviceLabelOf } from '../../model/names.js'
 import { authorOf } from '../../model/author.js'
 import { assertNever } from '../../model/brand.js'
@@ -7,7 +6,8 @@ import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-o
 import { type LogEntry, seq, unwritableNotice } from '../../model/record.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import type { AppendOutcome } from '../../ports/change-log.js'
-import { bounded, MAX_TEXT_BYTES } from './checked-values.js'
+import { MAX_TEXT_BYTES } from './checked-values.js'
+import { createNotices } from './logged-notices.js'
 import { createCounts } from './meta.js'
 import { createLives, type Life, lifeKey } from './lives.js'
 import { loadObjects } from './load-objects.js'
@@ -309,63 +309,6 @@ function typeOf(type: 'sync' | 'config' | 'notice'): number {
     default:
       return assertNever(type)
   }
-}
-
-/**
- * Finds a notice that is in the log: an import that is run again meets the lines again that it could not read. Remembers the
- * notices of one time, because such lines are many, and have the time of the event before them.
- */
-function createNotices({ db }: LogTables) {
-  const next = db.prepare('SELECT seq, observed_at FROM records WHERE seq >= ? ORDER BY seq LIMIT 1').raw()
-  const from = db
-    .prepare(
-      `SELECT seq, observed_at, object_id IS NULL AND type = ${TYPE_CODES.NOTICE} AND flags = 0, ${bounded('patch')} FROM records WHERE seq >= ? ORDER BY seq`,
-    )
-    .raw()
-  const last = db.prepare('SELECT max(seq) FROM records').pluck()
-  let remembered: { readonly at: number; readonly seqs: Map<string, number> } | undefined
-  const digestOf = (text: string): string => createHash('sha256').update(text).digest('base64')
-
-  /** The first position whose time is not before this one: positions go up with time. */
-  const firstAt = (observedAt: number): number => {
-    let [low, high] = [1, Number(last.get() ?? 0) + 1]
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      const [position, at] = (next.get(middle) ?? [high, Infinity]) as readonly number[]
-      if (at === undefined || position === undefined || at >= observedAt) high = middle
-      else low = position + 1
-    }
-    return low
-  }
-
-  const noticesAt = (observedAt: number): Map<string, number> => {
-    const seqs = new Map<string, number>()
-    for (const row of from.iterate(firstAt(observedAt))) {
-      const [position, at, isNotice, text] = row as readonly unknown[]
-      if (at !== observedAt) break
-      if (isNotice === 1 && typeof text === 'string') seqs.set(digestOf(text), Number(position))
-    }
-    return seqs
-  }
-
-  return {
-    find(observedAt: number, text: string): number | undefined {
-      if (remembered?.at !== observedAt) remembered = { at: observedAt, seqs: noticesAt(observedAt) }
-      return remembered.seqs.get(digestOf(text))
-    },
-    /** `isLater`: than all records. */
-    add({ observedAt, text, position, isLater }: NoticeAdded): void {
-      if (isLater) remembered = { at: observedAt, seqs: new Map() }
-      if (remembered?.at === observedAt) remembered.seqs.set(digestOf(text), position)
-    },
-  }
-}
-
-interface NoticeAdded {
-  readonly observedAt: number
-  readonly text: string
-  readonly position: number
-  readonly isLater: boolean
 }
 
 function countSinceSnapshot({ db, snapshots }: LogTables): number {

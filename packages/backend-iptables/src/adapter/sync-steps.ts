@@ -1,0 +1,226 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import {
+  isEqual,
+  createOverlapIndex,
+  type ProxyConfig,
+  type ServicePort,
+  type ServicePortName,
+  type State,
+  type OverlapIndex,
+} from '@pointsman/core'
+import type { Iptables } from 'node-iptables'
+import { asFound } from '../plan/as-found.js'
+import { changesTo, type Wanted } from '../plan/changes-to.js'
+import {
+  adopt,
+  chainKey,
+  chainsOf,
+  type Installed,
+  installedAfter,
+  type PackedService,
+  packService,
+  renderBase,
+  type RenderedService,
+  renderService,
+} from '../plan/installed.js'
+import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
+import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
+import { serviceChainNames } from '../ruleset/chain-names.js'
+import { planBase } from '../ruleset/base-rules.js'
+import { planService } from '../ruleset/service-rules.js'
+import { type ForeignReference, readFound } from './read-found.js'
+import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'
+import type { RefusedService } from './refused-services.js'
+
+export interface SyncStepsOptions {
+  readonly iptables: Iptables
+  readonly config: ProxyConfig
+  /** Asked at each sync. */
+  readonly options: () => Omit<RulesetOptions, 'family' | 'randomFully'>
+  readonly limits: RestoreLimits
+}
+
+/** What is known after a sync. */
+export interface Known {
+  readonly installed: Installed
+  readonly context: RulesetContext
+  readonly overlaps: OverlapIndex
+  readonly sum: RulesetSum
+  readonly left: readonly ForeignReference[]
+}
+
+/** What one sync writes, and what is known when it has been written. */
+export interface SyncStep {
+  readonly before: Installed
+  readonly wanted: Wanted
+  /** To be gone through once. */
+  readonly restores: Iterable<RestoreLines>
+  /** Called when the restores have succeeded. */
+  readonly after: () => Known
+  readonly left: readonly ForeignReference[]
+  /** Service ports that no rules could be planned for. They keep what they have. */
+  readonly unplanned: readonly RefusedService[]
+}
+
+interface Planning {
+  readonly state: State
+  readonly context: RulesetContext
+  readonly unplanned: RefusedService[]
+}
+
+interface FirstStepOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Service ports that are left as they are found. */
+  readonly held?: ReadonlySet<ServicePortName>
+}
+
+/** What a sync of one family writes. */
+export interface SyncSteps {
+  /** The service ports of the family. */
+  readonly portsOf: (state: State) => readonly ServicePort[]
+  /** Reads the tables and compares everything. */
+  readonly first: (state: State, options?: FirstStepOptions) => Promise<SyncStep>
+  /** Renders what changed, and compares it with what is known to be in force. */
+  readonly next: (request: NextRequest, last: Known) => SyncStep
+}
+
+interface NextRequest {
+  readonly state: State
+  readonly changed: Iterable<ServicePortName>
+}
+
+export function createSyncSteps({ iptables, config, options, limits }: SyncStepsOptions): SyncSteps {
+  const { family, capabilities } = iptables
+
+  const contextOf = (state: State): RulesetContext =>
+    rulesetContext(state, config, { ...options(), family, randomFully: capabilities.randomFully })
+
+  const portsOf = (state: State): readonly ServicePort[] =>
+    [...state.services.values()].filter((port) => port.family === family)
+
+  /** The rules of one service port. Undefined: planning them has thrown, a bug that is to cost no other service port its rules. */
+  const render = (port: ServicePort, { state, context, unplanned }: Planning): PackedService | undefined => {
+    try {
+      return packService(renderService(planService(port, state.endpoints.get(port.id) ?? [], context)))
+    } catch (error) {
+      unplanned.push({
+        owner: port.id,
+        error: new Error(`planning its rules failed: ${String(error)}`, { cause: error }),
+      })
+      return undefined
+    }
+  }
+
+  async function first(state: State, { signal, held }: FirstStepOptions = {}): Promise<SyncStep> {
+    const read = readFound(iptables, signal)
+    // It is waited for below; until then, a failure must not count as unhandled.
+    read.catch(() => undefined)
+    const context = contextOf(state)
+    const ports = portsOf(state)
+    const planning: Planning = { state, context, unplanned: [] }
+    const services = new Map<ServicePortName, PackedService>()
+    // While the tables are being read: that takes as long. Signals and probes have their turn in between.
+    for (const [index, port] of ports.entries()) {
+      const rendered = render(port, planning)
+      if (rendered !== undefined) services.set(port.id, rendered)
+      if (index % PORTS_AT_ONCE !== PORTS_AT_ONCE - 1) continue
+      await nextTurn()
+      signal?.throwIfAborted()
+    }
+    const reading = await read
+    for (const port of ports) {
+      const rendered = services.get(port.id)
+      if (rendered !== undefined && held?.has(port.id) !== true) continue
+      const chains = rendered === undefined ? namedChains(port) : chainsOf(rendered)
+      services.set(port.id, packService(asFound(port, chains, reading)))
+    }
+    const overlaps = createOverlapIndex()
+    for (const port of ports) overlaps.put(port.id, port)
+    const wanted: Wanted = {
+      base: renderBase(planBase(context)),
+      services,
+      overlapping: overlaps.groupsOf(services.keys()),
+      order: () => overlaps.order(),
+    }
+    const before = adopt(reading, services, wanted)
+    return {
+      before,
+      wanted,
+      restores: planRestores(changesTo(before, wanted), limits),
+      left: reading.foreign,
+      unplanned: planning.unplanned,
+      after: () => {
+        const installed = installedAfter(before, wanted)
+        const sums = [...services.values()].map((service) => sumOfService(family, service))
+        return {
+          installed,
+          context,
+          overlaps,
+          sum: sums.reduce(plus, sumOfBase(family, installed)),
+          left: reading.foreign,
+        }
+      },
+    }
+  }
+
+  function next({ state, changed }: NextRequest, last: Known): SyncStep {
+    const context = contextOf(state)
+    const { installed, overlaps } = last
+    // What all service ports are made from has changed, such as the node's address: each may have.
+    const isSameContext = isEqual(context, last.context)
+    const asked = isSameContext
+      ? [...changed].filter((name) => installed.services.has(name) || state.services.get(name)?.family === family)
+      : new Set([...portsOf(state).map(({ id }) => id), ...installed.services.keys()])
+    const planning: Planning = { state, context, unplanned: [] }
+    const services = new Map<ServicePortName, PackedService | undefined>()
+    for (const name of asked) {
+      const port = state.services.get(name)
+      overlaps.put(name, port)
+      services.set(name, port === undefined ? undefined : (render(port, planning) ?? installed.services.get(name)))
+    }
+    const wanted: Wanted = {
+      base: isSameContext ? baseOf(installed) : renderBase(planBase(context)),
+      services,
+      overlapping: overlaps.groupsOf([...services.keys()].filter((name) => state.services.has(name))),
+      order: () => overlaps.order(),
+    }
+    return {
+      before: installed,
+      wanted,
+      restores: planRestores(changesTo(installed, wanted), limits),
+      left: last.left,
+      unplanned: planning.unplanned,
+      after: () => {
+        const after = installedAfter(installed, wanted)
+        let sum = isSameContext
+          ? last.sum
+          : plus(minus(last.sum, sumOfBase(family, installed)), sumOfBase(family, after))
+        for (const [name, service] of services) {
+          const old = installed.services.get(name)
+          if (old !== undefined) sum = minus(sum, sumOfService(family, old))
+          if (service !== undefined) sum = plus(sum, sumOfService(family, service))
+        }
+        return { installed: after, context, overlaps, sum, left: last.left }
+      },
+    }
+  }
+
+  return { portsOf, first, next }
+}
+
+/** The base as it was wanted last. */
+export const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] => ({
+  fixed,
+  dispatch: new Map([...dispatch].map(([key, lines]) => [key, lines ?? ''])),
+  kubelet,
+  jumps: [],
+})
+
+/** By its name, which is all that is known of a service port that no rules could be planned for. */
+function namedChains(port: ServicePort): RenderedService['chains'] {
+  const { cluster, local, external, firewall } = serviceChainNames(port)
+  return [cluster, local, external, firewall].map((chain) => [chainKey('nat', chain), ''])
+}
+
+/** Some 20 ms of planning. */
+const PORTS_AT_ONCE = 500
