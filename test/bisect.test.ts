@@ -9,7 +9,7 @@ import {
   type PacketFate,
   type ProxyConfig,
 } from '@pointsman/core'
-import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/io'
+import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { bisect, type Bisection } from '../packages/cli/src/commands/bisect/answer.js'

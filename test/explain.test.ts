@@ -12,8 +12,13 @@ import {
   type ProxyConfig,
   type Seq,
 } from '@pointsman/core'
-import { createMemoryChangeLog } from '@pointsman/core/io'
-import { createEventMaker, node, service as serviceManifest, slice } from '@pointsman/core/testing'
+import {
+  createEventMaker,
+  node,
+  service as serviceManifest,
+  slice,
+  createMemoryChangeLog,
+} from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { explainService } from '../packages/cli/src/commands/explain/answer.js'

@@ -17,8 +17,7 @@ import {
   VirtualClock,
   type WatchEvent,
 } from '@pointsman/core'
-import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/io'
-import { canonicalState } from '@pointsman/core/testing'
+import { canonicalState, createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { Subject, type Subscription } from 'rxjs'
 import { expect, test } from 'vitest'

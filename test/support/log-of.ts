@@ -1,5 +1,5 @@
 import { type LogEntry, type LogRecord, watchEventOf } from '@pointsman/core'
-import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/io'
+import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/testing'
 
 /** A log that holds these records: of objects and configurations alone. */
 export function logOf(records: readonly LogRecord[]): MemoryChangeLog {

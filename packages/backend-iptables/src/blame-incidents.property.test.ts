@@ -8,8 +8,7 @@ import {
   serviceName,
   type WatchEvent,
 } from '@pointsman/core'
-import { createMemoryChangeLog } from '@pointsman/core/io'
-import { createEventMaker, node, service, slice } from '@pointsman/core/testing'
+import { createEventMaker, node, service, slice, createMemoryChangeLog } from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { iptablesDataplane } from './dataplane.js'

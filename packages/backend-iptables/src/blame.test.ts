@@ -11,8 +11,7 @@ import {
   whatChanged,
   whoseOdds,
 } from '@pointsman/core'
-import { createMemoryChangeLog } from '@pointsman/core/io'
-import { createEventMaker, service, slice } from '@pointsman/core/testing'
+import { createEventMaker, service, slice, createMemoryChangeLog } from '@pointsman/core/testing'
 import { describe, expect, it } from 'vitest'
 import { iptablesDataplane } from './dataplane.js'
 import type { OwnedRule } from './render/owned-rules.js'

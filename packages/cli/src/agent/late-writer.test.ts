@@ -1,5 +1,6 @@
 import { type LogEntry, NO_SEQ } from '@pointsman/core'
-import { ChangeLogError, type ChangeLogErrorCode, createMemoryChangeLog } from '@pointsman/core/io'
+import { createMemoryChangeLog } from '@pointsman/core/testing'
+import { ChangeLogError, type ChangeLogErrorCode } from '@pointsman/core/io'
 import { describe, expect, it } from 'vitest'
 import { type AgentLogWriter, createLateWriter } from './open-agent-log.js'
 

@@ -27,7 +27,6 @@ export {
 export { createKnownObjects, type KnownObject, type KnownObjects } from './kubernetes/known-objects.js'
 export { SOURCE_NOTICE_CODES, type SourceNoticeCode } from './kubernetes/watch-outage.js'
 export { WATCH_ERRORS, type WatchErrorCode } from './kubernetes/watch-failure.js'
-export { createMemoryChangeLog, type MemoryChangeLog } from './memory/memory-change-log.js'
 export { readText } from './files/read-file.js'
 export { openLinesFile, type LinesFile } from './files/write-lines.js'
 export { API_SERVER_ERRORS, ApiServerError, type ApiServerErrorCode } from './kubernetes/server/server-settings.js'

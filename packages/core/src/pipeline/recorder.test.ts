@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { LogEntry } from '../model/record.js'
-import { createMemoryChangeLog, type MemoryChangeLog } from '../io/memory/memory-change-log.js'
+import { createMemoryChangeLog, type MemoryChangeLog } from '../testing/memory-change-log.js'
 import { createEventMaker, service } from '../testing/manifests.js'
 import { createRecorder, type LogHealth, type Recorder, type RecorderOptions, type RecordOutcome } from './recorder.js'
 import { VirtualClock } from './virtual-clock.js'

@@ -1,5 +1,5 @@
 import { createKnownObjects } from '../io/kubernetes/known-objects.js'
-import { createMemoryChangeLog } from '../io/memory/memory-change-log.js'
+import { createMemoryChangeLog } from '../testing/memory-change-log.js'
 import { type LogEntry, seq } from '../model/record.js'
 import type { BookmarkEvent } from '../model/watch-event.js'
 import { createStateFold } from '../state/state-fold.js'

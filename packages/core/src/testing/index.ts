@@ -17,3 +17,4 @@ export {
   type ToyKernel,
 } from './toy-dataplane.js'
 export { ToyItem } from './toy-rules.js'
+export { createMemoryChangeLog, type MemoryChangeLog } from './memory-change-log.js'

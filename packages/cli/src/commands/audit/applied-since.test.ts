@@ -1,6 +1,5 @@
 import { type LogEntry, seq } from '@pointsman/core'
-import { createMemoryChangeLog } from '@pointsman/core/io'
-import { service } from '@pointsman/core/testing'
+import { service, createMemoryChangeLog } from '@pointsman/core/testing'
 import { expect, it } from 'vitest'
 import { appliedSince } from './answer.js'
 

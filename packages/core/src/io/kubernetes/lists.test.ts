@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { service } from '../../testing/manifests.js'
 import { openTrial, type Trial, type TrialOptions } from '../../testing/source-trial.js'
-import { createMemoryChangeLog } from '../memory/memory-change-log.js'
+import { createMemoryChangeLog } from '../../testing/memory-change-log.js'
 import { createKnownObjects } from './known-objects.js'
 import { kubernetesSource } from './kubernetes-source.js'
 

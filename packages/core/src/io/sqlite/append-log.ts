@@ -9,7 +9,7 @@ import type { AppendOutcome } from '../../ports/change-log.js'
 import { MAX_TEXT_BYTES } from './checked-values.js'
 import { createNotices } from './logged-notices.js'
 import { createCounts } from './meta.js'
-import { createLives, type Life, lifeKey } from './lives.js'
+import { createLives, type Life, lifeKey } from './object-lifetimes.js'
 import { loadObjects } from './load-objects.js'
 import type { LogTables } from './log-tables.js'
 import {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { LogEntry } from '../../model/record.js'
-import { changeLogContract } from '../../testing/change-log-contract.js'
+import type { LogEntry } from '../model/record.js'
+import { changeLogContract } from './change-log-contract.js'
 import { createMemoryChangeLog } from './memory-change-log.js'
 
 changeLogContract({

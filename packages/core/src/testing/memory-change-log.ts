@@ -1,8 +1,8 @@
-import { serviceLabelOf } from '../../model/names.js'
-import { assertNever } from '../../model/brand.js'
-import { authorOf } from '../../model/author.js'
-import { keepObject, withVersionOf } from '../../model/keep-object.js'
-import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
+import { serviceLabelOf } from '../model/names.js'
+import { assertNever } from '../model/brand.js'
+import { authorOf } from '../model/author.js'
+import { keepObject, withVersionOf } from '../model/keep-object.js'
+import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
 import {
   type LogEntry,
   type LogRecord,
@@ -12,8 +12,8 @@ import {
   seq,
   type Seq,
   unwritableNotice,
-} from '../../model/record.js'
-import type { BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
+} from '../model/record.js'
+import type { BookmarkEvent, ObjectEvent } from '../model/watch-event.js'
 import type {
   AppendOutcome,
   ChangeLogReader,
@@ -21,8 +21,8 @@ import type {
   LogInfo,
   ObjectsAt,
   RecordFilter,
-} from '../../ports/change-log.js'
-import { ChangeLogError, type ChangeLogErrorCode } from '../sqlite/errors.js'
+} from '../ports/change-log.js'
+import { ChangeLogError, type ChangeLogErrorCode } from '../io/sqlite/errors.js'
 
 /** A change log that lives as long as its process: for tests, and for those who keep none. Nothing is ever pruned. */
 export interface MemoryChangeLog extends ChangeLogWriter, ChangeLogReader {
