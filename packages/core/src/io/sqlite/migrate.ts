@@ -57,7 +57,7 @@ const isEmpty = (db: Database.Database): boolean =>
   db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined
 
 /**
- * A log may come from somebody else, and a schema can do things: a view or a generated column that never ends, a trigger, an
+ * A log may come from an untrusted source, and a schema can act: a view or a generated column that never ends, a trigger, an
  * index over an expression. Throws LOG_NOT_A_LOG where the objects of the schema are not those that the steps up to the
  * version make.
  */
@@ -70,9 +70,9 @@ function refuseOtherSchema(
   }: { readonly file: string; readonly migrations: readonly Migration[]; readonly version: number },
 ): void {
   const refuse = (detail: string): never => {
-    throw new ChangeLogError('LOG_NOT_A_LOG', { file, detail: `${detail}, unlike a log of version ${version}` })
+    throw new ChangeLogError('LOG_NOT_A_LOG', { file, detail: `its schema is not that of version ${version}: ${detail}` })
   }
-  if (db.pragma('encoding', { simple: true }) !== 'UTF-8') refuse('its texts are not UTF-8')
+  if (db.pragma('encoding', { simple: true }) !== 'UTF-8') refuse('the text encoding is not UTF-8')
   const expected = schemaOf(migrations.slice(0, version))
   const missing = new Set(expected.keys())
   const roots = new Set<unknown>([1])
@@ -80,13 +80,13 @@ function refuseOtherSchema(
   for (const { type, name, sql, root } of objectsOf(db, expected.size + 1)) {
     const label = `${String(type)} ${JSON.stringify(String(name).slice(0, 100))}`
     const known = expected.get(`${String(type)} ${String(name)}`)
-    if (known === undefined) refuse(`it has the ${label}`)
-    if (known !== normalSql(sql)) refuse(`its ${label} is another one`)
-    if (type !== 'view' && roots.has(root)) refuse(`its ${label} has the pages of another`)
+    if (known === undefined) refuse(`unexpected ${label}`)
+    if (known !== normalSql(sql)) refuse(`the ${label} differs`)
+    if (type !== 'view' && roots.has(root)) refuse(`the ${label} shares the pages of another`)
     roots.add(root)
     missing.delete(`${String(type)} ${String(name)}`)
   }
-  for (const name of missing) refuse(`it lacks the ${name}`)
+  for (const name of missing) refuse(`missing ${name}`)
 }
 
 interface SchemaObject {
