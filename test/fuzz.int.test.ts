@@ -63,6 +63,7 @@ describe('hostile inputs', () => {
         }
       }
       await Promise.all(Array.from({ length: WORKERS }, (_, index) => work(`worker-${index}`)))
+      console.log(`fuzzed ${next - FIRST} of ${CASES} cases, seed ${seed}`)
       keep = failures.size > 0
       if (keep) expect.fail([...failures.values()].join('\n\n'))
       // A fuzzer whose inputs all are refused, or all are good, tries nothing.
