@@ -8,6 +8,7 @@ import {
   type SentInput,
   type SentInputs,
   type WatchChangesOptions,
+  messageOf,
 } from '@pointsman/core'
 import {
   type Iptables,
@@ -181,7 +182,7 @@ function createSentInputs(now: () => number): SentInputs & { readonly rememberin
           await iptables.restore(request, limits)
           last.succeeded.set(iptables.family, sent)
         } catch (error) {
-          last.failed.set(iptables.family, { ...sent, error: error instanceof Error ? error.message : String(error) })
+          last.failed.set(iptables.family, { ...sent, error: messageOf(error) })
           throw error
         }
       },

@@ -6,6 +6,7 @@ import {
   type FamilyDrift,
   type LogHealth,
   type WatchStatus,
+  messageOf,
 } from '@pointsman/core'
 import { pino } from 'pino'
 import { countOf } from '../output/format-text.js'
@@ -155,7 +156,6 @@ const shown = (chains: readonly string[]): string =>
 
 const info = (message: string, verbosity = 0): AgentLine => ({ level: 'info', message, verbosity })
 const warning = (message: string): AgentLine => ({ level: 'warn', message, verbosity: 0 })
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** Tells what is to be said again from what was said a moment ago: two who undo each other's work do so every second. */
 interface Repeats {

@@ -4,6 +4,7 @@ import {
   type FamilyDrift,
   type LogEntry,
   type OpenDataplane,
+  messageOf,
 } from '@pointsman/core'
 import {
   concat,
@@ -140,8 +141,6 @@ function driftNotice(
     },
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 interface DriftChecksOptions<Drift> {
   /** A word that rules are in force, or that somebody may have changed them. Nothing is looked at before the first. */

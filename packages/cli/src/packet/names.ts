@@ -6,6 +6,7 @@ import {
   parseAddress,
   type Protocol,
   type State,
+  isLoopback,
 } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { didYouMean } from '../input/suggest.js'
@@ -101,6 +102,5 @@ export function packetNames(names: Names | undefined): PacketNames {
   return { host: (address) => hosts.get(address), services: servicesOf }
 }
 
-const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
 const nodePortKey = ({ port, protocol }: Omit<FrontAddress, 'address'>): string => `${protocol} node ${port}`
 const keyOf = ({ protocol, ...place }: FrontAddress): string => `${protocol} ${endpointKey(place)}`

@@ -9,6 +9,7 @@ import {
   parseCidr,
   type Protocol,
   type ServicePort,
+  isLoopback,
 } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { familiesOf, type RulesetCommandOptions } from '../input/rules-question.js'
@@ -128,8 +129,6 @@ function nodeSource({ nodeAddresses, family, destination }: SourceQuestion): str
 }
 
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const
-const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
-
 function senderAt(address: string, { names, node, nodeAddresses }: SourceQuestion): FoundSource['from'] {
   if (nodeAddresses.includes(address) || isLoopback(address)) return 'node'
   const parsed = parseAddress(address)

@@ -1,4 +1,4 @@
-import { assertNever } from '../model/brand.js'
+import { assertNever } from '../model/language.js'
 import { isEqual, isJsonObject } from '../model/json-value.js'
 import type { Json, JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
 import { serviceLabelOf } from '../model/names.js'

@@ -1,4 +1,4 @@
-import { assertNever } from '../model/brand.js'
+import { assertNever } from '../model/language.js'
 import { type Endpoint, endpointCondition, endpointKey } from '../model/endpoint.js'
 import type { ObjectRecord } from '../model/record.js'
 import type { RulePlanner } from '../ports/dataplane.js'

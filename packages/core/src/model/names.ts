@@ -1,5 +1,5 @@
 import type { IpFamily } from './address.js'
-import type { Brand } from './brand.js'
+import type { Brand } from './language.js'
 import { isJsonObject } from './json-value.js'
 import type { Json, KubernetesObject } from './kubernetes-object.js'
 

@@ -1,4 +1,4 @@
-import type { Brand } from './brand.js'
+import type { Brand } from './language.js'
 import { isJsonObject } from './json-value.js'
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from './kubernetes-object.js'
 import type { Author, WatchEvent } from './watch-event.js'

@@ -1,3 +1,4 @@
+import { messageOf } from '../model/language.js'
 import {
   asyncScheduler,
   BehaviorSubject,
@@ -162,7 +163,7 @@ export function createRecorder({
       else if (queue.length === 0) recovered()
     } catch (error) {
       queue = [...batch, ...queue]
-      const message = error instanceof Error ? error.message : String(error)
+      const message = messageOf(error)
       degrade({ code: codeOf(error), message, cause: error }, [])
       if (!closing) timers.add(scheduler.schedule(pump, retryMs))
       throw error

@@ -1,5 +1,5 @@
 import { cidrContains, type IpAddress, parseAddress } from '../model/address.js'
-import { assertNever } from '../model/brand.js'
+import { assertNever } from '../model/language.js'
 import { type EndpointSelection, selectEndpoints } from '../model/endpoint-selection.js'
 import type { Endpoint } from '../model/endpoint.js'
 import { displayName } from '../model/names.js'

@@ -1,5 +1,5 @@
 import { type Cidr, cidrContains, type IpAddress, type IpFamily, parseAddress, parseCidr } from '../model/address.js'
-import { assertNever } from '../model/brand.js'
+import { assertNever } from '../model/language.js'
 import type { NodeInfo } from '../model/node.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import type { State } from '../state/state.js'

@@ -1,5 +1,5 @@
 import { serviceLabelOf } from '../model/names.js'
-import { assertNever } from '../model/brand.js'
+import { assertNever } from '../model/language.js'
 import { authorOf } from '../model/author.js'
 import { keepObject, withVersionOf } from '../model/keep-object.js'
 import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'

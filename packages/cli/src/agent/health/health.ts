@@ -8,6 +8,7 @@ import {
   type Seq,
   type WatchEvent,
   type WatchStatus,
+  messageOf,
 } from '@pointsman/core'
 import type { AgentEvent, LogStart } from '../agent-event.js'
 
@@ -241,8 +242,7 @@ export function goTime(ms: number | undefined): string {
 }
 
 /** What an error says, in one line. */
-export const describeError = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replaceAll(/(?<!\s)\s*\n\s*/g, '; ')
+export const describeError = (error: unknown): string => messageOf(error).replaceAll(/(?<!\s)\s*\n\s*/g, '; ')
 
 /**
  * The families whose rules an event asks to be synced, as kube-proxy's proxier of each family counts it: a slice is of one

@@ -10,6 +10,7 @@ import {
   route,
   type Seq,
   type State,
+  isLoopback,
 } from '@pointsman/core'
 import { type Context, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
@@ -129,8 +130,6 @@ function pointAt(reader: ChangeLogReader, position: Seq): ResolvedPoint {
 }
 
 const pointOfAsked = ({ point }: AskedObjects): ResolvedPoint => point ?? { seq: NO_SEQ }
-
-const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
 
 interface Arrival {
   readonly interface?: string

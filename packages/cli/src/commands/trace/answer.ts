@@ -11,6 +11,7 @@ import {
   type ProxyConfig,
   type TracedPacket,
   type TraceQuestion,
+  isLoopback,
 } from '@pointsman/core'
 import { readText } from '@pointsman/core/io'
 import { type Context, dataplaneOf, warn } from '../../context.js'
@@ -172,8 +173,6 @@ function onlyFamily(options: TraceOptions): IpFamily | undefined {
   if (options.family === 'dual') throw new CliError('USAGE', 'a packet is of one family: give --family ipv4 or ipv6')
   return familiesOf(options, {})[0]
 }
-
-const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
 
 interface Arrival {
   readonly inInterface: string | undefined

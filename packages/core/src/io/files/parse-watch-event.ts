@@ -1,3 +1,4 @@
+import { messageOf } from '../../model/language.js'
 import { isJsonObject } from '../../model/json-value.js'
 import { bareObject, excessOfObject } from '../../model/keep-object.js'
 import {
@@ -33,7 +34,7 @@ export function parseWatchEvent(text: string): ParsedEvent {
   try {
     value = parseBoundedJson(text)
   } catch (error) {
-    return bad(`not JSON: ${short(error instanceof Error ? error.message : String(error))}`)
+    return bad(`not JSON: ${short(messageOf(error))}`)
   }
   if (!isJsonObject(value)) return bad('not a JSON object')
   const { type, object, observedAt } = value

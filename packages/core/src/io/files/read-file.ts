@@ -1,3 +1,4 @@
+import { messageOf } from '../../model/language.js'
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
@@ -35,7 +36,7 @@ export class FileError extends Error {
     const systemCode =
       error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
     if (systemCode === 'ENOENT') return new FileError('NOT_FOUND', file, undefined, { cause: error })
-    const detail = systemCode ?? (error instanceof Error ? error.message : String(error))
+    const detail = systemCode ?? messageOf(error)
     return new FileError(code, file, detail, { cause: error })
   }
 }

@@ -1,4 +1,4 @@
-import { assertNever } from '../../model/brand.js'
+import { assertNever } from '../../model/language.js'
 import { isJsonObject } from '../../model/json-value.js'
 import { compareResourceVersions } from '../../model/kubernetes-object.js'
 import { parseRfc3339 } from '../../model/time-formats.js'

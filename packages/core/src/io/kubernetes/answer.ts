@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { catchError, Observable, of, type OperatorFunction, type SchedulerLike, timeout } from 'rxjs'
-import { assertNever } from '../../model/brand.js'
+import { assertNever, messageOf } from '../../model/language.js'
 import { isJsonObject } from '../../model/json-value.js'
 import { printable } from '../../model/shown-text.js'
 import type { ApiAnswer, ApiRequest, ApiServer } from '../../ports/api-server.js'
@@ -178,7 +178,7 @@ export function parseJson(bytes: Uint8Array): ParsedJson {
   try {
     return { value: JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')) }
   } catch (error) {
-    return { cause: `not JSON: ${printable(error instanceof Error ? error.message : String(error))}` }
+    return { cause: `not JSON: ${printable(messageOf(error))}` }
   }
 }
 

@@ -1,5 +1,5 @@
 import { Observable, type SchedulerLike, Subscription } from 'rxjs'
-import { assertNever } from '../../model/brand.js'
+import { assertNever } from '../../model/language.js'
 import type { ApiServer, SourceItem } from '../../ports/api-server.js'
 import type { KnownOfKind } from './known-objects.js'
 import { type Failure, failureOf } from './watch-failure.js'

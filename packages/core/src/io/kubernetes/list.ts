@@ -1,5 +1,5 @@
 import { concatMap, EMPTY, expand, Observable, type OperatorFunction, takeWhile } from 'rxjs'
-import { assertNever } from '../../model/brand.js'
+import { assertNever } from '../../model/language.js'
 import { isJsonObject } from '../../model/json-value.js'
 import { isOlderVersion, type Json, type KubernetesObject, type ObjectKind } from '../../model/kubernetes-object.js'
 import type { SourceItem } from '../../ports/api-server.js'

@@ -1,4 +1,4 @@
-import { assertNever } from '../../model/brand.js'
+import { assertNever } from '../../model/language.js'
 import { printable } from '../../model/shown-text.js'
 import { type ApiStatus, parseJson, readStatus } from './answer.js'
 

@@ -1,5 +1,5 @@
 import { concat, concatMap, type Observable, takeWhile } from 'rxjs'
-import { assertNever } from '../../model/brand.js'
+import { assertNever } from '../../model/language.js'
 import {
   compareResourceVersions,
   isOlderVersion,

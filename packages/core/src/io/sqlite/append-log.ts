@@ -1,6 +1,6 @@
 import { serviceLabelOf } from '../../model/names.js'
 import { authorOf } from '../../model/author.js'
-import { assertNever } from '../../model/brand.js'
+import { assertNever } from '../../model/language.js'
 import { keepObject, withVersionOf } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
 import { type LogEntry, seq, unwritableNotice } from '../../model/record.js'

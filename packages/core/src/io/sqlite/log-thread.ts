@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { assertNever } from '../../model/brand.js'
+import { assertNever } from '../../model/language.js'
 import { openChangeLogWriter, type SqliteChangeLog } from './change-log.js'
 import { type ThreadCall, type ThreadData, type ThreadReply, toFailure } from './thread-messages.js'
 

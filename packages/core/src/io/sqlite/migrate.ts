@@ -70,7 +70,10 @@ function refuseOtherSchema(
   }: { readonly file: string; readonly migrations: readonly Migration[]; readonly version: number },
 ): void {
   const refuse = (detail: string): never => {
-    throw new ChangeLogError('LOG_NOT_A_LOG', { file, detail: `its schema is not that of version ${version}: ${detail}` })
+    throw new ChangeLogError('LOG_NOT_A_LOG', {
+      file,
+      detail: `its schema is not that of version ${version}: ${detail}`,
+    })
   }
   if (db.pragma('encoding', { simple: true }) !== 'UTF-8') refuse('the text encoding is not UTF-8')
   const expected = schemaOf(migrations.slice(0, version))

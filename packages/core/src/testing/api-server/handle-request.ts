@@ -1,4 +1,4 @@
-import { assertNever } from '../../model/brand.js'
+import { assertNever } from '../../model/language.js'
 import { openAnswerStream } from './answer-stream.js'
 import { answerJson, answerStatus, type BodyFaults, replayAnswer, writeHead } from './answers.js'
 import { keyOf } from './api-resource.js'

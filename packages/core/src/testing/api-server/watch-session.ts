@@ -1,4 +1,4 @@
-import { assertNever } from '../../model/brand.js'
+import { assertNever } from '../../model/language.js'
 import { eventLine, bookmarkLine, changeLine, errorLine } from './watch-event-lines.js'
 import { type ApiResource, keyOf } from './api-resource.js'
 import { statusBody } from './status-body.js'

@@ -1,3 +1,4 @@
+import { messageOf } from '../../../model/language.js'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -273,7 +274,7 @@ function createConnectionPool(
       } catch (error) {
         // A certificate and its key are two files: between their exchange the old pair goes on.
         if (current !== undefined) return current.agent
-        const detail = error instanceof Error ? error.message : String(error)
+        const detail = messageOf(error)
         throw new ApiServerError(
           'CREDENTIALS_UNREADABLE',
           { subject: `${source}, certificates`, detail },

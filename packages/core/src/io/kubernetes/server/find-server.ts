@@ -1,3 +1,4 @@
+import { messageOf } from '../../../model/language.js'
 import type { Cluster, Context, User } from '@kubernetes/client-node'
 import { isIPv6 } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
@@ -176,7 +177,7 @@ async function readDocument(file: string, read: ReadText): Promise<Document> {
 function describe(error: unknown): string {
   if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'no such file'
   // A YAML error goes on for lines: the first says what and where.
-  const [first = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
+  const [first = ''] = messageOf(error).split('\n')
   return first
 }
 
@@ -213,7 +214,7 @@ function only<Read>({ file, name, raw }: Entry, list: ListName, read: (entries: 
     if (entry === undefined) throw new Error(`${list}[0] is empty`)
     return entry
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     throw invalid(file, message.replace(`${list}[0]`, `${list}[${name}]`), error)
   }
 }

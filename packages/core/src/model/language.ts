@@ -7,3 +7,6 @@ export type Brand<Value, Name extends string> = Value & { readonly [brand]: Name
 export function assertNever(value: never): never {
   throw new Error(`not a case that exists: ${JSON.stringify(value)}`)
 }
+
+/** What an error says; anything that can be thrown has words. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
