@@ -1,6 +1,6 @@
 /**
  * A probability: `numerator / (2^twos × others)`. The kernel draws one of 2^31 numbers, so that `others` is 1 unless something counts
- * packets (`-m statistic --mode nth`). It is exact for some 130 choices in a row; beyond them the numerator is rounded to
+ * packets (`-m statistic --mode nth`). It is exact for some 2,100 choices in a row; beyond them the numerator is rounded to
  * MOST_BITS bits, since an exact one grows by 31 bits a choice: a service of 20,000 endpoints would take gigabytes.
  */
 export interface Odds {
@@ -48,7 +48,7 @@ function plus(a: Odds, b: Odds): Odds {
   return reduced(left * b.others + right * a.others, twos, a.others * b.others)
 }
 
-const MOST_BITS = 4096
+const MOST_BITS = 65_536
 
 /** In lowest terms as far as twos go: the same probability is the same data, where nothing counts packets. */
 function reduced(numerator: bigint, twos: number, others: bigint): Odds {
