@@ -8,10 +8,21 @@ import {
   savedTablesOf,
   type ServiceRules,
 } from '@pointsman/backend-iptables'
-import { buildState, type KubernetesObject, type ProxyConfig, type State } from '@pointsman/core'
+import {
+  buildState,
+  DEFAULT_PROXY_CONFIG,
+  type KubernetesObject,
+  type ProxyConfig,
+  route,
+  serviceName,
+  type State,
+} from '@pointsman/core'
+import { node, service, slice } from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { parseSave } from 'node-iptables'
 import { expect, test } from 'vitest'
+import { explainService } from '../packages/cli/src/commands/explain/answer.js'
+import { explainText } from '../packages/cli/src/commands/explain/text.js'
 import {
   configArbitrary,
   hostileObjectsArbitrary,
@@ -142,4 +153,79 @@ test('a service port planned by itself is what it is in the whole', () => {
       }
     }),
   )
+})
+
+const VIPS = { IPv4: '198.51.100.7', IPv6: '2001:db8::7' } as const
+
+/** A load balancer of both families with source ranges: its rules, a stranger's packets, and the sources in `explain`. */
+function guardedBy(ranges: readonly string[]): Readonly<Record<string, readonly string[]>> {
+  const web = { namespace: 'shop', name: 'web' }
+  const objects = [
+    node({ name: 'node-a' }),
+    service({
+      ...web,
+      spec: {
+        type: 'LoadBalancer',
+        clusterIP: '10.96.0.1',
+        clusterIPs: ['10.96.0.1', 'fd00:96::1'],
+        ipFamilies: ['IPv4', 'IPv6'],
+        loadBalancerSourceRanges: ranges,
+        ports: [{ name: 'http', port: 80 }],
+      },
+      status: { loadBalancer: { ingress: Object.values(VIPS).map((ip) => ({ ip })) } },
+    }),
+    ...(['10.244.1.1', 'fd00:244::1'] as const).map((address, index) =>
+      slice({
+        ...web,
+        name: `web-${index}`,
+        service: 'web',
+        addressType: index === 0 ? 'IPv4' : 'IPv6',
+        endpoints: [{ addresses: [address], nodeName: 'node-a' }],
+      }),
+    ),
+  ]
+  const { state } = buildState({ objects, nodeName: 'node-a' })
+  const config = DEFAULT_PROXY_CONFIG
+  const firewall = (['IPv4', 'IPv6'] as const).filter((family) =>
+    /^(?::KUBE-FW-|-A KUBE-PROXY-FIREWALL )/m.test(save(planRuleset(state, config, { family }))),
+  )
+  const kept = (['IPv4', 'IPv6'] as const).filter((family) => {
+    const packet = { from: 'outside', to: VIPS[family], port: 80, protocol: 'tcp' } as const
+    return route(state, config, packet).verdict === 'dropped'
+  })
+  const explained = explainService({ service: serviceName('shop', 'web'), objects, state, config })
+  const plain = (text: string): string => text
+  const style = { enabled: false, bold: plain, dim: plain, green: plain, red: plain, yellow: plain, cyan: plain }
+  const lines = explainText(explained, undefined, style).flatMap((line) => /^ *sources +(.*)$/.exec(line)?.[1] ?? [])
+  return { firewall, kept, lines }
+}
+
+test.each<[readonly string[], readonly string[], readonly string[]]>([
+  [
+    ['0.0.0.0/0'],
+    [],
+    [
+      'everyone may use 198.51.100.7: 0.0.0.0/0 is among the source ranges',
+      'everyone may use 2001:db8::7: the Service has no source range of IPv6',
+    ],
+  ],
+  [
+    ['192.0.2.0/24', ' ::/0', 'fd00::/8', '203.0.113.0/24'],
+    ['IPv4'],
+    [
+      'guard 198.51.100.7: 192.0.2.0/24, 203.0.113.0/24 may; they do not cover the cluster IP',
+      'everyone may use 2001:db8::7: ::/0 is among the source ranges, and the others have no effect (fd00::/8)',
+    ],
+  ],
+  [
+    ['fd00::/8', '10.1.2.3/0 ', '10.0.0.0/8'],
+    ['IPv6'],
+    [
+      'everyone may use 198.51.100.7: 0.0.0.0/0 is among the source ranges, and the others have no effect (10.0.0.0/8)',
+      'guard 2001:db8::7: fd00::/8 may; they do not cover the cluster IP',
+    ],
+  ],
+  [[], [], []],
+])('source ranges make a firewall unless one of the family holds every address: %j', (ranges, guarded, lines) => {
+  expect(guardedBy(ranges)).toEqual({ firewall: guarded, kept: guarded, lines })
 })

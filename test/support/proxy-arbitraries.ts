@@ -64,8 +64,8 @@ const GUARDS: readonly { readonly [family in IpFamily]: Guard }[] = [
     IPv6: { loadBalancerVIPs: ['2001:db8::1'], loadBalancerSourceRanges: ['fd00:55::/64', 'fd00:10:244:2::/64'] },
   },
   {
-    IPv4: { loadBalancerVIPs: ['203.0.113.3'], loadBalancerSourceRanges: ['0.0.0.0/0'] },
-    IPv6: { loadBalancerVIPs: ['2001:db8::3'], loadBalancerSourceRanges: ['::/0'] },
+    IPv4: { loadBalancerVIPs: ['203.0.113.3'], loadBalancerSourceRanges: [] },
+    IPv6: { loadBalancerVIPs: ['2001:db8::3'], loadBalancerSourceRanges: [] },
   },
 ]
 

@@ -84,7 +84,12 @@ export { formatSocketAddress, parseSocketAddress, type SocketAddress } from './m
 export * from './model/record.js'
 export * from './model/service-port.js'
 export { escapeControls } from './model/shown-text.js'
-export { servicePortsOf, type ServicePortsResult } from './model/service-ports.js'
+export {
+  isOfAllAddresses,
+  servicePortsOf,
+  type ServicePortsResult,
+  writtenSourceRanges,
+} from './model/service-ports.js'
 export { gatherEndpoints, endpointsOfSlice, type SliceEndpoints, type UnownedSlice } from './model/slice-endpoints.js'
 export type * from './model/watch-event.js'
 export type * from './ports/api-server.js'

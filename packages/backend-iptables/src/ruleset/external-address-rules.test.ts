@@ -195,13 +195,6 @@ describe('load-balancer source ranges', () => {
     expect(sources({ ...scenario, node: 'unknown' })).toEqual(['192.168.0.0/16', undefined])
   })
 
-  it('let everybody in where one holds everything', () => {
-    const ports = [{ ...guarded, loadBalancerSourceRanges: ['0.0.0.0/0'] }]
-    expect(chain({ ports })[0]).toBe(
-      'nat KUBE-FW-(shop/cart) -m comment --comment "shop/cart loadbalancer IP" -j KUBE-EXT-(shop/cart)',
-    )
-  })
-
   it.each([
     ['endpoints', { endpoints: [] }],
     ['VIPs', { loadBalancerVIPs: [] }],

@@ -68,6 +68,17 @@ describe('cluster IPs', () => {
     expect(servicePortsOf(object).ports.map(({ clusterIP }) => clusterIP)).toEqual(expected)
     expect(complaints(object)).toEqual(diagnostics)
   })
+
+  it.each<[readonly string[], readonly string[], readonly string[]]>([
+    [['0.0.0.0/0', 'fd00::/8'], [], ['fd00::/8']],
+    [['10.0.0.0/8', 'fd00::/8', ' ::/0'], ['10.0.0.0/8'], []],
+    [['0.0.0.0/0', '::/0', '10.0.0.0/8', 'fd00::/8'], [], []],
+    [['10.0.0.0/8'], ['10.0.0.0/8'], []],
+    [['::/1', '8000::/1', '0.0.0.0/1'], ['0.0.0.0/1'], ['::/1', '8000::/1']],
+  ])('source ranges of two families are each family’s own affair: %j', (ranges, four, six) => {
+    const { ports } = servicePortsOf(web({ ...DUAL, type: 'LoadBalancer', loadBalancerSourceRanges: ranges }))
+    expect(ports.map(({ loadBalancerSourceRanges }) => loadBalancerSourceRanges)).toEqual([four, six])
+  })
 })
 
 describe('external and load-balancer addresses', () => {
@@ -143,6 +154,9 @@ describe('external and load-balancer addresses', () => {
       ['NOT_A_CIDR spec.loadBalancerSourceRanges[0]', 'NOT_A_CIDR spec.loadBalancerSourceRanges[1]'],
     ],
     ['are none when no one is valid', ['everybody'], [], ['NOT_A_CIDR spec.loadBalancerSourceRanges[0]']],
+    ['are none where one holds all addresses', ['0.0.0.0/0'], [], []],
+    ['are none wherever that one stands', ['10.0.0.0/8', '\t192.0.2.1/0 ', '192.0.2.0/24'], [], []],
+    ['of the other family may hold all of that', ['::/0', '10.0.0.0/8'], ['10.0.0.0/8'], []],
   ])('source ranges %s', (_, ranges, expected, diagnostics) => {
     const object = web({ type: 'LoadBalancer', loadBalancerSourceRanges: ranges })
     expect(portOf(object).loadBalancerSourceRanges).toEqual(expected)

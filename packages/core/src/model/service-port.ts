@@ -24,7 +24,10 @@ export interface ServicePort {
   readonly loadBalancerVIPs: readonly string[]
   /** Load-balancer addresses of ipMode Proxy: no rule is made for them. */
   readonly loadBalancerProxyIPs: readonly string[]
-  /** CIDRs of this family; none: every source is let in. They guard the load-balancer VIPs and nothing else. */
+  /**
+   * CIDRs of this family, which guard the load-balancer VIPs and nothing else. None: every source is let in; also where one of
+   * the Service's holds every address of the family (newBaseServiceInfo of kube-proxy 1.36).
+   */
   readonly loadBalancerSourceRanges: readonly string[]
   /** 0: none. */
   readonly healthCheckNodePort: number

@@ -212,12 +212,15 @@ function serviceAddressesOf(service: KubernetesObject, spec: JsonObject, finding
   }
   const { vips, proxyIPs } = loadBalancerIPsOf(service, families, findings)
   const ranges = sourceRangesOf(spec, findings)
+  // A range of all addresses makes the others void: kube-proxy 1.36 then has no ranges of that family at all.
+  const effective = (family: IpFamily): readonly string[] =>
+    [...ranges[family]].some(isOfAllAddresses) ? [] : [...ranges[family]]
   const ofFamily = (family: IpFamily): ServiceAddresses => ({
     clusterIP: clusterIPs.get(family),
     externalIPs: [...externalIPs[family]],
     loadBalancerVIPs: [...vips[family]],
     loadBalancerProxyIPs: [...proxyIPs[family]],
-    loadBalancerSourceRanges: [...ranges[family]],
+    loadBalancerSourceRanges: effective(family),
   })
   return { IPv4: ofFamily('IPv4'), IPv6: ofFamily('IPv6') }
 }
@@ -320,6 +323,16 @@ function loadBalancerIPsOf(
     addAddress(mode === 'VIP' ? vips : proxyIPs, ip, { path: fields.path('ip', index), families, findings })
   }
   return { vips, proxyIPs }
+}
+
+/** Whether a CIDR in canonical spelling holds every address of its family: `0.0.0.0/0`, `::/0`. */
+export const isOfAllAddresses = (cidr: string): boolean => cidr.endsWith('/0')
+
+/** The source ranges as a Service has them, canonical, by family; also those that have no effect beside one of all addresses. */
+export function writtenSourceRanges(service: KubernetesObject): { readonly [family in IpFamily]: readonly string[] } {
+  const findings = findingsOf(service)
+  const ranges = sourceRangesOf(fieldReader(findings, '').record(service['spec'], 'spec') ?? {}, findings)
+  return { IPv4: [...ranges.IPv4], IPv6: [...ranges.IPv6] }
 }
 
 function sourceRangesOf(spec: JsonObject, findings: Findings): TextsByFamily {

@@ -13,7 +13,7 @@ const lb: PortDescription = {
   endpoints: ['10.244.1.5:8080@node-a', '10.244.2.6:8080@node-b'],
 }
 const letsNodeIn: PortDescription = { ...lb, loadBalancerSourceRanges: ['192.168.55.0/24'] }
-const anywhere: PortDescription = { ...lb, loadBalancerSourceRanges: ['0.0.0.0/0'] }
+const anywhere: PortDescription = { ...lb, loadBalancerSourceRanges: [] }
 const bearsVip = { addresses: ['192.168.55.10', '198.51.100.20'] }
 const lbV6: PortDescription = {
   is: 'shop/frontend:http',
@@ -34,7 +34,7 @@ describe('source ranges of a load balancer', () => {
     ['drop outside', { ports: [lb] }, `tcp outside -> ${VIP}`, refused('outside')],
     ['drop a pod', { ports: [lb] }, `tcp 10.244.1.9 -> ${VIP}`, refused('10.244.1.9')],
     ['drop the node', { ports: [lb] }, `tcp node -> ${VIP}`, refused('the node (192.168.55.10)')],
-    ['let outside in where they hold everything', { ports: [anywhere] }, `tcp outside -> ${VIP}`, BOTH],
+    ['let everyone in where there are none', { ports: [anywhere] }, `tcp outside -> ${VIP}`, BOTH],
     ['let the node in by its node IP', { ports: [letsNodeIn] }, `tcp node -> ${VIP}`, BOTH],
     [
       'let a node in that bears the VIP and sends from it',

@@ -22,6 +22,7 @@ import {
   type ServicePort,
   type SkippedPort,
   type State,
+  writtenSourceRanges,
 } from '@pointsman/core'
 import { type ServiceRow, serviceRows } from '../services/answer.js'
 
@@ -33,6 +34,8 @@ export interface Explanation {
   readonly skipped: readonly SkippedPort[]
   /** As the Service has it; absent: none. */
   readonly selector?: KubernetesObject['spec']
+  /** The source ranges as the Service has them, where a range of all addresses or another family makes some void. */
+  readonly sourceRanges: ReturnType<typeof writtenSourceRanges>
   readonly healthCheck?: HealthCheck
 }
 
@@ -79,6 +82,7 @@ export function explainService({ service, objects, state, config }: ExplainQuest
     // Most Services have one family: that the other has no address is no news.
     skipped: skipped.filter(({ reason }) => reason !== 'NO_CLUSTER_IP_OF_FAMILY' || rows.length === 0),
     ...(selector !== undefined && { selector }),
+    sourceRanges: object === undefined ? { IPv4: [], IPv6: [] } : writtenSourceRanges(object),
     ...(healthCheck && { healthCheck }),
   }
 }

@@ -4,6 +4,7 @@ import {
   type Front,
   HINT_REASONS,
   type HintReason,
+  isOfAllAddresses,
   type ServicePort,
   SKIP_REASONS,
 } from '@pointsman/core'
@@ -141,7 +142,7 @@ function noEndpointText({ selector }: Explanation): string {
 /** What else decides, where there is anything to say. */
 function factsOf(
   { row: { port, endpoints }, hints, overlaps }: PortExplanation,
-  { healthCheck }: Explanation,
+  { healthCheck, sourceRanges }: Explanation,
 ): readonly (readonly [string, string])[] {
   return [
     ...policyFacts(port),
@@ -156,7 +157,7 @@ function factsOf(
           ] as const,
         ]
       : []),
-    ...(port.loadBalancerSourceRanges.length > 0 ? [['sources', sourcesText(port)] as const] : []),
+    ...sourceTexts(port, sourceRanges).map((text) => ['sources', text] as const),
     ...(port.loadBalancerProxyIPs.length > 0
       ? [['balancer', `${port.loadBalancerProxyIPs.join(', ')} is left to the load balancer (ipMode Proxy)`] as const]
       : []),
@@ -195,6 +196,20 @@ function hintsText({ distribution, nodeHints, zoneHints }: PortExplanation['hint
   return nodeHints === 'NO_HINTS'
     ? said('zones, not followed', zoneHints)
     : `${said('nodes', nodeHints)}; ${said('zones', zoneHints)}`
+}
+
+/** None where the Service has no source ranges, or no address that they could guard. */
+function sourceTexts(port: ServicePort, written: Explanation['sourceRanges']): readonly string[] {
+  if (port.loadBalancerSourceRanges.length > 0) return [sourcesText(port)]
+  const { family, loadBalancerVIPs } = port
+  if (loadBalancerVIPs.length === 0 || written.IPv4.length + written.IPv6.length === 0) return []
+  const all = written[family].find(isOfAllAddresses)
+  const others = written[family].filter((range) => !isOfAllAddresses(range))
+  const because =
+    all === undefined
+      ? `the Service has no source range of ${family}`
+      : `${all} is among the source ranges${others.length === 0 ? '' : `, and the others have no effect (${others.join(', ')})`}`
+  return [`everyone may use ${loadBalancerVIPs.join(', ')}: ${because}`]
 }
 
 function sourcesText(port: ServicePort): string {
