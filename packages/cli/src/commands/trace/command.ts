@@ -7,6 +7,7 @@ import { withConfigOptions } from '../../input/proxy-config.js'
 import { withRulesetOptions } from '../../input/rules-question.js'
 import { withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
+import { alsoLookAtTrace } from '../../packet/also-look-at.js'
 import { packetNames, type PacketNames } from '../../packet/names.js'
 import { PACKET_FORM } from '../../packet/parse-packet.js'
 import { type AskedTrace, askTrace, type TraceOptions } from './answer.js'
@@ -66,7 +67,8 @@ async function trace(
   const names = packetNames(asked.names)
   warnOfOtherNode(asked, names, context)
   const assumptions = [...asked.assumptions, ...found.assumptions]
-  const summarised = { packet: asked.packet, trace: found, assumptions, names }
+  const alsoLookAt = alsoLookAtTrace({ ...asked, trace: found })
+  const summarised = { packet: asked.packet, trace: found, assumptions, names, alsoLookAt }
   if (format === 'json') writeDocument(context, traceDocument(summarised, asked))
   else {
     const { style, stdout } = context

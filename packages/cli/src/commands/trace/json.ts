@@ -6,7 +6,7 @@ import type { Summarised } from './text.js'
 
 /** A Trace as `docs/json.md` has it. */
 export function traceDocument(
-  { packet, trace, assumptions, names }: Summarised,
+  { packet, trace, assumptions, names, alsoLookAt }: Summarised,
   { asked, node, question }: AskedTrace,
 ): TraceJson {
   const { inInterface, state } = question.packet
@@ -28,6 +28,7 @@ export function traceDocument(
     })),
     assumptions,
     ways: trace.ways.map(wayItem),
+    alsoLookAt: alsoLookAt.length === 0 ? undefined : alsoLookAt,
   }
 }
 

@@ -15,6 +15,7 @@ import {
   required,
   text,
 } from '../../output/schema.js'
+import { alsoLookAtList } from '../../packet/schema.js'
 
 const fate = oneOf('endpoints', 'rejected', 'dropped', 'no-service')
 const hook = oneOf('PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING')
@@ -146,5 +147,6 @@ export const trace = objectOf('Trace', {
     'facts that rules test and the input does not give, with the value that was assumed',
   ),
   ways: required(listOf(way), 'each way that it can take; more than one where rules leave it to chance'),
+  alsoLookAt: optional(alsoLookAtList, 'what no rule shows and decides as well; absent: nothing that applies'),
 })
 export type TraceJson = DocumentJson<typeof trace>

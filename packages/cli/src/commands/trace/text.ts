@@ -10,6 +10,7 @@ import {
 } from '@pointsman/core'
 import { renderTable } from '../../output/table.js'
 import type { Style } from '../../output/terminal.js'
+import { type AlsoLookAt, alsoLookAtLines } from '../../packet/also-look-at.js'
 import type { PacketNames } from '../../packet/names.js'
 import { OUTSIDE, type ResolvedPacket } from '../../packet/resolve-packet.js'
 import { isForItsDestination, oddsText, type RowOptions, type WayRow, wayRows } from './path-rows.js'
@@ -33,7 +34,7 @@ export function traceText(
   ]
   const parted = rows.some(({ odds }) => odds !== '')
   const table = renderTable<WayRow>(parted ? columns : columns.slice(1), rows, { title: style.dim })
-  return [...summaryText(summarised, style), '', ...table]
+  return [...summaryText(summarised, style), '', ...table, ...alsoLookAtLines(summarised.alsoLookAt, style)]
 }
 
 const STYLES: { readonly [kind in WayRow['kind']]: (style: Style) => (text: string) => string } = {
@@ -49,6 +50,7 @@ export interface Summarised {
   readonly trace: Trace
   readonly assumptions: readonly Assumption[]
   readonly names: PacketNames
+  readonly alsoLookAt: readonly AlsoLookAt[]
 }
 
 /** The conclusion: what becomes of the packet, who decided, where it may get to, and what was taken for granted. */
