@@ -1,8 +1,9 @@
 import type { ChangeLogReader, JsonObject, KubernetesObject, Seq } from '@pointsman/core'
-import { openChangeLog, readObjects, whoElseCanWrite } from '@pointsman/core/io'
+import { openChangeLog, type PodObject, readObjects, whoElseCanWrite } from '@pointsman/core/io'
 import type { Command } from 'commander'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
+import { countOf } from '../output/format-text.js'
 import { formatTime } from '../output/json.js'
 import { POINT_FORMS, type ResolvedPoint, resolvePoint } from './point-in-time.js'
 
@@ -14,7 +15,12 @@ export interface InputOptions {
 
 export type Input =
   | { readonly type: 'log'; readonly path: string; readonly reader: ChangeLogReader }
-  | { readonly type: 'objects'; readonly names: readonly string[]; readonly objects: readonly KubernetesObject[] }
+  | {
+      readonly type: 'objects'
+      readonly names: readonly string[]
+      readonly objects: readonly KubernetesObject[]
+      readonly pods: readonly PodObject[]
+    }
 
 /** Adds `--log`. */
 export const withLogOption = (command: Command): Command =>
@@ -39,14 +45,19 @@ export async function openInput(options: InputOptions, context: Context): Promis
   const { objects: names } = options
   if (names === undefined || names.length === 0) return { type: 'log', ...openLog(options, context) }
   if (options.log !== undefined) throw new CliError('USAGE', 'give either --log or --objects, not both')
-  const { objects, passedOver, problems } = await readObjects(names, byteStream(context.stdin))
+  const { objects, pods, passedOver, problems } = await readObjects(names, byteStream(context.stdin))
   for (const problem of problems) warn(context, problem)
   if (passedOver.size > 0) {
-    const kinds = [...passedOver].map(([kind, count]) => `${count} ${kind}`).join(', ')
-    warn(context, `ignored objects of kinds that a service proxy does not use: ${kinds}`)
+    const kinds = [...passedOver].slice(0, MOST_KINDS).map(([kind, count]) => `${count} ${kind}`)
+    const more = passedOver.size - kinds.length
+    const others = more > 0 ? `, and ${countOf(more, 'more kind')}` : ''
+    warn(context, `ignored objects of kinds that a service proxy does not use: ${kinds.join(', ')}${others}`)
   }
-  return { type: 'objects', names, objects }
+  return { type: 'objects', names, objects, pods }
 }
+
+/** Kinds that are named. */
+const MOST_KINDS = 10
 
 /** Opens what the options name, and closes it after its use, also when that fails. */
 export async function withInput<T>(

@@ -21,7 +21,7 @@ const MAX_CONFIG_BYTES = 1024 * 1024
  */
 export async function readConfigDocument(path: string, stdin: AsyncIterable<Buffer | string>): Promise<ConfigDocument> {
   const { name, text } = await readText(path, stdin, MAX_CONFIG_BYTES)
-  const [document] = parseDocuments({ name, text })
+  const [document] = parseDocuments({ name, text }).documents
   return { name, text, document }
 }
 

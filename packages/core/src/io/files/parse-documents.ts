@@ -1,19 +1,145 @@
 import { Composer, CST, type Document, isAlias, isCollection, isPair, isScalar, Lexer, LineCounter, Parser } from 'yaml'
+import { foreignTextHint } from './foreign-text.js'
 import { FileError } from './read-file.js'
 
+/** The documents of a text, and what of it could not be used: `line 12: the JSON that begins here is cut off`. */
+export interface ParsedDocuments {
+  readonly documents: readonly unknown[]
+  readonly problems: readonly string[]
+}
+
 /**
- * The documents of a YAML or JSON text, empty ones left out. FileError NOT_YAML names the file and the place; NOT_OBJECTS says
- * that the text is YAML, and nests deeper, holds more aliases or is otherwise put together as no file for this program is.
+ * The documents of a YAML or JSON text, empty ones left out; also of several JSON values one after the other, with other text
+ * between them, as `kubectl get --watch` and `kubectl cluster-info dump` print them. FileError NOT_YAML names the file and the
+ * place; NOT_OBJECTS says that the text is YAML, and nests deeper, holds more aliases or is otherwise put together as no file
+ * for this program is.
  */
-export function parseDocuments({ name, text }: { readonly name: string; readonly text: string }): readonly unknown[] {
+export function parseDocuments({ name, text }: { readonly name: string; readonly text: string }): ParsedDocuments {
   const json = parseJson(name, text)
-  if (json !== undefined) return [json.value]
+  if (json !== undefined) return { documents: [json.value], problems: [] }
   try {
-    return parseYaml(text)
+    return parseSeveral(text) ?? { documents: parseYaml(text), problems: [] }
   } catch (error) {
+    if (error instanceof TooManyValues) throw new FileError('CANNOT_READ', name, error.message)
+    const hint = foreignTextHint(text)
+    if (hint !== undefined) throw new FileError('NOT_OBJECTS', name, hint, { cause: error })
     if (error instanceof YamlError) throw new FileError(error.code, name, error.message)
     throw FileError.from('NOT_YAML', name, error)
   }
+}
+
+/** What has been spent on a text of several values: what they hold, and what was looked through in vain. */
+interface Room {
+  values: number
+  looks: number
+}
+
+/** How many times the length of a text may be looked through for ends that JSON does not have. */
+const MOST_LOOKS = 4
+
+/** Damaged documents that are named. */
+const MOST_PROBLEMS = 20
+
+/**
+ * JSON values that begin at the beginning of a line, and the YAML between them; undefined where there is no such value. Lines
+ * of other programs between are passed over, also those that are JSON but no document of the API.
+ */
+function parseSeveral(text: string): ParsedDocuments | undefined {
+  const documents: unknown[] = []
+  const problems: string[] = []
+  const room = { values: MOST_VALUES, looks: MOST_LOOKS * text.length + 1_000_000 }
+  let done = 0
+  let hasJson = false
+  for (let start = nextOpening(text, 0); start !== -1;) {
+    const found = jsonAt(text, start, room)
+    if (found === undefined) {
+      if (isOfTheApi(text.slice(start, start + LOOKED_AT)) && problems.length < MOST_PROBLEMS)
+        problems.push(`line ${lineAt(text, start)}: the JSON that begins here is damaged or cut off: it is not used`)
+      start = nextOpening(text, start + 1)
+      continue
+    }
+    for (const document of yamlIn(text, done, start)) documents.push(document)
+    documents.push(found.value)
+    hasJson = true
+    done = found.end
+    start = nextOpening(text, done, { isAdjacent: true })
+  }
+  return hasJson ? { documents: [...documents, ...yamlIn(text, done, text.length)], problems } : undefined
+}
+
+/** Where the next value may begin: at the beginning of a line, or right behind the one before it. */
+function nextOpening(text: string, from: number, { isAdjacent = false } = {}): number {
+  const opening = isAdjacent ? /(?:[ \t]*|(?<=\n))[[{]/y : /^[[{]/gm
+  opening.lastIndex = from
+  const found = opening.exec(text)
+  if (found !== null) return found.index + found[0].length - 1
+  return isAdjacent ? nextOpening(text, from) : -1
+}
+
+/** The value that begins at `start`, and where it ends; undefined where it is no JSON. Throws TooManyValues. */
+function jsonAt(
+  text: string,
+  start: number,
+  room: Room,
+): { readonly value: unknown; readonly end: number } | undefined {
+  const { end, isWhole } = endOfJson(text, start)
+  if (isWhole) {
+    const json = text.slice(start, end)
+    try {
+      const value: unknown = JSON.parse(json)
+      room.values -= valuesIn(json)
+      if (room.values < 0) throw new TooManyValues(`it holds more than ${MOST_VALUES} values`)
+      return { value, end }
+    } catch (error) {
+      if (error instanceof TooManyValues) throw error
+    }
+  }
+  room.looks -= end - start
+  if (room.looks < 0) throw new TooManyValues('it holds too much JSON that is damaged or cut off')
+  return undefined
+}
+
+/** Where the value that begins at `start` ends, or can no longer be JSON. */
+function endOfJson(text: string, start: number): { readonly end: number; readonly isWhole: boolean } {
+  let depth = 0
+  let lineEnd = start
+  for (let at = start; at < text.length; at++) {
+    const character = text.charCodeAt(at)
+    if (character === QUOTE) {
+      if (lineEnd <= at) lineEnd = text.indexOf('\n', at)
+      if (lineEnd === -1) lineEnd = text.length
+      at = endOfString(text, at)
+      // JSON writes a line feed in a string as \n.
+      if (at > lineEnd) return { end: lineEnd, isWhole: false }
+    } else if (character === OPENING_BRACE || character === OPENING_BRACKET) depth += 1
+    else if (character === CLOSING_BRACE || character === CLOSING_BRACKET) {
+      depth -= 1
+      if (depth === 0) return { end: at + 1, isWhole: true }
+    } else if (!JSON_CHARACTERS.has(character)) return { end: at, isWhole: false }
+  }
+  return { end: text.length, isWhole: false }
+}
+
+/** Outside strings: blanks, commas, colons, numbers, true, false and null. */
+const JSON_CHARACTERS: ReadonlySet<number> = new Set(
+  [...' \t\r\n,:0123456789+-.eEtrufalsn'].map((character) => character.charCodeAt(0)),
+)
+
+const LOOKED_AT = 200
+/** A document of the API, or an event of a watch, as opposed to a line of a log. */
+const isOfTheApi = (beginning: string): boolean =>
+  /^\{\s*"(?:apiVersion|kind|metadata|items|type|observedAt)"\s*:/.test(beginning)
+
+/** The YAML documents of a part of a text; none where it is something else. */
+function yamlIn(text: string, from: number, to: number): readonly unknown[] {
+  const part = text.slice(from, to)
+  return /^(?:apiVersion|kind):/m.test(part) ? parseYaml(part) : []
+}
+
+function lineAt(text: string, offset: number): number {
+  let line = 1
+  for (let at = text.indexOf('\n'); at !== -1 && at < offset; at = text.indexOf('\n', at + 1)) line += 1
+  return line
 }
 
 class YamlError extends Error {
@@ -164,4 +290,6 @@ const QUOTE = 34
 const COMMA = 44
 const OPENING_BRACKET = 91
 const BACKSLASH = 92
+const CLOSING_BRACKET = 93
 const OPENING_BRACE = 123
+const CLOSING_BRACE = 125

@@ -149,8 +149,14 @@ const shown = (value: Json): string =>
       ? 'a list'
       : 'an object'
 
+/** What an object is called by. */
+interface Labelled {
+  readonly kind: string
+  readonly metadata: { readonly namespace?: string; readonly name: string }
+}
+
 /** `Service shop/checkout`, fit for a message whatever it is called. */
-export const labelOf = ({ kind, metadata: { namespace, name } }: KubernetesObject): string =>
+export const labelOf = ({ kind, metadata: { namespace, name } }: Labelled): string =>
   // Cut before they are put together: a name may be a quarter of a gigabyte.
   short(`${kind} ${namespace === undefined ? '' : `${namespace.slice(0, 200)}/`}${name.slice(0, 201)}`)
 

@@ -54,7 +54,10 @@ export interface ByteSource {
 
 const CHUNK_BYTES = 1024 * 1024
 
-/** Opens a file, or standard input for `-`; what begins like gzip is unzipped. FileError NOT_FOUND or CANNOT_READ. */
+/**
+ * Opens a file, or standard input for `-`; what begins like gzip is unzipped, and UTF-16 becomes UTF-8. FileError NOT_FOUND or
+ * CANNOT_READ.
+ */
 export async function openBytes(path: string, stdin: AsyncIterable<Buffer | string>): Promise<ByteSource> {
   if (path === '-') return byteSource('standard input', stdin)
   const size = await sizeOf(path)
@@ -67,7 +70,7 @@ async function* chunksOf(path: string): AsyncGenerator<Buffer> {
   for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) yield chunk as Buffer
 }
 
-function byteSource(name: string, stream: AsyncIterable<Buffer | string>): ByteSource {
+function byteSource(name: string, stream: AsyncIterable<Buffer | string>, { isTarRead = false } = {}): ByteSource {
   let count = 0
   const counted = async function* (): AsyncGenerator<Buffer> {
     try {
@@ -80,44 +83,115 @@ function byteSource(name: string, stream: AsyncIterable<Buffer | string>): ByteS
       throw FileError.from('CANNOT_READ', name, error)
     }
   }
-  return { name, bytes: unzipped(name, counted()), bytesRead: () => count }
+  return { name, bytes: unzipped(name, counted(), isTarRead), bytesRead: () => count }
 }
 
-async function* unzipped(name: string, chunks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  const first = await chunks.next()
-  if (first.done === true) return
-  const bytes = chain(first.value, chunks)
-  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
-    refuseBinary(name, first.value)
-    yield* bytes
+async function* unzipped(name: string, chunks: AsyncGenerator<Buffer>, isTarRead: boolean): AsyncGenerator<Buffer> {
+  const { head, bytes } = await withHead(chunks)
+  if (head[0] !== 0x1f || head[1] !== 0x8b) {
+    yield* asUtf8(name, head, bytes, isTarRead)
     return
   }
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
   // A failure destroys the gunzip stream with its cause, and the loop below throws it.
   pipeline(bytes, gunzip).catch(() => undefined)
   try {
-    let isFirst = true
-    for await (const chunk of gunzip) {
-      if (!Buffer.isBuffer(chunk)) continue
-      if (isFirst) refuseBinary(name, chunk)
-      isFirst = false
-      yield chunk
-    }
+    const inner = await withHead(buffersOf(gunzip))
+    yield* asUtf8(name, inner.head, inner.bytes, isTarRead)
   } catch (error) {
     throw error instanceof FileError ? error : FileError.from('BAD_GZIP', name, error)
+  } finally {
+    gunzip.destroy()
   }
 }
 
-/** A text may have a torn line with NULs in it; what begins with a page of them is a device or no file that somebody wrote. */
-function refuseBinary(name: string, beginning: Buffer): void {
-  if (beginning.subarray(0, SQLITE_MAGIC.length).equals(SQLITE_MAGIC))
-    throw new FileError('NOT_TEXT', name, 'a SQLite database')
-  if (beginning.subarray(0, LOOKED_AT_BYTES).every((byte) => byte === 0))
-    throw new FileError('NOT_TEXT', name, 'it begins with bytes that are 0')
+async function* buffersOf(stream: AsyncIterable<unknown>): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) if (Buffer.isBuffer(chunk)) yield chunk
 }
 
-/** https://www.sqlite.org/fileformat.html#magic_header_string */
-const SQLITE_MAGIC = Buffer.from('SQLite format 3\0')
+/** Enough to know a tar archive by. */
+const HEAD_BYTES = 512
+
+/** The first bytes of a stream, as many as say what it is, and all of it. Text is not waited for beyond its first piece. */
+async function withHead(
+  chunks: AsyncGenerator<Buffer>,
+): Promise<{ readonly head: Buffer; readonly bytes: AsyncGenerator<Buffer> }> {
+  const first: Buffer[] = []
+  let size = 0
+  let isText = false
+  while (size < 2 || (size < HEAD_BYTES && !isText)) {
+    const next = await chunks.next()
+    if (next.done === true) break
+    first.push(next.value)
+    size += next.value.length
+    isText = !next.value.includes(0)
+  }
+  const [only] = first
+  const head = first.length === 1 && only !== undefined ? only : Buffer.concat(first)
+  return { head, bytes: chain(head, chunks) }
+}
+
+/** Text as UTF-8, whatever Unicode it was written in: Windows PowerShell writes what a command prints as UTF-16. */
+async function* asUtf8(
+  name: string,
+  head: Buffer,
+  bytes: AsyncGenerator<Buffer>,
+  isTarRead: boolean,
+): AsyncGenerator<Buffer> {
+  const encoding = utf16Of(head)
+  if (encoding === undefined) {
+    const binary = binaryOf(head)
+    if (binary !== undefined && !(isTarRead && binary === TAR)) throw new FileError('NOT_TEXT', name, binary)
+    yield* bytes
+    return
+  }
+  const decoder = new TextDecoder(encoding)
+  for await (const chunk of bytes) yield Buffer.from(decoder.decode(chunk, { stream: true }))
+  yield Buffer.from(decoder.decode())
+}
+
+/** By its byte order mark; without one, by the zeros that stand beside ASCII. */
+function utf16Of(head: Buffer): 'utf-16le' | 'utf-16be' | undefined {
+  if (head[0] === 0xff && head[1] === 0xfe) return 'utf-16le'
+  if (head[0] === 0xfe && head[1] === 0xff) return 'utf-16be'
+  const beginning = head.subarray(0, HEAD_BYTES)
+  const zerosAt = (parity: number): number => beginning.filter((byte, at) => byte === 0 && at % 2 === parity).length
+  const [even, odd] = [zerosAt(0), zerosAt(1)]
+  const most = beginning.length * 0.4
+  return odd > most && even === 0 ? 'utf-16le' : even > most && odd === 0 ? 'utf-16be' : undefined
+}
+
+export const TAR = 'a tar archive: unpack it with `tar xf`'
+
+/**
+ * What begins so, if it is no text. A text may have a torn line with NULs in it; what begins with a page of them is a device or
+ * no file that somebody wrote.
+ */
+export function binaryOf(head: Buffer): string | undefined {
+  const known = MAGIC.find(([magic]) => head.subarray(0, magic.length).equals(magic))
+  if (known !== undefined) return known[1]
+  // https://www.gnu.org/software/tar/manual/html_node/Standard.html
+  if (head.subarray(257, 262).toString('latin1') === 'ustar') return TAR
+  return head.length > 0 && head.subarray(0, LOOKED_AT_BYTES).every((byte) => byte === 0)
+    ? 'it begins with bytes that are 0'
+    : undefined
+}
+
+const MAGIC: readonly (readonly [Buffer, string])[] = [
+  // https://www.sqlite.org/fileformat.html#magic_header_string
+  [Buffer.from('SQLite format 3\0'), 'a SQLite database'],
+  [Buffer.from('PK\u0003\u0004'), 'a zip archive: run `unzip` on it, and give what was in it'],
+  [Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]), 'xz data: run `unxz` on it, or `tar xf` where it is an archive'],
+  [Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 'zstd data: run `unzstd` on it, or `tar xf` where it is an archive'],
+  [Buffer.from('BZh'), 'bzip2 data: run `bunzip2` on it, or `tar xf` where it is an archive'],
+  [Buffer.from([0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]), 'a 7-Zip archive: unpack it, and give what was in it'],
+  [Buffer.from('k8s\0'), 'protobuf of an API server: run `kubectl get -o json`'],
+  [Buffer.from('%PDF-'), 'a PDF document'],
+  [Buffer.from([0x89, 0x50, 0x4e, 0x47]), 'a picture: give the text'],
+  [Buffer.from([0xff, 0xd8, 0xff]), 'a picture: give the text'],
+  [Buffer.from('\u007fELF'), 'a program'],
+  [Buffer.from([0xd4, 0xc3, 0xb2, 0xa1]), 'captured packets (pcap)'],
+]
 const LOOKED_AT_BYTES = 4096
 
 async function* chain(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {

@@ -1,0 +1,44 @@
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { runInProcess } from '../support/run-in-process.js'
+
+/** Inputs as people have them: fixtures/reports, and others of their kinds. */
+const report = (path: string): string => fileURLToPath(new URL(`../../fixtures/reports/${path}`, import.meta.url))
+
+async function pointsman(...args: readonly string[]) {
+  const command = runInProcess(args)
+  const status = await command.ended
+  return { status, stdout: command.stdout(), stderr: command.stderr() }
+}
+
+describe('an object that is given twice (15-object-twice)', () => {
+  const objects = ['--objects', report('15-object-twice/watch.yaml')]
+
+  test.each([
+    ['explain', ['explain', 'x/a'], /cluster IP 10\.96\.1\.1:81 /],
+    ['services', ['services'], /x\/a +ClusterIP +TCP +10\.96\.1\.1:81 /],
+    ['render', ['render'], /-d 10\.96\.1\.1\/32 .*--dport 81 /],
+    ['rules', ['rules', 'x/a', '--cluster-cidr', '10.244.0.0/16'], /10\.96\.1\.1:81/],
+  ])('is the newer one to %s', async (_, args, wanted) => {
+    const { stdout, stderr } = await pointsman(...args, ...objects)
+    expect(stdout).toMatch(wanted)
+    expect(stdout).not.toMatch(/10\.96\.1\.1:80|--dport 80 /)
+    expect(stderr).toContain(
+      'warning: Service x/a is given twice, with different content: the newest is used (resourceVersion 70)\n',
+    )
+  })
+})
+
+describe('what kubectl prints as several documents (16-cluster-info-dump)', () => {
+  test('cluster-info dump is read, with the logs between', async () => {
+    const { status, stdout, stderr } = await pointsman('services', '--objects', report('16-cluster-info-dump/dump.txt'))
+    expect({ status, stderr }).toEqual({ status: 0, stderr: expect.not.stringContaining('error') })
+    expect(stdout).toMatch(/app\/web:http +ClusterIP +TCP +10\.96\.3\.3:80 +1\/1 /)
+  })
+
+  test('get --watch -o json is read to the last version of each', async () => {
+    const { status, stdout } = await pointsman('services', '--objects', report('16-cluster-info-dump/watch.json'))
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/app\/web:http +ClusterIP +TCP +10\.96\.3\.3:80 +none/)
+  })
+})
