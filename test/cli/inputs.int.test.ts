@@ -42,3 +42,37 @@ describe('what kubectl prints as several documents (16-cluster-info-dump)', () =
     expect(stdout).toMatch(/app\/web:http +ClusterIP +TCP +10\.96\.3\.3:80 +none/)
   })
 })
+
+describe('a configuration as kubeadm has it (22-config-as-kubeadm-has-it)', () => {
+  const objects = ['--objects', report('22-config-as-kubeadm-has-it/base.yaml')]
+  const config = (name: string) => ['--config', report(`22-config-as-kubeadm-has-it/${name}.yaml`)]
+
+  test('is taken out of its ConfigMap', async () => {
+    const explained = await pointsman('explain', 'default/kubernetes', ...objects, ...config('configmap'))
+    expect(explained).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: expect.stringContaining('is served by 1 endpoint'),
+    })
+    const { stdout } = await pointsman('render', ...objects, ...config('configmap'))
+    expect(stdout).toContain('! -s 10.244.0.0/16 -d 10.96.0.1/32')
+  })
+
+  test.each([
+    ['explain', ['explain', 'default/kubernetes'], 'is served by 1 endpoint'],
+    ['services', ['services'], '10.96.0.1:443  1/1'],
+  ])('of mode ipvs is answered by %s with a warning', async (_, args, wanted) => {
+    const { status, stdout, stderr } = await pointsman(...args, ...objects, ...config('ipvs'))
+    expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining(wanted) })
+    expect(stderr).toMatch(/^warning: .*ipvs\.yaml: mode is ipvs: .*\n$/)
+  })
+
+  test.each([['render'], ['audit'], ['trace', 'tcp 10.244.1.9 -> 10.96.0.1:443'], ['rules', 'default/kubernetes']])(
+    'of mode ipvs is refused by %s, which is about rules',
+    async (...args) => {
+      const { status, stdout, stderr } = await pointsman(...args, ...objects, ...config('ipvs'))
+      expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+      expect(stderr).toMatch(/^error: .*mode "ipvs" is not supported: .*\n$/)
+    },
+  )
+})

@@ -54,6 +54,11 @@ export function withConfigOptions(command: Command): Command {
 export const givesConfig = (options: ConfigOptions): boolean =>
   options.config !== undefined || givenFlags({ ...options }).size > 0
 
+export interface ModeOptions {
+  /** Whether a configuration of a mode that has no rule system here will do: the question is about Services and endpoints. */
+  readonly anyMode?: boolean
+}
+
 /**
  * The effective configuration: the file with the flags in place of its fields, else the one that the log carries, else
  * kube-proxy's defaults, which standard error then says. CliError or FileError for what is wrong in it.
@@ -62,6 +67,7 @@ export async function resolveConfig(
   options: ConfigOptions,
   logged: JsonObject | undefined,
   context: Context,
+  { anyMode = false }: ModeOptions = {},
 ): Promise<ProxyConfig> {
   const modes = modesOf(context)
   if (!givesConfig(options)) {
@@ -77,7 +83,7 @@ export async function resolveConfig(
     options.config === undefined ? undefined : await readConfigDocument(options.config, byteStream(context.stdin))
   const { config, warnings, errors } = readProxyConfig(
     overlayFlags(file === undefined ? CONFIG_KIND : file.document, given),
-    { modes },
+    { modes, anyMode },
   )
   const error = configurationError(errors, { given, file: file?.name })
   if (error !== undefined) throw error

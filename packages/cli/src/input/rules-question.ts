@@ -12,7 +12,7 @@ import { type Command, Option } from 'commander'
 import { type Context, warn } from '../context.js'
 import { CliError } from '../errors.js'
 import type { AskedObjects } from './open-input.js'
-import { type ConfigOptions, resolveConfig } from './proxy-config.js'
+import { type ConfigOptions, type ModeOptions, resolveConfig } from './proxy-config.js'
 import { didYouMean } from './suggest.js'
 
 export interface RulesQuestionOptions extends ConfigOptions, RulesetCommandOptions {
@@ -34,8 +34,9 @@ export async function rulesQuestion(
   { objects, seq, logged, configuredNode }: AskedObjects,
   options: RulesQuestionOptions,
   context: Context,
+  mode: ModeOptions = {},
 ): Promise<RulesQuestion> {
-  const config = await resolveConfig(options, logged, context)
+  const config = await resolveConfig(options, logged, context, mode)
   checkLayout(options, config)
   const { state, diagnostics } = buildState({ objects, ...(seq !== undefined && { seq }) })
   const name = nodeNameFor({ given: options.node, configured: config.nodeName ?? configuredNode, state })

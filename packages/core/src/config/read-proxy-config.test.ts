@@ -176,3 +176,35 @@ describe('readProxyConfig', () => {
     )
   })
 })
+
+describe('a configuration of another mode', () => {
+  const read = (document: object) => readProxyConfig({ kind: 'KubeProxyConfiguration', ...document }, { anyMode: true })
+
+  it('is read where the mode does not matter, with what kube-proxy has in that mode', () => {
+    const { config, errors, warnings } = read({
+      mode: 'ipvs',
+      clusterCIDR: '10.244.0.0/16',
+      iptables: { masqueradeAll: true },
+    })
+    expect(errors).toEqual([])
+    expect(config).toMatchObject({
+      mode: 'ipvs',
+      masqueradeAll: true,
+      localhostNodePorts: false,
+      nodePortAddresses: 'all',
+    })
+    expect(warnings).toContainEqual(expect.stringMatching(/^mode is ipvs: .* the same in every mode/))
+  })
+
+  it('has node ports on primary addresses where it is nftables', () => {
+    const { config } = read({ mode: 'nftables', nftables: { masqueradeAll: true } })
+    expect(config).toMatchObject({ mode: 'nftables', masqueradeAll: true, nodePortAddresses: 'primary' })
+    expect(read({ mode: 'nftables', nodePortAddresses: ['192.0.2.0/24'] }).config.nodePortAddresses).toEqual([
+      '192.0.2.0/24',
+    ])
+  })
+
+  it('is refused where there is no such mode', () => {
+    expect(read({ mode: 'ipsv' }).errors).toMatchObject([{ path: 'mode' }])
+  })
+})

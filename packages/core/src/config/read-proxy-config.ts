@@ -17,6 +17,8 @@ export interface ProxyConfigResult {
 export interface ReadConfigOptions {
   /** The data planes that there are; the first is the default. Default: iptables alone. */
   readonly modes?: readonly [string, ...string[]]
+  /** Whether kube-proxy's other modes are read as well, with a warning, for questions about Services and endpoints alone. */
+  readonly anyMode?: boolean
 }
 
 /**
@@ -34,21 +36,27 @@ export function readProxyConfig(document: unknown, options: ReadConfigOptions = 
 export function proxyConfigOf(
   root: ConfigFields,
   warnings: string[],
-  { modes = [DEFAULT_PROXY_CONFIG.mode] }: ReadConfigOptions,
+  { modes = [DEFAULT_PROXY_CONFIG.mode], anyMode = false }: ReadConfigOptions,
 ): ProxyConfig {
   const iptables = root.within('iptables')
+  const mode = readMode(root, modes, anyMode)
+  const isOther = !modes.includes(mode)
+  if (isOther) warnings.push(otherModeWarning(mode))
   const nodeName = root.text('hostnameOverride')?.trim().toLowerCase()
   const nodeIp = readNodeIp(root)
   const config: ProxyConfig = {
     ...DEFAULT_PROXY_CONFIG,
-    mode: readMode(root, modes),
+    mode,
     ...(nodeName !== undefined && nodeName !== '' && { nodeName }),
     ...(nodeIp !== undefined && { nodeIp }),
     detectLocal: readDetectLocal(root, warnings),
-    masqueradeAll: iptables.flag('masqueradeAll') ?? DEFAULT_PROXY_CONFIG.masqueradeAll,
+    masqueradeAll:
+      root.within(isOther && mode === 'nftables' ? 'nftables' : 'iptables').flag('masqueradeAll') ??
+      DEFAULT_PROXY_CONFIG.masqueradeAll,
     masqueradeBit: readMasqueradeBit(iptables),
-    localhostNodePorts: iptables.flag('localhostNodePorts') ?? DEFAULT_PROXY_CONFIG.localhostNodePorts,
-    nodePortAddresses: readNodePortAddresses(root),
+    // The field is of mode iptables: no other has node ports on loopback.
+    localhostNodePorts: !isOther && (iptables.flag('localhostNodePorts') ?? DEFAULT_PROXY_CONFIG.localhostNodePorts),
+    nodePortAddresses: readNodePortAddresses(root, isOther && mode === 'nftables' ? 'primary' : 'all'),
     tcpBeLiberal: root.within('conntrack').flag('tcpBeLiberal') ?? DEFAULT_PROXY_CONFIG.tcpBeLiberal,
     minSyncPeriodMs: readPeriod(iptables, 'minSyncPeriod', DEFAULT_PROXY_CONFIG.minSyncPeriodMs),
     syncPeriodMs: readPeriod(iptables, 'syncPeriod', DEFAULT_PROXY_CONFIG.syncPeriodMs),
@@ -59,14 +67,20 @@ export function proxyConfigOf(
   return config
 }
 
-function readMode(root: ConfigFields, [first, ...others]: readonly [string, ...string[]]): string {
+function readMode(root: ConfigFields, [first, ...others]: readonly [string, ...string[]], anyMode: boolean): string {
   const mode = root.text('mode')
   if (mode === undefined || mode === '' || mode === first) return first
-  if (others.includes(mode)) return mode
+  if (others.includes(mode) || (anyMode && OTHER_MODES.has(mode))) return mode
   const known = [first, ...others].join(' or ')
   root.reject('mode', `${JSON.stringify(mode)} is not supported: set it to ${known} or leave it out`)
   return first
 }
+
+/** Of kube-proxy: https://kubernetes.io/docs/reference/networking/virtual-ips/#proxy-modes, and userspace until 1.25. */
+const OTHER_MODES: ReadonlySet<string> = new Set(['iptables', 'ipvs', 'nftables', 'kernelspace', 'userspace'])
+
+const otherModeWarning = (mode: string): string =>
+  `mode is ${mode}: which endpoints there are and which are used is the same in every mode and is answered; rules of this mode are not looked at`
 
 /** 0.0.0.0 and :: say nothing of the node: its IP is the Node's. */
 function readNodeIp(root: ConfigFields): string | undefined {
@@ -132,9 +146,10 @@ function readClusterCidrs(root: ConfigFields): readonly string[] {
   return wrong.length > 0 ? [] : known.map((cidr) => cidr.text)
 }
 
-function readNodePortAddresses(root: ConfigFields): ProxyConfig['nodePortAddresses'] {
+/** kube-proxy's default is all addresses, and the primary ones in mode nftables. */
+function readNodePortAddresses(root: ConfigFields, fallback: 'all' | 'primary'): ProxyConfig['nodePortAddresses'] {
   const entries = root.texts('nodePortAddresses') ?? []
-  if (entries.length === 0) return 'all'
+  if (entries.length === 0) return fallback
   if (entries.length === 1 && entries[0] === 'primary') return 'primary'
   const cidrs = entries.map((entry) => parseCidr(entry))
   for (const [index, entry] of entries.entries()) {

@@ -62,7 +62,7 @@ export async function bisectQuestion(
   const packetText = parsePacket(text)
   const { from, point } = spanOf(reader, options, context)
   const asked = askedObjects(input, point, context)
-  const { state, config } = await rulesQuestion(asked, options, context)
+  const { state, config } = await rulesQuestion(asked, options, context, { anyMode: true })
   const { node } = state
   const givenAddresses = interfaceAddressesOf(options)
   const nodeAddresses = (givenAddresses ?? node?.addresses ?? []).filter((address) => !isLoopback(address))

@@ -52,7 +52,7 @@ async function explain(text: string, options: ExplainOptions, context: Context):
   const format = parseFormat(options.output, FORMATS)
   await withInput(options, context, async (input) => {
     const asked = askedObjects(input, options, context)
-    const question = await rulesQuestion(asked, options, context)
+    const question = await rulesQuestion(asked, options, context, { anyMode: true })
     const service = serviceAsked(text, asked, input)
     const { state, config } = question
     const explanation = explainService({ service, objects: asked.objects, state, config })

@@ -86,7 +86,8 @@ async function configuredNode(
   question: AskedObjects,
   context: Context,
 ): Promise<string | undefined> {
-  const named = config === undefined ? undefined : (await resolveConfig({ config }, undefined, context)).nodeName
+  const named =
+    config === undefined ? undefined : (await resolveConfig({ config }, undefined, context, { anyMode: true })).nodeName
   return named ?? question.configuredNode
 }
 
