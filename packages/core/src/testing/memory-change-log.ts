@@ -22,7 +22,7 @@ import type {
   ObjectsAt,
   RecordFilter,
 } from '../ports/change-log.js'
-import { ChangeLogError, type ChangeLogErrorCode } from '../io/sqlite/errors.js'
+import { ChangeLogError, type ChangeLogErrorCode } from '../ports/change-log-error.js'
 
 /** A change log that lives as long as its process: for tests, and for those who keep none. Nothing is ever pruned. */
 export interface MemoryChangeLog extends ChangeLogWriter, ChangeLogReader {

@@ -1,7 +1,7 @@
 import { type LogEntry, seq, type Seq } from '../../model/record.js'
 import type { AppendOutcome, ChangeLogReader, ChangeLogWriter } from '../../ports/change-log.js'
 import { type Appender, createAppender } from './append-log.js'
-import { ChangeLogError } from './errors.js'
+import { ChangeLogError } from '../../ports/change-log-error.js'
 import { createLogTables, type LogTables } from './log-tables.js'
 import { type Durability, openForReading, openForWriting, refuseOtherThanFile } from './open-database.js'
 import { type PruneOptions, type PruneResult, pruneLog } from './prune.js'

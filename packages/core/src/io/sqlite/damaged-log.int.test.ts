@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type LogEntry, seq } from '../../model/record.js'
 import { churn } from '../../testing/churn.js'
 import { openChangeLog, openChangeLogWriter } from './change-log.js'
-import { ChangeLogError } from './errors.js'
+import { ChangeLogError } from '../../ports/change-log-error.js'
 
 /** A log may come from somebody else: whatever it holds, it is read or refused in one line. */
 let directory = ''
@@ -113,7 +113,7 @@ describe('a schema that is not that of the version is refused before anything of
       'DROP INDEX records_of_engine; CREATE INDEX records_of_engine ON records (hex(patch), flags)',
       '"records_of_engine"',
     ],
-    ['an index less', 'DROP INDEX objects_by_name', 'lacks the index objects_by_name'],
+    ['an index less', 'DROP INDEX objects_by_name', 'missing index objects_by_name'],
     [
       'a view in the place of a table',
       'ALTER TABLE records RENAME TO r0; CREATE VIEW records AS SELECT * FROM r0',

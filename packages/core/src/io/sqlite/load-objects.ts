@@ -1,5 +1,6 @@
 import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
-import { ChangeLogError, Damage } from './errors.js'
+import { ChangeLogError } from '../../ports/change-log-error.js'
+import { Damage } from './errors.js'
 import type { LogTables } from './log-tables.js'
 import { floorOf } from './meta.js'
 import { createVersions, fromLine, type Versions } from './packed-version.js'

@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3'
-import { ChangeLogError } from './errors.js'
+import { ChangeLogError } from '../../ports/change-log-error.js'
 import { APPLICATION_ID, type Migration } from './schema.js'
 
 /**

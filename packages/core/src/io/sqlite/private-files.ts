@@ -11,7 +11,8 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { ChangeLogError, isCode, toChangeLogError } from './errors.js'
+import { ChangeLogError } from '../../ports/change-log-error.js'
+import { isCode, toChangeLogError } from './errors.js'
 
 /**
  * Where the log itself is when `file` is a symbolic link to it: SQLite puts -wal and -shm beside it, and so is the lock.

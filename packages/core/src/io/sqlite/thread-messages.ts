@@ -1,7 +1,7 @@
 import type { LogEntry } from '../../model/record.js'
 import type { AppendOutcome } from '../../ports/change-log.js'
 import type { WriterOptions } from './change-log.js'
-import { ChangeLogError, type ChangeLogErrorCode } from './errors.js'
+import { ChangeLogError, type ChangeLogErrorCode } from '../../ports/change-log-error.js'
 import type { PruneOptions, PruneResult } from './prune.js'
 
 /** What a thread that writes a log is started with. */

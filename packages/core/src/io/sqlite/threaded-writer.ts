@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { type LogEntry, seq, type Seq, unwritableNotice } from '../../model/record.js'
 import type { AppendOutcome, ChangeLogWriter } from '../../ports/change-log.js'
 import type { WriterOptions } from './change-log.js'
-import { ChangeLogError } from './errors.js'
+import { ChangeLogError } from '../../ports/change-log-error.js'
 import type { PruneOptions, PruneResult } from './prune.js'
 import { fromFailure, type ThreadCall, type ThreadData, type ThreadReply } from './thread-messages.js'
 
