@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type FuzzBase, readBase, RECORDING } from './fuzz/fuzz-base.js'
 import { fuzzCase } from './fuzz/fuzz-cases.js'
 import { FuzzWorker, type Judged, kindOf, shrink, writeCase } from './fuzz/fuzz-pool.js'
-import { runPointsman } from './support/run-pointsman.js'
+import { runPointsmanProcess } from './support/run-pointsman.js'
 
 const { seed: globalSeed, numRuns = 100 } = fc.readConfigureGlobal()
 const seed = globalSeed ?? Date.now() % 1_000_000_000
@@ -33,7 +33,7 @@ beforeAll(async () => {
     ['import', RECORDING, '--log', shop],
     ['replay', shop, '--record', synced, '--cluster-cidr', '10.244.0.0/16'],
   ])
-    if ((await runPointsman(argv)).status !== 0) throw new Error(`pointsman ${argv.join(' ')} failed`)
+    if ((await runPointsmanProcess(argv)).status !== 0) throw new Error(`pointsman ${argv.join(' ')} failed`)
   base = readBase([readFileSync(shop), readFileSync(synced)])
 })
 

@@ -2,15 +2,15 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { POINTSMAN, runPointsman } from '../support/run-pointsman.js'
+import { POINTSMAN, runPointsmanProcess } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
 const folder = temporaryFolder()
 const log = folder.path('shop.db')
-beforeAll(async () => void (await runPointsman(['import', SHOP_RECORDING, '--log', log])))
+beforeAll(async () => void (await runPointsmanProcess(['import', SHOP_RECORDING, '--log', log])))
 afterAll(folder.remove)
 
-const { stdout: helpText } = await runPointsman(['--help'])
+const { stdout: helpText } = await runPointsmanProcess(['--help'])
 const COMMANDS = [...helpText.matchAll(/^ {2}([a-z]+) /gm)]
   .map((match) => match[1] ?? '')
   .filter((name) => name !== 'pointsman' && name !== 'help')
@@ -21,13 +21,13 @@ describe('help', () => {
   })
 
   test.each(COMMANDS)('of %s is on standard output and has an example', async (command) => {
-    const { status, stdout, stderr } = await runPointsman([command, '--help'])
+    const { status, stdout, stderr } = await runPointsmanProcess([command, '--help'])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(new RegExp(`\\nExamples:\\n[^]*pointsman ${command}\\b`))
   })
 
   test('without a command is an error', async () => {
-    expect(await runPointsman([])).toMatchObject({
+    expect(await runPointsmanProcess([])).toMatchObject({
       status: 2,
       stdout: '',
       stderr: expect.stringContaining('Usage: pointsman') as string,
@@ -36,7 +36,7 @@ describe('help', () => {
 })
 
 test('--version prints the version', async () => {
-  expect(await runPointsman(['--version'])).toMatchObject({
+  expect(await runPointsmanProcess(['--version'])).toMatchObject({
     status: 0,
     stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string,
   })
@@ -78,7 +78,7 @@ describe('a mistake ends with status 2 and one line that says what to do', () =>
     ],
     [['completion', 'tcsh'], /^error: .*Allowed choices are bash, zsh, fish; --help has examples\n$/],
   ])('%j', async (args, message) => {
-    const { status, stdout, stderr } = await runPointsman(args)
+    const { status, stdout, stderr } = await runPointsmanProcess(args)
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     if (typeof message === 'string') expect(stderr).toBe(message)
     else expect(stderr).toMatch(message)
@@ -86,7 +86,7 @@ describe('a mistake ends with status 2 and one line that says what to do', () =>
 })
 
 test('what was not found ends with status 1', async () => {
-  expect(await runPointsman(['services', 'chekout', '--log', log])).toMatchObject({
+  expect(await runPointsmanProcess(['services', 'chekout', '--log', log])).toMatchObject({
     status: 1,
     stdout: '',
     stderr: 'error: service chekout not found at seq 128: did you mean checkout?\n',
@@ -98,7 +98,7 @@ test('a damaged log ends with status 3 and one line', async () => {
   const bytes = readFileSync(log)
   bytes.fill(0xff, 4096, bytes.length)
   writeFileSync(damaged, bytes)
-  const { status, stderr } = await runPointsman(['services', '--log', damaged])
+  const { status, stderr } = await runPointsmanProcess(['services', '--log', damaged])
   expect(status).toBe(3)
   expect(stderr).toMatch(/^error: .*damaged\.db: the log is damaged: .*\n$/)
 })
@@ -114,7 +114,7 @@ test('a reader that closes the pipe early is no failure', async () => {
 
 describe('completion', () => {
   test('of bash completes commands, options, and the values of options', async () => {
-    const { stdout } = await runPointsman(['completion', 'bash'])
+    const { stdout } = await runPointsmanProcess(['completion', 'bash'])
     const script = folder.path('completion.bash')
     const ask = (words: string): string =>
       `COMP_WORDS=(${words}); COMP_CWORD=$((\${#COMP_WORDS[@]}-1)); _pointsman; echo "\${COMPREPLY[@]}"`
@@ -130,7 +130,7 @@ describe('completion', () => {
   })
 
   test.each(['bash', 'zsh', 'fish'])('of %s knows every command', async (shell) => {
-    const { stdout } = await runPointsman(['completion', shell])
+    const { stdout } = await runPointsmanProcess(['completion', shell])
     for (const command of COMMANDS) expect(stdout).toContain(command)
   })
 })

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
-import { runPointsman } from '../support/run-pointsman.js'
+import { runPointsmanProcess } from '../support/run-pointsman.js'
 import type { Ended } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 import { storyNode, storyService, storySlice, writeStory } from '../support/story.js'
@@ -11,7 +11,7 @@ import type { StoryObject } from '../support/story.js'
 const folder = temporaryFolder()
 afterAll(folder.remove)
 const demo = (...args: readonly string[]): Promise<Ended> =>
-  runPointsman(['demo', ...args], { env: { TMPDIR: folder.path('.') } })
+  runPointsmanProcess(['demo', ...args], { env: { TMPDIR: folder.path('.') } })
 
 async function tell(name: string, ...objects: readonly StoryObject[]): Promise<string> {
   const file = folder.path(`${name}.jsonl`)
@@ -56,7 +56,7 @@ describe('the bundled incident', () => {
     )
     expect(commands.map(([name]) => name)).toEqual(['log', 'services', 'blame', 'trace', 'bisect'])
     for (const command of commands) {
-      const { status, stdout: answer } = await runPointsman(command)
+      const { status, stdout: answer } = await runPointsmanProcess(command)
       // The traced packet is turned away: that is what the incident is about.
       expect(status).toBe(command[0] === 'trace' ? 1 : 0)
       expect(answer).toContain('shop/checkout')
@@ -64,7 +64,7 @@ describe('the bundled incident', () => {
   })
 
   test('is told in colour on demand, and the same without', async () => {
-    const { stdout } = await runPointsman(['demo'], { env: { TMPDIR: folder.path('.'), FORCE_COLOR: '1' } })
+    const { stdout } = await runPointsmanProcess(['demo'], { env: { TMPDIR: folder.path('.'), FORCE_COLOR: '1' } })
     expect(stdout).toContain('\u001B[31m')
     const plain = (text: string): string => stripVTControlCharacters(text).replaceAll(/pointsman-demo-\w+/g, '')
     expect(plain(stdout)).toBe(plain((await demo()).stdout))
@@ -153,7 +153,7 @@ describe('another recording', () => {
   test('that holds lines which are no events is told, with a warning and status 2', async () => {
     const file = folder.path('bad.jsonl')
     writeStory(file, { namespace: 'metro', steps: before.map((object) => ({ object })) })
-    const { status, stderr, stdout } = await runPointsman(['demo', '--recording', '-'], {
+    const { status, stderr, stdout } = await runPointsmanProcess(['demo', '--recording', '-'], {
       env: { TMPDIR: folder.path('.') },
       input: `${readFileSync(file, 'utf8')}nonsense\n`,
     })

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { churn } from '../../packages/core/src/testing/churn.js'
-import { runPointsman } from '../support/run-pointsman.js'
+import { runPointsmanProcess } from '../support/run-pointsman.js'
 import { temporaryFolder } from '../support/shop.js'
 
 test('a long recording is imported in the memory of a few batches', async () => {
@@ -13,7 +13,7 @@ test('a long recording is imported in the memory of a few batches', async () => 
         : `${JSON.stringify({ observedAt: new Date(event.observedAt).toISOString(), type: event.type, object: event.object })}\n`,
     )
     writeFileSync(folder.path('long.jsonl'), lines.join(''))
-    const { status, stdout } = await runPointsman(
+    const { status, stdout } = await runPointsmanProcess(
       ['import', folder.path('long.jsonl'), '--log', folder.path('log.db')],
       { env: { NODE_OPTIONS: '--max-old-space-size=64' } },
     )

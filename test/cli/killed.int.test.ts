@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { LogRecord } from '@pointsman/core'
 import { openChangeLog } from '@pointsman/core/io'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { runPointsman, runScript } from '../support/run-pointsman.js'
+import { runPointsmanProcess, runScript } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
 const folder = temporaryFolder()
@@ -41,7 +41,7 @@ async function killAtEachStep(
       expectNothingAcknowledgedIsLost(log, acknowledgedBy(killed.stdout), wanted)
       // Killed again on the way, at the first step of the same name.
       await runScript(path, [step, '1', ...args(log)])
-      const finished = await runPointsman(finish(log))
+      const finished = await runPointsmanProcess(finish(log))
       expect(finished).toMatchObject({ status: 0, signal: null })
       expect(contents(log)).toEqual(wanted)
       counts[step] += 1
@@ -129,7 +129,7 @@ describe('ended by SIGKILL at every named step, twice,', { timeout: 240_000 }, (
 
   const shop = folder.path('shop.db')
   beforeAll(async () => {
-    await runPointsman(['import', SHOP_RECORDING, '--log', shop])
+    await runPointsmanProcess(['import', SHOP_RECORDING, '--log', shop])
     copyFileSync(shop, folder.path('shop-before.db'))
   })
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { COMMAND_NAMES } from '../../packages/cli/src/program.js'
-import { POINTSMAN, runPointsman } from '../support/run-pointsman.js'
+import { POINTSMAN, runPointsmanProcess } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
 const folder = temporaryFolder()
@@ -22,8 +22,8 @@ let connections = 0
 silent.on('connection', () => connections++)
 
 beforeAll(async () => {
-  await runPointsman(['import', SHOP_RECORDING, '--log', log])
-  await runPointsman(['import', '-', '--log', large], { input: manyServices() })
+  await runPointsmanProcess(['import', SHOP_RECORDING, '--log', log])
+  await runPointsmanProcess(['import', '-', '--log', large], { input: manyServices() })
   silent.listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const { port } = silent.address() as AddressInfo
@@ -230,7 +230,7 @@ const hostile = (name: string): string => fileURLToPath(new URL(`../../fixtures/
 
 describe('rules that lead on and on are answered or refused in time', () => {
   const trace = (rules: string) =>
-    runPointsman(['trace', 'tcp 10.244.1.9 -> 10.0.0.1:80', '--node-address', '192.168.55.10', '--rules', rules])
+    runPointsmanProcess(['trace', 'tcp 10.244.1.9 -> 10.0.0.1:80', '--node-address', '192.168.55.10', '--rules', rules])
 
   test('2^24 visits, each of which changes nothing', async () => {
     const { status, stdout, stderr } = await trace(hostile('06-trace-exponential-jumps/fan.rules'))

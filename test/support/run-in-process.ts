@@ -18,7 +18,7 @@ export interface RunningCommand {
 export interface InProcessOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Standard input. Default: none. */
-  readonly input?: string
+  readonly input?: string | Buffer
   /** Default: those of the command. */
   readonly dataplanes?: Context['dataplanes']
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { runInProcess } from './run-in-process.js'
 
 export interface Ended {
   readonly status: number | null
@@ -19,8 +20,23 @@ export interface RunOptions {
 /** The script of the command, for tests that talk to it while it runs. */
 export const POINTSMAN = fileURLToPath(new URL('../../packages/cli/bin/pointsman.mjs', import.meta.url))
 
-/** Runs the built command as a process of its own, in a pipe. */
-export const runPointsman = (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
+/**
+ * Runs a command in a pipe: in this process, from the sources, which saves the start of one; as a process of its own where it
+ * needs words before it or another directory. Of the environment only PATH is handed on.
+ */
+export async function runPointsman(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const { input, env, cwd, prefix } = options
+  if (cwd !== undefined || prefix !== undefined) return runPointsmanProcess(args, options)
+  const command = runInProcess(args, {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    ...(input !== undefined && { input }),
+  })
+  const status = await command.ended
+  return { status, signal: null, stdout: command.stdout(), stderr: command.stderr() }
+}
+
+/** Runs the built command as a process of its own, in a pipe: for what only a process can show. */
+export const runPointsmanProcess = (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
   runScript(POINTSMAN, args, options)
 
 /** Runs a script with this Node. Of the environment only PATH is handed on. */
