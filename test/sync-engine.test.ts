@@ -6,6 +6,7 @@ import {
   type Recorded,
   runSyncEngine,
   seq,
+  type ServicePortName,
   type StateFold,
   type SyncRequest,
   VirtualClock,
@@ -193,6 +194,92 @@ describe('a backend that fails', () => {
     await engine.send(...listed, web)
     await engine.advance(30_000)
     expect(engine.lines().map((line) => line.replace(/ at .*:/, ''))).toEqual(['failed 1-2 all', 'synced 1-3 all'])
+  })
+})
+
+describe('a backend that refuses service ports', () => {
+  const WEB = 'shop/web:http/TCP/IPv4' as ServicePortName
+  const refusalsIn = (engine: ReturnType<typeof running>) =>
+    engine.reports.map((report) =>
+      report.type === 'failed'
+        ? report.type
+        : {
+            at: report.endedAt - START,
+            current: report.refusals.current.map(({ owner, since, retryAt }) => [
+              owner,
+              since - START,
+              retryAt - START,
+            ]),
+            begun: report.refusals.begun.length,
+            ended: report.refusals.ended,
+          },
+    )
+  const refusing = async () => {
+    const engine = running()
+    engine.backend.refuseWhen((owner) => owner === WEB)
+    await engine.send(...listed, web, webSlice, api)
+    await engine.advance(1000)
+    return engine
+  }
+
+  test('advances the applied seq, and requests those alone again with backoff', async () => {
+    const engine = await refusing()
+    await engine.advance(140_000)
+    expect(engine.lines()).toEqual([
+      'synced 1-2 at 0: all',
+      `synced 3-5 at 1000: ${WEB} shop/api:http/TCP/IPv4`,
+      ...[2, 4, 8, 16, 32, 62, 92, 122].map((at) => `synced 5-5 at ${at}000: ${WEB}`),
+    ])
+    expect(refusalsIn(engine).slice(1, 4)).toEqual([
+      { at: 1000, current: [[WEB, 1000, 2000]], begun: 1, ended: [] },
+      { at: 2000, current: [[WEB, 1000, 4000]], begun: 0, ended: [] },
+      { at: 4000, current: [[WEB, 1000, 8000]], begun: 0, ended: [] },
+    ])
+    engine.backend.refuseWhen(() => false)
+    await engine.advance(30_000)
+    await engine.advance(600_000)
+    expect(refusalsIn(engine).at(-1)).toEqual({ at: 152_000, current: [], begun: 0, ended: [WEB] })
+  })
+
+  test('requests others without them, and them at once when they change', async () => {
+    const engine = await refusing()
+    await engine.advance(16_000)
+    await engine.send(make.modified(service({ name: 'api', spec: { clusterIP: '10.96.0.3' } })))
+    await engine.send(make.modified(slice({ name: 'web-1', service: 'web', endpoints: ['10.244.1.2'] })))
+    await engine.advance(1000)
+    expect(engine.lines().slice(-2)).toEqual([
+      'synced 6-6 at 17000: shop/api:http/TCP/IPv4',
+      `synced 7-7 at 18000: ${WEB}`,
+    ])
+    // What is new has its backoff from the beginning, and is as old as before.
+    expect(refusalsIn(engine).at(-1)).toMatchObject({ current: [[WEB, 1000, 19_000]], begun: 0 })
+  })
+
+  test('knows no refusal of a Service that is gone', async () => {
+    const engine = await refusing()
+    await engine.send(make.deleted(service({ name: 'web' })))
+    await engine.advance(1000)
+    expect(refusalsIn(engine).at(-1)).toMatchObject({ current: [], ended: [WEB] })
+    await engine.advance(100_000)
+    expect(engine.lines()).toHaveLength(3)
+  })
+
+  test('is asked for those as well by a run that follows a failure', async () => {
+    const engine = await refusing()
+    engine.backend.failNext(2)
+    await engine.advance(4000)
+    expect(engine.lines().slice(2)).toEqual([
+      `failed 5-5 at 2000: ${WEB}`,
+      `failed 5-5 at 3000: ${WEB}`,
+      `synced 5-5 at 5000: ${WEB}`,
+    ])
+  })
+
+  test('is done when the events are over: a restart finds out again what is refused', async () => {
+    const engine = await refusing()
+    await engine.complete()
+    await engine.advance(60_000)
+    expect(engine.lines()).toHaveLength(2)
   })
 })
 

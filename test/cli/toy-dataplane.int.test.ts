@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { ServicePortName } from '@pointsman/core'
 import { createToyDataplane } from '@pointsman/core/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { runInProcess } from '../support/run-in-process.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
 
@@ -85,6 +87,50 @@ describe('with a data plane in memory', () => {
       ],
     })
     expect(await pointsman('cleanup')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^nothing to remove/) })
+  })
+
+  test('apply and replay name the service ports that it refuses, do everything else, and fail', async () => {
+    const refused = 'shop/frontend:http/TCP/IPv4' as ServicePortName
+    const item = { servicePort: refused, code: 'TOY_FAILED', message: `the toy refuses the lines of ${refused}` }
+    dataplane.kernel.refused.add(refused)
+    try {
+      const recordedTo = folder.path('refused.db')
+      const replayed = await pointsman('replay', log, ...CIDR, '--backend', 'toy', '--record', recordedTo, '-o', 'json')
+      expect(replayed.status).toBe(3)
+      expect(replayed.stderr).toContain(
+        `previous rules stay in place; all other service ports are up to date: ${refused}`,
+      )
+      const summary = JSON.parse(replayed.stdout) as object
+      expect(summary).toMatchObject({ failures: 0, refused: [item] })
+      // `backend` names the data planes that ship.
+      expect(schemaProblems({ ...summary, backend: 'mock' }, JSON_SCHEMAS.ReplaySummary)).toEqual([])
+      const text = await pointsman('replay', log, ...CIDR, '--backend', 'toy')
+      expect(text.stdout).toContain('  refused        1 service port kept the previous rules')
+
+      const notices = await pointsman('log', '--log', recordedTo, '--type', 'notice')
+      expect(notices.stdout).toContain(
+        `the rules of ${refused} are refused, and the previous ones stay in place: the toy`,
+      )
+      const syncs = await pointsman('log', '--log', recordedTo, '--type', 'sync', '-o', 'json')
+      const records = JSON.parse(syncs.stdout) as { readonly items: readonly { readonly refused?: number }[] }
+      expect(records.items[0]).toMatchObject({ refused: 1, rules: expect.any(Number) })
+      expect(schemaProblems(records, JSON_SCHEMAS.RecordList)).toEqual([])
+
+      const objects = golden('objects.json')
+      const owner = 'pks-system/tenant-service/TCP/IPv4' as ServicePortName
+      dataplane.kernel.refused.add(owner)
+      const applied = await pointsman('apply', objects, ...CIDR, '-o', 'json')
+      expect(applied.status).toBe(3)
+      expect(JSON.parse(applied.stdout)).toMatchObject({ refused: [{ servicePort: owner, code: 'TOY_FAILED' }] })
+      const appliedText = await pointsman('apply', objects, ...CIDR)
+      expect(appliedText).toMatchObject({
+        status: 3,
+        stdout: expect.stringContaining('of which 1 kept its previous rules'),
+      })
+    } finally {
+      dataplane.kernel.refused.clear()
+    }
+    expect((await pointsman('replay', log, ...CIDR, '--backend', 'toy')).status).toBe(0)
   })
 
   test('replay syncs to it by its mode', async () => {

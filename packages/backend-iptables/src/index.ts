@@ -8,7 +8,6 @@ export { OwnedRule, ownedRules, renderSave, savedTablesOf } from './render/owned
 export { createIptablesBackend, type IptablesBackend, type IptablesBackendOptions } from './adapter/iptables-backend.js'
 export type { ForeignReference } from './adapter/read-found.js'
 export { prepareNode } from './adapter/prepare-node.js'
-export { type RefusedService, ServicesRefusedError } from './adapter/refused-services.js'
 export { type AuditOptions, auditTables } from './audit/audit-tables.js'
 export { readTables } from './audit/text-tables.js'
 export { tracePacket, type TablesQuestion } from './trace/trace-packet.js'

@@ -6,6 +6,7 @@ backendContract({
   name: 'mock',
   create: () => {
     const backend = createMockBackend({ config: DEFAULT_PROXY_CONFIG })
-    return { backend, fault: backend }
+    const refuse = (owners: ReadonlySet<string>): void => backend.refuseWhen((owner) => owners.has(owner))
+    return { backend, fault: { ...backend, refuse } }
   },
 })

@@ -46,6 +46,8 @@ export interface MockBackend extends Backend {
   failNext(times?: number): void
   /** Syncs reject before anything takes effect for as long as this says so. */
   failWhen(fails: (request: SyncRequest) => boolean): void
+  /** Service ports that this says so of keep what they had; syncs put everything else in force, and list them. */
+  refuseWhen(refuses: (owner: ServicePortName) => boolean): void
   /** The next syncs put the first half of what changed in force, in order of name and rounded up, and then reject. */
   failHalfWay(times?: number): void
 }
@@ -56,6 +58,8 @@ export function createMockBackend({ config, name = 'mock', wait }: MockBackendOp
   let failures = 0
   let halfFailures = 0
   let failsFor: (request: SyncRequest) => boolean = () => false
+  let refuses: (owner: ServicePortName) => boolean = () => false
+  const refused = new Set<ServicePortName>()
   let running = false
   let closed = false
 
@@ -66,14 +70,28 @@ export function createMockBackend({ config, name = 'mock', wait }: MockBackendOp
       failures = Math.max(0, failures - 1)
       throw new MockBackendError('SYNC_FAILED', 'the mock was told to fail: nothing took effect')
     }
-    const names = namesToSync(request, contents)
+    const asked = namesToSync(request, contents)
+    for (const name of asked) {
+      if (request.state.services.has(name) && refuses(name)) refused.add(name)
+      else refused.delete(name)
+    }
+    const names = asked.filter((name) => !refused.has(name))
     if (halfFailures > 0) {
       halfFailures -= 1
       bringAbout(contents, request, names.slice(0, Math.ceil(names.length / 2)))
       throw new MockBackendError('SYNC_FAILED_HALF_WAY', 'the mock was told to fail half-way: a part took effect')
     }
     const bytes = bringAbout(contents, request, names)
-    return { full: request.changed === 'all', rules: contents.rules, bytes, digest: contents.digest }
+    return {
+      full: request.changed === 'all',
+      rules: contents.rules,
+      bytes,
+      digest: contents.digest,
+      refused: [...refused].map((owner) => ({
+        owner,
+        error: new MockBackendError('SERVICE_REFUSED', `the mock was told to refuse ${owner}`),
+      })),
+    }
   }
 
   return {
@@ -102,6 +120,7 @@ export function createMockBackend({ config, name = 'mock', wait }: MockBackendOp
     read: (): Promise<BackendContents> => Promise.resolve(readContents(contents.inForce, config)),
     cleanup() {
       contents = createContents(config)
+      refused.clear()
       return Promise.resolve()
     },
     close() {
@@ -114,6 +133,9 @@ export function createMockBackend({ config, name = 'mock', wait }: MockBackendOp
     },
     failWhen(fails) {
       failsFor = fails
+    },
+    refuseWhen(given) {
+      refuses = given
     },
     failHalfWay(times = 1) {
       halfFailures = times
@@ -151,6 +173,7 @@ async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<
 export const MOCK_BACKEND_ERROR_CODES = {
   SYNC_FAILED: 'the mock was configured to fail, and nothing took effect',
   SYNC_FAILED_HALF_WAY: 'the mock was configured to fail half-way, and a part took effect',
+  SERVICE_REFUSED: 'the mock was configured to refuse this service port, which keeps what it had',
   CLOSED: 'the mock is closed',
 } as const
 export type MockBackendErrorCode = keyof typeof MOCK_BACKEND_ERROR_CODES

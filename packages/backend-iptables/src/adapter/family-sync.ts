@@ -1,4 +1,4 @@
-import type { ServicePortName, State } from '@pointsman/core'
+import { type RefusedService, type ServicePortName, ServicesRefusedError, type State } from '@pointsman/core'
 import type { IptablesError } from 'node-iptables'
 import { exceptSynced } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
@@ -7,7 +7,7 @@ import { planRestores, type RestoreLines } from '../plan/plan-restores.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { createSyncTally, sendRestores, type SyncTally } from './restore-sender.js'
 import type { RulesetSum } from './ruleset-digest.js'
-import { isRefusal, type RefusedService, ServicesRefusedError, splitGroup } from './refused-services.js'
+import { isRefusal, splitGroup } from './refused-services.js'
 import { baseOf, createSyncSteps, type Known, type SyncStep, type SyncStepsOptions } from './sync-steps.js'
 
 export interface FamilyOutcome {
@@ -15,6 +15,8 @@ export interface FamilyOutcome {
   readonly full: boolean
   readonly bytes: number
   readonly left: readonly ForeignReference[]
+  /** All service ports that keep the rules that they had, and why. */
+  readonly refused: readonly RefusedService[]
 }
 
 /** The rules of one family: what is known to be in the kernel, and how that becomes what a state wants. */
@@ -24,6 +26,8 @@ export interface FamilySync {
   readonly plan: (state: State, signal?: AbortSignal) => Promise<readonly RestoreLines[]>
   /** What is in force. Before the first sync, and after a failed one: nothing known. */
   readonly sum: () => RulesetSum | undefined
+  /** Service ports that kept the rules that they had, the last time that they were tried. */
+  readonly refused: () => readonly RefusedService[]
   /**
    * Reads the tables, also while syncs run. What it gives compares them with what is known to have been put there, and puts
    * right what differs, chain by chain; it is called while no sync runs. Before the first sync, after a failed one, and when
@@ -46,22 +50,44 @@ export interface FamilyRequest {
   readonly changed: ReadonlySet<ServicePortName> | 'all'
 }
 
-type Attempt = { readonly step: SyncStep } & ({ readonly bytes: number } | { readonly refusal: IptablesError })
-
 export interface Told {
   readonly signal: AbortSignal
   readonly tally: SyncTally
+}
+
+/** One sync under way. */
+interface Work extends Told {
+  readonly state: State
+  /** What has not been programmed yet. */
+  readonly pending: Set<ServicePortName>
+  /** How many more may be refused before the rest is left for another sync. */
+  tries: number
+  /** Of restores that succeeded. */
+  bytes: number
+}
+
+interface RefusedAttempt {
+  readonly refusal: IptablesError
+  readonly wanted: Wanted
 }
 
 export function createFamilySync(options: SyncStepsOptions): FamilySync {
   const { iptables, limits } = options
   const steps = createSyncSteps(options)
   let known: Known | undefined
+  /** The one that was tried longest ago comes first. */
+  const refused = new Map<ServicePortName, Error>()
   /** What is synced while the tables are read, of each reading under way. */
   const readings = new Set<Map<ServicePortName, PackedService[]>>()
 
+  const isLost = (): boolean => known === undefined
+
+  const refusals = (): readonly RefusedService[] => [...refused].map(([owner, error]) => ({ owner, error }))
+
+  const idsOf = (state: State): readonly ServicePortName[] => steps.portsOf(state).map(({ id }) => id)
+
   function nextStep(
-    request: { readonly state: State; readonly changed: ReadonlySet<ServicePortName> },
+    request: { readonly state: State; readonly names: readonly ServicePortName[] },
     last: Known,
   ): SyncStep {
     const step = steps.next(request, last)
@@ -75,74 +101,112 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
     tally: SyncTally = createSyncTally(),
   ): Promise<number> => sendRestores(restores, { iptables, signal, tally })
 
-  /** Reads the tables and brings everything into force but what is held. */
-  async function attempt(
-    state: State,
-    { signal, tally, held }: Told & { readonly held: ReadonlySet<ServicePortName> },
-  ): Promise<Attempt> {
-    const step = await steps.first(state, { signal, held })
+  const refuse = (owner: ServicePortName, error: Error): void => {
+    // The last to have been tried is the last to be tried again.
+    refused.delete(owner)
+    refused.set(owner, error)
+  }
+
+  /**
+   * Programs these service ports in one go. Where nothing is known, the tables are read and everything is compared, but for
+   * what is pending besides. Answers what was refused; what has been committed by then is not known any more.
+   */
+  async function attempt(names: readonly ServicePortName[], work: Work): Promise<RefusedAttempt | undefined> {
+    const { state, pending, signal, tally } = work
+    const last = known
+    // What is not needed any more is not kept while tables are read; and until it has succeeded, nothing is known of what is in force.
+    known = undefined
+    if (last === undefined) tally.full = true
+    const step =
+      last === undefined
+        ? await steps.first(state, { signal, held: without(pending, names) })
+        : nextStep({ state, names }, last)
+    const committed = tally.committed
     try {
-      return { step, bytes: await run(step.restores, signal, tally) }
+      work.bytes += await run(step.restores, signal, tally)
     } catch (error) {
       if (!isRefusal(error)) throw error
-      return { step, refusal: error }
+      // A service port that is gone is in no order of the shared chains any more.
+      const isUntouched = tally.committed === committed && names.every((name) => state.services.has(name))
+      if (isUntouched) known = last
+      return { refusal: error, wanted: step.wanted }
+    }
+    known = step.after()
+    for (const name of names) {
+      pending.delete(name)
+      refused.delete(name)
+    }
+    for (const { owner, error } of step.unplanned) refuse(owner, error)
+    return undefined
+  }
+
+  /** Reads the tables, and programs what is there whatever services there are. */
+  async function readAnew(work: Work): Promise<void> {
+    known = undefined
+    const again = await attempt([], work)
+    if (again !== undefined) throw again.refusal
+  }
+
+  /**
+   * Programs these service ports, but for those that are refused. When a restore is refused, the tables are read first, as
+   * they may not be what they are known to be; when that is refused as well, service ports are tried in smaller and smaller
+   * groups, until all are programmed but those that are refused each by itself, which keep the rules that they had.
+   */
+  async function put(names: readonly ServicePortName[], work: Work): Promise<void> {
+    if ((await attempt(names, work)) === undefined) return
+    known = undefined
+    const again = await attempt(names, work)
+    if (again === undefined) return
+    await readAnew(work)
+
+    const groups = [...splitGroup(names, again)]
+    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
+      if (work.tries === 0) {
+        for (const owner of [...groups.flat(), ...group]) refuse(owner, notTried(again.refusal))
+        return
+      }
+      const each = await attempt(group, work)
+      if (each === undefined) continue
+      if (isLost()) await readAnew(work)
+      const [owner] = group
+      if (group.length > 1) groups.push(...splitGroup(group, each))
+      else if (owner !== undefined) {
+        refuse(owner, each.refusal)
+        work.tries -= 1
+      }
     }
   }
 
   /**
-   * After a restore was refused: reads the tables and tries again. When that is refused as well, and what is there whatever
-   * services there are is not, service ports are tried in smaller and smaller groups, until all are in force but those that
-   * are refused each by itself, which keep the rules that they had.
+   * Tries service ports that were refused before, one by one, so that each costs a small restore and nothing is read: what
+   * others change is the drift check's business. Once one is accepted, the cause may be gone for all.
    */
-  async function mend(state: State, told: Told): Promise<FamilyOutcome> {
-    told.tally.full = true
-    const all = steps.portsOf(state).map(({ id }) => id)
-    const again = await attempt(state, { ...told, held: new Set() })
-    if ('bytes' in again) return done(again.step, { full: true, bytes: again.bytes, left: again.step.left })
-    const withoutServices = await attempt(state, { ...told, held: new Set(all) })
-    if ('refusal' in withoutServices) throw withoutServices.refusal
-
-    const groups = [...splitGroup(all, { refusal: again.refusal, wanted: again.step.wanted })]
-    const refused: RefusedService[] = []
-    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
-      const held = new Set([...groups.flat(), ...refused.map(({ owner }) => owner)])
-      const { step, refusal } = { refusal: undefined, ...(await attempt(state, { ...told, held })) }
-      const [owner] = group
-      if (refusal === undefined || owner === undefined) continue
-      if (group.length > 1) groups.push(...splitGroup(group, { refusal, wanted: step.wanted }))
-      else refused.push({ owner, error: refusal })
-      // Each try costs a look at all tables, and so many have one cause in common.
-      if (refused.length >= MAX_REFUSED) break
+  async function tryAgain(names: readonly ServicePortName[], work: Work): Promise<void> {
+    for (const [at, name] of names.entries()) {
+      if (work.tries === 0) return
+      const again = await attempt([name], work)
+      if (again === undefined && !refused.has(name)) return put(names.slice(at + 1), work)
+      work.tries -= 1
+      if (again !== undefined) refuse(name, again.refusal)
+      if (isLost()) await readAnew(work)
     }
-    // Somebody else has put right meanwhile what was refused: the next sync reads the tables.
-    if (refused.length === 0) throw again.refusal
-    throw new ServicesRefusedError([...again.step.unplanned, ...refused], { untried: groups.flat() })
-  }
-
-  /** After all restores of a step. */
-  function done(step: SyncStep, outcome: FamilyOutcome): FamilyOutcome {
-    known = step.after()
-    if (step.unplanned.length > 0) throw new ServicesRefusedError(step.unplanned, { untried: [] })
-    return outcome
   }
 
   return {
-    async sync({ state, changed }, told) {
-      const { signal, tally } = told
-      // What is not needed any more is not kept while tables are read.
-      const last = changed === 'all' ? undefined : known
-      const full = changed === 'all' || last === undefined
-      tally.full = full
-      // Until it has succeeded, nothing is known of what is in force.
-      known = undefined
-      const step = full ? await steps.first(state, { signal }) : nextStep({ state, changed }, last)
-      try {
-        const bytes = await run(step.restores, signal, tally)
-        return done(step, { full, bytes, left: full ? step.left : [] })
-      } catch (error) {
-        if (!isRefusal(error)) throw error
-        return mend(state, told)
-      }
+    async sync({ state, changed }, { signal, tally }) {
+      if (changed === 'all') known = undefined
+      const asked = new Set(
+        changed === 'all' || known === undefined ? idsOf(state) : steps.affected({ state, changed }, known),
+      )
+      for (const owner of refused.keys()) if (!state.services.has(owner) && !asked.has(owner)) refused.delete(owner)
+      // What was refused before comes after all others, so that it holds up none of them.
+      const again = [...refused.keys()].filter((name) => asked.has(name) && state.services.has(name))
+      const pending = new Set([...asked, ...refused.keys()])
+      const work: Work = { state, signal, tally, pending, tries: MAX_REFUSED, bytes: 0 }
+      await put([...without(asked, again)], work)
+      await tryAgain(again, work)
+      const { full } = tally
+      return { full, bytes: work.bytes, left: full ? (known?.left ?? []) : [], refused: refusals() }
     },
     async readDrift(signal) {
       if (known === undefined) return undefined
@@ -173,11 +237,15 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
     },
     async plan(state, signal) {
       const { restores, unplanned } = await steps.first(state, { signal })
-      if (unplanned.length > 0) throw new ServicesRefusedError(unplanned, { untried: [] })
+      if (unplanned.length > 0) throw new ServicesRefusedError(unplanned)
       return [...restores]
     },
     sum: () => known?.sum,
-    forget: () => (known = undefined),
+    refused: refusals,
+    forget() {
+      known = undefined
+      refused.clear()
+    },
   }
 }
 
@@ -192,7 +260,20 @@ function noteVersions(
   }
 }
 
+/** Each costs a process, and so many have one cause in common. */
 const MAX_REFUSED = 20
+
+const notTried = (cause: IptablesError): Error =>
+  new Error(`not tried, after ${MAX_REFUSED} other service ports were refused: ${cause.message}`, { cause })
+
+function without(
+  names: ReadonlySet<ServicePortName>,
+  others: readonly ServicePortName[],
+): ReadonlySet<ServicePortName> {
+  const rest = new Set(names)
+  for (const name of others) rest.delete(name)
+  return rest
+}
 
 function changedChains({ writes, removed, dispatch, fixed, kubelet, extraJumps, jumps }: Changes): readonly string[] {
   const chains = [

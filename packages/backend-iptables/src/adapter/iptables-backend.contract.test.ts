@@ -1,6 +1,7 @@
-import { DEFAULT_PROXY_CONFIG } from '@pointsman/core'
+import { DEFAULT_PROXY_CONFIG, type ServicePortName } from '@pointsman/core'
 import { backendContract } from '@pointsman/core/testing'
 import { createFakeIptables } from 'node-iptables/fake'
+import { refusing } from '../test-support/refusing.js'
 import { createIptablesBackend } from './iptables-backend.js'
 
 for (const variant of ['nft', 'legacy'] as const) {
@@ -11,11 +12,14 @@ for (const variant of ['nft', 'legacy'] as const) {
       const failRestore = (applied: number): void => {
         for (const one of iptables.slice(-1)) one.failNext({ failure: 'TIMED_OUT', program: 'restore', applied })
       }
+      let refused: ReadonlySet<ServicePortName> = new Set()
+      const refusable = iptables.map((one) => refusing(one, () => refused))
       return {
-        backend: createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables }),
+        backend: createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: refusable }),
         fault: {
           failNext: () => iptables[0]?.failNext({ failure: 'LOCK_HELD', program: 'restore' }),
           failHalfWay: () => failRestore(2),
+          refuse: (owners) => void (refused = owners),
         },
       }
     },

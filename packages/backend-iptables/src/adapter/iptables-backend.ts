@@ -17,7 +17,6 @@ import { type Table, TABLES } from '../ruleset/ruleset.js'
 import { createFamilySync, type FamilyOutcome, type FamilyRequest, type FamilySync } from './family-sync.js'
 import { type CleanupPlan, planCleanup } from './plan-cleanup.js'
 import { type ForeignReference, readFound } from './read-found.js'
-import { ServicesRefusedError } from './refused-services.js'
 import { createSyncTally, type SyncTally } from './restore-sender.js'
 import {
   digestText,
@@ -76,7 +75,8 @@ export interface FamilyCleanup extends CleanupPlan {
 
 /**
  * Brings a state's rules into the kernel through iptables-restore. The first sync, one for `all`, and one after a failure
- * read the tables and change what differs; every other one renders what changed, and sends the difference. A failure is the
+ * read the tables and change what differs; every other one renders what changed, and sends the difference. Service ports that cannot
+ * be planned, or are refused, are in the result and are tried after all others when they are named again. A failure is the
  * IptablesError of whatever was run; each table is then as it was or as it was to be.
  */
 export function createIptablesBackend(options: IptablesBackendOptions): IptablesBackend {
@@ -120,6 +120,7 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
       full: outcomes.some(({ full }) => full),
       bytes: outcomes.reduce((total, { bytes }) => total + bytes, 0),
       ...contents(families.map(({ sum }) => sum() ?? EMPTY_SUM)),
+      refused: outcomes.flatMap(({ refused }) => refused),
     }
   }
 
@@ -189,25 +190,25 @@ interface ReportedSyncOptions {
 
 /** A family's sync, which tells of each run when it is over, also when it has failed. */
 function reportedSync(
-  { sync, sum }: Pick<FamilySync, 'sync' | 'sum'>,
+  { sync, sum, refused }: Pick<FamilySync, 'sync' | 'sum' | 'refused'>,
   { family, now, onFamilySync }: ReportedSyncOptions,
 ): (request: FamilyRequest, signal: AbortSignal) => Promise<FamilyOutcome> {
   let rules = EMPTY_SUM.rules
   return async (request, signal) => {
     const tally = createSyncTally()
     const startedAt = now()
-    let failure: Pick<TablesSyncReport, 'error' | 'refused'> = {}
+    let failure: Pick<TablesSyncReport, 'error'> = {}
     try {
       return await sync(request, { signal, tally })
     } catch (error) {
       failure = { error }
-      if (error instanceof ServicesRefusedError)
-        failure = { error, refused: error.services.length + error.untried.length }
       throw error
     } finally {
       const durationMs = now() - startedAt
       rules = sum()?.rules ?? rules
-      onFamilySync?.({ family, durationMs, ...countsOf(tally, rules), ...failure })
+      const count = refused().length
+      const part = { family, durationMs, ...countsOf(tally, rules), ...(count > 0 && { refused: count }) }
+      onFamilySync?.({ ...part, ...failure })
     }
   }
 }

@@ -1,12 +1,19 @@
-import { DEFAULT_PROXY_CONFIG, seq, type State, type SyncRequest } from '@pointsman/core'
+import {
+  DEFAULT_PROXY_CONFIG,
+  seq,
+  type ServicePortName,
+  type State,
+  type SyncRequest,
+  type SyncResult,
+} from '@pointsman/core'
 import { changedBetween, type PortDescription, stateOf } from '@pointsman/core/testing'
 import { type Iptables, IptablesError, type RestoreFailure } from 'node-iptables'
 import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
 import { describe, expect, it } from 'vitest'
 import { createIptablesBackend } from './iptables-backend.js'
-import { ServicesRefusedError } from './refused-services.js'
 
 const POISON = '192.0.2.66'
+const BAD = 'shop/ffffff:http/TCP/IPv4'
 
 /** Tables that refuse any rule with one address, and say which line it is or only that of COMMIT. */
 function fussy(fake: FakeIptables, { namesLine }: { readonly namesLine: boolean }): Iptables {
@@ -42,18 +49,16 @@ describe.each([{ namesLine: true }, { namesLine: false }])('rules that iptables 
     const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
     const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fussy(fake, how)] })
     let last: State | undefined
-    const sync = async (ports: readonly PortDescription[]): Promise<unknown> => {
+    /** What has changed since, and these service ports. */
+    const sync = async (ports: readonly PortDescription[], also: readonly string[] = []): Promise<SyncResult> => {
       const state = stateOf({ ports, node: {} })
-      const changed = last === undefined ? 'all' : changedBetween(last, state)
-      try {
-        const result = await backend.sync({ state, changed, fromSeq: seq(1), toSeq: seq(1) }, signal)
-        last = state
-        return result
-      } catch (error) {
-        return error
-      }
+      const changed =
+        last === undefined ? 'all' : new Set([...changedBetween(last, state), ...(also as ServicePortName[])])
+      last = state
+      return backend.sync({ state, changed, fromSeq: seq(1), toSeq: seq(1) }, signal)
     }
-    return { fake, sync }
+    const reads = (): number => fake.calls.filter(({ program }) => program === 'save').length
+    return { fake, sync, reads }
   }
 
   const textOf = async (ports: readonly PortDescription[]): Promise<readonly string[]> => {
@@ -66,17 +71,39 @@ describe.each([{ namesLine: true }, { namesLine: false }])('rules that iptables 
 
   it('do not hold up the other services, and are named', async () => {
     const { fake, sync } = setUp()
-    const error = await sync([...good(1), service('ffffff', '10.244.1.9', POISON)])
-    expect(error).toBeInstanceOf(ServicesRefusedError)
-    expect((error as ServicesRefusedError).services.map(({ owner }) => owner)).toEqual(['shop/ffffff:http/TCP/IPv4'])
+    const { refused } = await sync([...good(1), service('ffffff', '10.244.1.9', POISON)])
+    expect(refused).toMatchObject([{ owner: BAD, error: { code: 'RESTORE_FAILED' } }])
     expect(sorted(fake.text())).toEqual(await textOf(good(1)))
   })
 
   it('leave what was in force for that service, while the others change', async () => {
     const { fake, sync } = setUp()
     await sync([...good(1), service('ffffff', '10.244.1.9')])
-    expect(await sync([...good(2), service('ffffff', POISON)])).toBeInstanceOf(ServicesRefusedError)
+    expect((await sync([...good(2), service('ffffff', POISON)])).refused).toMatchObject([{ owner: BAD }])
     expect(sorted(fake.text())).toEqual(await textOf([...good(2), service('ffffff', '10.244.1.9')]))
+  })
+
+  it('are tried again, by itself and among others, without reading the tables', async () => {
+    const { fake, sync, reads } = setUp()
+    await sync([...good(1), service('ffffff', '10.244.1.9')])
+    await sync([...good(2), service('ffffff', POISON)])
+    const before = reads()
+    const again = await sync([...good(2), service('ffffff', POISON)], [BAD])
+    expect(again).toMatchObject({ full: false, bytes: 0, refused: [{ owner: BAD }] })
+    const later = await sync([...good(3), service('ffffff', POISON)], [BAD])
+    expect(later).toMatchObject({ full: false, refused: [{ owner: BAD }] })
+    const without = await sync([...good(4), service('ffffff', POISON)])
+    expect(without).toMatchObject({ full: false, refused: [{ owner: BAD }] })
+    expect(reads()).toBe(before)
+    expect(sorted(fake.text())).toEqual(await textOf([...good(4), service('ffffff', '10.244.1.9')]))
+  })
+
+  it('are no longer listed once the service is removed', async () => {
+    const { fake, sync } = setUp()
+    await sync([...good(1), service('ffffff', '10.244.1.9')])
+    await sync([...good(1), service('ffffff', POISON)])
+    expect((await sync(good(1))).refused).toEqual([])
+    expect(sorted(fake.text())).toEqual(await textOf(good(1)))
   })
 
   it("are told as they are when they are nobody's", async () => {
@@ -94,23 +121,34 @@ describe.each([{ namesLine: true }, { namesLine: false }])('rules that iptables 
   })
 
   it('are not tried one by one without end', async () => {
-    const { sync } = setUp()
+    const { fake, sync } = setUp()
     const many = Array.from({ length: 60 }, (_, index) => ({
       is: `shop/s${index}:http`,
       clusterIP: `10.97.0.${index + 1}`,
       endpoints: [`${POISON}:${index + 1}`],
     }))
-    const error = await sync([...good(1), ...many])
-    expect(error).toMatchObject({ code: 'SERVICES_REFUSED' })
-    expect((error as ServicesRefusedError).services).toHaveLength(20)
-    expect((error as ServicesRefusedError).untried.length).toBeGreaterThanOrEqual(40)
+    const { refused } = await sync([...good(1), ...many])
+    expect(refused.filter(({ error }) => error instanceof IptablesError)).toHaveLength(20)
+    // Good ones may be among those that were not tried: they have their turn next.
+    const bad = new Set(many.map(({ is }) => `${is}/TCP/IPv4`))
+    expect(new Set(refused.map(({ owner }) => owner))).toEqual(bad)
+    let last = refused
+    for (let round = 0; round < 5 && last.some(({ error }) => !(error instanceof IptablesError)); round++)
+      last = (
+        await sync(
+          [...good(1), ...many],
+          last.map(({ owner }) => owner),
+        )
+      ).refused
+    expect(last.map(({ error }) => error.name)).toEqual(last.map(() => 'IptablesError'))
+    expect(sorted(fake.text())).toEqual(await textOf(good(1)))
   })
 
-  it('leave nothing behind when the service is mended', async () => {
+  it('leave nothing behind when the service is fixed', async () => {
     const { fake, sync } = setUp()
     await sync([...good(1), service('ffffff', '10.244.1.9')])
     await sync([...good(2), service('ffffff', POISON)])
-    expect(await sync([...good(3), service('ffffff', '10.244.3.9')])).toMatchObject({ full: true })
+    expect(await sync([...good(3), service('ffffff', '10.244.3.9')])).toMatchObject({ full: false, refused: [] })
     expect(sorted(fake.text())).toEqual(await textOf([...good(3), service('ffffff', '10.244.3.9')]))
   })
 })
@@ -131,8 +169,7 @@ describe('a service port that no rules can be planned for', () => {
   }
   const sorted = (text: string): readonly string[] => text.split('\n').toSorted()
   const refusal = {
-    code: 'SERVICES_REFUSED',
-    services: [{ owner: BROKEN, error: { message: expect.stringContaining('planning its rules failed') } }],
+    refused: [{ owner: BROKEN, error: { message: expect.stringContaining('planning its rules failed') } }],
   }
   const textOf = async (ports: readonly PortDescription[]): Promise<readonly string[]> => {
     const { fake, sync } = setUp()
@@ -142,7 +179,7 @@ describe('a service port that no rules can be planned for', () => {
 
   it('is named and has no rules, and all others have theirs', async () => {
     const { fake, sync } = setUp()
-    await expect(sync(all(broken(1)))).rejects.toMatchObject(refusal)
+    expect(await sync(all(broken(1)))).toMatchObject(refusal)
     expect(sorted(fake.text())).toEqual(await textOf(good(1).filter(({ is }) => is !== 'shop/bb:http')))
   })
 
@@ -150,10 +187,10 @@ describe('a service port that no rules can be planned for', () => {
     const { fake, sync } = setUp()
     await sync(all(healthy(1)))
     const changed = how === 'everything' ? 'all' : changedBetween(healthy(1), healthy(2))
-    await expect(sync({ ...all(broken(2)), changed })).rejects.toMatchObject(refusal)
+    expect(await sync({ ...all(broken(2)), changed })).toMatchObject(refusal)
     const left = good(2).map((port, index) => (port.is === 'shop/bb:http' ? (good(1)[index] ?? port) : port))
     expect(sorted(fake.text())).toEqual(await textOf(left))
-    expect(await sync(all(healthy(3)))).toMatchObject({ full: true })
+    expect(await sync(all(healthy(3)))).toMatchObject({ full: true, refused: [] })
     expect(sorted(fake.text())).toEqual(await textOf(good(3)))
   })
 })

@@ -1,4 +1,4 @@
-import type { Iptables } from 'node-iptables'
+import { type Iptables, IptablesError } from 'node-iptables'
 import type { RestoreLines } from '../plan/plan-restores.js'
 import { TABLES, type Table } from '../ruleset/ruleset.js'
 
@@ -12,6 +12,8 @@ export interface SyncTally {
   failures: number
   /** Of these, the ones before the tables were read. */
   partialFailures: number
+  /** COMMITs that have taken effect, or may have. */
+  committed: number
   /** Rules that restores have brought into each table. */
   readonly written: Record<Table, number>
 }
@@ -22,6 +24,7 @@ export const createSyncTally = (): SyncTally => ({
   bytes: 0,
   failures: 0,
   partialFailures: 0,
+  committed: 0,
   written: { mangle: 0, filter: 0, nat: 0 },
 })
 
@@ -47,12 +50,22 @@ export async function sendRestores(
     } catch (error) {
       tally.failures += 1
       if (!tally.full) tally.partialFailures += 1
+      tally.committed += committedBefore(lines, error)
       throw error
     }
+    tally.committed += commitsIn(lines)
     countWritten(lines, tally.written)
   }
   return sent
 }
+
+/** A COMMIT takes effect wholly or not at all, one after the other: those before the line that failed. */
+function committedBefore(lines: RestoreLines, error: unknown): number {
+  const failed = error instanceof IptablesError ? error.restore?.line.number : undefined
+  return commitsIn(failed === undefined ? lines : lines.slice(0, failed - 1))
+}
+
+const commitsIn = (lines: RestoreLines): number => lines.filter((line) => line === 'COMMIT').length
 
 function bytesOf(lines: RestoreLines): number {
   let bytes = 0

@@ -3,6 +3,7 @@ import {
   isEqual,
   createOverlapIndex,
   type ProxyConfig,
+  type RefusedService,
   type ServicePort,
   type ServicePortName,
   type State,
@@ -14,7 +15,9 @@ import { changesTo, type Wanted } from '../plan/changes-to.js'
 import {
   adopt,
   chainKey,
+  type ChainKey,
   chainsOf,
+  type Found,
   type Installed,
   installedAfter,
   type PackedService,
@@ -30,7 +33,6 @@ import { planBase } from '../ruleset/base-rules.js'
 import { planService } from '../ruleset/service-rules.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'
-import type { RefusedService } from './refused-services.js'
 
 export interface SyncStepsOptions {
   readonly iptables: Iptables
@@ -80,13 +82,20 @@ export interface SyncSteps {
   readonly portsOf: (state: State) => readonly ServicePort[]
   /** Reads the tables and compares everything. */
   readonly first: (state: State, options?: FirstStepOptions) => Promise<SyncStep>
-  /** Renders what changed, and compares it with what is known to be in force. */
+  /** The service ports of the family that may differ from what is known: of those that changed, or all. */
+  readonly affected: (request: ChangedState, last: Known) => readonly ServicePortName[]
+  /** Renders these service ports, and compares them with what is known to be in force. */
   readonly next: (request: NextRequest, last: Known) => SyncStep
+}
+
+interface ChangedState {
+  readonly state: State
+  readonly changed: Iterable<ServicePortName>
 }
 
 interface NextRequest {
   readonly state: State
-  readonly changed: Iterable<ServicePortName>
+  readonly names: readonly ServicePortName[]
 }
 
 export function createSyncSteps({ iptables, config, options, limits }: SyncStepsOptions): SyncSteps {
@@ -128,12 +137,8 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
       signal?.throwIfAborted()
     }
     const reading = await read
-    for (const port of ports) {
-      const rendered = services.get(port.id)
-      if (rendered !== undefined && held?.has(port.id) !== true) continue
-      const chains = rendered === undefined ? namedChains(port) : chainsOf(rendered)
-      services.set(port.id, packService(asFound(port, chains, reading)))
-    }
+    const kept = ports.filter(({ id }) => !services.has(id) || held?.has(id) === true)
+    const shared = keepAsFound(kept, services, reading)
     const overlaps = createOverlapIndex()
     for (const port of ports) overlaps.put(port.id, port)
     const wanted: Wanted = {
@@ -142,7 +147,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
       overlapping: overlaps.groupsOf(services.keys()),
       order: () => overlaps.order(),
     }
-    const before = adopt(reading, services, wanted)
+    const before: Installed = { ...adopt(reading, services, wanted), shared }
     return {
       before,
       wanted,
@@ -163,17 +168,20 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
     }
   }
 
-  function next({ state, changed }: NextRequest, last: Known): SyncStep {
+  function affected({ state, changed }: ChangedState, { installed, context }: Known): readonly ServicePortName[] {
+    // What all service ports are made from has changed, such as the node's address: each may have.
+    if (!isEqual(contextOf(state), context))
+      return [...new Set([...portsOf(state).map(({ id }) => id), ...installed.services.keys()])]
+    return [...changed].filter((name) => installed.services.has(name) || state.services.get(name)?.family === family)
+  }
+
+  function next({ state, names }: NextRequest, last: Known): SyncStep {
     const context = contextOf(state)
     const { installed, overlaps } = last
-    // What all service ports are made from has changed, such as the node's address: each may have.
     const isSameContext = isEqual(context, last.context)
-    const asked = isSameContext
-      ? [...changed].filter((name) => installed.services.has(name) || state.services.get(name)?.family === family)
-      : new Set([...portsOf(state).map(({ id }) => id), ...installed.services.keys()])
     const planning: Planning = { state, context, unplanned: [] }
     const services = new Map<ServicePortName, PackedService | undefined>()
-    for (const name of asked) {
+    for (const name of names) {
       const port = state.services.get(name)
       overlaps.put(name, port)
       services.set(name, port === undefined ? undefined : (render(port, planning) ?? installed.services.get(name)))
@@ -205,7 +213,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
     }
   }
 
-  return { portsOf, first, next }
+  return { portsOf, first, affected, next }
 }
 
 /** The base as it was wanted last. */
@@ -215,6 +223,30 @@ export const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] 
   kubelet,
   jumps: [],
 })
+
+/**
+ * Puts service ports that are to be left as they are among the others, with the rules that they are found with: no chain that
+ * is another's. Gives the chains that several of them lead to.
+ */
+function keepAsFound(
+  kept: readonly ServicePort[],
+  services: Map<ServicePortName, PackedService>,
+  reading: Found,
+): ReadonlySet<ChainKey> {
+  const [owners, shared] = [new Map<ChainKey, ServicePortName>(), new Set<ChainKey>()]
+  if (kept.length === 0) return shared
+  for (const [id, rendered] of services) for (const [key] of chainsOf(rendered)) owners.set(key, id)
+  const seen = new Set<ChainKey>()
+  for (const port of kept) {
+    const rendered = services.get(port.id)
+    const named = rendered === undefined ? namedChains(port) : chainsOf(rendered)
+    const isOthers = (key: ChainKey): boolean => (owners.get(key) ?? port.id) !== port.id
+    const there = asFound(port, { named, isOthers }, reading)
+    for (const [key] of there.chains) (seen.has(key) ? shared : seen).add(key)
+    services.set(port.id, packService(there))
+  }
+  return shared
+}
 
 /** By its name, which is all that is known of a service port that no rules could be planned for. */
 function namedChains(port: ServicePort): RenderedService['chains'] {

@@ -18,14 +18,14 @@ import {
  * to, and its rules in the chains that all share, by where they lead or what their comment says. Those of an older layout as
  * well.
  */
-export function asFound(port: ServicePort, wanted: RenderedService['chains'], found: Found): RenderedService {
+export function asFound(port: ServicePort, { named: wanted, isOthers }: OwnChains, found: Found): RenderedService {
   const { named, leading } = entriesIn(found)
   const own = named.get(displayName(port)) ?? []
   const chains = new Set<ChainKey>()
   const waiting = [...wanted.map(([key]) => key), ...own.flatMap(({ key, line }) => chainsLedTo(key, line))]
   for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
     const rules = found.chains.get(key)
-    if (rules === undefined || chains.has(key)) continue
+    if (rules === undefined || chains.has(key) || isOthers(key)) continue
     chains.add(key)
     for (const line of linesOf(rules)) for (const next of chainsLedTo(key, line)) waiting.push(next)
   }
@@ -41,6 +41,13 @@ export function asFound(port: ServicePort, wanted: RenderedService['chains'], fo
         .join('\n'),
     ]),
   }
+}
+
+interface OwnChains {
+  /** The chains that are the service port's by their names. */
+  readonly named: RenderedService['chains']
+  /** Whether a chain is another service port's by its name. */
+  readonly isOthers: (key: ChainKey) => boolean
 }
 
 /** A rule in a chain that all share, and its place there. */

@@ -80,10 +80,11 @@ export function changesTo(installed: Installed, wanted: Wanted): Changes {
   // After a start nearly all are as they should be.
   const names = [...wanted.services.keys()].filter((name) => before(name) !== after(name)).toSorted()
   const kept = new Set(names.flatMap((name) => keysOf(chainsOf(after(name)))))
-  const removed = [
-    ...names.flatMap((name) => keysOf(chainsOf(before(name)))),
-    ...keysOf(installed.leftovers.chains),
-  ].filter((key) => !kept.has(key))
+  const isHad = (key: ChainKey): boolean =>
+    installed.shared.has(key) &&
+    [...installed.services.keys()].some((name) => keysOf(chainsOf(after(name))).includes(key))
+  const former = [...names.flatMap((name) => keysOf(chainsOf(before(name)))), ...keysOf(installed.leftovers.chains)]
+  const removed = [...new Set(former)].filter((key) => !kept.has(key) && !isHad(key))
   return {
     writes: names.flatMap((name) => {
       const chains = (): RenderedService['chains'] => differing(before(name), after(name))

@@ -17,6 +17,8 @@ export interface Installed {
   /** Chains that rules of others lead to. */
   readonly referred: ReadonlySet<ChainKey>
   readonly services: PackedServices
+  /** Chains that several of them have. None by what is planned; service ports that are kept as they were found may. */
+  readonly shared: ReadonlySet<ChainKey>
   /** What is nobody's any more. */
   readonly leftovers: RenderedService
   /** Of service ports that claim a front together with others: the group, in the order in which their rules stand. */
@@ -76,6 +78,7 @@ export function adopt(found: Found, wanted: PackedServices, whole: WantedBase): 
     extraJumps: found.extraJumps,
     referred: found.referred,
     services,
+    shared: NONE_SHARED,
     leftovers,
     groups: new Map(
       overlapping
@@ -84,6 +87,8 @@ export function adopt(found: Found, wanted: PackedServices, whole: WantedBase): 
     ),
   }
 }
+
+const NONE_SHARED: ReadonlySet<ChainKey> = new Set()
 
 interface WantedBase {
   readonly base: RenderedBase
@@ -167,6 +172,7 @@ export function installedAfter(installed: Installed, { base, services: changed, 
     extraJumps: [],
     referred: installed.referred,
     services,
+    shared: installed.shared,
     leftovers: emptied(installed, changed),
     groups,
   }

@@ -1,4 +1,13 @@
-import { createStateFold, type EngineReport, seq, type WatchEvent, type WatchStatus } from '@pointsman/core'
+import {
+  createStateFold,
+  type EngineReport,
+  type Refusal,
+  type RefusalChanges,
+  seq,
+  type ServicePortName,
+  type WatchEvent,
+  type WatchStatus,
+} from '@pointsman/core'
 import { createEventMaker, service, slice, stateOf } from '@pointsman/core/testing'
 import { describe, expect, it } from 'vitest'
 import type { AgentEvent } from './agent-event.js'
@@ -21,6 +30,7 @@ const watch = (phase: WatchStatus['phase'], message?: string, code = 'UNREACHABL
 const run = (
   outcome: 'full' | 'partial' | 'failed',
   diagnostics: EngineReport['diagnostics'] = new Map(),
+  refusals: RefusalChanges = { current: [], begun: [], ended: [] },
 ): AgentEvent => {
   const report = {
     fromSeq: seq(1),
@@ -30,14 +40,14 @@ const run = (
     endedAt: 1020,
     diagnostics,
   }
-  const result = { full: outcome === 'full', rules: 12, bytes: 340, digest: 'x' }
+  const result = { full: outcome === 'full', rules: 12, bytes: 340, digest: 'x', refused: [] }
   return {
     type: 'engine',
     state: stateOf({ ports: [] }),
     report:
       outcome === 'failed'
         ? { type: 'failed', error: new Error('the lock is held by iptables (process 7)'), retryInMs: 1000, ...report }
-        : { type: 'synced', result, ...report },
+        : { type: 'synced', result, refusals, ...report },
   }
 }
 
@@ -72,6 +82,31 @@ describe('the text log of an agent', () => {
       'info: synced 0 service ports up to seq 7 in 20 ms: 340 bytes written, 12 rules programmed',
     ])
     expect(lines([run('full'), run('partial'), run('partial')], 2)).toHaveLength(3)
+  })
+
+  it('says once that a service port is refused and why, and once that it is no longer', () => {
+    const refused = (name: string): Refusal => ({
+      owner: name as ServicePortName,
+      error: new Error('line 12: no such\nmatch'),
+      since: 1020,
+      retryAt: 2020,
+    })
+    const [web, api] = [refused('shop/web/TCP/IPv4'), refused('shop/api/TCP/IPv4')]
+    const during = (refusals: RefusalChanges): AgentEvent => run('partial', new Map(), refusals)
+    expect(
+      lines([
+        during({ current: [web], begun: [web], ended: [] }),
+        during({ current: [web], begun: [], ended: [] }),
+        during({ current: [], begun: [], ended: [web.owner] }),
+      ]),
+    ).toEqual([
+      'warn: rules of shop/web/TCP/IPv4 are refused, and its previous ones stay in place; retrying in 1 s: line 12: no such; match',
+      'info: rules of shop/web/TCP/IPv4 are no longer refused',
+    ])
+    const many = Array.from({ length: 8 }, () => api)
+    expect(lines([during({ current: many, begun: many, ended: [] })]).slice(5)).toEqual([
+      'warn: rules of 3 more service ports are refused; see /readyz and the change log',
+    ])
   })
 
   it('says how old the state is that it starts with', () => {

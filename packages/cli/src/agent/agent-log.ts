@@ -5,6 +5,7 @@ import {
   type EngineReport,
   type FamilyDrift,
   type LogHealth,
+  type RefusalChanges,
   type WatchStatus,
   messageOf,
 } from '@pointsman/core'
@@ -61,7 +62,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
     const line = `synced ${what} up to seq ${report.toSeq} in ${report.endedAt - report.startedAt} ms: ${bytes} bytes written, ${rules} rules programmed`
     const isNews = full || failing
     failing = false
-    return [info(line, isNews ? 0 : 2)]
+    return [info(line, isNews ? 0 : 2), ...refusalLines(report.refusals, report.endedAt)]
   }
 
   const healthLines = (health: LogHealth): readonly AgentLine[] => {
@@ -113,6 +114,23 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
   }
 }
 
+/** A few lines, however many service ports are refused: all of them have one cause, or are found in the change log. */
+function refusalLines({ begun, ended }: RefusalChanges, at: number): readonly AgentLine[] {
+  const more = begun.length - MAX_SHOWN
+  return [
+    ...begun.slice(0, MAX_SHOWN).map(({ owner, error, retryAt }) => {
+      const retry = `retrying in ${Math.max(0, retryAt - at) / 1000} s`
+      return warning(`rules of ${owner} are refused, and its previous ones stay in place; ${retry}: ${oneLine(error)}`)
+    }),
+    ...(more > 0
+      ? [warning(`rules of ${countOf(more, 'more service port')} are refused; see /readyz and the change log`)]
+      : []),
+    ...(ended.length > 0 ? [info(`rules of ${shown(ended)} are no longer refused`)] : []),
+  ]
+}
+
+const oneLine = (error: unknown): string => messageOf(error).replaceAll(/\s*\n\s*/g, '; ')
+
 /**
  * What an agent says of objects that hold what cannot be read: one line an object, again when something else is wrong with it.
  * The rest of the object counts, and so do all others. What is legal, and means no rules, is told at verbosity 2.
@@ -151,8 +169,8 @@ function startText({ fromLog, at }: Extract<AgentEvent, { type: 'start' }>): str
 /** What somebody does again and again is said so often. */
 const QUIET_MS = 60_000
 const MAX_SHOWN = 5
-const shown = (chains: readonly string[]): string =>
-  chains.length > MAX_SHOWN ? `${chains.slice(0, MAX_SHOWN).join(', ')} and more` : chains.join(', ')
+const shown = (names: readonly string[]): string =>
+  names.length > MAX_SHOWN ? `${names.slice(0, MAX_SHOWN).join(', ')} and more` : names.join(', ')
 
 const info = (message: string, verbosity = 0): AgentLine => ({ level: 'info', message, verbosity })
 const warning = (message: string): AgentLine => ({ level: 'warn', message, verbosity: 0 })

@@ -1,10 +1,10 @@
-import type { RuleTool } from '@pointsman/core'
+import { codeOf, type RefusedService, type RuleTool } from '@pointsman/core'
 import { Option } from 'commander'
 import { setImmediate } from 'node:timers/promises'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 import type { ResolvedPoint } from '../input/point-in-time.js'
-import type { PointJson, ToolJson } from './schema.js'
+import type { PointJson, RefusedServicePortJson, ToolJson } from './schema.js'
 
 export const FORMATS = ['text', 'wide', 'json', 'jsonl'] as const
 export type Format = (typeof FORMATS)[number]
@@ -96,6 +96,12 @@ type KeyOf<Value> = Value extends unknown ? keyof Value : never
 
 /** The fields that tell which program writes the rules: a dataplane gives those that the schemas name, as tests check. */
 export const toolJson = ({ fields }: Pick<RuleTool, 'fields'>): ToolJson => fields as ToolJson
+
+export const refusedItem = ({ owner, error }: RefusedService): RefusedServicePortJson => ({
+  servicePort: owner,
+  code: codeOf(error),
+  message: error.message,
+})
 
 /** RFC 3339 in UTC with milliseconds. */
 export const formatTime = (time: number): string => new Date(time).toISOString()

@@ -69,5 +69,12 @@ export const author = objectOf('Author', {
 })
 export type AuthorJson = Json<typeof author>
 
+export const refusedServicePort = objectOf('RefusedServicePort', {
+  servicePort: required(text, 'namespace/name:port/protocol/family'),
+  code: required(text, 'why, for a script: a code of the rule system, or UNKNOWN where no rules could be planned'),
+  message: required(text, 'why, for a person'),
+})
+export type RefusedServicePortJson = Json<typeof refusedServicePort>
+
 /** What a dataplane's `RuleTool.fields` hold. */
 export type ToolJson = { readonly variant: string; readonly iptables: string }

@@ -10,3 +10,7 @@ export function assertNever(value: never): never {
 
 /** What an error says; anything that can be thrown has words. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** The code of an error that has one, as the errors of this project and of Node have. */
+export const codeOf = (error: unknown, otherwise = 'UNKNOWN'): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : otherwise

@@ -54,6 +54,13 @@ describe('boundedFrequency', () => {
     })
   })
 
+  test('runs again unasked when the result says so, yet never sooner than between any two runs', () => {
+    scenario(({ throttled, expectObservable }) => {
+      const nextRunInMs = (result: string): number | undefined => ({ x: 6, y: 1 })[result]
+      expectObservable(throttled('a', ['(x|)', '(y|)', '(z|)'], { nextRunInMs }), '^ 50ms !').toBe('x-----y--z')
+    })
+  })
+
   test('makes one run of a burst', () => {
     scenario(({ throttled, expectObservable }) => {
       expectObservable(throttled('abcdef', ['(x|)']), '^ 50ms !').toBe('x--x--x')

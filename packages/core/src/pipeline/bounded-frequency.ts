@@ -13,6 +13,8 @@ export interface BoundedFrequencyOptions<Result> {
   readonly minIntervalMs: number
   /** A run starts at the latest so long after the end of the one before, asked for or not. */
   readonly maxIntervalMs: number
+  /** The same after a run with this result, where that is sooner. Undefined: `maxIntervalMs`. */
+  readonly nextRunInMs?: (result: Result) => number | undefined
   /** The pause after a first failure, more than 0; it doubles with each failure that follows. */
   readonly retryMs: number
   /** No pause before a retry is longer. */
@@ -49,6 +51,7 @@ export function boundedFrequency<Result>(
       let failures = 0
       let failuresSinceCompletion = 0
       let endedAt: number | undefined
+      let longestPauseMs = maxIntervalMs
       const timer = new Subscription()
       let scheduled: Subscription | undefined
       subscriber.add(timer)
@@ -71,7 +74,7 @@ export function boundedFrequency<Result>(
         } else if (wanted) runAt(endedAt + (failures === 0 ? minIntervalMs : Math.max(minIntervalMs, retryMs)))
         else if (failures > 0) runAt(endedAt + pauseAfter(failures))
         else if (completed) subscriber.complete()
-        else runAt(endedAt + maxIntervalMs)
+        else runAt(endedAt + longestPauseMs)
       }
 
       const pauseAfter = (count: number): number =>
@@ -94,6 +97,8 @@ export function boundedFrequency<Result>(
         running = false
         endedAt = scheduler.now()
         failures = outcome.type === 'done' ? 0 : failures + 1
+        const sooner = outcome.type === 'done' ? options.nextRunInMs?.(outcome.result) : undefined
+        longestPauseMs = Math.max(minIntervalMs, Math.min(maxIntervalMs, sooner ?? maxIntervalMs))
         if (outcome.type === 'failed' && completed && failuresSinceCompletion++ === lastRetries) {
           subscriber.next(outcome)
           return subscriber.complete()

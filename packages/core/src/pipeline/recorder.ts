@@ -1,4 +1,4 @@
-import { messageOf } from '../model/language.js'
+import { codeOf, messageOf } from '../model/language.js'
 import {
   asyncScheduler,
   BehaviorSubject,
@@ -164,7 +164,7 @@ export function createRecorder({
     } catch (error) {
       queue = [...batch, ...queue]
       const message = messageOf(error)
-      degrade({ code: codeOf(error), message, cause: error }, [])
+      degrade({ code: codeOf(error, 'LOG_FAILED'), message, cause: error }, [])
       if (!closing) timers.add(scheduler.schedule(pump, retryMs))
       throw error
     } finally {
@@ -239,9 +239,6 @@ function monotone<Entry extends LogEntry>(entry: Entry, lastObservedAt: number):
     ? { ...entry, event: { ...entry.event, observedAt: lastObservedAt } }
     : { ...entry, observedAt: lastObservedAt }
 }
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'LOG_FAILED'
 
 /** A watch event with its place in the log. */
 export interface Recorded {

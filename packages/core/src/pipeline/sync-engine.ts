@@ -17,11 +17,13 @@ import {
 import type { ObjectKind } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
 import { seq, type Seq } from '../model/record.js'
+import { codeOf, messageOf } from '../model/language.js'
 import type { Backend, SyncRequest, SyncResult } from '../ports/backend.js'
 import type { Applied, StateFold } from '../state/state-fold.js'
 import { boundedFrequency } from './bounded-frequency.js'
 import { heldUntil, trackChanges, type TrackOptions } from './track-changes.js'
 import type { Recorded, Recorder } from './recorder.js'
+import { createRefusals, refusalNotices, type RefusalChanges } from './refusals.js'
 
 /** One run of the backend. Times in milliseconds since 1970 UTC. */
 export interface SyncReport {
@@ -36,7 +38,7 @@ export interface SyncReport {
 
 export type EngineReport =
   /** From here on the applied seq is `toSeq`. */
-  | ({ readonly type: 'synced'; readonly result: SyncResult } & SyncReport)
+  | ({ readonly type: 'synced'; readonly result: SyncResult; readonly refusals: RefusalChanges } & SyncReport)
   /** `retryInMs` is absent when the run is given up. */
   | ({ readonly type: 'failed'; readonly error: unknown; readonly retryInMs?: number } & SyncReport)
 
@@ -72,10 +74,13 @@ const LAST_RETRIES = 5
 /**
  * The pipe from recorded events to a backend: track changes, throttle, apply, sync. The applied seq moves after a
  * successful run and never before; a run that follows a failure carries everything since the last success (kubernetes#112604). The first run is for `all`.
+ * Service ports that the backend refuses hold up neither the applied seq nor the others: they are requested again with
+ * backoff, or when they change.
  */
 export function runSyncEngine(options: SyncEngineOptions): Observable<EngineReport> {
   const { events, fold, backend, recorder, ready = of(true), scheduler = asyncScheduler } = options
   const { received = [], atEnd = 'whole' } = options
+  const retryMs = Math.min(FIRST_RETRY_MS, options.syncPeriodMs)
 
   return new Observable<EngineReport>((subscriber) => {
     const { appliedSeq } = options
@@ -83,6 +88,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
     /** The first event that no run has taken yet, and the first of those taken that no run has brought about yet. */
     let firstPending = appliedSeq === undefined ? undefined : seq(appliedSeq + 1)
     let firstTaken: Seq | undefined
+    const refusals = createRefusals({ retryMs, maxRetryMs: options.syncPeriodMs })
 
     /** Everything since the last success, in one request. */
     const takeRequest = (): SyncReport => {
@@ -97,10 +103,17 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       return { fromSeq, toSeq, changed, startedAt, endedAt: startedAt, diagnostics: applied.diagnostics }
     }
 
+    /** Refused service ports are tried again together with what has changed, where that comes first. */
+    const withDue = (request: SyncReport): SyncReport => {
+      const due = refusals.due(request.startedAt)
+      if (request.changed === 'all' || due.length === 0) return request
+      return { ...request, changed: new Set([...request.changed, ...due]) }
+    }
+
     const run = (): Observable<EngineReport> =>
       new Observable<EngineReport>((runSubscriber) => {
         const abort = new AbortController()
-        const request = takeRequest()
+        const request = withDue(takeRequest())
         let underWay = true
         const sync = async (): Promise<void> => {
           const outcome = await attempt(backend, { ...request, state: fold.state }, abort.signal)
@@ -108,9 +121,13 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
           const report = { ...request, endedAt: scheduler.now() }
           recordSync({ report, outcome })
           if ('error' in outcome) return runSubscriber.error(new FailedSync(report, outcome.error))
+          const { changed: requested, endedAt: at } = report
+          const ofState = changed === 'all' ? new Set<ServicePortName>() : changed
+          const changes = refusals.after({ refused: outcome.result.refused, requested, changed: ofState, at })
+          for (const notice of refusalNotices(changes, at)) recorder?.put(notice)
           changed = new Set()
           firstTaken = undefined
-          runSubscriber.next({ type: 'synced', result: outcome.result, ...report })
+          runSubscriber.next({ type: 'synced', result: outcome.result, refusals: changes, ...report })
           runSubscriber.complete()
         }
         const ended = sync()
@@ -132,7 +149,8 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
         changed: report.changed === 'all' ? fold.state.services.size : report.changed.size,
         durationMs: report.endedAt - report.startedAt,
         ...(result && { rules: result.rules, bytes: result.bytes, digest: result.digest }),
-        ...('error' in outcome && { error: describeError(outcome.error) }),
+        ...(result !== undefined && result.refused.length > 0 && { refused: result.refused.length }),
+        ...('error' in outcome && { error: { code: codeOf(outcome.error), message: messageOf(outcome.error) } }),
       })
     }
 
@@ -147,7 +165,8 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
           {
             minIntervalMs: options.minSyncPeriodMs,
             maxIntervalMs: MAX_SYNC_INTERVAL_MS,
-            retryMs: Math.min(FIRST_RETRY_MS, options.syncPeriodMs),
+            nextRunInMs: () => refusals.nextInMs(scheduler.now()),
+            retryMs,
             maxRetryMs: options.syncPeriodMs,
             lastRetries: LAST_RETRIES,
             run,
@@ -197,10 +216,4 @@ function failureReport({ error, retryInMs }: { error: unknown; retryInMs?: numbe
   // Whatever else was thrown inside a run is a bug, and crashes.
   if (!(error instanceof FailedSync)) throw error
   return { type: 'failed', error: error.cause, ...error.report, ...(retryInMs !== undefined && { retryInMs }) }
-}
-
-function describeError(error: unknown): { code: string; message: string } {
-  if (!(error instanceof Error)) return { code: 'UNKNOWN', message: String(error) }
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN'
-  return { code, message: error.message }
 }

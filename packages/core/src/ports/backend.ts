@@ -21,6 +21,17 @@ export interface SyncResult {
   readonly bytes: number
   /** Of what is in force after the run: equal states and configurations give equal digests. */
   readonly digest: string
+  /**
+   * Service ports that keep the rules that they had; all others have those of the state. A service port stays listed, also by
+   * runs that do not name it, until a run that names it (or `all`) programs it or finds it gone.
+   */
+  readonly refused: readonly RefusedService[]
+}
+
+/** A service port whose rules cannot be planned, or are rejected by the rule system. */
+export interface RefusedService {
+  readonly owner: ServicePortName
+  readonly error: Error
 }
 
 /** What a backend finds in force, read back and not remembered. */
@@ -30,9 +41,10 @@ export interface BackendContents {
 }
 
 /**
- * Brings a state into force. Idempotent: the same request twice leaves what one leaves. A rejection means doubt: nothing,
- * a part or all may be in force; the next request then says `all`, or carries everything since the last success. Calls
- * never overlap. `testing/backend-contract.ts` is this text as tests.
+ * Brings a state into force. Idempotent: the same request twice leaves what one leaves. A service port whose rules are
+ * refused holds up no other and is no rejection: the result lists it. A rejection means doubt: nothing, a part or all may be
+ * in force; the next request then says `all`, or carries everything since the last success. Calls never overlap.
+ * `testing/backend-contract.ts` is this text as tests.
  */
 export interface Backend {
   readonly name: string
@@ -42,3 +54,28 @@ export interface Backend {
   cleanup(): Promise<void>
   close(): Promise<void>
 }
+
+/** What can go wrong with a sync of any backend. A code is a contract: codes are added, not renamed. */
+export const BACKEND_ERRORS = {
+  SERVICES_REFUSED:
+    'the rules of these service ports cannot be planned, or the rule system rejects them: their previous rules stay in place; all other service ports are up to date',
+} as const
+
+/** For callers to whom a sync that leaves out service ports is a failure, as for a command that syncs once. */
+export class ServicesRefusedError extends Error {
+  override readonly name = 'ServicesRefusedError'
+  readonly code = 'SERVICES_REFUSED'
+  readonly services: readonly RefusedService[]
+
+  constructor(services: readonly RefusedService[]) {
+    const owners = services.slice(0, MAX_NAMED).map(({ owner }) => owner)
+    const more = services.length - owners.length
+    const named = `${owners.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+    super(`${BACKEND_ERRORS.SERVICES_REFUSED}: ${named}; ${services[0]?.error.message ?? ''}`, {
+      cause: services[0]?.error,
+    })
+    this.services = services
+  }
+}
+
+const MAX_NAMED = 20

@@ -17,6 +17,8 @@ export interface BackendFaults {
   failNext(): void
   /** The next sync rejects after a part of it took effect. */
   failHalfWay(): void
+  /** From now on rules of these service ports, and of no others, are refused; rules can still be taken out. */
+  refuse(owners: ReadonlySet<ServicePortName>): void
 }
 
 export interface BackendContract {
@@ -45,6 +47,11 @@ export const CONTRACT_PARTS = {
   'after half a failure': 'after a sync that rejected half-way, `all` heals',
   'retry after half a failure':
     'after a sync that rejected half-way, one with everything since the last success is right',
+  refused: 'a refused service port keeps what it had, is listed, and holds up no other',
+  'refused at first': 'what is refused from the start has nothing in force, by `all` as well',
+  'still refused': 'a run that does not name a refused service port still lists it',
+  'accepted later': 'a service port that is no longer refused gets its rules when a run names it',
+  'refused and removed': 'a refused service port that is removed leaves nothing behind, and is no longer listed',
 } as const
 export type ContractPart = keyof typeof CONTRACT_PARTS
 
@@ -185,7 +192,7 @@ export function backendContract({ name, create, skips = {} }: BackendContract): 
       await under.backend.cleanup()
       const { bytes, ...second } = await syncAll(under.backend, CONTRACT_STATES.shop)
       // What a cleanup leaves, because others use it too, is not sent again.
-      expect(second).toEqual({ full: first.full, rules: first.rules, digest: first.digest })
+      expect(second).toEqual({ full: first.full, rules: first.rules, digest: first.digest, refused: [] })
       expect(bytes).toBeGreaterThan(0)
     })
 
@@ -224,6 +231,60 @@ export function backendContract({ name, create, skips = {} }: BackendContract): 
       expect(await under.backend.read()).toEqual({ rules, digest })
     })
 
+    part('refused', async () => {
+      const { shop, scaled } = CONTRACT_STATES
+      await syncAll(under.backend, shop)
+      faults().refuse(new Set([REFUSED]))
+      for (const changed of [changedBetween(shop, scaled), 'all'] as const) {
+        const result = await syncChanged(under.backend, scaled, changed)
+        expect(ownersOf(result)).toEqual([REFUSED])
+        expect(result.refused[0]?.error).toBeInstanceOf(Error)
+        const contents = await contentsOf(withOne(scaled, shop))
+        expect(await under.backend.read()).toEqual(contents)
+        expect({ rules: result.rules, digest: result.digest }).toEqual(contents)
+      }
+    })
+
+    part('refused at first', async () => {
+      const { scaled, empty } = CONTRACT_STATES
+      faults().refuse(new Set([REFUSED]))
+      const result = await syncAll(under.backend, scaled)
+      expect(ownersOf(result)).toEqual([REFUSED])
+      expect(await under.backend.read()).toEqual(await contentsOf(withOne(scaled, empty)))
+    })
+
+    part('still refused', async () => {
+      const { shop, scaled } = CONTRACT_STATES
+      faults().refuse(new Set([REFUSED]))
+      await syncAll(under.backend, shop)
+      const others = new Set([...changedBetween(shop, scaled)].filter((name) => name !== REFUSED))
+      expect(ownersOf(await syncChanged(under.backend, scaled, others))).toEqual([REFUSED])
+      expect(ownersOf(await syncChanged(under.backend, scaled, new Set()))).toEqual([REFUSED])
+    })
+
+    part('accepted later', async () => {
+      const { shop, scaled } = CONTRACT_STATES
+      await syncAll(under.backend, shop)
+      faults().refuse(new Set([REFUSED]))
+      await syncChanged(under.backend, scaled, changedBetween(shop, scaled))
+      expect(ownersOf(await syncChanged(under.backend, scaled, new Set([REFUSED])))).toEqual([REFUSED])
+      faults().refuse(new Set())
+      const { rules, digest, refused } = await syncChanged(under.backend, scaled, new Set([REFUSED]))
+      expect({ rules, digest, refused }).toEqual({ ...(await contentsOf(scaled)), refused: [] })
+      expect(await under.backend.read()).toEqual({ rules, digest })
+    })
+
+    part('refused and removed', async () => {
+      const { shop, scaled, empty } = CONTRACT_STATES
+      await syncAll(under.backend, shop)
+      faults().refuse(new Set([REFUSED]))
+      await syncChanged(under.backend, scaled, changedBetween(shop, scaled))
+      const gone = withOne(scaled, empty)
+      const removed = await syncChanged(under.backend, gone, new Set([REFUSED]))
+      expect(removed.refused).toEqual([])
+      expect(await under.backend.read()).toEqual(await contentsOf(gone))
+    })
+
     async function failHalfWay(): Promise<void> {
       const { shop, scaled } = CONTRACT_STATES
       await syncAll(under.backend, shop)
@@ -231,6 +292,22 @@ export function backendContract({ name, create, skips = {} }: BackendContract): 
       await expect(syncChanged(under.backend, scaled, changedBetween(shop, scaled))).rejects.toBeDefined()
     }
   })
+}
+
+/** It changes from `shop` to `scaled`, in what is in force for it as well. */
+const REFUSED = 'shop/cart:http/TCP/IPv4' as ServicePortName
+
+const ownersOf = ({ refused }: SyncResult): readonly ServicePortName[] => refused.map(({ owner }) => owner)
+
+/** The state, but with that service port as it is in the other state. */
+function withOne(state: State, other: State): State {
+  const [services, endpoints] = [new Map(state.services), new Map(state.endpoints)]
+  const [port, its] = [other.services.get(REFUSED), other.endpoints.get(REFUSED)]
+  if (port === undefined) services.delete(REFUSED)
+  else services.set(REFUSED, port)
+  if (its === undefined) endpoints.delete(REFUSED)
+  else endpoints.set(REFUSED, its)
+  return { ...state, services, endpoints }
 }
 
 const requestFor = (state: State, changed: SyncRequest['changed']): SyncRequest => ({
@@ -243,5 +320,5 @@ const requestFor = (state: State, changed: SyncRequest['changed']): SyncRequest 
 const syncAll = (backend: Backend, state: State): Promise<SyncResult> =>
   backend.sync(requestFor(state, 'all'), new AbortController().signal)
 
-const syncChanged = (backend: Backend, state: State, changed: ReadonlySet<ServicePortName>): Promise<SyncResult> =>
+const syncChanged = (backend: Backend, state: State, changed: SyncRequest['changed']): Promise<SyncResult> =>
   backend.sync(requestFor(state, changed), new AbortController().signal)

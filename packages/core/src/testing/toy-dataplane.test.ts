@@ -21,6 +21,10 @@ backendContract({
       fault: {
         failNext: () => void (kernel.fault = 'at once'),
         failHalfWay: () => void (kernel.fault = 'half-way'),
+        refuse: (owners) => {
+          kernel.refused.clear()
+          for (const owner of owners) kernel.refused.add(owner)
+        },
       },
     }
   },

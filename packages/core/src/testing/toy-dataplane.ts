@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { IpFamily } from '../model/address.js'
 import { type Endpoint, endpointKey } from '../model/endpoint.js'
-import { serviceName, type ServicePortName } from '../model/names.js'
+import { parseServicePortName, serviceName, type ServicePortName } from '../model/names.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import type { ServicePort } from '../model/service-port.js'
 import { servicePortsOf } from '../model/service-ports.js'
@@ -206,6 +206,8 @@ export interface ToyBackendOptions {
 
 /** Writes a toy's lines into its kernel, owner by owner. */
 export function createToyBackend({ families, kernel, onFamilySync }: ToyBackendOptions): DataplaneBackend {
+  /** Service ports that keep what they had. */
+  const refused = new Set<ServicePortName>()
   /** What the last sync left, by family. */
   const left = new Map<IpFamily, ReadonlyMap<ServicePortName | '', readonly string[]>>()
 
@@ -246,6 +248,10 @@ export function createToyBackend({ families, kernel, onFamilySync }: ToyBackendO
     for (const name of names) {
       const port = name === '' ? undefined : state.services.get(name)
       if (name === '' || (port !== undefined && port.family !== family)) continue
+      const isRefused = port !== undefined && kernel.refused.has(name)
+      if (isRefused) refused.add(name)
+      else refused.delete(name)
+      if (isRefused) continue
       const items = port === undefined ? [] : plan.ofService(port, state.endpoints.get(port.id) ?? []).items
       wanted.set(
         name,
@@ -253,7 +259,18 @@ export function createToyBackend({ families, kernel, onFamilySync }: ToyBackendO
       )
     }
     const bytes = write(family, wanted)
-    onFamilySync?.({ family, full, durationMs: 0, restores: bytes === 0 ? 0 : 1, bytes, failures: 0, tables: {} })
+    const restores = bytes === 0 ? 0 : 1
+    const refusedCount = [...refused].filter((owner) => parseServicePortName(owner).family === family).length
+    onFamilySync?.({
+      family,
+      full,
+      durationMs: 0,
+      restores,
+      bytes,
+      failures: 0,
+      tables: {},
+      ...(refusedCount > 0 && { refused: refusedCount }),
+    })
     return { full, bytes }
   }
 
@@ -263,7 +280,12 @@ export function createToyBackend({ families, kernel, onFamilySync }: ToyBackendO
       signal.throwIfAborted()
       const done = families.map((family) => syncFamily(family, request))
       const bytes = done.reduce((sum, each) => sum + each.bytes, 0)
-      return { full: done.some(({ full }) => full), bytes, ...read() }
+      return {
+        full: done.some(({ full }) => full),
+        bytes,
+        ...read(),
+        refused: [...refused].map((owner) => ({ owner, error: new ToyError(`the toy refuses the lines of ${owner}`) })),
+      }
     },
     read: () => Promise.resolve(read()),
     dryRun: (state) =>
@@ -291,6 +313,7 @@ export function createToyBackend({ families, kernel, onFamilySync }: ToyBackendO
       })
     },
     cleanup() {
+      refused.clear()
       for (const family of families) {
         kernel.lines.delete(family)
         left.delete(family)

@@ -1,6 +1,5 @@
-import { seq, type IpFamily } from '@pointsman/core'
+import { type IpFamily, type Refusal, seq, type ServicePortName } from '@pointsman/core'
 import { node, service, slice, stateOf } from '@pointsman/core/testing'
-import { ServicesRefusedError } from '@pointsman/backend-iptables'
 import { describe, expect, it } from 'vitest'
 import type { AgentEvent } from '../agent-event.js'
 import { type AgentHealth, createAgentHealth } from './readiness.js'
@@ -165,15 +164,34 @@ describe('/healthz', () => {
   it('is green while one service is refused again and again: the others are in force, and starting anew would not help', () => {
     const told = agent()
     told.at(0, startedFromLog(false), seen(11))
-    const refused = new ServicesRefusedError([], { untried: [] })
+    const refused = (now: number): Refusal => ({
+      owner: 'shop/web:http/TCP/IPv4' as ServicePortName,
+      error: new Error('line 3: no such\nmatch'),
+      since: START + 1000,
+      retryAt: now + 30_000,
+    })
     for (const ms of [1000, 20_000, 40_000, 65_000])
-      told.at(ms, (now) => failed({ toSeq: 10, startedAt: now - 100, endedAt: now }, refused))
+      told.at(ms, (now) => synced({ toSeq: 11, startedAt: now - 100, endedAt: now }, [refused(now)]))
     told.at(66_000)
     expect([told.livez().status, told.healthz().status]).toEqual([200, 200])
-    expect(told.readyz().body.checks.applied).toMatchObject({
+    expect(told.readyz().body.checks.applied).toEqual({
       ok: false,
-      error: expect.stringContaining('iptables rejects them'),
+      head: 11,
+      applied: 11,
+      behindMs: 0,
+      error: expect.stringContaining('rejects them'),
+      refused: [
+        {
+          servicePort: 'shop/web:http/TCP/IPv4',
+          since: '2026-11-21T09:00:01.000Z',
+          error: 'line 3: no such; match',
+          retryAt: '2026-11-21T09:01:35.000Z',
+        },
+      ],
+      refusedCount: 1,
     })
+    told.at(67_000, run(11))
+    expect(told.readyz().body.checks.applied).toEqual({ ok: true, head: 11, applied: 11, behindMs: 0 })
   })
 
   it('counts what came while a sync ran as not in the rules', () => {

@@ -5,6 +5,7 @@ import {
   type NodeInfo,
   nodeInfoOf,
   type ObjectKind,
+  type Refusal,
   type Seq,
   type WatchEvent,
   type WatchStatus,
@@ -36,6 +37,8 @@ export interface Health {
   readonly unapplied: readonly Unapplied[]
   /** The last run failed. */
   readonly syncError?: unknown
+  /** Service ports that kept the rules that they had, as of the last run that succeeded; oldest first. */
+  readonly refused: readonly Refusal[]
   /** What the last request to the API server was answered with. */
   readonly lastCode?: string
   readonly log: LogHealth
@@ -71,6 +74,7 @@ export const initialHealth = ({ families }: HealthOptions): Health => ({
   followed: [],
   head: NO_SEQ,
   unapplied: [],
+  refused: [],
   log: { type: 'ok' },
   audit: {},
 })
@@ -148,9 +152,8 @@ function withReceived(health: Health, { kind, at }: { readonly kind: ObjectKind;
 
 function afterRun(health: Health, { report, state }: Extract<AgentEvent, { type: 'engine' }>): Health {
   const { toSeq, startedAt, endedAt } = report
-  // What is refused whatever is tried is no reason to start the agent again, nor to send the node no traffic: the rest is in force.
-  const inForce = report.type === 'synced' || isRefusal(report.error)
-  const synced = inForce ? health.families : health.syncedFamilies
+  // A service that is refused is no reason to start the agent again, nor to send the node no traffic: the others are programmed.
+  const synced = report.type === 'synced' ? health.families : health.syncedFamilies
   const failed = health.families.filter((family) => !synced.includes(family))
   const succeeded = withProxiers(health, synced, ({ waiting }) => ({
     updatedAt: endedAt,
@@ -170,13 +173,10 @@ function afterRun(health: Health, { report, state }: Extract<AgentEvent, { type:
     // The watch may be ahead of the run.
     ...(health.node?.isWatched !== true && fromState && { node: fromState }),
     ...(report.type === 'synced'
-      ? { applied: toSeq, unapplied: afterApplied(health.unapplied, toSeq) }
+      ? { applied: toSeq, unapplied: afterApplied(health.unapplied, toSeq), refused: report.refusals.current }
       : { syncError: report.error }),
   }
 }
-
-const isRefusal = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'SERVICES_REFUSED'
 
 function withWatch(health: Health, status: WatchStatus, { kinds }: HealthOptions): Health {
   const { kind, phase } = status

@@ -1,4 +1,4 @@
-import { type IpFamily, OBJECT_KINDS, type ObjectKind, type WatchStatus } from '@pointsman/core'
+import { type IpFamily, OBJECT_KINDS, type ObjectKind, ServicesRefusedError, type WatchStatus } from '@pointsman/core'
 import type { AgentEvent } from '../agent-event.js'
 import { CATCH_UP_MS, describeError, goTime, type Health, initialHealth, nextHealth } from './health.js'
 
@@ -57,8 +57,19 @@ interface AppliedCheck {
   readonly applied?: number
   /** How long the oldest event that is not in the rules has waited. */
   readonly behindMs: number
-  /** Why the last sync failed. */
+  /** Why the last sync failed, or left out service ports. */
   readonly error?: string
+  /** Service ports whose rules are refused: the first few, those that have waited longest first. Absent: none. */
+  readonly refused?: readonly RefusedCheck[]
+  /** How many there are. */
+  readonly refusedCount?: number
+}
+
+interface RefusedCheck {
+  readonly servicePort: string
+  readonly since: string
+  readonly error: string
+  readonly retryAt: string
 }
 
 interface AuditCheck {
@@ -133,16 +144,28 @@ function watchCheck({ watches, followed }: Health, { now, kinds, freshMs }: Read
   return { ok: checked.every(([, { ok }]) => ok), kinds: Object.fromEntries(checked) }
 }
 
-function appliedCheck({ head, applied, unapplied, syncError }: Health, limits: ReadinessLimits): AppliedCheck {
+function appliedCheck({ head, applied, unapplied, syncError, refused }: Health, limits: ReadinessLimits): AppliedCheck {
   const behindMs = Math.max(0, limits.now - (unapplied[0]?.at ?? limits.now))
+  const error = syncError ?? (refused.length === 0 ? undefined : new ServicesRefusedError(refused))
   return {
-    ok: applied !== undefined && syncError === undefined && behindMs <= limits.behindMs,
+    ok: applied !== undefined && error === undefined && behindMs <= limits.behindMs,
     head,
     ...(applied !== undefined && { applied }),
     behindMs,
-    ...(syncError !== undefined && { error: describeError(syncError) }),
+    ...(error !== undefined && { error: describeError(error) }),
+    ...(refused.length > 0 && {
+      refused: refused.slice(0, MAX_REFUSED).map((refusal) => ({
+        servicePort: refusal.owner,
+        since: time(refusal.since),
+        error: describeError(refusal.error),
+        retryAt: time(refusal.retryAt),
+      })),
+      refusedCount: refused.length,
+    }),
   }
 }
+
+const MAX_REFUSED = 20
 
 const auditCheck = ({ audit: { checkedAt, drift, error } }: Health): AuditCheck => ({
   ok: error === undefined,

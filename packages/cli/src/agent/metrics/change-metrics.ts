@@ -4,6 +4,7 @@ import {
   isJsonObject,
   type KubernetesObject,
   parseRfc3339,
+  parseServicePortName,
   type Seq,
   serviceOf,
   type WatchEvent,
@@ -122,12 +123,18 @@ export const programmingMetrics: MetricGroup = ({ registry, families, clock }) =
       }
     }
     if (event.type === 'engine' && event.report.type === 'synced') {
-      const { toSeq, endedAt } = event.report
-      for (const { family, at } of waiting.takeUpTo(toSeq))
-        latency.observe({ ip_family: family }, Math.max(0, endedAt - at) / 1000)
+      const { toSeq, endedAt, refusals } = event.report
+      const refused = new Set(refusals.current.map(({ owner }) => triggerKey(parseServicePortName(owner))))
+      for (const trigger of waiting.takeUpTo(toSeq)) {
+        // Its rules are not there.
+        if (refused.has(triggerKey(trigger))) continue
+        latency.observe({ ip_family: trigger.family }, Math.max(0, endedAt - trigger.at) / 1000)
+      }
     }
   }
 }
+
+const triggerKey = ({ family, service }: Pick<Trigger, 'family' | 'service'>): string => `${family} ${service}`
 
 interface Trigger {
   readonly service: string

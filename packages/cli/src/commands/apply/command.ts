@@ -1,4 +1,4 @@
-import { NO_SEQ } from '@pointsman/core'
+import { NO_SEQ, ServicesRefusedError } from '@pointsman/core'
 import type { Command } from 'commander'
 import { type Context, dataplaneOf, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
@@ -73,6 +73,8 @@ async function apply(files: readonly string[], options: ApplyOptions, context: C
     for (const text of leftTexts(applied.left, dataplaneOf(context, question.config))) warn(context, text)
     if (format === 'json') writeDocument(context, appliedDocument(applied))
     else context.stdout.print(appliedText(applied, context.style))
+    const { refused } = applied.result
+    if (refused.length > 0) throw new ServicesRefusedError(refused)
     return
   }
   const restores = await machine.backend.dryRun(question.state)

@@ -1,7 +1,7 @@
 import type { Dataplane, ForeignReference, IpFamily, PlannedInput, RuleTool, SyncResult } from '@pointsman/core'
 import type { Flows } from '../../machine/open-machine.js'
-import { countOf, formatDuration } from '../../output/format-text.js'
-import { toolJson } from '../../output/json.js'
+import { countOf, formatCount, formatDuration } from '../../output/format-text.js'
+import { refusedItem, toolJson } from '../../output/json.js'
 import type { Style } from '../../output/terminal.js'
 import type { ApplySummaryJson } from './schema.js'
 
@@ -22,11 +22,14 @@ export interface Applied extends Target {
 }
 
 export function appliedText({ result, durationMs, flows, ...target }: Applied, style: Style): readonly string[] {
-  const amount = `${countOf(result.rules, 'rule')} for ${countOf(target.servicePorts, 'service port')}`
+  const refused = result.refused.length
+  const kept =
+    refused === 0 ? '' : `, of which ${formatCount(refused)} kept ${refused === 1 ? 'its' : 'their'} previous rules`
+  const amount = `${countOf(result.rules, 'rule')} for ${countOf(target.servicePorts, 'service port')}${kept}`
   const where = `${target.families.join(' and ')} with ${target.tool.name}`
   const time = formatDuration(durationMs)
   const done =
-    result.bytes === 0
+    result.bytes === 0 && refused === 0
       ? `${style.bold('nothing to do')}: all ${amount} are there already, in ${where}; checked in ${time}`
       : `${style.bold(`applied ${amount}`)} to ${where}: ${countOf(result.bytes, 'byte')} restored in ${time}`
   const deleted =
@@ -65,6 +68,7 @@ export const appliedDocument = (applied: Applied): ApplySummaryJson => ({
   durationMs: Math.round(applied.durationMs),
   flows: applied.flows,
   left: applied.left.map(({ table, chain, line }) => ({ table, chain, rule: line })),
+  refused: applied.result.refused.length === 0 ? undefined : applied.result.refused.map(refusedItem),
 })
 
 export const dryRunDocument = (target: Target, restores: readonly PlannedInput[]): ApplySummaryJson => ({

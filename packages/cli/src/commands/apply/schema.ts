@@ -8,6 +8,7 @@ import {
   oneOf,
   oneOfNames,
   optional,
+  refusedServicePort,
   required,
   text,
 } from '../../output/schema.js'
@@ -45,6 +46,7 @@ export const applySummary = objectOf('ApplySummary', {
   durationMs: optional(integer, 'how long it took'),
   flows: optional(flows, 'UDP flows, as conntrack(8) has them; both 0 where that is not installed'),
   left: optional(listOf(left), 'chains that are kept, needed or not, because rules of others lead to them'),
+  refused: optional(listOf(refusedServicePort), 'service ports that kept their previous rules; absent where none did'),
   restores: optional(listOf(restore), 'of a dry run: what would be restored, a family after the other'),
 })
 export type ApplySummaryJson = DocumentJson<typeof applySummary>

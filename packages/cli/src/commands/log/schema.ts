@@ -56,6 +56,10 @@ export const recordItem = objectOf('Record', {
   rules: optional(integer, 'sync: rules in force after it; absent when it failed'),
   bytes: optional(integer, 'sync: bytes written; absent when it failed'),
   digest: optional(text, 'sync: of what is in force; absent when it failed'),
+  refused: optional(
+    integer,
+    'sync: service ports that kept their previous rules, because theirs were refused; absent where none were',
+  ),
   error: optional(failure, 'sync: why it failed'),
   config: optional(anything, 'config: the effective configuration from here on'),
   code: optional(text, 'notice: what it is about, for a script'),

@@ -1,7 +1,7 @@
 import { assertNever, type LogRecord, type ObjectRecord, type SyncRecord } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
 import { cutLines, cutText } from '../../output/table.js'
-import { formatCount, formatDuration } from '../../output/format-text.js'
+import { countOf, formatCount, formatDuration } from '../../output/format-text.js'
 import { formatTime, jsonText } from '../../output/json.js'
 import type { HistoryEntry } from './history.js'
 
@@ -96,11 +96,12 @@ function phrasesOf({ record, changes }: HistoryEntry): readonly string[] {
   }
 }
 
-function syncPhrase({ fromSeq, toSeq, full, changed, durationMs, rules, bytes, error }: SyncRecord): string {
+function syncPhrase({ fromSeq, toSeq, full, changed, durationMs, rules, bytes, refused, error }: SyncRecord): string {
   const what = `seq ${fromSeq} to ${toSeq}, ${full ? 'full, ' : ''}${formatCount(changed)} service port${changed === 1 ? '' : 's'}`
   if (error !== undefined) return `${what}: failed after ${formatDuration(durationMs)}: ${error.code}: ${error.message}`
   const written = `${formatCount(rules ?? 0)} rules in force, ${formatCount(bytes ?? 0)} bytes written`
-  return `${what}, ${formatDuration(durationMs)}, ${written}`
+  const kept = refused === undefined ? '' : `, ${countOf(refused, 'service port')} refused`
+  return `${what}, ${formatDuration(durationMs)}, ${written}${kept}`
 }
 
 // The one thing that a reader looks for: the place where nothing was left.

@@ -10,6 +10,7 @@ import {
   resumedWriter,
   ResumeError,
   type Seq,
+  ServicesRefusedError,
   type State,
 } from '@pointsman/core'
 import { openChangeLogWriter } from '@pointsman/core/io'
@@ -35,7 +36,7 @@ import { type MachineOptions, openBackend } from '../../machine/open-machine.js'
 import { formatCount, withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
 import { createProgress, type Progress } from '../../output/progress.js'
-import { replayDocument, type ReplayReport, replayText } from './report.js'
+import { refusedOf, replayDocument, type ReplayReport, replayText } from './report.js'
 
 interface ReplayCommandOptions extends ConfigOptions, RulesetCommandOptions, VariantOptions {
   readonly backend: string
@@ -119,6 +120,8 @@ async function replayLog(log: string | undefined, options: ReplayCommandOptions,
     if (format === 'json') writeDocument(context, replayDocument(report))
     else context.stdout.print(replayText(report, context.style))
     if (failure !== undefined) throw failure
+    const refused = refusedOf(summary)
+    if (refused.length > 0) throw new ServicesRefusedError(refused)
   } catch (error) {
     progress.end()
     if (error instanceof ResumeError)

@@ -1,8 +1,12 @@
-import type { ReplaySummary } from '@pointsman/core'
-import { formatCount, formatDuration, shellWord } from '../../output/format-text.js'
-import { pointJson } from '../../output/json.js'
+import type { RefusedService, ReplaySummary } from '@pointsman/core'
+import { countOf, formatCount, formatDuration, shellWord } from '../../output/format-text.js'
+import { pointJson, refusedItem } from '../../output/json.js'
 import type { Style } from '../../output/terminal.js'
 import type { ReplaySummaryJson } from './schema.js'
+
+/** Service ports that the last sync left with their previous rules. */
+export const refusedOf = ({ last }: Pick<ReplaySummary, 'last'>): readonly RefusedService[] =>
+  last?.result.refused ?? []
 
 export interface ReplayReport {
   readonly summary: ReplaySummary
@@ -34,6 +38,8 @@ export function replayText(
       ? []
       : [`  in force       ${formatCount(last.result.rules)} rules, digest ${last.result.digest}`]),
   ]
+  const refused = refusedOf(summary).length
+  if (refused > 0) lines.push(`  refused        ${style.red(countOf(refused, 'service port'))} kept the previous rules`)
   if (recordedTo !== undefined)
     lines.push(`  recorded to    ${recordedTo}`, `next: pointsman log --log ${shellWord(recordedTo)}`)
   return lines
@@ -58,6 +64,7 @@ export function replayDocument({ summary, backend, path, seq, time, recordedTo }
       rules: last.result.rules,
       digest: last.result.digest,
     },
+    refused: refusedOf(summary).length === 0 ? undefined : refusedOf(summary).map(refusedItem),
     recordedTo,
   }
 }

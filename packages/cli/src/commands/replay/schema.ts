@@ -4,10 +4,12 @@ import {
   type DocumentJson,
   flag,
   integer,
+  listOf,
   objectOf,
   oneOfNames,
   optional,
   point,
+  refusedServicePort,
   required,
   text,
 } from '../../output/schema.js'
@@ -33,6 +35,10 @@ export const replaySummary = objectOf('ReplaySummary', {
   servicePorts: required(integer, 'service ports in the last state'),
   spanMs: required(integer, "from the first to the last event, in the recording's time"),
   last: optional(lastSync, 'the last sync that succeeded'),
+  refused: optional(
+    listOf(refusedServicePort),
+    'service ports that kept their previous rules in that sync; absent where none did',
+  ),
   recordedTo: optional(text, 'the log that keeps the events and syncs'),
 })
 export type ReplaySummaryJson = DocumentJson<typeof replaySummary>

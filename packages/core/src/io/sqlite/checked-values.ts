@@ -125,6 +125,7 @@ const ENGINE_BODIES: {
       ['rules', optional(isNumber)],
       ['bytes', optional(isNumber)],
       ['digest', optional(isText)],
+      ['refused', optional(isCount)],
       ['error', optional(isFailure)],
     ],
   },

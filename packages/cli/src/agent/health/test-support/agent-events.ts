@@ -3,6 +3,7 @@ import {
   type IpFamily,
   type KubernetesObject,
   type ObjectKind,
+  type Refusal,
   seq,
   type State,
   type WatchEvent,
@@ -37,7 +38,10 @@ export interface Run {
   readonly state?: State
 }
 
-export const synced = ({ toSeq, state = EMPTY_STATE, ...times }: Run): AgentEvent => ({
+export const synced = (
+  { toSeq, state = EMPTY_STATE, ...times }: Run,
+  refused: readonly Refusal[] = [],
+): AgentEvent => ({
   type: 'engine',
   report: {
     type: 'synced',
@@ -45,7 +49,14 @@ export const synced = ({ toSeq, state = EMPTY_STATE, ...times }: Run): AgentEven
     toSeq: seq(toSeq),
     changed: 'all',
     diagnostics: new Map(),
-    result: { full: true, rules: 1, bytes: 1, digest: '' },
+    result: {
+      full: true,
+      rules: 1,
+      bytes: 1,
+      digest: '',
+      refused: refused.map(({ owner, error }) => ({ owner, error })),
+    },
+    refusals: { current: refused, begun: [], ended: [] },
     ...times,
   },
   state,

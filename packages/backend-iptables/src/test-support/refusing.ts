@@ -1,0 +1,23 @@
+import { displayName, parseServicePortName, type ServicePortName } from '@pointsman/core'
+import type { Iptables } from 'node-iptables'
+
+/**
+ * iptables that refuses new rules of some service ports: in what is restored, they jump to a chain that is not there.
+ * `owners` is asked at each restore.
+ */
+export function refusing<T extends Iptables>(iptables: T, owners: () => Iterable<ServicePortName>): T {
+  return {
+    ...iptables,
+    restore: async (request, limits) => {
+      const names = [...owners()]
+        .map(parseServicePortName)
+        .filter(({ family }) => family === iptables.family)
+        .map(displayName)
+      const lines = 'lines' in request && typeof request.lines === 'function' ? [...(request.lines() as string[])] : []
+      const isRefused = (line: string): boolean =>
+        /^-[AI] /.test(line) && names.some((name) => line.includes(`--comment ${name} `) || line.includes(`"${name} `))
+      const refused = lines.map((line) => (isRefused(line) ? line.replace(/ -j \S.*$/, ' -j KUBE-NOT-THERE') : line))
+      await iptables.restore({ ...request, lines: () => refused }, limits)
+    },
+  }
+}
