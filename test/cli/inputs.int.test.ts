@@ -1,6 +1,17 @@
+import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { gzipSync } from 'node:zlib'
+import { afterAll, describe, expect, test } from 'vitest'
 import { runInProcess } from '../support/run-in-process.js'
+import { temporaryFolder } from '../support/shop.js'
+
+const folder = temporaryFolder()
+afterAll(folder.remove)
+
+function file(name: string, content: string | Buffer): string {
+  writeFileSync(folder.path(name), content)
+  return folder.path(name)
+}
 
 /** Inputs as people have them: fixtures/reports, and others of their kinds. */
 const report = (path: string): string => fileURLToPath(new URL(`../../fixtures/reports/${path}`, import.meta.url))
@@ -75,4 +86,91 @@ describe('a configuration as kubeadm has it (22-config-as-kubeadm-has-it)', () =
       expect(stderr).toMatch(/^error: .*mode "ipvs" is not supported: .*\n$/)
     },
   )
+})
+
+describe('rules as they are pasted (17-pasted-rules)', () => {
+  const trace = (rules: string, ...more: readonly string[]) =>
+    pointsman('trace', 'tcp 10.42.0.9 -> 10.43.0.1:443', '--rules', rules, '--node-address', '192.0.2.10', ...more)
+  const pasted = (name: string): string => report(`17-pasted-rules/${name}.txt`)
+
+  test('are read with carriage returns as with a prompt', async () => {
+    const [crlf, prompt] = [await trace(pasted('crlf')), await trace(pasted('with-prompt'))]
+    expect(crlf.stdout).toContain('sent to 192.0.2.10:6443')
+    expect(prompt).toEqual(crlf)
+  })
+
+  test('are read as iptables -t nat -S prints them, of which the table is said', async () => {
+    const { status, stdout } = await trace(pasted('iptables-t-nat-S'))
+    expect(status).toBe(0)
+    expect(stdout).toContain('sent to 192.0.2.10:6443')
+    expect(stdout).toMatch(/assumed: no line names the tables: they are inferred from the chains.*: nat \(14\)/)
+    expect(stdout).toMatch(/assumed: the rules have no table filter/)
+  })
+
+  test('are read as grep leaves them, with what is taken for granted', async () => {
+    const { stdout } = await trace(pasted('iptables-save-grep-KUBE'), '-o', 'json')
+    const { assumptions } = JSON.parse(stdout) as { readonly assumptions: readonly { readonly code: string }[] }
+    expect(assumptions.filter(({ code }) => code === 'RULES_INFERRED')).toHaveLength(5)
+    expect(stdout).toContain('rules that are not in it are taken not to be there')
+  })
+
+  test('are refused to an audit when they are a part', async () => {
+    const objects = ['--objects', report('22-config-as-kubeadm-has-it/base.yaml')]
+    const { status, stderr } = await pointsman('audit', '--rules', pasted('iptables-save-grep-KUBE'), ...objects)
+    expect(status).toBe(2)
+    expect(stderr).toMatch(/is a part of the rules, and an audit needs all: give the whole output of `iptables-save`/)
+  })
+
+  test.each<readonly [string, string | Buffer, RegExp]>([
+    [
+      'nft',
+      'table ip nat {\n\tchain PREROUTING {\n\t\ttype nat hook prerouting priority dstnat;\n\t}\n}\n',
+      /is the output of nft list ruleset: run `iptables-save` on the node/,
+    ],
+    [
+      'nft-json',
+      '{"nftables": [{"metainfo": {"version": "1.0.6"}}]}',
+      /is the output of nft list ruleset: run `iptables-save`/,
+    ],
+    [
+      'page',
+      '<!DOCTYPE html>\n<html><title>Login</title></html>\n',
+      /is an HTML page, such as a proxy or a login page: run `iptables-save`/,
+    ],
+    [
+      'denied',
+      'iptables-save v1.8.7 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n',
+      /is an error message \(iptables-save v1\.8\.7 .*: Permission denied.*\): run `iptables-save`/,
+    ],
+    [
+      'describe',
+      'Name:  web\nNamespace:  app\nLabels:  <none>\n',
+      /is the output of kubectl describe: run `iptables-save`/,
+    ],
+    [
+      'ipvs',
+      'IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n',
+      /is the output of ipvsadm/,
+    ],
+    ['base64', gzipSync('*nat\nCOMMIT\n').toString('base64'), /is base64 text of gzip data/],
+    ['zip', Buffer.from('PK\u0003\u0004aaaaaaaaaaaaaaaaa'), /a zip archive: run `unzip`/],
+    [
+      'no-interfaces',
+      'Chain INPUT (policy ACCEPT)\ntarget     prot opt source               destination\n',
+      /line 2: this is iptables -L without -v, .*: run `iptables-save`/,
+    ],
+  ])('are refused in one line where they are none: %s', async (name, content, message) => {
+    const { status, stdout, stderr } = await trace(file(name, content))
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toMatch(/^error: [^\n]*\n$/)
+    expect(stderr).toMatch(message)
+  })
+
+  test('are read from Windows PowerShell, which writes UTF-16', async () => {
+    const save =
+      '*nat\r\n:PREROUTING ACCEPT [0:0]\r\n-A PREROUTING -d 10.43.0.1/32 -m comment --comment "é" -j DNAT --to-destination 192.0.2.10:6443\r\nCOMMIT\r\n'
+    const { stdout } = await trace(file('utf16', Buffer.from(`\uFEFF${save}`, 'utf16le')))
+    expect(stdout).toContain('sent to 192.0.2.10:6443')
+    expect((await trace(file('latin1', Buffer.from(save, 'latin1')))).stdout).toContain('sent to 192.0.2.10:6443')
+  })
 })

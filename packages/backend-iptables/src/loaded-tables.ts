@@ -2,6 +2,7 @@ import type { AffinityList, IpFamily, ListingSource, LoadedRules } from '@points
 import type { Rule, SavedTable } from 'node-iptables'
 import { countRules } from './adapter/ruleset-digest.js'
 import { readTables } from './audit/text-tables.js'
+import { readPastedRules } from './pasted-rules.js'
 import type { OwnedTable } from './trace/rule-tables.js'
 
 /** The tables of one family, as iptables-save prints them. */
@@ -13,13 +14,20 @@ export class LoadedTables implements LoadedRules {
   readonly version: string | undefined
   /** What the variant has that the node does not use. Undefined: there is none, or it cannot be known. */
   readonly other: OtherTables | undefined
+  readonly notes: readonly string[]
+  readonly isPart: boolean
 
-  constructor(tables: readonly OwnedTable[], { family, variant, version, other }: TablesOrigin) {
+  constructor(
+    tables: readonly OwnedTable[],
+    { family, variant, version, other, notes = [], isPart = false }: TablesOrigin,
+  ) {
     this.tables = tables
     this.family = family
     this.variant = variant
     this.version = version
     this.other = other
+    this.notes = notes
+    this.isPart = isPart
   }
 
   get count(): number {
@@ -38,6 +46,8 @@ interface TablesOrigin {
   readonly variant?: string
   readonly version?: string
   readonly other?: OtherTables | undefined
+  readonly notes?: readonly string[]
+  readonly isPart?: boolean
 }
 
 /** The tables of what this rule system has loaded, read or planned. */
@@ -46,19 +56,27 @@ export function loadedTables(rules: LoadedRules): LoadedTables {
   throw new TypeError('these rules are of another rule system')
 }
 
-/** Reads what one iptables-save printed; its family is the one that its first line says, else that of its addresses. */
+/**
+ * Reads what one iptables-save printed, or what `readPastedRules` takes for it; its family is the one that its first line says, else
+ * that of its addresses.
+ */
 export async function readListing(text: string, { name, refuse }: ListingSource): Promise<LoadedTables> {
-  const lines = text.split('\n', MAX_SAVE_LINES + 1)
-  if (lines.length > MAX_SAVE_LINES)
+  const ofFile = (message: string, options?: ErrorOptions): Error => refuse(`${name}: ${message}`, options)
+  if (isLongerThan(text, MAX_SAVE_LINES))
     throw refuse(`${name} has more than ${MAX_SAVE_LINES} lines: give what one iptables-save prints`)
-  const tables = await readTables(lines, {
-    refuse: (cause) => refuse(`${name}: ${cause.message}`, { cause }),
-  })
+  const { lines, notes, isPart } = readPastedRules(text, ofFile)
+  const tables = await readTables(lines, { refuse: (cause) => ofFile(cause.message, { cause }) })
   if (tables.length === 0) throw refuse(`${name} has no table: give what iptables-save prints`)
   const names = tables.map(({ table }) => table)
   const twice = names.find((table, at) => names.indexOf(table) !== at)
   if (twice !== undefined) throw refuse(`${name} has the table ${twice} twice: give what one iptables-save prints`)
-  return new LoadedTables(tables, { family: familySaid(text) ?? familyOf(tables) })
+  return new LoadedTables(tables, { family: familySaid(text) ?? familyOf(tables), notes, isPart })
+}
+
+function isLongerThan(text: string, most: number): boolean {
+  let count = 1
+  for (let at = text.indexOf('\n'); at !== -1 && count <= most; at = text.indexOf('\n', at + 1)) count += 1
+  return count > most
 }
 
 // 10,000 Services of 15 endpoints take half of that.

@@ -99,6 +99,10 @@ export interface LoadedRules {
   readonly version?: string | undefined
   /** How many items of a proxy there are: in its places, and those that lead there from others. */
   readonly count: number
+  /** What was inferred to read a listing that is not its tool's own, a sentence each. */
+  readonly notes?: readonly string[]
+  /** Whether the listing says that it is not all of them. */
+  readonly isPart?: boolean
 }
 
 /** The rules of a machine, to be read and left as they are. */

@@ -167,6 +167,7 @@ export interface Assumption {
 }
 
 export const ASSUMPTION_CODES = {
+  RULES_INFERRED: 'the text of the rules is not the whole output of their tool: what it lacks is inferred',
   UNKNOWN_MATCH: 'a match that is not known here is taken not to match',
   UNKNOWN_TARGET: 'a target that is not known here is taken to let the packet go on',
   NEW_CLIENT: 'the sender is taken to be on no list of `-m recent`, so that session affinity leads it nowhere',

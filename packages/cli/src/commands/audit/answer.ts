@@ -10,7 +10,7 @@ import type {
   State,
 } from '@pointsman/core'
 import { setTimeout } from 'node:timers/promises'
-import { type Context, dataplaneOf } from '../../context.js'
+import { type Context, dataplaneOf, warn } from '../../context.js'
 import { runProcess } from '../../dataplanes.js'
 import { CliError } from '../../errors.js'
 import { askedObjects, type AskedObjects, type Input, type PointOptions } from '../../input/open-input.js'
@@ -172,6 +172,12 @@ export async function savedSource(
 ): Promise<TableSource> {
   const dataplane = dataplaneOf(context, config)
   const { name, rules } = await readSave(path, dataplane, context)
+  if (rules.isPart === true)
+    throw new CliError(
+      'BAD_INPUT',
+      `${name} is a part of the rules, and an audit needs all: give the whole output of \`iptables-save\` (\`pointsman trace\` reads parts)`,
+    )
+  for (const note of rules.notes ?? []) warn(context, `${name}: ${note}`)
   const said = rules.family
   const family = options.family === undefined && said !== undefined ? said : familyAsked(options, { state }, context)
   if (said !== undefined && said !== family)

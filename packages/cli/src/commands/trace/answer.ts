@@ -13,7 +13,7 @@ import {
   type TraceQuestion,
   isLoopback,
 } from '@pointsman/core'
-import { readText } from '@pointsman/core/io'
+import { foreignTextOf, readText } from '@pointsman/core/io'
 import { type Context, dataplaneOf, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
 import {
@@ -111,7 +111,8 @@ async function ofRules(
     warn(context, 'no address of the node is known, so that none but loopback counts as its own: give --node-address')
   const found = resolved(packet, options, { names, node })
   const question = questionOf(options, { ...found, dataplane, rules, inInterface: options.inInterface })
-  return { ...found, dataplane, rules, question, assumptions: [], names, node }
+  const assumptions = (rules.notes ?? []).map((message): Assumption => ({ code: 'RULES_INFERRED', message }))
+  return { ...found, dataplane, rules, question, assumptions, names, node }
 }
 
 /** What decides about rules has no say in those that are given. */
@@ -291,7 +292,12 @@ export async function readSave(
 ): Promise<SavedRules> {
   const { name, text } = await readText(path, byteStream(stdin), MAX_SAVE_BYTES)
   const refuse = (message: string, options?: ErrorOptions): CliError => new CliError('BAD_INPUT', message, options)
-  return { name, rules: await dataplane.readListing(text, { name, refuse }) }
+  const refuseText = (message: string, options?: ErrorOptions): CliError => {
+    const foreign = foreignTextOf(text)
+    if (foreign === undefined || foreign.isRules === true) return refuse(message, options)
+    return refuse(`${name} is ${foreign.what}: run \`iptables-save\` on the node, and give what it prints`, options)
+  }
+  return { name, rules: await dataplane.readListing(text, { name, refuse: refuseText }) }
 }
 
 // 10,000 Services of 15 endpoints take half of that.

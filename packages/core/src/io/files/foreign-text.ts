@@ -6,6 +6,8 @@ export interface ForeignText {
   readonly what: string
   /** What to do or to run in its place. */
   readonly instead: string
+  /** It lists the rules of a kernel. */
+  readonly isRules?: true
 }
 
 /** What a text is, as far as its beginning says it; undefined: nothing that is known. For texts that could not be read as what was asked for. */
@@ -14,7 +16,9 @@ export function foreignTextOf(text: string): ForeignText | undefined {
   if (head.trim() === '') return { what: 'an empty file', instead: 'run the command that made it again' }
   for (const [form, what, instead] of FORMS) {
     const found = form.exec(head)
-    if (found !== null) return { what: what.replace('$&', () => printable(found[0].trim(), 100)), instead }
+    if (found === null) continue
+    const words = { what: what.replace('$&', () => printable(found[0].trim(), 100)), instead }
+    return IPTABLES_RULES.has(what) ? { ...words, isRules: true } : words
   }
   return encodedText(head)
 }
@@ -30,6 +34,12 @@ const LOOKED_AT = 64 * 1024
 
 const GET_JSON = 'run `kubectl get services,endpointslices,nodes -A -o json`'
 const SAVE = 'run `iptables-save`, and give its output with --rules'
+
+const IPTABLES_RULES: ReadonlySet<string> = new Set([
+  'the output of iptables-save',
+  'the output of iptables -L',
+  'the output of iptables -S',
+])
 
 /** The first that is found counts. */
 const FORMS: readonly (readonly [form: RegExp, what: string, instead: string])[] = [
