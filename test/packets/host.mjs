@@ -46,6 +46,9 @@ const LISTEN = {
 
 const UDP_REPEAT_MS = 300
 
+/** On a busy machine timers are due together with answers that came in time: those are taken in first. */
+const afterWhatWaits = (then) => setImmediate(() => setImmediate(then))
+
 const SEND = {
   tcp: ({ from, to, port, timeoutMs }) =>
     new Promise((resolve) => {
@@ -59,8 +62,11 @@ const SEND = {
         else socket.resetAndDestroy()
         resolve({ sender, ...result })
       }
-      const timer = setTimeout(() => done({ type: 'no-answer' }), timeoutMs)
-      socket.on('connect', () => (sender = plain(socket.localAddress)))
+      const timer = setTimeout(() => afterWhatWaits(() => done({ type: 'no-answer' })), timeoutMs)
+      socket.on('connect', () => {
+        sender = plain(socket.localAddress)
+        timer.refresh()
+      })
       socket.on('data', (data) => (text += String(data)))
       socket.on('end', () => done({ type: 'answer', ...JSON.parse(text) }))
       socket.on('error', (error) => done(failure(error)))
@@ -77,7 +83,7 @@ const SEND = {
         socket.close()
         resolve({ sender, ...result })
       }
-      const timer = setTimeout(() => done({ type: 'no-answer' }), timeoutMs)
+      const timer = setTimeout(() => afterWhatWaits(() => done({ type: 'no-answer' })), timeoutMs)
       socket.on('error', (error) => done(failure(error)))
       socket.on('message', (data) => done({ type: 'answer', ...JSON.parse(String(data)) }))
       socket.bind({ address: from }, () =>
