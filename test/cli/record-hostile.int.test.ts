@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { openChangeLog } from '@pointsman/core/io'
 import { createTestAuthority } from '@pointsman/core/testing'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { freePort } from '../../packages/cli/src/agent/http/test-support/ask.js'
 import { runPointsman } from '../support/run-pointsman.js'
 import { temporaryFolder } from '../support/shop.js'
@@ -17,16 +17,18 @@ const { certificate, key } = authority.issue({ commonName: 'kube-apiserver', nam
 writeFileSync(folder.path('tls.crt'), certificate)
 writeFileSync(folder.path('tls.key'), key)
 
-let server: ReturnType<typeof spawn> | undefined
-afterEach(() => void server?.kill('SIGKILL'))
-afterAll(() => folder.remove())
+const servers: ReturnType<typeof spawn>[] = []
+afterAll(() => {
+  for (const server of servers) server.kill('SIGKILL')
+  folder.remove()
+})
 
 /** Records from a server that misbehaves in one way; gives what became of it. */
 async function recordFrom(mode: string, ...args: readonly string[]) {
   const port = await freePort()
   const env = { PATH: process.env['PATH'], CERTS: folder.path(''), QUIET: '1' }
   const started = spawn(process.execPath, [HOSTILE, mode, String(port)], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  server = started
+  servers.push(started)
   await once(started.stdout, 'data')
   const cluster = {
     server: `https://127.0.0.1:${port}`,
@@ -57,8 +59,11 @@ async function recordFrom(mode: string, ...args: readonly string[]) {
   return { ...ended, lost, tookMs: performance.now() - startedAt }
 }
 
-/** fixtures/security/08-http-101-hangs-watch, mode by mode: each is reported, and `--for` ends on time. */
-describe('a server that', () => {
+/**
+ * fixtures/security/08-http-101-hangs-watch, mode by mode: each is reported, and `--for` ends on time. All at once: they wait
+ * rather than work.
+ */
+describe.concurrent('a server that', () => {
   test.each([
     ['upgrade', 'BAD_ANSWER', '4s'],
     ['redirect', 'BAD_ANSWER', '4s'],

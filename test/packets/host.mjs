@@ -47,7 +47,7 @@ const LISTEN = {
 const UDP_REPEAT_MS = 300
 
 /** On a busy machine timers are due together with answers that came in time: those are taken in first. */
-const afterWhatWaits = (then) => setImmediate(() => setImmediate(then))
+const afterWhatWaits = (then) => setImmediate(() => setImmediate(() => then()))
 
 const SEND = {
   tcp: ({ from, to, port, timeoutMs }) =>
