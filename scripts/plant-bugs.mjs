@@ -78,7 +78,7 @@ const BUGS = [
   {
     invariant: 5,
     bug: 'two ports of a service that differ in protocol share their chains',
-    file: 'packages/backend-iptables/src/ruleset/chain-names.ts',
+    file: 'packages/backend-iptables/src/ruleset/layout.ts',
     code: 'displayName(port) + port.protocol.toLowerCase()',
     instead: 'displayName(port)',
     test: 'test/ruleset.test.ts',

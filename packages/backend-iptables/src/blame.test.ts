@@ -15,7 +15,7 @@ import { createEventMaker, service, slice, createMemoryChangeLog } from '@points
 import { describe, expect, it } from 'vitest'
 import { iptablesDataplane } from './dataplane.js'
 import type { OwnedRule } from './render/owned-rules.js'
-import { endpointChainName, serviceChainNames } from './ruleset/chain-names.js'
+import { endpointChainName, serviceChainNames } from './ruleset/layout.js'
 
 const { added, modified, deleted } = createEventMaker()
 const web = (spec: JsonObject = {}): KubernetesObject =>

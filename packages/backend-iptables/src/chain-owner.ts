@@ -12,7 +12,7 @@ import {
   servicePortsOf,
   type State,
 } from '@pointsman/core'
-import { endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
+import { endpointChainName, isEndpointChain, isServiceChain, serviceChainNames } from './ruleset/layout.js'
 
 /**
  * Whose a chain with a hash is in a state, also where none of its rules has a comment: the name of each service port, and
@@ -34,9 +34,6 @@ export function ownerOfChain(
   }
   return undefined
 }
-
-/** KUBE-SEP-: one endpoint's. */
-export const isEndpointChain = (chain: string): boolean => chain.startsWith('KUBE-SEP-')
 
 /**
  * Whose a chain with a hash was at any time up to a record: a hash cannot be turned back, so that every name

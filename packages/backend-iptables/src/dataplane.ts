@@ -19,14 +19,21 @@ import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables
 import { auditMarkBit, auditOtherVariant } from './audit/audit-others.js'
 import { auditTables } from './audit/audit-tables.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
-import { formerOwnerOfChain, isEndpointChain, ownerOfChain } from './chain-owner.js'
+import { formerOwnerOfChain, ownerOfChain } from './chain-owner.js'
 import { LoadedTables, loadedTables, readListing, recentListsIn } from './loaded-tables.js'
 import { IPTABLES_METRICS } from './machine/metrics.js'
 import { cleanUp, failureLines, openDataplane, prepareMachine } from './machine/open-dataplane.js'
 import { openRules } from './machine/open-rules.js'
 import { OwnedRule, ownedRules, savedTablesOf } from './render/owned-rules.js'
 import { planBase } from './ruleset/base-rules.js'
-import { endpointChainName, isServiceChain, serviceChainNames } from './ruleset/chain-names.js'
+import {
+  CURRENT,
+  endpointChainName,
+  isEndpointChain,
+  isServiceChain,
+  LAYOUTS,
+  serviceChainNames,
+} from './ruleset/layout.js'
 import { isLargeCluster, rulesetContext } from './ruleset/context.js'
 import { planRuleset, planService } from './ruleset/service-rules.js'
 import { frontPaths } from './ruleset/port-plan.js'
@@ -36,7 +43,7 @@ import { tracePacket } from './trace/trace-packet.js'
 /** kube-proxy's iptables mode. */
 export const iptablesDataplane: Dataplane<OwnedRule> = {
   mode: 'iptables',
-  layouts: ['current'],
+  layouts: [LAYOUTS[0].name, ...LAYOUTS.slice(1).map(({ name }) => name)],
   listingFile: (family) => (family === 'IPv4' ? 'iptables-save.txt' : 'ip6tables-save.txt'),
   plan: planIptables,
   endpointOf,
@@ -214,12 +221,12 @@ function inReadingOrder<Each extends { readonly item: object }>(rules: readonly 
     .map(({ rule }) => rule)
 }
 
-const RANKS = ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-FW-', 'KUBE-EXT-', 'KUBE-SVC-', 'KUBE-SVL-', 'KUBE-SEP-']
 const NO_SERVICE = -1
 
 function rankOf({ table, chain, owner }: OwnedRule): number {
   if (owner === undefined) return NO_SERVICE
-  return table === 'nat' ? RANKS.findIndex((prefix) => chain.startsWith(prefix)) : RANKS.length
+  const { readingOrder } = CURRENT
+  return table === 'nat' ? readingOrder.findIndex((prefix) => chain.startsWith(prefix)) : readingOrder.length
 }
 
 /** Their names are hashes, which have no order for people: that of the rules that lead to them is the addresses'. */

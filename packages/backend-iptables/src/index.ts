@@ -1,6 +1,6 @@
 export { iptablesDataplane } from './dataplane.js'
 export { rulesetContext, type RulesetContext, type RulesetOptions } from './ruleset/context.js'
-export { endpointChainName, isServiceChain } from './ruleset/chain-names.js'
+export { endpointChainName, isServiceChain } from './ruleset/layout.js'
 export { NFACCT_COUNTERS, planBase } from './ruleset/base-rules.js'
 export { planRuleset, planService } from './ruleset/service-rules.js'
 export * from './ruleset/ruleset.js'

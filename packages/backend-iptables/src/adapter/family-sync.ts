@@ -4,6 +4,7 @@ import { exceptSynced } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
 import { adopt, installedAfter, type PackedService } from '../plan/installed.js'
 import { planRestores, type RestoreLines } from '../plan/plan-restores.js'
+import { layoutOf } from '../ruleset/layout.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { createSyncTally, sendRestores, type SyncTally } from './restore-sender.js'
 import type { RulesetSum } from './ruleset-digest.js'
@@ -73,6 +74,7 @@ interface RefusedAttempt {
 
 export function createFamilySync(options: SyncStepsOptions): FamilySync {
   const { iptables, limits } = options
+  const layout = layoutOf(options.config)
   const steps = createSyncSteps(options)
   let known: Known | undefined
   /** The one that was tried longest ago comes first. */
@@ -213,7 +215,7 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
       const { fixed } = known.installed
       const synced = new Map<ServicePortName, PackedService[]>()
       readings.add(synced)
-      const reading = await readFound(iptables, signal).finally(() => readings.delete(synced))
+      const reading = await readFound(iptables, { layout, signal }).finally(() => readings.delete(synced))
       return async () => {
         const last = known
         if (last === undefined || last.installed.fixed !== fixed) return undefined

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { CURRENT } from '../ruleset/layout.js'
 import { foundReader, type Reading } from './read-found.js'
 
 const read = (lines: readonly string[]): Reading => {
-  const reader = foundReader()
+  const reader = foundReader(CURRENT)
   for (const line of lines) reader.read(line)
   return reader.end()
 }

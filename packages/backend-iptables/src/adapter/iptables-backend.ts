@@ -13,6 +13,7 @@ import type {
 import { type Iptables, parseSaveLines, type SavedTable, type Variant } from 'node-iptables'
 import type { RestoreLimits } from '../plan/plan-restores.js'
 import type { RulesetOptions } from '../ruleset/context.js'
+import { layoutOf } from '../ruleset/layout.js'
 import { type Table, TABLES } from '../ruleset/ruleset.js'
 import { createFamilySync, type FamilyOutcome, type FamilyRequest, type FamilySync } from './family-sync.js'
 import { type CleanupPlan, planCleanup } from './plan-cleanup.js'
@@ -81,6 +82,7 @@ export interface FamilyCleanup extends CleanupPlan {
  */
 export function createIptablesBackend(options: IptablesBackendOptions): IptablesBackend {
   const { config, iptables, name = 'iptables', onLeft, conntrack, onFamilySync } = options
+  const layout = layoutOf(config)
   const now = options.now ?? (() => performance.now())
   const limitsOf = (one: Iptables): RestoreLimits => options.limits ?? DEFAULT_LIMITS[one.capabilities.variant]
   const rulesetOptions = (): Omit<RulesetOptions, 'family' | 'randomFully'> => {
@@ -135,7 +137,8 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     sync: (request, signal) => inTurn(() => sync(request, signal)),
     async read() {
       const sums: RulesetSum[] = []
-      for (const one of iptables) sums.push(sumOfFound(one.family, await readFound(one)))
+      for (const one of iptables)
+        sums.push(sumOfFound({ family: one.family, layout }, await readFound(one, { layout })))
       return contents(sums)
     },
     dryRun: (state) =>

@@ -1,11 +1,12 @@
 import { formatRule, parseRestoreLine } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
-import { JUMPS } from '../ruleset/base-rules.js'
+import { CURRENT } from '../ruleset/layout.js'
 import type { JumpRule } from '../ruleset/ruleset.js'
 import { isJumpOfNote, jumpsFound } from './read-found.js'
 
 const lineOf = ({ chain, rule }: JumpRule): string => `-A ${chain} ${formatRule(rule)}`
 
+const JUMPS = CURRENT.jumps
 const ALL = JUMPS.filter(({ table }) => table === 'filter').map(lineOf)
 const NAT = JUMPS.filter(({ table }) => table === 'nat')
 const forward = ALL.filter((line) => line.startsWith('-A FORWARD'))
@@ -19,7 +20,10 @@ const jumpIn = (line: string): JumpRule => {
 
 /** What has to be done where the filter table has these rules. */
 function judged(lines: readonly string[]): { readonly missing: readonly string[]; readonly extra: readonly string[] } {
-  const { missing, extra } = jumpsFound([...lines.map(jumpIn).filter(isJumpOfNote), ...NAT])
+  const { missing, extra } = jumpsFound(
+    [...lines.map(jumpIn).filter((jump) => isJumpOfNote(jump, CURRENT)), ...NAT],
+    CURRENT,
+  )
   return { missing: missing.map(lineOf), extra: extra.map(lineOf) }
 }
 

@@ -1,18 +1,9 @@
 import type { Rule } from 'node-iptables'
-import { CHAINS, isServiceChain } from '../ruleset/chain-names.js'
-
-const SHARED: ReadonlySet<string> = new Set(Object.values(CHAINS))
+import { CHAINS, isBaseChain, isServiceChain } from '../ruleset/layout.js'
 
 /** Whether a chain is the proxy's alone. KUBE-FIREWALL is not: kubelet makes it, and puts rules into it, as well. */
 export const isOurChain = (chain: string): boolean =>
-  chain !== CHAINS.firewall && (SHARED.has(chain) || isServiceChain(chain))
-
-/**
- * KUBE-MARK-DROP of nat, which kube-proxies of layout `classic` lead to, and which kubelets before 1.28 make: with a rule of
- * KUBE-FIREWALL that drops what it marked, `hasMarkDrop`. Without that rule it does nothing, and is what an older proxy, or
- * a kubelet that has been replaced, left behind. https://kubernetes.io/blog/2022/09/07/iptables-chains-not-api/
- */
-export const MARK_DROP = 'KUBE-MARK-DROP'
+  chain !== CHAINS.firewall && (isBaseChain(chain) || isServiceChain(chain))
 
 /** Whether a kubelet has KUBE-MARK-DROP for its own, by the rules of KUBE-FIREWALL. */
 export const hasMarkDrop = (firewall: readonly Rule[]): boolean =>

@@ -1,6 +1,6 @@
 import { formatRestoreLine, formatRule, type RestoreLine, type SavedChain, type SavedTable } from 'node-iptables'
-import { CHAINS, isServiceChain } from '../ruleset/chain-names.js'
-import { chainOf, hasMarkDrop, isOurChain, isOurJump, MARK_DROP } from './ownership.js'
+import { CHAINS, deletionRank, isServiceChain, MARK_DROP } from '../ruleset/layout.js'
+import { chainOf, hasMarkDrop, isOurChain, isOurJump } from './ownership.js'
 
 /** What a cleanup leaves, and why. */
 export interface LeftChain {
@@ -77,7 +77,9 @@ function planTable({ table, chains }: SavedTable, { maxLines, keepsMarkDrop }: T
   const gone = new Set(removed)
   // The jumps and what they lead to first, in one; then chains of services, as many at once as is good.
   const shared = ours.filter(({ chain }) => !isServiceChain(chain))
-  const services = ours.filter(({ chain }) => isServiceChain(chain)).toSorted((a, b) => rank(a) - rank(b))
+  const services = ours
+    .filter(({ chain }) => isServiceChain(chain))
+    .toSorted((a, b) => deletionRank(a.chain) - deletionRank(b.chain))
   const parts = (chains: readonly SavedChain[]): readonly [readonly RestoreLine[], readonly RestoreLine[]] => [
     chains.filter((one) => emptied.has(one)).map(({ chain }) => ({ type: 'chain', chain, counters: NONE })),
     chains.filter((one) => gone.has(one)).map(({ chain }) => ({ type: 'delete-chain', chain })),
@@ -119,10 +121,6 @@ function planTable({ table, chains }: SavedTable, { maxLines, keepsMarkDrop }: T
 }
 
 const NONE = { packets: '0', bytes: '0' }
-
-// A chain is emptied before those that it leads to are deleted.
-const rank = ({ chain }: SavedChain): number =>
-  ['KUBE-FW-', 'KUBE-EXT-', 'KUBE-XLB-', 'KUBE-SV', 'KUBE-SEP-'].findIndex((prefix) => chain.startsWith(prefix))
 
 const chunked = <T>(items: readonly T[], size: number): readonly (readonly T[])[] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size))

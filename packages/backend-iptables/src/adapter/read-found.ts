@@ -1,9 +1,8 @@
 import { formatRule, type Iptables, parseRestoreLine, type Rule } from 'node-iptables'
 import { chainKey, type ChainKey, type Found, linesOf, type RuleLines } from '../plan/installed.js'
-import { JUMPS } from '../ruleset/base-rules.js'
-import { CHAINS } from '../ruleset/chain-names.js'
+import { CHAIN_PREFIX, CHAINS, type Layout, MARK_DROP } from '../ruleset/layout.js'
 import { type JumpRule, type Table, TABLES } from '../ruleset/ruleset.js'
-import { chainOf, hasMarkDrop, isOurChain, isOurJump, MARK_DROP } from './ownership.js'
+import { chainOf, hasMarkDrop, isOurChain, isOurJump } from './ownership.js'
 
 /** A rule of somebody else that leads to a chain of ours, so that the chain cannot be deleted. */
 export interface ForeignReference {
@@ -23,8 +22,11 @@ export interface Reading extends Found {
  * Reads what is in the kernel of the proxy's chains, and what leads to them. Changes nothing. All tables are read at once,
  * because iptables-nft-save reads all of them whichever it is asked for.
  */
-export async function readFound(iptables: Pick<Iptables, 'saveLines'>, signal?: AbortSignal): Promise<Reading> {
-  const reader = foundReader()
+export async function readFound(
+  iptables: Pick<Iptables, 'saveLines'>,
+  { layout, signal }: { readonly layout: Layout; readonly signal?: AbortSignal | undefined },
+): Promise<Reading> {
+  const reader = foundReader(layout)
   for await (const line of iptables.saveLines({}, { signal })) reader.read(line)
   return reader.end()
 }
@@ -35,8 +37,8 @@ interface FoundReader {
   readonly end: () => Reading
 }
 
-/** Takes from a save what it has of the proxy's chains, and what leads to them. */
-export function foundReader(): FoundReader {
+/** Takes from a save what it has of the proxy's chains, of any layout, and what leads to them; jumps as this layout has them. */
+export function foundReader(layout: Layout): FoundReader {
   const chains = new Map<ChainKey, RuleLines>()
   const foreign: ForeignReference[] = []
   const jumps: JumpRule[] = []
@@ -77,7 +79,7 @@ export function foundReader(): FoundReader {
     const rule = ruleOf(text)
     const jump: JumpRule = { table: inTable, chain: from, rule }
     const chain = chainOf(rule)
-    if (isJumpOfNote(jump)) jumps.push(jump)
+    if (isJumpOfNote(jump, layout)) jumps.push(jump)
     else if (chain !== undefined && isOurs(chain)) {
       foreign.push({ table: inTable, from, rule: formatRule(rule), chain })
     }
@@ -107,7 +109,7 @@ export function foundReader(): FoundReader {
       isMarkDropOurs = !hasMarkDrop(firewall)
       for (const text of aboutMarkDrop) take(table, text)
       close()
-      const { missing, extra } = jumpsFound(jumps)
+      const { missing, extra } = jumpsFound(jumps, layout)
       return {
         chains,
         missingJumps: missing,
@@ -119,7 +121,7 @@ export function foundReader(): FoundReader {
   }
 }
 
-const LEADS_TO_KUBE = / -[jg] KUBE-/
+const LEADS_TO_KUBE = new RegExp(` -[jg] ${CHAIN_PREFIX}`)
 
 /** Of a line that begins with `-A `; of others nothing that counts. */
 function chainOfLine(text: string): string {
@@ -141,8 +143,8 @@ interface JumpsFound {
 }
 
 /** Whether `jumpsFound` wants to be told of a rule: it stands where the proxy's jumps do, and is one of its making, or of kubelet's. */
-export const isJumpOfNote = ({ table, chain, rule }: JumpRule): boolean =>
-  PLACES.some((place) => place.table === table && place.chain === chain) &&
+export const isJumpOfNote = ({ table, chain, rule }: JumpRule, { jumps }: Pick<Layout, 'jumps'>): boolean =>
+  jumps.some((jump) => jump.table === table && jump.chain === chain) &&
   (isOurJump(rule) || formatRule(rule) === KUBELETS)
 
 /**
@@ -150,9 +152,12 @@ export const isJumpOfNote = ({ table, chain, rule }: JumpRule): boolean =>
  * where they are as long as putting the others before them gives their order; else all of the chain are put in anew. Those
  * to KUBE-FIREWALL may stand anywhere: kubelet puts them in as well.
  */
-export function jumpsFound(there: readonly JumpRule[]): JumpsFound {
-  const judged = PLACES.flatMap(({ table, chain }) => {
-    const [wanted, found] = [JUMPS, there].map((jumps) =>
+export function jumpsFound(there: readonly JumpRule[], { jumps: all }: Pick<Layout, 'jumps'>): JumpsFound {
+  const places = all.filter(
+    ({ table, chain }, at) => at === all.findIndex((jump) => jump.table === table && jump.chain === chain),
+  )
+  const judged = places.flatMap(({ table, chain }) => {
+    const [wanted, found] = [all, there].map((jumps) =>
       jumps.filter((jump) => jump.table === table && jump.chain === chain),
     )
     return [
@@ -161,12 +166,8 @@ export function jumpsFound(there: readonly JumpRule[]): JumpsFound {
     ]
   })
   const missing = new Set(judged.flatMap((one) => one.missing))
-  return { missing: JUMPS.filter((jump) => missing.has(jump)), extra: judged.flatMap(({ extra }) => extra) }
+  return { missing: all.filter((jump) => missing.has(jump)), extra: judged.flatMap(({ extra }) => extra) }
 }
-
-const PLACES = JUMPS.filter(
-  ({ table, chain }, at) => at === JUMPS.findIndex((jump) => jump.table === table && jump.chain === chain),
-)
 
 const KUBELETS = formatRule({ matches: [], target: { type: 'jump', chain: CHAINS.firewall } })
 const isKubelets = ({ rule }: JumpRule): boolean => chainOf(rule) === CHAINS.firewall

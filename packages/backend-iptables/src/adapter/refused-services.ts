@@ -38,7 +38,7 @@ function suspectOf({
   readonly refusal: IptablesError
   readonly wanted: Wanted
 }): ServicePortName | undefined {
-  const chain = /^(?:-[AIDX] |:)(KUBE-\S+)/.exec(restore?.line.text ?? '')?.[1]
+  const chain = /^(?:-[AIDX] |:)(\S+)/.exec(restore?.line.text ?? '')?.[1]
   if (chain === undefined) return undefined
   return [...wanted.services].find(([, service]) => chainsOf(service).some(([key]) => chainOf(key) === chain))?.[0]
 }

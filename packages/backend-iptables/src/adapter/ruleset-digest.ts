@@ -3,6 +3,7 @@ import { formatRule, type SavedTable } from 'node-iptables'
 import { hash } from 'node:crypto'
 import { sizeOf } from '../audit/text-tables.js'
 import {
+  chainKey,
   type ChainKey,
   chainsOf,
   entriesOf,
@@ -13,8 +14,7 @@ import {
   type RuleLines,
   tableOf,
 } from '../plan/installed.js'
-import { JUMPS } from '../ruleset/base-rules.js'
-import { CHAINS } from '../ruleset/chain-names.js'
+import { CHAINS, chainsOfRole, type Layout, type LayoutChain } from '../ruleset/layout.js'
 import type { Table } from '../ruleset/ruleset.js'
 import { isOurChain, isOurJump } from './ownership.js'
 
@@ -52,6 +52,12 @@ const added = (a: RulesByTable, b: RulesByTable, sign: 1 | -1): RulesByTable => 
   nat: a.nat + sign * b.nat,
 })
 
+/** Which rules are summed up: those of a family in a layout. */
+interface Rendered {
+  readonly family: IpFamily
+  readonly layout: Layout
+}
+
 export const sumOfService = (family: IpFamily, service: PackedService): RulesetSum =>
   total([
     ...chainsOf(service).map(([key, lines]) => sumOfChain(family, key, lines)),
@@ -59,32 +65,29 @@ export const sumOfService = (family: IpFamily, service: PackedService): RulesetS
   ])
 
 /** What of a base is in force: fixed chains, the ends of shared ones, and jumps. */
-export const sumOfBase = (family: IpFamily, { fixed, dispatch }: Pick<Installed, 'fixed' | 'dispatch'>): RulesetSum =>
+export const sumOfBase = (
+  { family, layout }: Rendered,
+  { fixed, dispatch }: Pick<Installed, 'fixed' | 'dispatch'>,
+): RulesetSum =>
   total([
     ...[...fixed].map(([key, lines]) => sumOfChain(family, key, lines)),
     ...[...dispatch].map(([key, lines]) => sumOfShared(family, key, lines ?? '')),
-    sumOfJumps(family, []),
+    sumOfJumps({ family, layout }, []),
   ])
 
 /** What was read. */
-export function sumOfFound(family: IpFamily, { chains, missingJumps, extraJumps }: Found): RulesetSum {
+export function sumOfFound({ family, layout }: Rendered, { chains, missingJumps, extraJumps }: Found): RulesetSum {
+  const [shared, kubelets] = [keysOf(chainsOfRole(layout, 'dispatch')), keysOf(chainsOfRole(layout, 'kubelet'))]
   return total([
     ...[...chains]
-      .filter(([key]) => key !== KUBELET)
-      .map(([key, lines]) => (SHARED.has(key) ? sumOfShared(family, key, lines) : sumOfChain(family, key, lines))),
-    sumOfJumps(family, missingJumps, extraJumps),
+      .filter(([key]) => !kubelets.has(key))
+      .map(([key, lines]) => (shared.has(key) ? sumOfShared(family, key, lines) : sumOfChain(family, key, lines))),
+    sumOfJumps({ family, layout }, missingJumps, extraJumps),
   ])
 }
 
-const KUBELET: ChainKey = `filter ${CHAINS.firewall}`
-const SHARED: ReadonlySet<ChainKey> = new Set<ChainKey>([
-  `filter ${CHAINS.services}`,
-  `filter ${CHAINS.externalServices}`,
-  `filter ${CHAINS.nodePorts}`,
-  `filter ${CHAINS.proxyFirewall}`,
-  `nat ${CHAINS.services}`,
-  `nat ${CHAINS.nodePorts}`,
-])
+const keysOf = (chains: readonly LayoutChain[]): ReadonlySet<ChainKey> =>
+  new Set(chains.map(({ table, chain }) => chainKey(table, chain)))
 
 const sumOfChain = (family: IpFamily, key: ChainKey, lines: RuleLines): RulesetSum =>
   lines === '' ? EMPTY_SUM : sumOf(tableOf(key), linesOf(lines).length, `${family} ${key}\n${lines}`)
@@ -92,9 +95,13 @@ const sumOfChain = (family: IpFamily, key: ChainKey, lines: RuleLines): RulesetS
 const sumOfShared = (family: IpFamily, key: ChainKey, lines: RuleLines): RulesetSum =>
   total(linesOf(lines).map((line) => sumOf(tableOf(key), 1, `${family} ${key}\n${line}`)))
 
-const sumOfJumps = (family: IpFamily, missing: Found['missingJumps'], extra: Found['extraJumps'] = []): RulesetSum =>
+const sumOfJumps = (
+  { family, layout: { jumps } }: Rendered,
+  missing: Found['missingJumps'],
+  extra: Found['extraJumps'] = [],
+): RulesetSum =>
   total(
-    [...JUMPS.filter((jump) => !missing.includes(jump)), ...extra]
+    [...jumps.filter((jump) => !missing.includes(jump)), ...extra]
       .filter(({ rule: { target } }) => target?.type !== 'jump' || target.chain !== CHAINS.firewall)
       .map(({ table, chain, rule }) => sumOf(table, 1, `${family} ${table} ${chain}\n${formatRule(rule)}`)),
   )

@@ -28,7 +28,7 @@ import {
 } from '../plan/installed.js'
 import { planRestores, type RestoreLimits, type RestoreLines } from '../plan/plan-restores.js'
 import { rulesetContext, type RulesetContext, type RulesetOptions } from '../ruleset/context.js'
-import { serviceChainNames } from '../ruleset/chain-names.js'
+import { chainsOfRole, type Layout, layoutOf, serviceChainNames } from '../ruleset/layout.js'
 import { planBase } from '../ruleset/base-rules.js'
 import { planService } from '../ruleset/service-rules.js'
 import { type ForeignReference, readFound } from './read-found.js'
@@ -100,6 +100,7 @@ interface NextRequest {
 
 export function createSyncSteps({ iptables, config, options, limits }: SyncStepsOptions): SyncSteps {
   const { family, capabilities } = iptables
+  const layout = layoutOf(config)
 
   const contextOf = (state: State): RulesetContext =>
     rulesetContext(state, config, { ...options(), family, randomFully: capabilities.randomFully })
@@ -121,7 +122,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
   }
 
   async function first(state: State, { signal, held }: FirstStepOptions = {}): Promise<SyncStep> {
-    const read = readFound(iptables, signal)
+    const read = readFound(iptables, { layout, signal })
     // It is waited for below; until then, a failure must not count as unhandled.
     read.catch(() => undefined)
     const context = contextOf(state)
@@ -138,7 +139,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
     }
     const reading = await read
     const kept = ports.filter(({ id }) => !services.has(id) || held?.has(id) === true)
-    const shared = keepAsFound(kept, services, reading)
+    const shared = keepAsFound(kept, services, { reading, layout })
     const overlaps = createOverlapIndex()
     for (const port of ports) overlaps.put(port.id, port)
     const wanted: Wanted = {
@@ -161,7 +162,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
           installed,
           context,
           overlaps,
-          sum: sums.reduce(plus, sumOfBase(family, installed)),
+          sum: sums.reduce(plus, sumOfBase({ family, layout }, installed)),
           left: reading.foreign,
         }
       },
@@ -202,7 +203,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
         const after = installedAfter(installed, wanted)
         let sum = isSameContext
           ? last.sum
-          : plus(minus(last.sum, sumOfBase(family, installed)), sumOfBase(family, after))
+          : plus(minus(last.sum, sumOfBase({ family, layout }, installed)), sumOfBase({ family, layout }, after))
         for (const [name, service] of services) {
           const old = installed.services.get(name)
           if (old !== undefined) sum = minus(sum, sumOfService(family, old))
@@ -231,17 +232,18 @@ export const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] 
 function keepAsFound(
   kept: readonly ServicePort[],
   services: Map<ServicePortName, PackedService>,
-  reading: Found,
+  { reading, layout }: { readonly reading: Found; readonly layout: Layout },
 ): ReadonlySet<ChainKey> {
   const [owners, shared] = [new Map<ChainKey, ServicePortName>(), new Set<ChainKey>()]
   if (kept.length === 0) return shared
   for (const [id, rendered] of services) for (const [key] of chainsOf(rendered)) owners.set(key, id)
+  const dispatch = chainsOfRole(layout, 'dispatch').map(({ table, chain }) => chainKey(table, chain))
   const seen = new Set<ChainKey>()
   for (const port of kept) {
     const rendered = services.get(port.id)
-    const named = rendered === undefined ? namedChains(port) : chainsOf(rendered)
+    const named = rendered === undefined ? namedChains(port, layout) : chainsOf(rendered)
     const isOthers = (key: ChainKey): boolean => (owners.get(key) ?? port.id) !== port.id
-    const there = asFound(port, { named, isOthers }, reading)
+    const there = asFound(port, { named, isOthers, shared: dispatch }, reading)
     for (const [key] of there.chains) (seen.has(key) ? shared : seen).add(key)
     services.set(port.id, packService(there))
   }
@@ -249,8 +251,8 @@ function keepAsFound(
 }
 
 /** By its name, which is all that is known of a service port that no rules could be planned for. */
-function namedChains(port: ServicePort): RenderedService['chains'] {
-  const { cluster, local, external, firewall } = serviceChainNames(port)
+function namedChains(port: ServicePort, layout: Layout): RenderedService['chains'] {
+  const { cluster, local, external, firewall } = serviceChainNames(port, layout)
   return [cluster, local, external, firewall].map((chain) => [chainKey('nat', chain), ''])
 }
 

@@ -1,6 +1,6 @@
 import type { Match, Rule, SavedTable, Target } from 'node-iptables'
 import { chainOf, isOurChain } from '../adapter/ownership.js'
-import { CHAINS } from '../ruleset/chain-names.js'
+import { CHAINS } from '../ruleset/layout.js'
 import { foundRule } from './compared-rules.js'
 import type { TableFinding } from './finding.js'
 

@@ -2,7 +2,7 @@ import { isEqual, type ServicePortName } from '@pointsman/core'
 import { formatRule, type Rule, type SavedChain, type SavedTable } from 'node-iptables'
 import { chainOf, isOurChain, isOurJump } from '../adapter/ownership.js'
 import { OwnedRule } from '../render/owned-rules.js'
-import { CHAINS, isServiceChain } from '../ruleset/chain-names.js'
+import { CHAINS, isServiceChain } from '../ruleset/layout.js'
 import { type BaseChain, type JumpRule, type Ruleset, type Table, TABLES } from '../ruleset/ruleset.js'
 import {
   auditSharedChain,

@@ -2,7 +2,7 @@ import type { ServicePortName } from '@pointsman/core'
 import { formatRule, type Match, type Rule } from 'node-iptables'
 import { chainOf, isOurChain } from '../adapter/ownership.js'
 import { OwnedRule } from '../render/owned-rules.js'
-import { isServiceChain } from '../ruleset/chain-names.js'
+import { isEndpointChain, isServiceChain } from '../ruleset/layout.js'
 import type { FindingType, TableFinding } from './finding.js'
 
 export interface ExpectedRule {
@@ -21,7 +21,7 @@ export interface FoundRule {
 /** Large clusters leave comments out of rules in KUBE-SEP- chains, and of those that lead to them. */
 export const meaningIn = (chain: string, rule: Rule): string =>
   meaningOf(rule, {
-    comments: !chain.startsWith('KUBE-SEP-') && chainOf(rule)?.startsWith('KUBE-SEP-') !== true,
+    comments: ![chain, chainOf(rule) ?? ''].some(isEndpointChain),
   })
 
 interface Compared {

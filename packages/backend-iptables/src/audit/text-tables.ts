@@ -1,4 +1,7 @@
 import { IptablesParseError, parseRestoreLine, parseSaveLines, type SavedChain, type SavedTable } from 'node-iptables'
+import { CHAIN_PREFIX } from '../ruleset/layout.js'
+
+const RULE_OF_PROXY = `-A ${CHAIN_PREFIX}`
 
 /** A chain of which the text is known as well. Its rules are read from it when somebody asks for them. */
 export interface TextChain extends SavedChain {
@@ -12,7 +15,7 @@ export const isTextChain = (chain: SavedChain): chain is TextChain => 'lines' in
 export const sizeOf = (chain: SavedChain): number => (isTextChain(chain) ? chain.lines.length : chain.rules.length)
 
 /**
- * Reads what iptables-save printed, but for the rules of chains called KUBE-: nearly all of a node's rules, of which an audit
+ * Reads what iptables-save printed, but for the rules of chains whose names begin with KUBE-: nearly all of a node's rules, of which an audit
  * needs the text alone as long as it is as it should be. Fails with an IptablesParseError, or what `refuse` makes of it, as
  * reading such a rule later does. Rules with counters are read at once.
  */
@@ -26,7 +29,7 @@ export async function readTables(
 
   const other = (text: string): string => {
     number += 1
-    if (open !== undefined && text.startsWith('-A KUBE-')) {
+    if (open !== undefined && text.startsWith(RULE_OF_PROXY)) {
       keep(open, text, number)
       // So that those after it are counted right.
       return ''

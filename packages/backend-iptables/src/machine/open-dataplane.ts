@@ -21,6 +21,7 @@ import {
 } from 'node-iptables'
 import { createIptablesBackend } from '../adapter/iptables-backend.js'
 import { prepareNode } from '../adapter/prepare-node.js'
+import { CHAINS } from '../ruleset/layout.js'
 import { describeChoice, openIptables, openInstalled, toolOf, withProgress } from './open-iptables.js'
 
 /**
@@ -74,7 +75,8 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
     watchChanges: ({ signal, intervalMs, onChange, onError }: WatchChangesOptions) =>
       watchChanges({
         signal,
-        canary: { iptables, chain: CANARY_CHAIN, intervalMs },
+        // kube-proxy's own, so that an audit takes it for normal.
+        canary: { iptables, chain: CHAINS.canary, intervalMs },
         monitor: variant === 'nft' ? { isOwn: own.isOwn } : undefined,
         onChange: (change) =>
           onChange(change.type === 'generation' ? { pid: change.pid, command: change.command } : undefined),
@@ -82,9 +84,6 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
       }),
   }
 }
-
-/** kube-proxy's own, so that whoever looks for it finds it, and an audit takes it for normal. */
-const CANARY_CHAIN = 'KUBE-PROXY-CANARY'
 
 const restoreCommand = (family: Iptables['family'], variant: Variant): string =>
   `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}-restore --noflush --counters`

@@ -1,4 +1,5 @@
 import { displayName, type OverlapGroup, type ServicePort, type ServicePortName } from '@pointsman/core'
+import { isServiceChain, MARK_DROP } from '../ruleset/layout.js'
 import {
   chainKey,
   type ChainKey,
@@ -18,8 +19,12 @@ import {
  * to, and its rules in the chains that all share, by where they lead or what their comment says. Those of an older layout as
  * well.
  */
-export function asFound(port: ServicePort, { named: wanted, isOthers }: OwnChains, found: Found): RenderedService {
-  const { named, leading } = entriesIn(found)
+export function asFound(
+  port: ServicePort,
+  { named: wanted, isOthers, shared }: OwnChains,
+  found: Found,
+): RenderedService {
+  const { named, leading } = entriesIn(found, shared)
   const own = named.get(displayName(port)) ?? []
   const chains = new Set<ChainKey>()
   const waiting = [...wanted.map(([key]) => key), ...own.flatMap(({ key, line }) => chainsLedTo(key, line))]
@@ -32,7 +37,7 @@ export function asFound(port: ServicePort, { named: wanted, isOthers }: OwnChain
   const entries = [...new Set([...own, ...[...chains].flatMap((key) => leading.get(key) ?? [])])]
   return {
     chains: [...chains].map((key) => [key, found.chains.get(key) ?? '']),
-    entries: SHARED.map((key) => [
+    entries: shared.map((key) => [
       key,
       entries
         .filter((entry) => entry.key === key)
@@ -48,6 +53,8 @@ interface OwnChains {
   readonly named: RenderedService['chains']
   /** Whether a chain is another service port's by its name. */
   readonly isOthers: (key: ChainKey) => boolean
+  /** The chains that all service ports have rules in. */
+  readonly shared: readonly ChainKey[]
 }
 
 /** A rule in a chain that all share, and its place there. */
@@ -66,11 +73,11 @@ interface Entries {
 /** Of what was found once, many service ports may be asked for. */
 const KNOWN = new WeakMap<Found, Entries>()
 
-function entriesIn(found: Found): Entries {
+function entriesIn(found: Found, shared: OwnChains['shared']): Entries {
   const known = KNOWN.get(found)
   if (known !== undefined) return known
   const [named, leading] = [new Map<string, Entry[]>(), new Map<ChainKey, Entry[]>()]
-  for (const key of SHARED) {
+  for (const key of shared) {
     for (const [at, line] of linesOf(found.chains.get(key)).entries()) {
       const entry = { key, at, line }
       const name = / --comment "?([^ "]+)/.exec(` ${line}`)?.[1]
@@ -90,18 +97,9 @@ function put<K>(entries: Map<K, Entry[]>, key: K, entry: Entry): void {
 
 /** KUBE-MARK-DROP is led to by service ports of the older layout: it stays as long as one of them does. */
 const chainsLedTo = (from: ChainKey, line: string): readonly ChainKey[] => {
-  const chain = / -j (KUBE-(?:(?:SVC|SVL|EXT|XLB|FW|SEP)-\S+|MARK-DROP))/.exec(` ${line}`)?.[1]
-  return chain === undefined ? [] : [chainKey(tableOf(from), chain)]
+  const chain = / -j (\S+)/.exec(` ${line}`)?.[1]
+  return chain !== undefined && (isServiceChain(chain) || chain === MARK_DROP) ? [chainKey(tableOf(from), chain)] : []
 }
-
-const SHARED: readonly ChainKey[] = [
-  'nat KUBE-SERVICES',
-  'nat KUBE-NODEPORTS',
-  'filter KUBE-SERVICES',
-  'filter KUBE-EXTERNAL-SERVICES',
-  'filter KUBE-NODEPORTS',
-  'filter KUBE-PROXY-FIREWALL',
-]
 
 /** Service ports that were synced in some time, with each version of their rules that there was in it. */
 type SyncedVersions = ReadonlyMap<ServicePortName, readonly PackedService[]>

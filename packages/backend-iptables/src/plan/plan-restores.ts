@@ -1,4 +1,5 @@
 import { formatRule } from 'node-iptables'
+import { deletionRank } from '../ruleset/layout.js'
 import type { Table } from '../ruleset/ruleset.js'
 import type { Changes, DispatchChange, ServiceWrites } from './changes-to.js'
 import { chainOf, linesOf, tableOf, type ChainKey, type RuleLines } from './installed.js'
@@ -122,9 +123,7 @@ const isRewritten = (
   { rewriteAt, deletionWeight }: RestoreLimits,
 ): boolean => isDamaged || deleted.length * deletionWeight + inserted.length > rewriteAt
 
-// A chain is emptied before those that it leads to are deleted.
-const rank = (key: ChainKey): number => ORDER.findIndex((prefix) => chainOf(key).startsWith(prefix))
-const ORDER = ['KUBE-FW-', 'KUBE-EXT-', 'KUBE-XLB-', 'KUBE-SV', 'KUBE-SEP-', '']
+const rank = (key: ChainKey): number => deletionRank(chainOf(key))
 
 const removalStart = (keys: readonly ChainKey[]): readonly string[] => keys.map((key) => emptyLine(key))
 const removalEnd = (keys: readonly ChainKey[], { referred }: Changes): readonly string[] =>

@@ -1,81 +1,37 @@
 import { isLoopback } from '@pointsman/core'
 import type { Match, Rule } from 'node-iptables'
-import { CHAINS } from './chain-names.js'
 import type { RulesetContext } from './context.js'
-import { ACCEPT, comment, DROP, isNew, jumpTo, notFrom, notTo, RETURN, to, toLocal } from './matches.js'
-import { type BaseChain, type BaseRules, type JumpRule, type Table, TABLES } from './ruleset.js'
+import { CHAINS, type LayoutChain } from './layout.js'
+import { ACCEPT, comment, DROP, jumpTo, notFrom, notTo, RETURN, to, toLocal } from './matches.js'
+import type { BaseChain, BaseRules } from './ruleset.js'
 
 /** The chains and rules that are there whatever services there are. */
-export function planBase(context: RulesetContext): BaseRules {
-  return {
-    chains: [
-      dispatch('filter', CHAINS.services),
-      dispatch('filter', CHAINS.externalServices),
-      dispatch('filter', CHAINS.nodePorts),
-      dispatch('filter', CHAINS.proxyFirewall),
-      fixed('filter', CHAINS.forward, forwardRules(context)),
-      { table: 'filter', chain: CHAINS.firewall, role: 'kubelet', first: martianRules(context), last: [] },
-      dispatch('nat', CHAINS.services, nodePortDispatchRules(context)),
-      dispatch('nat', CHAINS.nodePorts),
-      fixed('nat', CHAINS.postrouting, postroutingRules(context)),
-      fixed('nat', CHAINS.markMasq, markMasqRules(context)),
-      ...TABLES.map((table): BaseChain => ({ table, chain: CHAINS.canary, role: 'canary', first: [], last: [] })),
-    ],
-    jumps: JUMPS,
+export const planBase = (context: RulesetContext): BaseRules => ({
+  chains: context.layout.baseChains.map((chain): BaseChain => ({
+    ...chain,
+    first: [],
+    last: [],
+    ...rulesOf(chain, context),
+  })),
+  jumps: context.layout.jumps,
+})
+
+/** What a chain of a layout holds besides the rules of service ports. */
+function rulesOf({ table, chain }: LayoutChain, context: RulesetContext): Partial<Pick<BaseChain, 'first' | 'last'>> {
+  switch (`${table} ${chain}`) {
+    case `filter ${CHAINS.forward}`:
+      return { first: forwardRules(context) }
+    case `filter ${CHAINS.firewall}`:
+      return { first: martianRules(context) }
+    case `nat ${CHAINS.services}`:
+      return { last: nodePortDispatchRules(context) }
+    case `nat ${CHAINS.postrouting}`:
+      return { first: postroutingRules(context) }
+    case `nat ${CHAINS.markMasq}`:
+      return { first: markMasqRules(context) }
+    default:
+      return {}
   }
-}
-
-const dispatch = (table: Table, chain: string, last: readonly Rule[] = []): BaseChain => ({
-  table,
-  chain,
-  role: 'dispatch',
-  first: [],
-  last,
-})
-
-const fixed = (table: Table, chain: string, first: readonly Rule[]): BaseChain => ({
-  table,
-  chain,
-  role: 'fixed',
-  first,
-  last: [],
-})
-
-/**
- * The rules that lead from the kernel's chains to ours, in the order in which kube-proxy leaves them: it prepends one
- * after the other, and kubelet's last. The filter table asks new connections alone, since the others were let in already.
- */
-export const JUMPS: readonly JumpRule[] = [
-  ...inChain('filter', 'INPUT', [
-    [CHAINS.firewall, []],
-    [CHAINS.proxyFirewall, [isNew, comment('kubernetes load balancer firewall')]],
-    // Not of new connections alone: a health check may keep its connection.
-    [CHAINS.nodePorts, [comment('kubernetes health check service ports')]],
-    [CHAINS.externalServices, [isNew, comment('kubernetes externally-visible service portals')]],
-  ]),
-  ...inChain('filter', 'FORWARD', [
-    [CHAINS.proxyFirewall, [isNew, comment('kubernetes load balancer firewall')]],
-    [CHAINS.forward, [comment('kubernetes forwarding rules')]],
-    [CHAINS.services, [isNew, comment('kubernetes service portals')]],
-    [CHAINS.externalServices, [isNew, comment('kubernetes externally-visible service portals')]],
-  ]),
-  ...inChain('filter', 'OUTPUT', [
-    [CHAINS.firewall, []],
-    [CHAINS.proxyFirewall, [isNew, comment('kubernetes load balancer firewall')]],
-    [CHAINS.services, [isNew, comment('kubernetes service portals')]],
-  ]),
-  // What arrives, and what the node itself sends.
-  ...inChain('nat', 'PREROUTING', [[CHAINS.services, [comment('kubernetes service portals')]]]),
-  ...inChain('nat', 'OUTPUT', [[CHAINS.services, [comment('kubernetes service portals')]]]),
-  ...inChain('nat', 'POSTROUTING', [[CHAINS.postrouting, [comment('kubernetes postrouting rules')]]]),
-]
-
-function inChain(
-  table: Table,
-  chain: string,
-  jumps: readonly (readonly [to: string, matches: readonly Match[]])[],
-): readonly JumpRule[] {
-  return jumps.map(([to, matches]) => ({ table, chain, rule: { matches, target: jumpTo(to) } }))
 }
 
 /**

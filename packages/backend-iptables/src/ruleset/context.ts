@@ -11,6 +11,7 @@ import {
   type State,
 } from '@pointsman/core'
 import type { Rule } from 'node-iptables'
+import { type Layout, layoutOf } from './layout.js'
 import { from, notFrom } from './matches.js'
 
 /** What the machine has, and what is asked for, besides the configuration that kube-proxy would have. */
@@ -30,6 +31,7 @@ export interface RulesetOptions {
 
 /** All that the rules of one service port are made from, besides itself and its endpoints. */
 export interface RulesetContext {
+  readonly layout: Layout
   readonly family: IpFamily
   /** The node that the rules are for. */
   readonly node: NodeInfo | undefined
@@ -57,6 +59,7 @@ export function rulesetContext(
   const { family, randomFully = true, nfacct = false, keepComments = false } = options
   const { node } = state
   return {
+    layout: layoutOf(config),
     family,
     node,
     nodeIp: nodeIpOf(node, family, config),

@@ -1,6 +1,6 @@
 import { type Endpoint, endpointKey, type IpFamily, type ServicePort } from '@pointsman/core'
 import { addressOf, type Match, type RecentMatch, type Rule } from 'node-iptables'
-import { CHAINS, endpointChainName } from './chain-names.js'
+import { CHAINS, endpointChainName } from './layout.js'
 import { anyPort, comment, from, jumpTo, protocolOf } from './matches.js'
 import type { PortPlan } from './port-plan.js'
 import type { ChainRules } from './ruleset.js'

@@ -10,7 +10,7 @@ import {
   type ServicePort,
 } from '@pointsman/core'
 import type { Target } from 'node-iptables'
-import { serviceChainNames, type ServiceChainNames } from './chain-names.js'
+import { serviceChainNames, type ServiceChainNames } from './layout.js'
 import type { RulesetContext } from './context.js'
 import { DROP, rejectIn } from './matches.js'
 
@@ -34,7 +34,7 @@ export interface PortPlan {
 }
 
 export function portPlan(port: ServicePort, endpoints: readonly Endpoint[], context: RulesetContext): PortPlan {
-  const chains = serviceChainNames(port)
+  const chains = serviceChainNames(port, context.layout)
   const traffic = portTraffic({ port, endpoints, node: context.node })
   const chainOf = (policy: 'Cluster' | 'Local' | undefined): string | undefined =>
     policy && (policy === 'Cluster' ? chains.cluster : chains.local)

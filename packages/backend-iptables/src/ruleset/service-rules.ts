@@ -11,7 +11,7 @@ import {
 } from '@pointsman/core'
 import type { Rule, Target } from 'node-iptables'
 import { countedBy, LOCALHOST_ACCEPTED, planBase } from './base-rules.js'
-import { CHAINS } from './chain-names.js'
+import { CHAINS } from './layout.js'
 import { rulesetContext, type RulesetContext, type RulesetOptions } from './context.js'
 import { endpointChain, spreadRules } from './endpoint-rules.js'
 import { ACCEPT, comment, DROP, from, fromLocal, jumpTo, protocolOf, to, toLocal, toPort } from './matches.js'

@@ -1,7 +1,7 @@
 import { DEFAULT_PROXY_CONFIG, endpointKey, displayName, type ProxyConfig, type State } from '@pointsman/core'
 import { nodeInfoWith, stateOf, type PortDescription, type StateDescription } from '@pointsman/core/testing'
 import { renderSave } from '../render/owned-rules.js'
-import { endpointChainName, serviceChainNames } from '../ruleset/chain-names.js'
+import { endpointChainName, serviceChainNames } from '../ruleset/layout.js'
 import type { RulesetOptions } from '../ruleset/context.js'
 import { planRuleset } from '../ruleset/service-rules.js'
 

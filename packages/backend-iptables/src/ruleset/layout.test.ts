@@ -1,6 +1,19 @@
-import { servicePortOf } from '@pointsman/core/testing'
+import { DEFAULT_PROXY_CONFIG } from '@pointsman/core'
+import { servicePortOf, stateOf } from '@pointsman/core/testing'
 import { describe, expect, it } from 'vitest'
-import { CHAINS, endpointChainName, isServiceChain, serviceChainNames } from './chain-names.js'
+import { planBase } from './base-rules.js'
+import { rulesetContext } from './context.js'
+import {
+  CHAINS,
+  chainsOfRole,
+  CURRENT,
+  deletionRank,
+  endpointChainName,
+  isServiceChain,
+  type Layout,
+  LAYOUTS,
+  serviceChainNames,
+} from './layout.js'
 
 const LB = servicePortOf({ is: 'default/lb:p80', clusterIP: '10.96.8.8' })
 
@@ -60,4 +73,38 @@ describe('a chain that is deleted when its service is gone', () => {
   it.each([...Object.values(CHAINS), ...others])('is not %s', (chain) => {
     expect(isServiceChain(chain)).toBe(false)
   })
+})
+
+describe.each(LAYOUTS.map((layout) => [layout.name, layout] as const))('the layout %s', (_, layout) => {
+  it('has each chain once, and leads to no others', () => {
+    const keys = layout.baseChains.map(({ table, chain }) => `${table} ${chain}`)
+    expect(keys).toEqual([...new Set(keys)])
+    for (const { table, rule } of layout.jumps)
+      expect(keys).toContain(`${table} ${rule.target?.type === 'jump' ? rule.target.chain : ''}`)
+  })
+
+  it('is what a plan consists of', () => {
+    const context = rulesetContext(stateOf({ ports: [] }), DEFAULT_PROXY_CONFIG, { family: 'IPv4' })
+    const [, ...baseChains] = layout.baseChains
+    const other: Layout = { ...layout, baseChains, jumps: [] }
+    const { chains, jumps } = planBase({ ...context, layout: other })
+    expect(chains.map(({ table, chain, role }) => ({ table, chain, role }))).toEqual(baseChains)
+    expect(jumps).toEqual([])
+  })
+})
+
+it('the chains that service ports share are those of the dispatch role', () => {
+  expect(chainsOfRole(CURRENT, 'dispatch').map(({ table, chain }) => `${table} ${chain}`)).toEqual([
+    'filter KUBE-SERVICES',
+    'filter KUBE-EXTERNAL-SERVICES',
+    'filter KUBE-NODEPORTS',
+    'filter KUBE-PROXY-FIREWALL',
+    'nat KUBE-SERVICES',
+    'nat KUBE-NODEPORTS',
+  ])
+})
+
+it('chains are deleted before those that they lead to, and what no service port has last', () => {
+  const chains = ['KUBE-MARK-DROP', 'KUBE-SEP-A', 'KUBE-SVC-A', 'KUBE-SVL-A', 'KUBE-XLB-A', 'KUBE-EXT-A', 'KUBE-FW-A']
+  expect(chains.map(deletionRank)).toEqual([5, 4, 3, 3, 2, 1, 0])
 })
