@@ -1,10 +1,8 @@
 import {
-  type AuditFinding,
   type Dataplane,
   type Endpoint,
   endpointText,
   inOverlapOrder,
-  type LoadedRules,
   type PlannedItems,
   type PlanOptions,
   type PortEndpoints,
@@ -16,8 +14,7 @@ import {
   serviceName,
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
-import { auditMarkBit, auditOtherVariant } from './audit/audit-others.js'
-import { auditTables } from './audit/audit-tables.js'
+import { auditNotes, auditRules } from './audit/audit-rules.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
 import { formerOwnerOfChain, ownerOfChain } from './chain-owner.js'
 import { LoadedTables, loadedTables, readListing, recentListsIn } from './loaded-tables.js'
@@ -34,8 +31,8 @@ import {
   LAYOUTS,
   serviceChainNames,
 } from './ruleset/layout.js'
-import { isLargeCluster, rulesetContext } from './ruleset/context.js'
-import { planRuleset, planService } from './ruleset/service-rules.js'
+import { rulesetContext } from './ruleset/context.js'
+import { planService } from './ruleset/service-rules.js'
 import { frontPaths } from './ruleset/port-plan.js'
 import type { BaseRules, Ruleset, ServiceRules } from './ruleset/ruleset.js'
 import { tracePacket } from './trace/trace-packet.js'
@@ -73,6 +70,7 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   affinityLists: (rules) => recentListsIn(loadedTables(rules).tables),
   findings: AUDIT_FINDINGS,
   audit: auditRules,
+  auditNotes,
   toDo,
   open: openDataplane,
   prepare: prepareMachine,
@@ -138,21 +136,6 @@ function planIptables({ state, config }: RulesAt, options: PlanOptions): RulePla
     listing: (parts) => saveLinesOf(savedTablesOf(rulesetOf(parts))),
     fronts: (port, endpoints) => frontPaths(port, endpoints, context),
   }
-}
-
-function auditRules(rules: LoadedRules, { state, config }: RulesAt, options: PlanOptions): readonly AuditFinding[] {
-  const { family } = options
-  const { tables, variant, other } = loadedTables(rules)
-  const findings = [
-    ...auditTables(planRuleset(state, config, options), tables, { keepsStaleChains: isLargeCluster(state, family) }),
-    ...auditMarkBit(tables, 2 ** config.masqueradeBit),
-  ]
-  return [
-    ...findings.map((finding) => ({ ...finding, family, ...(variant !== undefined && { variant }) })),
-    ...(other === undefined
-      ? []
-      : auditOtherVariant(other.tables).map((finding) => ({ ...finding, family, variant: other.variant }))),
-  ]
 }
 
 const ruleOf = (item: object): OwnedRule['rule'] | undefined => (item instanceof OwnedRule ? item.rule : undefined)

@@ -8,6 +8,7 @@ import {
   auditSharedChain,
   claimOf,
   compareOrdered,
+  duplicateFindings,
   type ExpectedRule,
   extraType,
   findingOf,
@@ -148,7 +149,7 @@ function auditChain(audit: ChainAudit): readonly TableFinding[] {
     ...missing.map((one) => findingOf('MISSING_RULE', audit, { expected: one })),
     ...changed.map(([one, other]) => findingOf('CHANGED_RULE', audit, { expected: one, found: other })),
     ...moved.map(([one, other]) => findingOf('OUT_OF_ORDER', audit, { expected: one, found: other })),
-    ...duplicated.map(([one, other]) => findingOf('DUPLICATE_RULE', audit, { expected: one, found: other })),
+    ...duplicateFindings(audit, duplicated),
     ...extra.map((other) => findingOf(extraType(other.rule), audit, { found: other, owner })),
   ]
 }
@@ -226,7 +227,7 @@ function compareJumps(
     ...missing.map((one) => findingOf('MISSING_JUMP', place, { expected: one })),
     ...changed.map(([one, other]) => findingOf('CHANGED_RULE', place, { expected: one, found: other })),
     ...moved.map(([one, other]) => findingOf('OUT_OF_ORDER', place, { expected: one, found: other })),
-    ...duplicated.map(([one, other]) => findingOf('DUPLICATE_RULE', place, { expected: one, found: other })),
+    ...duplicateFindings(place, duplicated),
     // A rule of somebody else may lead where it likes.
     ...extra.filter(({ rule }) => isOurJump(rule)).map((other) => findingOf('EXTRA_JUMP', place, { found: other })),
   ]

@@ -27,6 +27,8 @@ export const meaningIn = (chain: string, rule: Rule): string =>
 interface Compared {
   readonly expected?: ExpectedRule
   readonly found?: FoundRule
+  /** How often the rule is there; absent: once. */
+  readonly count?: number
   /** Whose the chain is, where it is one service port's. */
   readonly owner?: ServicePortName | undefined
 }
@@ -34,7 +36,7 @@ interface Compared {
 export function findingOf(
   type: FindingType,
   { table, chain }: Pick<TableFinding, 'table' | 'chain'>,
-  { expected, found, owner = expected?.owner }: Compared,
+  { expected, found, count, owner = expected?.owner }: Compared,
 ): TableFinding {
   const claims =
     owner === undefined && expected === undefined && found !== undefined ? claimOf([found.rule]) : undefined
@@ -44,6 +46,7 @@ export function findingOf(
     chain,
     ...(owner !== undefined && { owner }),
     ...(claims !== undefined && { claims }),
+    ...(count !== undefined && { count }),
     ...(expected !== undefined && {
       expected: [new OwnedRule({ table, chain, rule: expected.rule, owner: expected.owner })],
     }),
@@ -107,6 +110,22 @@ interface ChainDifference<E, F> {
   readonly duplicated: readonly (readonly [E, F])[]
   /** The one stands where the other should. */
   readonly changed: readonly (readonly [E, F])[]
+}
+
+/** One finding for all repetitions of a rule, with how often it is there. */
+export function duplicateFindings(
+  place: Pick<TableFinding, 'table' | 'chain'>,
+  duplicated: readonly (readonly [ExpectedRule, FoundRule])[],
+): readonly TableFinding[] {
+  const rules = new Map<string, { readonly pair: readonly [ExpectedRule, FoundRule]; count: number }>()
+  for (const pair of duplicated) {
+    const known = rules.get(pair[1].meaning) ?? { pair, count: 1 }
+    known.count += 1
+    rules.set(pair[1].meaning, known)
+  }
+  return [...rules.values()].map(({ pair: [expected, found], count }) =>
+    findingOf('DUPLICATE_RULE', place, { expected, found, count }),
+  )
 }
 
 interface WithMeaning {
@@ -207,16 +226,17 @@ export function auditSharedChain(shared: SharedChain): readonly TableFinding[] {
   }
   const known = new Map(wanted.map((one) => [one.meaning, one]))
   const extra: FoundRule[] = []
+  const duplicated: (readonly [ExpectedRule, FoundRule])[] = []
   const findings: TableFinding[] = []
   const places = new Map<ExpectedRule, number>()
   for (const [at, one] of found.entries()) {
     const match = left.get(one.meaning)?.shift()
     const original = known.get(one.meaning)
     if (match !== undefined) places.set(match, at)
-    else if (original !== undefined)
-      findings.push(findingOf('DUPLICATE_RULE', shared, { expected: original, found: one }))
+    else if (original !== undefined) duplicated.push([original, one])
     else extra.push(one)
   }
+  findings.push(...duplicateFindings(shared, duplicated))
   const missing = otherForms([...left.values()].flat())
   for (const one of extra) {
     const match = missing.take(one.rule)

@@ -1,5 +1,6 @@
 import type { AuditFinding, FindingKind } from '@pointsman/core'
 import type { OwnedRule } from '../render/owned-rules.js'
+import { CHAINS } from '../ruleset/layout.js'
 
 /** A finding in the tables of one family, of which the tables do not know the name. */
 export interface TableFinding extends Omit<AuditFinding, 'family' | 'variant'> {
@@ -72,16 +73,106 @@ export const AUDIT_FINDINGS = {
     nouns: ['set of rules in the other variant', 'sets of rules in the other variant'],
     cause: 'made',
   },
+  UNSEEN_TABLES: {
+    meaning: 'the save itself says that it does not show all tables of the node',
+    nouns: ['save that is not whole', 'saves that are not whole'],
+    cause: 'none',
+  },
+  OTHER_RELEASE: {
+    meaning: 'an older kube-proxy wrote these rules, in another layout: they were not compared',
+    nouns: ['ruleset of another release', 'rulesets of another release'],
+    cause: 'none',
+    comparesNothing: true,
+  },
+  IPVS_MODE: {
+    meaning: "these are the rules of kube-proxy's ipvs mode: there is nothing to compare them with",
+    nouns: ['ruleset of ipvs mode', 'rulesets of ipvs mode'],
+    cause: 'none',
+    comparesNothing: true,
+  },
+  NFTABLES_MODE: {
+    meaning: "these are the rules of kube-proxy's nftables mode: there is nothing to compare them with",
+    nouns: ['ruleset of nftables mode', 'rulesets of nftables mode'],
+    cause: 'none',
+    comparesNothing: true,
+  },
+  USERSPACE_MODE: {
+    meaning:
+      "these are the rules of kube-proxy's userspace mode, which ended with 1.25: there is nothing to compare them with",
+    nouns: ['ruleset of userspace mode', 'rulesets of userspace mode'],
+    cause: 'none',
+    comparesNothing: true,
+  },
+  OTHER_PROXY: {
+    meaning:
+      'no rules of kube-proxy are in the tables, and a program has some that can serve Services in its place: there is nothing to compare',
+    nouns: ['ruleset of another proxy', 'rulesets of another proxy'],
+    cause: 'none',
+    comparesNothing: true,
+  },
+  NO_PROXY: {
+    meaning: 'no rules of a service proxy are in the tables: there is nothing to compare',
+    nouns: ['ruleset without a service proxy', 'rulesets without a service proxy'],
+    cause: 'none',
+    comparesNothing: true,
+  },
+  OTHER_NODE_NAME: {
+    meaning: 'the rules are those of a node of another name',
+    nouns: ['ruleset of another node name', 'rulesets of another node name'],
+    cause: 'none',
+  },
+  OTHER_LOCAL_TRAFFIC: {
+    meaning: 'the rules tell traffic of pods from other traffic in another way (cluster CIDR, detectLocalMode)',
+    nouns: ['other cluster CIDR or detectLocalMode', 'other cluster CIDRs or detectLocalModes'],
+    cause: 'none',
+  },
+  OTHER_MASQUERADE_ALL: {
+    meaning: 'the rules are made with another masqueradeAll',
+    nouns: ['other masqueradeAll', 'other masqueradeAlls'],
+    cause: 'none',
+  },
+  OTHER_MASQUERADE_BIT: {
+    meaning: 'the rules ask for masquerading by another bit of the packet mark',
+    nouns: ['other masquerade bit', 'other masquerade bits'],
+    cause: 'none',
+  },
+  OTHER_NODE_PORT_ADDRESSES: {
+    meaning: 'node ports answer on other addresses (nodePortAddresses)',
+    nouns: ['other nodePortAddresses', 'other nodePortAddresses'],
+    cause: 'none',
+  },
+  ZERO_RANGE_FIREWALL: {
+    meaning:
+      'a load balancer whose source ranges hold every address has a firewall, as kube-proxies before 1.36 made it',
+    nouns: ['firewall for everyone', 'firewalls for everyone'],
+    cause: 'none',
+  },
+  OTHER_LOCALHOST_NODE_PORTS: {
+    meaning: 'the rules are made with another localhostNodePorts',
+    nouns: ['other localhostNodePorts', 'other localhostNodePorts'],
+    cause: 'none',
+  },
 } as const satisfies Readonly<Record<string, FindingKind>>
 
 export type FindingType = keyof typeof AUDIT_FINDINGS
 
 /** One line for a person: what to do about a finding. */
-export function toDo({ type, variant, table, chain, expected = [] }: AuditFinding): string {
+export function toDo({ type, variant, table, chain, detail = '', expected = [], found = [] }: AuditFinding): string {
   if (type === 'OTHER_VARIANT')
     return `once nothing writes there any more, \`pointsman cleanup --iptables-variant ${variant ?? 'legacy'}\` removes them`
-  if (type === 'LEFT_OVER_CHAIN')
+  if (type === 'LEFT_OVER_CHAIN') {
+    // kube-proxy 1.36 takes no chain for its own whose name begins so.
+    if (chain.startsWith('KUBE-XLB-'))
+      return `kube-proxy of 1.24 or later leaves it: iptables -t ${table} -F ${chain}, and -X ${chain}; Pointsman's agent deletes it`
     return `the proxy deletes it at its next full sync; if not, see what leads there: iptables-save -t ${table} | grep ${chain}`
+  }
+  if (type === 'UNSEEN_TABLES')
+    return detail.includes('legacy')
+      ? 'save the others on the node, with iptables-legacy-save or ip6tables-legacy-save, and audit them as well: if kube-proxy has chains there, packets meet the rules of both variants'
+      : 'save what nft lists of those tables, which iptables cannot show: another program writes them with nft'
+  if (isJumpFrom(chain) && ONLY_ADDED.has(type)) return byHand({ table, chain, found })
+  if (type === 'DUPLICATE_RULE' && chain === CHAINS.firewall)
+    return `kubelet adds it again and again where it does not see it: iptables in kubelet's path is of another variant, or 1.8.2; flush the chain once that is put right`
   // Of this machine it is known which tables and settings its kernel has; of a file's it is not.
   if (variant === undefined && type === 'MISSING_TABLE')
     return `give a save of all tables (iptables-save without -t); if the kernel lacks it too, ${AGAIN}`
@@ -96,12 +187,49 @@ export function toDo({ type, variant, table, chain, expected = [] }: AuditFindin
 
 const AGAIN = 'the proxy puts it right at its next full sync, or when it is restarted; `pointsman apply` does it now'
 
+const isJumpFrom = (chain: string): boolean => chain !== '' && !chain.startsWith('KUBE-')
+
+/** kube-proxy adds a jump that it does not find, at a full sync; it deletes, moves and changes none. */
+const ONLY_ADDED: ReadonlySet<string> = new Set<FindingType>([
+  'DUPLICATE_RULE',
+  'EXTRA_JUMP',
+  'OUT_OF_ORDER',
+  'CHANGED_RULE',
+])
+
+function byHand({ table, chain, found }: Pick<AuditFinding, 'table' | 'chain' | 'found'>): string {
+  const line = found?.[0]?.line ?? ''
+  const rule = line.startsWith(`-A ${chain} `) ? line.slice(`-A ${chain} `.length) : '...'
+  return `kube-proxy leaves it at every sync and restart; Pointsman's agent and \`pointsman apply\` put it right, or by hand, once for each: iptables -t ${table} -D ${chain} ${rule}; then find what adds it: a second proxy, or an iptables of the other variant or of 1.8.2, which does not see its own rules`
+}
+
+const CONFIGURED =
+  "find out which is right: the configuration of the node's kube-proxy (kubectl -n kube-system get configmap kube-proxy -o yaml), or what was given here; a proxy that is restarted with the same configuration writes the same rules"
+
 /** Of the others: AGAIN. */
 const TO_DO: Readonly<Record<string, string>> = {
   NO_CHAINS: `${AGAIN}; then find what flushed the table: a firewall that was restarted, iptables -F, another variant`,
   MISSING_JUMP: `${AGAIN}; then find what deleted it: a firewall that was restarted, iptables -F`,
-  EXTRA_JUMP: `${AGAIN}; see that no second proxy runs on the node`,
   DUPLICATE_RULE: `${AGAIN}; see that no second proxy runs on the node`,
   FOREIGN_RULE: 'have its owner put it into a chain of its own: the proxy deletes what it finds in its chains',
   MARK_BIT: 'have its owner use another bit, or the proxy: iptables.masqueradeBit of its configuration',
-} satisfies { readonly [type in FindingType]?: string }
+  OTHER_RELEASE:
+    '`pointsman trace --rules` follows packets through them; to compare, give the rules of a kube-proxy from 1.26 on',
+  IPVS_MODE:
+    'IPVS decides, and not these rules: ipvsadm -Ln and ipset list show on the node what it does. kube-proxy has to be restarted in iptables mode before it writes rules to compare',
+  NFTABLES_MODE:
+    'nft list table ip kube-proxy, or ip6, shows the rules that decide. kube-proxy has to be restarted in iptables mode before it writes rules to compare',
+  USERSPACE_MODE: 'a process decides, and not these rules: its log says to where it sends connections',
+  OTHER_PROXY:
+    'ask that program whether it serves Services; if it does not, see whether kube-proxy runs, and in which mode: nft list table ip kube-proxy (nftables mode), ipvsadm -Ln (ipvs mode)',
+  NO_PROXY:
+    'see what serves Services on the node: nft list table ip kube-proxy (nftables mode), ipvsadm -Ln (ipvs mode), cilium status; kube-proxy says its mode at localhost:10249/proxyMode. If that is iptables, something flushed the tables: restart kube-proxy',
+  OTHER_NODE_NAME:
+    "compare the Node's name with kube-proxy's hostnameOverride (--hostname-override) and set it right: a restart alone changes nothing. If the rules are another node's, give its name as --node",
+  ZERO_RANGE_FIREWALL: 'nothing: it lets everyone in, as no firewall does; kube-proxy 1.36 and Pointsman leave it out',
+  OTHER_LOCAL_TRAFFIC: CONFIGURED,
+  OTHER_MASQUERADE_ALL: CONFIGURED,
+  OTHER_MASQUERADE_BIT: CONFIGURED,
+  OTHER_NODE_PORT_ADDRESSES: CONFIGURED,
+  OTHER_LOCALHOST_NODE_PORTS: CONFIGURED,
+}

@@ -92,10 +92,10 @@ export const withRulesetOptions = (command: Command, { family, addresses }: Rule
   command
     .addOption(new Option('--family <family>', family).choices(Object.keys(FAMILIES)))
     .addOption(
-      new Option(
-        '--layout <layout>',
-        "the chain layout: kube-proxy 1.36's (current), or that of 1.20 and earlier (classic, not built yet)",
-      ).choices(['current', 'classic']),
+      // Not in the help as long as there is but one to choose.
+      new Option('--layout <layout>', "the chain layout: kube-proxy 1.36's (current)")
+        .choices(['current', 'classic'])
+        .hideHelp(),
     )
     .option(
       '--node-address <address>',

@@ -17,6 +17,10 @@ export interface AuditFinding {
   readonly owner?: ServicePortName | undefined
   /** `namespace/name:port`: whose it says to be in its comment, where it should not be there. */
   readonly claims?: string | undefined
+  /** What was recognized, for people, where the type alone does not say it: a sentence without its full stop. */
+  readonly detail?: string | undefined
+  /** How often the item is there, or how many differences one cause explains. Absent: once, or one. */
+  readonly count?: number | undefined
   /** The items that should be there, in order. */
   readonly expected?: readonly RuleItem[] | undefined
   /** The items that are there. */
@@ -31,7 +35,18 @@ export interface FindingKind {
   readonly nouns: readonly [one: string, several: string]
   /**
    * Which record is behind it: the one that made the expected item, or changed it into what it should be; or the one that took
-   * the found item away, or all items of its place.
+   * the found item away, or all items of its place; or none, because no record makes or removes such a thing.
    */
-  readonly cause: 'made' | 'changed' | 'removed' | 'emptied'
+  readonly cause: 'made' | 'changed' | 'removed' | 'emptied' | 'none'
+  /** The rules were not compared with the planned ones, because those are of another program, release or mode. Default: they were. */
+  readonly comparesNothing?: boolean | undefined
+}
+
+/** Something that is as it may be, and that a reader of an audit should know of. */
+export interface AuditNote {
+  readonly family: IpFamily
+  /** A sentence for people, without its full stop. */
+  readonly text: string
+  /** The items that say so, in their order. */
+  readonly found: readonly RuleItem[]
 }

@@ -7,7 +7,7 @@ import type { Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import type { FrontTraffic } from '../state/port-traffic.js'
 import type { State } from '../state/state.js'
-import type { AuditFinding, FindingKind } from './audit.js'
+import type { AuditFinding, AuditNote, FindingKind } from './audit.js'
 import type { ChangeLogReader } from './change-log.js'
 import type {
   CleanedFamily,
@@ -25,6 +25,11 @@ import type { AffinityList, Trace, TraceQuestion } from './trace.js'
 export interface RulesAt {
   readonly state: Pick<State, 'node' | 'services' | 'endpoints'>
   readonly config: ProxyConfig
+}
+
+/** What rules are held against. Other Nodes than the state's own tell whose rules they are in case they are another node's. */
+export interface AuditedState extends RulesAt {
+  readonly state: RulesAt['state'] & Partial<Pick<State, 'nodes'>>
 }
 
 /** What the machine offers and what is asked for, besides the configuration that kube-proxy would have. */
@@ -185,9 +190,11 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   readonly findings: Readonly<Record<string, FindingKind>>
   /**
    * Holds rules of one family against those that a state wants. What is not the proxy's is no finding, unless it stands in a
-   * place that is.
+   * place that is. Rules of another program, release or mode are one finding, and are not compared.
    */
-  audit(rules: LoadedRules, wanted: RulesAt, options: PlanOptions): readonly AuditFinding[]
+  audit(rules: LoadedRules, wanted: AuditedState, options: PlanOptions): readonly AuditFinding[]
+  /** What is as it may be and not as it must be: which of two service ports that claim one front is first, say. Default: nothing. */
+  auditNotes?(rules: LoadedRules, wanted: AuditedState, options: PlanOptions): readonly AuditNote[]
   /** One line for people: what to do about a finding. */
   toDo(finding: AuditFinding): string
 

@@ -1,5 +1,6 @@
 import type {
   AuditFinding,
+  AuditNote,
   ChangeLogReader,
   Dataplane,
   FamilyRules,
@@ -38,7 +39,7 @@ interface Question extends RulesQuestion {
 }
 
 /** What was there, and what is wrong with it, held against what is known at the same time. */
-export interface Look extends Pick<AuditReport, 'asked' | 'read' | 'findings'> {
+export interface Look extends Pick<AuditReport, 'asked' | 'read' | 'findings' | 'notes'> {
   readonly question: Question
 }
 
@@ -57,7 +58,13 @@ export async function questionOf(input: Input, options: QuestionOptions, context
 
 export async function lookAt(source: TableSource, question: Question): Promise<Look> {
   const read = await source.read()
-  return { asked: question.asked, question, read, findings: findFindings(read, question, source) }
+  return {
+    asked: question.asked,
+    question,
+    read,
+    findings: findFindings(read, question, source),
+    notes: findNotes(read, question, source),
+  }
 }
 
 /**
@@ -138,13 +145,21 @@ const findFindings = (
 ): readonly AuditFinding[] =>
   read.flatMap(({ family, rules }) => dataplane.audit(rules, { state, config }, { ...machine, family }))
 
+const findNotes = (
+  read: readonly FamilyRules[],
+  { state, config }: Pick<RulesQuestion, 'state' | 'config'>,
+  { dataplane, machine }: { readonly dataplane: Dataplane; readonly machine: Omit<PlanOptions, 'family'> },
+): readonly AuditNote[] =>
+  read.flatMap(({ family, rules }) => dataplane.auditNotes?.(rules, { state, config }, { ...machine, family }) ?? [])
+
 /** Those of the first look that the second had as well. */
 function persisting(first: readonly AuditFinding[], second: readonly AuditFinding[]): readonly AuditFinding[] {
   const seen = new Set(first.map(keyOf))
   return second.filter((finding) => seen.has(keyOf(finding)))
 }
 
-const keyOf = ({ expected, found, ...rest }: AuditFinding): string =>
+// How much there is of it may change between two looks.
+const keyOf = ({ expected, found, count: _, detail: _detail, ...rest }: AuditFinding): string =>
   JSON.stringify([rest, expected?.map(({ line }) => line), found?.map(({ line }) => line)])
 
 /** Where an audit reads the tables from. */
@@ -233,5 +248,6 @@ export interface AuditReport {
   readonly source: Pick<TableSource, 'name'>
   readonly read: readonly FamilyRules[]
   readonly findings: readonly AuditFinding[]
+  readonly notes: readonly AuditNote[]
   readonly causes: ReadonlyMap<AuditFinding, FindingCause>
 }

@@ -45,7 +45,8 @@ export function registerAudit(program: Command, context: Context): void {
     .description(
       'Holds the rules of this machine, or those of --rules, against what they should be after a log or for objects: missing, ' +
         'changed, extra, moved or repeated rules, chains left over, rules of others in our chains or with our mark bit, and chains in ' +
-        'both variants of iptables. Each finding comes with whose it is, with the record of the log that it goes back to, and with ' +
+        'both variants of iptables. Rules of another mode, an older kube-proxy or another proxy are one finding and are not compared; ' +
+        'so is a node name, cluster CIDR, mark bit or nodePortAddresses that differs from what was given. Each finding comes with whose it is, with the record of the log that it goes back to, and with ' +
         'what to do. What is kubelet’s, a CNI’s, or normal for a kube-proxy is none; nor is a sync that is under way: the tables ' +
         'are read twice when something is found. It changes nothing. Exit status 0 where nothing is found, 1 where something is. ' +
         'To read the tables of this machine it takes root.',

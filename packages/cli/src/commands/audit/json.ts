@@ -6,7 +6,14 @@ import type { FindingCause } from './causes.js'
 import type { AuditReportJson, FindingCauseJson, FindingJson } from './schema.js'
 
 /** The AuditReport of `docs/json.md`, without its items. */
-export const auditHead = ({ dataplane, asked, node, read, findings }: AuditReport): Omit<AuditReportJson, 'items'> => ({
+export const auditHead = ({
+  dataplane,
+  asked,
+  node,
+  read,
+  findings,
+  notes,
+}: AuditReport): Omit<AuditReportJson, 'items'> => ({
   kind: 'AuditReport',
   at: pointOf(asked),
   node: node?.name,
@@ -18,17 +25,20 @@ export const auditHead = ({ dataplane, asked, node, read, findings }: AuditRepor
     iptables: version,
     rules: count,
   })),
+  notes: notes.map(({ family, text, found }) => ({ family, text, found: found.map(({ line }) => line) })),
 })
 
 /** Its items, one a finding. */
 export const auditItems = ({ dataplane, findings, state, causes }: AuditReport): readonly FindingJson[] =>
   findings.map((finding): FindingJson => {
-    const { type, family, variant, table, chain, owner, expected, found } = finding
+    const { type, family, variant, table, chain, owner, detail, count, expected, found } = finding
     const port = owner && state.services.get(owner)
     const cause = causes.get(finding)
     return {
       type,
       meaning: dataplane.findings[type]?.meaning ?? type,
+      detail,
+      count,
       family,
       variant: variant || undefined,
       table: table || undefined,

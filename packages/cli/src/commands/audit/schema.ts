@@ -30,6 +30,11 @@ export const finding = objectOf('Finding', {
     'what it is, for a script',
   ),
   meaning: required(text, 'the same for people; the words may change'),
+  detail: optional(text, 'what was recognized, for people; the words may change'),
+  count: optional(
+    integer,
+    'how often the rule is there, or how many differences the setting explains; absent: once, or one',
+  ),
   family: required(oneOf('IPv4', 'IPv6'), 'of which tables'),
   variant: optional(oneOfNames('nft', 'legacy'), 'of which iptables; absent with `--rules`'),
   table: optional(text, 'the table; absent: all of them'),
@@ -54,6 +59,12 @@ const tables = objectOf('Tables', {
   rules: required(integer, "of the proxy: in its chains, and those of the kernel's chains that lead there"),
 })
 
+const note = objectOf('Note', {
+  family: required(oneOf('IPv4', 'IPv6'), 'of which tables'),
+  text: required(text, 'the note, for people; the words may change'),
+  found: required(listOf(text), 'the rules that it is about, in their order'),
+})
+
 /** What `pointsman audit -o json` prints. */
 export const auditReport = objectOf('AuditReport', {
   ...documentHead('AuditReport'),
@@ -62,6 +73,10 @@ export const auditReport = objectOf('AuditReport', {
   layout: required(oneOfNames('current'), "whose rules they should be like: kube-proxy 1.36's"),
   clean: required(flag, 'whether there is no finding'),
   tables: required(listOf(tables), 'the tables that were looked at'),
+  notes: required(
+    listOf(note),
+    'what is as it may be: which of the Services that claim one address and port is first on this node, say',
+  ),
   items: required(listOf(finding), 'the findings, by family and table'),
 })
 export type AuditReportJson = DocumentJson<typeof auditReport>

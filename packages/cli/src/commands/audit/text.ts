@@ -24,10 +24,27 @@ export function auditText(report: AuditReport, style: Style): readonly string[] 
       ...group.flatMap((finding) => findingLines(finding, report, style)),
     ]),
     ...(more > 0 ? ['', `and ${countOf(more, 'finding')} more: -o json has them all`] : []),
+    ...noteLines(report, style),
   ]
 }
 
 const MOST_FINDINGS = 40
+
+const MOST_NOTES = 10
+
+/** What is as it may be, and worth knowing. */
+function noteLines({ notes }: AuditReport, style: Style): readonly string[] {
+  const shown = notes.slice(0, MOST_NOTES)
+  const more = notes.length - shown.length
+  return [
+    ...shown.flatMap(({ family, text, found }) => [
+      '',
+      `${style.bold('note:')} ${style.dim(family)} ${text}`,
+      ...limited(found).map((line) => `    ${line}`),
+    ]),
+    ...(more > 0 ? ['', `and ${countOf(more, 'note')} more: -o json has them all`] : []),
+  ]
+}
 
 const hasRules = (findings: readonly AuditFinding[]): boolean =>
   findings.some(({ expected, found }) => expected !== undefined || found !== undefined)
@@ -43,11 +60,12 @@ function conclusion({ dataplane, findings }: AuditReport): string {
 }
 
 /** `IPv4 and IPv6, iptables-nft 1.8.9, 97 rules; against those at seq 128, 2026-11-21T02:24:50.504Z, node node-a`. */
-function subject({ asked, node, source, read }: AuditReport): string {
+function subject({ dataplane, asked, node, source, read, findings }: AuditReport): string {
   const rules = read.reduce((sum, { rules: { count } }) => sum + count, 0)
   const families = read.map(({ family }) => family).join(' and ')
   const whose = node === undefined ? '' : `, node ${node.name}`
-  return `${families}, ${source.name}, ${countOf(rules, 'rule')}; held against those ${describeAsked(asked)}${whose}`
+  const isCompared = !findings.some(({ type }) => dataplane.findings[type]?.comparesNothing === true)
+  return `${families}, ${source.name}, ${countOf(rules, 'rule')}; ${isCompared ? 'held' : 'not held'} against those ${describeAsked(asked)}${whose}`
 }
 
 /** By whose they are, in the order of the first finding of each. */
@@ -69,6 +87,7 @@ function groupTitle(finding: AuditFinding, report: AuditReport): string {
   const port = (owner && state.services.get(owner)) ?? claimedPort(finding, report)
   if (port !== undefined) return titleOf(port)
   if (claims !== undefined) return claims
+  if (finding.table === '') return 'all rules'
   return isLeftOver(finding, dataplane) ? 'of no service that there is' : 'of no service'
 }
 
@@ -80,17 +99,24 @@ function claimedPort({ claims, family }: AuditFinding, { state }: AuditReport): 
 }
 
 function findingLines(finding: AuditFinding, report: AuditReport, style: Style): readonly string[] {
-  const { type, expected = [], found = [] } = finding
+  const { type, detail, expected = [], found = [] } = finding
   const { dataplane } = report
   const cause = report.causes.get(finding)
   return [
     `  ${placeText(finding, report, style)}`,
-    `    ${style.yellow(type)}: ${dataplane.findings[type]?.meaning ?? type}`,
+    `    ${style.yellow(type)}: ${dataplane.findings[type]?.meaning ?? type}${countText(finding)}`,
+    ...(detail === undefined ? [] : [`    ${detail}`]),
     ...limited(expected).map((line) => `    ${style.red(`- ${line}`)}`),
     ...limited(found).map((line) => `    ${style.green(`+ ${line}`)}`),
     ...(cause === undefined ? [] : causeLines(cause, { finding, style }).map((line) => `    ${line}`)),
     `    to do: ${dataplane.toDo(finding)}`,
   ]
+}
+
+/** ` (4 times)`, ` (explains 12 differences)`. */
+function countText({ count, table }: AuditFinding): string {
+  if (count === undefined) return ''
+  return table === '' ? ` (explains ${countOf(count, 'difference')})` : ` (${formatCount(count)} times)`
 }
 
 const MOST_RULES = 5
@@ -110,7 +136,7 @@ function placeText(
   const port = owner && state.services.get(owner)
   const endpoints = (owner && state.endpoints.get(owner)) ?? []
   const meaning = port && dataplane.chainMeanings({ port, endpoints }).get(chain)
-  const of = table === '' ? `${dataplane.mode}-${variant ?? ''}` : table
+  const of = table === '' ? [dataplane.mode, ...(variant === undefined ? [] : [variant])].join('-') : table
   const name = chain === '' ? '' : ` ${style.bold(chain)}`
   return `${style.dim(`${family} ${of}`)}${name}${meaning === undefined ? '' : `  ${style.dim(meaning)}`}`
 }

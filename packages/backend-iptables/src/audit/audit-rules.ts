@@ -1,0 +1,125 @@
+import type { AuditedState, AuditFinding, AuditNote, LoadedRules, PlanOptions } from '@pointsman/core'
+import type { Rule, SavedChain, SavedTable } from 'node-iptables'
+import { chainOf } from '../adapter/ownership.js'
+import { type LoadedTables, loadedTables, type SaveRemarks } from '../loaded-tables.js'
+import { CHAINS } from '../ruleset/layout.js'
+import { isLargeCluster } from '../ruleset/context.js'
+import { planRuleset } from '../ruleset/service-rules.js'
+import { auditMarkBit, auditOtherVariant } from './audit-others.js'
+import { auditTables } from './audit-tables.js'
+import { claimedFronts } from './claimed-fronts.js'
+import { foundRule, meaningOf } from './compared-rules.js'
+import type { TableFinding } from './finding.js'
+import { otherOriginOf } from './origin.js'
+import { auditBySettings } from './other-settings.js'
+
+/**
+ * All that is to be found in the rules of one family. First is asked what wrote them: those of another program, release or
+ * mode are one finding, and are not compared.
+ */
+export function auditRules(rules: LoadedRules, wanted: AuditedState, options: PlanOptions): readonly AuditFinding[] {
+  const { family } = options
+  const loaded = loadedTables(rules)
+  const { variant, other } = loaded
+  return [
+    ...ownFindings(loaded, wanted, options).map((finding) => ({
+      ...finding,
+      family,
+      ...(variant !== undefined && { variant }),
+    })),
+    ...(other === undefined
+      ? []
+      : auditOtherVariant(other.tables).map((finding) => ({ ...finding, family, variant: other.variant }))),
+  ]
+}
+
+function ownFindings(loaded: LoadedTables, wanted: AuditedState, options: PlanOptions): readonly TableFinding[] {
+  if (loaded.areOfNftables)
+    return [{ type: 'NFTABLES_MODE', table: '', chain: '', detail: 'nft lists the table kube-proxy' }]
+  const { tables, remarks } = loaded
+  const unseen = unseenTables(remarks)
+  const origin = otherOriginOf(tables)
+  // What is not shown may be just what is missed.
+  if (origin?.type === 'NO_PROXY' && unseen.length > 0) return unseen
+  if (origin !== undefined) return [{ ...origin, table: '', chain: '' }, ...repeatedJumps(tables), ...unseen]
+  const findings = auditBySettings(tables, { wanted, options }, (settings) =>
+    compare(tables, settings.wanted, settings.options),
+  )
+  return [
+    ...[...findings, ...repeatedByKubelet(tables, findings)].map((finding) => withDoubtfulTool(finding, remarks)),
+    ...unseen,
+  ]
+}
+
+function compare(
+  tables: readonly SavedTable[],
+  { state, config }: AuditedState,
+  options: PlanOptions,
+): readonly TableFinding[] {
+  const keepsStaleChains = isLargeCluster(state, options.family)
+  return [
+    ...auditTables(planRuleset(state, config, options), tables, { keepsStaleChains }),
+    ...auditMarkBit(tables, 2 ** config.masqueradeBit),
+  ]
+}
+
+const unseenTables = ({ warnings }: SaveRemarks): readonly TableFinding[] =>
+  warnings.length === 0
+    ? []
+    : [{ type: 'UNSEEN_TABLES', table: '', chain: '', detail: `it says: ${warnings.join('; ')}` }]
+
+/** Jumps to a proxy's chains that a kernel chain has more than once, whatever the proxy's layout is. */
+const repeatedJumps = (tables: readonly SavedTable[]): readonly TableFinding[] =>
+  tables.flatMap(({ table, chains }) =>
+    chains
+      .filter(({ chain }) => !chain.startsWith('KUBE-'))
+      .flatMap((chain) => repeatedIn(table, chain, (rule) => chainOf(rule)?.startsWith('KUBE-') === true)),
+  )
+
+/** What kubelet has put into its chain more than once, but for what was found already. */
+function repeatedByKubelet(tables: readonly SavedTable[], findings: readonly TableFinding[]): readonly TableFinding[] {
+  const known = new Set(findings.flatMap(({ found = [] }) => found.map(({ line }) => line)))
+  return tables
+    .filter(({ table }) => table === 'filter')
+    .flatMap(({ table, chains }) =>
+      chains.filter(({ chain }) => chain === CHAINS.firewall).flatMap((chain) => repeatedIn(table, chain, () => true)),
+    )
+    .filter(({ found = [] }) => !found.some(({ line }) => known.has(line)))
+}
+
+function repeatedIn(
+  table: string,
+  { chain, rules }: SavedChain,
+  isMeant: (rule: Rule) => boolean,
+): readonly TableFinding[] {
+  const counts = new Map<string, { readonly rule: Rule; count: number }>()
+  for (const { rule } of rules) {
+    if (!isMeant(rule)) continue
+    const known = counts.get(meaningOf(rule)) ?? { rule, count: 0 }
+    known.count += 1
+    counts.set(meaningOf(rule), known)
+  }
+  return [...counts.values()]
+    .filter(({ count }) => count > 1)
+    .map(({ rule, count }): TableFinding => {
+      const place = { table, chain }
+      return { type: 'DUPLICATE_RULE', ...place, count, found: [foundRule(place, rule)] }
+    })
+}
+
+/** iptables 1.8.0 to 1.8.2 of the nft variant do not find rules that are there, so that programs add theirs again. */
+function withDoubtfulTool(finding: TableFinding, { program, version }: SaveRemarks): TableFinding {
+  if (finding.type !== 'DUPLICATE_RULE' || version === undefined || !/^1\.8\.[012]$/.test(version)) return finding
+  return {
+    ...finding,
+    detail: `the save is of ${program ?? 'iptables'} ${version}: the nft variant of 1.8.0 to 1.8.2 is known not to find rules that are there, so that programs add theirs again and again`,
+  }
+}
+
+/** What is as it may be: which of the Services that claim one front is first here. */
+export function auditNotes(rules: LoadedRules, { state }: AuditedState, { family }: PlanOptions): readonly AuditNote[] {
+  const loaded = loadedTables(rules)
+  return loaded.areOfNftables || otherOriginOf(loaded.tables) !== undefined
+    ? []
+    : claimedFronts(loaded.tables, state, family)
+}
