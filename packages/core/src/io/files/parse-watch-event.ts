@@ -11,6 +11,7 @@ import {
 } from '../../model/kubernetes-object.js'
 import { parseRfc3339 } from '../../model/time-formats.js'
 import { printable } from '../../model/shown-text.js'
+import { asCurrentVersion } from '../../model/slice-v1beta1.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import { parseBoundedJson } from './parse-documents.js'
 
@@ -61,7 +62,8 @@ export function parseWatchEvent(text: string): ParsedEvent {
 
 type Extras = Pick<Untimed<ObjectEvent>, 'observedAt' | 'estimated' | 'author'>
 
-function parseObjectEvent(type: ObjectEvent['type'], object: JsonObject, extras: Extras): ParsedEvent {
+function parseObjectEvent(type: ObjectEvent['type'], given: JsonObject, extras: Extras): ParsedEvent {
+  const object = asCurrentVersion(given)
   const kind = kindOf(object)
   if (kind === undefined) return passedOver(object)
   if (!isKubernetesObject(object)) return bad(`the ${kind} has no metadata.name`)

@@ -8,6 +8,7 @@ import {
 } from '../../model/kubernetes-object.js'
 import { excessOf } from '../../model/object-bounds.js'
 import { printable } from '../../model/shown-text.js'
+import { asCurrentVersion, isOldSlice } from '../../model/slice-v1beta1.js'
 import { FileError, readText } from './read-file.js'
 import { foreignTextHint } from './foreign-text.js'
 import { kindOf, labelOf } from './parse-watch-event.js'
@@ -67,7 +68,11 @@ function objectsReader(): ObjectsReader {
   const unusable: (readonly [file: string, what: string])[] = []
   const passedOver = new Map<string, number>()
 
-  const takeItem = ({ object: item, ...how }: Item, file: string): void => {
+  const oldSlices = new Map<string, number>()
+
+  const takeItem = ({ object: given, ...how }: Item, file: string): void => {
+    if (isOldSlice(given)) count(oldSlices, file)
+    const item = asCurrentVersion(given)
     const kind = kindOf(item)
     const named = withNamespace(item)
     const kept = kind === undefined ? podIn(named) : keepObject(named)
@@ -90,11 +95,21 @@ function objectsReader(): ObjectsReader {
         objects,
         pods,
         passedOver,
-        problems: [...problems, ...unusable.map((each) => each.join(': ')), ...repeats],
+        problems: [
+          ...problems,
+          ...[...oldSlices].map(([file, slices]) => `${file}: ${oldSlicesText(slices)} read as v1`),
+          ...unusable.map((each) => each.join(': ')),
+          ...repeats,
+        ],
       }
     },
   }
 }
+
+const oldSlicesText = (slices: number): string =>
+  slices === 1
+    ? '1 EndpointSlice of discovery.k8s.io/v1beta1 is'
+    : `${slices} EndpointSlices of discovery.k8s.io/v1beta1 are`
 
 const unusableText = (object: KubernetesObject): string =>
   `${labelOf(object)} is not used: ${excessOfObject(object) ?? 'it cannot be read'}`
