@@ -28,18 +28,18 @@ describe('the incident', () => {
     expect(answer).toMatchObject({ status: 0, stderr: '' })
     expect(linesOf(answer).slice(0, 13).map(squeezed)).toEqual([
       'at seq 110, 2026-11-21T02:24:45.643Z, node node-a',
-      'shop/checkout is not served: everything is rejected: shop/checkout:http has no endpoints; since seq 108, 2026-11-21T02:24:44.181Z',
+      'shop/checkout is not served: all traffic is rejected: shop/checkout:http has no endpoints; since seq 108, 2026-11-21T02:24:44.181Z',
       '',
       'shop/checkout:http TCP  ClusterIP, IPv4',
-      'SENT TO  FROM  WHAT BECOMES OF IT',
-      'cluster IP 10.96.50.2:80  anybody  rejected: shop/checkout:http has no endpoints',
+      'FRONTEND  FROM  VERDICT',
+      'cluster IP 10.96.50.2:80  anywhere  rejected: shop/checkout:http has no endpoints',
       '',
-      'no endpoint is listed: either no pod has the labels app=checkout,tier=backend, or none has the port',
+      'no endpoint is listed: either no Pod has the labels app=checkout,tier=backend, or none has the port',
       '',
-      'affinity  a client stays with its endpoint until it has been silent for 3 h 0 min (ClientIP)',
+      'affinity  a client keeps its endpoint until it has sent nothing for 3 h 0 min (sessionAffinity ClientIP)',
       '',
-      'What changed this answer, the newest first:',
-      'SEQ  TIME  BY  RECORD  WHAT',
+      'What changed this answer, newest first:',
+      'SEQ  TIME  BY  RECORD  CHANGE',
     ])
     expect(squeezed(linesOf(answer)[13] ?? '')).toBe(
       '108  2026-11-21T02:24:44.181Z  kubectl-edit  EndpointSlice shop/checkout-wbn79  endpoints: 2 -> 0; -10.244.1.14 (checkout-v1-0 on node-a) and 1 more, after seq 107, Service shop/checkout: selector app=checkout -> app=checkout,tier=backend',
@@ -51,7 +51,7 @@ describe('the incident', () => {
     expect(linesOf(answer)[1]).toBe('shop/checkout is served by 2 endpoints; since seq 128, 2026-11-21T02:24:50.504Z')
     const between = await explain('shop/checkout', '--at', '90')
     expect(linesOf(between).map(squeezed)).toContain(
-      '10.244.2.15:8080  checkout-v1-1  node-b  zone-b  not used: not ready',
+      '10.244.2.15:8080  checkout-v1-1  node-b  zone-b  checkout-wbn79  not used: not ready',
     )
   })
 })
@@ -60,8 +60,8 @@ describe('source ranges', () => {
   test('are told apart from what they do not cover', async () => {
     const lines = linesOf(await explain('frontend')).map(squeezed)
     expect(lines.slice(4, 11)).toEqual([
-      'SENT TO  FROM  WHAT BECOMES OF IT',
-      'cluster IP 10.96.50.1:80  anybody  10.244.1.10:8080, 10.244.3.12:8080, 10.244.4.13:8080 (33.3% each), masqueraded from the node and outside',
+      'FRONTEND  FROM  VERDICT',
+      'cluster IP 10.96.50.1:80  anywhere  10.244.1.10:8080, 10.244.3.12:8080, 10.244.4.13:8080 (33.3% each), masqueraded from the node and outside',
       'load balancer 198.51.100.80:80  the source ranges  10.244.1.10:8080',
       'others  dropped: not in the source ranges of shop/frontend:http',
       'node port 192.168.55.10:30080  pods  10.244.1.10:8080, 10.244.3.12:8080, 10.244.4.13:8080 (33.3% each)',
@@ -70,9 +70,9 @@ describe('source ranges', () => {
     ])
     // Of endpoints without hints none are told of.
     expect(factsIn(lines)).toEqual([
-      'policy  what comes from outside stays on this node, its sender untouched (externalTrafficPolicy Local)',
-      'sources  guard 198.51.100.80: 203.0.113.0/24 may; they do not cover the cluster IP, node port 30080',
-      'health  load balancers that ask port 31325 hear 200: 1 ready on this node',
+      'policy  traffic from outside uses only endpoints on this node and keeps its source address (externalTrafficPolicy Local)',
+      'sources  only 203.0.113.0/24 may use 198.51.100.80; the source ranges do not protect the cluster IP, node port 30080',
+      'health  the health-check node port 31325 answers 200: 1 ready endpoint on this node',
     ])
     expect(lines.find((line) => line.startsWith('122 '))).toBe(
       '122  2026-11-21T02:24:47.968Z  terraform  Service shop/frontend  spec.loadBalancerSourceRanges none -> 203.0.113.0/24',
@@ -110,13 +110,13 @@ describe('objects', () => {
     const lines = linesOf(answer).map(squeezed)
     expect(lines[0]).toBe('from objects, node node-a')
     expect(lines[1]).toBe(
-      'shop/web is served by 1 endpoint, but what comes from outside to external IP 203.0.113.9:80 is rejected: shop/old:http has no endpoints',
+      'shop/web is served by 1 endpoint, but traffic from outside to external IP 203.0.113.9:80 is rejected: shop/old:http has no endpoints; 203.0.113.9:80 is also claimed by shop/old:http, and kube-proxy does not define which of the two Services wins on a node (Pointsman: the older, shop/old)',
     )
-    expect(lines).toContain('cluster IP 10.96.0.1:80  anybody  10.244.3.1:8080, masqueraded from the node and outside')
+    expect(lines).toContain('cluster IP 10.96.0.1:80  anywhere  10.244.3.1:8080, masqueraded from the node and outside')
     expect(factsIn(lines)).toEqual([
-      'policy  what comes from outside stays on this node, its sender untouched (externalTrafficPolicy Local)',
-      'hints  of zones: the hints are followed',
-      "overlap  203.0.113.9:80 is also shop/old:http's, which is older and comes first",
+      'policy  traffic from outside uses only endpoints on this node and keeps its source address (externalTrafficPolicy Local)',
+      'hints  zone hints: the hints are followed',
+      'overlap  203.0.113.9:80 is also claimed by shop/old:http, which is older and comes first; with kube-proxy either may come first',
     ])
     expect(lines.find((line) => line.startsWith('10.244.2.1:8080'))).toContain('its hints assign it to other zones')
     expect(answer.stdout).not.toContain('What changed')

@@ -39,6 +39,17 @@ export { findIncidents } from './debug/find-incidents.js'
 export type { FlipCause } from './debug/follow-fate.js'
 export * from './debug/outage.js'
 export { recordsInOrder } from './debug/blame-rules.js'
+export {
+  selectorOf,
+  SLICE_REASONS,
+  type SliceComparison,
+  sliceComparer,
+  type SliceFinding,
+  type SliceReason,
+  slicesNaming,
+} from './debug/compare-slices.js'
+export { POD_REASONS, type PodFinding } from './debug/pod-findings.js'
+export { type PodSelection, selectPods } from './debug/select-pods.js'
 export { type KeyedHash, createRedactor, type Redactor } from './debug/redact/redactor.js'
 export * from './model/address.js'
 export * from './model/diagnostic.js'

@@ -118,6 +118,8 @@ export const withPointOptions = (command: Command): Command =>
 /** The objects that a question is about, and what the input knows besides. */
 export interface AskedObjects {
   readonly objects: readonly KubernetesObject[]
+  /** Those of `--objects`; absent with a log, which records none. */
+  readonly pods?: readonly PodObject[]
   /** Absent without a log, as are the others below. */
   readonly seq?: Seq
   readonly point?: ResolvedPoint
@@ -132,7 +134,7 @@ export function askedObjects(input: Input, { at, applied }: PointOptions, contex
   if (input.type === 'objects') {
     if (at !== undefined || applied === true)
       throw new CliError('USAGE', '--at and --applied require a log: --objects has no history')
-    return { objects: input.objects }
+    return { objects: input.objects, pods: input.pods }
   }
   const { reader } = input
   const point = resolvePoint({ reader, text: at, applied })

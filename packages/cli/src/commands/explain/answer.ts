@@ -1,30 +1,32 @@
 import {
   buildState,
   byAge,
-  displayName,
+  endpointKey,
   explainSelection,
   type Front,
   frontKey,
   frontsOf,
   healthCheckedServices,
   type HintsVerdict,
-  type InForce,
-  type IpFamily,
+  type JsonObject,
   type KubernetesObject,
-  type NodeInfo,
-  type Packet,
   type PacketFate,
+  type PodSelection,
   type ProxyConfig,
-  route,
-  type Route,
+  selectorOf,
+  selectPods,
   type ServiceName,
   serviceOf,
   type ServicePort,
   type SkippedPort,
+  type SliceComparison,
+  sliceComparer,
   type State,
   writtenSourceRanges,
 } from '@pointsman/core'
-import { type ServiceRow, serviceRows } from '../services/answer.js'
+import { type AlsoLookAt, alsoLookAt } from '../../packet/also-look-at.js'
+import { type EndpointRow, type ServiceRow, serviceRows } from '../services/answer.js'
+import { type FrontQuestion, type FrontWays, frontWays, type SenderWay, serviceWays } from './front-ways.js'
 
 /** Why a Service is answered as it is. */
 export interface Explanation {
@@ -33,14 +35,26 @@ export interface Explanation {
   /** Ports, or the whole Service, that get no rules. */
   readonly skipped: readonly SkippedPort[]
   /** As the Service has it; absent: none. */
-  readonly selector?: KubernetesObject['spec']
+  readonly selector?: JsonObject
   /** The source ranges as the Service has them, where a range of all addresses or another family makes some void. */
   readonly sourceRanges: ReturnType<typeof writtenSourceRanges>
   readonly healthCheck?: HealthCheck
+  /** What the Pods of the input say; absent where it has none, or the Service no selector. */
+  readonly pods?: PodSelection
+  /** The node that is asked about, where the input has neither its object nor an endpoint on it. */
+  readonly unknownNode?: UnknownNode
+  readonly alsoLookAt: readonly AlsoLookAt[]
+}
+
+interface UnknownNode {
+  readonly name: string
+  /** Nodes of the input, and those that endpoints of the Service are on, sorted. */
+  readonly others: readonly string[]
 }
 
 export interface PortExplanation {
   readonly row: ServiceRow
+  readonly slices: SliceComparison
   readonly fronts: readonly FrontWays[]
   readonly hints: HintsVerdict
   readonly overlaps: readonly Overlap[]
@@ -52,6 +66,8 @@ export interface Overlap {
   readonly other: ServicePort
   /** Whether the other, being older, is asked first; what it does not take, this one may. */
   readonly otherIsFirst: boolean
+  /** Whether the verdict is the same whichever comes first. If not, kube-proxy does not define which of them wins. */
+  readonly isDefined: boolean
 }
 
 /** What the proxy answers a load balancer that asks whether this node has endpoints. */
@@ -67,34 +83,76 @@ interface ExplainQuestion {
   readonly objects: readonly KubernetesObject[]
   readonly state: State
   readonly config: ProxyConfig
+  /** Pod objects of all namespaces; absent: the input has none. */
+  readonly pods?: readonly JsonObject[]
 }
 
-export function explainService({ service, objects, state, config }: ExplainQuestion): Explanation {
+export function explainService({ service, objects, state, config, pods = [] }: ExplainQuestion): Explanation {
   const own = objects.filter((object) => object.kind === 'Node' || serviceOf(object) === service)
   const { rows, skipped } = serviceRows({ objects: own, built: buildState({ objects: own }), node: state.node })
   const object = own.find(({ kind }) => kind === 'Service')
-  const selector = (object?.['spec'] as { readonly selector?: KubernetesObject['spec'] } | undefined)?.selector
+  const selector = object && selectorOf(object)
   const healthCheck = healthCheckOf(service, state)
   const among = rivalsIn(state)
+  const families = new Set(rows.map(({ port }) => port.family))
+  const compare = object === undefined ? () => NO_SLICES : sliceComparer({ service: object, families, objects })
+  const ports = rows.map((row) => explainPort(row, { among: among(row.port), config, slices: compare(row.port) }))
+  const selection =
+    object === undefined || pods.length === 0
+      ? undefined
+      : selectPods({ service: object, ports: rows.map(({ port }) => port), pods, isListed: listedIn(own) })
+  const unknownNode = unknownNodeOf(state, rows)
   return {
     service,
-    ports: rows.map((row) => explainPort(row, among(row.port), config)),
+    ports,
     // Most Services have one family: that the other has no address is no news.
     skipped: skipped.filter(({ reason }) => reason !== 'NO_CLUSTER_IP_OF_FAMILY' || rows.length === 0),
     ...(selector !== undefined && { selector }),
     sourceRanges: object === undefined ? { IPv4: [], IPv6: [] } : writtenSourceRanges(object),
     ...(healthCheck && { healthCheck }),
+    ...(selection && { pods: selection }),
+    ...(unknownNode && { unknownNode }),
+    alsoLookAt: alsoLookAtPorts(ports, state),
   }
 }
 
-function explainPort(row: ServiceRow, state: State, config: ProxyConfig): PortExplanation {
+const NO_SLICES: SliceComparison = { slices: 0, slicesOf: new Map(), findings: [] }
+
+/** Whether one of the slices lists one of these addresses, on whatever port. */
+function listedIn(objects: readonly KubernetesObject[]): (addresses: readonly string[]) => boolean {
+  const listed = new Set<unknown>()
+  for (const { kind, endpoints } of objects) {
+    if (kind !== 'EndpointSlice' || !Array.isArray(endpoints)) continue
+    for (const endpoint of endpoints as readonly ({ readonly addresses?: unknown } | null)[])
+      if (Array.isArray(endpoint?.addresses)) listed.add(endpoint.addresses[0])
+  }
+  return (addresses) => addresses.some((address) => listed.has(address))
+}
+
+/** Undefined where the node is known by its object or by any endpoint on it. */
+function unknownNodeOf({ node, nodes, endpoints }: State, rows: readonly ServiceRow[]): UnknownNode | undefined {
+  if (node === undefined || nodes.has(node.name)) return undefined
+  for (const list of endpoints.values()) if (list.some(({ nodeName }) => nodeName === node.name)) return undefined
+  const ofEndpoints = rows.flatMap((row) => row.endpoints.flatMap(({ endpoint }) => endpoint.nodeName ?? []))
+  return { name: node.name, others: [...new Set([...nodes.keys(), ...ofEndpoints])].toSorted() }
+}
+
+interface Surroundings {
+  /** The state with those service ports alone that may claim a front of the port. */
+  readonly among: State
+  readonly config: ProxyConfig
+  readonly slices: SliceComparison
+}
+
+function explainPort(row: ServiceRow, { among, config, slices }: Surroundings): PortExplanation {
   const { port } = row
-  const endpoints = state.endpoints.get(port.id) ?? []
+  const endpoints = among.endpoints.get(port.id) ?? []
   return {
     row,
-    fronts: serviceWays(port, state, config),
-    hints: explainSelection({ port, endpoints, node: state.node }).hints,
-    overlaps: overlapsOf(port, state),
+    slices,
+    fronts: serviceWays(port, among, config),
+    hints: explainSelection({ port, endpoints, node: among.node }).hints,
+    overlaps: overlapsOf({ port, inForce: among, config }),
   }
 }
 
@@ -113,19 +171,39 @@ function rivalsIn(state: State): (port: ServicePort) => State {
   }
 }
 
-function overlapsOf(port: ServicePort, { services }: State): readonly Overlap[] {
+function overlapsOf({ port, inForce, config }: FrontQuestion): readonly Overlap[] {
   const fronts = new Map(frontsOf(port).map((front) => [frontKey(front), front]))
+  const defined = new Map<Front, boolean>()
   const overlaps: Overlap[] = []
-  for (const other of services.values()) {
+  for (const other of inForce.services.values()) {
     if (other.id === port.id || other.family !== port.family || other.protocol !== port.protocol) continue
     if (other.port !== port.port && other.nodePort !== port.nodePort) continue
     for (const theirs of frontsOf(other)) {
       const front = fronts.get(frontKey(theirs))
-      if (front !== undefined) overlaps.push({ front, other, otherIsFirst: byAge(other, port) < 0 })
+      if (front === undefined) continue
+      const isDefined = defined.get(front) ?? isSameInEitherOrder(front, { port, inForce, config })
+      defined.set(front, isDefined)
+      overlaps.push({ front, other, otherIsFirst: byAge(other, port) < 0, isDefined })
     }
   }
   return overlaps
 }
+
+/** Whether a front's verdicts are the same with the port before all others that claim it, and behind them. */
+function isSameInEitherOrder(front: Front, { port, inForce, config }: FrontQuestion): boolean {
+  const verdictsWith = (createdAt: string): string => {
+    const services = new Map(
+      [...inForce.services].map(([id, one]) => [
+        id,
+        { ...one, createdAt: id === port.id ? createdAt : `${AMONG_THEM}${one.createdAt}` },
+      ]),
+    )
+    return JSON.stringify(waysSignature(frontWays(front, { port, inForce: { ...inForce, services }, config })))
+  }
+  return verdictsWith(BEFORE_ALL) === verdictsWith(BEHIND_ALL)
+}
+
+const [BEFORE_ALL, AMONG_THEM, BEHIND_ALL] = ['0', '1', '2'] as const
 
 /** As the agent's own health-check port answers. */
 function healthCheckOf(service: ServiceName, state: State): HealthCheck | undefined {
@@ -134,90 +212,6 @@ function healthCheckOf(service: ServiceName, state: State): HealthCheck | undefi
   const { port, localEndpoints } = checked
   return { port, status: localEndpoints > 0 ? 200 : 503, localEndpoints }
 }
-
-/** Who sends: any pod of this node, a process of the node itself, some host outside of the cluster. */
-const SENDERS = ['pod', 'node', 'outside'] as const
-/** Besides, where source ranges guard a front: who is within them. */
-export type Sender = (typeof SENDERS)[number] | 'ranges'
-
-/** What becomes of what one kind of sender sends to one front. */
-export interface SenderWay extends Route {
-  readonly from: Sender
-}
-
-export interface FrontWays {
-  readonly front: Front
-  /** Where it was asked for: of a node port the node's address. */
-  readonly address: string
-  /** One for each sender. */
-  readonly ways: readonly SenderWay[]
-  /** Those that say whether it is served: where source ranges guard it, they alone. */
-  readonly decisive: readonly SenderWay[]
-}
-
-/** The ways of all fronts of a service port. A node port of a node without an address of the family has none. */
-function serviceWays(port: ServicePort, inForce: InForce, config: ProxyConfig): readonly FrontWays[] {
-  const { node } = inForce
-  return frontsOf(port).flatMap((front) => {
-    const address = front.address ?? nodeAddress(node, port.family)
-    if (address === undefined) return []
-    const wayFrom = (from: Sender, sender: PacketSource): SenderWay => ({
-      from,
-      ...route(inForce, config, { to: address, port: front.port, protocol: port.protocol, ...sender }),
-    })
-    const ways = SENDERS.map((from) => wayFrom(from, senderOf(from, { node, config, family: port.family })))
-    const [range] = front.type === 'loadBalancerIP' ? port.loadBalancerSourceRanges : []
-    if (range === undefined) return [{ front, address, ways, decisive: ways }]
-    const within = wayFrom('ranges', { from: networkOf(range), interface: 'another' })
-    return [
-      { front, address, ways: [within, ...ways.map((way) => guarded(way, { within, port }))], decisive: [within] },
-    ]
-  })
-}
-
-/** Who is kept out by the ranges alone is told so in the same words, whoever it is. */
-function guarded(
-  way: SenderWay,
-  { within, port }: { readonly within: SenderWay; readonly port: ServicePort },
-): SenderWay {
-  const isKeptOut = way.verdict === 'dropped' && way.reason !== within.reason
-  return isKeptOut ? { ...way, reason: `not in the source ranges of ${displayName(port)}` } : way
-}
-
-type PacketSource = Pick<Packet, 'from' | 'interface'>
-
-interface Surroundings {
-  readonly node: NodeInfo | undefined
-  readonly config: ProxyConfig
-  readonly family: IpFamily
-}
-
-function senderOf(from: (typeof SENDERS)[number], surroundings: Surroundings): PacketSource {
-  switch (from) {
-    case 'pod':
-      return podOf(surroundings)
-    case 'node':
-      return { from }
-    case 'outside':
-      return { from, interface: 'another' }
-  }
-}
-
-/** An address of the node's pods that no pod has, else of any pods. */
-function podOf({ node, config: { detectLocal }, family }: Surroundings): PacketSource {
-  const cidrs = [...(node?.podCIDRs ?? []), ...(detectLocal.mode === 'ClusterCIDR' ? detectLocal.cidrs : [])]
-  const network = cidrs.map(networkOf).find((text) => isOf(family, text))
-  const from = network ?? 'outside'
-  if (detectLocal.mode === 'BridgeInterface') return { from, interface: detectLocal.bridge }
-  return detectLocal.mode === 'InterfaceNamePrefix' ? { from, interface: `${detectLocal.prefix}0` } : { from }
-}
-
-const networkOf = (cidr: string): string => cidr.slice(0, cidr.indexOf('/'))
-
-const nodeAddress = (node: NodeInfo | undefined, family: IpFamily): string | undefined =>
-  node?.addresses.find((address) => isOf(family, address))
-
-const isOf = (family: IpFamily, address: string): boolean => address.includes(':') === (family === 'IPv6')
 
 /** What becomes of everything that is sent to a Service, as one. */
 export interface ServiceFate extends PacketFate {
@@ -246,10 +240,48 @@ export function serviceFate(service: ServiceName, state: State, config: ProxyCon
   }
 }
 
-const signatureOf = ({ front, ways }: FrontWays): unknown => [
-  front,
+const signatureOf = (found: FrontWays): unknown => [found.front, waysSignature(found)]
+
+const waysSignature = ({ ways }: FrontWays): unknown =>
   ways.map(({ verdict, endpoints }) => [
     verdict,
     endpoints.map(({ address, port, odds, masqueraded }) => [address, port, odds, masqueraded]),
-  ]),
-]
+  ])
+
+/** What else to look at, of the first port that it applies to. */
+function alsoLookAtPorts(ports: readonly PortExplanation[], { node }: State): readonly AlsoLookAt[] {
+  const looks = ports.flatMap(({ row, fronts }) => {
+    const { port } = row
+    const [clusterIP, ...others] = fronts
+    const neighbour = row.endpoints.find((one) => isPodInUse(one, node?.addresses ?? []))?.endpoint
+    const fromPod = clusterIP?.ways.find(({ from }) => from === 'pod')
+    const reached = fromPod?.endpoints.find(({ address }) => address === neighbour?.address)
+    const name = reached === undefined ? undefined : (neighbour?.pod ?? neighbour?.address)
+    return alsoLookAt({
+      family: port.family,
+      selfReached: name,
+      sameNode: reached?.masqueraded === false ? name : undefined,
+      udp: port.protocol === 'UDP' ? { address: port.clusterIP, port: port.port } : undefined,
+      external: others.map((front) => externalTraffic(front, port)).find((found) => found !== undefined),
+    })
+  })
+  return [...new Map(looks.toReversed().map((look) => [look.code, look])).values()].toReversed()
+}
+
+/** On this node, with a network of its own. */
+const isPodInUse = ({ endpoint, isOnNode, cluster, local }: EndpointRow, nodeAddresses: readonly string[]): boolean =>
+  isOnNode === true && (cluster?.used === true || local?.used === true) && !nodeAddresses.includes(endpoint.address)
+
+function externalTraffic(
+  { front, address, decisive }: FrontWays,
+  { protocol }: ServicePort,
+): (Parameters<typeof alsoLookAt>[0]['external'] & object) | undefined {
+  const way = decisive.find(({ from }: SenderWay) => from === 'outside' || from === 'ranges')
+  if (address === undefined || way?.verdict !== 'endpoints') return undefined
+  const keepsSource = way.endpoints.every(({ masqueraded }) => !masqueraded)
+  return { address, port: front.port, protocol, keepsSource }
+}
+
+/** The names of the slices that list an endpoint. */
+export const slicesListing = ({ slices }: PortExplanation, { endpoint }: EndpointRow): readonly string[] =>
+  slices.slicesOf.get(endpointKey(endpoint)) ?? []

@@ -1,4 +1,4 @@
-import { nodeWithoutObject, serviceName, type ServiceName, serviceOf } from '@pointsman/core'
+import { nodeWithoutObject, serviceName, type ServiceName, serviceOf, slicesNaming } from '@pointsman/core'
 import type { Command } from 'commander'
 import type { Context } from '../../context.js'
 import { CliError } from '../../errors.js'
@@ -35,15 +35,15 @@ export function registerExplain(program: Command, context: Context): void {
     .summary('show where traffic to a Service goes, and why each endpoint is used or not')
     .description(
       'Shows, for each address of a Service, the verdict for traffic from pods, from the node and from outside, and for each endpoint whether ' +
-        'it is used and why. Explains the effect of traffic policies, topology hints, session affinity, source ranges and overlapping Services. With a log, ' +
-        'also lists the records that changed the result. SERVICE is NAME or NAMESPACE/NAME.',
+        'it is used and why. Explains the effect of traffic policies, topology hints, session affinity, source ranges and overlapping Services. Compares ' +
+        'the Service with its EndpointSlices and, where --objects has Pods, with the Pods that it selects. With a log, also lists the records that changed the result. SERVICE is NAME or NAMESPACE/NAME.',
     )
     .option('--node <name>', "show this node's view (default: the configured node, else the only Node)")
     .addOption(outputOption(FORMATS))
     .action(async (service: string, options: ExplainOptions) => explain(service, options, context))
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
     'pointsman explain shop/checkout --log shop.db --at 14:03',
-    'kubectl get services,endpointslices,nodes -A -o json | pointsman explain default/web --objects - --node node-a',
+    'kubectl get services,endpointslices,nodes,pods -A -o json | pointsman explain default/web --objects - --node node-a',
     "pointsman explain shop/checkout --log shop.db -o json | jq '.ports[].endpoints[] | select(.clusterTraffic.used | not)'",
   ])
 }
@@ -55,7 +55,13 @@ async function explain(text: string, options: ExplainOptions, context: Context):
     const question = await rulesQuestion(asked, options, context, { anyMode: true })
     const service = serviceAsked(text, asked, input)
     const { state, config } = question
-    const explanation = explainService({ service, objects: asked.objects, state, config })
+    const explanation = explainService({
+      service,
+      objects: asked.objects,
+      state,
+      config,
+      ...(asked.pods && { pods: asked.pods }),
+    })
     const latest = changesOf(service, {
       input,
       asked,
@@ -85,11 +91,24 @@ function serviceAsked(text: string, asked: AskedObjects, input: Input): ServiceN
     throw new CliError('USAGE', `${text} is ambiguous: give one of ${found.toSorted().join(', ')}`)
   const names = known.map(({ full, name }) => (text.includes('/') ? full : name))
   const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
-  const hint = goneHint(text, asked, input) ?? didYouMean(text, names)
+  const hint = goneHint(text, asked, input) ?? leftSlicesHint(text, asked) ?? didYouMean(text, names)
   throw new CliError(
     'NOT_FOUND',
     `service ${text} not found ${when}${hint === '' ? ': run `pointsman services` for a list' : hint}`,
   )
+}
+
+/** That EndpointSlices of it are there, which make no rules without the Service. */
+function leftSlicesHint(text: string, { objects }: AskedObjects): string | undefined {
+  const [namespace = '', name = ''] = text.split('/')
+  const slices = slicesNaming({ namespace, name }, objects).map(({ metadata }) => metadata.name)
+  const [first] = slices
+  if (first === undefined) return undefined
+  const [some, them] =
+    slices.length === 1
+      ? [`EndpointSlice ${first} belongs`, 'it']
+      : [`${slices.length} EndpointSlices (${first}, ...) belong`, 'them']
+  return `, but ${some} to it: without the Service there are no rules for ${them}`
 }
 
 /** That it was there, and up to when. */

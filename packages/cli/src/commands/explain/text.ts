@@ -1,7 +1,6 @@
 import {
   displayName,
   endpointKey,
-  type Front,
   HINT_REASONS,
   type HintReason,
   isOfAllAddresses,
@@ -9,7 +8,7 @@ import {
   SKIP_REASONS,
 } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
-import { formatDuration } from '../../output/format-text.js'
+import { countOf, formatDuration } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
 import { type Column, renderTable } from '../../output/table.js'
 import { placesText } from '../../packet/resolve-packet.js'
@@ -18,10 +17,14 @@ import { objectName } from '../log/text.js'
 import { percent, titleOf } from '../rules/text.js'
 import type { EndpointRow } from '../services/answer.js'
 import { describeUse } from '../services/text.js'
-import type { Explanation, FrontWays, Overlap, PortExplanation, Sender, SenderWay } from './answer.js'
+import { alsoLookAtLines } from '../../packet/also-look-at.js'
+import { type Explanation, type Overlap, type PortExplanation, slicesListing } from './answer.js'
+import { conclusionOf, frontText, overlapText, sendersText, verdictText } from './conclusion.js'
+import type { FrontWays, SenderWay } from './front-ways.js'
+import { noEndpointLines, podLines, STALE } from './no-endpoint-text.js'
 import type { AnswerChange, LatestChanges } from './latest-changes.js'
 
-/** The conclusion; each port with its ways, its endpoints and what else decides; then what changed the answer. */
+/** The conclusion; each port with its ways, its endpoints and what else decides; the Pods; what changed the answer. */
 export function explainText(
   explanation: Explanation,
   latest: LatestChanges | undefined,
@@ -30,10 +33,25 @@ export function explainText(
   return [
     conclusionLine(explanation, latest, style),
     ...explanation.skipped.map((skip) => `  ${style.dim('no rules')}  ${skippedText(skip)}`),
+    ...unknownNodeLines(explanation, style),
     ...explanation.ports.flatMap((port) => ['', ...portLines(port, explanation, style)]),
+    ...podLines(explanation, style),
     ...(latest === undefined || latest.changes.length === 0 ? [] : ['', ...changeLines(latest, explanation, style)]),
+    ...alsoLookAtLines(explanation.alsoLookAt, style),
   ]
 }
+
+function unknownNodeLines({ unknownNode }: Explanation, style: Style): readonly string[] {
+  if (unknownNode === undefined) return []
+  const { name, others } = unknownNode
+  const more = others.length > MOST_NODES ? ` and ${others.length - MOST_NODES} more` : ''
+  const known = others.length === 0 ? '' : `; the input has ${others.slice(0, MOST_NODES).join(', ')}${more}`
+  return [
+    `  ${style.yellow(`there is no Node ${name}, nor any endpoint on it`)}${known}: under this name kube-proxy has no local endpoint (check hostnameOverride, --hostname-override)`,
+  ]
+}
+
+const MOST_NODES = 3
 
 function conclusionLine(explanation: Explanation, latest: LatestChanges | undefined, style: Style): string {
   const { reached, message } = conclusionOf(explanation)
@@ -61,8 +79,8 @@ function portLines(port: PortExplanation, explanation: Explanation, style: Style
     ...table(WAY_COLUMNS(style), port.fronts.flatMap(wayRows), style),
     '',
     ...(row.endpoints.length === 0
-      ? [`  ${style.red('no endpoint is listed')}: ${noEndpointText(explanation)}`]
-      : table(endpointColumns(style), row.endpoints, style)),
+      ? noEndpointLines(port, explanation, style)
+      : table(endpointColumns(port, style), row.endpoints, style)),
     ...(facts.length === 0 ? [] : ['']),
     ...facts.map(([name, text]) => `  ${style.dim(name.padEnd(width))}  ${text}`),
   ]
@@ -79,9 +97,9 @@ interface WayRow {
 }
 
 const WAY_COLUMNS = (style: Style): readonly Column<WayRow>[] => [
-  { title: 'SENT TO', cell: ({ front }) => front },
+  { title: 'FRONTEND', cell: ({ front }) => front },
   { title: 'FROM', cell: ({ ways, isGuarded }) => sendersText(ways, isGuarded ? 'others' : undefined) },
-  { title: 'WHAT BECOMES OF IT', cell: ({ ways }) => waysText(ways, style) },
+  { title: 'VERDICT', cell: ({ ways }) => waysText(ways, style) },
 ]
 
 /** A line for each fate that a front has, whoever has it; who is masqueraded is said in it. */
@@ -92,7 +110,7 @@ function wayRows({ front, address, ways }: FrontWays): readonly WayRow[] {
     byFate.set(key, [...(byFate.get(key) ?? []), way])
   }
   return [...byFate.values()].map((same, index) => ({
-    front: index === 0 ? frontText({ front, address }) : '',
+    front: index === 0 ? frontText({ front, ...(address !== undefined && { address }) }) : '',
     ways: same,
     isGuarded: ways.some(({ from }) => from === 'ranges'),
   }))
@@ -112,7 +130,7 @@ function waysText(ways: readonly SenderWay[], style: Style): string {
   return `${placesText(endpoints)}${share}${masqueraded.length === 0 ? '' : `, masqueraded${whose}`}`
 }
 
-const endpointColumns = (style: Style): readonly Column<EndpointRow>[] => [
+const endpointColumns = (port: PortExplanation, style: Style): readonly Column<EndpointRow>[] => [
   { title: 'ENDPOINT', cell: ({ endpoint }) => endpointKey(endpoint) },
   { title: 'POD', cell: ({ endpoint }) => endpoint.pod ?? '-' },
   {
@@ -120,6 +138,7 @@ const endpointColumns = (style: Style): readonly Column<EndpointRow>[] => [
     cell: ({ endpoint, isOnNode }) => `${endpoint.nodeName ?? '-'}${isOnNode === true ? ' (this node)' : ''}`,
   },
   { title: 'ZONE', cell: ({ endpoint }) => endpoint.zone ?? '-' },
+  { title: 'ENDPOINTSLICE', cell: (row) => slicesText(slicesListing(port, row)) },
   {
     title: 'IN USE',
     cell: (row) => {
@@ -129,19 +148,14 @@ const endpointColumns = (style: Style): readonly Column<EndpointRow>[] => [
   },
 ]
 
-function noEndpointText({ selector }: Explanation): string {
-  if (selector === undefined || selector === null)
-    return 'the Service has no selector, so that whoever made it has to list them'
-  const text = Object.entries(selector)
-    .map(([name, value]) => `${name}=${String(value)}`)
-    .toSorted()
-    .join(',')
-  return `either no pod has the labels ${text}, or none has the port`
+function slicesText(names: readonly string[]): string {
+  const [first = '-', ...others] = names
+  return others.length === 0 ? first : `${first} and ${others.length} more`
 }
 
 /** What else decides, where there is anything to say. */
 function factsOf(
-  { row: { port, endpoints }, hints, overlaps }: PortExplanation,
+  { row: { port, endpoints }, hints, overlaps, slices }: PortExplanation,
   { healthCheck, sourceRanges }: Explanation,
 ): readonly (readonly [string, string])[] {
   return [
@@ -153,23 +167,32 @@ function factsOf(
       ? [
           [
             'affinity',
-            `a client stays with its endpoint until it has been silent for ${formatDuration(port.affinitySeconds * 1000)} (ClientIP)`,
+            `a client keeps its endpoint until it has sent nothing for ${formatDuration(port.affinitySeconds * 1000)} (sessionAffinity ClientIP)`,
           ] as const,
         ]
       : []),
     ...sourceTexts(port, sourceRanges).map((text) => ['sources', text] as const),
     ...(port.loadBalancerProxyIPs.length > 0
-      ? [['balancer', `${port.loadBalancerProxyIPs.join(', ')} is left to the load balancer (ipMode Proxy)`] as const]
+      ? [
+          [
+            'balancer',
+            `the load balancer handles ${port.loadBalancerProxyIPs.join(', ')} itself (ipMode Proxy): there are no rules for it`,
+          ] as const,
+        ]
       : []),
     ...(healthCheck !== undefined && port.healthCheckNodePort === healthCheck.port
       ? [
           [
             'health',
-            `load balancers that ask port ${healthCheck.port} hear ${healthCheck.status}: ${healthCheck.localEndpoints} ready on this node`,
+            `the health-check node port ${healthCheck.port} answers ${healthCheck.status}: ${countOf(healthCheck.localEndpoints, 'ready endpoint')} on this node`,
           ] as const,
         ]
       : []),
-    ...overlaps.map((overlap) => ['overlap', overlapText(overlap)] as const),
+    ...overlaps.map((overlap) => ['overlap', overlapFact(overlap)] as const),
+    // Without endpoints, all but these are said above.
+    ...slices.findings
+      .filter(({ reason }) => STALE.has(reason) || (endpoints.length > 0 && reason !== 'NO_ENDPOINTS'))
+      .map(({ message }) => ['slices', message] as const),
   ]
 }
 
@@ -179,23 +202,25 @@ function policyFacts({
 }: ServicePort): readonly (readonly [string, string])[] {
   const local = [
     ...(internalTrafficPolicy === 'Local'
-      ? ['what is sent to the cluster IP stays on its node (internalTrafficPolicy Local)']
+      ? ['traffic to the cluster IP uses only endpoints on this node (internalTrafficPolicy Local)']
       : []),
     ...(externalTrafficPolicy === 'Local'
-      ? ['what comes from outside stays on this node, its sender untouched (externalTrafficPolicy Local)']
+      ? [
+          'traffic from outside uses only endpoints on this node and keeps its source address (externalTrafficPolicy Local)',
+        ]
       : []),
   ]
   return local.map((text) => ['policy', text])
 }
 
 function hintsText({ distribution, nodeHints, zoneHints }: PortExplanation['hints']): string {
-  const said = (kind: string, reason: HintReason): string => `of ${kind}: ${HINT_REASONS[reason]}`
-  if (distribution === 'PreferSameNode') return said('nodes', nodeHints)
-  if (distribution === 'PreferSameZone') return said('zones', zoneHints)
+  const said = (kind: string, reason: HintReason): string => `${kind} hints: ${HINT_REASONS[reason]}`
+  if (distribution === 'PreferSameNode') return said('node', nodeHints)
+  if (distribution === 'PreferSameZone') return said('zone', zoneHints)
   if (nodeHints === zoneHints) return `not followed: ${HINT_REASONS[nodeHints]}`
   return nodeHints === 'NO_HINTS'
-    ? said('zones, not followed', zoneHints)
-    : `${said('nodes', nodeHints)}; ${said('zones', zoneHints)}`
+    ? said('not followed: zone', zoneHints)
+    : `${said('node', nodeHints)}; ${said('zone', zoneHints)}`
 }
 
 /** None where the Service has no source ranges, or no address that they could guard. */
@@ -219,13 +244,15 @@ function sourcesText(port: ServicePort): string {
     ...(port.nodePort !== 0 ? [`node port ${port.nodePort}`] : []),
   ]
   const vips = port.loadBalancerVIPs.length === 0 ? 'no address' : port.loadBalancerVIPs.join(', ')
-  return `guard ${vips}: ${port.loadBalancerSourceRanges.join(', ')} may; they do not cover ${others.join(', ')}`
+  return `only ${port.loadBalancerSourceRanges.join(', ')} may use ${vips}; the source ranges do not protect ${others.join(', ')}`
 }
 
-const overlapText = ({ front, other, otherIsFirst }: Overlap): string =>
-  `${front.address === undefined ? `node port ${front.port}` : endpointKey({ address: front.address, port: front.port })} is also ${displayName(other)}'s, ${
-    otherIsFirst ? 'which is older and comes first' : 'which is younger and comes after it'
-  }`
+function overlapFact(overlap: Overlap): string {
+  const { other, otherIsFirst, isDefined } = overlap
+  const order = otherIsFirst ? 'which is older and comes first' : 'which is younger and comes after it'
+  const open = isDefined ? '' : '; with kube-proxy either may come first'
+  return `${overlapText(overlap)} is also claimed by ${displayName(other)}, ${order}${open}`
+}
 
 function changeLines({ changes, areMore }: LatestChanges, { service }: Explanation, style: Style): readonly string[] {
   const columns: readonly Column<AnswerChange>[] = [
@@ -233,10 +260,10 @@ function changeLines({ changes, areMore }: LatestChanges, { service }: Explanati
     { title: 'TIME', cell: ({ flip }) => formatTime(flip.record.observedAt) },
     { title: 'BY', cell: authorCell },
     { title: 'RECORD', cell: ({ flip }) => flipSubject(flip) },
-    { title: 'WHAT', cell: whatCell },
+    { title: 'CHANGE', cell: whatCell },
   ]
-  const more = areMore ? [style.dim(`  earlier ones: pointsman log ${service}`)] : []
-  return ['What changed this answer, the newest first:', ...table(columns, changes, style), ...more]
+  const more = areMore ? [style.dim(`  for earlier changes: pointsman log ${service}`)] : []
+  return ['What changed this answer, newest first:', ...table(columns, changes, style), ...more]
 }
 
 const MOST_PHRASES = 2
@@ -259,65 +286,3 @@ function authorCell({ flip: { record }, cause }: AnswerChange): string {
   const decisive = cause.type === 'service-edit' ? cause.edit.record : record
   return decisive.type === 'config' ? '-' : (decisive.author?.manager ?? 'unknown')
 }
-
-/** The answer in a word, and in a sentence. */
-interface Conclusion {
-  /** Whether everything, something, or nothing that is sent to the Service reaches an endpoint. */
-  readonly reached: 'always' | 'sometimes' | 'never' | 'no-rules'
-  readonly message: string
-}
-
-export function conclusionOf({ ports }: Pick<Explanation, 'ports'>): Conclusion {
-  if (ports.length === 0) return { reached: 'no-rules', message: 'has no rules' }
-  const fronts = ports.flatMap((port) => port.fronts)
-  const ways = fronts.flatMap(({ decisive }) => decisive)
-  const failing = fronts.filter(({ decisive }) => decisive.some(isFailing))
-  const [first] = failing
-  const used = new Set(ways.flatMap((way) => way.endpoints.map(({ address, port }) => `${address} ${port}`))).size
-  const counted = used === 1 ? '1 endpoint' : `${used} endpoints`
-  if (first === undefined) return { reached: 'always', message: `is served by ${counted}` }
-  const missing = failureText(first)
-  if (ways.every(isFailing)) return { reached: 'never', message: `is not served: everything is ${missing}` }
-  const more = failing.length === 1 ? '' : `, and so on for ${failing.length - 1} more`
-  return {
-    reached: 'sometimes',
-    message: `is served by ${counted}, but what comes from ${sendersText(first.decisive.filter(isFailing))} to ${frontText(first)} is ${missing}${more}`,
-  }
-}
-
-const isFailing = ({ verdict }: SenderWay): boolean => verdict !== 'endpoints'
-
-function failureText({ decisive }: FrontWays): string {
-  const way = decisive.find(isFailing)
-  return way === undefined ? '' : `${verdictText(way)}: ${way.reason}`
-}
-
-const FRONTS: { readonly [type in Front['type']]: string } = {
-  clusterIP: 'cluster IP',
-  externalIP: 'external IP',
-  loadBalancerIP: 'load balancer',
-  nodePort: 'node port',
-}
-
-/** `node port 192.168.55.10:30080`. */
-const frontText = ({ front: { type, port }, address }: Pick<FrontWays, 'front' | 'address'>): string =>
-  `${FRONTS[type]} ${endpointKey({ address, port })}`
-
-/** `anybody`, `pods and the node`; `others` beside source ranges. */
-function sendersText(ways: readonly SenderWay[], everybody = 'anybody'): string {
-  const senders = new Set(ways.map(({ from }) => from))
-  const names = ORDER.filter((sender) => senders.has(sender)).map((sender) => NAMES[sender])
-  if (names.length === 3 && !senders.has('ranges')) return everybody
-  return names.join(', ').replace(/, ([^,]*)$/, ' and $1')
-}
-
-const NAMES: { readonly [sender in Sender]: string } = {
-  ranges: 'the source ranges',
-  pod: 'pods',
-  node: 'the node',
-  outside: 'outside',
-}
-const ORDER = ['ranges', 'pod', 'node', 'outside'] as const
-
-const verdictText = ({ verdict }: Pick<SenderWay, 'verdict'>): string =>
-  verdict === 'no-service' ? 'not for a Service' : verdict

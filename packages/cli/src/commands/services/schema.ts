@@ -38,6 +38,7 @@ const endpoint = objectOf('Endpoint', {
   onNode: optional(flag, 'whether it is on the node that the answer is for; absent where no node is known'),
   clusterTraffic: optional(verdict, 'for traffic that may leave the node; absent where the port has none'),
   localTraffic: optional(verdict, 'for traffic of policy Local; absent where the port has none'),
+  slices: optional(listOf(text), 'the EndpointSlices that list it; only in an Explanation'),
 })
 export type EndpointJson = Json<typeof endpoint>
 
