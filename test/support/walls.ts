@@ -219,9 +219,10 @@ const PLANNED_BY: ReadonlySet<string> = new Set([
  */
 const TRACE_MAY_TAKE: ReadonlySet<string> = new Set(
   (
-    'AffinityEntry Assumption Condition Connection Effect End Fate FateOdds Hook MissedRule PassedRules RuleService Step ' +
+    'AffinityEntry Assumption Condition Connection DependenceCode Effect End EndOdds Fate FateOdds Hook MissedRule PassedRules ' +
+    'RuleService SeenSource Step Supposition TraceCase ' +
     'Surroundings Trace TraceError TraceQuestion TracedEndpoint TracedPacket TracedRule Way ' +
-    'bothOdds CERTAIN dyadicOdds isCertain isImpossible Odds oddsToNumber oneIn otherOdds sumOfOdds ' +
+    'bothOdds CERTAIN dyadicOdds IMPOSSIBLE isCertain isImpossible Odds oddsToNumber oneIn otherOdds sumOfOdds ' +
     'assertNever displayName IpFamily parseAddress parseServicePortName ServicePortName'
   ).split(' '),
 )

@@ -27,5 +27,5 @@ export class CliError extends Error {
   }
 }
 
-/** 0 yes or done; 1 no; 2 usage or bad input; 3 could not be done; 130 ended by Ctrl-C, 143 by SIGTERM. */
-export type ExitStatus = 0 | 1 | 2 | 3 | 130 | 143
+/** 0 yes or done; 1 no; 2 usage or bad input; 3 could not be done; 4 it depends on what is not known; 130 ended by Ctrl-C, 143 by SIGTERM. */
+export type ExitStatus = 0 | 1 | 2 | 3 | 4 | 130 | 143

@@ -4,6 +4,7 @@ import {
   type Odds,
   oddsToNumber,
   type Step,
+  type Supposition,
   type Surroundings,
   type Trace,
   type TracedPacket,
@@ -22,12 +23,14 @@ export function traceOf({
   rules,
   nodeAddresses = ['192.168.55.10'],
   affinity,
+  interfaces,
+  ipsets,
   everyRule,
   ...packet
 }: TracedCase): Trace {
   return tracePacket({
     tables: parseSave(saveOf(rules)),
-    surroundings: { nodeAddresses, affinity },
+    surroundings: { nodeAddresses, affinity, interfaces, ipsets },
     everyRule,
     packet: {
       protocol: 'tcp',
@@ -42,7 +45,19 @@ export function traceOf({
 
 /** `10.244.1.9:8080 1/2 MASQUERADE 192.168.55.10`, `dropped by filter FORWARD 1`: what a way comes to, each with its odds. */
 export const endsOf = (trace: Trace): readonly string[] =>
-  trace.ways.map(({ end, odds }) => `${endText(end)}${share(odds)}`)
+  trace.ways.map(
+    ({ end, odds, when }) => `${endText(end)}${share(odds)}${when === undefined ? '' : ` if ${whenText(when)}`}`,
+  )
+
+/** `it arrives by eth0 and not the source port is 80: dropped by filter FORWARD 1`: what it comes to in each case. */
+export const casesTold = ({ cases = [] }: Trace): readonly string[] =>
+  cases.map(
+    ({ when, ends }) =>
+      `${whenText([when])}: ${ends.map(({ end, odds }) => `${endText(end)}${share(odds)}`).join(', ')}`,
+  )
+
+const whenText = (when: readonly (readonly Supposition[])[]): string =>
+  when.map((all) => all.map(({ text, holds }) => `${holds ? '' : 'not '}${text}`).join(' and ')).join(' or ')
 
 export function endText(end: End): string {
   switch (end.fate) {
@@ -56,6 +71,8 @@ export function endText(end: End): string {
       return `rejected with ${end.with} by ${placeText(end.by)}`
     case 'dropped':
       return `dropped by ${placeText(end.by)}`
+    case 'depends':
+      return `${end.on} decides`
   }
 }
 
@@ -77,6 +94,8 @@ export function stepText(step: Step): string {
       return `policy ${step.policy}`
     case 'conntrack':
       return `conntrack: ${effectText(step.effect)}`
+    case 'joined':
+      return `${indent(step.depth)}${step.chain} joined`
     case 'again':
       return `${indent(step.depth)}${step.chain} as before`
     case 'passed': {
@@ -106,6 +125,8 @@ function effectText(effect: Effect): string {
       return `from ${effect.address ?? 'the node'}`
     case 'reject':
       return `reject with ${effect.with}`
+    case 'hand-over':
+      return `to ${effect.what}, then ${effect.then}`
     case 'continue':
       return `${effect.what}, and on`
     case 'return':

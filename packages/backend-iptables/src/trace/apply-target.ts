@@ -1,8 +1,50 @@
-import { assertNever, type Assumption, type Effect, parseAddress, type Surroundings } from '@pointsman/core'
+import {
+  assertNever,
+  type Assumption,
+  type DependenceCode,
+  type Effect,
+  parseAddress,
+  type Surroundings,
+} from '@pointsman/core'
 import type { Target } from 'node-iptables'
-import { isOwnAddress, type PacketState, type RewrittenSource } from './traced-packet.js'
+import { maskedNumberOf, optionsOf } from './options.js'
+import { type Case, type Claim, type Evaluated, truthIn } from './suppositions.js'
+import {
+  addressAt,
+  addressOrder,
+  ALL_BITS,
+  isOwnAddress,
+  knownMark,
+  type Mark,
+  type PacketState,
+  type RewrittenSource,
+} from './traced-packet.js'
+import { elementOf } from './ip-sets.js'
 
-export function applyTarget(target: Target | undefined, place: TargetPlace): Applied {
+/** What a rule does to a packet that it matches. */
+export interface Applied {
+  readonly effect: Effect
+  readonly packet: PacketState
+  readonly assumptions: readonly Assumption[]
+}
+
+export interface TargetPlace {
+  readonly packet: PacketState
+  readonly surroundings: Surroundings
+  /** The case of what nobody knows. */
+  readonly supposed: Case | undefined
+  /** `PREROUTING`: the built-in chain that the packet is in. */
+  readonly hook: string
+  /** The rule, in words: `rule 1 of raw PREROUTING`. */
+  readonly where: string
+  /** Of the rule. Empty: it has none. */
+  readonly comment: string
+  /** The rules in a chain of the table. Undefined: there is no such chain. */
+  readonly rulesIn: (chain: string) => number | undefined
+}
+
+/** What a target does in a case, or what has to be decided first. */
+export function applyTarget(target: Target | undefined, place: TargetPlace): Evaluated<Applied> {
   const { packet } = place
   if (target === undefined) return unchanged(packet, { type: 'continue', what: 'no target' })
   switch (target.type) {
@@ -10,16 +52,14 @@ export function applyTarget(target: Target | undefined, place: TargetPlace): App
       return jumpTo(target.chain, place)
     case 'goto':
       return unchanged(packet, { type: 'goto', chain: target.chain, rules: place.rulesIn(target.chain) ?? 0 })
-    case 'MARK': {
-      const mark = ((packet.mark & ~target.mask) ^ target.value) >>> 0
-      return { effect: { type: 'mark', from: packet.mark, to: mark }, packet: { ...packet, mark }, assumptions: [] }
-    }
+    case 'MARK':
+      return marked(packet, setBits(packet.mark, target))
     case 'DNAT':
-      return rewriteDestination(packet, readPlace(target.to))
+      return translate(target.to, { isRandom: target.random }, place)
     case 'SNAT':
-      return rewriteSource(packet, { by: 'SNAT', address: readPlace(target.to).address, newPort: choosesPort(target) })
+      return done(sourceTranslated(packet, target.to, choosesPort(target)))
     case 'MASQUERADE':
-      return masquerade(place, choosesPort(target))
+      return done(masquerade(place, choosesPort(target)))
     case 'REJECT':
       return unchanged(packet, { type: 'reject', with: target.with ?? DEFAULT_REJECTION[packet.family] })
     case 'other':
@@ -29,31 +69,70 @@ export function applyTarget(target: Target | undefined, place: TargetPlace): App
   }
 }
 
+const done = (value: Applied): Evaluated<Applied> => ({ value })
+
+const unchanged = (packet: PacketState, effect: Effect): Evaluated<Applied> => done({ effect, packet, assumptions: [] })
+
+/** Goes one of two ways, as the case says. */
+function decide(
+  claim: Omit<Claim, 'low' | 'high'>,
+  { supposed }: Pick<TargetPlace, 'supposed'>,
+  then: (holds: boolean) => Evaluated<Applied>,
+): Evaluated<Applied> {
+  const whole = { ...claim, low: '', high: '' }
+  const truth = truthIn(supposed, whole)
+  return truth === undefined ? { unknown: whole } : then(truth)
+}
+
+/** The bits in mask are cleared, then the value's are flipped: those of an unknown mark stay unknown where they are not cleared. */
+const setBits = (mark: Mark, { value, mask }: { readonly value: number; readonly mask: number }): Mark => ({
+  value: ((mark.value & ~mask) ^ (value & ~(mark.unknown & ~mask))) >>> 0,
+  unknown: (mark.unknown & ~mask) >>> 0,
+  of: (value & mark.unknown & ~mask) === 0 ? mark.of : `${mark.of}, changed by 0x${value.toString(16)}`,
+})
+
+function marked(packet: PacketState, mark: Mark): Evaluated<Applied> {
+  return unchanged({ ...packet, mark }, { type: 'mark', from: packet.mark.value, to: mark.value })
+}
+
 type SourceTarget = Extract<Target, { readonly type: 'SNAT' | 'MASQUERADE' }>
 
 const choosesPort = (target: SourceTarget): boolean =>
   target.random ||
   target.randomFully ||
-  (target.type === 'SNAT' ? readPlace(target.to).port !== undefined : target.ports !== undefined)
+  (target.type === 'SNAT' ? readRange(target.to)?.ports !== undefined : target.ports !== undefined)
 
-/** The address of the interface that the packet leaves by: of a node with several, rules see the first. */
+/** The first address of the interface that the packet leaves by, where that is known. */
 function masquerade({ packet, surroundings }: TargetPlace, newPort: boolean): Applied {
-  const { family, destination } = packet
+  const { family, destination, outInterface } = packet
   const by = 'MASQUERADE' as const
   // What goes to an address of the node comes from that address, as the kernel chooses in IPv6.
   if (family === 'IPv6' && isOwnAddress(surroundings, destination)) {
     return rewriteSource(packet, { by, address: destination, newPort })
   }
-  const [address, ...more] = surroundings.nodeAddresses.filter((text) => text.includes(':') === (family === 'IPv6'))
-  if (address === undefined) {
-    const message = 'no address of the node is known that MASQUERADE could give the packet'
-    return { ...rewriteSource(packet, { by, newPort }), assumptions: [{ code: 'NODE_ADDRESS', message }] }
-  }
-  if (more.length > 0) return rewriteSource(packet, { by, otherwise: address, newPort })
-  return rewriteSource(packet, { by, address, newPort })
+  const address = interfaceAddress(surroundings, { name: outInterface, family })
+  if (address !== undefined) return rewriteSource(packet, { by, address, newPort })
+  return rewriteSource(packet, { by, unknown: 'the address that MASQUERADE gives it', newPort })
 }
 
-function jumpTo(chain: string, place: TargetPlace): Applied {
+function interfaceAddress(
+  { interfaces = [] }: Surroundings,
+  { name, family }: { readonly name: string | undefined; readonly family: PacketState['family'] },
+): string | undefined {
+  const addresses = interfaces.find((one) => one.name === name)?.addresses ?? []
+  return addresses.find((text) => text.includes(':') === (family === 'IPv6'))
+}
+
+/** Of several addresses, the kernel takes one by a hash of the packet's. */
+function sourceTranslated(packet: PacketState, to: string, newPort: boolean): Applied {
+  const range = readRange(to)
+  const by = 'SNAT' as const
+  if (range?.low === undefined || range.low !== range.high)
+    return rewriteSource(packet, { by, unknown: `the address that SNAT takes from ${to}`, newPort })
+  return rewriteSource(packet, { by, address: range.low, newPort })
+}
+
+function jumpTo(chain: string, place: TargetPlace): Evaluated<Applied> {
   const { packet, rulesIn } = place
   const rules = rulesIn(chain)
   if (rules !== undefined) return unchanged(packet, { type: 'jump', chain, rules })
@@ -71,79 +150,309 @@ function jumpTo(chain: string, place: TargetPlace): Applied {
 
 const DEFAULT_REJECTION = { IPv4: 'icmp-port-unreachable', IPv6: 'icmp6-port-unreachable' } as const
 
-/** A target that rules are not read for: most do something to the side, and let the packet go on. */
-function applyOther(
-  { name, words }: { readonly name: string; readonly words: readonly string[] },
-  { packet, surroundings }: Pick<TargetPlace, 'packet' | 'surroundings'>,
-): Applied {
-  const goesOn = unchanged(packet, { type: 'continue', what: name })
-  if (name === 'NOTRACK' || (name === 'CT' && words.includes('--notrack'))) {
-    // conntrack has seen a packet that comes back by lo: it is too late.
-    if (packet.tracking !== 'INVALID') return goesOn
-    return { ...goesOn, effect: { type: 'untracked' }, packet: { ...packet, tracking: 'UNTRACKED' } }
-  }
-  if (name === 'REDIRECT') {
-    const port = /^\d+/.exec(valueOf('--to-ports', words) ?? '')?.[0]
-    const address = packet.bornHere ? LOOPBACK[packet.family] : firstAddress(packet.family, surroundings.nodeAddresses)
-    return rewriteDestination(packet, { address, ...(port !== undefined && { port: Number(port) }) })
-  }
-  const range = name === 'DNAT' ? valueOf('--to-destination', words) : undefined
-  if (range !== undefined) return ofRange(range, rewriteDestination(packet, firstOf(range)))
-  if (HARMLESS.has(name) && !words.includes('--restore-mark')) return goesOn
-  return { ...goesOn, assumptions: [unknownTarget(name)] }
+interface OtherTarget {
+  readonly name: string
+  readonly words: readonly string[]
 }
 
-/** Targets that change nothing that rules of this kind ask about. */
+/** A target that rules are not read for: most do something to the side, and let the packet go on. */
+function applyOther(target: OtherTarget, place: TargetPlace): Evaluated<Applied> {
+  const { name, words } = target
+  const { packet } = place
+  const options = optionsOf(words)
+  const valueOf = (option: string): string | undefined => options?.get(option)?.values[0]
+  switch (name) {
+    case 'NOTRACK':
+      return untracked(place)
+    case 'CT':
+      return words.includes('--notrack') ? untracked(place) : unchanged(packet, { type: 'continue', what: name })
+    case 'REDIRECT':
+      return redirect(valueOf('--to-ports') ?? valueOf('--to-port'), place)
+    case 'DNAT': {
+      const to = valueOf('--to-destination')
+      if (to !== undefined) return translate(to, { isRandom: words.includes('--random') }, place)
+      break
+    }
+    case 'SNAT': {
+      const to = valueOf('--to-source')
+      if (to !== undefined) return done(sourceTranslated(packet, to, true))
+      break
+    }
+    case 'MASQUERADE':
+      return done(masquerade(place, words.length > 0))
+    case 'NETMAP': {
+      const to = valueOf('--to')
+      if (to !== undefined) return netmap(to, place)
+      break
+    }
+    case 'MARK': {
+      const to = maskedNumberOf(valueOf('--set-xmark') ?? '')
+      if (to !== undefined) return marked(packet, setBits(packet.mark, to))
+      break
+    }
+    case 'CONNMARK': {
+      const found = connectionMark(words, place)
+      if (found !== undefined) return found
+      break
+    }
+    case 'HMARK':
+      return marked(packet, { value: 0, unknown: ALL_BITS, of: 'the mark that HMARK gives it' })
+    case 'SET': {
+      const found = changeSets(words, place)
+      if (found !== undefined) return found
+      break
+    }
+    case 'TPROXY':
+      return toSocket(words, place)
+    case 'QUEUE':
+    case 'NFQUEUE': {
+      const queue = valueOf('--queue-num') ?? valueOf('--queue-balance') ?? '0'
+      const what = `the program that reads queue ${queue}`
+      return decide({ subject: what, code: 'PROGRAM', text: `${what} lets it go on` }, place, (holds) =>
+        unchanged(packet, { type: 'hand-over', what, then: holds ? 'accept' : 'drop' }),
+      )
+    }
+    case 'SYNPROXY':
+      return unchanged(packet, { type: 'hand-over', what: 'SYNPROXY, which answers the client first', then: 'end' })
+  }
+  if (HARMLESS.has(name)) return unchanged(packet, { type: 'continue', what: name })
+  const what = `-j ${[name, ...words].join(' ')}`
+  return decide(
+    { subject: `${what} ${place.where}`, code: 'TARGET', text: `${what} lets it go on as it is` },
+    place,
+    (holds) => unchanged(packet, { type: 'hand-over', what, then: holds ? 'continue' : 'end' }),
+  )
+}
+
+/** Targets that change nothing that rules ask about. */
 const HARMLESS: ReadonlySet<string> = new Set(
   (
-    'AUDIT CHECKSUM CLASSIFY CONNMARK CONNSECMARK CT DSCP ECN HL HMARK IDLETIMER LED LOG NFLOG RATEEST SECMARK SET TCPMSS ' +
+    'AUDIT CHECKSUM CLASSIFY CONNSECMARK DSCP ECN HL IDLETIMER LED LOG NFLOG RATEEST SECMARK TCPMSS ' +
     'TCPOPTSTRIP TEE TOS TRACE TTL ULOG'
   ).split(' '),
 )
 
+/** conntrack has seen a packet that comes back by lo: then it is too late. */
+function untracked({ packet, where, comment }: TargetPlace): Evaluated<Applied> {
+  if (packet.tracking !== 'INVALID') return unchanged(packet, { type: 'continue', what: 'CT' })
+  const untrackedBy = comment === '' ? where : `${where}, "${comment}",`
+  return unchanged({ ...packet, tracking: 'UNTRACKED', untrackedBy }, { type: 'untracked' })
+}
+
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const
 
-/** REDIRECT sends what arrives to the address of the interface that it arrives by. */
-const firstAddress = (family: 'IPv4' | 'IPv6', nodeAddresses: readonly string[]): string =>
-  nodeAddresses.find((address) => address.includes(':') === (family === 'IPv6')) ?? LOOPBACK[family]
-
-const valueOf = (option: string, words: readonly string[]): string | undefined => {
-  const at = words.indexOf(option)
-  return at < 0 ? undefined : words[at + 1]
+/** REDIRECT sends what arrives to the first address of the interface that it arrives by. */
+function redirect(ports: string | undefined, place: TargetPlace): Evaluated<Applied> {
+  const { packet, surroundings } = place
+  const { family, bornHere, inInterface } = packet
+  const range = readRange(ports === undefined ? '' : `:${ports}`)
+  if (bornHere) return chosen(range, { address: LOOPBACK[family], assumptions: [] }, place)
+  const known = interfaceAddress(surroundings, { name: inInterface, family })
+  if (known !== undefined) return chosen(range, { address: known, assumptions: [] }, place)
+  const own = surroundings.nodeAddresses.filter((text) => text.includes(':') === (family === 'IPv6'))
+  const address = own.includes(packet.destination) ? packet.destination : (own[0] ?? LOOPBACK[family])
+  const message = `REDIRECT sends it to the address of the interface that it arrives by, which is taken to be ${address}`
+  return chosen(range, { address, assumptions: [{ code: 'NODE_ADDRESS', message }] }, place)
 }
 
-/** Of `10.0.0.1-10.0.0.9:80-90`, the first address and the first port. */
-function firstOf(range: string): ReturnType<typeof readPlace> {
-  const [, address = '', port] = /^(\[[^\]-]+|[^-:[][^-:]*)(?:-[^\]:]*)?\]?(?::(\d+))?/.exec(range) ?? []
-  const bare = address.replace('[', '')
-  return { ...readPlace(bare.includes(':') ? `[${bare}]` : bare), ...(port !== undefined && { port: Number(port) }) }
+/** The packet's address in another network, its host part kept. */
+function netmap(to: string, { packet, hook }: TargetPlace): Evaluated<Applied> {
+  const isDestination = hook === 'PREROUTING' || hook === 'OUTPUT'
+  const address = addressAt(to, isDestination ? packet.destination : packet.source)
+  if (isDestination) return done(rewriteDestination(packet, { address }))
+  const unknown = packet.unknownSource === undefined ? {} : { unknown: `the address that NETMAP takes from ${to}` }
+  return done(rewriteSource(packet, { by: 'SNAT', address, newPort: false, ...unknown }))
 }
 
-const ofRange = (range: string, applied: Applied): Applied => ({
-  ...applied,
-  assumptions: [{ code: 'ADDRESS_RANGE', message: `DNAT chooses from ${range}: the first is taken` }],
-})
-
-const unknownTarget = (name: string): Assumption => ({
-  code: 'UNKNOWN_TARGET',
-  message: `\`-j ${name}\` is not known here: taken to let the packet go on`,
-})
-
-/** What a rule does to a packet that it matches. */
-interface Applied {
-  readonly effect: Effect
-  readonly packet: PacketState
-  readonly assumptions: readonly Assumption[]
+/** `-j CONNMARK` (net/netfilter/xt_connmark.c). Of what conntrack does not track, there is no mark. */
+function connectionMark(words: readonly string[], { packet }: TargetPlace): Evaluated<Applied> | undefined {
+  const options = optionsOf(words)
+  const value = (name: string): string | undefined => options?.get(name)?.values[0]
+  const goesOn = unchanged(packet, { type: 'continue', what: 'CONNMARK' })
+  if (options === undefined || words.some((word) => word.includes('shift'))) return undefined
+  if (packet.tracking === 'INVALID' || packet.tracking === 'UNTRACKED') return goesOn
+  const nfmask = Number(value('--nfmask') ?? value('--mask') ?? ALL_BITS)
+  const ctmask = Number(value('--ctmask') ?? value('--mask') ?? ALL_BITS)
+  const to = value('--set-xmark') ?? value('--set-mark')
+  const save = (connectionMark: Mark): Evaluated<Applied> =>
+    unchanged({ ...packet, connectionMark }, { type: 'continue', what: `CONNMARK ${words[0] ?? ''}` })
+  if (to !== undefined) {
+    const asked = maskedNumberOf(to)
+    return asked && save(setBits(packet.connectionMark, asked))
+  }
+  if (options.has('--save-mark')) return save(mixed(packet.connectionMark, ctmask, packet.mark, nfmask))
+  if (options.has('--restore-mark')) return marked(packet, mixed(packet.mark, nfmask, packet.connectionMark, ctmask))
+  return undefined
 }
 
-interface TargetPlace {
-  readonly packet: PacketState
-  readonly surroundings: Surroundings
-  /** The rules in a chain of the table. Undefined: there is no such chain. */
-  readonly rulesIn: (chain: string) => number | undefined
+/** `(to & ~toMask) ^ (from & fromMask)` */
+function mixed(to: Mark, toMask: number, from: Mark, fromMask: number): Mark {
+  const kept = (to.unknown & ~toMask) >>> 0
+  const brought = (from.unknown & fromMask) >>> 0
+  const unknown = (kept | brought) >>> 0
+  const value = (((to.value & ~toMask) ^ (from.value & fromMask)) & ~unknown) >>> 0
+  const of = kept === 0 ? from.of : brought === 0 ? to.of : `${to.of} with ${from.of}`
+  return unknown === 0 ? knownMark(value) : { value, unknown, of }
 }
 
-const unchanged = (packet: PacketState, effect: Effect): Applied => ({ effect, packet, assumptions: [] })
+function changeSets(words: readonly string[], { packet }: TargetPlace): Evaluated<Applied> | undefined {
+  const options = optionsOf(words)
+  const add = options?.get('--add-set')
+  const remove = options?.get('--del-set')
+  if (options === undefined || options.has('--map-set') || (add === undefined && remove === undefined)) return undefined
+  const changes = [
+    [add, true],
+    [remove, false],
+  ] as const
+  const setChanges = changes.flatMap(([option, isIn]) => {
+    const [set, flags] = option?.values ?? []
+    return set === undefined || flags === undefined ? [] : [{ set, element: elementOf(flags, packet), isIn }]
+  })
+  return unchanged({ ...packet, setChanges: [...setChanges, ...packet.setChanges] }, { type: 'continue', what: 'SET' })
+}
+
+/** Where a process listens, the packet is marked and given to it; else it is dropped (net/netfilter/xt_TPROXY.c). */
+function toSocket(words: readonly string[], place: TargetPlace): Evaluated<Applied> {
+  const { packet } = place
+  const options = optionsOf(words)
+  const value = (name: string): string | undefined => options?.get(name)?.values[0]
+  const port = value('--on-port') ?? '0'
+  const address = value('--on-ip')
+  const own = Number(port) === 0 ? packet.destinationPort : Number(port)
+  const isAny = address === undefined || address === '0.0.0.0' || address === '::'
+  const socket = isAny ? `port ${own}` : address.includes(':') ? `[${address}]:${own}` : `${address}:${own}`
+  const what = `the process that listens on ${socket} (TPROXY)`
+  const claim = { subject: what, code: 'PROGRAM' as const, text: `a process listens on ${socket} for TPROXY` }
+  return decide(claim, place, (holds) => {
+    if (!holds) return unchanged(packet, { type: 'hand-over', what, then: 'drop' })
+    const mark = maskedNumberOf(value('--tproxy-mark') ?? '0/0') ?? { value: 0, mask: 0 }
+    const next = { ...packet, socket: what, mark: setBits(packet.mark, mark) }
+    return unchanged(next, { type: 'hand-over', what, then: 'accept' })
+  })
+}
+
+interface NatRange {
+  /** Undefined: the address stays. */
+  readonly low: string | undefined
+  readonly high: string | undefined
+  readonly ports: { readonly first: number; readonly last: number; readonly base?: number } | undefined
+}
+
+/** `10.0.0.1-10.0.0.9:80-90/8080`, `[fd00::1-fd00::9]:80`, `10.0.0.1`, `:8080`. Undefined: none of these. */
+function readRange(text: string): NatRange | undefined {
+  const [, bracketed, bare, portText] = /^(?:\[([^\]]*)\]|([^:]*|[^[]*:[^[]*:[^[]*?))(?::([\d/-]+))?$/.exec(text) ?? []
+  const addresses = bracketed ?? bare ?? ''
+  const [first = '', last = first] = addresses.split('-')
+  const low = first === '' ? undefined : parseAddress(first)?.text
+  const high = last === '' ? undefined : parseAddress(last)?.text
+  if (addresses !== '' && (low === undefined || high === undefined)) return undefined
+  if (portText === undefined) return { low, high, ports: undefined }
+  const [, from, to = from, base] = /^(\d+)(?:-(\d+))?(?:\/(\d+))?$/.exec(portText) ?? []
+  if (from === undefined || to === undefined) return undefined
+  return {
+    low,
+    high,
+    ports: { first: Number(from), last: Number(to), ...(base !== undefined && { base: Number(base) }) },
+  }
+}
+
+/** `-j DNAT --to-destination`: what is not named stays. */
+function translate(to: string, { isRandom }: { readonly isRandom: boolean }, place: TargetPlace): Evaluated<Applied> {
+  const range = readRange(to)
+  const { packet } = place
+  if (range === undefined) {
+    const what = `-j DNAT --to-destination ${to}`
+    return unchanged(packet, { type: 'hand-over', what, then: 'end' })
+  }
+  const { low = packet.destination, high = packet.destination } = range
+  if (low === high) return chosen(range, { address: low, assumptions: [], isRandom }, place)
+  // The kernel takes one by a hash of the packet's addresses.
+  const addresses = addressesBetween(low, high)
+  if (addresses === undefined) {
+    const message = `DNAT chooses from ${to}: the first is taken`
+    return chosen(range, { address: low, assumptions: [{ code: 'ADDRESS_RANGE', message }], isRandom }, place)
+  }
+  return choice(addresses, { what: 'address', to, order: addressOrder, code: 'CHOICE' }, place, (address) =>
+    chosen(range, { address, assumptions: [], isRandom }, place),
+  )
+}
+
+interface Choice {
+  readonly what: string
+  readonly to: string
+  readonly order: (value: string) => string
+  readonly code: DependenceCode
+}
+
+/** One of several values, as the case says: the last where it is none of the others. */
+function choice(
+  values: readonly string[],
+  { what, to, order, code }: Choice,
+  { supposed, where }: TargetPlace,
+  then: (value: string) => Evaluated<Applied>,
+): Evaluated<Applied> {
+  for (const value of values.slice(0, -1)) {
+    const at = order(value)
+    const subject = `the ${what} from ${to} by ${where}`
+    const claim = { subject, low: at, high: at, code, text: `DNAT chooses the ${what} ${value} from ${to}` }
+    const truth = truthIn(supposed, claim)
+    if (truth === undefined) return { unknown: claim }
+    if (truth) return then(value)
+  }
+  return then(values.at(-1) ?? '')
+}
+
+const MOST_CHOICES = 8
+
+/** Undefined: they are many. */
+function addressesBetween(low: string, high: string): readonly string[] | undefined {
+  const number = (address: string): bigint => BigInt(`0x${addressOrder(address)}`)
+  const count = number(high) - number(low) + 1n
+  if (count < 1n || count > BigInt(MOST_CHOICES) || low.includes(':') !== high.includes(':')) return undefined
+  return Array.from({ length: Number(count) }, (_, at) => addressOf(number(low) + BigInt(at), low.includes(':')))
+}
+
+function addressOf(number: bigint, isIPv6: boolean): string {
+  const digits = number.toString(16).padStart(isIPv6 ? 32 : 8, '0')
+  const text = isIPv6
+    ? (digits.match(/.{4}/g) ?? []).join(':')
+    : (digits.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16)).join('.')
+  return parseAddress(text)?.text ?? text
+}
+
+/** The new address, and the port: one in the range stays as it is, if it is not to be chosen at random. */
+function chosen(
+  range: NatRange | undefined,
+  {
+    address,
+    assumptions,
+    isRandom = false,
+  }: { readonly address: string; readonly assumptions: readonly Assumption[]; readonly isRandom?: boolean },
+  place: TargetPlace,
+): Evaluated<Applied> {
+  const { packet } = place
+  const to = (port: number | undefined, more: readonly Assumption[] = []): Evaluated<Applied> => {
+    const applied = rewriteDestination(packet, { address, port })
+    return done({ ...applied, assumptions: [...assumptions, ...more] })
+  }
+  const ports = range?.ports
+  if (ports === undefined || packet.destinationPort === 0) return to(undefined)
+  const { first, last, base } = ports
+  const size = last - first + 1
+  if (base !== undefined) return to(first + ((((packet.destinationPort - base) % size) + size) % size))
+  if (size <= 1) return to(first)
+  if (!isRandom && first <= packet.destinationPort && packet.destinationPort <= last) return to(undefined)
+  const text = `${first}-${last}`
+  if (size > MOST_CHOICES)
+    return to(first, [{ code: 'ADDRESS_RANGE', message: `DNAT chooses a port from ${text}: the first is taken` }])
+  const values = Array.from({ length: size }, (_, at) => String(first + at))
+  return choice(
+    values,
+    { what: 'port', to: text, order: (port) => port.padStart(5, '0'), code: 'CHOICE' },
+    place,
+    (port) => to(Number(port)),
+  )
+}
 
 /** Where a packet is sent to in place of its own destination. A port that is not named stays. */
 export function rewriteDestination(
@@ -165,33 +474,29 @@ export function rewriteDestination(
 }
 
 interface SourceRewriting extends RewrittenSource {
-  /** What rules see from now on, where the address is not known. */
-  readonly otherwise?: string
+  /** What the new source is, where the address is not known. */
+  readonly unknown?: string
   /** The port is chosen anew. */
   readonly newPort: boolean
 }
 
 /** What its receiver sees as the sender. */
-export function rewriteSource(packet: PacketState, { otherwise, newPort, ...rewritten }: SourceRewriting): Applied {
-  const source = rewritten.address ?? otherwise ?? packet.source
+export function rewriteSource(packet: PacketState, { unknown, newPort, by, address }: SourceRewriting): Applied {
+  const rewritten = { by, ...(unknown === undefined && { address }) }
+  const source = unknown === undefined ? (address ?? packet.source) : packet.source
   return {
     effect: { type: 'snat', ...rewritten },
     packet: {
       ...packet,
       source,
+      unknownSource: unknown,
       sourceRewritten: rewritten,
-      sourceChanged: packet.sourceChanged || newPort || source !== packet.source,
+      sourceChanged:
+        packet.sourceChanged === true ||
+        newPort ||
+        source !== packet.source ||
+        (unknown === undefined ? false : undefined),
     },
     assumptions: [],
-  }
-}
-
-/** `10.244.1.5:8080`, `[fd00::5]:80`, or an address alone, in canonical spelling. */
-function readPlace(text: string): { readonly address: string; readonly port?: number } {
-  const [, bracketed, bare, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(text) ?? []
-  const address = bracketed ?? bare ?? text
-  return {
-    address: parseAddress(address)?.text ?? address,
-    ...(port !== undefined && { port: Number(port) }),
   }
 }

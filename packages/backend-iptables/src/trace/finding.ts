@@ -1,4 +1,6 @@
 import type { Assumption, Odds } from '@pointsman/core'
+import type { Case, Claim } from './suppositions.js'
+import { truthIn } from './suppositions.js'
 
 /** What a condition comes to: whether it holds, and the fact that decides, which is the same for its contrary. */
 export interface Finding {
@@ -8,6 +10,10 @@ export interface Finding {
   readonly odds?: Odds | undefined
   /** Nobody knows the fact: this was taken for granted. */
   readonly assumption?: Assumption | undefined
+  /** Nobody knows the fact, nor does the case say it: this has to be decided first. */
+  readonly unknown?: Claim | undefined
+  /** Nobody knows the fact: the case says it. */
+  readonly supposed?: boolean | undefined
 }
 
 export const known = (holds: boolean, because: string): Finding => ({ holds, because })
@@ -19,15 +25,33 @@ export const assumed = (holds: boolean, because: string, assumption: Assumption)
   assumption,
 })
 
+/** What nobody knows: as the case says, if it does. */
+export function claimed(claim: Claim, supposed: Case | undefined): Finding {
+  const truth = truthIn(supposed, claim)
+  if (truth === undefined) return { holds: true, because: `it is not known whether ${claim.text}`, unknown: claim }
+  return { holds: truth, because: truth ? `if ${claim.text}` : `unless ${claim.text}`, supposed: true }
+}
+
 /** The finding of the condition with or without `!`. */
 export const negatedIf = (negated: boolean, finding: Finding): Finding =>
   negated ? { ...finding, holds: !finding.holds } : finding
 
 /** Of conditions that must all hold. None: holds. */
 export function allOf(findings: readonly Finding[]): Finding {
-  const fails = findings.filter(({ holds }) => !holds)
+  const fails = findings.filter(({ holds, unknown }) => !holds && unknown === undefined)
   const deciding = fails.find(({ assumption }) => assumption === undefined) ?? fails[0]
   if (deciding !== undefined) return deciding
-  const assumption = findings.find((finding) => finding.assumption !== undefined)?.assumption
-  return { holds: true, because: findings.map(({ because }) => because).join(', '), assumption }
+  const open = findings.find(({ unknown }) => unknown !== undefined)
+  if (open !== undefined) return open
+  const because = findings.map((finding) => finding.because).join(', ')
+  return {
+    holds: true,
+    because,
+    assumption: findings.find(({ assumption }) => assumption !== undefined)?.assumption,
+    ...(findings.some(({ supposed }) => supposed === true) && { supposed: true }),
+  }
 }
+
+/** Of conditions of which one must hold. None: does not. */
+export const anyOf = (findings: readonly Finding[]): Finding =>
+  negatedIf(true, allOf(findings.map((finding) => negatedIf(true, finding))))

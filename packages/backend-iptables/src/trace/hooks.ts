@@ -1,7 +1,11 @@
 import type { Connection, End, Hook, Step } from '@pointsman/core'
 import { rewriteDestination, rewriteSource } from './apply-target.js'
+import { ipvsLeadsTo, isIpvsAddress } from './ipvs.js'
+import { judgeRule } from './judge-rule.js'
+import { commentOf } from './rule-tables.js'
+import { ALWAYS, evaluateInCases } from './suppositions.js'
 import { isOwnAddress, type PacketState, type PartialWay, withStep } from './traced-packet.js'
-import { walkChain, type Walker } from './walk-chain.js'
+import { dependsOn, joined, seenSource, walkChain, type Walker } from './walk-chain.js'
 
 /** A way that has come to its end. */
 export interface EndedWay {
@@ -47,7 +51,7 @@ export function throughHooks(
   const trip = { walker, connection, tracking, outInterface }
   // To the raw table, a packet that conntrack has not seen is one that it cannot place.
   const packet = { ...start.packet, tracking: 'INVALID' as const, outInterface: '' }
-  return advance(trip, toInterface(trip, { ...start, packet }), stages)
+  return advance(trip, [toInterface(trip, { ...start, packet })], stages)
 }
 
 interface Trip {
@@ -59,29 +63,74 @@ interface Trip {
   readonly outInterface: string | undefined
 }
 
-function advance(trip: Trip, way: PartialWay, stages: readonly Stage[]): readonly EndedWay[] {
+/** Ways that chance parted go on one by one, so that they are told in its order; others together, so that they can join. */
+function advance(trip: Trip, ways: readonly PartialWay[], stages: readonly Stage[]): readonly EndedWay[] {
+  if (ways.length > 1 && ways.every(({ when }) => when === ALWAYS))
+    return ways.flatMap((way) => advance(trip, [way], stages))
   const [stage, ...rest] = stages
   if (stage === undefined) throw new Error('a way ends by arriving')
   switch (stage.type) {
-    case 'table':
-      return throughTable(trip, way, stage).flatMap(({ way: after, end }) =>
-        end === undefined ? advance(trip, after, rest) : [{ way: after, end }],
+    case 'table': {
+      const outcomes = ways.flatMap((way) => throughTable(trip, way, stage))
+      // What comes to its end here is told before what goes on only where chance has no say in it.
+      if (outcomes.every(({ way }) => way.when === ALWAYS)) {
+        return outcomes.flatMap(({ way, end }) => (end === undefined ? advance(trip, [way], rest) : [{ way, end }]))
+      }
+      const ended = outcomes.flatMap(({ way, end }) => (end === undefined ? [] : [{ way, end }]))
+      const goOn = outcomes.flatMap(({ way, end }) => (end === undefined ? [{ way }] : []))
+      const together = joined(goOn, { table: stage.table, chain: stage.hook, depth: 0 }).map(({ way }) => way)
+      return [...ended, ...(together.length === 0 ? [] : advance(trip, together, rest))]
+    }
+    case 'track':
+      return advance(
+        trip,
+        ways.map((way) => {
+          const { packet } = way
+          const tracking = packet.tracking === 'UNTRACKED' ? packet.tracking : trip.tracking
+          return { ...way, packet: { ...packet, tracking } }
+        }),
+        rest,
       )
-    case 'track': {
-      const { packet } = way
-      const tracking = packet.tracking === 'UNTRACKED' ? packet.tracking : trip.tracking
-      return advance(trip, { ...way, packet: { ...packet, tracking } }, rest)
-    }
     case 'route':
-      return routed(trip, way)
-    case 'leave-or-loop': {
-      if (!way.packet.bornHere || !isOwnAddress(trip.walker.surroundings, way.packet.destination)) return [arrived(way)]
-      const back = { ...way, packet: { ...way.packet, inInterface: 'lo', outInterface: '' } }
-      return advance(trip, withStep(back, { type: 'routing', to: 'node', because: 'it comes back by lo' }), COMES_BACK)
-    }
+      return goingOn(
+        trip,
+        ways.flatMap((way) => routed(trip, way)),
+      )
+    case 'leave-or-loop':
+      return goingOn(
+        trip,
+        ways.map((way) => leaving(trip, way)),
+      )
     case 'arrive':
-      return [arrived(way)]
+      return ways.map((way) => arrived(trip, way))
   }
+}
+
+/** A way, and where it goes on. */
+interface GoingOn {
+  readonly way: PartialWay
+  readonly stages: readonly Stage[]
+}
+
+const ENDS: readonly Stage[] = [{ type: 'arrive' }]
+
+function goingOn(trip: Trip, all: readonly GoingOn[]): readonly EndedWay[] {
+  if (all.every(({ way }) => way.when === ALWAYS)) return all.flatMap(({ way, stages }) => advance(trip, [way], stages))
+  const groups = new Map<readonly Stage[], PartialWay[]>()
+  for (const { way, stages } of all) {
+    const group = groups.get(stages)
+    if (group === undefined) groups.set(stages, [way])
+    else group.push(way)
+  }
+  return [...groups].flatMap(([stages, ways]) => advance(trip, ways, stages))
+}
+
+function leaving(trip: Trip, way: PartialWay): GoingOn {
+  const { packet } = way
+  if (!packet.bornHere || !isOwnAddress(trip.walker.surroundings, packet.destination)) return { way, stages: ENDS }
+  const confirmed = packet.tracking === 'NEW' || packet.tracking === 'ESTABLISHED'
+  const back = { ...way, packet: { ...packet, inInterface: 'lo', outInterface: '', confirmed } }
+  return { way: withStep(back, { type: 'routing', to: 'node', because: 'it comes back by lo' }), stages: COMES_BACK }
 }
 
 interface TableOutcome {
@@ -101,7 +150,7 @@ function throughTable(
   if (chain === undefined) return [{ way }]
   const { policy, rules } = chain
   const entered = withStep(way, { type: 'table', hook, table, rules: rules.length, policy })
-  const outcomes = walkChain(walker, { table, chain: hook, depth: 0, trail: [hook] }, entered)
+  const outcomes = walkChain(walker, { table, chain: hook, hook, depth: 0, trail: [hook] }, entered)
   return outcomes.map(({ way: after, verdict }): TableOutcome => {
     if (verdict === 'done') return { way: after }
     if (verdict !== 'return') return { way: after, end: verdict }
@@ -118,11 +167,16 @@ function known(
 ): PartialWay {
   const { packet } = way
   if (!isAsked && connection === undefined) return way
+  const isFirst = hook === 'PREROUTING' || hook === 'OUTPUT'
   const unasked: Step = {
     type: 'unasked',
     hook,
     table: 'nat',
     because: `the packet is ${packet.tracking}: nat is asked for the first of a connection`,
+    ...(packet.untrackedBy !== undefined &&
+      isFirst && {
+        rules: `${packet.untrackedBy} takes the packet out of conntrack, so that nat is not asked${unaskedRule(walker, packet)}`,
+      }),
   }
   const passed = isAsked ? withStep(way, unasked) : way
   if (packet.tracking !== 'ESTABLISHED') return passed
@@ -141,18 +195,56 @@ function known(
   return withStep({ ...passed, packet: applied.packet }, { type: 'conntrack', effect: applied.effect })
 }
 
-function routed(trip: Trip, way: PartialWay): readonly EndedWay[] {
+/** The first rule of nat that names the packet's destination and would match, in words. */
+function unaskedRule({ tables, surroundings }: Walker, packet: PacketState): string {
+  for (const { chain, rules } of tables.chains('nat')) {
+    for (const [index, { rule }] of rules.entries()) {
+      if (rule.destination === undefined || rule.destination.negated || rule.target === undefined) continue
+      const { matches, unknown } = judgeRule(rule, { packet, surroundings, supposed: undefined })
+      if (!matches || unknown !== undefined) continue
+      const comment = commentOf(rule)
+      return `: rule ${index + 1} of nat ${chain}${comment === '' ? '' : `, "${comment}",`} would match otherwise`
+    }
+  }
+  return ''
+}
+
+/** Where a packet goes on: of an address that IPVS may have taken for a Service, it can be both. */
+function routed(trip: Trip, way: PartialWay): readonly GoingOn[] {
   const { packet } = way
-  const { surroundings, assume } = trip.walker
-  const isOwn = isOwnAddress(surroundings, packet.destination)
-  const words = `${packet.destination} is ${isOwn ? "one of the node's own addresses" : "none of the node's own addresses"}`
-  const decided = (to: 'node' | 'forward' | 'out', next: PartialWay, stages: readonly Stage[]): readonly EndedWay[] =>
-    advance(trip, withStep(next, { type: 'routing', to, because: words }), stages)
+  const { walker } = trip
+  if (packet.socket !== undefined) {
+    const message =
+      'what TPROXY gives to a socket is taken to be routed to the node, as `ip rule` and its mark have to say'
+    walker.assume({ code: 'POLICY_ROUTING', message })
+    const because = `TPROXY gave it to ${packet.socket}`
+    return [{ way: withStep(way, { type: 'routing', to: 'node', because }), stages: IS_TAKEN_IN }]
+  }
+  if (isOwnAddress(walker.surroundings, packet.destination)) {
+    return [routedTo(trip, way, `${packet.destination} is one of the node's own addresses`, true)]
+  }
+  const others = `${packet.destination} is none of the node's own addresses`
+  if (walker.ipvs === undefined) return [routedTo(trip, way, others, false)]
+  const cases = evaluateInCases<boolean>(way.when, (supposed) => isIpvsAddress(walker, packet, supposed), {
+    keyOf: String,
+    spend: () => walker.effort.passed(),
+  })
+  return cases.map(({ value, when }) =>
+    routedTo(trip, { ...way, when }, value ? `${packet.destination} is on kube-ipvs0, for IPVS` : others, value),
+  )
+}
+
+function routedTo(trip: Trip, way: PartialWay, because: string, isOwn: boolean): GoingOn {
+  const { packet } = way
+  const decided = (to: 'node' | 'forward' | 'out', next: PartialWay, stages: readonly Stage[]): GoingOn => ({
+    way: withStep(next, { type: 'routing', to, because }),
+    stages,
+  })
   if (packet.bornHere) return decided('out', toInterface(trip, way), LEAVES)
   if (!isOwn) return decided('forward', leavingBy(trip.outInterface, way), IS_FORWARDED)
   if (isLoopback(packet.destination)) {
     const message = `the kernel is taken to let packets from elsewhere get to ${packet.destination} (route_localnet)`
-    assume({ code: 'LOOPBACK', message })
+    trip.walker.assume({ code: 'LOOPBACK', message })
   }
   return decided('node', way, IS_TAKEN_IN)
 }
@@ -171,18 +263,18 @@ const leavingBy = (outInterface: string | undefined, way: PartialWay): PartialWa
 
 const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.')
 
-function arrived(way: PartialWay): EndedWay {
-  const { destination, destinationPort, translated, source, sourceRewritten } = way.packet
+function arrived({ walker }: Trip, way: PartialWay): EndedWay {
+  const { packet } = way
+  const { destination, destinationPort, translated, socket } = packet
+  if (socket !== undefined) return { way, end: dependsOn(socket, packet) }
+  if (!translated && ipvsLeadsTo(walker, way)) return { way, end: dependsOn('IPVS', packet) }
   return {
     way,
     end: {
       fate: translated ? 'endpoints' : 'no-service',
       address: destination,
       port: destinationPort,
-      source:
-        sourceRewritten === undefined
-          ? { rewritten: 'no', address: source }
-          : { rewritten: sourceRewritten.by, address: sourceRewritten.address },
+      source: seenSource(packet),
     },
   }
 }

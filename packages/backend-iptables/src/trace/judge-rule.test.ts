@@ -14,7 +14,6 @@ const CONDITIONS: readonly (readonly [condition: string, asked: Partial<TracedCa
   ['-p tcp -m tcp --dport 80', {}, true],
   ['-p tcp -m tcp ! --dport 1:79', {}, true],
   ['-p tcp -m tcp --sport 1024:65535', {}, true],
-  ['-p tcp -m tcp --sport 40000', {}, false],
   ['-p tcp -m tcp --sport 40000', { sourcePort: 40_000 }, true],
   ['-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN', {}, true],
   ['-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN', { state: 'ESTABLISHED' }, false],
@@ -62,7 +61,6 @@ const CONDITIONS: readonly (readonly [condition: string, asked: Partial<TracedCa
     { affinity: [{ list: 'L', address: '10.244.9.9' }] },
     true,
   ],
-  ['-m set --match-set blue src', {}, false],
 ]
 
 describe('a rule with the condition', () => {

@@ -1,12 +1,15 @@
-import { type Assumption, bothOdds, CERTAIN, type Condition, type Odds, type Surroundings } from '@pointsman/core'
+import { type Assumption, bothOdds, CERTAIN, type Condition, type Odds } from '@pointsman/core'
 import { formatRule, type Match, type Rule } from 'node-iptables'
 import { type Finding, known, negatedIf } from './finding.js'
-import { afterRecent, judgeInterface, judgeMatch } from './judge-match.js'
+import { afterRecent, type Judged, judgeInterface, judgeMatch, judgeSource } from './judge-match.js'
+import type { Case, Claim } from './suppositions.js'
 import { isHost, networkContains, type PacketState } from './traced-packet.js'
 
 /** What a rule comes to for a packet. */
 export interface Judgement {
   readonly matches: boolean
+  /** What has to be decided first. */
+  readonly unknown: Claim | undefined
   /** The odds of matching where it does: chance may be a part of it. */
   readonly odds: Odds
   readonly conditions: readonly Condition[]
@@ -15,17 +18,26 @@ export interface Judgement {
   /** The packet where the rule matches, and where it does not: trying `-m recent` leaves its traces either way. */
   readonly packet: PacketState
   readonly passed: PacketState
+  /** Whether one of them is another than it was. */
+  readonly changes: boolean
+  readonly supposed: Case | undefined
 }
 
-export function judgeRule(rule: Rule, packet: PacketState, surroundings: Surroundings): Judgement {
-  const general = generalConditions(rule, packet)
-  const tried = tryMatches(rule, { packet, surroundings, isReached: general.every(({ finding }) => finding.holds) })
+/** What a rule comes to in a case. Unknown: the claim has to be decided first, and `conditions` tell what is known until then. */
+export function judgeRule(rule: Rule, judged: Judged): Judgement {
+  const { packet, supposed } = judged
+  const general = generalConditions(rule, judged)
+  const tried = tryMatches(rule, judged, { isReached: general.every(({ finding }) => finding.holds) })
   const asked = [...general, ...tried.asked]
   const findings = asked.map(({ finding }) => finding)
+  const fails = findings.filter(({ holds, unknown }) => !holds && unknown === undefined)
   // A rule that fails by what is known fails whatever the rest is.
-  const isDecided = findings.some(({ holds, assumption }) => !holds && assumption === undefined)
+  const isDecided = fails.some(({ assumption }) => assumption === undefined)
+  const isOpen = fails.length === 0 || (leavesTraces(rule) && general.every(({ finding }) => finding.holds))
+  const unknown = isOpen ? findings.find((finding) => finding.unknown !== undefined)?.unknown : undefined
   return {
-    matches: findings.every(({ holds }) => holds),
+    matches: fails.length === 0,
+    unknown,
     odds: findings.reduce(
       (odds, finding) => (finding.odds === undefined ? odds : bothOdds(odds, finding.odds)),
       CERTAIN,
@@ -36,12 +48,19 @@ export function judgeRule(rule: Rule, packet: PacketState, surroundings: Surroun
       holds: finding.holds,
       because: finding.because,
       assumed: finding.assumption !== undefined,
+      ...((finding.unknown !== undefined || finding.supposed === true) && { supposed: true }),
     })),
     assumptions: isDecided ? [] : findings.flatMap(({ assumption }) => assumption ?? []),
     packet: tried.packet,
     passed: tried.passed,
+    changes: tried.packet !== packet || tried.passed !== packet,
+    supposed,
   }
 }
+
+/** Trying it changes a list of `-m recent`, also where it then fails. */
+const leavesTraces = ({ matches }: Rule): boolean =>
+  matches.some((match) => match.type === 'recent' && match.operation !== 'rcheck')
 
 /** Whether it plainly fails, without a trace: nearly every rule of a large chain does, and no words are made for it. */
 export function failsPlainly(rule: Rule, packet: PacketState): boolean {
@@ -49,7 +68,12 @@ export function failsPlainly(rule: Rule, packet: PacketState): boolean {
   if (destination !== undefined && networkContains(destination.network, packet.destination) === destination.negated)
     return true
   if (protocol !== undefined && (protocol.name === packet.protocol) === protocol.negated) return true
-  if (source !== undefined && networkContains(source.network, packet.source) === source.negated) return true
+  if (
+    source !== undefined &&
+    packet.unknownSource === undefined &&
+    networkContains(source.network, packet.source) === source.negated
+  )
+    return true
   return matches.some((match) => isOtherPort(match, packet)) && !matches.some(({ type }) => type === 'recent')
 }
 
@@ -102,21 +126,19 @@ interface Asked {
   readonly finding: Finding
 }
 
-function generalConditions(rule: Rule, packet: PacketState): readonly Asked[] {
+function generalConditions(rule: Rule, judged: Judged): readonly Asked[] {
+  const { packet } = judged
   const { source, destination, inInterface, outInterface, protocol, fragment } = rule
   const asked: Asked[] = []
   const ask = (part: Omit<Rule, 'matches'>, finding: Finding): void =>
     void asked.push({ part: { ...part, matches: [] }, finding })
-  if (source !== undefined) {
-    const isIn = networkContains(source.network, packet.source)
-    ask({ source }, negatedIf(source.negated, known(isIn, `the source is ${packet.source}`)))
-  }
+  if (source !== undefined) ask({ source }, negatedIf(source.negated, judgeSource(source.network, judged)))
   if (destination !== undefined) {
     const isIn = networkContains(destination.network, packet.destination)
     ask({ destination }, negatedIf(destination.negated, known(isIn, `the destination is ${packet.destination}`)))
   }
-  if (inInterface !== undefined) ask({ inInterface }, judgeInterface(inInterface, 'in', packet))
-  if (outInterface !== undefined) ask({ outInterface }, judgeInterface(outInterface, 'out', packet))
+  if (inInterface !== undefined) ask({ inInterface }, judgeInterface(inInterface, 'in', judged))
+  if (outInterface !== undefined) ask({ outInterface }, judgeInterface(outInterface, 'out', judged))
   if (protocol !== undefined) {
     const isSame = protocol.name === packet.protocol
     ask({ protocol }, negatedIf(protocol.negated, known(isSame, `the protocol is ${packet.protocol}`)))
@@ -132,19 +154,17 @@ interface Tried {
 }
 
 /** The matches in their order: one that fails keeps those after it from being tried. They are judged all the same. */
-function tryMatches(
-  { matches }: Rule,
-  start: { readonly packet: PacketState; readonly surroundings: Surroundings; readonly isReached: boolean },
-): Tried {
+function tryMatches({ matches }: Rule, judged: Judged, start: { readonly isReached: boolean }): Tried {
   const asked: Asked[] = []
-  let { packet, isReached } = start
+  let { packet } = judged
+  let { isReached } = start
   let isByChance = false
   let passed = packet
   for (const match of matches) {
-    const finding = judgeMatch(match, packet, start.surroundings)
+    const finding = judgeMatch(match, { ...judged, packet })
     if (finding === undefined) continue
     asked.push({ part: { matches: [match] }, finding })
-    if (isReached && match.type === 'recent') packet = afterRecent(match, packet)
+    if (isReached && match.type === 'recent') packet = afterRecent(match, packet, finding.holds)
     isByChance ||= finding.odds !== undefined
     // What comes after chance happens only where it falls so.
     if (!isByChance) passed = packet

@@ -27,6 +27,8 @@ export interface OwnedRule {
 export interface RuleTables {
   readonly has: (table: string) => boolean
   readonly chain: (table: string, chain: string) => ChainText | undefined
+  /** The chains of a table. */
+  readonly chains: (table: string) => readonly { readonly chain: string; readonly rules: readonly OwnedRule[] }[]
 }
 
 interface ChainText {
@@ -47,6 +49,7 @@ export function ruleTablesOf(tables: readonly OwnedTable[]): RuleTables {
   return {
     has: (table) => byTable.has(table),
     chain: (table, chain) => byTable.get(table)?.get(chain),
+    chains: (table) => tables.find((one) => one.table === table)?.chains ?? [],
   }
 }
 
@@ -96,7 +99,7 @@ function textOfMatch(match: Match): string {
   }
 }
 
-const commentOf = ({ matches }: Rule): string =>
+export const commentOf = ({ matches }: Rule): string =>
   matches.flatMap((match) => (match.type === 'comment' ? [match.comment] : [])).join(', ')
 
 /** The service port that a comment of kube-proxy names: `shop/checkout:http`. */

@@ -1,5 +1,6 @@
 import { type Odds, TraceError } from '@pointsman/core'
 import type { Rule } from 'node-iptables'
+import { ALWAYS, type Case } from './suppositions.js'
 import type { PacketState, PartialWay } from './traced-packet.js'
 import type { ChainOutcome, ChainPlace } from './walk-chain.js'
 
@@ -12,7 +13,9 @@ export interface Effort {
   readonly passed: () => void
   /** A rule was tried, match by match. */
   readonly judged: (rule: Rule, packet: PacketState) => void
-  /** Chance parts ways; the odds of one of them. */
+  /** A rule was tried in a case of what nobody knows. */
+  readonly judgedInCase: (rule: Rule, supposed: Case | undefined) => void
+  /** Chance, or what nobody knows, parts ways; the odds of one of them. */
   readonly parted: (odds: Odds) => void
   /** So much was tried by now that chains are not gone through twice. */
   readonly isLong: () => boolean
@@ -46,19 +49,21 @@ export function createEffort(): Effort {
       tried += 1
       spend(JUDGED + matches.length * MATCH + recent.length)
     },
+    judgedInCase: ({ matches }, supposed) => spend(JUDGED + matches.length * MATCH + (supposed?.count ?? 0)),
     parted({ twos, others }) {
       ways += 1
       spend(PARTED + Math.ceil(twos / BITS) + (others === 1n ? 0 : others.toString(16).length))
       if (ways <= MAX_WAYS) return
       throw new TraceError(
         'TOO_MANY_WAYS',
-        `the packet has more than ${MAX_WAYS} ways: too many rules leave it to chance`,
+        `the packet has more than ${MAX_WAYS} ways: too many rules leave it to chance, or to what is not known`,
       )
     },
     isLong: () => tried > LONG,
-    recall: (place, { packet }) => known.get(keyOf(place, packet)),
+    recall: (place, way) => (way.when === ALWAYS ? known.get(keyOf(place, way.packet)) : undefined),
     remember(place, way, [outcome, ...others]) {
       if (outcome === undefined || others.length > 0 || outcome.way.odds !== way.odds) return
+      if (way.when !== ALWAYS || outcome.way.when !== ALWAYS) return
       spend(MATCH + way.packet.recent.length)
       known.set(keyOf(place, way.packet), { packet: outcome.way.packet, verdict: outcome.verdict })
     },

@@ -1,5 +1,6 @@
+import { CERTAIN, oddsToNumber, type Trace } from '@pointsman/core'
 import { describe, expect, it, test } from 'vitest'
-import { endsOf, stepsTold, traceOf, type TracedCase } from '../test-support/tell-trace.js'
+import { casesTold, endsOf, stepsTold, traceOf, type TracedCase } from '../test-support/tell-trace.js'
 
 const NODE = '192.168.55.10'
 const TO_NAT = 'nat PREROUTING -j X'
@@ -69,7 +70,16 @@ const CASES: readonly (readonly [name: string, asked: TracedCase, ends: readonly
         'nat POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE',
       ],
     },
-    [`untouched 10.96.0.10:80 MASQUERADE ${NODE}`],
+    ['untouched 10.96.0.10:80 MASQUERADE'],
+  ],
+  [
+    'masqueraded as the interface that it leaves by, where that is known',
+    {
+      rules: ['nat POSTROUTING -j MASQUERADE'],
+      outInterface: 'cni0',
+      interfaces: [{ name: 'cni0', addresses: ['fd00::1', '10.244.1.1'] }],
+    },
+    ['untouched 10.96.0.10:80 MASQUERADE 10.244.1.1'],
   ],
   [
     'a bit that is flipped twice is gone',
@@ -154,9 +164,9 @@ const CASES: readonly (readonly [name: string, asked: TracedCase, ends: readonly
     [`${NODE}:15001`],
   ],
   [
-    'the first of a range',
-    { rules: ['nat PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.9:80-90'] },
-    ['10.0.0.1:80'],
+    'the first of a long range',
+    { rules: ['nat PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.9:90-190'] },
+    ['10.0.0.1:90'],
   ],
 ]
 
@@ -170,15 +180,12 @@ describe('what had to be assumed', () => {
   const assumed = (asked: TracedCase): readonly string[] => traceOf(asked).assumptions.map(({ code }) => code)
 
   test.each([
-    ['-m set --match-set blue src -j DROP', ['UNKNOWN_MATCH']],
-    ['-i eth7 -j DROP', ['IN_INTERFACE']],
-    ['! -i eth7 -j ACCEPT', ['IN_INTERFACE']],
-    ['-o eth7 -j DROP', ['OUT_INTERFACE']],
-    ['-p tcp -m tcp --sport 4000 -j DROP', ['SOURCE_PORT']],
-    ['-m physdev --physdev-is-in -j DROP', ['BRIDGE_PORT']],
+    ['-p tcp -m tcp --sport 1000 -j DROP', ['SOURCE_PORT']],
     ['-m recent --rcheck --name L --mask 255.255.255.255 --rsource -j DROP', ['NEW_CLIENT']],
     ['-m statistic --mode nth --every 2 --packet 0 -j DROP', ['PACKET_COUNT']],
-    ['-j NFQUEUE --queue-num 1', ['UNKNOWN_TARGET']],
+    ['-m limit --limit 3/min -j DROP', ['RATE_LIMIT']],
+    ['-m hashlimit --hashlimit-above 3/sec --hashlimit-burst 5 --hashlimit-name q -j DROP', ['RATE_LIMIT']],
+    ['-p tcp -m connlimit --connlimit-above 3 --connlimit-mask 32 --connlimit-saddr -j DROP', ['RATE_LIMIT']],
     ['-j LOG --log-prefix x', []],
     // Whatever nobody knows, these rules fail by something else.
     ['-p udp -m set --match-set blue src -j DROP', []],
@@ -189,6 +196,136 @@ describe('what had to be assumed', () => {
 
   it('says which of the tables that matter are not there', () => {
     expect(assumed({ rules: ['nat PREROUTING'] })).toEqual(['TABLE_MISSING'])
+  })
+})
+
+describe('what nobody knows', () => {
+  const dependsOn = ({ cases = [] }: Trace): readonly string[] => [
+    ...new Set(cases.flatMap(({ when }) => when.map(({ code }) => code))),
+  ]
+
+  test.each([
+    ['-m set --match-set blue src', 'SET_MEMBER'],
+    ['-i eth7', 'IN_INTERFACE'],
+    ['-o eth7', 'OUT_INTERFACE'],
+    ['-p tcp -m tcp --sport 4000', 'SOURCE_PORT'],
+    ['-p tcp -m multiport --sports 4000,5000:6000', 'SOURCE_PORT'],
+    ['-m physdev --physdev-is-in', 'BRIDGE_PORT'],
+    ['-m mac --mac-source 00:16:3e:00:00:01', 'MAC_ADDRESS'],
+    ['-m string --string "x" --algo bm', 'MATCH'],
+    ['-m u32 --u32 "0x0=0x0"', 'MATCH'],
+    ['-m conntrack --ctexpire 1:5', 'CONNECTION'],
+  ])('%s parts the ways: the contrary of the same holds where it does not', (condition, code) => {
+    const [option = '', ...rest] = condition.replace(/^(?:-m \S+ |-p tcp -m \S+ )?/, (head) => `${head}\n`).split('\n')
+    const denied = `${option}! ${rest.join('')}`
+    for (const rules of [
+      [`filter FORWARD ${condition} -j DROP`],
+      [`filter FORWARD ${denied} -j ACCEPT`, 'filter FORWARD policy DROP'],
+      [`filter FORWARD ${condition} -j ACCEPT`, `filter FORWARD ${denied} -j DROP`, 'filter FORWARD -j REJECT'],
+    ]) {
+      const trace = traceOf({ rules })
+      expect(trace.fate).toBe('depends')
+      expect(dependsOn(trace)).toEqual([code])
+      expect(trace.fates.map(({ fate }) => fate).toSorted()).toEqual(['dropped', 'no-service'])
+    }
+  })
+
+  it('is decided the same way in every table', () => {
+    const rules = [
+      'raw PREROUTING -m set --match-set blue src -j MARK --set-xmark 0x1/0x1',
+      'nat PREROUTING -m set --match-set blue src -j DNAT --to-destination 10.244.2.7:80',
+      'filter FORWARD -m set ! --match-set blue src -j REJECT',
+      'filter FORWARD -m mark --mark 0x1/0x1 -j ACCEPT',
+      'filter FORWARD -j DROP',
+    ]
+    expect(casesTold(traceOf({ rules }))).toEqual([
+      'the set blue has 10.244.1.5 (src): 10.244.2.7:80',
+      'not the set blue has 10.244.1.5 (src): rejected with icmp-port-unreachable by filter FORWARD 1',
+    ])
+  })
+
+  it('is asked anew of an address that was rewritten', () => {
+    const rules = [
+      'raw PREROUTING -m set --match-set blue dst -j DROP',
+      'nat PREROUTING -j DNAT --to-destination 10.244.2.7:80',
+      'filter FORWARD -m set --match-set blue dst -j DROP',
+    ]
+    expect(casesTold(traceOf({ rules }))).toEqual([
+      'the set blue has 10.96.0.10 (dst): dropped by raw PREROUTING 1',
+      'not the set blue has 10.96.0.10 (dst) and the set blue has 10.244.2.7 (dst): dropped by filter FORWARD 1',
+      'not the set blue has 10.96.0.10 (dst) and not the set blue has 10.244.2.7 (dst): 10.244.2.7:80',
+    ])
+  })
+
+  it('of interfaces, one name excludes another, and is one of those that begin so', () => {
+    const rules = [
+      'filter FORWARD -i eth0 -j X',
+      'filter FORWARD -i eth+ -j DROP',
+      'filter X -i eth1 -j REJECT',
+      'filter X ! -i eth+ -j REJECT',
+    ]
+    expect(casesTold(traceOf({ rules }))).toEqual([
+      'it arrives by an interface eth...: dropped by filter FORWARD 2',
+      'not it arrives by an interface eth...: untouched 10.96.0.10:80',
+    ])
+  })
+
+  it('is no matter where the same becomes of the packet', () => {
+    const rules = [
+      'filter FORWARD -m set --match-set blue src -j X',
+      'filter FORWARD -m set --match-set red src -j LOG',
+      'filter FORWARD -i eth0 -g Y',
+      'filter FORWARD -g Y',
+      'filter X -j LOG',
+      'filter Y -j ACCEPT',
+    ]
+    const trace = traceOf({ rules })
+    expect(trace).toMatchObject({ fate: 'no-service', assumptions: [{ code: 'TABLE_MISSING' }] })
+    expect(trace.cases).toBeUndefined()
+    expect(trace.ways).toHaveLength(1)
+  })
+
+  it('leaves chance its odds in each case', () => {
+    const rules = [
+      'nat PREROUTING -m set --match-set blue src -j DNAT --to-destination 10.0.0.9:1',
+      'nat PREROUTING -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.0.1:1',
+      'nat PREROUTING -j DNAT --to-destination 10.0.0.2:1',
+      'filter FORWARD',
+    ]
+    const trace = traceOf({ rules })
+    expect(casesTold(trace)).toEqual([
+      'the set blue has 10.244.1.5 (src): 10.0.0.9:1',
+      'not the set blue has 10.244.1.5 (src): 10.0.0.1:1 1/2, 10.0.0.2:1 1/2',
+    ])
+    expect(trace).toMatchObject({ fate: 'endpoints', fates: [{ fate: 'endpoints', odds: CERTAIN }] })
+    expect(
+      trace.endpoints.map(({ address, odds, atLeast }) => [
+        address,
+        oddsToNumber(odds),
+        atLeast && oddsToNumber(atLeast),
+      ]),
+    ).toEqual([
+      ['10.0.0.1', 0.5, 0],
+      ['10.0.0.2', 0.5, 0],
+      ['10.0.0.9', 1, 0],
+    ])
+  })
+
+  it('joins ways: many rules that set one mark make two', () => {
+    const sets = Array.from(
+      { length: 60 },
+      (_, at) => `filter X -m set --match-set s${at} src -j MARK --set-xmark 0x1/0x1`,
+    )
+    const trace = traceOf({
+      rules: [
+        'filter FORWARD -j X',
+        'filter FORWARD -m mark --mark 0x1/0x1 -j ACCEPT',
+        'filter FORWARD -j DROP',
+        ...sets,
+      ],
+    })
+    expect(trace.ways).toHaveLength(2)
+    expect(trace.cases).toHaveLength(61)
   })
 })
 
@@ -227,12 +364,14 @@ const chainsInARow = (count: number): readonly string[] =>
   Array.from({ length: count }, (_, at) => `nat D${at} -j D${at + 1}`)
 
 /** Each chain leads to the next twice, after a rule of its own. */
-const fanOut = (count: number, rule: (at: number) => string): readonly string[] =>
-  Array.from({ length: count }, (_, at) => [
+const fanOut = (count: number, rule: (at: number) => string): readonly string[] => [
+  ...Array.from({ length: count }, (_, at) => [
     `nat D${at} ${rule(at)}`,
     `nat D${at} -j D${at + 1}`,
     `nat D${at} -j D${at + 1}`,
-  ]).flat()
+  ]).flat(),
+  `nat D${count} policy -`,
+]
 
 describe('rules that lead to others again and again', () => {
   test('are answered where the same becomes of the packet each time, and a chain is told once', () => {

@@ -1,21 +1,18 @@
 import {
   type Assumption,
-  type Fate,
-  type FateOdds,
-  type Odds,
-  oddsToNumber,
-  sumOfOdds,
   type Surroundings,
   type TraceQuestion,
   type TracedRule,
   type Trace,
-  type TracedEndpoint,
   TraceError,
   type Way,
 } from '@pointsman/core'
+import { ipvsSetsIn } from './ipvs.js'
+import { casesOf, endpointsOfCases, fatesOfCases } from './cases.js'
 import { throughHooks, type EndedWay } from './hooks.js'
 import { type OwnedRule, type OwnedTable, type RuleTables, ruleTablesOf, toldRule } from './rule-tables.js'
 import { checkTold, createEffort } from './trace-effort.js'
+import { ALWAYS, suppositionOf, suppositionsOf } from './suppositions.js'
 import { isOwnAddress, type PacketState, startOf, stepsOf, wayOf } from './traced-packet.js'
 import type { Walker } from './walk-chain.js'
 
@@ -44,18 +41,30 @@ export function tracePacket({ tables, packet, surroundings, everyRule = false }:
     assume,
     tell: createTeller(),
     effort: createEffort(),
+    ipvs: ipvsSetsIn(ruleTables),
   }
   const ended = throughHooks(walker, wayOf(start), packet.connection)
   checkTold(ended.map(({ way }) => way))
-  const fates = fatesOf(ended)
+  const { cases, isCut } = casesOf(ended)
+  const [first] = cases
+  const isSure = first !== undefined && cases.length === 1 && !isCut
+  const fates = isSure ? first.fates : fatesOfCases(cases)
   return {
-    fate: fates[0]?.fate ?? 'no-service',
+    fate: isSure || fates.length === 1 ? (fates[0]?.fate ?? 'no-service') : 'depends',
     fates,
-    endpoints: endpointsOf(ended),
-    ways: ended.map(({ way, end }): Way => ({ odds: way.odds, end, steps: stepsOf(way) })),
+    endpoints: isSure ? first.endpoints : endpointsOfCases(cases),
+    ways: ended.map(wayTold),
     assumptions: [...assumptions.values()],
+    ...(!isSure && { cases }),
   }
 }
+
+const wayTold = ({ way, end }: EndedWay): Way => ({
+  odds: way.odds,
+  end,
+  steps: stepsOf(way),
+  ...(way.when !== ALWAYS && { when: way.when.map((one) => suppositionsOf(one).map(suppositionOf)) }),
+})
 
 /** Puts each rule into words once: many ways may meet it. */
 function createTeller(): Walker['tell'] {
@@ -95,43 +104,4 @@ function checkFamily(tables: readonly OwnedTable[], { family, destination }: Pac
       }
     }
   }
-}
-
-function fatesOf(ended: readonly EndedWay[]): readonly FateOdds[] {
-  return groupsOf(ended, ({ end }) => end.fate)
-    .map(([fate, ways]) => ({ fate: fate as Fate, odds: oddsOf(ways) }))
-    .toSorted((a, b) => oddsToNumber(b.odds) - oddsToNumber(a.odds))
-}
-
-function endpointsOf(ended: readonly EndedWay[]): readonly TracedEndpoint[] {
-  const arrived = ended.flatMap(({ way, end }) => (end.fate === 'endpoints' ? [{ way, end }] : []))
-  return groupsOf(arrived, ({ end }) => [end.address, end.port, end.source.rewritten, end.source.address].join(' '))
-    .flatMap(([, ways]) => {
-      const [first] = ways
-      return first === undefined ? [] : [{ ...placeOf(first.end), odds: oddsOf(ways) }]
-    })
-    .toSorted(byPlace)
-}
-
-const placeOf = ({ address, port, source }: Omit<TracedEndpoint, 'odds'>): Omit<TracedEndpoint, 'odds'> => ({
-  address,
-  port,
-  source,
-})
-
-function byPlace(a: TracedEndpoint, b: TracedEndpoint): number {
-  if (a.address !== b.address) return a.address < b.address ? -1 : 1
-  return a.port - b.port || (a.source.rewritten < b.source.rewritten ? -1 : 1)
-}
-
-const oddsOf = (ways: readonly Pick<EndedWay, 'way'>[]): Odds => sumOfOdds(ways.map(({ way }) => way.odds))
-
-function groupsOf<T>(all: readonly T[], keyOf: (one: T) => string): readonly (readonly [string, readonly T[]])[] {
-  const groups = new Map<string, T[]>()
-  for (const one of all) {
-    const group = groups.get(keyOf(one))
-    if (group === undefined) groups.set(keyOf(one), [one])
-    else group.push(one)
-  }
-  return [...groups]
 }

@@ -1,3 +1,4 @@
+import { ALWAYS, type When } from './suppositions.js'
 import {
   CERTAIN,
   type IpFamily,
@@ -17,29 +18,78 @@ export interface PacketState {
   readonly sourcePort: number | undefined
   readonly destination: string
   readonly destinationPort: number
-  readonly mark: number
+  readonly mark: Mark
+  /** That of its connection, which `-j CONNMARK` sets and restores. */
+  readonly connectionMark: Mark
   readonly tracking: 'NEW' | 'ESTABLISHED' | 'INVALID' | 'UNTRACKED'
+  /** Its addresses and ports as conntrack saw them first. */
+  readonly original: OriginalTuple
+  /** It has been through POSTROUTING, and comes back by lo: its connection is confirmed. */
+  readonly confirmed: boolean
   /** A rule said where it goes. */
   readonly translated: boolean
   /** And that is another place than the sender's. */
   readonly destinationRewritten: boolean
   /** What is seen as the sender, where a rule says so. */
   readonly sourceRewritten: RewrittenSource | undefined
-  /** And that is another address or port than the sender's. */
-  readonly sourceChanged: boolean
+  /** And that is another address or port than the sender's. Undefined: nobody knows. */
+  readonly sourceChanged: boolean | undefined
   /** Empty: it came, or goes, by none. Undefined: not known. */
   readonly inInterface: string | undefined
   readonly outInterface: string | undefined
   readonly bornHere: boolean
+  readonly mac: string | undefined
+  readonly uid: number | undefined
+  readonly gid: number | undefined
+  readonly bridgeIn: string | undefined
+  readonly bridgeOut: string | undefined
+  /** Its source is what this gave it, and which address that is, is not known. Undefined: `source` is its source. */
+  readonly unknownSource: string | undefined
+  /** TPROXY gave it to this socket. */
+  readonly socket: string | undefined
+  /** The rule that took it out of conntrack, in words. */
+  readonly untrackedBy: string | undefined
   /** What it has done to the lists of `-m recent` by now, newest first. */
   readonly recent: readonly RecentChange[]
+  /** What `-j SET` has done for it by now, newest first. */
+  readonly setChanges: readonly SetChange[]
 }
 
-/** An address was put on a list of `-m recent`, or taken off it. */
+/** A number of 32 bits, of which some may not be known. */
+export interface Mark {
+  /** Its bits; those that are not known are 0. */
+  readonly value: number
+  /** The bits that nobody knows. */
+  readonly unknown: number
+  /** Whose value the unknown bits are. */
+  readonly of: string
+}
+
+export const knownMark = (value: number): Mark => ({ value: value >>> 0, unknown: 0, of: '' })
+
+export interface OriginalTuple {
+  readonly source: string
+  readonly sourcePort: number | undefined
+  readonly destination: string
+  readonly destinationPort: number
+}
+
+/** What a packet has done to a list of `-m recent`. */
 interface RecentChange {
   readonly list: string
   readonly address: string
-  readonly isOn: boolean
+  /** How many times it was put on the list; 0 after it was taken off. */
+  readonly times: number
+  /** What was on the list before does not count any more. */
+  readonly isFresh: boolean
+}
+
+/** An element was put into a set, or taken out. */
+interface SetChange {
+  readonly set: string
+  /** Of the packet, as `-m set` names them: `src 10.0.0.1`. */
+  readonly element: string
+  readonly isIn: boolean
 }
 
 export interface RewrittenSource {
@@ -50,6 +100,7 @@ export interface RewrittenSource {
 
 /** The packet before it meets a rule. Throws a TraceError that names what is wrong with it. */
 export function startOf(packet: TracedPacket): PacketState {
+  const hasPorts = packet.protocol !== 'icmp'
   const source = readAddress('source', packet.source)
   const destination = readAddress('destination', packet.destination)
   if (source.family !== destination.family) {
@@ -57,18 +108,22 @@ export function startOf(packet: TracedPacket): PacketState {
     throw new TraceError('FAMILY_MISMATCH', families)
   }
   const { sourcePort, destinationPort, from } = packet
-  for (const port of [sourcePort ?? 1, destinationPort]) {
+  for (const port of [sourcePort ?? 1, ...(hasPorts ? [destinationPort] : [])]) {
     if (Number.isInteger(port) && port >= 1 && port <= 65_535) continue
     throw new TraceError('NOT_A_PORT', `${port} is not a port: give a whole number from 1 to 65535`)
   }
   return {
     family: destination.family,
-    protocol: packet.protocol,
+    protocol: packet.protocol === 'icmp' && destination.family === 'IPv6' ? 'ipv6-icmp' : packet.protocol,
     source: source.text,
     sourcePort,
     destination: destination.text,
     destinationPort,
-    mark: packet.mark ?? 0,
+    mark: knownMark(packet.mark ?? 0),
+    connectionMark:
+      packet.state === 'ESTABLISHED' ? { value: 0, unknown: ALL_BITS, of: 'the mark of its connection' } : knownMark(0),
+    original: { source: source.text, sourcePort, destination: destination.text, destinationPort },
+    confirmed: packet.state === 'ESTABLISHED',
     tracking: packet.state ?? 'NEW',
     translated: false,
     destinationRewritten: false,
@@ -77,9 +132,20 @@ export function startOf(packet: TracedPacket): PacketState {
     inInterface: from === 'node' ? '' : packet.inInterface,
     outInterface: packet.outInterface,
     bornHere: from === 'node',
+    mac: packet.mac,
+    uid: packet.uid,
+    gid: packet.gid,
+    bridgeIn: from === 'node' ? '' : packet.bridgeIn,
+    bridgeOut: packet.bridgeOut,
+    unknownSource: undefined,
+    socket: undefined,
+    untrackedBy: undefined,
     recent: [],
+    setChanges: [],
   }
 }
+
+export const ALL_BITS = 0xff_ff_ff_ff
 
 function readAddress(what: string, text: string): { readonly family: IpFamily; readonly text: string } {
   const address = parseAddress(text)
@@ -88,8 +154,11 @@ function readAddress(what: string, text: string): { readonly family: IpFamily; r
 }
 
 /** Whether the node takes packets for this address itself. */
-export const isOwnAddress = ({ nodeAddresses }: Surroundings, address: string): boolean =>
-  address === '::1' || address.startsWith('127.') || nodeAddresses.includes(address)
+export const isOwnAddress = ({ nodeAddresses, interfaces = [] }: Surroundings, address: string): boolean =>
+  address === '::1' ||
+  address.startsWith('127.') ||
+  nodeAddresses.includes(address) ||
+  interfaces.some(({ addresses }) => addresses.includes(address))
 
 /**
  * Whether an address lies in a network as iptables spells it: `10.0.0.0/8`, `fd00::/64`, `10.0.0.1/255.0.255.0`. One of
@@ -106,6 +175,38 @@ export function networkContains(network: string, address: string): boolean {
   if (bytes.length !== networkBytes.length) return false
   const maskAt = maskOf(length)
   return bytes.every((byte, at) => ((byte ^ (networkBytes[at] ?? 0)) & maskAt(at)) === 0)
+}
+
+/** An address as text that compares like the address does. */
+export const addressOrder = (address: string): string =>
+  bytesOf(address)
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('')
+
+/** The address in a network whose host part is that of another address, as NETMAP gives it. */
+export function addressAt(network: string, host: string): string {
+  const slash = network.indexOf('/')
+  const maskAt = maskOf(slash < 0 ? String(network.includes(':') ? 128 : 32) : network.slice(slash + 1))
+  const base = bytesOf(slash < 0 ? network : network.slice(0, slash))
+  const bytes = bytesOf(host).map((byte, at) => ((base[at] ?? 0) & maskAt(at)) | (byte & ~maskAt(at) & 255))
+  const text = network.includes(':')
+    ? Array.from({ length: 8 }, (_, at) => (((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0)).toString(16)).join(
+        ':',
+      )
+    : bytes.join('.')
+  return parseAddress(text)?.text ?? text
+}
+
+/** The first and the last address of a network as `addressOrder` has them. Undefined: they are not all in between. */
+export function networkOrder(network: string): { readonly low: string; readonly high: string } | undefined {
+  const slash = network.indexOf('/')
+  const length = network.slice(slash + 1)
+  if (!/^\d+$/.test(length)) return undefined
+  const bytes = bytesOf(network.slice(0, slash))
+  const maskAt = maskOf(length)
+  const order = (host: number): string =>
+    bytes.map((byte, at) => ((byte & maskAt(at)) | (host & ~maskAt(at) & 255)).toString(16).padStart(2, '0')).join('')
+  return { low: order(0), high: order(255) }
 }
 
 /** Whether it holds one address alone. */
@@ -142,6 +243,8 @@ const groupBytes = (groups: string): readonly number[] =>
 export interface PartialWay {
   readonly packet: PacketState
   readonly odds: Odds
+  /** The cases of what nobody knows in which it is taken. */
+  readonly when: When
   /** The newest. Ways that part have their beginnings in common. */
   readonly last: StepLink | undefined
 }
@@ -153,7 +256,7 @@ interface StepLink {
   readonly count: number
 }
 
-export const wayOf = (packet: PacketState): PartialWay => ({ packet, odds: CERTAIN, last: undefined })
+export const wayOf = (packet: PacketState): PartialWay => ({ packet, odds: CERTAIN, when: ALWAYS, last: undefined })
 
 export const withStep = (way: PartialWay, step: Step): PartialWay => ({
   ...way,

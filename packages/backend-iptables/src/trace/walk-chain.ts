@@ -10,16 +10,18 @@ import {
   type Odds,
   otherOdds,
   type PassedRules,
+  type SeenSource,
   type Step,
   type Surroundings,
   type TracedRule,
   TraceError,
 } from '@pointsman/core'
-import { applyTarget } from './apply-target.js'
+import { type Applied, applyTarget, type TargetPlace } from './apply-target.js'
 import { failsPlainly, type Judgement, judgeRule, nearlyMatches } from './judge-rule.js'
-import type { OwnedRule, RuleTables } from './rule-tables.js'
+import { ALWAYS, eitherOf, evaluateInCases, type InCases, type When } from './suppositions.js'
+import { commentOf, type OwnedRule, type RuleTables } from './rule-tables.js'
 import type { Effort } from './trace-effort.js'
-import { type PartialWay, withStep } from './traced-packet.js'
+import { type PacketState, type PartialWay, withStep } from './traced-packet.js'
 
 /** What every step of a walk needs. */
 export interface Walker {
@@ -31,11 +33,15 @@ export interface Walker {
   /** A rule of a chain, in words. */
   readonly tell: (chain: string, rule: OwnedRule) => TracedRule
   readonly effort: Effort
+  /** The sets of kube-proxy's ipvs mode that rules ask for. Undefined: they are rules of no such mode. */
+  readonly ipvs: readonly string[] | undefined
 }
 
 export interface ChainPlace {
   readonly table: string
   readonly chain: string
+  /** The built-in chain that the packet is in. */
+  readonly hook: string
   readonly depth: number
   /** The chains that the packet is in, this one included. */
   readonly trail: readonly string[]
@@ -83,17 +89,66 @@ const tooDeep = ({ table, trail }: ChainPlace): TraceError =>
     `the chains of ${table} lead into each other more than ${MAX_DEPTH} deep (${trail.slice(0, 3).join(' -> ')} -> ...), and nf_tables takes ${NFT_DEPTH}: shorten them`,
   )
 
+/** Ways that are the same packet at the same rule in different cases go on as one. */
 function throughRules(walker: Walker, place: ChainPlace, start: PartialWay): readonly ChainOutcome[] {
   const rules = walker.tables.chain(place.table, place.chain)?.rules ?? []
   const outcomes: ChainOutcome[] = []
-  // The last one goes first.
-  const waiting: Visit[] = [{ way: start, index: 0, run: undefined }]
-  for (let visit = waiting.pop(); visit !== undefined; visit = waiting.pop()) {
-    const { ended, goOn } = walkOn(walker, { ...place, rules }, visit)
-    for (const outcome of ended) outcomes.push(outcome)
-    for (const next of goOn.toReversed()) waiting.push(next)
+  const chain = { ...place, rules }
+  /** By the rule that they meet next; the last one goes first. */
+  const waiting = new Map<number, Visit[]>([[0, [{ way: start, index: 0, run: undefined }]]])
+  for (let index = 0; waiting.size > 0; index++) {
+    const here = waiting.get(index)
+    if (here === undefined) continue
+    waiting.delete(index)
+    for (const visit of joinedVisits(here, chain)) {
+      const { ended, goOn } = walkOn(walker, chain, visit)
+      for (const outcome of ended) outcomes.push(outcome)
+      for (const next of goOn) {
+        const there = waiting.get(next.index)
+        if (there === undefined) waiting.set(next.index, [next])
+        else there.push(next)
+      }
+    }
   }
-  return outcomes
+  return joined(outcomes, place)
+}
+
+function joinedVisits(visits: readonly Visit[], chain: Chain): readonly Visit[] {
+  if (visits.length < 2 || visits.every(({ way }) => way.when === ALWAYS)) return visits
+  const ways = visits.map(({ way, run }) => ({ way: flushed(way, run, chain) }))
+  const together = joined(ways, chain)
+  if (together.length === ways.length) return visits
+  return together.map(({ way }) => ({ way, index: visits[0]?.index ?? 0, run: undefined }))
+}
+
+/**
+ * Ways that came to the same in different cases of what nobody knows, as one. Those that chance parted stay: the odds of each are
+ * an object of its own.
+ */
+export function joined<T extends { readonly way: PartialWay; readonly verdict?: unknown }>(
+  all: readonly T[],
+  { table, chain, depth }: Pick<ChainPlace, 'table' | 'chain' | 'depth'>,
+): readonly T[] {
+  if (all.length < 2 || all.every(({ way }) => way.when === ALWAYS)) return all
+  const oddsNumbers = new Map<Odds, number>()
+  const groups = new Map<string, { readonly first: T; when: When; count: number }>()
+  for (const one of all) {
+    const { way, verdict } = one
+    const number = oddsNumbers.get(way.odds) ?? oddsNumbers.size
+    oddsNumbers.set(way.odds, number)
+    const key = `${number} ${JSON.stringify([way.packet, verdict])}`
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, { first: one, when: way.when, count: 1 })
+    else {
+      group.when = eitherOf(group.when, way.when)
+      group.count += 1
+    }
+  }
+  return [...groups.values()].map(({ first, when, count }) => {
+    if (count === 1) return first
+    const way = withStep({ ...first.way, when }, { type: 'joined', table, chain, depth })
+    return { ...first, way }
+  })
 }
 
 /** A way that is about to meet a rule, having passed a run of them. */
@@ -112,7 +167,7 @@ interface Walked {
   readonly goOn: readonly Visit[]
 }
 
-/** As far as the next rule that matches. */
+/** As far as the next rule that matches, or may. */
 function walkOn(walker: Walker, chain: Chain, visit: Visit): Walked {
   const { rules } = chain
   const isSmall = rules.length <= SMALL_CHAIN || walker.everyRule
@@ -127,12 +182,25 @@ function walkOn(walker: Walker, chain: Chain, visit: Visit): Walked {
       run = passing(run, { number })
       continue
     }
-    walker.effort.judged(rule, way.packet)
-    const judgement = judgeRule(rule, way.packet, walker.surroundings)
-    for (const assumption of judgement.assumptions) walker.assume(assumption)
-    if (judgement.matches) return matched(walker, chain, { way, run, number, owned, judgement })
-    const { conditions } = judgement
-    way = { ...way, packet: judgement.passed }
+    const { judgement, cases } = judgeInCases(walker, owned, way)
+    for (const one of cases) for (const assumption of one.value.assumptions) walker.assume(assumption)
+    const meeting = { way, run, number, owned }
+    const [only, ...more] = cases
+    if (only !== undefined && (more.length > 0 || only.value.matches)) {
+      if (judgement !== undefined && decidesNothing(walker, chain, meeting))
+        return matched(walker, chain, { ...meeting, judgement: { ...judgement, unknown: undefined } })
+      const walks = cases.map(({ value, when }): Walked => {
+        const here = { ...meeting, way: { ...way, when }, judgement: value }
+        if (value.matches) return matched(walker, chain, here)
+        const missed = { number, rule: walker.tell(chain.chain, owned), conditions: value.conditions }
+        const next = { ...here.way, packet: value.passed }
+        return { ended: [], goOn: [{ way: next, index: number, run: passing(run, { number, missed }) }] }
+      })
+      if (cases.length > 1) walker.effort.parted(way.odds)
+      return { ended: walks.flatMap(({ ended }) => ended), goOn: walks.flatMap(({ goOn }) => goOn) }
+    }
+    const conditions = only?.value.conditions ?? []
+    way = { ...way, packet: only?.value.passed ?? way.packet }
     run = passing(run, {
       number,
       ...(isKept && { missed: { number, rule: walker.tell(chain.chain, owned), conditions } }),
@@ -140,6 +208,53 @@ function walkOn(walker: Walker, chain: Chain, visit: Visit): Walked {
   }
   return { ended: [{ way: flushed(way, run, chain), verdict: 'return' }], goOn: [] }
 }
+
+interface JudgedRule {
+  /** Where nobody knows whether the rule matches: what is known of it. */
+  readonly judgement: Judgement | undefined
+  readonly cases: readonly InCases<Judgement>[]
+}
+
+function judgeInCases({ surroundings, effort }: Walker, { rule }: OwnedRule, way: PartialWay): JudgedRule {
+  const { packet, when } = way
+  effort.judged(rule, packet)
+  const first = judgeRule(rule, { packet, surroundings, supposed: undefined })
+  if (first.unknown === undefined) return { judgement: undefined, cases: [{ value: first, when }] }
+  const cases = evaluateInCases<Judgement>(
+    when,
+    (supposed) => {
+      const value = judgeRule(rule, { packet, surroundings, supposed })
+      return value.unknown === undefined ? { value } : { unknown: value.unknown }
+    },
+    {
+      keyOf: ({ matches, changes, packet: hit, passed }) => `${matches}${changes ? JSON.stringify([hit, passed]) : ''}`,
+      spend: (supposed) => effort.judgedInCase(rule, supposed),
+    },
+  )
+  return { judgement: first, cases }
+}
+
+/** Whether a rule leaves the packet as it is and lets it go on, as LOG does: then it does not matter if it matches. */
+function decidesNothing(walker: Walker, chain: Chain, { way, number, owned }: Omit<Match, 'judgement'>): boolean {
+  const { target, matches } = owned.rule
+  if (matches.some(({ type }) => type === 'recent')) return false
+  const applied = applyTarget(target, targetPlace(walker, chain, { way, number, owned }))
+  return 'value' in applied && applied.value.effect.type === 'continue' && applied.value.packet === way.packet
+}
+
+const targetPlace = (
+  { surroundings, tables }: Walker,
+  { table, chain, hook }: ChainPlace,
+  { way, number, owned }: Pick<Match, 'way' | 'number' | 'owned'>,
+): TargetPlace => ({
+  packet: way.packet,
+  surroundings,
+  supposed: undefined,
+  hook,
+  where: `rule ${number} of ${table} ${chain}`,
+  comment: commentOf(owned.rule),
+  rulesIn: (name) => tables.chain(table, name)?.rules.length,
+})
 
 const NO_RULE: OwnedRule = { rule: { matches: [] } }
 
@@ -154,32 +269,44 @@ interface Match {
   readonly judgement: Judgement
 }
 
-function matched(walker: Walker, chain: Chain, { way, run, number, owned, judgement }: Match): Walked {
+function matched(walker: Walker, chain: Chain, match: Match): Walked {
+  const { way, run, number, owned, judgement } = match
   const { table, depth } = chain
   const { odds, conditions, passed } = judgement
-  const { effect, packet, assumptions } = applyTarget(owned.rule.target, {
-    packet: judgement.packet,
-    surroundings: walker.surroundings,
-    rulesIn: (name) => walker.tables.chain(table, name)?.rules.length,
-  })
-  for (const assumption of assumptions) walker.assume(assumption)
+  const place = targetPlace(walker, chain, { ...match, way: { ...way, packet: judgement.packet } })
+  const applied = evaluateInCases<Applied>(
+    way.when,
+    (supposed) => applyTarget(owned.rule.target, { ...place, supposed }),
+    {
+      keyOf: ({ effect, packet, assumptions }) => JSON.stringify([effect, packet, assumptions]),
+      spend: (supposed) => walker.effort.judgedInCase(owned.rule, supposed),
+    },
+  )
   const rule = walker.tell(chain.chain, owned)
-  const step = { type: 'rule', table, chain: chain.chain, depth, number, rule, conditions, odds, effect } as const
-  const here = withStep(flushed(way, run, chain), step)
   const next = { index: number, run: undefined }
-  const changesNothing = effect.type === 'continue' && packet === passed
-  if (isCertain(odds) || changesNothing) {
-    return followed(walker, chain, { effect, way: { ...here, packet }, next })
-  }
-  const taken = { ...here, packet, odds: bothOdds(way.odds, odds) }
-  walker.effort.parted(taken.odds)
+  const before = flushed(way, run, chain)
+  const walks = applied.map(({ value: { effect, packet, assumptions }, when }): Walked => {
+    for (const assumption of assumptions) walker.assume(assumption)
+    const step = { type: 'rule', table, chain: chain.chain, depth, number, rule, conditions, odds, effect } as const
+    const here = { ...withStep(before, step), when }
+    const changesNothing = effect.type === 'continue' && packet === passed
+    if (isCertain(odds) || changesNothing) return followed(walker, chain, { effect, way: { ...here, packet }, next })
+    const taken = { ...here, packet, odds: bothOdds(way.odds, odds) }
+    walker.effort.parted(taken.odds)
+    return followed(walker, chain, { effect, way: taken, next })
+  })
+  if (applied.length > 1) walker.effort.parted(way.odds)
+  const ended = walks.flatMap((walk) => walk.ended)
+  const goOn = walks.flatMap((walk) => walk.goOn)
+  const [first] = applied
+  const isSure = isCertain(odds) || (first?.value.effect.type === 'continue' && first.value.packet === passed)
+  if (isSure) return { ended, goOn }
   const notTaken = otherOdds(odds)
   const rest: Visit = {
     way: { ...way, packet: passed, odds: bothOdds(way.odds, notTaken) },
     index: number,
     run: passing(run, { number, odds: notTaken }),
   }
-  const { ended, goOn } = followed(walker, chain, { effect, way: taken, next })
   return { ended, goOn: [...goOn, rest] }
 }
 
@@ -196,7 +323,7 @@ function followed(walker: Walker, chain: Chain, { effect, way, next }: Following
   switch (effect.type) {
     case 'jump':
     case 'goto': {
-      const place = { table, chain: effect.chain, depth: depth + 1, trail: [...trail, effect.chain] }
+      const place = { table, chain: effect.chain, hook: chain.hook, depth: depth + 1, trail: [...trail, effect.chain] }
       if (trail.includes(effect.chain)) throw loopOf(place)
       const outcomes = walkChain(walker, place, way)
       // Who went by goto comes back to where the last jump was.
@@ -220,10 +347,37 @@ function followed(walker: Walker, chain: Chain, { effect, way, next }: Following
     case 'untracked':
     case 'continue':
       return { ended: [], goOn: [{ ...next, way }] }
+    case 'hand-over':
+      switch (effect.then) {
+        case 'accept':
+          return ended('done')
+        case 'drop':
+          return ended({ fate: 'dropped', by: { table, chain: name, number } })
+        case 'continue':
+          return { ended: [], goOn: [{ ...next, way }] }
+        case 'end':
+          return ended({ ...dependsOn(effect.what, way.packet), by: { table, chain: name, number } })
+        default:
+          return assertNever(effect.then)
+      }
     default:
       return assertNever(effect)
   }
 }
+
+/** The end of a way that something else than the rules decides about. */
+export const dependsOn = (on: string, packet: PacketState): Extract<End, { readonly fate: 'depends' }> => ({
+  fate: 'depends',
+  on,
+  address: packet.destination,
+  port: packet.destinationPort,
+  source: seenSource(packet),
+})
+
+export const seenSource = ({ source, sourceRewritten }: PacketState): SeenSource =>
+  sourceRewritten === undefined
+    ? { rewritten: 'no', address: source }
+    : { rewritten: sourceRewritten.by, address: sourceRewritten.address }
 
 const loopOf = ({ table, trail }: ChainPlace): TraceError =>
   new TraceError('RULE_LOOP', `the chains of ${table} go round in a loop: ${loopIn(trail).join(' -> ')}`)

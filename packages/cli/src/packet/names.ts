@@ -4,12 +4,12 @@ import {
   frontsOf,
   type IpFamily,
   parseAddress,
-  type Protocol,
   type State,
   isLoopback,
 } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { didYouMean } from '../input/suggest.js'
+import type { PacketProtocol } from './parse-packet.js'
 
 /** What names are looked up in. Absent: no objects are given, and addresses alone are known. */
 export type Names = Pick<State, 'services' | 'endpoints' | 'nodes'>
@@ -74,7 +74,7 @@ export interface PacketNames {
 interface FrontAddress {
   readonly address: string
   readonly port: number
-  readonly protocol: Protocol
+  readonly protocol: PacketProtocol
 }
 
 export function packetNames(names: Names | undefined): PacketNames {
@@ -95,12 +95,22 @@ export function packetNames(names: Names | undefined): PacketNames {
     }
   }
   const servicesOf = (front: FrontAddress): readonly string[] => {
+    if (front.protocol === 'ICMP') return servicesAt(names, front.address)
     const found = services.get(keyOf(front))
     if (found !== undefined) return found
     return nodeAddresses.has(front.address) || isLoopback(front.address) ? (services.get(nodePortKey(front)) ?? []) : []
   }
   return { host: (address) => hosts.get(address), services: servicesOf }
 }
+
+/** The Services that have an address, whatever the port: `shop/checkout`. */
+const servicesAt = ({ services }: Names, address: string): readonly string[] => [
+  ...new Set(
+    [...services.values()]
+      .filter((servicePort) => frontsOf(servicePort).some((front) => front.address === address))
+      .map(({ service }) => service),
+  ),
+]
 
 const nodePortKey = ({ port, protocol }: Omit<FrontAddress, 'address'>): string => `${protocol} node ${port}`
 const keyOf = ({ protocol, ...place }: FrontAddress): string => `${protocol} ${endpointKey(place)}`

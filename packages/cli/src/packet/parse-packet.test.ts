@@ -15,7 +15,7 @@ test.each([
   expect([packet.destination.host, packet.destination.port]).toEqual([to, toPort])
 })
 
-test.each(['', 'tcp', 'tcp a', 'tcp a ->', 'tcp a b', '-> b', 'tcp a -> b c', 'icmp a -> b', 'tcp -> b'])(
+test.each(['', 'tcp', 'tcp a', 'tcp a ->', 'tcp a b', '-> b', 'tcp a -> b c', 'igmp a -> b', 'tcp -> b'])(
   '%j is none',
   (text) => {
     expect(() => parsePacket(text)).toThrow(CliError)

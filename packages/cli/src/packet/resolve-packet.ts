@@ -7,17 +7,16 @@ import {
   type NodeInfo,
   parseAddress,
   parseCidr,
-  type Protocol,
   type ServicePort,
   isLoopback,
 } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { familiesOf, type RulesetCommandOptions } from '../input/rules-question.js'
 import { type Names, nodeAddress, noSuchHost, onlyOne, podAddress } from './names.js'
-import { type HostText, type PacketText, portNumber } from './parse-packet.js'
+import { type HostText, type PacketProtocol, type PacketText, portNumber } from './parse-packet.js'
 
-interface PacketQuestion {
-  readonly packet: PacketText
+interface PacketQuestion<P extends PacketProtocol = PacketProtocol> {
+  readonly packet: PacketText<P>
   readonly names: Names | undefined
   /** The node that the packet is on, as far as it is known. */
   readonly node: NodeInfo | undefined
@@ -28,18 +27,19 @@ interface PacketQuestion {
 }
 
 /** The packet in addresses. */
-export interface ResolvedPacket {
-  readonly protocol: Protocol
+export interface ResolvedPacket<P extends PacketProtocol = PacketProtocol> {
+  readonly protocol: P
   readonly family: IpFamily
   readonly source: string
   readonly sourcePort?: number
   readonly destination: string
+  /** 0: the protocol has no ports. */
   readonly destinationPort: number
   readonly from: 'node' | 'pod' | 'outside'
 }
 
 /** Looks names up. CliError NOT_FOUND for one that nobody has, USAGE for one that several have and for a port that is missing. */
-export function resolvePacket(question: PacketQuestion): ResolvedPacket {
+export function resolvePacket<P extends PacketProtocol>(question: PacketQuestion<P>): ResolvedPacket<P> {
   const { packet } = question
   const family = familyOf(question)
   const destination = findDestination(packet.destination, { ...question, protocol: packet.protocol, family })
@@ -49,7 +49,9 @@ export function resolvePacket(question: PacketQuestion): ResolvedPacket {
     protocol: packet.protocol,
     family,
     source: source.address,
-    ...(packet.source.port !== undefined && { sourcePort: portNumber(packet.source.port) }),
+    ...(packet.source.port !== undefined && {
+      sourcePort: packet.protocol === 'ICMP' ? portless(packet.source.port) : portNumber(packet.source.port),
+    }),
     destination: destination.address,
     destinationPort: destination.port,
     from: source.from,
@@ -154,7 +156,7 @@ function serviceSends(host: string, { services, endpoints }: Names): CliError | 
 
 interface DestinationQuestion {
   readonly names: Names | undefined
-  readonly protocol: Protocol
+  readonly protocol: PacketProtocol
   readonly family: IpFamily
   readonly nodeAddresses: readonly string[]
 }
@@ -168,14 +170,33 @@ function findDestination(
   question: DestinationQuestion,
 ): { readonly address: string; readonly port: number } {
   const literal = parseAddress(host)?.text ?? (host === 'node' ? ownAddress(question) : undefined)
+  const { names, family, protocol } = question
+  if (protocol === 'ICMP') return { address: literal ?? pinged(host, question), port: portless(port) }
   if (literal !== undefined) return { address: literal, port: portOf(host, port) }
-  const { names, family } = question
   if (names === undefined) throw noSuchHost(host, names)
   const servicePort = findServicePort({ host, ...(port !== undefined && { port }) }, { ...question, names })
   if (servicePort !== undefined) return { address: servicePort.clusterIP, port: servicePort.port }
   const address = podAddress(host, names, family) ?? nodeAddress(host, names, family)
   if (address === undefined) throw noSuchHost(host, names)
   return { address, port: portOf(host, port) }
+}
+
+/** The one cluster IP of a Service, else a pod or a Node. */
+function pinged(host: string, { names, family }: DestinationQuestion): string {
+  if (names === undefined) throw noSuchHost(host, names)
+  const ofName = [...names.services.values()].filter(({ service, name }) => service === host || name === host)
+  const address = onlyOne(
+    host,
+    new Map(ofName.filter((one) => one.family === family).map(({ service, clusterIP }) => [service, clusterIP])),
+  )
+  const found = address ?? podAddress(host, names, family) ?? nodeAddress(host, names, family)
+  if (found === undefined) throw noSuchHost(host, names)
+  return found
+}
+
+function portless(port: string | undefined): 0 {
+  if (port === undefined) return 0
+  throw new CliError('USAGE', `icmp is no protocol of Services, and a ping has no port: leave :${port} out`)
 }
 
 function portOf(host: string, port: string | undefined): number {

@@ -13,32 +13,95 @@ export interface Trace {
   readonly ways: readonly Way[]
   /** What the rules asked and nobody knew, with what was taken for granted. */
   readonly assumptions: readonly Assumption[]
+  /**
+   * What becomes of it in each case of what nobody knows, where that changes the verdict: the cases exclude each other, and one
+   * of them holds. Absent: nothing that is unknown changes the verdict.
+   */
+  readonly cases?: readonly TraceCase[] | undefined
 }
 
-/** `endpoints`: its destination was rewritten. `no-service`: it goes on to the address that it was sent to. */
-export type Fate = 'endpoints' | 'rejected' | 'dropped' | 'no-service'
+/** One case of what nobody knows. Cases in a row begin with what they have in common, as the leaves of a tree do. */
+export interface TraceCase {
+  /** All of these hold in it. Empty: there are too many cases to part them, and this one stands for all. */
+  readonly when: readonly Supposition[]
+  /** The odds of each list add up to 1. */
+  readonly fates: readonly FateOdds[]
+  readonly endpoints: readonly TracedEndpoint[]
+  /** Where the ways of this case end, the likeliest of each fate first. */
+  readonly ends: readonly EndOdds[]
+}
+
+export interface EndOdds {
+  readonly end: End
+  readonly odds: Odds
+}
+
+/** Something that nobody knows, and whether it is so in a case, or on a way. */
+export interface Supposition {
+  readonly code: DependenceCode
+  /** A clause for a person, before it is denied: `it arrives by eth0`. */
+  readonly text: string
+  readonly holds: boolean
+}
+
+/** What a verdict can depend on. */
+export const DEPENDENCE_CODES = {
+  MATCH: 'whether a match holds that reads more of the packet or of the machine than is known here',
+  SET_MEMBER: 'what an ipset contains',
+  IN_INTERFACE: 'by which interface the packet arrives',
+  OUT_INTERFACE: 'by which interface the packet leaves',
+  BRIDGE_PORT: 'by which port of a bridge the packet comes or goes',
+  SOURCE_PORT: 'the source port',
+  SOURCE_ADDRESS: 'which address MASQUERADE or SNAT gives the packet',
+  MAC_ADDRESS: 'the MAC address of the sender',
+  OWNER: 'which user or group sends the packet',
+  RECENT: 'how often and when a list of `-m recent` has seen the address',
+  CONNECTION: 'what conntrack knows of the connection',
+  MARK: 'a mark that the rules or the connection give the packet',
+  CHOICE: 'which address or port of a range DNAT chooses',
+  TARGET: 'what a target that is not known here does with the packet',
+  PROGRAM: 'what a program decides that the packet is handed to',
+  NODE_ADDRESS: 'whether an address is one of the node',
+} as const
+export type DependenceCode = keyof typeof DEPENDENCE_CODES
+
+/**
+ * `endpoints`: its destination was rewritten. `no-service`: it goes on to the address that it was sent to. `depends`: something
+ * decides that is not in the rules, or that nobody knows.
+ */
+export type Fate = 'endpoints' | 'rejected' | 'dropped' | 'no-service' | 'depends'
 
 export interface FateOdds {
   readonly fate: Fate
+  /** Where there are cases: the highest of them. */
   readonly odds: Odds
+  /** The lowest of the cases. Absent: the odds are the same in all. */
+  readonly atLeast?: Odds | undefined
 }
 
 export interface TracedEndpoint {
   readonly address: string
+  /** 0: the protocol has no ports. */
   readonly port: number
+  /** Where there are cases: the highest of them. */
   readonly odds: Odds
+  /** The lowest of the cases. Absent: the odds are the same in all. */
+  readonly atLeast?: Odds | undefined
   readonly source: SeenSource
 }
 
 /** Whose address the receiver sees. */
 export interface SeenSource {
   readonly rewritten: 'no' | 'MASQUERADE' | 'SNAT'
-  /** Absent where MASQUERADE takes the address of an interface that is not known. */
+  /** Absent where MASQUERADE takes the address of an interface that is not known, and SNAT one of a range. */
   readonly address?: string | undefined
 }
 
 export interface Way {
+  /** In the cases that it belongs to. */
   readonly odds: Odds
+  /** The cases of what nobody knows in which it is taken: any of these, of which all must hold. Absent: whatever the case. */
+  readonly when?: readonly (readonly Supposition[])[] | undefined
   readonly end: End
   readonly steps: readonly Step[]
 }
@@ -52,6 +115,15 @@ export type End =
     }
   | { readonly fate: 'rejected'; readonly with: string; readonly by: RulePlace }
   | { readonly fate: 'dropped'; readonly by: RulePlace }
+  /** `on` decides about it: `IPVS`, `the program that reads queue 1`. */
+  | {
+      readonly fate: 'depends'
+      readonly on: string
+      readonly address: string
+      readonly port: number
+      readonly source: SeenSource
+      readonly by?: RulePlace | undefined
+    }
 
 /** A rule by its number in its chain, from 1, as `iptables -L --line-numbers` has it; without one, the chain's policy. */
 export interface RulePlace extends Place {
@@ -70,10 +142,19 @@ export type Step =
       readonly policy: string
     }
   /** A table is not asked. */
-  | { readonly type: 'unasked'; readonly hook: Hook; readonly table: string; readonly because: string }
+  | {
+      readonly type: 'unasked'
+      readonly hook: Hook
+      readonly table: string
+      readonly because: string
+      /** The rule that is the reason, and one that would match, for a person. */
+      readonly rules?: string | undefined
+    }
   | ({ readonly type: 'passed' } & PassedRules)
   /** A chain that the packet has been through before as it is now: the same becomes of it. Only in long traces. */
   | ({ readonly type: 'again' } & InChain)
+  /** The same becomes of the packet whether it went here or passed by: the other ways are not told. */
+  | ({ readonly type: 'joined' } & InChain)
   | ({ readonly type: 'rule' } & MatchedRule)
   /** The end of a built-in chain. */
   | { readonly type: 'policy'; readonly table: string; readonly chain: string; readonly policy: string }
@@ -144,6 +225,8 @@ export interface Condition {
   readonly because: string
   /** Nobody knows: it was taken for granted. */
   readonly assumed: boolean
+  /** Nobody knows, and the ways part here: it holds, or not, on this way alone. */
+  readonly supposed?: boolean | undefined
 }
 
 /** What of a packet a condition is about. The value of a port is `tcp 80` or `tcp 80:90`. */
@@ -157,6 +240,12 @@ export type Effect =
   | { readonly type: 'dnat'; readonly address: string; readonly port: number }
   | { readonly type: 'snat'; readonly by: 'MASQUERADE' | 'SNAT'; readonly address?: string | undefined }
   | { readonly type: 'untracked' }
+  /** Something else than the rules decides; `then` says how it did on this way. */
+  | {
+      readonly type: 'hand-over'
+      readonly what: string
+      readonly then: 'accept' | 'drop' | 'continue' | 'end'
+    }
   /** It goes on to the next rule; `what` says what was done with it, as in `LOG`. */
   | { readonly type: 'continue'; readonly what: string }
 
@@ -182,6 +271,9 @@ export const ASSUMPTION_CODES = {
   CONNECTION: 'how conntrack rewrites the connection is not known: it is taken to leave its addresses alone',
   JUMP_DEPTH: 'chains lead into each other deeper than nf_tables takes: the rules are taken to be of iptables-legacy',
   LOOPBACK: 'the kernel is taken to let packets from elsewhere get to loopback (route_localnet)',
+  RATE_LIMIT: 'the packet is taken to be the first that a limit counts, and so within it',
+  BROADCAST: 'an address that no interface is known for is taken to be no broadcast address',
+  POLICY_ROUTING: 'a packet that TPROXY gives to a socket is taken to be routed to the node, as `ip rule` has to say',
 } as const
 export type AssumptionCode = keyof typeof ASSUMPTION_CODES
 
@@ -195,12 +287,13 @@ export interface TraceQuestion {
 
 /** A packet, where it meets the rules of a node. */
 export interface TracedPacket {
-  /** As iptables names it: `tcp`, `udp`, `sctp`. */
+  /** As iptables names it: `tcp`, `udp`, `sctp`, and `icmp` in both families, which stands for an echo request. */
   readonly protocol: string
   readonly source: string
   /** Absent: not known, as of a client that has not chosen one. */
   readonly sourcePort?: number | undefined
   readonly destination: string
+  /** 0: the protocol has no ports. */
   readonly destinationPort: number
   /** `node`: the node itself sends it. Else it arrives. */
   readonly from: 'node' | 'pod' | 'outside'
@@ -214,6 +307,14 @@ export interface TracedPacket {
   readonly state?: 'NEW' | 'ESTABLISHED' | 'INVALID' | undefined
   /** What conntrack makes of an ESTABLISHED one, as the first packet's rules decided. Absent: not known. */
   readonly connection?: Connection | undefined
+  /** The MAC address in the frame that brings it. Absent: not known. */
+  readonly mac?: string | undefined
+  /** The user and the group that the process runs as which sends it, where the node does. Absent: not known. */
+  readonly uid?: number | undefined
+  readonly gid?: number | undefined
+  /** By which port of a bridge it comes and goes. Empty: by none. Absent: not known. */
+  readonly bridgeIn?: string | undefined
+  readonly bridgeOut?: string | undefined
 }
 
 /** The addresses that conntrack has for a connection in place of the packet's own. */
@@ -229,6 +330,15 @@ export interface Surroundings {
   readonly nodeAddresses: readonly string[]
   /** Who is on the lists of `-m recent`, as far as it is known. Absent: not known. */
   readonly affinity?: readonly AffinityEntry[] | undefined
+  /** The addresses of single interfaces, the first of each first. They count as the node's. Absent: not known. */
+  readonly interfaces?: readonly InterfaceAddresses[] | undefined
+  /** What `ipset save` or `ipset list` printed. Absent: not known. */
+  readonly ipsets?: string | undefined
+}
+
+export interface InterfaceAddresses {
+  readonly name: string
+  readonly addresses: readonly string[]
 }
 
 /** A line of /proc/net/xt_recent/LIST. */
@@ -258,6 +368,7 @@ export const TRACE_ERRORS = {
   RULE_LOOP: 'the rules lead back to a chain that the packet is in, which no kernel takes',
   TOO_DEEP: 'chains lead into each other more than 256 deep; nf_tables takes 16',
   TOO_MANY_WAYS: 'there are too many ways to tell one by one, or too many rules on them to try',
+  BAD_SETS: 'the listing of ipsets is none that `ipset save` or `ipset list` prints',
 } as const
 export type TraceErrorCode = keyof typeof TRACE_ERRORS
 

@@ -15,6 +15,7 @@ import {
   type NodeInfo,
   type PacketFate,
   type PacketTarget,
+  type Protocol,
   type RecordFilter,
   recordsInOrder,
   seq,
@@ -159,7 +160,7 @@ function candidatesFor({ reader, target, after, toSeq, nodeName, configs }: Cand
 }
 
 interface AnyTimeQuestion {
-  readonly packet: PacketText
+  readonly packet: PacketText<Protocol>
   readonly state: State
   readonly node: NodeInfo | undefined
   readonly nodeAddresses: readonly string[]
@@ -173,11 +174,12 @@ interface AnyTimeQuestion {
  * NOT_FOUND and USAGE as resolvePacket.
  */
 export function resolveAtAnyTime(question: AnyTimeQuestion): {
-  readonly packet: ResolvedPacket
+  readonly packet: ResolvedPacket<Protocol>
   readonly assumption?: string
 } {
   const { packet, state, node, nodeAddresses, family } = question
-  const resolveIn = (names: State): ResolvedPacket => resolvePacket({ packet, names, node, nodeAddresses, family })
+  const resolveIn = (names: State): ResolvedPacket<Protocol> =>
+    resolvePacket({ packet, names, node, nodeAddresses, family })
   try {
     return { packet: resolveIn(state) }
   } catch (error) {
@@ -196,8 +198,8 @@ export function resolveAtAnyTime(question: AnyTimeQuestion): {
 /** The names of today, with the Service as it was, the latest version first that has what is asked for. */
 function lastResolved(
   { packet: { destination }, state, reader, asked }: AnyTimeQuestion,
-  resolveIn: (names: State) => ResolvedPacket,
-): { readonly packet: ResolvedPacket; readonly seq: number } | undefined {
+  resolveIn: (names: State) => ResolvedPacket<Protocol>,
+): { readonly packet: ResolvedPacket<Protocol>; readonly seq: number } | undefined {
   const object = serviceEver(reader, destination.host)
   if (object === undefined || asked.seq === undefined) return undefined
   for (const record of reader.records({

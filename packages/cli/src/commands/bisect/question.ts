@@ -6,6 +6,7 @@ import {
   type Packet,
   type PacketFate,
   parseAddress,
+  type Protocol,
   type ProxyConfig,
   route,
   type Seq,
@@ -20,7 +21,7 @@ import { givesConfig } from '../../input/proxy-config.js'
 import { interfaceAddressesOf, rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
 import { formatTime } from '../../output/json.js'
 import { packetFamilyAsked, type ResolvedPacket } from '../../packet/resolve-packet.js'
-import { parsePacket } from '../../packet/parse-packet.js'
+import { parseServicePacket } from '../../packet/parse-packet.js'
 import { resolveAtAnyTime } from './answer.js'
 
 /** As commander parses the options of `bisect`. */
@@ -34,7 +35,7 @@ export interface BisectOptions extends RulesQuestionOptions {
 
 export interface BisectQuestion {
   readonly reader: ChangeLogReader
-  readonly packet: ResolvedPacket
+  readonly packet: ResolvedPacket<Protocol>
   readonly fateAt: (state: State, config: ProxyConfig) => PacketFate
   readonly exact: boolean
   /** Flips count after this record. */
@@ -59,7 +60,7 @@ export async function bisectQuestion(
   { input, context }: { readonly input: Extract<Input, { type: 'log' }>; readonly context: Context },
 ): Promise<BisectQuestion> {
   const { reader } = input
-  const packetText = parsePacket(text)
+  const packetText = parseServicePacket(text)
   const { from, point } = spanOf(reader, options, context)
   const asked = askedObjects(input, point, context)
   const { state, config } = await rulesQuestion(asked, options, context, { anyMode: true })

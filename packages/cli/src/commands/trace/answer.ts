@@ -4,6 +4,7 @@ import {
   type Assumption,
   buildState,
   type Dataplane,
+  type InterfaceAddresses,
   type IpFamily,
   type LoadedRules,
   type NodeInfo,
@@ -42,6 +43,13 @@ export interface TraceOptions extends InputOptions, PointOptions, RulesQuestionO
   readonly inInterface?: string
   readonly outInterface?: string
   readonly everyRule?: true
+  readonly ipset?: string
+  readonly interfaceAddress?: readonly string[]
+  readonly uid?: string
+  readonly gid?: string
+  readonly mac?: string
+  readonly physdevIn?: string
+  readonly physdevOut?: string
 }
 
 /** What the trace is asked, and what names there are. */
@@ -88,7 +96,7 @@ async function ofObjects(
     ...found,
     dataplane,
     rules,
-    question: questionOf(options, { ...found, dataplane, rules, inInterface: arrival.inInterface }),
+    question: await questionOf(options, { ...found, dataplane, rules, inInterface: arrival.inInterface }, context),
     assumptions: arrival.assumptions,
     names: state,
     node,
@@ -107,10 +115,10 @@ async function ofRules(
   const { rules } = await readSave(options.rules, dataplane, context)
   const names = options.log === undefined && options.objects === undefined ? undefined : await namesOf(options, context)
   const node = names === undefined ? undefined : nodeOf(options, names)
-  if (node === undefined && options.nodeAddress === undefined)
+  if (node === undefined && options.nodeAddress === undefined && options.interfaceAddress === undefined)
     warn(context, 'no address of the node is known, so that none but loopback counts as its own: give --node-address')
   const found = resolved(packet, options, { names, node })
-  const question = questionOf(options, { ...found, dataplane, rules, inInterface: options.inInterface })
+  const question = await questionOf(options, { ...found, dataplane, rules, inInterface: options.inInterface }, context)
   const assumptions = (rules.notes ?? []).map((message): Assumption => ({ code: 'RULES_INFERRED', message }))
   return { ...found, dataplane, rules, question, assumptions, names, node }
 }
@@ -124,8 +132,10 @@ function checkRulesOptions(options: TraceOptions & { readonly rules: string }): 
       'USAGE',
       `${first} decides which rules there are, and --rules gives them: leave one of the two out`,
     )
+  const fromStdin = [options.rules, options.ipset, ...(options.objects ?? [])].filter((file) => file === '-')
   if (options.rules === '-' && options.objects?.includes('-') === true)
     throw new CliError('USAGE', '--rules and --objects cannot both be read from standard input')
+  if (fromStdin.length > 1) throw new CliError('USAGE', 'one file alone can be read from standard input')
 }
 
 const RULE_OPTIONS = [
@@ -165,7 +175,10 @@ function resolved(
   options: TraceOptions,
   { names, node }: { readonly names: Names | undefined; readonly node: NodeInfo | undefined },
 ): Found {
-  const nodeAddresses = (interfaceAddressesOf(options) ?? node?.addresses ?? []).filter((text) => !isLoopback(text))
+  const ofInterfaces = (interfacesOf(options) ?? []).flatMap(({ addresses }) => addresses)
+  const nodeAddresses = [...(interfaceAddressesOf(options) ?? node?.addresses ?? []), ...ofInterfaces].filter(
+    (text) => !isLoopback(text),
+  )
   const family = options.family === undefined ? undefined : onlyFamily(options)
   return { packet: resolvePacket({ packet, names, node, nodeAddresses, family }), nodeAddresses }
 }
@@ -201,7 +214,7 @@ function arrivalOf(
   return { inInterface, assumptions: [] }
 }
 
-function questionOf(
+async function questionOf(
   options: TraceOptions,
   {
     packet,
@@ -210,7 +223,8 @@ function questionOf(
     rules,
     inInterface,
   }: Found & Pick<AskedTrace, 'dataplane' | 'rules'> & { readonly inInterface: string | undefined },
-): TraceQuestion {
+  { stdin }: Pick<Context, 'stdin'>,
+): Promise<TraceQuestion> {
   const { protocol, source, sourcePort, destination, destinationPort, from } = packet
   return {
     packet: {
@@ -223,13 +237,60 @@ function questionOf(
       inInterface,
       outInterface: options.outInterface,
       ...connectionOf(options),
+      ...senderOf(options),
     },
     surroundings: {
       nodeAddresses,
+      interfaces: interfacesOf(options),
+      ipsets: options.ipset && (await readText(options.ipset, byteStream(stdin), MAX_SAVE_BYTES)).text,
       affinity: affinityEntries(options, { lists: () => dataplane.affinityLists(rules), source }),
     },
     everyRule: options.everyRule,
   }
+}
+
+/** What is known of who sends the packet, and by which ports of a bridge. CliError USAGE for what is none of it. */
+function senderOf({
+  uid,
+  gid,
+  mac,
+  physdevIn,
+  physdevOut,
+}: TraceOptions): Pick<TracedPacket, 'uid' | 'gid' | 'mac' | 'bridgeIn' | 'bridgeOut'> {
+  if (mac !== undefined && !/^(?:[\da-f]{2}:){5}[\da-f]{2}$/i.test(mac))
+    throw new CliError('USAGE', `--mac ${JSON.stringify(mac)} is no MAC address: give one as 00:16:3e:00:00:01`)
+  return {
+    uid: idOf('--uid', uid),
+    gid: idOf('--gid', gid),
+    mac: mac?.toLowerCase(),
+    bridgeIn: physdevIn === 'none' ? '' : physdevIn,
+    bridgeOut: physdevOut === 'none' ? '' : physdevOut,
+  }
+}
+
+function idOf(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (/^\d{1,10}$/.test(text)) return Number(text)
+  throw new CliError(
+    'USAGE',
+    `${option} ${JSON.stringify(text)} is no number: give the numeric id, as \`id\` prints it`,
+  )
+}
+
+function interfacesOf({ interfaceAddress = [] }: TraceOptions): readonly InterfaceAddresses[] | undefined {
+  const byName = new Map<string, string[]>()
+  for (const text of interfaceAddress) {
+    const at = text.indexOf('=')
+    const name = text.slice(0, Math.max(0, at))
+    const address = parseAddress(text.slice(at + 1))?.text
+    if (name === '' || address === undefined)
+      throw new CliError(
+        'USAGE',
+        `--interface-address ${JSON.stringify(text)} is none: give NAME=ADDRESS, as cni0=10.244.1.1`,
+      )
+    byName.set(name, [...(byName.get(name) ?? []), address])
+  }
+  return byName.size === 0 ? undefined : [...byName].map(([name, addresses]) => ({ name, addresses }))
 }
 
 /** What is known of the packet's connection and its client, as commander parses it. */

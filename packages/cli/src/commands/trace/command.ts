@@ -13,6 +13,7 @@ import { PACKET_FORM } from '../../packet/parse-packet.js'
 import { type AskedTrace, askTrace, type TraceOptions } from './answer.js'
 import { traceDocument } from './json.js'
 import { traceText } from './text.js'
+import { exitStatusOf } from './verdict.js'
 
 const FORMATS = ['text', 'wide', 'json'] as const
 
@@ -22,9 +23,10 @@ export function registerTrace(program: Command, context: Context): void {
     .summary('follow a packet through the rules, with probabilities and reasons')
     .description(
       `Follows a packet through the rules of a node: each hook, table, chain and rule it traverses, which rules match, which do ` +
-        `not and why, and the probability of each branch. PACKET is '${PACKET_FORM}'. SOURCE is an address, a pod, a Node, node for the ` +
+        `not and why, and the probability of each branch. PACKET is '${PACKET_FORM}', or 'icmp SOURCE -> DESTINATION' for a ping. SOURCE is an address, a pod, a Node, node for the ` +
         'node itself, or outside; DESTINATION is an address, a Service, a pod or a Node. Exits with 0 if the packet ' +
-        'reaches endpoints, 1 if it is rejected, dropped, or not for a Service.',
+        'reaches endpoints, 1 if it is rejected, dropped, or not for a Service, 4 if that depends on something that neither the ' +
+        'rules nor the input say.',
     )
     .option('--rules <file>', 'iptables-save output, or - for standard input, instead of the rules for the objects')
     .option('--node <name>', 'the node that handles the packet (default: the configured node, else the only Node)')
@@ -39,6 +41,17 @@ export function registerTrace(program: Command, context: Context): void {
       'an endpoint, or a list of -m recent, that holds the sender for session affinity; none: no list does (repeatable)',
       (endpoint: string, endpoints: readonly string[] | undefined) => [...(endpoints ?? []), endpoint],
     )
+    .option('--ipset <file>', 'ipset save or ipset list output, for rules with -m set')
+    .option(
+      '--interface-address <name=address>',
+      'an address of one interface, which MASQUERADE and REDIRECT take (repeatable)',
+      (address: string, addresses: readonly string[] | undefined) => [...(addresses ?? []), address],
+    )
+    .option('--uid <number>', 'the user that sends the packet, if the node sends it')
+    .option('--gid <number>', 'the group that sends the packet, if the node sends it')
+    .option('--mac <address>', 'the MAC address that the packet comes from')
+    .option('--physdev-in <name>', 'the bridge port that the packet comes in by; none: by no bridge')
+    .option('--physdev-out <name>', 'the bridge port that the packet goes out by; none: by no bridge')
     .option('--every-rule', 'list every rule that does not match, not only near misses')
     .addOption(outputOption(FORMATS))
     .action(async (words: readonly string[], options: TraceOptions & { readonly output?: string }) =>
@@ -74,8 +87,8 @@ async function trace(
     const { style, stdout } = context
     stdout.print([style.dim(whose(asked)), ...traceText(summarised, { style, wide: format === 'wide' })])
   }
-  const reaches = found.fates.every(({ fate }) => fate === 'endpoints')
-  if (!reaches) context.finish(1)
+  const status = exitStatusOf(found)
+  if (status !== 0) context.finish(status)
 }
 
 /** What is wrong with the rules, or with the packet for them, is the user's business. */

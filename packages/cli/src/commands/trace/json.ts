@@ -1,14 +1,24 @@
-import { type Condition, type Effect, type End, type Odds, oddsToNumber, type Step, type Way } from '@pointsman/core'
+import {
+  type Condition,
+  type Effect,
+  type End,
+  type FateOdds,
+  type Odds,
+  oddsToNumber,
+  type Step,
+  type TracedEndpoint,
+  type Way,
+} from '@pointsman/core'
+import type { PacketNames } from '../../packet/names.js'
 import { pointOf, takenOver } from '../../output/json.js'
 import type { AskedTrace } from './answer.js'
 import type { ConditionJson, EffectJson, StepJson, TraceJson, WayJson } from './schema.js'
-import type { Summarised } from './text.js'
+import { caseText, type Summarised } from './text.js'
+import { certaintyOf, dependencesOf } from './verdict.js'
 
 /** A Trace as `docs/json.md` has it. */
-export function traceDocument(
-  { packet, trace, assumptions, names, alsoLookAt }: Summarised,
-  { asked, node, question }: AskedTrace,
-): TraceJson {
+export function traceDocument(summarised: Summarised, { asked, node, question }: AskedTrace): TraceJson {
+  const { packet, trace, assumptions, names, alsoLookAt } = summarised
   const { inInterface, state } = question.packet
   const services = names.services({ ...packet, address: packet.destination, port: packet.destinationPort })
   return {
@@ -17,23 +27,45 @@ export function traceDocument(
     node: node?.name,
     packet: { ...packet, inInterface, state: state ?? 'NEW' },
     services: services.length === 0 ? undefined : services,
+    certainty: certaintyOf(trace, assumptions),
     fate: trace.fate,
-    fates: trace.fates.map(({ fate, odds }) => ({ fate, odds: oddsToNumber(odds) })),
-    endpoints: trace.endpoints.map(({ address, port, odds, source }): TraceJson['endpoints'][number] => ({
-      address,
-      port,
-      odds: oddsToNumber(odds),
-      ...names.host(address),
-      source: { rewritten: source.rewritten, address: source.address },
-    })),
+    fates: trace.fates.map(fateItem),
+    endpoints: trace.endpoints.map((endpoint) => endpointItem(endpoint, names)),
     assumptions,
+    dependsOn: dependencesOf(trace),
+    cases: trace.cases?.map((one) => ({
+      when: one.when,
+      fate: one.fates[0]?.fate ?? 'depends',
+      fates: one.fates.map(fateItem),
+      endpoints: one.endpoints.map((endpoint) => endpointItem(endpoint, names)),
+      reason: caseText(one, summarised),
+    })),
     ways: trace.ways.map(wayItem),
     alsoLookAt: alsoLookAt.length === 0 ? undefined : alsoLookAt,
   }
 }
 
-const wayItem = ({ odds, end, steps }: Way): WayJson => ({
+const fateItem = ({ fate, odds, atLeast }: FateOdds): TraceJson['fates'][number] => ({
+  fate,
   odds: oddsToNumber(odds),
+  atLeast: atLeast && oddsToNumber(atLeast),
+})
+
+const endpointItem = (
+  { address, port, odds, atLeast, source }: TracedEndpoint,
+  names: PacketNames,
+): TraceJson['endpoints'][number] => ({
+  address,
+  port,
+  odds: oddsToNumber(odds),
+  atLeast: atLeast && oddsToNumber(atLeast),
+  ...names.host(address),
+  source: { rewritten: source.rewritten, address: source.address },
+})
+
+const wayItem = ({ odds, when, end, steps }: Way): WayJson => ({
+  odds: oddsToNumber(odds),
+  when,
   ...endItem(end),
   steps: steps.map(stepItem),
 })
@@ -47,16 +79,20 @@ function endItem(end: End): Omit<WayJson, 'odds' | 'steps'> {
       return { fate: end.fate, rejectedWith: end.with, by: end.by }
     case 'dropped':
       return { fate: end.fate, by: end.by }
+    case 'depends':
+      return { fate: end.fate, on: end.on, address: end.address, port: end.port, by: end.by }
   }
 }
 
 function stepItem(step: Step): StepJson {
   switch (step.type) {
-    case 'table':
     case 'unasked':
+      return { type: step.type, hook: step.hook, table: step.table, because: step.because, reason: step.rules }
+    case 'table':
     case 'policy':
     case 'routing':
     case 'again':
+    case 'joined':
       return takenOver<StepJson>()(step)
     case 'conntrack':
       return { type: step.type, effect: effectItem(step.effect) }
@@ -86,11 +122,12 @@ function stepItem(step: Step): StepJson {
   }
 }
 
-const conditionItem = ({ text, holds, because, assumed }: Condition): ConditionJson => ({
+const conditionItem = ({ text, holds, because, assumed, supposed }: Condition): ConditionJson => ({
   text,
   holds,
   because,
   assumed,
+  supposed,
 })
 
 /** Undefined where no chance is in it. */

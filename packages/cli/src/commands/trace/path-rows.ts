@@ -108,6 +108,8 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
         return [hook('conntrack', effectText(step.effect))]
       case 'again':
         return [note(`${step.chain} as before`, step.depth + 1)]
+      case 'joined':
+        return [note(`${step.chain}: the same becomes of it in the other case`, step.depth + 1)]
       case 'passed':
         return missedRows(
           step.missed.filter((missed) => isTelling(missed, { rewritten })),
@@ -240,10 +242,19 @@ function effectText(effect: Effect): string {
       return `source becomes ${effect.address ?? "the node's"}`
     case 'untracked':
       return 'conntrack leaves it alone'
+    case 'hand-over':
+      return `${HANDED[effect.then]} ${effect.what}`
     case 'continue':
       return effect.what === 'no target' ? 'nothing' : effect.what
   }
 }
+
+const HANDED = {
+  accept: 'let go on by',
+  drop: 'not let go on by',
+  continue: 'let go on by',
+  end: 'up to',
+} as const
 
 /** `1/3` for what is one in three but for the kernel's rounding, else `66.7%`; `always` for what is certain. */
 export function oddsText(odds: Odds): string {

@@ -1,4 +1,4 @@
-import { ASSUMPTION_CODES } from '@pointsman/core'
+import { ASSUMPTION_CODES, DEPENDENCE_CODES } from '@pointsman/core'
 import {
   documentHead,
   type DocumentJson,
@@ -17,16 +17,16 @@ import {
 } from '../../output/schema.js'
 import { alsoLookAtList } from '../../packet/schema.js'
 
-const fate = oneOf('endpoints', 'rejected', 'dropped', 'no-service')
+const fate = oneOf('endpoints', 'rejected', 'dropped', 'no-service', 'depends')
 const hook = oneOf('PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING')
 
 const packet = objectOf('Packet', {
-  protocol: required(oneOf('TCP', 'UDP', 'SCTP'), 'the protocol'),
+  protocol: required(oneOf('TCP', 'UDP', 'SCTP', 'ICMP'), 'the protocol; ICMP: an echo request'),
   family: required(oneOf('IPv4', 'IPv6'), 'the family of its addresses'),
   source: required(text, 'the sender'),
   sourcePort: optional(integer, 'absent: any'),
   destination: required(text, 'where it is sent to'),
-  destinationPort: required(integer, 'the port there'),
+  destinationPort: required(integer, 'the port there; 0: the protocol has none'),
   from: required(oneOf('node', 'pod', 'outside'), 'the node itself, a pod of this node, or anybody else'),
   inInterface: optional(text, 'by which it arrives; absent: not known, or none'),
   state: required(oneOf('NEW', 'ESTABLISHED', 'INVALID'), 'the conntrack state of the packet'),
@@ -34,19 +34,21 @@ const packet = objectOf('Packet', {
 
 const fateOdds = objectOf('FateOdds', {
   fate: required(fate, 'what becomes of it'),
-  odds: required(number, '0 to 1'),
+  odds: required(number, '0 to 1; where the verdict depends on what nobody knows, the highest of any case'),
+  atLeast: optional(number, 'the lowest of any case; absent: the odds are the same in all'),
 })
 
 const endpoint = objectOf('TraceEndpoint', {
   address: required(text, 'where it gets to'),
   port: required(integer, 'the port there'),
-  odds: required(number, '0 to 1, of getting there'),
+  odds: required(number, '0 to 1, of getting there; where that depends on what nobody knows, the highest of any case'),
+  atLeast: optional(number, 'the lowest of any case; absent: the odds are the same in all'),
   pod: optional(text, '`namespace/name` of the pod that has the address'),
   node: optional(text, 'the Node that it is on'),
   source: required(
     objectOf('SeenSource', {
       rewritten: required(oneOf('no', 'MASQUERADE', 'SNAT'), 'whether the sender’s address is rewritten, and by what'),
-      address: optional(text, 'what the endpoint sees; absent: one of several addresses of the node'),
+      address: optional(text, 'what the endpoint sees; absent: it is not known which address of the node'),
     }),
     'whose address the endpoint sees',
   ),
@@ -55,6 +57,18 @@ const endpoint = objectOf('TraceEndpoint', {
 const assumption = objectOf('Assumption', {
   code: required(oneOfKeys(ASSUMPTION_CODES), 'what it is about, for a script'),
   message: required(text, 'what was taken for granted, for a person'),
+})
+
+const supposition = objectOf('Supposition', {
+  code: required(oneOfKeys(DEPENDENCE_CODES), 'what it is about, for a script'),
+  text: required(text, 'what may be or not, for a person: `it arrives by eth0`'),
+  holds: required(flag, 'whether it is so in this case'),
+})
+
+const dependence = objectOf('Dependence', {
+  code: required(oneOfKeys(DEPENDENCE_CODES), 'what it is about, for a script'),
+  text: required(text, 'what may be or not, for a person: `it arrives by eth0`, or what decides: `IPVS`'),
+  option: optional(text, 'the option of `trace` that says it'),
 })
 
 const place = objectOf('Place', {
@@ -68,12 +82,26 @@ const condition = objectOf('Condition', {
   holds: required(flag, 'whether it holds'),
   because: required(text, 'the fact that decides, for a person'),
   assumed: required(flag, 'whether the fact is taken for granted'),
+  supposed: optional(flag, 'true: nobody knows the fact, and ways part here; it is so on this way alone'),
 })
 export type ConditionJson = Json<typeof condition>
 
 const effect = objectOf('Effect', {
   type: required(
-    oneOf('jump', 'goto', 'return', 'accept', 'drop', 'reject', 'mark', 'dnat', 'snat', 'untracked', 'continue'),
+    oneOf(
+      'jump',
+      'goto',
+      'return',
+      'accept',
+      'drop',
+      'reject',
+      'mark',
+      'dnat',
+      'snat',
+      'untracked',
+      'hand-over',
+      'continue',
+    ),
     'what the rule does; the fields below belong to some of these',
   ),
   chain: optional(text, 'jump, goto: where to'),
@@ -82,9 +110,13 @@ const effect = objectOf('Effect', {
   from: optional(integer, 'mark: before'),
   to: optional(integer, 'mark: after'),
   by: optional(oneOf('MASQUERADE', 'SNAT'), 'snat: by what'),
-  address: optional(text, 'dnat, snat: the new address; absent: one of several of the node'),
+  address: optional(text, 'dnat, snat: the new address; absent: it is not known which of the node'),
   port: optional(integer, 'dnat: the new port'),
-  what: optional(text, 'continue: the target that lets it go on'),
+  what: optional(text, 'continue: the target that lets it go on; hand-over: what decides about it'),
+  then: optional(
+    oneOf('accept', 'drop', 'continue', 'end'),
+    'hand-over: how it decides on this way; end: the way ends here',
+  ),
 })
 export type EffectJson = Json<typeof effect>
 
@@ -96,14 +128,15 @@ const missed = objectOf('MissedRule', {
 
 const step = objectOf('Step', {
   type: required(
-    oneOf('table', 'unasked', 'passed', 'rule', 'policy', 'routing', 'conntrack', 'again'),
-    'what it is: a table is asked, or is not; rules are passed that do not match; a rule matches; a chain’s policy; the kernel decides where it goes on; conntrack rewrites it; in a long trace, a chain does with the packet again what it did before',
+    oneOf('table', 'unasked', 'passed', 'rule', 'policy', 'routing', 'conntrack', 'again', 'joined'),
+    'what it is: a table is asked, or is not; rules are passed that do not match; a rule matches; a chain’s policy; the kernel decides where it goes on; conntrack rewrites it; in a long trace, a chain does with the packet again what it did before; ways that came to the same packet go on as one',
   ),
   hook: optional(hook, 'table, unasked'),
-  table: optional(text, 'table, unasked, passed, rule, policy, again'),
-  chain: optional(text, 'passed, rule, policy, again'),
-  depth: optional(integer, 'passed, rule, again: 0 in a built-in chain, 1 in one that it jumps to'),
+  table: optional(text, 'table, unasked, passed, rule, policy, again, joined'),
+  chain: optional(text, 'passed, rule, policy, again, joined'),
+  depth: optional(integer, 'passed, rule, again, joined: 0 in a built-in chain, 1 in one that it jumps to'),
   rules: optional(integer, 'table: how many rules its chain has'),
+  reason: optional(text, 'unasked: the rule that is the reason, and one that would match, for a person'),
   policy: optional(text, 'table, policy'),
   because: optional(text, 'unasked, routing: why, for a person'),
   to: optional(oneOf('node', 'forward', 'out'), 'routing: where to'),
@@ -122,15 +155,31 @@ const step = objectOf('Step', {
 export type StepJson = Json<typeof step>
 
 const way = objectOf('Way', {
-  odds: required(number, '0 to 1, of going this way'),
+  odds: required(number, '0 to 1, of going this way in the cases that it belongs to'),
+  when: optional(
+    listOf(listOf(supposition)),
+    'the cases in which it can be gone: any of them, in which all must hold; absent: whatever the case',
+  ),
   fate: required(fate, 'where it ends'),
-  address: optional(text, 'endpoints, no-service: where it gets to'),
-  port: optional(integer, 'endpoints, no-service: the port there'),
+  on: optional(text, 'depends: what decides: `IPVS`'),
+  address: optional(text, 'endpoints, no-service, depends: where it gets to, or is sent to'),
+  port: optional(integer, 'endpoints, no-service, depends: the port there'),
   rejectedWith: optional(text, 'rejected: the answer to the sender'),
-  by: optional(place, 'rejected, dropped: by which rule'),
+  by: optional(place, 'rejected, dropped, depends: by which rule'),
   steps: required(listOf(step), 'every table, chain and rule that it meets, in order'),
 })
 export type WayJson = Json<typeof way>
+
+const traceCase = objectOf('TraceCase', {
+  when: required(
+    listOf(supposition),
+    'all of these hold in it; empty: there are too many cases to part, and this one stands for all',
+  ),
+  fate: required(fate, 'what becomes of it then, most likely'),
+  fates: required(listOf(fateOdds), 'everything that may become of it then, the likeliest first'),
+  endpoints: required(listOf(endpoint), 'where it may get to then, by address and port'),
+  reason: required(text, 'the verdict then, for a person'),
+})
 
 /** What `pointsman trace -o json` prints. */
 export const trace = objectOf('Trace', {
@@ -139,12 +188,24 @@ export const trace = objectOf('Trace', {
   node: optional(text, 'the node that the packet is on; absent where it is not known'),
   packet: required(packet, 'the packet, in addresses'),
   services: optional(listOf(text), 'the Services that have its destination: `namespace/name:port`'),
-  fate: required(fate, 'what becomes of it, most likely: nearly always for certain'),
+  certainty: required(
+    oneOf('known', 'assumed', 'depends'),
+    'whether the verdict follows from the rules and the input; from what is in `assumptions` as well; or depends on what is in `dependsOn`',
+  ),
+  fate: required(
+    fate,
+    'what becomes of it, most likely: nearly always for certain; depends: that is not known, or something else than the rules decides',
+  ),
   fates: required(listOf(fateOdds), 'everything that may become of it, the likeliest first'),
   endpoints: required(listOf(endpoint), 'where it may get to, by address and port'),
   assumptions: required(
     listOf(assumption),
     'facts that rules test and the input does not give, with the value that was assumed',
+  ),
+  dependsOn: required(listOf(dependence), 'what the verdict depends on, and nobody knows; empty: nothing'),
+  cases: optional(
+    listOf(traceCase),
+    'the verdict in each case of `dependsOn`: the cases exclude each other; absent: it is the same in all',
   ),
   ways: required(listOf(way), 'each way that it can take; more than one where rules leave it to chance'),
   alsoLookAt: optional(alsoLookAtList, 'what no rule shows and decides as well; absent: nothing that applies'),

@@ -2,9 +2,12 @@ import {
   type Assumption,
   endpointKey,
   oddsToNumber,
+  type End,
+  type EndOdds,
   type RulePlace,
   type Step,
   type Trace,
+  type TraceCase,
   type TracedEndpoint,
   type Way,
 } from '@pointsman/core'
@@ -13,6 +16,7 @@ import type { Style } from '../../output/terminal.js'
 import { type AlsoLookAt, alsoLookAtLines } from '../../packet/also-look-at.js'
 import type { PacketNames } from '../../packet/names.js'
 import { OUTSIDE, type ResolvedPacket } from '../../packet/resolve-packet.js'
+import { certaintyOf, dependencesOf } from './verdict.js'
 import { isForItsDestination, oddsText, type RowOptions, type WayRow, wayRows } from './path-rows.js'
 
 /** The conclusion first, then the way as an indented table. */
@@ -58,9 +62,122 @@ function summaryText(summarised: Summarised, style: Style): readonly string[] {
   const { packet, trace, assumptions, names } = summarised
   return [
     style.bold(packetTitle(packet, names)),
-    ...trace.fates.map(({ fate, odds }) => fateLine(summarised, { fate, odds }, style)),
+    ...(trace.cases === undefined
+      ? trace.fates.map(({ fate, odds }) => fateLine(summarised, { fate, odds }, style))
+      : caseLines(summarised, { cases: trace.cases, style })),
     ...(trace.endpoints.length === 0 ? [] : endpointTable(trace.endpoints, { names, style })),
     ...assumptions.map((assumption) => `  ${style.yellow('assumed:')} ${assumptionText(assumption)}`),
+    ...hintLines(summarised, style),
+  ]
+}
+
+/** The verdict in each case: an if for each thing that nobody knows. */
+function caseLines(
+  summarised: Summarised,
+  { cases, style }: { readonly cases: readonly TraceCase[]; readonly style: Style },
+): readonly string[] {
+  const { trace } = summarised
+  const things = dependencesOf(trace)
+  const count = things.length === 1 ? 'one thing' : `${things.length} things`
+  const [only] = cases
+  const head = `  ${style.yellow(`depends on ${count} that neither the rules nor the input say`)}`
+  if (only !== undefined && cases.length === 1) {
+    const some = things.slice(0, MOST_THINGS).map(({ text }) => text)
+    const more = things.length - some.length
+    return [
+      `${head}, too many to tell case by case`,
+      `    whether ${some.join(', or ')}${more > 0 ? `, and ${more} more` : ''}`,
+      ...only.ends.slice(0, MOST_THINGS).map(({ end }) => `    perhaps it ${endText(summarised, end)}`),
+    ]
+  }
+  const lines = [...branchLines(summarised, { cases, depth: 2, at: 0 })]
+  const shown = lines.slice(0, MOST_CASE_LINES)
+  const more = lines.length - shown.length
+  return [`${head}:`, ...shown, ...(more > 0 ? [`    and ${more} more: -o json tells them`] : [])]
+}
+
+const MOST_THINGS = 5
+const MOST_CASE_LINES = 24
+
+/** Cases that have the first `at` conditions in common. */
+function* branchLines(
+  summarised: Summarised,
+  start: { readonly cases: readonly TraceCase[]; readonly depth: number; readonly at: number },
+): Generator<string> {
+  const waiting = [{ ...start, word: 'if' as 'if' | 'else if' }]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { cases, depth, at, word } = next
+    const indent = '  '.repeat(depth)
+    const [first] = cases
+    const asked = first?.when[at]
+    if (first === undefined) continue
+    if (asked === undefined) {
+      yield `${indent}${word === 'if' ? '' : 'else: '}${caseText(first, summarised)}`
+      continue
+    }
+    const [yes, no] = [true, false].map((holds) => cases.filter(({ when }) => when[at]?.holds === holds))
+    const [single, ...others] = yes ?? []
+    waiting.push({ cases: no ?? [], depth, at: at + 1, word: 'else if' })
+    if (single !== undefined && others.length === 0 && single.when.length === at + 1)
+      yield `${indent}${word} ${asked.text}: ${caseText(single, summarised)}`
+    else {
+      yield `${indent}${word} ${asked.text}:`
+      waiting.push({ cases: yes ?? [], depth: depth + 1, at: at + 1, word: 'if' })
+    }
+  }
+}
+
+/** The verdict in one case, for a person: each end with its odds. */
+export function caseText({ ends }: Pick<TraceCase, 'ends'>, summarised: Summarised): string {
+  const reached = ends.filter(({ end }) => end.fate === 'endpoints')
+  const others = ends.filter(({ end }) => end.fate !== 'endpoints')
+  const share = (odds: EndOdds['odds'], text: string): string =>
+    ends.length === 1 ? text : `${oddsText(odds)} ${text}`
+  const places = reached.slice(0, MOST_THINGS).map(({ end, odds }) => share(odds, endText(summarised, end)))
+  const more = reached.length - places.length
+  return [
+    ...places,
+    ...(more > 0 ? [`${more} more endpoints`] : []),
+    ...others.map(({ end, odds }) => share(odds, endText(summarised, end))),
+  ].join(', ')
+}
+
+function endText({ trace }: Summarised, end: End): string {
+  switch (end.fate) {
+    case 'endpoints':
+      return `reaches ${placeKey(end)}`
+    case 'rejected':
+    case 'dropped': {
+      const steps = trace.ways.find((way) => JSON.stringify(way.end) === JSON.stringify(end))?.steps ?? []
+      const how = end.fate === 'rejected' ? `rejected with ${end.with}` : 'dropped without an answer'
+      return `is ${how} by ${placeText(end.by, steps)}`
+    }
+    case 'no-service':
+      return `goes on to ${placeKey(end)} unchanged`
+    case 'depends':
+      return decidesText(end)
+  }
+}
+
+/** Of a protocol without ports, the address alone. */
+const placeKey = ({ address, port }: { readonly address: string; readonly port: number }): string =>
+  port === 0 ? address : endpointKey({ address, port })
+
+const decidesText = (end: Extract<End, { readonly fate: 'depends' }>): string =>
+  end.on === 'IPVS'
+    ? `depends on IPVS: IPVS decides about ${placeKey(end)}, as these are rules of kube-proxy's ipvs mode (\`ipvsadm -Ln\` lists its virtual servers)`
+    : `depends on ${end.on}`
+
+/** The options that say what the verdict depends on, and what decides besides the rules. */
+function hintLines({ trace, assumptions }: Summarised, style: Style): readonly string[] {
+  if (certaintyOf(trace, assumptions) !== 'depends') return []
+  const options = [...new Set(dependencesOf(trace).flatMap(({ option }) => option?.split(', ') ?? []))]
+  const hints = options.length === 0 ? [] : [`  ${style.dim(`say what is known with ${options.join(', ')}`)}`]
+  const isIpvs = trace.cases?.some(({ when }) => when.some(({ text }) => text.endsWith('on kube-ipvs0'))) === true
+  if (!isIpvs) return hints
+  return [
+    "  these are rules of kube-proxy's ipvs mode: IPVS decides where packets for Services go (`ipvsadm -Ln` lists its virtual servers)",
+    ...hints,
   ]
 }
 
@@ -75,7 +192,7 @@ const OPTIONS: { readonly [code in Assumption['code']]?: string } = {
   IN_INTERFACE: '--in-interface',
   OUT_INTERFACE: '--out-interface',
   CONNECTION: '--connection',
-  NODE_ADDRESS: '--node-address',
+  NODE_ADDRESS: '--interface-address',
   SOURCE_PORT: 'SOURCE:PORT',
 }
 
@@ -87,7 +204,7 @@ export function packetTitle(packet: ResolvedPacket, names: PacketNames): string 
   const receiver = services.length > 0 ? services.join(', ') : hostName(names, destination)
   const named = (address: string, name: string | undefined): string =>
     name === undefined ? address : `${address} (${name})`
-  return `${protocol.toLowerCase()} ${named(source, packet.from === 'node' ? 'the node itself' : sender)} -> ${named(endpointKey({ address: destination, port }), receiver)}`
+  return `${protocol.toLowerCase()} ${named(source, packet.from === 'node' ? 'the node itself' : sender)} -> ${named(placeKey({ address: destination, port }), receiver)}`
 }
 
 const hostName = (names: PacketNames, address: string): string | undefined => {
@@ -115,10 +232,20 @@ function fateText({ trace }: Summarised, { end, steps }: Way): string {
       return `is rejected with ${end.with} by ${placeText(end.by, steps)}`
     case 'dropped':
       return `is dropped without an answer by ${placeText(end.by, steps)}`
+    case 'depends':
+      return decidesText(end)
     case 'no-service': {
+      const unasked = steps.find((step) => step.type === 'unasked' && step.rules !== undefined)
+      if (unasked?.type === 'unasked') {
+        const isOwn = steps.some((step) => step.type === 'routing' && step.to === 'node')
+        return `is not for a Service: ${unasked.rules ?? ''}; it goes on to ${placeKey(end)} unchanged${isOwn ? ', where the node itself answers' : ''}`
+      }
       const others = otherPorts(steps)
-      const hint = others.length === 0 ? '' : `; rules for this address are of ${others.join(', ')}`
-      return `is not for a Service: it goes on to ${endpointKey(end)} unchanged${hint}`
+      const hint =
+        others.length === 0
+          ? ''
+          : `; rules for this address are of ${others.join(', ')}${end.port === 0 ? ': no rule of a Service is for icmp, so that nothing answers a ping to a cluster IP' : ''}`
+      return `is not for a Service: it goes on to ${placeKey(end)} unchanged${hint}`
     }
   }
 }
@@ -149,8 +276,12 @@ function endpointTable(
   { names, style }: { readonly names: PacketNames; readonly style: Style },
 ): readonly string[] {
   const columns = [
-    { title: 'ODDS', align: 'right' as const, cell: ({ odds }: TracedEndpoint) => oddsText(odds) },
-    { title: 'ENDPOINT', cell: (endpoint: TracedEndpoint) => endpointKey(endpoint) },
+    {
+      title: 'ODDS',
+      align: 'right' as const,
+      cell: ({ odds, atLeast }: TracedEndpoint) => (atLeast === undefined ? oddsText(odds) : 'depends'),
+    },
+    { title: 'ENDPOINT', cell: (endpoint: TracedEndpoint) => placeKey(endpoint) },
     { title: 'POD', cell: ({ address }: TracedEndpoint) => names.host(address)?.pod ?? '-' },
     { title: 'NODE', cell: ({ address }: TracedEndpoint) => names.host(address)?.node ?? '-' },
     { title: 'SEES AS SENDER', cell: ({ source }: TracedEndpoint) => senderText(source) },

@@ -1,0 +1,203 @@
+import {
+  CERTAIN,
+  type End,
+  type EndOdds,
+  type Fate,
+  type FateOdds,
+  IMPOSSIBLE,
+  type Odds,
+  oddsToNumber,
+  sumOfOdds,
+  type TraceCase,
+  type TracedEndpoint,
+} from '@pointsman/core'
+import type { EndedWay } from './hooks.js'
+import { type Case, type Claim, implied, suppositionOf, suppositionsOf } from './suppositions.js'
+
+/**
+ * What becomes of a packet in each case of what nobody knows: one case without conditions where that changes nothing. Where there
+ * are too many cases to part, one without conditions stands for all, with every end in it, and `isCut`.
+ */
+export function casesOf(ended: readonly EndedWay[]): { readonly cases: readonly TraceCase[]; readonly isCut: boolean } {
+  const ways = ended.map((one): OpenWay => ({ ...one, open: one.way.when.map((when) => suppositionsOf(when)) }))
+  const builder = new TreeBuilder()
+  const tree = builder.treeOf(ways)
+  if (tree === undefined) return cut(ended)
+  const cases: TraceCase[] = []
+  const waiting: { readonly tree: Tree; readonly when: TraceCase['when'] }[] = [{ tree, when: [] }]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { tree: node, when } = next
+    if (node.type === 'leaf') cases.push({ when, ...node.result })
+    else
+      waiting.push(
+        { tree: node.no, when: [...when, suppositionOf({ claim: node.claim, holds: false })] },
+        { tree: node.yes, when: [...when, suppositionOf({ claim: node.claim, holds: true })] },
+      )
+    if (cases.length > MOST_CASES) return cut(ended)
+  }
+  return { cases, isCut: false }
+}
+
+const MOST_CASES = 1000
+
+/** Any of these may be, with odds that nobody has worked out. */
+function cut(ended: readonly EndedWay[]): ReturnType<typeof casesOf> {
+  const { fates, endpoints, ends } = resultOf(ended)
+  const open = { odds: CERTAIN, atLeast: IMPOSSIBLE }
+  const all: TraceCase = {
+    when: [],
+    fates: fates.map((one) => ({ ...one, ...open })),
+    endpoints: endpoints.map((one) => ({ ...one, ...open })),
+    ends: ends.map(({ end }) => ({ end, odds: CERTAIN })),
+  }
+  return { cases: [all], isCut: true }
+}
+
+type Literal = Pick<Case, 'claim' | 'holds'>
+
+interface OpenWay extends EndedWay {
+  /** Of each case in which the way is taken, what has not been decided yet. */
+  readonly open: readonly (readonly Literal[])[]
+}
+
+type Result = Omit<TraceCase, 'when'>
+
+type Tree =
+  | { readonly type: 'leaf'; readonly id: number; readonly result: Result }
+  | { readonly type: 'claim'; readonly id: number; readonly claim: Claim; readonly yes: Tree; readonly no: Tree }
+
+/** Claims in the order in which rules ask about them; one that changes nothing is left out. */
+class TreeBuilder {
+  readonly #ids = new Map<string, number>()
+  #work = 0
+
+  /** Undefined: it would be too large. */
+  treeOf(ways: readonly OpenWay[], depth = 0): Tree | undefined {
+    for (const { open } of ways) for (const literals of open) this.#work += 1 + literals.length
+    if (this.#work > MOST_WORK || depth > MOST_DEPTH) return undefined
+    const claim = ways.flatMap(({ open }) => open.flatMap(([literal]) => literal?.claim ?? []))[0]
+    if (claim === undefined) {
+      const result = resultOf(ways)
+      return { type: 'leaf', id: this.#idOf(keyOf(result)), result }
+    }
+    const yes = this.treeOf(decided(ways, { claim, holds: true }), depth + 1)
+    const no = yes && this.treeOf(decided(ways, { claim, holds: false }), depth + 1)
+    if (yes === undefined || no === undefined) return undefined
+    if (yes.id === no.id) return yes
+    const id = this.#idOf(JSON.stringify([claim.subject, claim.low, claim.high, yes.id, no.id]))
+    return { type: 'claim', id, claim, yes, no }
+  }
+
+  #idOf(key: string): number {
+    const id = this.#ids.get(key) ?? this.#ids.size
+    this.#ids.set(key, id)
+    return id
+  }
+}
+
+const MOST_WORK = 5_000_000
+const MOST_DEPTH = 2000
+
+/** The ways that are left where a claim holds, or does not. */
+function decided(ways: readonly OpenWay[], literal: Literal): readonly OpenWay[] {
+  return ways.flatMap((way) => {
+    const open = way.open.flatMap((literals) => {
+      const left: Literal[] = []
+      for (const one of literals) {
+        const truth = one.claim.subject === literal.claim.subject ? implied(literal, one.claim) : undefined
+        if (truth === undefined) left.push(one)
+        else if (truth !== one.holds) return []
+      }
+      return [left]
+    })
+    return open.length === 0 ? [] : [{ ...way, open }]
+  })
+}
+
+function resultOf(ways: readonly EndedWay[]): Result {
+  const fates = groupsOf(ways, ({ end }) => end.fate)
+    .map(([fate, group]): FateOdds => ({ fate: fate as Fate, odds: oddsOf(group) }))
+    .toSorted(byOdds)
+  const ends = groupsOf(ways, ({ end }) => endKey(end))
+    .flatMap(([, [first, ...others]]): readonly EndOdds[] =>
+      first === undefined ? [] : [{ end: first.end, odds: oddsOf([first, ...others]) }],
+    )
+    .toSorted(byOdds)
+  return { fates, endpoints: endpointsOf(ways), ends }
+}
+
+/** Whose address a packet has that goes on to where it was sent to is no matter. */
+const endKey = (end: End): string =>
+  end.fate === 'no-service' ? JSON.stringify([end.fate, end.address, end.port]) : JSON.stringify(end)
+
+const byOdds = (a: { readonly odds: Odds }, b: { readonly odds: Odds }): number =>
+  oddsToNumber(b.odds) - oddsToNumber(a.odds)
+
+function endpointsOf(ways: readonly EndedWay[]): readonly TracedEndpoint[] {
+  const arrived = ways.flatMap(({ way, end }) => (end.fate === 'endpoints' ? [{ way, end }] : []))
+  return groupsOf(arrived, ({ end }) => endpointId(end))
+    .flatMap(([, group]): readonly TracedEndpoint[] => {
+      const [first] = group
+      if (first === undefined) return []
+      const { address, port, source } = first.end
+      return [{ address, port, source, odds: oddsOf(group) }]
+    })
+    .toSorted(byPlace)
+}
+
+type Arrival = Extract<End, { readonly fate: 'endpoints' | 'no-service' }>
+
+const endpointId = ({ address, port, source }: Omit<Arrival, 'fate'>): string =>
+  [address, port, source.rewritten, source.address].join(' ')
+
+function byPlace(a: TracedEndpoint, b: TracedEndpoint): number {
+  if (a.address !== b.address) return a.address < b.address ? -1 : 1
+  return a.port - b.port || (a.source.rewritten < b.source.rewritten ? -1 : 1)
+}
+
+const oddsOf = (ways: readonly Pick<EndedWay, 'way'>[]): Odds => sumOfOdds(ways.map(({ way }) => way.odds))
+
+/** Every fate of any case, with the most and the least odds that it has. */
+export function fatesOfCases(cases: readonly TraceCase[]): readonly FateOdds[] {
+  return rangesOf(
+    cases.map(({ fates }) => fates),
+    ({ fate }) => fate,
+  ).toSorted(byOdds)
+}
+
+/** Every endpoint of any case, with the most and the least odds of getting there. */
+export const endpointsOfCases = (cases: readonly TraceCase[]): readonly TracedEndpoint[] =>
+  rangesOf(
+    cases.map(({ endpoints }) => endpoints),
+    endpointId,
+  ).toSorted(byPlace)
+
+function rangesOf<T extends { readonly odds: Odds; readonly atLeast?: Odds | undefined }>(
+  lists: readonly (readonly T[])[],
+  keyOf: (one: T) => string,
+): readonly T[] {
+  const groups = groupsOf(lists.flat(), keyOf)
+  return groups.flatMap(([, group]): readonly T[] => {
+    const sorted = group.toSorted(byOdds)
+    const [most] = sorted
+    if (most === undefined) return []
+    const least = group.length < lists.length ? IMPOSSIBLE : (sorted.at(-1)?.odds ?? most.odds)
+    return [oddsToNumber(least) === oddsToNumber(most.odds) ? most : { ...most, atLeast: least }]
+  })
+}
+
+const keyOf = ({ ends }: Result): string =>
+  ends
+    .map(({ end, odds: { numerator, twos, others } }) => `${endKey(end)} ${numerator}/${twos}/${others}`)
+    .toSorted()
+    .join('\n')
+
+function groupsOf<T>(all: readonly T[], keyOf: (one: T) => string): readonly (readonly [string, readonly T[]])[] {
+  const groups = new Map<string, T[]>()
+  for (const one of all) {
+    const group = groups.get(keyOf(one))
+    if (group === undefined) groups.set(keyOf(one), [one])
+    else group.push(one)
+  }
+  return [...groups]
+}

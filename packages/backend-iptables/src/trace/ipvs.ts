@@ -1,0 +1,83 @@
+import type { Surroundings } from '@pointsman/core'
+import type { RuleTables } from './rule-tables.js'
+import { ipsetsIn, setHas } from './ip-sets.js'
+import { type Case, type Evaluated, truthIn } from './suppositions.js'
+import { isOwnAddress, type PacketState, type PartialWay } from './traced-packet.js'
+
+/**
+ * kube-proxy's ipvs mode puts the addresses of Services on the interface kube-ipvs0, so that packets for them come to INPUT; there
+ * IPVS sends those of its virtual servers to endpoints. Its rules masquerade and filter alone. Undefined: these are no rules of
+ * this mode; else the sets of virtual servers that they name.
+ */
+export function ipvsSetsIn(tables: RuleTables): readonly string[] | undefined {
+  const sets = new Set<string>()
+  let isIpvs = false
+  for (const table of ['nat', 'filter']) {
+    for (const { chain, rules } of tables.chains(table)) {
+      if (chain === 'KUBE-IPVS-FILTER') isIpvs = true
+      for (const { rule } of rules) {
+        for (const match of rule.matches) {
+          if (match.type !== 'other' || match.name !== 'set') continue
+          const name = match.words[match.words.indexOf('--match-set') + 1]
+          if (name !== undefined && SETS.test(name)) sets.add(name)
+        }
+      }
+    }
+  }
+  return isIpvs || sets.size > 0 ? [...sets] : undefined
+}
+
+const SETS = /^KUBE-(?:6-)?(?:CLUSTER-IP|LOAD-BALANCER|EXTERNAL-IP|NODE-PORT-|LOOP-BACK|IPVS-IPS)/
+
+interface Ipvs {
+  readonly ipvs: readonly string[] | undefined
+  readonly surroundings: Surroundings
+}
+
+/** Whether an address that is not the node's is on kube-ipvs0. */
+export function isIpvsAddress(
+  { surroundings }: Ipvs,
+  packet: PacketState,
+  supposed: Case | undefined,
+): Evaluated<boolean> {
+  const { destination } = packet
+  const sets = ipsetsIn(surroundings)
+  if (sets !== undefined) {
+    const found = [...sets.values()].flatMap(({ name, entries }) => {
+      if (!SETS.test(name) || name.includes('LOOP-BACK')) return []
+      return entries.map(({ parts: [address] }) => address)
+    })
+    return { value: found.includes(destination) }
+  }
+  const claim = {
+    subject: `kube-ipvs0 ${destination}`,
+    low: '',
+    high: '',
+    code: 'NODE_ADDRESS' as const,
+    text: `${destination} is the address of a Service, on kube-ipvs0`,
+  }
+  const truth = truthIn(supposed, claim)
+  return truth === undefined ? { unknown: claim } : { value: truth }
+}
+
+/** Whether IPVS may be what takes the packet on: it came to the node, for an address of a Service or a node port. */
+export function ipvsLeadsTo({ ipvs, surroundings }: Ipvs, { packet, when }: PartialWay): boolean {
+  if (ipvs === undefined || packet.tracking === 'UNTRACKED') return false
+  const sets = ipsetsIn(surroundings)
+  if (sets !== undefined) {
+    const servers = [...sets.keys()].filter((name) => SETS.test(name) && !/LOOP-BACK|IPVS-IPS/.test(name))
+    const found = servers.map((name) =>
+      setHas(sets, { name, flags: name.includes('NODE-PORT') ? 'dst' : 'dst,dst' }, packet),
+    )
+    return found.some((one) => one !== false)
+  }
+  if (isOwnAddress(surroundings, packet.destination)) return true
+  const claim = {
+    subject: `kube-ipvs0 ${packet.destination}`,
+    low: '',
+    high: '',
+    code: 'NODE_ADDRESS' as const,
+    text: '',
+  }
+  return packet.bornHere || when.some((one) => truthIn(one, claim) === true)
+}
