@@ -129,7 +129,7 @@ export function alsoLookAtTrace({ packet, trace, names, node }: TracedTraffic): 
     sameNode: packet.from === 'pod' ? neighbour?.address : undefined,
     udp: protocol === 'UDP' && isForService ? { address, port } : undefined,
     external:
-      packet.from === 'outside' && isExternal && endpoints.length > 0
+      packet.from === 'outside' && isExternal && endpoints.length > 0 && protocol !== 'ICMP'
         ? { address, port, protocol, keepsSource: endpoints.every(({ source: seen }) => seen.rewritten === 'no') }
         : undefined,
   })

@@ -164,16 +164,16 @@ const placeKey = ({ address, port }: { readonly address: string; readonly port: 
   port === 0 ? address : endpointKey({ address, port })
 
 const decidesText = (end: Extract<End, { readonly fate: 'depends' }>): string =>
-  end.on === 'IPVS'
-    ? `depends on IPVS: IPVS decides about ${placeKey(end)}, as these are rules of kube-proxy's ipvs mode (\`ipvsadm -Ln\` lists its virtual servers)`
-    : `depends on ${end.on}`
+  end.on === 'IPVS' ? `depends on IPVS: IPVS decides about ${placeKey(end)}` : `depends on ${end.on}`
 
 /** The options that say what the verdict depends on, and what decides besides the rules. */
 function hintLines({ trace, assumptions }: Summarised, style: Style): readonly string[] {
   if (certaintyOf(trace, assumptions) !== 'depends') return []
   const options = [...new Set(dependencesOf(trace).flatMap(({ option }) => option?.split(', ') ?? []))]
   const hints = options.length === 0 ? [] : [`  ${style.dim(`say what is known with ${options.join(', ')}`)}`]
-  const isIpvs = trace.cases?.some(({ when }) => when.some(({ text }) => text.endsWith('on kube-ipvs0'))) === true
+  const isIpvs =
+    trace.ways.some(({ end }) => end.fate === 'depends' && end.on === 'IPVS') ||
+    trace.cases?.some(({ when }) => when.some(({ text }) => text.endsWith('on kube-ipvs0'))) === true
   if (!isIpvs) return hints
   return [
     "  these are rules of kube-proxy's ipvs mode: IPVS decides where packets for Services go (`ipvsadm -Ln` lists its virtual servers)",

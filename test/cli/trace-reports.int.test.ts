@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
+import { runInProcess } from '../support/run-in-process.js'
+
+/** Packets through rules as people report them: fixtures/reports, and others of their kinds. */
+const report = (path: string): string => fileURLToPath(new URL(`../../fixtures/reports/${path}`, import.meta.url))
+
+const RULES = (folder: string): readonly string[] => ['--rules', report(`${folder}/rules.txt`)]
+const NODE = ['--node-address', '192.0.2.20']
+
+interface Answer {
+  readonly status: number
+  readonly stderr: string
+  readonly stdout: string
+  /** All above the way. */
+  readonly conclusion: readonly string[]
+}
+
+async function trace(packet: string, args: readonly string[], input?: string): Promise<Answer> {
+  const command = runInProcess(['trace', packet, ...args], input === undefined ? {} : { input })
+  const status = await command.ended
+  const stdout = command.stdout()
+  const conclusion = (stdout.split('\n\n')[0] ?? '').split('\n').slice(2)
+  return { status, stderr: command.stderr(), stdout, conclusion }
+}
+
+async function traceJson(packet: string, args: readonly string[]) {
+  const { stdout, status } = await trace(packet, [...args, '-o', 'json'])
+  const document: unknown = JSON.parse(stdout)
+  expect(schemaProblems(document, JSON_SCHEMAS.Trace)).toEqual([])
+  return { status, document }
+}
+
+describe('-m state (01-state-match)', () => {
+  const packet = 'tcp 10.42.0.9 -> 10.43.0.1:443'
+
+  test('is decided by the packet: nothing is assumed', async () => {
+    const { status, conclusion } = await trace(packet, [...RULES('01-state-match'), ...NODE])
+    expect(status).toBe(0)
+    expect(conclusion).toEqual([
+      '  reaches 1 endpoint',
+      '    ODDS  ENDPOINT         SEES AS SENDER',
+      '  always  192.0.2.20:6443  10.42.0.9',
+    ])
+  })
+
+  test('without the rule that lets it in, it is rejected', async () => {
+    const lines = readFileSync(report('01-state-match/rules.txt'), 'utf8').split('\n')
+    const input = lines.filter((line) => !line.includes('--dport 6443')).join('\n')
+    const { status, conclusion } = await trace(packet, ['--rules', '-', ...NODE], input)
+    expect(status).toBe(1)
+    expect(conclusion).toEqual(['  is rejected with icmp-host-prohibited by rule 3 of filter INPUT'])
+  })
+})
+
+describe('-m multiport (02-multiport-hostport)', () => {
+  test('leads to the pod that has the host port', async () => {
+    const { status, conclusion, stdout } = await trace('tcp outside -> 192.0.2.20:443', [
+      ...RULES('02-multiport-hostport'),
+      ...NODE,
+    ])
+    expect(status).toBe(0)
+    expect(conclusion.slice(2)).toEqual(['  always  10.244.2.17:443  198.18.0.1'])
+    expect(stdout).toMatch(/CNI-HOSTPORT-DNAT 1 +-p tcp -m multiport --dports 80,443 +-> CNI-DN-/)
+  })
+
+  test('another port is not for a Service', async () => {
+    const { status, conclusion } = await trace('tcp outside -> 192.0.2.20:8443', [
+      ...RULES('02-multiport-hostport'),
+      ...NODE,
+    ])
+    expect(status).toBe(1)
+    expect(conclusion).toEqual(['  is not for a Service: it goes on to 192.0.2.20:8443 unchanged'])
+  })
+})
+
+describe('MASQUERADE (05-masquerade-sender)', () => {
+  const objects = ['base', 'service'].flatMap((name) => ['--objects', report(`05-masquerade-sender/${name}.yaml`)])
+  const args = [...objects, '--cluster-cidr', '10.244.0.0/16']
+  const packet = 'tcp outside -> 192.0.2.20:32204'
+
+  test('gives an address of the output interface, which is not known', async () => {
+    const { status, stdout, conclusion } = await trace(packet, args)
+    expect(status).toBe(0)
+    expect(conclusion[2]).toMatch(/10\.244\.1\.56:80 .* an address of the node's \(masqueraded\)$/)
+    expect(stdout).not.toContain('192.0.2.20 (masqueraded)')
+    const { document } = await traceJson(packet, args)
+    expect(document).toMatchObject({ endpoints: [{ source: { rewritten: 'MASQUERADE' } }], certainty: 'known' })
+    expect(JSON.stringify(document)).not.toContain('"address":"192.0.2.20"}')
+  })
+
+  test('is known where the interface and its address are', async () => {
+    const known = ['--out-interface', 'cni0', '--interface-address', 'cni0=10.244.1.1']
+    const { conclusion } = await trace(packet, [...args, ...known])
+    expect(conclusion[2]).toMatch(/10\.244\.1\.56:80 .* 10\.244\.1\.1 \(masqueraded\)$/)
+  })
+})
+
+describe('the ipvs mode of kube-proxy (11-ipvs-mode)', () => {
+  const args = [...RULES('11-ipvs-mode'), ...NODE]
+  const packet = 'tcp 10.244.3.7 -> 10.96.0.1:443'
+
+  test('IPVS decides, and rules before it may drop the packet', async () => {
+    const { status, stdout, conclusion } = await trace(packet, [...args, '--in-interface', 'cali12345'])
+    expect(status).toBe(4)
+    expect(stdout).not.toMatch(/not for a Service/)
+    expect(conclusion.slice(1)).toEqual([
+      expect.stringMatching(/^ {4}if 10\.96\.0\.1 is .* kube-ipvs0: is dropped .* by rule 2 of filter cali-wl-to-host/),
+      '    else: goes on to 10.96.0.1:443 unchanged',
+      expect.stringContaining('IPVS decides'),
+      expect.stringContaining('--ipset'),
+    ])
+  })
+
+  test('IPVS decides about what gets there', async () => {
+    const { status, conclusion } = await trace(packet, [...args, '--in-interface', 'eth0'])
+    expect(status).toBe(4)
+    expect(conclusion.join('\n')).toMatch(
+      /if the set KUBE-CLUSTER-IP has 10\.96\.0\.1 tcp:443 \(dst,dst\): depends on IPVS: IPVS decides about 10\.96\.0\.1:443/,
+    )
+  })
+})
+
+describe('NodeLocal DNS (14-nodelocal-dns)', () => {
+  const args = [...RULES('14-nodelocal-dns'), ...NODE]
+
+  test('takes its packets out of conntrack, so that nat is not asked', async () => {
+    const { status, conclusion } = await trace('udp 10.244.1.9 -> 10.96.0.10:53', [
+      ...args,
+      '--node-address',
+      '10.96.0.10',
+    ])
+    expect(status).toBe(1)
+    expect(conclusion).toEqual([
+      '  is not for a Service: rule 1 of raw PREROUTING, "NodeLocal DNS Cache: skip conntrack", takes the packet out of ' +
+        'conntrack, so that nat is not asked: rule 3 of nat KUBE-SERVICES, "kube-system/kube-dns:dns cluster IP", would ' +
+        'match otherwise; it goes on to 10.96.0.10:53 unchanged, where the node itself answers',
+    ])
+  })
+
+  test('a ping to a cluster IP is answered by nobody', async () => {
+    const { status, conclusion } = await trace('icmp 10.244.1.9 -> 10.96.0.1', args)
+    expect(status).toBe(1)
+    expect(conclusion).toEqual([
+      '  is not for a Service: it goes on to 10.96.0.1 unchanged; rules for this address are of tcp 443: no rule of a ' +
+        'Service is for icmp, so that nothing answers a ping to a cluster IP',
+    ])
+    const { document } = await traceJson('icmp 10.244.1.9 -> 10.96.0.1', args)
+    expect(document).toMatchObject({ packet: { protocol: 'ICMP', destinationPort: 0 }, fate: 'no-service' })
+  })
+})
+
+test('DNAT to a port alone keeps the address (18-dnat-port-only)', async () => {
+  const { status, conclusion } = await trace('tcp outside -> 192.0.2.20:8081', [...RULES('18-dnat-port-only'), ...NODE])
+  expect(status).toBe(0)
+  expect(conclusion[2]).toBe('  always  192.0.2.20:8080  198.18.0.1')
+})
