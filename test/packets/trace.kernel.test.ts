@@ -128,7 +128,8 @@ function fateTraced({ fates, endpoints }: Trace, packet: PacketInFamily): string
       },
       packet,
     )
-  const all = fates.map(({ fate }) => fate)
+  // Everything that these rules ask is known.
+  const all = fates.flatMap(({ fate }) => (fate === 'depends' ? [] : [fate]))
   const words = all.filter((fate) => fate !== 'endpoints').map(told)
   return [...(all.includes('endpoints') ? [told('endpoints')] : []), ...words.toSorted()].join('; ')
 }
