@@ -126,7 +126,7 @@ function effectText(effect: Effect): string {
     case 'reject':
       return `reject with ${effect.with}`
     case 'hand-over':
-      return `to ${effect.what}, then ${effect.then}`
+      return `to ${effect.what}, then ${effect.outcome}`
     case 'continue':
       return `${effect.what}, and on`
     case 'return':

@@ -1,47 +1,21 @@
-import {
-  assertNever,
-  type Assumption,
-  type DependenceCode,
-  type Effect,
-  parseAddress,
-  type Surroundings,
-} from '@pointsman/core'
+import { assertNever } from '@pointsman/core'
 import type { Target } from 'node-iptables'
-import { maskedNumberOf, optionsOf } from './options.js'
-import { type Case, type Claim, type Evaluated, truthIn } from './suppositions.js'
-import {
-  addressAt,
-  addressOrder,
-  ALL_BITS,
-  isOwnAddress,
-  knownMark,
-  type Mark,
-  type PacketState,
-  type RewrittenSource,
-} from './traced-packet.js'
 import { elementOf } from './ip-sets.js'
-
-/** What a rule does to a packet that it matches. */
-export interface Applied {
-  readonly effect: Effect
-  readonly packet: PacketState
-  readonly assumptions: readonly Assumption[]
-}
-
-export interface TargetPlace {
-  readonly packet: PacketState
-  readonly surroundings: Surroundings
-  /** The case of what nobody knows. */
-  readonly supposed: Case | undefined
-  /** `PREROUTING`: the built-in chain that the packet is in. */
-  readonly hook: string
-  /** The rule, in words: `rule 1 of raw PREROUTING`. */
-  readonly where: string
-  /** Of the rule. Empty: it has none. */
-  readonly comment: string
-  /** The rules in a chain of the table. Undefined: there is no such chain. */
-  readonly rulesIn: (chain: string) => number | undefined
-}
+import { maskedNumberOf, optionsOf } from './options.js'
+import { type Claim, type Evaluated, truthIn } from './suppositions.js'
+import { ALL_BITS, knownMark, type Mark, type PacketState } from './traced-packet.js'
+import {
+  type Applied,
+  choosesPort,
+  done,
+  masquerade,
+  netmap,
+  redirect,
+  sourceTranslated,
+  type TargetPlace,
+  translate,
+  unchanged,
+} from './translate.js'
 
 /** What a target does in a case, or what has to be decided first. */
 export function applyTarget(target: Target | undefined, place: TargetPlace): Evaluated<Applied> {
@@ -69,10 +43,6 @@ export function applyTarget(target: Target | undefined, place: TargetPlace): Eva
   }
 }
 
-const done = (value: Applied): Evaluated<Applied> => ({ value })
-
-const unchanged = (packet: PacketState, effect: Effect): Evaluated<Applied> => done({ effect, packet, assumptions: [] })
-
 /** Goes one of two ways, as the case says. */
 function decide(
   claim: Omit<Claim, 'low' | 'high'>,
@@ -93,43 +63,6 @@ const setBits = (mark: Mark, { value, mask }: { readonly value: number; readonly
 
 function marked(packet: PacketState, mark: Mark): Evaluated<Applied> {
   return unchanged({ ...packet, mark }, { type: 'mark', from: packet.mark.value, to: mark.value })
-}
-
-type SourceTarget = Extract<Target, { readonly type: 'SNAT' | 'MASQUERADE' }>
-
-const choosesPort = (target: SourceTarget): boolean =>
-  target.random ||
-  target.randomFully ||
-  (target.type === 'SNAT' ? readRange(target.to)?.ports !== undefined : target.ports !== undefined)
-
-/** The first address of the interface that the packet leaves by, where that is known. */
-function masquerade({ packet, surroundings }: TargetPlace, newPort: boolean): Applied {
-  const { family, destination, outInterface } = packet
-  const by = 'MASQUERADE' as const
-  // What goes to an address of the node comes from that address, as the kernel chooses in IPv6.
-  if (family === 'IPv6' && isOwnAddress(surroundings, destination)) {
-    return rewriteSource(packet, { by, address: destination, newPort })
-  }
-  const address = interfaceAddress(surroundings, { name: outInterface, family })
-  if (address !== undefined) return rewriteSource(packet, { by, address, newPort })
-  return rewriteSource(packet, { by, unknown: 'the address that MASQUERADE gives it', newPort })
-}
-
-function interfaceAddress(
-  { interfaces = [] }: Surroundings,
-  { name, family }: { readonly name: string | undefined; readonly family: PacketState['family'] },
-): string | undefined {
-  const addresses = interfaces.find((one) => one.name === name)?.addresses ?? []
-  return addresses.find((text) => text.includes(':') === (family === 'IPv6'))
-}
-
-/** Of several addresses, the kernel takes one by a hash of the packet's. */
-function sourceTranslated(packet: PacketState, to: string, newPort: boolean): Applied {
-  const range = readRange(to)
-  const by = 'SNAT' as const
-  if (range?.low === undefined || range.low !== range.high)
-    return rewriteSource(packet, { by, unknown: `the address that SNAT takes from ${to}`, newPort })
-  return rewriteSource(packet, { by, address: range.low, newPort })
 }
 
 function jumpTo(chain: string, place: TargetPlace): Evaluated<Applied> {
@@ -209,18 +142,18 @@ function applyOther(target: OtherTarget, place: TargetPlace): Evaluated<Applied>
       const queue = valueOf('--queue-num') ?? valueOf('--queue-balance') ?? '0'
       const what = `the program that reads queue ${queue}`
       return decide({ subject: what, code: 'PROGRAM', text: `${what} lets it go on` }, place, (holds) =>
-        unchanged(packet, { type: 'hand-over', what, then: holds ? 'accept' : 'drop' }),
+        unchanged(packet, { type: 'hand-over', what, outcome: holds ? 'accept' : 'drop' }),
       )
     }
     case 'SYNPROXY':
-      return unchanged(packet, { type: 'hand-over', what: 'SYNPROXY, which answers the client first', then: 'end' })
+      return unchanged(packet, { type: 'hand-over', what: 'SYNPROXY, which answers the client first', outcome: 'end' })
   }
   if (HARMLESS.has(name)) return unchanged(packet, { type: 'continue', what: name })
   const what = `-j ${[name, ...words].join(' ')}`
   return decide(
     { subject: `${what} ${place.where}`, code: 'TARGET', text: `${what} lets it go on as it is` },
     place,
-    (holds) => unchanged(packet, { type: 'hand-over', what, then: holds ? 'continue' : 'end' }),
+    (holds) => unchanged(packet, { type: 'hand-over', what, outcome: holds ? 'continue' : 'end' }),
   )
 }
 
@@ -237,31 +170,6 @@ function untracked({ packet, where, comment }: TargetPlace): Evaluated<Applied> 
   if (packet.tracking !== 'INVALID') return unchanged(packet, { type: 'continue', what: 'CT' })
   const untrackedBy = comment === '' ? where : `${where}, "${comment}",`
   return unchanged({ ...packet, tracking: 'UNTRACKED', untrackedBy }, { type: 'untracked' })
-}
-
-const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const
-
-/** REDIRECT sends what arrives to the first address of the interface that it arrives by. */
-function redirect(ports: string | undefined, place: TargetPlace): Evaluated<Applied> {
-  const { packet, surroundings } = place
-  const { family, bornHere, inInterface } = packet
-  const range = readRange(ports === undefined ? '' : `:${ports}`)
-  if (bornHere) return chosen(range, { address: LOOPBACK[family], assumptions: [] }, place)
-  const known = interfaceAddress(surroundings, { name: inInterface, family })
-  if (known !== undefined) return chosen(range, { address: known, assumptions: [] }, place)
-  const own = surroundings.nodeAddresses.filter((text) => text.includes(':') === (family === 'IPv6'))
-  const address = own.includes(packet.destination) ? packet.destination : (own[0] ?? LOOPBACK[family])
-  const message = `REDIRECT sends it to the address of the interface that it arrives by, which is taken to be ${address}`
-  return chosen(range, { address, assumptions: [{ code: 'NODE_ADDRESS', message }] }, place)
-}
-
-/** The packet's address in another network, its host part kept. */
-function netmap(to: string, { packet, hook }: TargetPlace): Evaluated<Applied> {
-  const isDestination = hook === 'PREROUTING' || hook === 'OUTPUT'
-  const address = addressAt(to, isDestination ? packet.destination : packet.source)
-  if (isDestination) return done(rewriteDestination(packet, { address }))
-  const unknown = packet.unknownSource === undefined ? {} : { unknown: `the address that NETMAP takes from ${to}` }
-  return done(rewriteSource(packet, { by: 'SNAT', address, newPort: false, ...unknown }))
 }
 
 /** `-j CONNMARK` (net/netfilter/xt_connmark.c). Of what conntrack does not track, there is no mark. */
@@ -324,179 +232,9 @@ function toSocket(words: readonly string[], place: TargetPlace): Evaluated<Appli
   const what = `the process that listens on ${socket} (TPROXY)`
   const claim = { subject: what, code: 'PROGRAM' as const, text: `a process listens on ${socket} for TPROXY` }
   return decide(claim, place, (holds) => {
-    if (!holds) return unchanged(packet, { type: 'hand-over', what, then: 'drop' })
+    if (!holds) return unchanged(packet, { type: 'hand-over', what, outcome: 'drop' })
     const mark = maskedNumberOf(value('--tproxy-mark') ?? '0/0') ?? { value: 0, mask: 0 }
     const next = { ...packet, socket: what, mark: setBits(packet.mark, mark) }
-    return unchanged(next, { type: 'hand-over', what, then: 'accept' })
+    return unchanged(next, { type: 'hand-over', what, outcome: 'accept' })
   })
-}
-
-interface NatRange {
-  /** Undefined: the address stays. */
-  readonly low: string | undefined
-  readonly high: string | undefined
-  readonly ports: { readonly first: number; readonly last: number; readonly base?: number } | undefined
-}
-
-/** `10.0.0.1-10.0.0.9:80-90/8080`, `[fd00::1-fd00::9]:80`, `10.0.0.1`, `:8080`. Undefined: none of these. */
-function readRange(text: string): NatRange | undefined {
-  const [, bracketed, bare, portText] = /^(?:\[([^\]]*)\]|([^:]*|[^[]*:[^[]*:[^[]*?))(?::([\d/-]+))?$/.exec(text) ?? []
-  const addresses = bracketed ?? bare ?? ''
-  const [first = '', last = first] = addresses.split('-')
-  const low = first === '' ? undefined : parseAddress(first)?.text
-  const high = last === '' ? undefined : parseAddress(last)?.text
-  if (addresses !== '' && (low === undefined || high === undefined)) return undefined
-  if (portText === undefined) return { low, high, ports: undefined }
-  const [, from, to = from, base] = /^(\d+)(?:-(\d+))?(?:\/(\d+))?$/.exec(portText) ?? []
-  if (from === undefined || to === undefined) return undefined
-  return {
-    low,
-    high,
-    ports: { first: Number(from), last: Number(to), ...(base !== undefined && { base: Number(base) }) },
-  }
-}
-
-/** `-j DNAT --to-destination`: what is not named stays. */
-function translate(to: string, { isRandom }: { readonly isRandom: boolean }, place: TargetPlace): Evaluated<Applied> {
-  const range = readRange(to)
-  const { packet } = place
-  if (range === undefined) {
-    const what = `-j DNAT --to-destination ${to}`
-    return unchanged(packet, { type: 'hand-over', what, then: 'end' })
-  }
-  const { low = packet.destination, high = packet.destination } = range
-  if (low === high) return chosen(range, { address: low, assumptions: [], isRandom }, place)
-  // The kernel takes one by a hash of the packet's addresses.
-  const addresses = addressesBetween(low, high)
-  if (addresses === undefined) {
-    const message = `DNAT chooses from ${to}: the first is taken`
-    return chosen(range, { address: low, assumptions: [{ code: 'ADDRESS_RANGE', message }], isRandom }, place)
-  }
-  return choice(addresses, { what: 'address', to, order: addressOrder, code: 'CHOICE' }, place, (address) =>
-    chosen(range, { address, assumptions: [], isRandom }, place),
-  )
-}
-
-interface Choice {
-  readonly what: string
-  readonly to: string
-  readonly order: (value: string) => string
-  readonly code: DependenceCode
-}
-
-/** One of several values, as the case says: the last where it is none of the others. */
-function choice(
-  values: readonly string[],
-  { what, to, order, code }: Choice,
-  { supposed, where }: TargetPlace,
-  then: (value: string) => Evaluated<Applied>,
-): Evaluated<Applied> {
-  for (const value of values.slice(0, -1)) {
-    const at = order(value)
-    const subject = `the ${what} from ${to} by ${where}`
-    const claim = { subject, low: at, high: at, code, text: `DNAT chooses the ${what} ${value} from ${to}` }
-    const truth = truthIn(supposed, claim)
-    if (truth === undefined) return { unknown: claim }
-    if (truth) return then(value)
-  }
-  return then(values.at(-1) ?? '')
-}
-
-const MOST_CHOICES = 8
-
-/** Undefined: they are many. */
-function addressesBetween(low: string, high: string): readonly string[] | undefined {
-  const number = (address: string): bigint => BigInt(`0x${addressOrder(address)}`)
-  const count = number(high) - number(low) + 1n
-  if (count < 1n || count > BigInt(MOST_CHOICES) || low.includes(':') !== high.includes(':')) return undefined
-  return Array.from({ length: Number(count) }, (_, at) => addressOf(number(low) + BigInt(at), low.includes(':')))
-}
-
-function addressOf(number: bigint, isIPv6: boolean): string {
-  const digits = number.toString(16).padStart(isIPv6 ? 32 : 8, '0')
-  const text = isIPv6
-    ? (digits.match(/.{4}/g) ?? []).join(':')
-    : (digits.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16)).join('.')
-  return parseAddress(text)?.text ?? text
-}
-
-/** The new address, and the port: one in the range stays as it is, if it is not to be chosen at random. */
-function chosen(
-  range: NatRange | undefined,
-  {
-    address,
-    assumptions,
-    isRandom = false,
-  }: { readonly address: string; readonly assumptions: readonly Assumption[]; readonly isRandom?: boolean },
-  place: TargetPlace,
-): Evaluated<Applied> {
-  const { packet } = place
-  const to = (port: number | undefined, more: readonly Assumption[] = []): Evaluated<Applied> => {
-    const applied = rewriteDestination(packet, { address, port })
-    return done({ ...applied, assumptions: [...assumptions, ...more] })
-  }
-  const ports = range?.ports
-  if (ports === undefined || packet.destinationPort === 0) return to(undefined)
-  const { first, last, base } = ports
-  const size = last - first + 1
-  if (base !== undefined) return to(first + ((((packet.destinationPort - base) % size) + size) % size))
-  if (size <= 1) return to(first)
-  if (!isRandom && first <= packet.destinationPort && packet.destinationPort <= last) return to(undefined)
-  const text = `${first}-${last}`
-  if (size > MOST_CHOICES)
-    return to(first, [{ code: 'ADDRESS_RANGE', message: `DNAT chooses a port from ${text}: the first is taken` }])
-  const values = Array.from({ length: size }, (_, at) => String(first + at))
-  return choice(
-    values,
-    { what: 'port', to: text, order: (port) => port.padStart(5, '0'), code: 'CHOICE' },
-    place,
-    (port) => to(Number(port)),
-  )
-}
-
-/** Where a packet is sent to in place of its own destination. A port that is not named stays. */
-export function rewriteDestination(
-  packet: PacketState,
-  { address, port = packet.destinationPort }: { readonly address: string; readonly port?: number | undefined },
-): Applied {
-  const isNew = address !== packet.destination || port !== packet.destinationPort
-  return {
-    effect: { type: 'dnat', address, port },
-    packet: {
-      ...packet,
-      destination: address,
-      destinationPort: port,
-      translated: true,
-      destinationRewritten: packet.destinationRewritten || isNew,
-    },
-    assumptions: [],
-  }
-}
-
-interface SourceRewriting extends RewrittenSource {
-  /** What the new source is, where the address is not known. */
-  readonly unknown?: string
-  /** The port is chosen anew. */
-  readonly newPort: boolean
-}
-
-/** What its receiver sees as the sender. */
-export function rewriteSource(packet: PacketState, { unknown, newPort, by, address }: SourceRewriting): Applied {
-  const rewritten = { by, ...(unknown === undefined && { address }) }
-  const source = unknown === undefined ? (address ?? packet.source) : packet.source
-  return {
-    effect: { type: 'snat', ...rewritten },
-    packet: {
-      ...packet,
-      source,
-      unknownSource: unknown,
-      sourceRewritten: rewritten,
-      sourceChanged:
-        packet.sourceChanged === true ||
-        newPort ||
-        source !== packet.source ||
-        (unknown === undefined ? false : undefined),
-    },
-    assumptions: [],
-  }
 }

@@ -1,5 +1,5 @@
 import type { Connection, End, Hook, Step } from '@pointsman/core'
-import { rewriteDestination, rewriteSource } from './apply-target.js'
+import { rewriteDestination, rewriteSource } from './translate.js'
 import { ipvsLeadsTo, isIpvsAddress } from './ipvs.js'
 import { judgeRule } from './judge-rule.js'
 import { commentOf } from './rule-tables.js'

@@ -1,6 +1,6 @@
 import type { ConntrackState, OtherMatch } from 'node-iptables'
 import { allOf, anyOf, claimed, type Finding, known, negatedIf } from './finding.js'
-import { type Judged, opaqueClaim } from './judge-match.js'
+import { type Judged, opaqueClaim } from './judge-fields.js'
 import type { GivenOption, Options } from './options.js'
 import { networkContains, type OriginalTuple } from './traced-packet.js'
 

@@ -8,36 +8,23 @@ import {
   otherOdds,
   type Surroundings,
 } from '@pointsman/core'
-import {
-  type AddrtypeMatch,
-  type Match,
-  type PhysdevMatch,
-  type PortRange,
-  type PortsMatch,
-  type RecentMatch,
-  type Rule,
-  STATISTIC_CHANCES,
-  type TcpFlag,
-} from 'node-iptables'
-import { allOf, assumed, claimed, type Finding, known, negatedIf } from './finding.js'
+import { type AddrtypeMatch, type Match, type PhysdevMatch, type PortsMatch, STATISTIC_CHANCES } from 'node-iptables'
+import { allOf, claimed, type Finding, known, negatedIf } from './finding.js'
 import { judgeTracking } from './judge-connection.js'
-import { judgeOther } from './judge-other.js'
-import type { Case, Claim } from './suppositions.js'
 import {
-  addressOrder,
-  isOwnAddress,
-  type Mark,
-  networkContains,
-  networkOrder,
-  type PacketState,
-} from './traced-packet.js'
-
-/** What a condition is judged by: the packet, the node, and the case of what nobody knows. */
-export interface Judged {
-  readonly packet: PacketState
-  readonly surroundings: Surroundings
-  readonly supposed: Case | undefined
-}
+  isNamed,
+  judgeDestinationPort,
+  type Judged,
+  judgeFlags,
+  judgeMark,
+  judgeSourcePort,
+  namesLike,
+  opaqueClaim,
+  type Side,
+} from './judge-fields.js'
+import { judgeOther } from './judge-other.js'
+import { judgeRecent } from './judge-recent.js'
+import { isOwnAddress, type PacketState } from './traced-packet.js'
 
 /** What a match comes to. Undefined: it is no condition, but a comment or a counter. */
 export function judgeMatch(match: Match, judged: Judged): Finding | undefined {
@@ -70,33 +57,6 @@ export function judgeMatch(match: Match, judged: Judged): Finding | undefined {
       return assertNever(match)
   }
 }
-
-/** Whether the bits in mask are those of value. */
-export function judgeMark(
-  { value, mask }: { readonly value: number; readonly mask: number },
-  { mark, what }: { readonly mark: Mark; readonly what: string },
-  { supposed }: Pick<Judged, 'supposed'>,
-): Finding {
-  const isKnown = (mark.unknown & mask) === 0
-  const bits = (mask & ~mark.unknown) >>> 0
-  if (isKnown || (mark.value & bits) >>> 0 !== (value & bits) >>> 0) {
-    // A value with bits outside of the mask is never met.
-    return known((mark.value & mask) >>> 0 === value && isKnown, `${what} is 0x${mark.value.toString(16)}`)
-  }
-  const open = (mask & mark.unknown) >>> 0
-  return claimed(
-    {
-      subject: `${mark.of} & ${open}`,
-      low: hexText(value & open),
-      high: hexText(value & open),
-      code: 'MARK',
-      text: `${mark.of} has 0x${((value & open) >>> 0).toString(16)} in its bits 0x${open.toString(16)}`,
-    },
-    supposed,
-  )
-}
-
-const hexText = (value: number): string => (value >>> 0).toString(16).padStart(8, '0')
 
 function byChance(chance: Odds, { negated }: { readonly negated: boolean }): Finding {
   const odds = negated ? otherOdds(chance) : chance
@@ -162,15 +122,6 @@ const ROUTED_TYPES: ReadonlySet<string> = new Set([
 // Networks of fewer addresses have broadcast addresses as well, and are few.
 const mayBeBroadcast = (address: string): boolean => /\.(?:63|127|191|255)$/.test(address)
 
-/** A claim that is about nothing else than itself. */
-export const opaqueClaim = (code: Claim['code'], text: string): Claim => ({
-  subject: text,
-  low: '',
-  high: '',
-  code,
-  text,
-})
-
 /**
  * In IPv4, one of the types. In IPv6 what can be seen by the address alone has to hold, each of it, and an address of the
  * node is unicast as well (net/netfilter/xt_addrtype.c).
@@ -210,121 +161,6 @@ function judgePorts({ type, source, destination, flags }: PortsMatch, judged: Ju
   ])
 }
 
-const isIn = ({ first, last }: PortRange, port: number): boolean => first <= port && port <= last
-
-export const judgeDestinationPort = (range: PortRange, { packet: { destinationPort } }: Judged): Finding =>
-  known(isIn(range, destinationPort), `the port is ${destinationPort}`)
-
-/** Clients take their ports from 1024 on: how far, nobody knows. */
-export function judgeSourcePort(range: PortRange, { packet, supposed }: Judged): Finding {
-  const { sourcePort: port } = packet
-  if (port !== undefined) return known(isIn(range, port), `the source port is ${port}`)
-  if (range.first === 0 && range.last === 65_535) return known(true, 'any port is one of them')
-  if (range.last < 1024 || (range.first <= 1024 && range.last === 65_535)) {
-    return assumed(range.last >= 1024, 'the source port is not known', {
-      code: 'SOURCE_PORT',
-      message: 'the source port is not known: taken to be one from 1024 on',
-    })
-  }
-  const ports = range.first === range.last ? `${range.first}` : `from ${range.first} to ${range.last}`
-  return claimed(
-    {
-      subject: packet.sourceChanged !== false ? 'the source port after SNAT' : 'the source port',
-      low: portText(range.first),
-      high: portText(range.last),
-      code: 'SOURCE_PORT',
-      text: `the source port is ${ports}`,
-    },
-    supposed,
-  )
-}
-
-const portText = (port: number): string => String(port).padStart(5, '0')
-
-/** Whether the source lies in a network. */
-export function judgeSource(network: string, { packet, supposed }: Judged): Finding {
-  const { source, unknownSource } = packet
-  if (unknownSource === undefined) return known(networkContains(network, source), `the source is ${source}`)
-  const order = networkOrder(network)
-  return claimed(
-    {
-      subject: order === undefined ? `${unknownSource} in ${network}` : unknownSource,
-      low: order?.low ?? '',
-      high: order?.high ?? '',
-      code: 'SOURCE_ADDRESS',
-      text: `${unknownSource} is in ${network}`,
-    },
-    supposed,
-  )
-}
-
-/** Whether the source lies between two addresses, both included. */
-export function judgeSourceRange(
-  { low, high }: { readonly low: string; readonly high: string },
-  judged: Judged,
-): Finding {
-  const { source, unknownSource } = judged.packet
-  const range = { low: addressOrder(low), high: addressOrder(high) }
-  if (unknownSource === undefined) {
-    const at = addressOrder(source)
-    return known(at.length === range.low.length && range.low <= at && at <= range.high, `the source is ${source}`)
-  }
-  const text = `${unknownSource} is from ${low} to ${high}`
-  return claimed({ subject: unknownSource, ...range, code: 'SOURCE_ADDRESS', text }, judged.supposed)
-}
-
-/** The first packet of a connection bears SYN alone; those after it are taken to bear ACK alone. */
-export function judgeFlags(
-  { mask, set }: { readonly mask: readonly TcpFlag[]; readonly set: readonly TcpFlag[] },
-  { tracking }: PacketState,
-): Finding {
-  const actual: TcpFlag = tracking === 'NEW' ? 'SYN' : 'ACK'
-  const expected = mask.filter((flag) => set.includes(flag))
-  const counted = mask.filter((flag) => flag === actual)
-  return known(expected.join(',') === counted.join(','), `its flag is ${actual}`)
-}
-
-type Side = 'in' | 'out'
-type Named = NonNullable<Rule['inInterface']>
-
-/** `-i NAME` or `-o NAME`; a name that ends in `+` stands for all that begin so. */
-export function judgeInterface({ name, negated }: Named, side: Side, { packet, supposed }: Judged): Finding {
-  const actual = side === 'in' ? packet.inInterface : packet.outInterface
-  return negatedIf(
-    negated,
-    actual === undefined ? unknownInterface(name, side, supposed) : known(isNamed(name, actual), WORDS[side](actual)),
-  )
-}
-
-const isNamed = (name: string, actual: string): boolean =>
-  name.endsWith('+') ? actual.startsWith(name.slice(0, -1)) : actual === name
-
-const WORDS: { readonly [side in Side]: (name: string) => string } = {
-  in: (name) => (name === '' ? 'it arrives by no interface here' : `it arrives by ${name}`),
-  out: (name) => (name === '' ? 'it leaves by no interface here' : `it leaves by ${name}`),
-}
-
-/** Others than the node itself do not use lo. */
-const unknownInterface = (name: string, side: Side, supposed: Case | undefined): Finding =>
-  name === 'lo'
-    ? known(false, side === 'in' ? 'it comes from elsewhere' : 'it goes elsewhere')
-    : claimed(
-        {
-          subject: side === 'in' ? 'input interface' : 'output interface',
-          ...namesLike(name),
-          code: side === 'in' ? 'IN_INTERFACE' : 'OUT_INTERFACE',
-          text: `it ${side === 'in' ? 'arrives' : 'leaves'} by ${spelled(name)}`,
-        },
-        supposed,
-      )
-
-/** A name, or all that begin with what stands before a `+`, as a range of text. */
-const namesLike = (name: string): { readonly low: string; readonly high: string } =>
-  name.endsWith('+') ? { low: name.slice(0, -1), high: `${name.slice(0, -1)}\uFFFF` } : { low: name, high: name }
-
-const spelled = (name: string): string =>
-  name === '+' ? 'an interface' : name.endsWith('+') ? `an interface ${name.slice(0, -1)}...` : name
-
 /**
  * The port of a bridge (net/netfilter/xt_physdev.c): only packets that come in by one, or go out by one, have it. To the rules of
  * FORWARD and POSTROUTING a packet is bridged where it has one to go out by.
@@ -350,73 +186,3 @@ function judgePhysdev(match: PhysdevMatch, { packet, supposed }: Judged): Findin
     ...asked(match.isBridged, 'out'),
   ])
 }
-
-/** `-m recent` before its `!` (net/netfilter/xt_recent.c). Putting an address on a list always succeeds. */
-function judgeRecent(match: RecentMatch, { packet, surroundings, supposed }: Judged): Finding {
-  const list = listOf(match)
-  const address = addressOf(match, packet)
-  if (match.operation === 'set') return known(true, `${address} is put on the list ${list}`)
-  const change = changeOf(list, address, packet)
-  const own = change?.times ?? 0
-  if (change?.isFresh === true && own === 0) return known(false, `${address} was taken off the list ${list} just now`)
-  const needed = match.operation === 'remove' ? 1 : Math.max(1, match.hitcount ?? 1)
-  if (own >= needed && !match.rttl) return known(true, `${address} was put on the list ${list} just now`)
-  if (match.rttl) return claimed(opaqueClaim('RECENT', `${address} is on the list ${list} with its TTL`), supposed)
-  if (change?.isFresh === true) return known(false, `the list ${list} has ${address} ${own} times`)
-  const { affinity } = surroundings
-  if (affinity === undefined) {
-    const message = `${address} is taken to be a new client: on no list of \`-m recent\``
-    return assumed(false, 'it is taken to be a new client', { code: 'NEW_CLIENT', message })
-  }
-  const entry = affinity.find((one) => one.list === list && isSame(one.address, address, match.mask))
-  if (entry === undefined) {
-    const because = own === 0 ? 'is not on the list' : `is on record ${own} times on the list`
-    return known(false, `${address} ${because} ${list}`)
-  }
-  const { secondsAgo = 0, hits = 1 } = entry
-  const since = `${address} was put on the list ${list} ${secondsAgo} s ago`
-  if (match.operation === 'remove') return known(true, since)
-  const isOld = match.seconds !== undefined && match.seconds > 0 && secondsAgo > match.seconds
-  if (isOld) return known(false, since)
-  if (hits + own < needed) return known(false, `${since}, and is on record ${hits + own} times`)
-  // When it was seen before the last time is not known.
-  if (needed - own <= 1 || match.seconds === undefined || match.seconds === 0) return known(true, since)
-  const text = `the list ${list} has ${address} at least ${needed} times within ${match.seconds} s`
-  return claimed(opaqueClaim('RECENT', text), supposed)
-}
-
-const changeOf = (list: string, address: string, { recent }: PacketState): PacketState['recent'][number] | undefined =>
-  recent.find((one) => one.list === list && one.address === address)
-
-/** The packet when the match has been tried, and came to `holds`: that changes the list, also where the rule then fails. */
-export function afterRecent(match: RecentMatch, packet: PacketState, holds: boolean): PacketState {
-  const list = listOf(match)
-  const address = addressOf(match, packet)
-  const before = changeOf(list, address, packet)
-  const others = packet.recent.filter((one) => one !== before)
-  switch (match.operation) {
-    case 'set':
-      return with1({ list, address, times: (before?.times ?? 0) + 1, isFresh: before?.isFresh === true })
-    case 'remove':
-      return with1({ list, address, times: 0, isFresh: true })
-    case 'update':
-      // It counts once more where it matches, and is on the list at all.
-      if (!holds || (match.negated && (before?.times ?? 0) === 0)) return packet
-      return with1({ list, address, times: (before?.times ?? 0) + 1, isFresh: before?.isFresh === true })
-    case 'rcheck':
-      return packet
-  }
-  function with1(change: PacketState['recent'][number]): PacketState {
-    return { ...packet, recent: [change, ...others] }
-  }
-}
-
-/** The list that a rule speaks of; iptables calls it so where the rule does not. */
-const listOf = ({ name = 'DEFAULT' }: RecentMatch): string => name
-
-/** Of an unknown source, what it is called: the same for all rules. */
-const addressOf = ({ side }: RecentMatch, { source, destination, unknownSource }: PacketState): string =>
-  side === 'destination' ? destination : (unknownSource ?? source)
-
-const isSame = (one: string, other: string, mask: string | undefined): boolean =>
-  one === other || (mask !== undefined && networkContains(`${one}/${mask}`, other))

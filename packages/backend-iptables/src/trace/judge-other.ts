@@ -11,7 +11,7 @@ import {
   judgeSourcePort,
   judgeSourceRange,
   opaqueClaim,
-} from './judge-match.js'
+} from './judge-fields.js'
 import { addressOrder } from './traced-packet.js'
 import { type GivenOption, maskedNumberOf, type Options, optionsOf } from './options.js'
 

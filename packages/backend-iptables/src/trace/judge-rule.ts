@@ -1,7 +1,9 @@
 import { type Assumption, bothOdds, CERTAIN, type Condition, type Odds } from '@pointsman/core'
 import { formatRule, type Match, type Rule } from 'node-iptables'
 import { type Finding, known, negatedIf } from './finding.js'
-import { afterRecent, type Judged, judgeInterface, judgeMatch, judgeSource } from './judge-match.js'
+import { type Judged, judgeInterface, judgeSource } from './judge-fields.js'
+import { judgeMatch } from './judge-match.js'
+import { afterRecent } from './judge-recent.js'
 import type { Case, Claim } from './suppositions.js'
 import { isHost, networkContains, type PacketState } from './traced-packet.js'
 

@@ -16,7 +16,8 @@ import {
   type TracedRule,
   TraceError,
 } from '@pointsman/core'
-import { type Applied, applyTarget, type TargetPlace } from './apply-target.js'
+import { applyTarget } from './apply-target.js'
+import type { Applied, TargetPlace } from './translate.js'
 import { failsPlainly, type Judgement, judgeRule, nearlyMatches } from './judge-rule.js'
 import { ALWAYS, eitherOf, evaluateInCases, type InCases, type When } from './suppositions.js'
 import { commentOf, type OwnedRule, type RuleTables } from './rule-tables.js'
@@ -348,7 +349,7 @@ function followed(walker: Walker, chain: Chain, { effect, way, next }: Following
     case 'continue':
       return { ended: [], goOn: [{ ...next, way }] }
     case 'hand-over':
-      switch (effect.then) {
+      switch (effect.outcome) {
         case 'accept':
           return ended('done')
         case 'drop':
@@ -358,7 +359,7 @@ function followed(walker: Walker, chain: Chain, { effect, way, next }: Following
         case 'end':
           return ended({ ...dependsOn(effect.what, way.packet), by: { table, chain: name, number } })
         default:
-          return assertNever(effect.then)
+          return assertNever(effect.outcome)
       }
     default:
       return assertNever(effect)

@@ -240,11 +240,11 @@ export type Effect =
   | { readonly type: 'dnat'; readonly address: string; readonly port: number }
   | { readonly type: 'snat'; readonly by: 'MASQUERADE' | 'SNAT'; readonly address?: string | undefined }
   | { readonly type: 'untracked' }
-  /** Something else than the rules decides; `then` says how it did on this way. */
+  /** Something else than the rules decides; `outcome` says how it did on this way. */
   | {
       readonly type: 'hand-over'
       readonly what: string
-      readonly then: 'accept' | 'drop' | 'continue' | 'end'
+      readonly outcome: 'accept' | 'drop' | 'continue' | 'end'
     }
   /** It goes on to the next rule; `what` says what was done with it, as in `LOG`. */
   | { readonly type: 'continue'; readonly what: string }

@@ -243,7 +243,7 @@ function effectText(effect: Effect): string {
     case 'untracked':
       return 'conntrack leaves it alone'
     case 'hand-over':
-      return `${HANDED[effect.then]} ${effect.what}`
+      return `${HANDED[effect.outcome]} ${effect.what}`
     case 'continue':
       return effect.what === 'no target' ? 'nothing' : effect.what
   }

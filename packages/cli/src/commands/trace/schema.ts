@@ -113,7 +113,7 @@ const effect = objectOf('Effect', {
   address: optional(text, 'dnat, snat: the new address; absent: it is not known which of the node'),
   port: optional(integer, 'dnat: the new port'),
   what: optional(text, 'continue: the target that lets it go on; hand-over: what decides about it'),
-  then: optional(
+  outcome: optional(
     oneOf('accept', 'drop', 'continue', 'end'),
     'hand-over: how it decides on this way; end: the way ends here',
   ),
