@@ -1,11 +1,14 @@
-import { openChangeLogWriter, readRecording, type Recording } from '@pointsman/core/io'
+import { existsSync } from 'node:fs'
+import type { AppendOutcome, LogEntry } from '@pointsman/core'
+import { openChangeLogWriter, readRecording, type Recording, type SqliteChangeLog } from '@pointsman/core/io'
 import type { Command } from 'commander'
 import type { Context } from '../../context.js'
+import { CliError } from '../../errors.js'
 import { byteStream, logPath, warnOfOthers, withLogOption } from '../../input/open-input.js'
 import { formatCount, formatDuration, shellWord, withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
 import { createProgress } from '../../output/progress.js'
-import { importRecording } from './import-recording.js'
+import { importRecording, type ImportTally } from './import-recording.js'
 import { importDocument, type ImportReport, importText, problemLines, reportOf } from './report.js'
 
 interface ImportOptions {
@@ -19,7 +22,7 @@ export function registerImport(program: Command, context: Context): void {
     .summary('import recordings of watch events into a change log')
     .description(
       'Imports watch events into a change log and creates the log if needed. Each FILE holds one {"observedAt","type","object"} per line, ' +
-        'or the output of kubectl with --watch --output-watch-events -o json; may be gzipped; - is standard input. Several FILES are merged into one recording. ' +
+        'the output of kubectl with --watch --output-watch-events -o json, or an API audit log of level RequestResponse; may be gzipped; - is standard input. Several FILES are merged into one recording. ' +
         'Skips and counts events that are already in the log: to finish an interrupted import, run it again.',
     )
     .addOption(outputOption(['text', 'json']))
@@ -37,7 +40,7 @@ async function importFiles(files: readonly string[], options: ImportOptions, con
   // Before the log is made: a file that is not there must not leave an empty one.
   const recording = await readRecording(files, byteStream(context.stdin))
   warnOfOthers(path, context)
-  const log = openChangeLogWriter(path, { durability: 'full' })
+  const log = logWithEvents(path)
   const progress = createProgress(context)
   const startedAt = context.now()
   let report: ImportReport
@@ -51,7 +54,13 @@ async function importFiles(files: readonly string[], options: ImportOptions, con
           progressLine({ recording, count: events + duplicates, elapsedMs: context.now() - startedAt }),
         ),
     })
-    report = reportOf({ tally, path, reader: log })
+    const reader = log.opened()
+    if (reader === undefined && tally.isInterrupted) {
+      context.stderr.print('interrupted before the first event: nothing was imported')
+      return context.finish(130)
+    }
+    if (reader === undefined) throw noEvents({ tally, files, path })
+    report = reportOf({ tally, path, reader })
   } finally {
     progress.end()
     log.close()
@@ -65,6 +74,59 @@ async function importFiles(files: readonly string[], options: ImportOptions, con
     context.stderr.print(`interrupted: the imported events are kept; to finish: ${again}`)
     context.finish(130)
   } else if (report.tally.badLines + report.tally.refused > 0) context.finish(2)
+}
+
+interface LogWithEvents extends Pick<SqliteChangeLog, 'appendSync' | 'close'> {
+  /** Undefined: there was no log, and no event came. */
+  readonly opened: () => SqliteChangeLog | undefined
+}
+
+/** Notices that wait for the first event. */
+const MOST_WAITING = 20_000
+
+/** The log, which is made with its first event: what holds none must not leave an empty one. One that is there is opened at once. */
+function logWithEvents(path: string): LogWithEvents {
+  const open = (): SqliteChangeLog => openChangeLogWriter(path, { durability: 'full' })
+  let log = existsSync(path) ? open() : undefined
+  let waiting: LogEntry[] = []
+  return {
+    appendSync(entries): readonly AppendOutcome[] {
+      if (log === undefined) {
+        const isWorthALog = entries.some(({ type }) => type === 'event') || waiting.length > MOST_WAITING
+        if (!isWorthALog) {
+          waiting = waiting.concat(entries)
+          return []
+        }
+        log = open()
+        if (waiting.length > 0) log.appendSync(waiting)
+        waiting = []
+      }
+      return log.appendSync(entries)
+    },
+    close: () => log?.close(),
+    opened: () => log,
+  }
+}
+
+/** Why there is no log: what the files are, by the first line that is no event. */
+function noEvents({
+  tally: { problems, passedOver },
+  files,
+  path,
+}: {
+  readonly tally: ImportTally
+  readonly files: readonly string[]
+  readonly path: string
+}): CliError {
+  const [first] = problems
+  const passed = [...passedOver].slice(0, 5).map(([kind, count]) => `${formatCount(count)} ${kind}`)
+  const why =
+    first !== undefined
+      ? `${first.file}:${first.line}: ${first.message}`
+      : passed.length > 0
+        ? `${files.join(', ')}: nothing but ${passed.join(', ')}`
+        : `${files.join(', ')}: no watch events`
+  return new CliError('BAD_INPUT', `${why}: nothing to import, and ${path} was not created`)
 }
 
 function progressLine({

@@ -13,6 +13,7 @@ import { parseRfc3339 } from '../../model/time-formats.js'
 import { printable } from '../../model/shown-text.js'
 import { asCurrentVersion } from '../../model/slice-v1beta1.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
+import { auditedRequest, isAuditEvent } from './parse-audit-event.js'
 import { parseBoundedJson } from './parse-documents.js'
 
 type Untimed<Event> = Omit<Event, 'observedAt'> & { readonly observedAt?: number }
@@ -27,7 +28,7 @@ export type ParsedEvent =
   | { readonly type: 'bad'; readonly cause: string }
 
 /**
- * Reads one watch event as a recording (`{"observedAt","type","object"}`, and `author` and `estimated` as an export writes
+ * Reads one event of an API audit log, or one watch event as a recording (`{"observedAt","type","object"}`, and `author` and `estimated` as an export writes
  * them) or as `kubectl get --watch --output-watch-events -o json` prints it. Never throws.
  */
 export function parseWatchEvent(text: string): ParsedEvent {
@@ -38,6 +39,7 @@ export function parseWatchEvent(text: string): ParsedEvent {
     return bad(`not JSON: ${short(messageOf(error))}`)
   }
   if (!isJsonObject(value)) return bad('not a JSON object')
+  if (isAuditEvent(value)) return parseAuditEvent(value)
   const { type, object, observedAt } = value
   if (typeof type !== 'string' || !isJsonObject(object)) return bad(causeOfNoEvent(value))
   const time = typeof observedAt === 'string' ? parseRfc3339(observedAt) : undefined
@@ -60,7 +62,16 @@ export function parseWatchEvent(text: string): ParsedEvent {
   }
 }
 
-type Extras = Pick<Untimed<ObjectEvent>, 'observedAt' | 'estimated' | 'author'>
+/** What a request of an API audit log did, as the watch shows it. */
+function parseAuditEvent(value: JsonObject): ParsedEvent {
+  const request = auditedRequest(value)
+  if (request.type === 'bad') return request
+  if (request.type === 'nothing') return { type: 'passed-over', kind: request.what }
+  const { change, object, type: _, ...extras } = request
+  return parseObjectEvent(change, object, extras)
+}
+
+type Extras = Pick<Untimed<ObjectEvent>, 'observedAt' | 'estimated' | 'author' | 'isBare'>
 
 function parseObjectEvent(type: ObjectEvent['type'], given: JsonObject, extras: Extras): ParsedEvent {
   const object = asCurrentVersion(given)

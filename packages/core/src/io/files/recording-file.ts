@@ -1,5 +1,6 @@
 import type { WatchEvent } from '../../model/watch-event.js'
 import { type ParsedEvent, parseWatchEvent } from './parse-watch-event.js'
+import { foreignTextHint } from './foreign-text.js'
 import { type ByteSource, FileError, type LineBlock, MAX_LINE_BYTES, readLines } from './read-file.js'
 
 /** What stands in a recording, its times not settled yet. */
@@ -15,6 +16,11 @@ export async function* readRecordingFile(source: ByteSource): AsyncGenerator<rea
   let good = 0
   for await (const documents of recordingDocuments(readLines(source.bytes))) {
     const placed: PlacedEvent[] = []
+    const foreign = bad + good === 0 ? foreignTextHint(beginningOf(documents)) : undefined
+    if (foreign !== undefined) {
+      yield [{ type: 'bad', cause: `${foreign}; the file is not read`, file, line: documents[0]?.line ?? 1 }]
+      return
+    }
     for (const document of documents) {
       const { line } = document
       const parsed: ParsedEvent =
@@ -31,6 +37,16 @@ export async function* readRecordingFile(source: ByteSource): AsyncGenerator<rea
     yield placed
   }
 }
+
+/** The first lines of a text in which nothing stands that could be a document. */
+function beginningOf(documents: readonly RecordingDocument[]): string {
+  const texts = documents.map((document) => ('cause' in document ? NO_TEXT : document.text))
+  return texts.some((text) => /^\s*\{/.test(text)) ? NO_TEXT : texts.slice(0, MOST_LOOKED_AT).join('\n')
+}
+
+/** Of no known kind. */
+const NO_TEXT = '{}'
+const MOST_LOOKED_AT = 100
 
 /** Where something stands: messages say `FILE:LINE`. */
 export interface Place {
