@@ -1,10 +1,11 @@
 import { createIptablesBackend, type IptablesBackend, planRuleset, renderSave } from '@pointsman/backend-iptables'
-import { isEqual, seq, type ServicePortName, type State } from '@pointsman/core'
+import { displayName, isEqual, parseServicePortName, seq, type ServicePortName, type State } from '@pointsman/core'
 import { changedBetween } from '@pointsman/core/testing'
 import fc from 'fast-check'
 import { parseSave, type SavedTable, type Variant } from 'node-iptables'
 import { createFakeIptables, type FakeIptables, type Fault } from 'node-iptables/fake'
 import { expect, test } from 'vitest'
+import { refusing } from '../packages/backend-iptables/src/test-support/refusing.js'
 import { allowedBetween, ownersOf, packetsTo, walked } from './support/asked-packets.js'
 import { changeArbitrary, statesArbitrary } from './support/change-arbitrary.js'
 import { differencesOf } from './support/goldens.js'
@@ -85,6 +86,61 @@ test('small syncs with failures leave what one whole sync leaves', async () => {
         expect(afterRestart).toMatchObject({ bytes: 0, ...(await whole.read()) })
       },
     ),
+  )
+})
+
+test('service ports that are refused for a while hold up nothing, and in the end nothing shows that they were', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      statesArbitrary(),
+      fc.infiniteStream(fc.nat({ max: 3 })),
+      configArbitrary(),
+      optionsArbitrary(),
+      LIMITS,
+      VARIANT,
+      async (states, chance, config, { family, ...options }, limits, variant) => {
+        const happens = (): boolean => chance.next().value === 0
+        const subject = subjectOf({ family, variant })
+        let refused: ReadonlySet<ServicePortName> = new Set()
+        const iptables = refusing(subject, () => refused)
+        const backend = createIptablesBackend({ config, iptables: [iptables], ...options, nfacct: false, limits })
+        let listed: readonly ServicePortName[] = []
+        let last: State | undefined
+        const syncedTo = async (state: State, retried: readonly ServicePortName[]): Promise<void> => {
+          const changed = last === undefined ? 'all' : new Set([...changedBetween(last, state), ...retried])
+          last = state
+          const request = { ...requestFor(state), changed } as const
+          const result = await backend.sync(request, SIGNAL)
+          const before = new Set(listed)
+          listed = result.refused.map(({ owner }) => owner)
+          // Comments tell service ports apart but for their protocol.
+          const names = new Set([...refused].map((owner) => displayName(parseServicePortName(owner))))
+          const others = listed.filter(
+            (owner) => !before.has(owner) && !names.has(displayName(parseServicePortName(owner))),
+          )
+          expect(others).toEqual([])
+          // What is known without reading is what is there.
+          expect(await backend.read()).toEqual({ rules: result.rules, digest: result.digest })
+          expect(await backend.repairDrift(SIGNAL)).toEqual([])
+        }
+
+        for (const state of states) {
+          refused = new Set([...state.services.keys()].filter(happens))
+          await syncedTo(state, listed.filter(happens))
+        }
+        const final = states.at(-1)
+        if (final === undefined) return
+        refused = new Set()
+        await syncedTo(final, listed)
+        expect(listed).toEqual([])
+        const other = subjectOf({ family, variant })
+        const whole = createIptablesBackend({ config, iptables: [other], ...options, nfacct: false })
+        await synced(whole, { from: undefined, to: final })
+        expect(await differencesOf(withoutGuard(other.text()), withoutGuard(subject.text()))).toEqual([])
+        expect(await backend.read()).toEqual(await whole.read())
+      },
+    ),
+    { numRuns: 50 },
   )
 })
 

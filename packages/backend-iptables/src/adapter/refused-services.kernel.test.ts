@@ -22,7 +22,7 @@ describeWithKernel('a service port that a kernel refuses', () => {
         const iptables = await namespace.iptables({ family: 'IPv4', variant })
         let [reads, owners] = [0, [] as readonly ServicePortName[]]
         const counted: Iptables = {
-          ...iptables,
+          ...refusing(iptables, () => owners),
           saveLines: (request) => {
             reads += 1
             return iptables.saveLines(request)
@@ -30,7 +30,7 @@ describeWithKernel('a service port that a kernel refuses', () => {
         }
         const backend = createIptablesBackend({
           config: DEFAULT_PROXY_CONFIG,
-          iptables: [refusing(counted, () => owners)],
+          iptables: [counted],
         })
         const { signal } = new AbortController()
         const sync = (state: State, changed: ReadonlySet<ServicePortName> | 'all') =>

@@ -58,11 +58,24 @@ interface Rendered {
   readonly layout: Layout
 }
 
-export const sumOfService = (family: IpFamily, service: PackedService): RulesetSum =>
+/** Chains that service ports share with others as they were found are left out: `sumOfKept` has them once. */
+export const sumOfService = (family: IpFamily, service: PackedService, shared: ReadonlySet<ChainKey>): RulesetSum =>
   total([
-    ...chainsOf(service).map(([key, lines]) => sumOfChain(family, key, lines)),
+    ...(shared.size === 0 ? chainsOf(service) : chainsOf(service).filter(([key]) => !shared.has(key))).map(
+      ([key, lines]) => sumOfChain(family, key, lines),
+    ),
     ...entriesOf(service).map(([key, lines]) => sumOfShared(family, key, lines)),
   ])
+
+/** The chains that several service ports have, each once. */
+export const sumOfKept = (family: IpFamily, { shared, services }: Pick<Installed, 'shared' | 'services'>): RulesetSum =>
+  shared.size === 0
+    ? EMPTY_SUM
+    : total(
+        [...new Map([...services.values()].flatMap(chainsOf).filter(([key]) => shared.has(key)))].map(([key, lines]) =>
+          sumOfChain(family, key, lines),
+        ),
+      )
 
 /** What of a base is in force: fixed chains, the ends of shared ones, and jumps. */
 export const sumOfBase = (

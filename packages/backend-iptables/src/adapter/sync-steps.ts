@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   isEqual,
   createOverlapIndex,
+  displayName,
   type ProxyConfig,
   type RefusedService,
   type ServicePort,
@@ -10,16 +11,18 @@ import {
   type OverlapIndex,
 } from '@pointsman/core'
 import type { Iptables } from 'node-iptables'
-import { asFound } from '../plan/as-found.js'
+import { asFound, type Entry } from '../plan/as-found.js'
 import { changesTo, type Wanted } from '../plan/changes-to.js'
 import {
   adopt,
   chainKey,
   type ChainKey,
   chainsOf,
+  entriesOf,
   type Found,
   type Installed,
   installedAfter,
+  linesOf,
   type PackedService,
   packService,
   renderBase,
@@ -32,7 +35,7 @@ import { chainsOfRole, type Layout, layoutOf, serviceChainNames } from '../rules
 import { planBase } from '../ruleset/base-rules.js'
 import { planService } from '../ruleset/service-rules.js'
 import { type ForeignReference, readFound } from './read-found.js'
-import { minus, plus, type RulesetSum, sumOfBase, sumOfService } from './ruleset-digest.js'
+import { minus, plus, type RulesetSum, sumOfBase, sumOfKept, sumOfService } from './ruleset-digest.js'
 
 export interface SyncStepsOptions {
   readonly iptables: Iptables
@@ -139,7 +142,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
     }
     const reading = await read
     const kept = ports.filter(({ id }) => !services.has(id) || held?.has(id) === true)
-    const shared = keepAsFound(kept, services, { reading, layout })
+    const shared = keepAsFound(kept, services, { ports, reading, layout })
     const overlaps = createOverlapIndex()
     for (const port of ports) overlaps.put(port.id, port)
     const wanted: Wanted = {
@@ -157,12 +160,12 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
       unplanned: planning.unplanned,
       after: () => {
         const installed = installedAfter(before, wanted)
-        const sums = [...services.values()].map((service) => sumOfService(family, service))
+        const sums = [...services.values()].map((service) => sumOfService(family, service, shared))
         return {
           installed,
           context,
           overlaps,
-          sum: sums.reduce(plus, sumOfBase({ family, layout }, installed)),
+          sum: sums.reduce(plus, plus(sumOfBase({ family, layout }, installed), sumOfKept(family, installed))),
           left: reading.foreign,
         }
       },
@@ -206,9 +209,10 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
           : plus(minus(last.sum, sumOfBase({ family, layout }, installed)), sumOfBase({ family, layout }, after))
         for (const [name, service] of services) {
           const old = installed.services.get(name)
-          if (old !== undefined) sum = minus(sum, sumOfService(family, old))
-          if (service !== undefined) sum = plus(sum, sumOfService(family, service))
+          if (old !== undefined) sum = minus(sum, sumOfService(family, old, installed.shared))
+          if (service !== undefined) sum = plus(sum, sumOfService(family, service, installed.shared))
         }
+        sum = plus(minus(sum, sumOfKept(family, installed)), sumOfKept(family, after))
         return { installed: after, context, overlaps, sum, left: last.left }
       },
     }
@@ -232,22 +236,57 @@ export const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] 
 function keepAsFound(
   kept: readonly ServicePort[],
   services: Map<ServicePortName, PackedService>,
-  { reading, layout }: { readonly reading: Found; readonly layout: Layout },
+  {
+    ports,
+    reading,
+    layout,
+  }: { readonly ports: readonly ServicePort[]; readonly reading: Found; readonly layout: Layout },
 ): ReadonlySet<ChainKey> {
-  const [owners, shared] = [new Map<ChainKey, ServicePortName>(), new Set<ChainKey>()]
+  const shared = new Set<ChainKey>()
   if (kept.length === 0) return shared
-  for (const [id, rendered] of services) for (const [key] of chainsOf(rendered)) owners.set(key, id)
+  const owners = new Map<ChainKey, ServicePortName>()
+  const entryOwners = new Map<string, Set<ServicePortName>>()
+  for (const [id, rendered] of services) {
+    for (const [key] of chainsOf(rendered)) owners.set(key, id)
+    for (const [key, lines] of entriesOf(rendered)) {
+      for (const line of linesOf(lines)) {
+        const text = entryText({ key, line })
+        entryOwners.set(text, (entryOwners.get(text) ?? new Set()).add(id))
+      }
+    }
+  }
   const dispatch = chainsOfRole(layout, 'dispatch').map(({ table, chain }) => chainKey(table, chain))
-  const seen = new Set<ChainKey>()
+  const protocols = protocolsByName(ports)
+  const [seen, claimed] = [new Set<ChainKey>(), new Set<Entry>()]
   for (const port of kept) {
     const rendered = services.get(port.id)
     const named = rendered === undefined ? namedChains(port, layout) : chainsOf(rendered)
     const isOthers = (key: ChainKey): boolean => (owners.get(key) ?? port.id) !== port.id
-    const there = asFound(port, { named, isOthers, shared: dispatch }, reading)
+    const isOthersEntry = (entry: Entry): boolean => {
+      const planned = entryOwners.get(entryText(entry))
+      if (claimed.has(entry) || (planned !== undefined && !planned.has(port.id))) return true
+      // Comments name no protocol, and a Service may have a port of one name for each.
+      const protocol = / -p (\S+)/.exec(` ${entry.line}`)?.[1]?.toUpperCase() ?? ''
+      return protocol !== port.protocol && protocols.get(displayName(port))?.has(protocol) === true
+    }
+    const own = { named, isOthers, isOthersEntry, shared: dispatch }
+    const there = asFound(port, own, reading)
+    for (const entry of there.from) claimed.add(entry)
     for (const [key] of there.chains) (seen.has(key) ? shared : seen).add(key)
     services.set(port.id, packService(there))
   }
   return shared
+}
+
+const entryText = ({ key, line }: Pick<Entry, 'key' | 'line'>): string => `${key} ${line}`
+
+function protocolsByName(ports: readonly ServicePort[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const protocols = new Map<string, Set<string>>()
+  for (const port of ports) {
+    const name = displayName(port)
+    protocols.set(name, (protocols.get(name) ?? new Set()).add(port.protocol))
+  }
+  return protocols
 }
 
 /** By its name, which is all that is known of a service port that no rules could be planned for. */

@@ -17,15 +17,15 @@ import {
 /**
  * The rules of a service port as they were found, for one that is to be left as it is: its chains and those that they lead
  * to, and its rules in the chains that all share, by where they lead or what their comment says. Those of an older layout as
- * well.
+ * well. `from` are the rules in shared chains, which no other service port has then.
  */
 export function asFound(
   port: ServicePort,
-  { named: wanted, isOthers, shared }: OwnChains,
+  { named: wanted, isOthers, isOthersEntry, shared }: OwnRules,
   found: Found,
-): RenderedService {
+): RenderedService & { readonly from: readonly Entry[] } {
   const { named, leading } = entriesIn(found, shared)
-  const own = named.get(displayName(port)) ?? []
+  const own = (named.get(displayName(port)) ?? []).filter((entry) => !isOthersEntry(entry))
   const chains = new Set<ChainKey>()
   const waiting = [...wanted.map(([key]) => key), ...own.flatMap(({ key, line }) => chainsLedTo(key, line))]
   for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
@@ -34,8 +34,11 @@ export function asFound(
     chains.add(key)
     for (const line of linesOf(rules)) for (const next of chainsLedTo(key, line)) waiting.push(next)
   }
-  const entries = [...new Set([...own, ...[...chains].flatMap((key) => leading.get(key) ?? [])])]
+  const entries = [...new Set([...own, ...[...chains].flatMap((key) => leading.get(key) ?? [])])].filter(
+    (entry) => !isOthersEntry(entry),
+  )
   return {
+    from: entries,
     chains: [...chains].map((key) => [key, found.chains.get(key) ?? '']),
     entries: shared.map((key) => [
       key,
@@ -48,17 +51,19 @@ export function asFound(
   }
 }
 
-interface OwnChains {
+interface OwnRules {
   /** The chains that are the service port's by their names. */
   readonly named: RenderedService['chains']
   /** Whether a chain is another service port's by its name. */
   readonly isOthers: (key: ChainKey) => boolean
+  /** Whether a rule of a shared chain is another service port's. */
+  readonly isOthersEntry: (entry: Entry) => boolean
   /** The chains that all service ports have rules in. */
   readonly shared: readonly ChainKey[]
 }
 
 /** A rule in a chain that all share, and its place there. */
-interface Entry {
+export interface Entry {
   readonly key: ChainKey
   readonly at: number
   readonly line: string
@@ -73,7 +78,7 @@ interface Entries {
 /** Of what was found once, many service ports may be asked for. */
 const KNOWN = new WeakMap<Found, Entries>()
 
-function entriesIn(found: Found, shared: OwnChains['shared']): Entries {
+function entriesIn(found: Found, shared: OwnRules['shared']): Entries {
   const known = KNOWN.get(found)
   if (known !== undefined) return known
   const [named, leading] = [new Map<string, Entry[]>(), new Map<ChainKey, Entry[]>()]
