@@ -49,6 +49,14 @@ describe('an audit of what people reported', () => {
     expect(ended.stdout).not.toContain('pointsman apply')
   })
 
+  test('takes a configuration of ipvs mode for saved rules, and no other (11-ipvs-mode)', async () => {
+    const config = report('22-config-as-kubeadm-has-it/ipvs.yaml')
+    const options = ['--objects', report('11-ipvs-mode/base.yaml'), '--config', config]
+    const ended = await audit(['--rules', report('11-ipvs-mode/rules.txt'), ...options])
+    expect(linesOf(ended)[0]).toBe('1 finding: 1 ruleset of ipvs mode')
+    expect((await audit(options)).stderr).toMatch(/mode "ipvs" is not supported/)
+  })
+
   test('finds the name under which kube-proxy runs to be another than the Node’s (13-wrong-node-name)', async () => {
     const ended = await reported('13-wrong-node-name', ['base.yaml', 'service.yaml'], '--node', 'node-a')
     expect(ended).toMatchObject({ status: 1, stderr: '' })

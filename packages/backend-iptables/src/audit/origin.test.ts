@@ -127,8 +127,24 @@ describe('rules of another mode, another proxy or none', () => {
     ],
     [
       'an empty node',
-      save({ filter: ['INPUT', 'FORWARD'] }),
-      'NO_PROXY no table has KUBE-SERVICES: Services are served',
+      save({ filter: ['INPUT'], nat: ['OUTPUT'] }),
+      'NO_PROXY no table has KUBE-SERVICES: Services are',
+    ],
+    [
+      'no nat table',
+      save({ filter: ['KUBE-FORWARD'] }),
+      'NO_PROXY there is no table nat, and filter has no KUBE-SERVICES, ',
+    ],
+    [
+      'ipvs mode with what the iptables mode left, which iptables cannot print',
+      save({
+        nat: [
+          ...IPVS.nat,
+          'KUBE-SVC-BRK3P4PPQWCLKOAN -m comment --comment "kube-system/dns:tcp" -j KUBE-SEP-DSNLGRBAF2JMR7ZU',
+          'KUBE-SEP-DSNLGRBAF2JMR7ZU -p tcp -m tcp -j DNAT --to-destination  --random --to-destination  --random --to-destination',
+        ],
+      }),
+      'IPVS_MODE recognized by what only that mode makes: ',
     ],
     [
       'Cilium',

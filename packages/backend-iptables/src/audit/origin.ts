@@ -16,7 +16,12 @@ export interface OtherOrigin {
  */
 export function otherOriginOf(tables: readonly SavedTable[]): OtherOrigin | undefined {
   const rules = rulesByPlace(tables)
-  return ipvsMode(rules) ?? userspaceMode(rules) ?? (hasDispatch(rules) ? olderRelease(rules) : withoutKubeProxy(rules))
+  const hasNat = tables.some(({ table }) => table === 'nat')
+  return (
+    ipvsMode(rules) ??
+    userspaceMode(rules) ??
+    (hasDispatch(rules) ? olderRelease(rules) : hasNat ? withoutKubeProxy(rules) : withoutNat(rules))
+  )
 }
 
 /** `nat KUBE-SERVICES`: its rules, as a save has them. */
@@ -102,6 +107,12 @@ function withoutKubeProxy(rules: RulesByPlace): OtherOrigin {
         : `no table has ${CHAINS.services}: Services are served without iptables (nftables mode, or eBPF), or not at all`,
   }
 }
+
+/** Of filter alone, what a mode leaves there says little. */
+const withoutNat = (rules: RulesByPlace): OtherOrigin => ({
+  type: 'NO_PROXY',
+  detail: `there is no table nat, and filter has no ${CHAINS.services}${chainNames(rules).includes(CHAINS.forward) ? `, though it has ${CHAINS.forward}` : ''}: if this is a save of some tables alone, give one of all (iptables-save without -t)`,
+})
 
 const isOrAre = (list: readonly unknown[]): string => (list.length === 1 ? 'is' : 'are')
 

@@ -43,7 +43,7 @@ export interface Look extends Pick<AuditReport, 'asked' | 'read' | 'findings' | 
   readonly question: Question
 }
 
-type QuestionOptions = PointOptions & RulesQuestionOptions
+type QuestionOptions = PointOptions & RulesQuestionOptions & Pick<SourceOptions, 'rules'>
 
 export interface Looking {
   readonly input: Input
@@ -53,7 +53,9 @@ export interface Looking {
 
 export async function questionOf(input: Input, options: QuestionOptions, context: Context): Promise<Question> {
   const asked = askedObjects(input, options, context)
-  return { asked, ...(await rulesQuestion(asked, options, context)) }
+  // Saved rules say themselves of which mode they are.
+  const mode = { anyMode: options.rules !== undefined }
+  return { asked, ...(await rulesQuestion(asked, options, context, mode)) }
 }
 
 export async function lookAt(source: TableSource, question: Question): Promise<Look> {
@@ -185,7 +187,8 @@ export async function savedSource(
   options: SourceOptions,
   context: Context,
 ): Promise<TableSource> {
-  const dataplane = dataplaneOf(context, config)
+  const [first] = context.dataplanes
+  const dataplane = context.dataplanes.find(({ mode }) => mode === config.mode) ?? first
   const { name, rules } = await readSave(path, dataplane, context)
   if (rules.isPart === true)
     throw new CliError(
