@@ -84,13 +84,15 @@ async function addonLoads(lock) {
 
 async function build(lock) {
   const slow = setTimeout(() => say('building'), 1500)
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const result = await runQuietly(process.execPath, [tsc, '-b'], { lock })
-  clearTimeout(slow)
-  if (result.status !== 0) {
-    process.stderr.write(result.output)
-    throw new Error('the build failed: put right what is named above, then run this again')
+  for (const script of ['node_modules/typescript/bin/tsc -b', 'scripts/bundle.mjs']) {
+    const [path, ...args] = script.split(' ')
+    const result = await runQuietly(process.execPath, [join(root, path), ...args], { lock })
+    if (result.status !== 0) {
+      process.stderr.write(result.output)
+      throw new Error('the build failed: put right what is named above, then run this again')
+    }
   }
+  clearTimeout(slow)
 }
 
 function say(what) {

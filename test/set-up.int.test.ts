@@ -19,6 +19,10 @@ beforeEach(() => {
   write('pnpm-workspace.yaml', '')
   write('pnpm-lock.yaml', 'lockfileVersion: 1')
   write('tsc.js', '')
+  write('esbuild.js', 'export const build = () => ({ metafile: { inputs: {} } })')
+  for (const folder of ['packages/cli', 'fixtures/recordings/shop-incident'])
+    mkdirSync(join(clone, folder), { recursive: true })
+  write('fixtures/recordings/shop-incident/watch.jsonl', '')
   write('addon.js', 'module.exports = class { close() {} }')
   write('installer.mjs', INSTALLER)
   chmodSync(join(clone, 'installer.mjs'), 0o755)
@@ -59,6 +63,10 @@ describe('set-up', () => {
   })
 
   it('says what to do when the addon does not load whatever is installed', async () => {
+    write('esbuild.js', 'export const build = () => ({ metafile: { inputs: {} } })')
+    for (const folder of ['packages/cli', 'fixtures/recordings/shop-incident'])
+      mkdirSync(join(clone, folder), { recursive: true })
+    write('fixtures/recordings/shop-incident/watch.jsonl', '')
     write('addon.js', "throw new Error('ERR_DLOPEN_FAILED')")
     const { status, stderr } = await setUp()
     expect(status).toBe(1)
@@ -122,7 +130,7 @@ describe('a Node version', () => {
 
 /** Fails where the file `fail` is there; goes on for as long as `slow` is. */
 const INSTALLER = `#!/usr/bin/env node
-import { appendFileSync, existsSync, mkdirSync, copyFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, copyFileSync, writeFileSync } from 'node:fs'
 if (process.argv.slice(2).join(' ') !== 'install --frozen-lockfile') throw new Error('not as expected: ' + process.argv)
 if (existsSync('fail')) {
   console.error('no such lockfile')
@@ -132,7 +140,10 @@ appendFileSync('installs', 'start ')
 while (existsSync('slow')) await new Promise((resolve) => setTimeout(resolve, 5))
 mkdirSync('node_modules/typescript/bin', { recursive: true })
 mkdirSync('packages/core/node_modules/better-sqlite3', { recursive: true })
+mkdirSync('node_modules/esbuild', { recursive: true })
 copyFileSync('tsc.js', 'node_modules/typescript/bin/tsc')
+copyFileSync('esbuild.js', 'node_modules/esbuild/index.mjs')
+writeFileSync('node_modules/esbuild/package.json', '{ "exports": "./index.mjs" }')
 copyFileSync('addon.js', 'packages/core/node_modules/better-sqlite3/index.js')
 appendFileSync('installs', 'end ')
 `

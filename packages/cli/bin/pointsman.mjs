@@ -7,5 +7,5 @@ if (process.argv[2] === 'run') {
   setFlagsFromString('--semi-space-growth-factor=1')
 }
 
-const { main } = await import('../dist/main.js')
+const { main } = await import('../bundle/main.js')
 await main()

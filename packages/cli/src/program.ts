@@ -61,9 +61,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
 /** Every command's name, for a test that none is forgotten in. */
 export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS)
 
-/** The one that the first word names; all of them for whatever is about more than one. */
+/** The one that the first word names; none for the version; all of them for whatever is about more than one. */
 async function commandsFor(argv: readonly string[]): Promise<readonly Register[]> {
   const [first = ''] = argv
+  if (first === '-V' || first === '--version') return []
   const one = first === 'completion' || !Object.hasOwn(COMMANDS, first) ? undefined : COMMANDS[first]
   return one === undefined ? Promise.all(Object.values(COMMANDS).map((load) => load())) : [await one()]
 }

@@ -14,7 +14,7 @@ import {
 } from '@pointsman/core'
 import { openChangeLogWriter, readRecording, type RecordingItem, type SqliteChangeLog } from '@pointsman/core/io'
 import type { Command } from 'commander'
-import { mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
@@ -44,12 +44,16 @@ export function registerDemo(program: Command, context: Context): void {
       'a recording in a format that `pointsman import` reads (repeatable)',
       (file: string, files: readonly string[] | undefined) => [...(files ?? []), file],
     )
-    .action(async ({ recording = [BUNDLED] }: DemoOptions) => demo(recording, context))
+    .action(async ({ recording = [bundledRecording()] }: DemoOptions) => demo(recording, context))
   withExamples(command, ['pointsman demo', 'pointsman demo --recording watch.jsonl.gz'])
 }
 
-/** What a source tree has; `--recording` takes any other. */
-const BUNDLED = fileURLToPath(new URL('../../../../../fixtures/recordings/shop-incident/watch.jsonl', import.meta.url))
+/** Beside the bundle, which ships; else where a source tree has it. `--recording` takes any other. */
+function bundledRecording(): string {
+  const shipped = new URL('./shop-incident.jsonl', import.meta.url)
+  const source = new URL('../../../../../fixtures/recordings/shop-incident/watch.jsonl', import.meta.url)
+  return fileURLToPath(existsSync(shipped) ? shipped : source)
+}
 
 async function demo(files: readonly string[], context: Context): Promise<void> {
   const recording = await readRecording(files, byteStream(context.stdin))
