@@ -18,6 +18,7 @@ export default defineConfig({
   },
   test: {
     include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
+    globalSetup: ['./test/support/bundle-what-is-built.ts'],
     setupFiles: ['./test/set-up-properties.ts'],
     reporters: ['default', './test/support/counts-reporter.ts'],
     // Most tests wait for processes that they started: a worker for each processor is not too many, though vitest leaves one out.

@@ -67,7 +67,7 @@ function isCurrent() {
 function filesOf(directory) {
   return readdirSync(directory, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.js'))
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
 }
 
 /** The license of each package outside this workspace that a bundled file is of, once. */
