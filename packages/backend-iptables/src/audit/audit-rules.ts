@@ -45,8 +45,10 @@ function ownFindings(loaded: LoadedTables, wanted: AuditedState, options: PlanOp
   const findings = auditBySettings(tables, { wanted, options }, (settings) =>
     compare(tables, settings.wanted, settings.options),
   )
+  const { readable, unreadable } = withoutUnreadable(findings)
   return [
-    ...[...findings, ...repeatedByKubelet(tables, findings)].map((finding) => withDoubtfulTool(finding, remarks)),
+    ...[...readable, ...repeatedByKubelet(tables, findings)].map((finding) => withDoubtfulTool(finding, remarks)),
+    ...unreadable,
     ...unseen,
   ]
 }
@@ -106,6 +108,32 @@ function repeatedIn(
       return { type: 'DUPLICATE_RULE', ...place, count, found: [foundRule(place, rule)] }
     })
 }
+
+/**
+ * An iptables-save that is older than the iptables which wrote a rule does not know the form of its DNAT target, and prints
+ * something in its place: `--to-destination  --random --to-destination`, `--to-destination :0 --persistent`.
+ */
+function withoutUnreadable(findings: readonly TableFinding[]): {
+  readonly readable: readonly TableFinding[]
+  readonly unreadable: readonly TableFinding[]
+} {
+  const isUnreadable = ({ found = [] }: TableFinding): boolean => found.some(({ line }) => UNREADABLE.test(line))
+  const [first, ...others] = findings.filter(isUnreadable)
+  if (first === undefined) return { readable: findings, unreadable: [] }
+  const { found } = first
+  const unreadable: TableFinding = {
+    type: 'UNREADABLE_RULES',
+    table: '',
+    chain: '',
+    count: others.length + 1,
+    detail:
+      'this iptables-save may be older than the iptables that wrote the rules: that of the host beside that of a container image',
+    found,
+  }
+  return { readable: findings.filter((finding) => !isUnreadable(finding)), unreadable: [unreadable] }
+}
+
+const UNREADABLE = / -j DNAT (?:.* )?--to-destination(?: +-|$| :0| .* --to-destination)/
 
 /** iptables 1.8.0 to 1.8.2 of the nft variant do not find rules that are there, so that programs add theirs again. */
 function withDoubtfulTool(finding: TableFinding, { program, version }: SaveRemarks): TableFinding {

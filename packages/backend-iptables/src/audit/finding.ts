@@ -78,6 +78,11 @@ export const AUDIT_FINDINGS = {
     nouns: ['save that is not whole', 'saves that are not whole'],
     cause: 'none',
   },
+  UNREADABLE_RULES: {
+    meaning: 'the save shows rules of endpoints without a destination that can be read',
+    nouns: ['set of rules that cannot be read', 'sets of rules that cannot be read'],
+    cause: 'none',
+  },
   OTHER_RELEASE: {
     meaning: 'an older kube-proxy wrote these rules, in another layout: they were not compared',
     nouns: ['ruleset of another release', 'rulesets of another release'],
@@ -226,6 +231,8 @@ const TO_DO: Readonly<Record<string, string>> = {
     'see what serves Services on the node: nft list table ip kube-proxy (nftables mode), ipvsadm -Ln (ipvs mode), cilium status; kube-proxy says its mode at localhost:10249/proxyMode. If that is iptables, something flushed the tables: restart kube-proxy',
   OTHER_NODE_NAME:
     "compare the Node's name with kube-proxy's hostnameOverride (--hostname-override) and set it right: a restart alone changes nothing. If the rules are another node's, give its name as --node",
+  UNREADABLE_RULES:
+    'save again with the iptables that kube-proxy uses: kubectl -n kube-system exec kube-proxy-... -- iptables-save; what is wrong in these rules cannot be told from this save',
   ZERO_RANGE_FIREWALL: 'nothing: it lets everyone in, as no firewall does; kube-proxy 1.36 and Pointsman leave it out',
   OTHER_LOCAL_TRAFFIC: CONFIGURED,
   OTHER_MASQUERADE_ALL: CONFIGURED,

@@ -202,6 +202,16 @@ describe('a save that warns of itself', () => {
   })
 })
 
+test.each([
+  ' --random --to-destination  --random --to-destination 0.0.0.0:0',
+  ':0 --persistent --to-destination :0 --persistent --to-destination 0.0.0.0 --persistent',
+])('rules whose destination the save cannot show are one finding: %s', async (shown) => {
+  const text = saved.IPv4.replaceAll(/--to-destination \S+$/gm, `--to-destination ${shown}`)
+  const { findings, toDo } = await auditOf(text)
+  expect(findings).toEqual([expect.stringMatching(/^UNREADABLE_RULES this iptables-save may be older than /)])
+  expect(toDo).not.toContain('pointsman apply')
+})
+
 describe('a jump that is there more than once', () => {
   const repeated = (text: string, pattern: RegExp, times: number): string =>
     text.replace(pattern, (line) => line.repeat(times))

@@ -1,5 +1,5 @@
 import { formatRule, type SavedChain, type SavedTable } from 'node-iptables'
-import { CHAINS } from '../ruleset/layout.js'
+import { CHAIN_PREFIX, CHAINS } from '../ruleset/layout.js'
 import type { FindingType } from './finding.js'
 import { isTextChain } from './text-tables.js'
 
@@ -24,11 +24,15 @@ export function otherOriginOf(tables: readonly SavedTable[]): OtherOrigin | unde
   )
 }
 
-/** `nat KUBE-SERVICES`: its rules, as a save has them. */
+/** `nat KUBE-SERVICES`: its rules, as a save has them; of others than Kubernetes' chains none, but that they are there. */
 type RulesByPlace = ReadonlyMap<string, readonly string[]>
 
 const rulesByPlace = (tables: readonly SavedTable[]): RulesByPlace =>
-  new Map(tables.flatMap(({ table, chains }) => chains.map((chain) => [`${table} ${chain.chain}`, linesOf(chain)])))
+  new Map(
+    tables.flatMap(({ table, chains }) =>
+      chains.map((chain) => [`${table} ${chain.chain}`, chain.chain.startsWith(CHAIN_PREFIX) ? linesOf(chain) : []]),
+    ),
+  )
 
 /** The rules of a chain as text, without reading those that are not read yet. */
 export const linesOf = (chain: SavedChain): readonly string[] =>
@@ -151,9 +155,8 @@ const REPLACEMENTS: readonly { readonly proxy: string; readonly has: RegExp; rea
 
 /** A thing in the rules that only releases up to one have, or only those from one on. */
 interface Mark {
-  /** `1.23`; of an upper bound the last release that has it, of a lower one the first. */
+  /** The last release that has it, or the first: 23 is 1.23. */
   readonly minor: number
-  readonly bound: 'last' | 'first'
   readonly what: string
   readonly isThere: (rules: RulesByPlace) => boolean
 }
@@ -163,13 +166,15 @@ interface Mark {
  * Where bounds contradict each other, somebody else had a hand in it.
  */
 function olderRelease(rules: RulesByPlace): OtherOrigin | undefined {
-  const marks = MARKS.filter(({ isThere }) => isThere(rules))
-  const last = Math.min(...marks.flatMap(({ bound, minor }) => (bound === 'last' ? [minor] : [])))
-  const first = Math.max(0, ...marks.flatMap(({ bound, minor }) => (bound === 'first' ? [minor] : [])))
-  if (last === Infinity || first > last) return undefined
+  const firsts = FIRSTS.filter(({ isThere }) => isThere(rules)).map(({ minor }) => minor)
+  const first = Math.max(0, ...firsts)
+  if (first > LAST_OLDER) return undefined
+  const lasts = LASTS.filter(({ isThere }) => isThere(rules))
+  const last = Math.min(...lasts.map(({ minor }) => minor))
+  if (lasts.length === 0 || first > last) return undefined
   const release = first === 0 ? `1.${last} or older` : first === last ? `1.${last}` : `1.${first} to 1.${last}`
-  const signs = marks.flatMap(({ bound, what }) => (bound === 'last' ? [what] : []))
-  return { type: 'OTHER_RELEASE', detail: `these are rules of kube-proxy ${release}: ${signs.join('; ')}` }
+  const signs = lasts.map(({ what }) => what).join('; ')
+  return { type: 'OTHER_RELEASE', detail: `these are rules of kube-proxy ${release}: ${signs}` }
 }
 
 const some = (rules: RulesByPlace, place: string, pattern: RegExp): boolean =>
@@ -178,81 +183,82 @@ const some = (rules: RulesByPlace, place: string, pattern: RegExp): boolean =>
 const jumps = (rules: RulesByPlace, target: RegExp): boolean =>
   ['nat KUBE-SERVICES', 'nat KUBE-NODEPORTS'].some((place) => some(rules, place, target))
 
-const MARKS: readonly Mark[] = [
+/** The last release that the marks of older ones tell. */
+const LAST_OLDER = 25
+
+const LASTS: readonly Mark[] = [
   {
     minor: 20,
-    bound: 'last',
     what: 'filter has no KUBE-NODEPORTS',
     isThere: (rules) => rules.has('filter KUBE-FORWARD') && !rules.has('filter KUBE-NODEPORTS'),
   },
   {
     minor: 23,
-    bound: 'last',
     what: 'external traffic goes to KUBE-XLB- chains',
     isThere: (rules) => jumps(rules, / -j KUBE-XLB-/),
   },
   {
     minor: 24,
-    bound: 'last',
     what: 'KUBE-SERVICES and KUBE-NODEPORTS mark for masquerading themselves',
     isThere: (rules) => jumps(rules, / -j KUBE-MARK-MASQ$/),
   },
   {
     minor: 24,
-    bound: 'last',
     what: 'KUBE-FORWARD has a rule for each direction of a known connection',
     isThere: (rules) => some(rules, 'filter KUBE-FORWARD', /"kubernetes forwarding conntrack pod source rule"/),
   },
   {
     minor: 24,
-    bound: 'last',
     what: 'KUBE-FW- chains drop by KUBE-MARK-DROP',
     isThere: (rules) => anyOf(rules, 'nat KUBE-FW-', / -j KUBE-MARK-DROP$/),
   },
   {
     minor: 19,
-    bound: 'last',
     what: 'KUBE-POSTROUTING masquerades by one rule',
     isThere: (rules) => some(rules, 'nat KUBE-POSTROUTING', / -m mark --mark \S+ -j MASQUERADE/),
   },
   {
     minor: 25,
-    bound: 'last',
     what: 'the rules that spread over endpoints do not name these in their comments',
     isThere: (rules) => anyOf(rules, 'nat KUBE-SVC-', / --comment "?[a-z0-9.-]+\/[^" ]+"? .*-j KUBE-SEP-/),
   },
+]
+
+const FIRSTS: readonly Mark[] = [
   {
     minor: 24,
-    bound: 'first',
     what: 'external traffic goes to KUBE-EXT- chains',
     isThere: (rules) => jumps(rules, / -j KUBE-EXT-/),
   },
   {
     minor: 25,
-    bound: 'first',
     what: 'filter has KUBE-PROXY-FIREWALL',
     isThere: (rules) => rules.has('filter KUBE-PROXY-FIREWALL'),
   },
   {
     minor: 26,
-    bound: 'first',
     what: 'comments name endpoints',
     isThere: (rules) => anyOf(rules, 'nat KUBE-SVC-', / --comment "[^"]* -> [^"]*" /),
   },
 ]
 
-/** Whether a rule of any chain whose place begins so fits; of a chain that nothing in the dispatch chains leads to, not. */
+/** Whether a rule fits in a chain whose place begins so, and to which the chains lead that every sync writes anew. */
 function anyOf(rules: RulesByPlace, prefix: string, pattern: RegExp): boolean {
-  const chains = [...rules].filter(
-    ([place, lines]) => place.startsWith(prefix) && lines.some((line) => pattern.test(line)),
-  )
-  if (chains.length === 0) return false
-  const ledTo = new Set<string>()
+  let led: ReadonlySet<string> | undefined
   for (const [place, lines] of rules) {
-    if (!/^nat KUBE-(?:SERVICES|NODEPORTS|EXT-|XLB-|FW-)/.test(place)) continue
-    for (const line of lines) ledTo.add(/ -[jg] (\S+)$/.exec(line)?.[1] ?? '')
+    if (!place.startsWith(prefix) || !lines.some((line) => pattern.test(line))) continue
+    led ??= ledTo(rules)
+    if (led.has(place.slice('nat '.length))) return true
   }
-  return chains.some(([place]) => ledTo.has(place.slice('nat '.length)))
+  return false
+}
+
+function ledTo(rules: RulesByPlace): ReadonlySet<string> {
+  const targets = new Set<string>()
+  for (const [place, lines] of rules)
+    if (/^nat KUBE-(?:SERVICES|NODEPORTS|EXT-|XLB-|FW-)/.test(place))
+      for (const line of lines) targets.add(/ -[jg] (\S+)$/.exec(line)?.[1] ?? '')
+  return targets
 }
 
 const MOST_LISTED = 5
