@@ -96,6 +96,19 @@ test('the name of a Service that is gone means what it meant last', async () => 
   )
 })
 
+test('localhost is followed as 127.0.0.1, and what ::1 is gets said', async () => {
+  const { stdout } = await bisect('tcp node -> localhost:30080')
+  expect(stdout).toContain('tcp 127.0.0.1 (the node itself) -> 127.0.0.1:30080 (shop/frontend:http)\n')
+  expect(stdout).toContain('assumed: localhost is also ::1, where no Service answers, whatever the records')
+  const other = await bisect('tcp node -> [::1]:30080')
+  expect(other.stdout).toMatch(/ is not for a Service throughout: /)
+})
+
+test('a node port at the address of a load balancer depends on whether the node has it', async () => {
+  const { stdout } = await bisect('tcp outside -> 198.51.100.80:30080')
+  expect(stdout).toContain('it depends on whether the node has 198.51.100.80, an external address of shop/frontend: ')
+})
+
 test('--exact tells other endpoints, and who came', async () => {
   const answer = await bisect('tcp 10.244.1.9 -> shop/search', '--exact')
   expect(answer.status).toBe(0)

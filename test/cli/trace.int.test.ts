@@ -127,6 +127,42 @@ FORWARD filter
   })
 })
 
+describe('addresses that are more than one thing', () => {
+  test('a node port at the address of a load balancer depends on whether the node has it', async () => {
+    const ended = await trace('tcp outside -> 198.51.100.80:30080')
+    expect(ended.status).toBe(4)
+    expect(conclusion(ended).slice(1, 4)).toEqual([
+      '  depends on one thing that neither the rules nor the input say:',
+      '    if 198.51.100.80 is an address of the node: reaches 10.244.1.10:8080',
+      '    else: goes on to 198.51.100.80:30080 unchanged',
+    ])
+    expect(ended.stdout).toContain('unless 198.51.100.80 is an address of the node:\n')
+    const known = await trace('tcp outside -> 198.51.100.80:30080', '--node-address', '198.51.100.80')
+    expect(conclusion(known)[1]).toBe('  reaches 1 endpoint')
+    const other = await trace('tcp outside -> 198.51.100.80:30081')
+    expect(conclusion(other)[1]).toContain('is not for a Service')
+  })
+
+  test('localhost is 127.0.0.1 and ::1', async () => {
+    const both = await trace('tcp node -> localhost:30080')
+    expect(both.status).toBe(0)
+    expect(both.stdout.match(/^tcp .*\n.*$/gm)).toEqual([
+      'tcp 127.0.0.1 (the node itself) -> 127.0.0.1:30080 (shop/frontend:http)\n  reaches one of 3 endpoints',
+      'tcp ::1 (the node itself) -> [::1]:30080 (shop/frontend:http)\n  is not for a Service: it goes on to [::1]:30080 unchanged',
+    ])
+    const { stdout } = await trace('tcp node -> localhost:30080', '-o', 'json')
+    const document = JSON.parse(stdout) as object
+    expect(schemaProblems(document, JSON_SCHEMAS.Trace)).toEqual([])
+    expect(document).toMatchObject({
+      fate: 'endpoints',
+      packet: { destination: '127.0.0.1' },
+      otherFamily: { fate: 'no-service', packet: { destination: '::1', family: 'IPv6' } },
+    })
+    const one = await trace('tcp node -> localhost:30080', '--family', 'ipv6')
+    expect(one).toMatchObject({ status: 1, stdout: expect.not.stringContaining('127.0.0.1') })
+  })
+})
+
 describe('what is known of the connection', () => {
   const packet = 'tcp 10.244.1.9 -> shop/checkout'
 

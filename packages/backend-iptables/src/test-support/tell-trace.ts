@@ -22,6 +22,7 @@ export interface TracedCase extends Partial<TracedPacket>, Partial<Surroundings>
 export function traceOf({
   rules,
   nodeAddresses = ['192.168.55.10'],
+  maybeNodeAddresses,
   affinity,
   interfaces,
   ipsets,
@@ -30,7 +31,7 @@ export function traceOf({
 }: TracedCase): Trace {
   return tracePacket({
     tables: parseSave(saveOf(rules)),
-    surroundings: { nodeAddresses, affinity, interfaces, ipsets },
+    surroundings: { nodeAddresses, maybeNodeAddresses, affinity, interfaces, ipsets },
     everyRule,
     packet: {
       protocol: 'tcp',

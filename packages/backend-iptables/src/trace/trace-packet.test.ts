@@ -311,6 +311,24 @@ describe('what nobody knows', () => {
     ])
   })
 
+  it('parts the way of a packet to an address that may be one of the node', () => {
+    const rules = [
+      'nat PREROUTING -m addrtype --dst-type LOCAL -j DNAT --to-destination 10.0.0.9:1',
+      'filter FORWARD -j ACCEPT',
+      'filter INPUT -j DROP',
+    ]
+    const maybe = { rules, maybeNodeAddresses: ['10.96.0.10'] }
+    const told = [
+      '10.96.0.10 is an address of the node: 10.0.0.9:1',
+      'not 10.96.0.10 is an address of the node: untouched 10.96.0.10:80',
+    ]
+    expect(casesTold(traceOf(maybe))).toEqual(told)
+    const known = traceOf({ ...maybe, nodeAddresses: ['10.96.0.10'] })
+    expect([known.fate, known.cases]).toEqual(['endpoints', undefined])
+    // Where the verdict is the same, it depends on nothing.
+    expect(traceOf({ ...maybe, rules: ['nat PREROUTING -j DNAT --to-destination 10.0.0.9:1'] }).cases).toBeUndefined()
+  })
+
   it('joins ways: many rules that set one mark make two', () => {
     const sets = Array.from(
       { length: 60 },

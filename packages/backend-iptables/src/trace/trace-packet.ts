@@ -12,8 +12,8 @@ import { casesOf, endpointsOfCases, fatesOfCases } from './cases.js'
 import { throughHooks, type EndedWay } from './hooks.js'
 import { type OwnedRule, type OwnedTable, type RuleTables, ruleTablesOf, toldRule } from './rule-tables.js'
 import { checkTold, createEffort } from './trace-effort.js'
-import { ALWAYS, suppositionOf, suppositionsOf } from './suppositions.js'
-import { isOwnAddress, type PacketState, startOf, stepsOf, wayOf } from './traced-packet.js'
+import { ALWAYS, type Claim, suppositionOf, suppositionsOf, withClaim } from './suppositions.js'
+import { isOwnAddress, type PacketState, type PartialWay, startOf, stepsOf, wayOf } from './traced-packet.js'
 import type { Walker } from './walk-chain.js'
 
 /** A question with the rules: what iptables-save printed, of the packet's family, kube-proxy's rules or anybody's. */
@@ -43,7 +43,9 @@ export function tracePacket({ tables, packet, surroundings, everyRule = false }:
     effort: createEffort(),
     ipvs: ipvsSetsIn(ruleTables),
   }
-  const ended = throughHooks(walker, wayOf(start), packet.connection)
+  const ended = startsOf(walker.surroundings, start).flatMap((one) =>
+    throughHooks({ ...walker, surroundings: one.surroundings }, one.way, packet.connection),
+  )
   checkTold(ended.map(({ way }) => way))
   const { cases, isCut } = casesOf(ended)
   const [first] = cases
@@ -57,6 +59,32 @@ export function tracePacket({ tables, packet, surroundings, everyRule = false }:
     assumptions: [...assumptions.values()],
     ...(!isSure && { cases }),
   }
+}
+
+interface Start {
+  readonly surroundings: Surroundings
+  readonly way: PartialWay
+}
+
+/** One, or two where nobody knows whether the destination is an address of the node: that decides from the first hook on. */
+function startsOf(surroundings: Surroundings, start: PacketState): readonly Start[] {
+  const way = wayOf(start)
+  const { destination } = start
+  const { nodeAddresses, maybeNodeAddresses = [] } = surroundings
+  if (isOwnAddress(surroundings, destination) || !maybeNodeAddresses.includes(destination))
+    return [{ surroundings, way }]
+  const claim: Claim = {
+    subject: `node address ${destination}`,
+    low: '',
+    high: '',
+    code: 'NODE_ADDRESS',
+    text: `${destination} is an address of the node`,
+  }
+  const having = { ...surroundings, nodeAddresses: [...nodeAddresses, destination] }
+  return [
+    { surroundings: having, way: { ...way, when: [withClaim(undefined, claim, true)] } },
+    { surroundings, way: { ...way, when: [withClaim(undefined, claim, false)] } },
+  ]
 }
 
 const wayTold = ({ way, end }: EndedWay): Way => ({

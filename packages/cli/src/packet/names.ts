@@ -10,6 +10,7 @@ import {
 import { CliError } from '../errors.js'
 import { didYouMean } from '../input/suggest.js'
 import type { PacketProtocol } from './parse-packet.js'
+import type { ResolvedPacket } from './resolve-packet.js'
 
 /** What names are looked up in. Absent: no objects are given, and addresses alone are known. */
 export type Names = Pick<State, 'services' | 'endpoints' | 'nodes'>
@@ -61,6 +62,21 @@ export function noSuchHost(host: string, names: Names | undefined): CliError {
     'NOT_FOUND',
     `there is no Service, pod or Node ${host}${hint === '' ? ': give its address' : hint}`,
   )
+}
+
+/**
+ * Whether a packet is for a node port at an address that Services have outside: a load balancer's, or an external IP. Where the node has
+ * that address as well, as kube-vip and some clouds configure it, the node port answers there.
+ */
+export function isNodePortElsewhere(
+  { protocol, family, destination, destinationPort }: ResolvedPacket,
+  names: Pick<State, 'services'> | undefined,
+): boolean {
+  const servicePorts = [...(names?.services.values() ?? [])].filter((one) => one.family === family)
+  const isExternal = servicePorts.some(({ externalIPs, loadBalancerVIPs, loadBalancerProxyIPs }) =>
+    [externalIPs, loadBalancerVIPs, loadBalancerProxyIPs].some((list) => list.includes(destination)),
+  )
+  return isExternal && servicePorts.some((one) => one.nodePort === destinationPort && one.protocol === protocol)
 }
 
 /** Names for addresses, as people know them. Undefined: nobody's. */

@@ -87,6 +87,9 @@ describe('names', () => {
     ['tcp outside -> node:30080', 'outside 198.18.0.1 -> 192.168.55.10 30080'],
     ['tcp node -> 127.0.0.1:30080', 'node 127.0.0.1 -> 127.0.0.1 30080'],
     ['tcp node -> [fd00:55::10]:1', 'node fd00:55::10 -> fd00:55::10 1'],
+    ['tcp node -> localhost:30080', 'node 127.0.0.1 -> 127.0.0.1 30080'],
+    ['tcp localhost -> shop/six', 'node ::1 -> fd00:10:96::6 80'],
+    ['tcp ::1 -> localhost:30080', 'node ::1 -> ::1 30080'],
     // One address says which family names are of.
     ['tcp fd00:10:244:1::9 -> shop/web:http', 'pod fd00:10:244:1::9 -> fd00:10:96::1 80'],
     ['tcp node -> shop/six', 'node fd00:55::10 -> fd00:10:96::6 80'],
@@ -97,6 +100,7 @@ describe('names', () => {
 
   test('are of the family that is asked for, where they have both', () => {
     expect(resolve('tcp outside -> shop/web:http', 'IPv6')).toBe('outside 2001:db8:ffff::1 -> fd00:10:96::1 80')
+    expect(resolve('tcp node -> localhost:30080', 'IPv6')).toBe('node ::1 -> ::1 30080')
   })
 })
 

@@ -60,6 +60,7 @@ export function resolvePacket<P extends PacketProtocol>(question: PacketQuestion
 
 /** That of an address in it, else the one that is asked for, else one that the Service has, the node's before the other. */
 function familyOf({ packet, names, node, family }: PacketQuestion): IpFamily {
+  if (meansBothFamilies({ packet, family })) return 'IPv4'
   const written = [packet.destination, packet.source].flatMap(({ host }) => parseAddress(host)?.family ?? [])[0]
   const asked = written ?? family
   if (asked !== undefined) return asked
@@ -67,6 +68,10 @@ function familyOf({ packet, names, node, family }: PacketQuestion): IpFamily {
   const ofNode = (node?.addresses ?? []).flatMap((address) => parseAddress(address)?.family ?? [])
   return ofNode.find((one) => ofService.size === 0 || ofService.has(one)) ?? [...ofService][0] ?? 'IPv4'
 }
+
+/** `localhost` is 127.0.0.1 and ::1: as a destination, two packets, where nothing else says which. */
+export const meansBothFamilies = ({ packet, family }: Pick<PacketQuestion, 'packet' | 'family'>): boolean =>
+  packet.destination.host === LOCALHOST && family === undefined && parseAddress(packet.source.host) === undefined
 
 function familiesOfService({ host }: HostText, names: Names | undefined): ReadonlySet<IpFamily> {
   const ports = [...(names?.services.values() ?? [])].filter(({ service, name }) => service === host || name === host)
@@ -107,6 +112,7 @@ interface FoundSource {
 function findSource({ host }: HostText, question: SourceQuestion): FoundSource {
   const { names, family, node } = question
   if (host === 'outside') return { address: OUTSIDE[family], from: 'outside' }
+  if (host === LOCALHOST) return { address: LOOPBACK[family], from: 'node' }
   if (host === 'node' || (host === node?.name && parseAddress(host) === undefined)) {
     return { address: nodeSource(question), from: 'node' }
   }
@@ -130,7 +136,9 @@ function nodeSource({ nodeAddresses, family, destination }: SourceQuestion): str
   throw new CliError('USAGE', `no ${family} address of the node is known to send from: give --node-address`)
 }
 
+const LOCALHOST = 'localhost'
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const
+
 function senderAt(address: string, { names, node, nodeAddresses }: SourceQuestion): FoundSource['from'] {
   if (nodeAddresses.includes(address) || isLoopback(address)) return 'node'
   const parsed = parseAddress(address)
@@ -169,7 +177,7 @@ function findDestination(
   { host, port }: HostText,
   question: DestinationQuestion,
 ): { readonly address: string; readonly port: number } {
-  const literal = parseAddress(host)?.text ?? (host === 'node' ? ownAddress(question) : undefined)
+  const literal = parseAddress(host)?.text ?? wordAddress(host, question)
   const { names, family, protocol } = question
   if (protocol === 'ICMP') return { address: literal ?? pinged(host, question), port: portless(port) }
   if (literal !== undefined) return { address: literal, port: portOf(host, port) }
@@ -197,6 +205,12 @@ function pinged(host: string, { names, family }: DestinationQuestion): string {
 function portless(port: string | undefined): 0 {
   if (port === undefined) return 0
   throw new CliError('USAGE', `icmp is no protocol of Services, and a ping has no port: leave :${port} out`)
+}
+
+/** The address that a word stands for; undefined for a name. */
+function wordAddress(host: string, question: DestinationQuestion): string | undefined {
+  if (host === LOCALHOST) return LOOPBACK[question.family]
+  return host === 'node' ? ownAddress(question) : undefined
 }
 
 function portOf(host: string, port: string | undefined): number {

@@ -328,6 +328,8 @@ export interface Connection {
 export interface Surroundings {
   /** The addresses of its interfaces; loopback is added. */
   readonly nodeAddresses: readonly string[]
+  /** Addresses of which nobody knows whether the node has them, as those of load balancers. Absent: none. */
+  readonly maybeNodeAddresses?: readonly string[] | undefined
   /** Who is on the lists of `-m recent`, as far as it is known. Absent: not known. */
   readonly affinity?: readonly AffinityEntry[] | undefined
   /** The addresses of single interfaces, the first of each first. They count as the node's. Absent: not known. */

@@ -227,7 +227,26 @@ function noService(fronts: readonly MatchedFront[], way: Way): Fate {
 const closedNodePort = ({ servicePort, front }: MatchedFront, { packet }: Way): string =>
   `node port ${front.port} of ${displayName(servicePort)} does not answer on ${packet.to.text}`
 
-function whatTheAddressIs({ inForce, packet: { to, port, protocol } }: Way): string {
+/** A load balancer's address may be one of the node's as well, as kube-vip and some clouds have it: then node ports answer there. */
+function nodePortAtExternalAddress({ inForce, packet: { to, port, protocol } }: Way): string | undefined {
+  let owner: ServicePort | undefined
+  let nodePort: ServicePort | undefined
+  for (const servicePort of inForce.services.values()) {
+    if (servicePort.family !== to.family) continue
+    const { externalIPs, loadBalancerVIPs, loadBalancerProxyIPs } = servicePort
+    if ([externalIPs, loadBalancerVIPs, loadBalancerProxyIPs].some((list) => list.includes(to.text)))
+      owner ??= servicePort
+    if (servicePort.nodePort === port && servicePort.protocol === protocol) nodePort ??= servicePort
+  }
+  if (owner === undefined || nodePort === undefined) return undefined
+  return `it depends on whether the node has ${to.text}, an external address of ${owner.service}: only then node port ${port} of ${displayName(nodePort)} answers there, and the Node does not list it`
+}
+
+function whatTheAddressIs(way: Way): string {
+  const { inForce, packet } = way
+  const { to, port, protocol } = packet
+  const external = nodePortAtExternalAddress(way)
+  if (external !== undefined) return external
   for (const servicePort of inForce.services.values()) {
     const { service, clusterIP, externalIPs, loadBalancerVIPs, loadBalancerProxyIPs } = servicePort
     if (loadBalancerProxyIPs.includes(to.text)) {

@@ -124,6 +124,20 @@ describe("the node's own packet to a Service without endpoints", () => {
   })
 })
 
+describe('a node port at an address of a load balancer', () => {
+  it.each([
+    ['198.51.100.20', '198.51.100.20:30080'],
+    ['203.0.113.20', '203.0.113.20:30080'],
+  ])('%s depends on whether the node has it', (address, to) => {
+    const depends = `no-service: it depends on whether the node has ${address}, an external address of shop/edge: only then node port 30080 of shop/edge:http answers there, and the Node does not list it`
+    expect(fate({ ports: [edge] }, `tcp outside -> ${to}`)).toBe(depends)
+    expect(fate({ ports: [edge], node: OWN_VIP }, `tcp outside -> ${to}`)).toBe(BOTH_MASQUERADED)
+    expect(fate({ ports: [edge] }, `udp outside -> ${to}`)).toBe(
+      `no-service: shop/edge at ${address} has no port 30080 of UDP`,
+    )
+  })
+})
+
 describe('external fronts', () => {
   it.each<readonly [string, Scenario, string, string]>([
     [

@@ -20,7 +20,7 @@ import { type ResolvedPoint, resolvePoint, seqOfLists } from '../../input/point-
 import { givesConfig } from '../../input/proxy-config.js'
 import { interfaceAddressesOf, rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
 import { formatTime } from '../../output/json.js'
-import { packetFamilyAsked, type ResolvedPacket } from '../../packet/resolve-packet.js'
+import { meansBothFamilies, packetFamilyAsked, type ResolvedPacket } from '../../packet/resolve-packet.js'
 import { parseServicePacket } from '../../packet/parse-packet.js'
 import { resolveAtAnyTime } from './answer.js'
 
@@ -100,8 +100,19 @@ export async function bisectQuestion(
     configs: !givesConfig(options) && asked.logged !== undefined,
     node,
     state,
-    assumptions: [assumption, arrival.assumption].filter((each) => each !== undefined),
+    assumptions: [assumption, arrival.assumption, localhostWords({ packet: packetText, family }, packet)].filter(
+      (each) => each !== undefined,
+    ),
   }
+}
+
+/** kube-proxy has no node ports on IPv6 loopback: what is sent there reaches no Service, whatever the records say. */
+function localhostWords(
+  question: Parameters<typeof meansBothFamilies>[0],
+  { destination, destinationPort }: ResolvedPacket,
+): string | undefined {
+  if (!meansBothFamilies(question)) return undefined
+  return `localhost is also ::1, where no Service answers, whatever the records: this is about ${destination} (give [::1]:${destinationPort} for the other)`
 }
 
 /** Where to look: from `--good`, else from where the lists had been received, to `--bad`, else to the last record. */

@@ -33,9 +33,9 @@ import {
   type RulesQuestionOptions,
 } from '../../input/rules-question.js'
 import { warnOfDiagnostics } from '../../output/format-text.js'
-import type { Names } from '../../packet/names.js'
+import { isNodePortElsewhere, type Names } from '../../packet/names.js'
 import { type PacketText, parsePacket, portNumber } from '../../packet/parse-packet.js'
-import { type ResolvedPacket, resolvePacket } from '../../packet/resolve-packet.js'
+import { meansBothFamilies, type ResolvedPacket, resolvePacket } from '../../packet/resolve-packet.js'
 
 /** As commander parses the options of `trace`. */
 export interface TraceOptions extends InputOptions, PointOptions, RulesQuestionOptions, ConnectionOptions {
@@ -64,6 +64,8 @@ export interface AskedTrace {
   readonly node: NodeInfo | undefined
   /** Absent: the rules are those of `--rules`. */
   readonly asked?: AskedObjects
+  /** The same in IPv6, where the packet is for `localhost`. */
+  readonly otherFamily?: AskedTrace
 }
 
 /**
@@ -87,21 +89,26 @@ async function ofObjects(
   warnOfDiagnostics(diagnostics, '`pointsman services --wide` lists them', context)
   const { node } = state
   const interfaceAddresses = interfaceAddressesOf(options)
-  const found = resolved(packet, options, { names: state, node })
   const dataplane = dataplaneOf(context, config)
-  const plan = dataplane.plan({ state, config }, { family: found.packet.family, interfaceAddresses })
-  const rules = dataplane.loaded(plan)
-  const arrival = arrivalOf(options, { packet: found.packet, config })
-  return {
-    ...found,
-    dataplane,
-    rules,
-    question: await questionOf(options, { ...found, dataplane, rules, inInterface: arrival.inInterface }, context),
-    assumptions: arrival.assumptions,
-    names: state,
-    node,
-    asked,
+  const askIn = async (family: TraceOptions): Promise<AskedTrace> => {
+    const found = resolved(packet, family, { names: state, node })
+    const plan = dataplane.plan({ state, config }, { family: found.packet.family, interfaceAddresses })
+    const rules = dataplane.loaded(plan)
+    const arrival = arrivalOf(options, { packet: found.packet, config })
+    return {
+      ...found,
+      dataplane,
+      rules,
+      question: await questionOf(options, { ...found, dataplane, rules, inInterface: arrival.inInterface }, context),
+      assumptions: arrival.assumptions,
+      names: state,
+      node,
+      asked,
+    }
   }
+  const only = await askIn(options)
+  const isBoth = options.family === undefined && meansBothFamilies({ packet, family: undefined })
+  return isBoth ? { ...only, otherFamily: await askIn({ ...options, family: 'ipv6' }) } : only
 }
 
 async function ofRules(
@@ -168,6 +175,7 @@ function nodeOf({ node: given }: TraceOptions, { nodes }: Names): NodeInfo | und
 interface Found {
   readonly packet: ResolvedPacket
   readonly nodeAddresses: readonly string[]
+  readonly maybeNodeAddresses: readonly string[]
 }
 
 function resolved(
@@ -180,7 +188,10 @@ function resolved(
     (text) => !isLoopback(text),
   )
   const family = options.family === undefined ? undefined : onlyFamily(options)
-  return { packet: resolvePacket({ packet, names, node, nodeAddresses, family }), nodeAddresses }
+  const found = resolvePacket({ packet, names, node, nodeAddresses, family })
+  const isGiven = options.nodeAddress !== undefined || options.interfaceAddress !== undefined
+  const maybeNodeAddresses = !isGiven && isNodePortElsewhere(found, names) ? [found.destination] : []
+  return { packet: found, nodeAddresses, maybeNodeAddresses }
 }
 
 function onlyFamily(options: TraceOptions): IpFamily | undefined {
@@ -219,6 +230,7 @@ async function questionOf(
   {
     packet,
     nodeAddresses,
+    maybeNodeAddresses,
     dataplane,
     rules,
     inInterface,
@@ -241,6 +253,7 @@ async function questionOf(
     },
     surroundings: {
       nodeAddresses,
+      maybeNodeAddresses,
       interfaces: interfacesOf(options),
       ipsets: options.ipset && (await readText(options.ipset, byteStream(stdin), MAX_SAVE_BYTES)).text,
       affinity: affinityEntries(options, { lists: () => dataplane.affinityLists(rules), source }),

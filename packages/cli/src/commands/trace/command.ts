@@ -11,8 +11,9 @@ import { alsoLookAtTrace } from '../../packet/also-look-at.js'
 import { packetNames, type PacketNames } from '../../packet/names.js'
 import { PACKET_FORM } from '../../packet/parse-packet.js'
 import { type AskedTrace, askTrace, type TraceOptions } from './answer.js'
-import { traceDocument } from './json.js'
-import { traceText } from './text.js'
+import { traceDocument, withoutHead } from './json.js'
+import type { TraceJson } from './schema.js'
+import { type Summarised, traceText } from './text.js'
 import { exitStatusOf } from './verdict.js'
 
 const FORMATS = ['text', 'wide', 'json'] as const
@@ -24,7 +25,7 @@ export function registerTrace(program: Command, context: Context): void {
     .description(
       `Follows a packet through the rules of a node: each hook, table, chain and rule it traverses, which rules match, which do ` +
         `not and why, and the probability of each branch. PACKET is '${PACKET_FORM}', or 'icmp SOURCE -> DESTINATION' for a ping. SOURCE is an address, a pod, a Node, node for the ` +
-        'node itself, or outside; DESTINATION is an address, a Service, a pod or a Node. Exits with 0 if the packet ' +
+        'node itself, or outside; DESTINATION is an address, a Service, a pod, a Node, or localhost for 127.0.0.1 and ::1. Exits with 0 if the packet ' +
         'reaches endpoints, 1 if it is rejected, dropped, or not for a Service, 4 if that depends on something that neither the ' +
         'rules nor the input say.',
     )
@@ -76,19 +77,39 @@ async function trace(
 ): Promise<void> {
   const format = parseFormat(options.output, FORMATS)
   const asked = await askTrace(text, options, context)
+  const answers = [asked, ...(asked.otherFamily === undefined ? [] : [asked.otherFamily])].map((each) =>
+    answerOf(each, context),
+  )
+  if (format === 'json') {
+    const [first, other] = answers.map((each) => traceDocument(each, each.asked))
+    if (first === undefined) return
+    const document: TraceJson = { ...first, otherFamily: other && withoutHead(other) }
+    writeDocument(context, document)
+  } else {
+    const { style, stdout } = context
+    const lines = answers.map((each) => [
+      style.dim(whose(each.asked)),
+      ...traceText(each, { style, wide: format === 'wide' }),
+    ])
+    stdout.print(lines.flatMap((each, index) => (index === 0 ? each : ['', ...each])))
+  }
+  const statuses = answers.map(({ trace: found }) => exitStatusOf(found))
+  const status = STATUSES.find((one) => statuses.includes(one)) ?? 0
+  if (status !== 0) context.finish(status)
+}
+
+/** Of two families, the one by which a client gets further. */
+const STATUSES = [0, 4, 1] as const
+
+type Answer = Summarised & { readonly asked: AskedTrace }
+
+function answerOf(asked: AskedTrace, context: Context): Answer {
   const found = traced(asked)
   const names = packetNames(asked.names)
   warnOfOtherNode(asked, names, context)
   const assumptions = [...asked.assumptions, ...found.assumptions]
   const alsoLookAt = alsoLookAtTrace({ ...asked, trace: found })
-  const summarised = { packet: asked.packet, trace: found, assumptions, names, alsoLookAt }
-  if (format === 'json') writeDocument(context, traceDocument(summarised, asked))
-  else {
-    const { style, stdout } = context
-    stdout.print([style.dim(whose(asked)), ...traceText(summarised, { style, wide: format === 'wide' })])
-  }
-  const status = exitStatusOf(found)
-  if (status !== 0) context.finish(status)
+  return { packet: asked.packet, trace: found, assumptions, names, alsoLookAt, asked }
 }
 
 /** What is wrong with the rules, or with the packet for them, is the user's business. */

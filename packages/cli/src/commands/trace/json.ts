@@ -45,6 +45,17 @@ export function traceDocument(summarised: Summarised, { asked, node, question }:
   }
 }
 
+/** A Trace as a part of another one. */
+export function withoutHead({
+  kind: _kind,
+  at: _at,
+  node: _node,
+  otherFamily: _other,
+  ...fields
+}: TraceJson): NonNullable<TraceJson['otherFamily']> {
+  return fields
+}
+
 const fateItem = ({ fate, odds, atLeast }: FateOdds): TraceJson['fates'][number] => ({
   fate,
   odds: oddsToNumber(odds),

@@ -85,7 +85,16 @@ const isSame = (one: WayRow | undefined, other: WayRow): boolean => JSON.stringi
 
 function branchRows([first, ...rest]: readonly WayRow[], way: Way | undefined): readonly WayRow[] {
   if (first === undefined || way === undefined) return []
-  return [{ ...first, odds: oddsText(way.odds) }, ...rest]
+  const rows = [{ ...first, odds: oddsText(way.odds) }, ...rest]
+  const supposed = suppositionOf(way)
+  return supposed === undefined ? rows : [note(supposed, first.depth), ...rows]
+}
+
+/** What the whole branch supposes, and no rule in it asks. */
+function suppositionOf({ when = [] }: Way): string | undefined {
+  const [only, ...others] = when
+  const found = others.length === 0 ? only?.find(({ code }) => code === 'NODE_ADDRESS') : undefined
+  return found && `${found.holds ? 'if' : 'unless'} ${found.text}:`
 }
 
 function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[] {

@@ -181,11 +181,7 @@ const traceCase = objectOf('TraceCase', {
   reason: required(text, 'the verdict then, for a person'),
 })
 
-/** What `pointsman trace -o json` prints. */
-export const trace = objectOf('Trace', {
-  ...documentHead('Trace'),
-  at: optional(point, 'absent where the rules are not those of a log'),
-  node: optional(text, 'the node that the packet is on; absent where it is not known'),
+const answerFields = {
   packet: required(packet, 'the packet, in addresses'),
   services: optional(listOf(text), 'the Services that have its destination: `namespace/name:port`'),
   certainty: required(
@@ -209,5 +205,17 @@ export const trace = objectOf('Trace', {
   ),
   ways: required(listOf(way), 'each way that it can take; more than one where rules leave it to chance'),
   alsoLookAt: optional(alsoLookAtList, 'what no rule shows and decides as well; absent: nothing that applies'),
+}
+
+/** What `pointsman trace -o json` prints. */
+export const trace = objectOf('Trace', {
+  ...documentHead('Trace'),
+  at: optional(point, 'absent where the rules are not those of a log'),
+  node: optional(text, 'the node that the packet is on; absent where it is not known'),
+  ...answerFields,
+  otherFamily: optional(
+    objectOf('OtherFamily', answerFields),
+    'the same in IPv6, where the packet is for `localhost`, which is 127.0.0.1 and ::1; absent: it is for one address',
+  ),
 })
 export type TraceJson = DocumentJson<typeof trace>
