@@ -34,7 +34,7 @@ describe('the incident', () => {
       'FRONTEND  FROM  VERDICT',
       'cluster IP 10.96.50.2:80  anywhere  rejected: shop/checkout:http has no endpoints',
       '',
-      'no endpoint is listed: either no Pod has the labels app=checkout,tier=backend, or none has the port',
+      'no endpoint is listed: either no Pod has the labels app=checkout,tier=backend, or none has the port (explain says which where --objects has Pods)',
       '',
       'affinity  a client keeps its endpoint until it has sent nothing for 3 h 0 min (sessionAffinity ClientIP)',
       '',

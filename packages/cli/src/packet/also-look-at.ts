@@ -56,28 +56,27 @@ export function alsoLookAt({ family, selfReached, sameNode, udp, external }: Tra
   if (selfReached !== undefined)
     looks.push({
       code: 'HAIRPIN',
-      message: `${selfReached} may reach itself through the Service: on a Linux bridge its port needs hairpin mode, so that this prints 1`,
+      message: `hairpin: ${selfReached} may reach itself through the Service; on a Linux bridge that requires hairpin mode of its port (1)`,
       command: 'grep . /sys/class/net/*/brport/hairpin_mode',
     })
   if (sameNode !== undefined)
     looks.push({
       code: 'BRIDGE',
-      message: `${sameNode} is on this node: on one Linux bridge with the client its replies are translated back only if this prints 1`,
+      message: `same node: replies of ${sameNode} to a Pod on the same Linux bridge are translated back only with this setting (1)`,
       command: `sysctl net.bridge.bridge-nf-call-${family === 'IPv4' ? 'iptables' : 'ip6tables'}`,
     })
   if (external !== undefined)
     looks.push({
       code: 'SOURCE_ADDRESS',
       message: external.keepsSource
-        ? 'endpoints see the source address that arrives at the node, which a load balancer may have replaced; it is the first src= of'
-        : "endpoints and NetworkPolicies see an address of the node, not the client's; it is the second dst= of",
+        ? 'source address: endpoints see the one that arrives at the node, which a load balancer may have replaced (first src=)'
+        : "source address: endpoints and NetworkPolicies see the node's instead of the client's (second dst=)",
       command: conntrackCommand(family, external),
     })
   if (udp !== undefined)
     looks.push({
       code: 'CONNTRACK_UDP',
-      message:
-        'a UDP client that keeps its source port stays with its old endpoint while conntrack has an entry for it',
+      message: 'conntrack: a UDP client that keeps its source port keeps its old endpoint as long as this lists it',
       command: conntrackCommand(family, { ...udp, protocol: 'UDP' }),
     })
   return looks
@@ -97,9 +96,7 @@ export const alsoLookAtLines = (looks: readonly AlsoLookAt[], style: Style): rea
     : [
         '',
         'Also look at, on the node:',
-        ...looks.map(
-          ({ message, command }) => `  ${message}${message.endsWith(' of') ? '' : ':'} ${style.bold(`\`${command}\``)}`,
-        ),
+        ...looks.map(({ message, command }) => `  ${message}: ${style.bold(`\`${command}\``)}`),
       ]
 
 interface TracedTraffic {

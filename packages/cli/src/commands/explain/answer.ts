@@ -24,7 +24,7 @@ import {
   type State,
   writtenSourceRanges,
 } from '@pointsman/core'
-import { type AlsoLookAt, alsoLookAt } from '../../packet/also-look-at.js'
+import { type AlsoLookAt, alsoLookAt, LOOK_CODES } from '../../packet/also-look-at.js'
 import { type EndpointRow, type ServiceRow, serviceRows } from '../services/answer.js'
 import { type FrontQuestion, type FrontWays, frontWays, type SenderWay, serviceWays } from './front-ways.js'
 
@@ -265,7 +265,7 @@ function alsoLookAtPorts(ports: readonly PortExplanation[], { node }: State): re
       external: others.map((front) => externalTraffic(front, port)).find((found) => found !== undefined),
     })
   })
-  return [...new Map(looks.toReversed().map((look) => [look.code, look])).values()].toReversed()
+  return Object.keys(LOOK_CODES).flatMap((code) => looks.find((look) => look.code === code) ?? [])
 }
 
 /** On this node, with a network of its own. */

@@ -33,7 +33,7 @@ function noEndpointText({ slices }: PortExplanation, { selector, pods, service }
   const text = selectorText(selector)
   if (pods === undefined)
     return there === undefined
-      ? `either no Pod has the labels ${text}, or none has the port`
+      ? `either no Pod has the labels ${text}, or none has the port (explain says which where --objects has Pods)`
       : `${there}; its selector is ${text}`
   if (pods.matching === 0) return `no Pod of namespace ${namespace} has the labels ${text}`
   const counted = `${countOf(pods.matching, 'Pod')} with the labels ${text}, ${pods.ready} ready (below)`
