@@ -21,6 +21,19 @@ describe('what to do about a finding', () => {
     expect(toDo(finding('OTHER_VARIANT', { variant: 'nft' }))).toContain('cleanup --iptables-variant nft`')
   })
 
+  it.each<[FindingType, string, RegExp]>([
+    ['DUPLICATE_RULE', 'PREROUTING', /^kube-proxy leaves it .*Pointsman's agent/],
+    ['EXTRA_JUMP', 'INPUT', /^kube-proxy leaves it .*Pointsman's agent/],
+    ['OUT_OF_ORDER', 'FORWARD', /^kube-proxy moves no jump; Pointsman's agent/],
+    ['CHANGED_RULE', 'OUTPUT', /^the proxy puts the right one beside it .* kube-proxy then leaves this one/],
+    ['MISSING_JUMP', 'OUTPUT', /^the proxy puts it right at its next full sync/],
+    ['DUPLICATE_RULE', 'KUBE-SVC-A', /^the proxy puts it right at its next full sync/],
+    ['DUPLICATE_RULE', 'KUBE-FIREWALL', /^kubelet adds it again and again/],
+    ['CHANGED_RULE', 'KUBE-SVC-A', /^the proxy puts it right at its next full sync/],
+  ])('is right for kube-proxy, which only adds jumps that it misses: %s in %s', (type, chain, wanted) => {
+    expect(toDo(finding(type, { chain }))).toMatch(wanted)
+  })
+
   it('of a file asks for what a file does not tell, and of this machine does not', () => {
     expect(toDo(finding('MISSING_TABLE'))).toMatch(/^give a save of all tables/)
     expect(toDo(finding('MISSING_TABLE', { variant: 'nft' }))).toMatch(/^the proxy puts it right/)

@@ -162,20 +162,22 @@ export const AUDIT_FINDINGS = {
 export type FindingType = keyof typeof AUDIT_FINDINGS
 
 /** One line for a person: what to do about a finding. */
-export function toDo({ type, variant, table, chain, detail = '', expected = [], found = [] }: AuditFinding): string {
+export function toDo(finding: AuditFinding): string {
+  const { type, variant, table, chain, detail = '', expected = [] } = finding
   if (type === 'OTHER_VARIANT')
     return `once nothing writes there any more, \`pointsman cleanup --iptables-variant ${variant ?? 'legacy'}\` removes them`
   if (type === 'LEFT_OVER_CHAIN') {
     // kube-proxy 1.36 takes no chain for its own whose name begins so.
     if (chain.startsWith('KUBE-XLB-'))
-      return `kube-proxy of 1.24 or later leaves it: iptables -t ${table} -F ${chain}, and -X ${chain}; Pointsman's agent deletes it`
-    return `the proxy deletes it at its next full sync; if not, see what leads there: iptables-save -t ${table} | grep ${chain}`
+      return `kube-proxy of 1.24 or later leaves it: ${toolOf(finding)} -t ${table} -F ${chain}, and -X ${chain}; Pointsman's agent deletes it`
+    return `the proxy deletes it at its next full sync; if not, see what leads there: ${toolOf(finding)}-save -t ${table} | grep ${chain}`
   }
   if (type === 'UNSEEN_TABLES')
     return detail.includes('legacy')
       ? 'save the others on the node, with iptables-legacy-save or ip6tables-legacy-save, and audit them as well: if kube-proxy has chains there, packets meet the rules of both variants'
       : 'save what nft lists of those tables, which iptables cannot show: another program writes them with nft'
-  if (isJumpFrom(chain) && ONLY_ADDED.has(type)) return byHand({ table, chain, found })
+  const ofJump = isJumpFrom(chain) ? aboutJump(finding) : undefined
+  if (ofJump !== undefined) return ofJump
   if (type === 'DUPLICATE_RULE' && chain === CHAINS.firewall)
     return `kubelet adds it again and again where it does not see it: iptables in kubelet's path is of another variant, or 1.8.2; flush the chain once that is put right`
   // Of this machine it is known which tables and settings its kernel has; of a file's it is not.
@@ -192,20 +194,31 @@ export function toDo({ type, variant, table, chain, detail = '', expected = [], 
 
 const AGAIN = 'the proxy puts it right at its next full sync, or when it is restarted; `pointsman apply` does it now'
 
+const toolOf = ({ family }: Pick<AuditFinding, 'family'>): string => (family === 'IPv6' ? 'ip6tables' : 'iptables')
+
 const isJumpFrom = (chain: string): boolean => chain !== '' && !chain.startsWith('KUBE-')
 
-/** kube-proxy adds a jump that it does not find, at a full sync; it deletes, moves and changes none. */
-const ONLY_ADDED: ReadonlySet<string> = new Set<FindingType>([
-  'DUPLICATE_RULE',
-  'EXTRA_JUMP',
-  'OUT_OF_ORDER',
-  'CHANGED_RULE',
-])
-
-function byHand({ table, chain, found }: Pick<AuditFinding, 'table' | 'chain' | 'found'>): string {
-  const line = found?.[0]?.line ?? ''
+/**
+ * What to do about a jump that kube-proxy leaves as it is: it adds one that it does not find, in front, at a full sync, and
+ * deletes, moves and changes none. Undefined: the finding is of another kind.
+ */
+function aboutJump(finding: AuditFinding): string | undefined {
+  const { type, table, chain, found = [], expected = [] } = finding
+  const line = (found[0] ?? expected[0])?.line ?? ''
   const rule = line.startsWith(`-A ${chain} `) ? line.slice(`-A ${chain} `.length) : '...'
-  return `kube-proxy leaves it at every sync and restart; Pointsman's agent and \`pointsman apply\` put it right, or by hand, once for each: iptables -t ${table} -D ${chain} ${rule}; then find what adds it: a second proxy, or an iptables of the other variant or of 1.8.2, which does not see its own rules`
+  const byHand = `${toolOf(finding)} -t ${table} -D ${chain} ${rule}`
+  switch (type) {
+    case 'DUPLICATE_RULE':
+      return `kube-proxy leaves it at every sync and restart; Pointsman's agent and \`pointsman apply\` take it out, or by hand, once for each: ${byHand}; then find what adds it: a second proxy, or an iptables of the other variant or of 1.8.2, which does not see its own rules`
+    case 'EXTRA_JUMP':
+      return `kube-proxy leaves it at every sync and restart; Pointsman's agent and \`pointsman apply\` take it out, or by hand: ${byHand}; see that no second proxy runs on the node`
+    case 'OUT_OF_ORDER':
+      return `kube-proxy moves no jump; Pointsman's agent and \`pointsman apply\` do, or by hand: ${byHand}, and restart kube-proxy, which puts it in front`
+    case 'CHANGED_RULE':
+      return `the proxy puts the right one beside it at its next full sync, or when it is restarted; kube-proxy then leaves this one: ${byHand}`
+    default:
+      return undefined
+  }
 }
 
 const CONFIGURED =
