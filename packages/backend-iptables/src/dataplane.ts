@@ -17,6 +17,7 @@ import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables
 import { auditNotes, auditRules } from './audit/audit-rules.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
 import { formerOwnerOfChain, ownerOfChain } from './chain-owner.js'
+import { listings } from './found-listings.js'
 import { LoadedTables, loadedTables, readListing, recentListsIn } from './loaded-tables.js'
 import { IPTABLES_METRICS } from './machine/metrics.js'
 import { cleanUp, failureLines, openDataplane, prepareMachine } from './machine/open-dataplane.js'
@@ -64,6 +65,7 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   },
   inReadingOrder,
   readListing,
+  listings,
   openRules,
   loaded: (plan) => new LoadedTables(savedTablesOf(rulesetOf(plan.parts())), { family: plan.family }),
   trace: (rules, question) => tracePacket({ ...question, tables: loadedTables(rules).tables }),

@@ -53,6 +53,6 @@ export function modesOf({
 }
 
 /** A warning on standard error. */
-export function warn(context: Context, message: string): void {
+export function warn(context: Pick<Context, 'stderr' | 'errorStyle'>, message: string): void {
   context.stderr.print(`${context.errorStyle.yellow('warning:')} ${message}`)
 }

@@ -33,7 +33,7 @@ export const withInputOptions = (command: Command): Command => withObjectsOption
 export const withObjectsOption = (command: Command): Command =>
   command.option(
     '--objects <file>',
-    'a YAML or JSON file with objects, or - for standard input, instead of a log (repeatable)',
+    'a file with objects (YAML, JSON), a directory or tar archive that has some, or - for standard input, instead of a log (repeatable)',
     (file: string, files: readonly string[] | undefined) => [...(files ?? []), file],
   )
 

@@ -2,10 +2,16 @@ import { Readable } from 'node:stream'
 import type { LoadedRules } from '@pointsman/core'
 import { describe, expect, it } from 'vitest'
 import { DATAPLANES } from '../dataplanes.js'
+import { PLAIN, SILENT } from '../output/terminal.js'
 import { readSave } from '../commands/trace/answer.js'
 
 const read = async (text: string): Promise<LoadedRules> =>
-  (await readSave('-', DATAPLANES[0], { stdin: Readable.from([text]) })).rules
+  (
+    await readSave(
+      { path: '-', dataplane: DATAPLANES[0] },
+      { stdin: Readable.from([text]), stderr: SILENT, errorStyle: PLAIN },
+    )
+  ).rules
 
 const nat = (rule: string): string => `*nat\n:ONE - [0:0]\n${rule}\nCOMMIT\n`
 

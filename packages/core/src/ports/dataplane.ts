@@ -132,6 +132,26 @@ export interface ListingSource {
   readonly refuse: (message: string, options?: ErrorOptions) => Error
 }
 
+/** A text with what it is called. */
+export interface ListingFile {
+  readonly name: string
+  readonly text: string
+}
+
+/** Finds listings among the files that somebody gathered from a node. */
+export interface ListingFinder {
+  /** Whether a file can be one, by its first characters. */
+  isListing(beginning: string): boolean
+  /**
+   * The listing of one family, that of IPv4 where none is asked for: of one file, or put together from several that hold a table
+   * each. Refuses where there is none, or more than one.
+   */
+  choose(
+    files: readonly ListingFile[],
+    question: { readonly family?: IpFamily | undefined; readonly refuse: ListingSource['refuse'] },
+  ): ListingFile
+}
+
 /** Whose a chain is. */
 export interface ChainOwner {
   readonly port: ServicePort
@@ -173,6 +193,8 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
 
   /** Reads the listing of one family: what the rule system's own tool prints. Refuses what is none, or more than one. */
   readListing(text: string, source: ListingSource): Promise<LoadedRules>
+  /** Absent: its listings are given one by one. */
+  readonly listings?: ListingFinder
   /** Opens the rules of a machine for reading. Fails as `open`, and sets nothing. */
   openRules(options: Pick<OpenOptions, 'families' | 'choices'>, machine: Machine): Promise<MachineRules>
   /** The rules of a plan as a node has them that has no others. */

@@ -6,6 +6,7 @@ import {
   type Dataplane,
   type InterfaceAddresses,
   type IpFamily,
+  type ListingFile,
   type LoadedRules,
   type NodeInfo,
   parseAddress,
@@ -14,7 +15,7 @@ import {
   type TraceQuestion,
   isLoopback,
 } from '@pointsman/core'
-import { foreignTextOf, readText } from '@pointsman/core/io'
+import { findTexts, foreignTextOf, readText } from '@pointsman/core/io'
 import { type Context, dataplaneOf, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
 import {
@@ -119,7 +120,7 @@ async function ofRules(
   checkRulesOptions(options)
   // No configuration says of which mode they are.
   const [dataplane] = context.dataplanes
-  const { rules } = await readSave(options.rules, dataplane, context)
+  const { rules } = await readSave({ path: options.rules, dataplane, family: familyWanted(packet, options) }, context)
   const names = options.log === undefined && options.objects === undefined ? undefined : await namesOf(options, context)
   const node = names === undefined ? undefined : nodeOf(options, names)
   if (node === undefined && options.nodeAddress === undefined && options.interfaceAddress === undefined)
@@ -128,6 +129,12 @@ async function ofRules(
   const question = await questionOf(options, { ...found, dataplane, rules, inInterface: options.inInterface }, context)
   const assumptions = (rules.notes ?? []).map((message): Assumption => ({ code: 'RULES_INFERRED', message }))
   return { ...found, dataplane, rules, question, assumptions, names, node }
+}
+
+/** Of `--family`, else that of an address in the packet. */
+function familyWanted({ source, destination }: PacketText, options: TraceOptions): IpFamily | undefined {
+  if (options.family !== undefined) return onlyFamily(options)
+  return parseAddress(destination.host)?.family ?? parseAddress(source.host)?.family
 }
 
 /** What decides about rules has no say in those that are given. */
@@ -358,14 +365,36 @@ interface SavedRules {
   readonly rules: LoadedRules
 }
 
-/** Reads a file, or standard input for `-`. CliError BAD_INPUT for what is no listing, or more than one, also when the rules are used. */
+interface SaveQuestion {
+  readonly path: string
+  readonly dataplane: Pick<Dataplane, 'readListing' | 'listings'>
+  /** Of the rules to choose where a directory has both. */
+  readonly family?: IpFamily | undefined
+}
+
+/**
+ * Reads a file, or standard input for `-`; of a directory or a tar archive the file that has rules. CliError BAD_INPUT for what is
+ * no listing, or more than one, also when the rules are used.
+ */
 export async function readSave(
-  path: string,
-  dataplane: Pick<Dataplane, 'readListing'>,
-  { stdin }: Pick<Context, 'stdin'>,
+  { path, dataplane, family }: SaveQuestion,
+  context: Pick<Context, 'stdin' | 'stderr' | 'errorStyle'>,
 ): Promise<SavedRules> {
-  const { name, text } = await readText(path, byteStream(stdin), MAX_SAVE_BYTES)
+  const isWanted = (beginning: string): boolean => dataplane.listings?.isListing(beginning) === true
+  const found = findTexts(path, byteStream(context.stdin), { isWanted, maxBytes: MAX_SAVE_BYTES })
+  const files: ListingFile[] = []
+  for await (const file of found.texts) files.push(file)
+  for (const problem of found.problems) warn(context, problem)
   const refuse = (message: string, options?: ErrorOptions): CliError => new CliError('BAD_INPUT', message, options)
+  const [only] = files
+  const isOfMany = found.lookedAt() > 0
+  if (isOfMany && only === undefined)
+    throw refuse(`${path}: none of its ${found.lookedAt()} files has rules: give what \`iptables-save\` prints`)
+  const ofPath = (message: string): CliError => refuse(`${path}: ${message}`)
+  const file = isOfMany ? dataplane.listings?.choose(files, { family, refuse: ofPath }) : only
+  if (file === undefined) throw refuse(`${path} has no rules: give what \`iptables-save\` prints`)
+  if (isOfMany) warn(context, `the rules are those of ${file.name}`)
+  const { name, text } = file
   const refuseText = (message: string, options?: ErrorOptions): CliError => {
     const foreign = foreignTextOf(text)
     if (foreign === undefined || foreign.isRules === true) return refuse(message, options)

@@ -29,7 +29,10 @@ export function registerTrace(program: Command, context: Context): void {
         'reaches endpoints, 1 if it is rejected, dropped, or not for a Service, 4 if that depends on something that neither the ' +
         'rules nor the input say.',
     )
-    .option('--rules <file>', 'iptables-save output, or - for standard input, instead of the rules for the objects')
+    .option(
+      '--rules <file>',
+      'iptables-save output (or of iptables -S, or -nvL), a directory or tar archive that has it, or - for standard input, instead of the rules for the objects',
+    )
     .option('--node <name>', 'the node that handles the packet (default: the configured node, else the only Node)')
     .option('--in-interface <name>', 'the input interface of the packet')
     .option('--out-interface <name>', 'the output interface of the packet')

@@ -47,7 +47,7 @@ export interface ByteSource {
   /** Of the file as it lies on disk; absent for a stream. */
   readonly size?: number
   /** The bytes, unzipped. A FileError NOT_TEXT at the beginning; BAD_GZIP or CANNOT_READ in the middle leaves what came before usable. */
-  readonly bytes: AsyncIterable<Buffer>
+  readonly bytes: AsyncGenerator<Buffer>
   /** Bytes taken from the disk or the stream by now, before unzipping. */
   readonly bytesRead: () => number
 }
@@ -86,7 +86,12 @@ function byteSource(name: string, stream: AsyncIterable<Buffer | string>, { isTa
   return { name, bytes: unzipped(name, counted(), isTarRead), bytesRead: () => count }
 }
 
-async function* unzipped(name: string, chunks: AsyncGenerator<Buffer>, isTarRead: boolean): AsyncGenerator<Buffer> {
+/** Bytes as text has them: unzipped, and UTF-8. FileError NOT_TEXT for others; a tar archive is left as it is where it is read. */
+export async function* unzipped(
+  name: string,
+  chunks: AsyncGenerator<Buffer>,
+  isTarRead: boolean,
+): AsyncGenerator<Buffer> {
   const { head, bytes } = await withHead(chunks)
   if (head[0] !== 0x1f || head[1] !== 0x8b) {
     yield* asUtf8(name, head, bytes, isTarRead)
@@ -161,13 +166,13 @@ function utf16Of(head: Buffer): 'utf-16le' | 'utf-16be' | undefined {
   return odd > most && even === 0 ? 'utf-16le' : even > most && odd === 0 ? 'utf-16be' : undefined
 }
 
-export const TAR = 'a tar archive: unpack it with `tar xf`'
+const TAR = 'a tar archive: unpack it with `tar xf`'
 
 /**
  * What begins so, if it is no text. A text may have a torn line with NULs in it; what begins with a page of them is a device or
  * no file that somebody wrote.
  */
-export function binaryOf(head: Buffer): string | undefined {
+function binaryOf(head: Buffer): string | undefined {
   const known = MAGIC.find(([magic]) => head.subarray(0, magic.length).equals(magic))
   if (known !== undefined) return known[1]
   // https://www.gnu.org/software/tar/manual/html_node/Standard.html
@@ -276,7 +281,7 @@ function decode(parts: readonly Buffer[], line: number): string {
 }
 
 /** Of a file that is read as a whole, unzipped. A cluster at the limits of Kubernetes takes some 200 MB. */
-const MAX_TEXT_BYTES = 256 * 1024 * 1024
+export const MAX_TEXT_BYTES = 256 * 1024 * 1024
 
 /**
  * A whole file, or standard input for `-`, as text; unzipped, without a byte order mark. FileError when it cannot be read, or is
@@ -288,6 +293,20 @@ export async function readText(
   maxBytes = MAX_TEXT_BYTES,
 ): Promise<{ readonly name: string; readonly text: string }> {
   const { name, bytes } = await openBytes(path, stdin)
+  return { name, text: await textOf(name, bytes, { maxBytes }) }
+}
+
+interface TextLimit {
+  readonly maxBytes: number
+  readonly tooLarge?: () => FileError
+}
+
+/** All bytes as text. FileError CANNOT_READ when they are more. */
+export async function textOf(
+  name: string,
+  bytes: AsyncIterable<Buffer>,
+  { maxBytes, tooLarge }: TextLimit,
+): Promise<string> {
   // Decoded as they come: bytes and text of a whole file at once would be three times its size.
   const decoder = new StringDecoder('utf8')
   const parts: string[] = []
@@ -295,9 +314,23 @@ export async function readText(
   for await (const chunk of bytes) {
     parts.push(decoder.write(chunk))
     size += chunk.length
-    if (size > maxBytes) throw new FileError('CANNOT_READ', name, `it is larger than ${maxBytes / 1024 / 1024} MiB`)
+    if (size > maxBytes)
+      throw tooLarge?.() ?? new FileError('CANNOT_READ', name, `it is larger than ${maxBytes / 1024 / 1024} MiB`)
   }
   parts.push(decoder.end())
   const text = parts.join('')
-  return { name, text: text.startsWith('\uFEFF') ? text.slice(1) : text }
+  return text.startsWith('\uFEFF') ? text.slice(1) : text
 }
+
+/** Opens a file, or standard input for `-`, that may be a tar archive. FileError as `openBytes`. */
+export async function openUnzipped(
+  path: string,
+  stdin: AsyncIterable<Buffer | string>,
+): Promise<{ readonly name: string; readonly bytes: AsyncGenerator<Buffer>; readonly isTar: boolean }> {
+  if (path !== '-') await sizeOf(path)
+  const source = path === '-' ? byteSource('standard input', stdin, TARS) : byteSource(path, chunksOf(path), TARS)
+  const { head, bytes } = await withHead(source.bytes)
+  return { name: source.name, bytes, isTar: binaryOf(head) === TAR }
+}
+
+const TARS = { isTarRead: true } as const

@@ -1,24 +1,15 @@
-import { isJsonObject } from '../../model/json-value.js'
+import { canonical, isJsonObject } from '../../model/json-value.js'
 import { excessOfObject, isNamedObject, keepObject } from '../../model/keep-object.js'
-import {
-  compareResourceVersions,
-  type JsonObject,
-  type KubernetesObject,
-  OBJECT_KINDS,
-} from '../../model/kubernetes-object.js'
+import { type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
 import { excessOf } from '../../model/object-bounds.js'
 import { printable } from '../../model/shown-text.js'
 import { asCurrentVersion, isOldSlice } from '../../model/slice-v1beta1.js'
-import { FileError, readText } from './read-file.js'
+import { FileError, MAX_TEXT_BYTES } from './read-file.js'
+import { findTexts } from './read-tree.js'
 import { foreignTextHint } from './foreign-text.js'
 import { kindOf, labelOf } from './parse-watch-event.js'
+import { newestVersions, type PodObject, type VersionOrigin } from './newest-versions.js'
 import { parseDocuments } from './parse-documents.js'
-
-/** A Pod as the API serves it. Only its name is checked; every other field may be absent or of a wrong type. */
-export interface PodObject extends JsonObject {
-  readonly kind: 'Pod'
-  readonly metadata: JsonObject & { readonly name: string; readonly namespace: string }
-}
 
 export interface ObjectsRead {
   /**
@@ -36,7 +27,7 @@ export interface ObjectsRead {
 
 /**
  * Reads Kubernetes objects from YAML or JSON files, `-` for standard input: single objects, Lists, several documents, events of
- * a watch. FileError when a file cannot be read or holds no objects at all.
+ * a watch; and those that are somewhere in a directory or a tar archive, such as must-gather makes. FileError when a file cannot be read or holds no objects at all.
  */
 export async function readObjects(
   paths: readonly string[],
@@ -44,21 +35,49 @@ export async function readObjects(
 ): Promise<ObjectsRead> {
   const reader = objectsReader()
   for (const path of paths) {
-    const source = await readText(path, stdin)
-    const { documents, problems } = parseDocuments(source)
-    if (documents.length === 0 && problems.length === 0 && source.text.trim() === '')
-      throw new FileError('NOT_OBJECTS', source.name, foreignTextHint(source.text))
-    reader.take(source, { documents, problems })
+    const { texts, problems, lookedAt } = findTexts(path, stdin, {
+      isWanted: beginsLikeObjects,
+      maxBytes: MAX_TEXT_BYTES,
+    })
+    let files = 0
+    for await (const source of texts) {
+      if (!source.isOfMany) reader.take(source)
+      else if (reader.takeOneOfMany(source)) files += 1
+    }
+    if (lookedAt() === 0) continue
+    reader.note(problems)
+    if (files === 0)
+      throw new FileError(
+        'NOT_OBJECTS',
+        path,
+        `none of its ${lookedAt()} files has Services, EndpointSlices, Nodes or Pods`,
+      )
+    reader.note([`${path}: ${files} of ${lookedAt()} files have objects that are used`])
   }
   return reader.end()
 }
 
+/** Of one of many files: JSON or YAML of the API. */
+const beginsLikeObjects = (beginning: string): boolean =>
+  /^\s*[[{]/.test(beginning)
+    ? /"(?:kind|apiVersion)"\s*:/.test(beginning)
+    : /^(?:- )?(?:apiVersion|kind|items):/m.test(beginning)
+
+/** Of what a service proxy reads, and Pods: with their kind where an object or a List has it, as opposed to a reference. */
+const OBJECTS_IN_YAML = /^(?:- | {2})?kind: *["']?(?:Service|EndpointSlice|Node|Pod)(?:List)?["']? *\r?$/m
+const OBJECTS_IN_JSON = /"kind"\s*:\s*"(?:Service|EndpointSlice|Node|Pod)(?:List)?"/
+
+interface TextSource {
+  readonly name: string
+  readonly text: string
+}
+
 interface ObjectsReader {
-  /** FileError NOT_OBJECTS for what is no object. */
-  readonly take: (
-    source: { readonly name: string; readonly text: string },
-    parsed: { readonly documents: readonly unknown[]; readonly problems: readonly string[] },
-  ) => void
+  /** FileError for what is no object. */
+  readonly take: (source: TextSource) => void
+  /** Takes the objects out of a file of a directory or an archive, and passes over what else is in it; whether there were any. */
+  readonly takeOneOfMany: (source: TextSource) => boolean
+  readonly note: (problems: readonly string[]) => void
   readonly end: () => ObjectsRead
 }
 
@@ -69,6 +88,8 @@ function objectsReader(): ObjectsReader {
   const passedOver = new Map<string, number>()
 
   const oldSlices = new Map<string, number>()
+  let unread = 0
+  const note = (more: readonly string[]): void => void problems.push(...more)
 
   const takeItem = ({ object: given, ...how }: Item, file: string): void => {
     if (isOldSlice(given)) count(oldSlices, file)
@@ -83,10 +104,31 @@ function objectsReader(): ObjectsReader {
   }
 
   return {
-    take: ({ name, text }, { documents, problems: ofText }) => {
-      problems.push(...ofText.map((problem) => `${name}: ${problem}`))
+    take(source) {
+      const { name, text } = source
+      const { documents, problems: ofText } = parseDocuments(source)
+      if (documents.length === 0 && ofText.length === 0 && text.trim() === '')
+        throw new FileError('NOT_OBJECTS', name, foreignTextHint(text))
+      note(ofText.map((problem) => `${name}: ${problem}`))
       for (const item of itemsOf(documents, { file: name, text, problems })) takeItem(item, name)
     },
+    takeOneOfMany(source) {
+      const { name, text } = source
+      if (!OBJECTS_IN_YAML.test(text) && !OBJECTS_IN_JSON.test(text)) return false
+      try {
+        const { documents, problems: ofText } = parseDocuments(source)
+        const items = itemsOf(documents, { file: name, text, problems }).filter(({ object }) => isUsed(object))
+        for (const item of items) takeItem(item, name)
+        if (items.length > 0) note(ofText.map((problem) => `${name}: ${problem}`))
+        return items.length > 0
+      } catch (error) {
+        if (!(error instanceof FileError)) throw error
+        unread += 1
+        if (unread <= MOST_UNREAD) note([error.message])
+        return false
+      }
+    },
+    note,
     end: () => {
       const { objects, pods, repeats } = versions.end()
       const [first] = unusable
@@ -106,6 +148,12 @@ function objectsReader(): ObjectsReader {
   }
 }
 
+/** Files that could not be read, each named. */
+const MOST_UNREAD = 10
+
+const isUsed = (object: JsonObject): boolean =>
+  kindOf(asCurrentVersion(object)) !== undefined || object['kind'] === 'Pod'
+
 const oldSlicesText = (slices: number): string =>
   slices === 1
     ? '1 EndpointSlice of discovery.k8s.io/v1beta1 is'
@@ -119,15 +167,14 @@ function podIn(object: JsonObject): PodObject | undefined {
   if (kind !== 'Pod' || (apiVersion !== undefined && apiVersion !== 'v1') || !isJsonObject(metadata)) return undefined
   const { name, namespace } = metadata
   if (typeof name !== 'string' || name === '' || typeof namespace !== 'string') return undefined
-  return excessOf(Object.values(object)) === undefined ? (object as PodObject) : undefined
+  if (excessOf(Object.values(object)) !== undefined) return undefined
+  // Equal Pods are equal text, as with what `keepObject` gives; a typed list leaves the apiVersion out.
+  return canonical({ ...object, apiVersion: 'v1' }) as PodObject
 }
 
 /** An object as it stands in a file. */
-interface Item {
+interface Item extends VersionOrigin {
   readonly object: JsonObject
-  readonly isEvent: boolean
-  /** The event says that it is gone. */
-  readonly isDeleted: boolean
 }
 
 interface ItemsSource {
@@ -205,91 +252,3 @@ function withNamespace(object: JsonObject): JsonObject {
 }
 
 const count = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1)
-
-interface NewestVersions {
-  readonly take: (object: KubernetesObject | PodObject, how: Omit<Item, 'object'>) => void
-  readonly end: () => Pick<ObjectsRead, 'objects' | 'pods'> & { readonly repeats: readonly string[] }
-}
-
-interface Version {
-  readonly object: KubernetesObject | PodObject
-  readonly isDeleted: boolean
-  /** How often it was there, and what decided; absent: it was an event of a watch, of which there are many, or there once. */
-  readonly repeat?: { readonly times: number; readonly by: 'resourceVersion' | 'place' | 'equal' }
-}
-
-/**
- * Keeps one version of each object: the newest by resourceVersion, else the last. An object is often there twice: in several
- * files of one dump, in what `kubectl get --watch -o json` printed, or in a manifest beside what the API served.
- */
-function newestVersions(): NewestVersions {
-  const versions = new Map<string, Version>()
-  let events = 0
-  return {
-    take: (object, { isDeleted, isEvent }) => {
-      if (isEvent) events += 1
-      const { kind, metadata } = object
-      const key = JSON.stringify([kind, metadata.namespace, metadata.name])
-      const known = versions.get(key)
-      if (known === undefined) return void versions.set(key, { object, isDeleted })
-      const order = compareResourceVersions(versionOf(object), versionOf(known.object))
-      const isEqual = (order === 0 || order === undefined) && JSON.stringify(object) === JSON.stringify(known.object)
-      const by = isEqual ? 'equal' : order === 0 || order === undefined ? 'place' : 'resourceVersion'
-      const times = (known.repeat?.times ?? 1) + 1
-      const before = known.repeat?.by ?? 'equal'
-      // An end has the version of what it ends, or a later one.
-      const isNewer = order === undefined || order >= 0
-      versions.set(key, {
-        ...(isNewer ? { object, isDeleted } : known),
-        ...(!isEvent && { repeat: { times, by: by === 'equal' ? before : by } }),
-      })
-    },
-    end: () => {
-      const left = [...versions.values()].filter(({ isDeleted }) => !isDeleted)
-      const objects: KubernetesObject[] = []
-      const pods: PodObject[] = []
-      for (const { object } of left) {
-        if (object.kind === 'Pod') pods.push(object)
-        else objects.push(object)
-      }
-      const ofEvents =
-        events === 0
-          ? []
-          : [`${events} events of a watch: the last state of each object is used (\`pointsman import\` keeps all)`]
-      return { objects, pods, repeats: [...ofEvents, ...repeatLines(left)] }
-    },
-  }
-}
-
-function versionOf({ metadata }: KubernetesObject | PodObject): string {
-  const { resourceVersion } = metadata
-  return typeof resourceVersion === 'string' ? resourceVersion : ''
-}
-
-/** Objects that are named. */
-const MOST_REPEATS = 5
-
-function repeatLines(versions: readonly Version[]): readonly string[] {
-  const repeated = versions.filter(({ repeat }) => repeat !== undefined)
-  const different = repeated.filter(({ repeat }) => repeat?.by !== 'equal')
-  const equal = repeated.length - different.length
-  const more = different.length - MOST_REPEATS
-  return [
-    ...different.slice(0, MOST_REPEATS).map(repeatLine),
-    ...(more > 0
-      ? [`${more} more objects are given several times, with different content: the newest of each is used`]
-      : []),
-    ...(equal > 0
-      ? [`${equal === 1 ? '1 object is' : `${equal} objects are`} given several times, equal each time`]
-      : []),
-  ]
-}
-
-function repeatLine({ object, repeat }: Version): string {
-  const times = repeat?.times === 2 ? 'twice' : `${repeat?.times ?? 0} times`
-  const which =
-    repeat?.by === 'place'
-      ? 'and no resourceVersion says which is the newest: the last one is used'
-      : `with different content: the newest is used (resourceVersion ${printable(versionOf(object), 40)})`
-  return `${labelOf(object)} is given ${times}, ${which}`
-}
