@@ -157,6 +157,15 @@ describe('Pods in the input', () => {
     )
   })
 
+  test('may be those of other namespaces alone, or lack those of the endpoints', async () => {
+    const elsewhere = pod('api-0', { app: 'api' }, READY, 'staging')
+    const none = await explainItems('checkout', ...base, elsewhere)
+    expect(none.stdout).toContain('no endpoint is listed: the input has no Pod of namespace shop ')
+    const served = slice({ name: 'checkout-2', service: 'checkout', endpoints: ['10.244.1.5'] })
+    const some = await explainItems('checkout', ...base, served, elsewhere)
+    expect(some.stdout).toContain('tier=backend: none in the input, although endpoints are listed\n')
+  })
+
   test('are no objects that the other commands report as ignored', async () => {
     const input = JSON.stringify({ kind: 'List', items: [...base, pod('checkout-0', LABELS)] })
     const { stderr } = await runPointsman(['services', '--objects', '-'], { input })
@@ -164,12 +173,12 @@ describe('Pods in the input', () => {
   })
 })
 
-test('slices of a Service that is gone are named', async () => {
+test.each(['shop/gone', 'gone'])('slices of a Service that is gone are named: %s', async (name) => {
   const left = slice({ name: 'gone-x', service: 'gone', endpoints: ['10.244.1.5'] })
-  const answer = await explainItems('shop/gone', node({ name: 'node-a' }), left)
+  const answer = await explainItems(name, node({ name: 'node-a' }), left)
   expect(answer).toMatchObject({ status: 1, stdout: '' })
   expect(answer.stderr).toBe(
-    'error: service shop/gone not found in the objects, but EndpointSlice gone-x belongs to it: without the Service there are no rules for it\n',
+    `error: service ${name} not found in the objects: EndpointSlice gone-x belongs to it, and without the Service there are no rules for it\n`,
   )
 })
 

@@ -46,7 +46,6 @@ export {
   sliceComparer,
   type SliceFinding,
   type SliceReason,
-  slicesNaming,
 } from './debug/compare-slices.js'
 export { POD_REASONS, type PodFinding } from './debug/pod-findings.js'
 export { type PodSelection, selectPods } from './debug/select-pods.js'

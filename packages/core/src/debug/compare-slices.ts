@@ -57,7 +57,9 @@ interface SliceQuestion {
  */
 export function sliceComparer({ service, families, objects }: SliceQuestion): (port: ServicePort) => SliceComparison {
   const { namespace = '', name } = service.metadata
-  const own = slicesNaming({ namespace, name }, objects)
+  const own = objects
+    .filter((object) => object.kind === 'EndpointSlice' && serviceOf(object) === serviceName(namespace, name))
+    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
   const targetPorts = namedTargetPorts(service)
   const read = own.map((slice, index) => readSlice(slice, { service, isCompared: index < MOST_COMPARED }))
   const unlabelled = objects.flatMap((object) => lookalike(object, service) ?? []).slice(0, MOST_FINDINGS)
@@ -252,15 +254,6 @@ export function selectorOf(service: KubernetesObject): JsonObject | undefined {
   const { selector } = recordOf(service['spec'])
   return isJsonObject(selector) && Object.keys(selector).length > 0 ? selector : undefined
 }
-
-/** EndpointSlices with the label of a Service, sorted by name: also of one that is not there. */
-export const slicesNaming = (
-  { namespace, name }: { readonly namespace: string; readonly name: string },
-  objects: readonly KubernetesObject[],
-): readonly KubernetesObject[] =>
-  objects
-    .filter((object) => object.kind === 'EndpointSlice' && serviceOf(object) === serviceName(namespace, name))
-    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
 
 const recordOf = (value: Json | undefined): JsonObject => (isJsonObject(value) ? value : {})
 const listOf = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? (value as readonly Json[]) : [])

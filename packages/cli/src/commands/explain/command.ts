@@ -1,4 +1,4 @@
-import { nodeWithoutObject, serviceName, type ServiceName, serviceOf, slicesNaming } from '@pointsman/core'
+import { nodeWithoutObject, serviceName, type ServiceName, serviceOf } from '@pointsman/core'
 import type { Command } from 'commander'
 import type { Context } from '../../context.js'
 import { CliError } from '../../errors.js'
@@ -18,6 +18,7 @@ import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '..
 import { didYouMean } from '../../input/suggest.js'
 import { formatTime, outputOption, parseFormat, pointOf, writeDocument } from '../../output/json.js'
 import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
+import { leftSlicesHint } from '../services/answer.js'
 import { explainService } from './answer.js'
 import { explanationDocument } from './json.js'
 import { latestChanges, type LatestChanges } from './latest-changes.js'
@@ -91,24 +92,11 @@ function serviceAsked(text: string, asked: AskedObjects, input: Input): ServiceN
     throw new CliError('USAGE', `${text} is ambiguous: give one of ${found.toSorted().join(', ')}`)
   const names = known.map(({ full, name }) => (text.includes('/') ? full : name))
   const when = asked.point === undefined ? 'in the objects' : `at seq ${asked.point.seq}`
-  const hint = goneHint(text, asked, input) ?? leftSlicesHint(text, asked) ?? didYouMean(text, names)
+  const hint = goneHint(text, asked, input) ?? leftSlicesHint(text, asked.objects) ?? didYouMean(text, names)
   throw new CliError(
     'NOT_FOUND',
     `service ${text} not found ${when}${hint === '' ? ': run `pointsman services` for a list' : hint}`,
   )
-}
-
-/** That EndpointSlices of it are there, which make no rules without the Service. */
-function leftSlicesHint(text: string, { objects }: AskedObjects): string | undefined {
-  const [namespace = '', name = ''] = text.split('/')
-  const slices = slicesNaming({ namespace, name }, objects).map(({ metadata }) => metadata.name)
-  const [first] = slices
-  if (first === undefined) return undefined
-  const [some, them] =
-    slices.length === 1
-      ? [`EndpointSlice ${first} belongs`, 'it']
-      : [`${slices.length} EndpointSlices (${first}, ...) belong`, 'them']
-  return `, but ${some} to it: without the Service there are no rules for ${them}`
 }
 
 /** That it was there, and up to when. */

@@ -17,7 +17,8 @@ export function conclusionOf({ ports }: Pick<Explanation, 'ports'>): Conclusion 
   const dependsOn = ports.flatMap(undefinedOrders)
   const { reached, message } = knownConclusion(ports)
   if (dependsOn.length === 0) return { reached, message }
-  return { reached, message: `${message}; ${dependsOn.slice(0, MOST_SHOWN).join('; ')}`, dependsOn }
+  const more = dependsOn.length > MOST_SHOWN ? `; and ${dependsOn.length - MOST_SHOWN} more overlaps` : ''
+  return { reached, message: `${message}; ${dependsOn.slice(0, MOST_SHOWN).join('; ')}${more}`, dependsOn }
 }
 
 const MOST_SHOWN = 2
@@ -69,7 +70,8 @@ function undefinedOrders({ row, overlaps }: PortExplanation): readonly string[] 
     .map((overlap) => {
       const { other, otherIsFirst } = overlap
       const winner = otherIsFirst ? other.service : row.port.service
-      return `${overlapText(overlap)} is also claimed by ${displayName(other)}, and kube-proxy does not define which of the two Services wins on a node (Pointsman: the older, ${winner})`
+      const why = other.createdAt === row.port.createdAt ? 'the first by name' : 'the older'
+      return `${overlapText(overlap)} is also claimed by ${displayName(other)}, and kube-proxy does not define which of the two Services wins on a node (Pointsman: ${why}, ${winner})`
     })
 }
 

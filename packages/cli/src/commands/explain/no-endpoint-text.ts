@@ -35,7 +35,10 @@ function noEndpointText({ slices }: PortExplanation, { selector, pods, service }
     return there === undefined
       ? `either no Pod has the labels ${text}, or none has the port (explain says which where --objects has Pods)`
       : `${there}; its selector is ${text}`
-  if (pods.matching === 0) return `no Pod of namespace ${namespace} has the labels ${text}`
+  if (pods.matching === 0)
+    return pods.nearest === undefined
+      ? `the input has no Pod of namespace ${namespace} (the labels are ${text})`
+      : `no Pod of namespace ${namespace} has the labels ${text}`
   const counted = `${countOf(pods.matching, 'Pod')} with the labels ${text}, ${pods.ready} ready (below)`
   return there === undefined ? `there ${pods.matching === 1 ? 'is' : 'are'} ${counted}` : `${there}; ${counted}`
 }
@@ -47,10 +50,16 @@ const selectorText = (selector: object): string =>
     .join(',')
 
 /** What the Pods say: which comes closest where the selector selects none, and why others are no ready endpoints. */
-export function podLines({ service, pods }: Explanation, style: Style): readonly string[] {
+export function podLines({ service, ports, pods }: Explanation, style: Style): readonly string[] {
   if (pods === undefined) return []
   const { selector, matching, ready, nearest, elsewhere, findings, moreFindings } = pods
   const [namespace = ''] = service.split('/')
+  const isListed = ports.some(({ row }) => row.endpoints.length > 0)
+  if (matching === 0 && isListed)
+    return [
+      '',
+      `Pods of namespace ${namespace} with the labels ${selector}: none in the input, although endpoints are listed`,
+    ]
   if (matching === 0) {
     const others = elsewhere.map((each) => `${countOf(each.pods, 'Pod')} in ${each.namespace}`)
     return [

@@ -188,7 +188,7 @@ function factsOf(
           ] as const,
         ]
       : []),
-    ...overlaps.map((overlap) => ['overlap', overlapFact(overlap)] as const),
+    ...overlaps.map((overlap) => ['overlap', overlapFact(overlap, port)] as const),
     // Without endpoints, all but these are said above.
     ...slices.findings
       .filter(({ reason }) => STALE.has(reason) || (endpoints.length > 0 && reason !== 'NO_ENDPOINTS'))
@@ -247,9 +247,10 @@ function sourcesText(port: ServicePort): string {
   return `only ${port.loadBalancerSourceRanges.join(', ')} may use ${vips}; the source ranges do not protect ${others.join(', ')}`
 }
 
-function overlapFact(overlap: Overlap): string {
+function overlapFact(overlap: Overlap, { createdAt }: ServicePort): string {
   const { other, otherIsFirst, isDefined } = overlap
-  const order = otherIsFirst ? 'which is older and comes first' : 'which is younger and comes after it'
+  const [older, younger] = other.createdAt === createdAt ? ['first by name', 'second by name'] : ['older', 'younger']
+  const order = otherIsFirst ? `which is ${older} and comes first` : `which is ${younger} and comes after it`
   const open = isDefined ? '' : '; with kube-proxy either may come first'
   return `${overlapText(overlap)} is also claimed by ${displayName(other)}, ${order}${open}`
 }

@@ -8,6 +8,7 @@ import {
   isLocalEndpoint,
   type KubernetesObject,
   type NodeInfo,
+  serviceOf,
   servesWhileTerminating,
   type ServicePort,
 } from '@pointsman/core'
@@ -119,3 +120,21 @@ const compareText = (one: string, other: string): number => (one < other ? -1 : 
 
 /** `shop/checkout:http`. */
 export const portTitle = (port: ServicePort): string => displayName(port)
+
+/** Of a Service, NAME or NAMESPACE/NAME, that is not there: that EndpointSlices name it. Undefined: none does. */
+export function leftSlicesHint(service: string, objects: readonly KubernetesObject[]): string | undefined {
+  const names = objects
+    .filter((object) => {
+      const owner = object.kind === 'EndpointSlice' ? serviceOf(object) : undefined
+      return owner !== undefined && (owner === service || owner.slice(owner.indexOf('/') + 1) === service)
+    })
+    .map(({ metadata }) => metadata.name)
+    .toSorted()
+  const [first] = names
+  if (first === undefined) return undefined
+  const [some, them] =
+    names.length === 1
+      ? [`EndpointSlice ${first} belongs`, 'it']
+      : [`${names.length} EndpointSlices (${first}, ...) belong`, 'them']
+  return `: ${some} to it, and without the Service there are no rules for ${them}`
+}

@@ -17,7 +17,7 @@ import { resolveConfig } from '../../input/proxy-config.js'
 import { didYouMean } from '../../input/suggest.js'
 import { FORMATS, outputOption, parseFormat, pointOf, writeDocument, writeLine } from '../../output/json.js'
 import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
-import { serviceRows, type ServicesView } from './answer.js'
+import { leftSlicesHint, serviceRows, type ServicesView } from './answer.js'
 import { diagnosticItem, serviceItem, skippedItem } from './json.js'
 import type { ServiceListJson } from './schema.js'
 import { servicesTable } from './text.js'
@@ -124,11 +124,11 @@ function isWanted(full: string, { service, namespace }: Wanted): boolean {
   return service.includes('/') ? full === service : name === service
 }
 
-function notFound(service: string, view: ServicesView, { point }: AskedObjects): CliError {
+function notFound(service: string, view: ServicesView, { point, objects }: AskedObjects): CliError {
   const known = new Set([...view.rows.map(({ port }) => port.service), ...view.skipped.map((skip) => skip.service)])
   const names = service.includes('/') ? known : new Set([...known].map((full) => full.slice(full.indexOf('/') + 1)))
   const when = point === undefined ? 'in the objects' : `at seq ${point.seq}`
-  const hint = didYouMean(service, names)
+  const hint = leftSlicesHint(service, objects) ?? didYouMean(service, names)
   return new CliError(
     'NOT_FOUND',
     `service ${service} not found ${when}${hint === '' ? ': run `pointsman services` for a list' : hint}`,
