@@ -73,6 +73,7 @@ export {
   otherOdds,
   sumOfOdds,
 } from './model/odds.js'
+export * from './model/packet.js'
 export * from './model/proxy-config.js'
 export {
   type AgentConfig,

@@ -1,4 +1,5 @@
 import {
+  type AddressedPacket,
   cidrContains,
   displayName,
   type Endpoint,
@@ -27,16 +28,7 @@ interface PacketQuestion<P extends PacketProtocol = PacketProtocol> {
 }
 
 /** The packet in addresses. */
-export interface ResolvedPacket<P extends PacketProtocol = PacketProtocol> {
-  readonly protocol: P
-  readonly family: IpFamily
-  readonly source: string
-  readonly sourcePort?: number
-  readonly destination: string
-  /** 0: the protocol has no ports. */
-  readonly destinationPort: number
-  readonly from: 'node' | 'pod' | 'outside'
-}
+export type ResolvedPacket<P extends PacketProtocol = PacketProtocol> = AddressedPacket<P>
 
 /** Looks names up. CliError NOT_FOUND for one that nobody has, USAGE for one that several have and for a port that is missing. */
 export function resolvePacket<P extends PacketProtocol>(question: PacketQuestion<P>): ResolvedPacket<P> {

@@ -1,7 +1,7 @@
-import type { IpFamily } from '../model/address.js'
 import { type Endpoint, endpointKey } from '../model/endpoint.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import type { Protocol, ServicePortName } from '../model/names.js'
+import type { ServicePortName } from '../model/names.js'
+import type { AddressedPacket } from '../model/packet.js'
 import { configOfRecord, type ProxyConfig } from '../model/proxy-config.js'
 import { type ConfigRecord, type LogRecord, NO_SEQ, type ObjectRecord, type Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
@@ -228,19 +228,17 @@ function flipCause({ record, edit, before, after, port, listed }: SliceFlip): Fl
 const reached = ({ endpoints }: PacketFate): ReadonlySet<string> => new Set(endpoints.map(endpointKey))
 
 /** Where a packet is sent to. */
-export interface PacketTarget {
-  readonly address: string
-  readonly family: IpFamily
-  readonly port: number
-  readonly protocol: Protocol
-}
+export type PacketTarget = Pick<AddressedPacket, 'family' | 'protocol' | 'destination' | 'destinationPort'>
 
 /**
  * Whether a service port can have a say in a packet's fate, or in the reason for it: it has the packet's address, on whatever
  * port; a node port with the packet's port, on whatever address, which may be a node's at one time and not at another; or its
  * health check answers there.
  */
-export function touchesPacket(servicePort: ServicePort, { address, family, port, protocol }: PacketTarget): boolean {
+export function touchesPacket(
+  servicePort: ServicePort,
+  { family, protocol, destination: address, destinationPort: port }: PacketTarget,
+): boolean {
   if (servicePort.family !== family) return false
   if (servicePort.healthCheckNodePort === port && protocol === 'TCP') return true
   if (servicePort.loadBalancerProxyIPs.includes(address)) return true

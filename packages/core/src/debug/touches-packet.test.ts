@@ -13,8 +13,8 @@ const port = servicePortOf({
 })
 
 const to = (address: string, number: number, rest: Partial<PacketTarget> = {}): PacketTarget => ({
-  address,
-  port: number,
+  destination: address,
+  destinationPort: number,
   family: 'IPv4',
   protocol: 'TCP',
   ...rest,

@@ -1,4 +1,5 @@
 import type { Odds } from '../model/odds.js'
+import type { AddressedPacket } from '../model/packet.js'
 import type { Place } from './rule-item.js'
 
 /** What becomes of a packet. */
@@ -286,17 +287,9 @@ export interface TraceQuestion {
 }
 
 /** A packet, where it meets the rules of a node. */
-export interface TracedPacket {
+export interface TracedPacket extends Omit<AddressedPacket, 'protocol' | 'family'> {
   /** As iptables names it: `tcp`, `udp`, `sctp`, and `icmp` in both families, which stands for an echo request. */
   readonly protocol: string
-  readonly source: string
-  /** Absent: not known, as of a client that has not chosen one. */
-  readonly sourcePort?: number | undefined
-  readonly destination: string
-  /** 0: the protocol has no ports. */
-  readonly destinationPort: number
-  /** `node`: the node itself sends it. Else it arrives. */
-  readonly from: 'node' | 'pod' | 'outside'
   /** By which interface it arrives. Absent: not known. */
   readonly inInterface?: string | undefined
   /** By which it leaves the node, if it does. Absent: not known. */

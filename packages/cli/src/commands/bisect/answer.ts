@@ -54,7 +54,7 @@ export function* bisect(question: BisectQuestion): Generator<Seq, Bisection, und
   const start = isGoodAtFrom ? startFor(question) : floorOf(question)
   const { services, objects, records } = candidatesFor({
     reader,
-    target: { ...packet, address: packet.destination, port: packet.destinationPort },
+    target: packet,
     after: start,
     toSeq: to.seq,
     nodeName: node?.name,

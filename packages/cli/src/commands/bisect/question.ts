@@ -1,4 +1,6 @@
 import {
+  arrivalOf,
+  assertNever,
   type ChangeLogReader,
   NO_SEQ,
   type NodeInfo,
@@ -77,7 +79,7 @@ export async function bisectQuestion(
     reader,
     asked,
   })
-  const arrival = arrivalOf(packet, { config, options })
+  const arrival = assumedArrival(packet, { config, options })
   const mockPacket: Packet = {
     from:
       packetText.source.host === 'outside' || packetText.source.host === 'node'
@@ -143,28 +145,34 @@ function pointAt(reader: ChangeLogReader, position: Seq): ResolvedPoint {
 
 const pointOfAsked = ({ point }: AskedObjects): ResolvedPoint => point ?? { seq: NO_SEQ }
 
-interface Arrival {
+interface AssumedArrival {
   readonly interface?: string
   readonly assumption?: string
 }
 
 /** How a packet arrives is taken for what it is at the end: it is one packet that is followed, whoever else comes and goes. */
-function arrivalOf(
-  { source, from }: ResolvedPacket,
-  { config: { detectLocal }, options }: { readonly config: ProxyConfig; readonly options: BisectOptions },
-): Arrival {
+function assumedArrival(
+  packet: ResolvedPacket,
+  { config, options }: { readonly config: ProxyConfig; readonly options: BisectOptions },
+): AssumedArrival {
   if (options.inInterface !== undefined) return { interface: options.inInterface }
-  if (detectLocal.mode !== 'BridgeInterface' && detectLocal.mode !== 'InterfaceNamePrefix') return {}
-  const podInterface = detectLocal.mode === 'BridgeInterface' ? detectLocal.bridge : `${detectLocal.prefix}0`
-  if (from === 'pod')
-    return {
-      interface: podInterface,
-      assumption: `${source} is a pod of this node: taken to arrive by ${podInterface} (--in-interface)`,
-    }
-  if (from === 'node') return {}
-  return {
-    interface: 'another',
-    assumption: `${source} is no pod of this node: taken to arrive by another interface than a pod's (--in-interface)`,
+  const { source } = packet
+  const arrival = arrivalOf(packet, config)
+  switch (arrival.type) {
+    case 'pod':
+      return {
+        interface: arrival.interface,
+        assumption: `${source} is a pod of this node: taken to arrive by ${arrival.interface} (--in-interface)`,
+      }
+    case 'another':
+      return {
+        interface: 'another',
+        assumption: `${source} is no pod of this node: taken to arrive by another interface than a pod's (--in-interface)`,
+      }
+    case 'unknown':
+      return {}
+    default:
+      return assertNever(arrival)
   }
 }
 

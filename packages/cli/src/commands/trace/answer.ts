@@ -1,6 +1,7 @@
 import {
   type AffinityEntry,
   type AffinityList,
+  arrivalOf,
   type Assumption,
   buildState,
   type Dataplane,
@@ -95,7 +96,7 @@ async function ofObjects(
     const found = resolved(packet, family, { names: state, node })
     const plan = dataplane.plan({ state, config }, { family: found.packet.family, interfaceAddresses })
     const rules = dataplane.loaded(plan)
-    const arrival = arrivalOf(options, { packet: found.packet, config })
+    const arrival = assumedArrival(options, { packet: found.packet, config })
     return {
       ...found,
       dataplane,
@@ -206,30 +207,22 @@ function onlyFamily(options: TraceOptions): IpFamily | undefined {
   return familiesOf(options, {})[0]
 }
 
-interface Arrival {
+interface AssumedArrival {
   readonly inInterface: string | undefined
   readonly assumptions: readonly Assumption[]
 }
 
-/** By which interface a pod's packet arrives is known from how the configuration tells pods. */
-function arrivalOf(
+/** Of a packet that is no pod's, the interface stays unknown: which one it is, no configuration says. */
+function assumedArrival(
   { inInterface }: TraceOptions,
-  { packet, config: { detectLocal } }: { readonly packet: ResolvedPacket; readonly config: ProxyConfig },
-): Arrival {
-  if (inInterface !== undefined || packet.from !== 'pod') return { inInterface, assumptions: [] }
-  const assumed = (name: string, words: string): Arrival => ({
-    inInterface: name,
-    assumptions: [
-      {
-        code: 'IN_INTERFACE',
-        message: `${packet.source} is a pod of this node: taken to arrive by ${words}`,
-      },
-    ],
-  })
-  if (detectLocal.mode === 'BridgeInterface') return assumed(detectLocal.bridge, detectLocal.bridge)
-  if (detectLocal.mode === 'InterfaceNamePrefix')
-    return assumed(`${detectLocal.prefix}0`, `an interface that begins with ${detectLocal.prefix}`)
-  return { inInterface, assumptions: [] }
+  { packet, config }: { readonly packet: ResolvedPacket; readonly config: ProxyConfig },
+): AssumedArrival {
+  const arrival = arrivalOf(packet, config)
+  if (inInterface !== undefined || arrival.type !== 'pod') return { inInterface, assumptions: [] }
+  const { interface: name, prefix } = arrival
+  const words = prefix === undefined ? name : `an interface that begins with ${prefix}`
+  const message = `${packet.source} is a pod of this node: taken to arrive by ${words}`
+  return { inInterface: name, assumptions: [{ code: 'IN_INTERFACE', message }] }
 }
 
 async function questionOf(
