@@ -157,6 +157,23 @@ describe('Pods in the input', () => {
     )
   })
 
+  // https://github.com/kubernetes/kubernetes/issues/109627, and with a second Deployment kubernetes/ingress-nginx#9149
+  test('say that no container has the port that targetPort names, where a slice has no ports', async () => {
+    const ports = [{ name: 'http', port: 80, targetPort: 'web' }]
+    const named = service({ name: 'checkout', spec: { selector: LABELS, clusterIP: '10.96.0.9', ports } })
+    const unset = slice({ name: 'checkout-u', service: 'checkout', endpoints: ['10.244.1.5'], ports: [] })
+    const items = [node({ name: 'node-a' }), named, unset, pod('checkout-0', LABELS, READY)]
+    const { stdout } = await explainItems('checkout', ...items)
+    expect(stdout).toContain('no endpoint can be used: EndpointSlice checkout-u lists 10.244.1.5 without any port; ')
+    expect(stdout).toContain(
+      'checkout-0  -  port http: has no container port web/TCP, which is the targetPort (its containers declare no port)\n',
+    )
+    const other = slice({ name: 'checkout-v', service: 'checkout', endpoints: ['10.244.1.6'] })
+    const both = await explainItems('checkout', ...items, other)
+    expect(both.stdout).toContain('shop/checkout is served by 1 endpoint\n')
+    expect(both.stdout).toContain('slices  EndpointSlice checkout-u lists 10.244.1.5 without any port; ')
+  })
+
   test('may be those of other namespaces alone, or lack those of the endpoints', async () => {
     const elsewhere = pod('api-0', { app: 'api' }, READY, 'staging')
     const none = await explainItems('checkout', ...base, elsewhere)

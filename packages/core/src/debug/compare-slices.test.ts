@@ -147,6 +147,14 @@ test('a mirrored slice beside a selector, and one of an earlier Service, are nam
     'MIRRORED: EndpointSlice web-m is mirrored from an Endpoints object, and the Service has a selector: its endpoints are used beside the selected ones',
   ])
   expect(messages({ ports: [HTTP], selector: {} }, mirrored)).toEqual([])
+  // https://github.com/kubernetes/kubernetes/issues/111929
+  const left = labelled(of({}), {
+    labels: { 'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io' },
+  })
+  expect(messages({ ports: [HTTP] }, left)).toEqual([])
+  expect(messages({ ports: [HTTP], selector: {} }, left)).toEqual([
+    'NO_SELECTOR: EndpointSlice web-1 was written by the EndpointSlice controller, and the Service has no selector now: it is used, and nothing updates it',
+  ])
 })
 
 test('each endpoint has the slices that list it, by name', () => {

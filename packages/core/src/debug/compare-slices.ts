@@ -39,6 +39,7 @@ export const SLICE_REASONS = {
   OTHER_SERVICE_LABEL: 'its label kubernetes.io/service-name names another Service',
   EARLIER_SERVICE: 'it is owned by an earlier Service of the same name, which was deleted',
   MIRRORED: 'it is mirrored from an Endpoints object, and the Service has a selector',
+  NO_SELECTOR: 'the EndpointSlice controller wrote it, and the Service no longer has a selector',
 } as const
 export type SliceReason = keyof typeof SLICE_REASONS
 
@@ -198,6 +199,14 @@ function stalenessOf(slice: KubernetesObject, service: KubernetesObject): readon
         'is mirrored from an Endpoints object, and the Service has a selector: its endpoints are used beside the selected ones',
       ),
     )
+  if (typeof manager === 'string' && manager.startsWith(SLICE_CONTROLLER) && selectorOf(service) === undefined)
+    findings.push(
+      finding(
+        slice,
+        'NO_SELECTOR',
+        'was written by the EndpointSlice controller, and the Service has no selector now: it is used, and nothing updates it',
+      ),
+    )
   return findings
 }
 
@@ -224,6 +233,7 @@ function lookalike(object: KubernetesObject, service: KubernetesObject): SliceFi
 
 const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by'
 const MIRRORING_CONTROLLER = 'endpointslicemirroring-controller'
+const SLICE_CONTROLLER = 'endpointslice-controller'
 
 /** The EndpointSlice controller lists a Pod without the ports for which it finds no container port of the name. */
 const namedTargetWords = ({ port, service, targetPorts }: ComparedPort): string => {

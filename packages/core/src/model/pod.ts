@@ -119,7 +119,7 @@ function waitingOf(status: JsonObject): Pod['waiting'] {
   return undefined
 }
 
-/** Of the containers, and of init containers that keep running (sidecars). */
+/** Of the containers, and of sidecars, which count since Kubernetes 1.32 (https://github.com/kubernetes/kubernetes/pull/127976). */
 function portsOf(spec: JsonObject, hostNetwork: boolean): readonly ContainerPort[] {
   const ports: ContainerPort[] = []
   const add = (container: JsonObject): void => {

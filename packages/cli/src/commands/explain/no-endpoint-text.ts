@@ -18,7 +18,7 @@ export function noEndpointLines(port: PortExplanation, explanation: Explanation,
 }
 
 /** Findings that are no reason for a port without endpoints. */
-export const STALE: ReadonlySet<SliceReason> = new Set(['EARLIER_SERVICE', 'MIRRORED'])
+export const STALE: ReadonlySet<SliceReason> = new Set(['EARLIER_SERVICE', 'MIRRORED', 'NO_SELECTOR'])
 const UNLABELLED: ReadonlySet<SliceReason> = new Set(['NO_SERVICE_LABEL', 'OTHER_SERVICE_LABEL'])
 
 function noEndpointText({ slices }: PortExplanation, { selector, pods, service }: Explanation): string {
