@@ -1,3 +1,7 @@
+import { formatRule, type Rule } from 'node-iptables'
+import { chainOf } from './adapter/ownership.js'
+import { CHAIN_PREFIX, CHAINS, CURRENT, isServiceChain, LAYOUTS, MARK_DROP } from './ruleset/layout.js'
+
 /** A line of a text with its number there. */
 export interface PastedLine {
   readonly number: number
@@ -247,7 +251,7 @@ const targetOf = (text: string): string => / -[jg] (\S+)/.exec(text.replaceAll(/
 function tablesOfRule({ chain, text }: SegmentRule): ReadonlySet<string> {
   const target = targetOf(text)
   // Those of filter accept, drop and reject; only those of nat lead on.
-  if (chain === 'KUBE-SERVICES' || chain === 'KUBE-NODEPORTS') return target.startsWith('KUBE-') ? NAT : FILTER
+  if (chain === CHAINS.services || chain === CHAINS.nodePorts) return target.startsWith(CHAIN_PREFIX) ? NAT : FILTER
   return intersection(tablesOfChain(chain), TABLES_OF_TARGET.get(target) ?? tablesOfChain(target))
 }
 
@@ -267,18 +271,19 @@ const TABLES_OF_TARGET: ReadonlyMap<string, ReadonlySet<string>> = new Map([
 
 /** kube-proxy's chains, of all its layouts, and the built-in ones. */
 function tablesOfChain(chain: string): ReadonlySet<string> {
-  if (/^KUBE-(?:SVC|SEP|EXT|XLB|FW)-/.test(chain)) return NAT
+  if (isServiceChain(chain)) return NAT
   return TABLES_OF_CHAIN.get(chain) ?? ALL
 }
 
 const TABLES_OF_CHAIN: ReadonlyMap<string, ReadonlySet<string>> = new Map([
-  ...['KUBE-MARK-MASQ', 'KUBE-MARK-DROP', 'KUBE-POSTROUTING', 'KUBE-LOAD-BALANCER', 'KUBE-NODE-PORT'].map(
-    (chain) => [chain, NAT] as const,
+  ...LAYOUTS.flatMap(({ baseChains }) =>
+    baseChains.map(({ chain }) => {
+      const tables = baseChains.filter((one) => one.chain === chain).map(({ table }): string => table)
+      return [chain, new Set(tables)] as const
+    }),
   ),
-  ...['KUBE-EXTERNAL-SERVICES', 'KUBE-FORWARD', 'KUBE-FIREWALL', 'KUBE-PROXY-FIREWALL'].map(
-    (chain) => [chain, FILTER] as const,
-  ),
-  ...['KUBE-SERVICES', 'KUBE-NODEPORTS'].map((chain) => [chain, new Set(['nat', 'filter'])] as const),
+  // Of layout classic, and of ipvs mode.
+  ...[MARK_DROP, 'KUBE-LOAD-BALANCER', 'KUBE-NODE-PORT'].map((chain) => [chain, NAT] as const),
   ['PREROUTING', new Set(['nat', 'mangle', 'raw'])],
   ['INPUT', new Set(['filter', 'mangle', 'nat'])],
   ['FORWARD', new Set(['filter', 'mangle'])],
@@ -286,42 +291,28 @@ const TABLES_OF_CHAIN: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ['POSTROUTING', new Set(['nat', 'mangle'])],
 ])
 
-/** kube-proxy's jumps from built-in chains, in their order. Source: pkg/proxy/iptables/proxier.go, iptablesJumpChains. */
-const JUMPS: { readonly [table: string]: readonly (readonly [from: string, to: string, match: string])[] } = {
-  nat: [
-    ['PREROUTING', 'KUBE-SERVICES', ''],
-    ['OUTPUT', 'KUBE-SERVICES', ''],
-    ['POSTROUTING', 'KUBE-POSTROUTING', ''],
-  ],
-  filter: [
-    ...['INPUT', 'FORWARD', 'OUTPUT'].map(
-      (from) => [from, 'KUBE-PROXY-FIREWALL', ' -m conntrack --ctstate NEW'] as const,
-    ),
-    ['INPUT', 'KUBE-NODEPORTS', ''],
-    ['INPUT', 'KUBE-EXTERNAL-SERVICES', ' -m conntrack --ctstate NEW'],
-    ['FORWARD', 'KUBE-FORWARD', ''],
-    ['FORWARD', 'KUBE-SERVICES', ' -m conntrack --ctstate NEW'],
-    ['FORWARD', 'KUBE-EXTERNAL-SERVICES', ' -m conntrack --ctstate NEW'],
-    ['OUTPUT', 'KUBE-SERVICES', ' -m conntrack --ctstate NEW'],
-    ['INPUT', 'KUBE-FIREWALL', ''],
-    ['OUTPUT', 'KUBE-FIREWALL', ''],
-  ],
-}
+const withoutComment = (rule: Rule): Rule => ({
+  ...rule,
+  matches: rule.matches.filter(({ type }) => type !== 'comment'),
+})
 
 /** Adds what grep may have left out: the jumps that lead to kube-proxy's chains, and chains without rules. */
 function completePart(table: string, { chains, rules }: OpenTable): readonly string[] {
   const targets = new Set(rules.map(targetOf))
-  const missing = (JUMPS[table] ?? []).filter(([, to]) => chains.has(to) && !targets.has(to))
-  for (const [from, to, match] of missing) {
-    chains.add(from)
-    rules.push(`-A ${from}${match} -j ${to}`)
+  const missing = CURRENT.jumps
+    .filter((jump) => jump.table === table)
+    .map(({ chain, rule }) => ({ chain, to: chainOf(rule) ?? '', text: formatRule(withoutComment(rule)) }))
+    .filter(({ to }) => chains.has(to) && !targets.has(to))
+  for (const { chain, text } of missing) {
+    chains.add(chain)
+    rules.push(`-A ${chain} ${text}`)
   }
   const empty = [...targets].filter((target) => /^[A-Z]+-|^cali-/.test(target) && !chains.has(target))
   for (const chain of empty) chains.add(chain)
   const notes: string[] = []
   if (missing.length > 0)
     notes.push(
-      `no line of ${table} leads to ${listed(missing.map(([, to]) => to))}: kube-proxy's own jumps are taken to be there`,
+      `no line of ${table} leads to ${listed(missing.map(({ to }) => to))}: kube-proxy's own jumps are taken to be there`,
     )
   if (empty.length > 0) notes.push(`no line of ${table} is of ${listed(empty)}: taken to be empty`)
   return notes

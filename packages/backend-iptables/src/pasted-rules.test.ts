@@ -102,7 +102,7 @@ describe('lines that grep leaves of a save', () => {
       'the text is a part of a save: rules that are not in it are taken not to be there',
       "no line of nat leads to KUBE-SERVICES, KUBE-POSTROUTING: kube-proxy's own jumps are taken to be there",
       'no line of nat is of KUBE-NODEPORTS: taken to be empty',
-      "no line of filter leads to KUBE-FORWARD, KUBE-FIREWALL: kube-proxy's own jumps are taken to be there",
+      "no line of filter leads to KUBE-FIREWALL, KUBE-FORWARD: kube-proxy's own jumps are taken to be there",
     ])
   })
 
