@@ -1,6 +1,6 @@
 import { assertNever } from '@pointsman/core'
 import type { Target } from 'node-iptables'
-import { elementOf } from './ip-sets.js'
+import { elementKey } from './ip-sets.js'
 import { maskedNumberOf, optionsOf } from './options.js'
 import { type Claim, type Evaluated, truthIn } from './suppositions.js'
 import { ALL_BITS, knownMark, type Mark, type PacketState } from './traced-packet.js'
@@ -214,7 +214,7 @@ function changeSets(words: readonly string[], { packet }: TargetPlace): Evaluate
   ] as const
   const setChanges = changes.flatMap(([option, isIn]) => {
     const [set, flags] = option?.values ?? []
-    return set === undefined || flags === undefined ? [] : [{ set, element: elementOf(flags, packet), isIn }]
+    return set === undefined || flags === undefined ? [] : [{ set, element: elementKey(flags, packet), isIn }]
   })
   return unchanged({ ...packet, setChanges: [...setChanges, ...packet.setChanges] }, { type: 'continue', what: 'SET' })
 }

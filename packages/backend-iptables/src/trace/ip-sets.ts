@@ -222,6 +222,17 @@ function isPort(part: string, port: number | undefined, protocol: string): boole
   return Number(first) <= port && port <= Number(last)
 }
 
+/** All of a packet that a set can be asked about. */
+export const elementKey = (flags: string, packet: PacketState): string =>
+  [
+    flags,
+    packet.protocol,
+    packet.unknownSource ?? packet.source,
+    packet.sourceChanged,
+    packet.destination,
+    packet.destinationPort,
+  ].join(' ')
+
 /** The fields of a packet that a set is asked about, in words: `10.0.0.1 tcp:80`. */
 export function elementOf(flags: string, packet: PacketState): string {
   const { protocol, source, sourcePort, unknownSource, destination, destinationPort } = packet

@@ -2,7 +2,7 @@ import { type Assumption, parseAddress } from '@pointsman/core'
 import { formatRule, type OtherMatch, type PortRange, type TcpFlag } from 'node-iptables'
 import { judgeConnection, judgeTracking } from './judge-connection.js'
 import { allOf, anyOf, assumed, claimed, type Finding, known, negatedIf } from './finding.js'
-import { elementOf, ipsetsIn, setHas } from './ip-sets.js'
+import { elementKey, elementOf, ipsetsIn, setHas } from './ip-sets.js'
 import {
   judgeDestinationPort,
   judgeFlags,
@@ -202,14 +202,17 @@ function ofOwner(
   return claimed({ subject: what, ...range, code: 'OWNER', text: `the sender's ${what} is ${text}` }, supposed)
 }
 
-const connmark = every({
-  '--mark': (text, judged) => {
-    const { packet } = judged
-    const asked = maskedNumberOf(text)
-    if (packet.tracking === 'INVALID' || packet.tracking === 'UNTRACKED') return undefined
-    return asked && judgeMark(asked, { mark: packet.connectionMark, what: 'the mark of the connection' }, judged)
-  },
-})
+/** What conntrack does not track has no mark, and nothing matches. */
+const connmark: Judge = (options, judged, match) =>
+  judged.packet.tracking === 'INVALID' || judged.packet.tracking === 'UNTRACKED'
+    ? known(false, `the connection is ${judged.packet.tracking}`)
+    : every({
+        '--mark': (text, place) => {
+          const asked = maskedNumberOf(text)
+          const { connectionMark: mark } = place.packet
+          return asked && judgeMark(asked, { mark, what: 'the mark of the connection' }, place)
+        },
+      })(options, judged, match)
 
 /** An echo request. */
 const echo =
@@ -233,7 +236,8 @@ const set: Judge = (options, judged, match) => {
   const negated = options.get('--match-set')?.negated === true
   const element = elementOf(flags, packet)
   const change = packet.setChanges.find((one) => one.set === name)
-  if (change?.element === element) {
+  const key = elementKey(flags, packet)
+  if (change?.element === key) {
     return negatedIf(
       negated,
       known(change.isIn, `a rule has just ${change.isIn ? 'added it to' : 'removed it from'} ${name}`),
@@ -247,7 +251,7 @@ const set: Judge = (options, judged, match) => {
   const text = `the set ${name} has ${element}${since}`
   return negatedIf(
     negated,
-    claimed({ subject: `${name} ${element}${since}`, low: '', high: '', code: 'SET_MEMBER', text }, supposed),
+    claimed({ subject: `set ${name} ${key}${since}`, low: '', high: '', code: 'SET_MEMBER', text }, supposed),
   )
 }
 

@@ -228,6 +228,8 @@ export interface Condition {
   readonly assumed: boolean
   /** Nobody knows, and the ways part here: it holds, or not, on this way alone. */
   readonly supposed?: boolean | undefined
+  /** Nobody knows, and it does not matter: the packet goes on as it is either way. */
+  readonly open?: boolean | undefined
 }
 
 /** What of a packet a condition is about. The value of a port is `tcp 80` or `tcp 80:90`. */

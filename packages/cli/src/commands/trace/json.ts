@@ -133,12 +133,13 @@ function stepItem(step: Step): StepJson {
   }
 }
 
-const conditionItem = ({ text, holds, because, assumed, supposed }: Condition): ConditionJson => ({
+const conditionItem = ({ text, holds, because, assumed, supposed, open }: Condition): ConditionJson => ({
   text,
   holds,
   because,
   assumed,
   supposed,
+  open,
 })
 
 /** Undefined where no chance is in it. */

@@ -132,7 +132,7 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
             odds: '',
             place: `${step.chain} ${step.number}`,
             asks: step.rule.match,
-            outcome: effectText(step.effect),
+            outcome: `${effectText(step.effect)}${step.conditions.some(({ open }) => open === true) ? ', if it matches' : ''}`,
             // kube-proxy's own advice to editors comes after a semicolon.
             comment: step.rule.comment.split(';', 1)[0] ?? '',
           },

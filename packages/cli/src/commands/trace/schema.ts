@@ -83,6 +83,7 @@ const condition = objectOf('Condition', {
   because: required(text, 'the fact that decides, for a person'),
   assumed: required(flag, 'whether the fact is taken for granted'),
   supposed: optional(flag, 'true: nobody knows the fact, and ways part here; it is so on this way alone'),
+  open: optional(flag, 'true: nobody knows the fact, and it does not matter: the packet goes on as it is either way'),
 })
 export type ConditionJson = Json<typeof condition>
 
