@@ -157,3 +157,173 @@ test('DNAT to a port alone keeps the address (18-dnat-port-only)', async () => {
   expect(status).toBe(0)
   expect(conclusion[2]).toBe('  always  192.0.2.20:8080  198.18.0.1')
 })
+
+/** What the rules of other programs come to: the conclusion without its tables of endpoints. */
+const OTHERS: readonly (readonly [folder: string, packet: string, options: string, status: number, verdict: string])[] =
+  [
+    [
+      '25-calico-policy',
+      'tcp 192.168.44.99 -> 10.96.40.7:80',
+      '--in-interface eth0 --out-interface cali7f3a21bc0de',
+      4,
+      `  depends on 3 things that neither the rules nor the input say:
+    if the set cali40s:Kc3_vDeMdGvqCXgDqe1QnC1 has 192.168.44.99 (src):
+      if the set cali40masq-ipam-pools has 192.168.44.99 (src):
+        if the set cali40all-ipam-pools has 192.168.44.71 (dst): reaches 192.168.44.71:8080
+        else: reaches 192.168.44.71:8080, masqueraded
+      else: reaches 192.168.44.71:8080
+    else: is dropped without an answer by rule 7 of filter cali-tw-cali7f3a21bc0de, "cali:Kk1Ll2Mm3Nn4Oo5P, Drop if no policies passed packet"`,
+    ],
+    [
+      '25-calico-policy',
+      'tcp 192.168.44.99 -> 10.96.40.7:80',
+      '--in-interface eth0 --out-interface cali7f3a21bc0de --ipset IPSET',
+      0,
+      '  reaches 1 endpoint',
+    ],
+    [
+      '25-calico-policy',
+      'tcp 192.168.44.98 -> 10.96.40.7:80',
+      '--in-interface eth0 --out-interface cali7f3a21bc0de --ipset IPSET',
+      1,
+      '  is dropped without an answer by rule 7 of filter cali-tw-cali7f3a21bc0de, "cali:Kk1Ll2Mm3Nn4Oo5P, Drop if no policies passed packet"',
+    ],
+    [
+      '26-istio-redirect',
+      'tcp node -> 10.96.40.7:80',
+      '--node-address 10.244.1.9',
+      4,
+      `  depends on 2 things that neither the rules nor the input say:
+    if the sender's uid is 1337: goes on to 10.96.40.7:80 unchanged
+    else if the sender's gid is 1337: goes on to 10.96.40.7:80 unchanged
+    else: reaches 127.0.0.1:15001`,
+    ],
+    [
+      '26-istio-redirect',
+      'tcp node -> 10.96.40.7:80',
+      '--node-address 10.244.1.9 --uid 0 --gid 0',
+      0,
+      '  reaches 1 endpoint',
+    ],
+    [
+      '26-istio-redirect',
+      'tcp node -> 10.96.40.7:80',
+      '--node-address 10.244.1.9 --uid 1337',
+      1,
+      '  is not for a Service: it goes on to 10.96.40.7:80 unchanged',
+    ],
+    ['26-istio-redirect', 'tcp outside -> 10.244.1.9:8080', '--node-address 10.244.1.9', 0, '  reaches 1 endpoint'],
+    ['27-docker-and-firewalld', 'tcp outside -> 192.0.2.20:8080', '--in-interface eth0', 0, '  reaches 1 endpoint'],
+    [
+      '27-docker-and-firewalld',
+      'tcp outside -> 192.0.2.20:8080',
+      '',
+      4,
+      `  depends on one thing that neither the rules nor the input say:
+    if it arrives by docker0: goes on to 192.0.2.20:8080 unchanged
+    else: reaches 172.17.0.2:80`,
+    ],
+    [
+      '27-docker-and-firewalld',
+      'tcp outside -> 192.0.2.20:6443',
+      '--in-interface eth0',
+      1,
+      `  is not for a Service: it goes on to 192.0.2.20:6443 unchanged
+  assumed: the packet is taken to be the first that a limit counts, and so within it`,
+    ],
+    [
+      '27-docker-and-firewalld',
+      'tcp outside -> 192.0.2.20:9000',
+      '',
+      4,
+      `  depends on one thing that neither the rules nor the input say:
+    if it arrives by docker0: goes on to 192.0.2.20:9000 unchanged
+    else: is rejected with icmp-host-prohibited by rule 6 of filter INPUT`,
+    ],
+    [
+      '28-ufw-node-port',
+      'tcp 198.51.100.9 -> 192.0.2.20:30080',
+      '',
+      1,
+      '  is dropped without an answer by the policy of filter FORWARD',
+    ],
+    [
+      '28-ufw-node-port',
+      'tcp 198.51.100.9 -> 192.0.2.20:22',
+      '',
+      1,
+      `  is not for a Service: it goes on to 192.0.2.20:22 unchanged
+  assumed: 198.51.100.9 is taken to be a new client: on no list of \`-m recent\` (--affinity says otherwise)`,
+    ],
+    [
+      '28-ufw-node-port',
+      'icmp 198.51.100.9 -> 192.0.2.20',
+      '',
+      1,
+      '  is not for a Service: it goes on to 192.0.2.20 unchanged',
+    ],
+    [
+      '28-ufw-node-port',
+      'tcp 198.51.100.9 -> 192.0.2.20:8080',
+      '',
+      1,
+      '  is dropped without an answer by the policy of filter INPUT',
+    ],
+    [
+      '29-kube-router-policy',
+      'tcp 10.244.2.9 -> 10.96.40.7:80',
+      '',
+      4,
+      `  depends on 3 things that neither the rules nor the input say:
+    if the set KUBE-SRC-J3Y7EHYWAOYSEKQ7 has 10.244.2.9 (src):
+      if the set KUBE-DST-YOWSQ6XXAZPWEKVF has 10.244.1.7 (dst): reaches 10.244.1.7:80
+      else: is rejected with icmp-port-unreachable by REJECT
+    else if the set KUBE-SRC-QG5RUPR2TUGGJY4P has 10.244.2.9 (src):
+      if the set KUBE-DST-YOWSQ6XXAZPWEKVF has 10.244.1.7 (dst): reaches 10.244.1.7:80
+      else: is rejected with icmp-port-unreachable by REJECT
+    else: is rejected with icmp-port-unreachable by REJECT`.replaceAll(
+        'by REJECT',
+        'by rule 6 of filter KUBE-POD-FW-AXT4QZW5NKCZHJZX, "rule to REJECT traffic destined for POD name:web-0 namespace: shop"',
+      ),
+    ],
+    [
+      '30-cilium-tproxy',
+      'udp 10.0.1.7 -> 10.96.0.10:53',
+      '--in-interface lxc1234',
+      4,
+      `  depends on 2 things that neither the rules nor the input say:
+    if a process listens on 127.0.0.1:37178 for TPROXY: depends on the process that listens on 127.0.0.1:37178 (TPROXY)
+    else: is dropped without an answer by rule 4 of mangle CILIUM_PRE_mangle`,
+    ],
+    [
+      '30-cilium-tproxy',
+      'tcp 10.0.1.7 -> 203.0.113.9:443',
+      '--in-interface lxc1234',
+      1,
+      '  is not for a Service: it goes on to 203.0.113.9:443 unchanged',
+    ],
+  ]
+
+describe('rules of other programs', () => {
+  test.each(OTHERS)('%s: %s %s', async (folder, packet, options, status, verdict) => {
+    const given = options
+      .split(' ')
+      .flatMap((word) => (word === '' ? [] : [word.replace('IPSET', report(`${folder}/ipset.txt`))]))
+    const node = given.includes('--node-address') ? [] : NODE
+    const answer = await trace(packet, [...RULES(folder), ...node, ...given])
+    expect({ status: answer.status, verdict: answer.conclusion.slice(0, verdict.split('\n').length) }).toEqual({
+      status,
+      verdict: verdict.split('\n'),
+    })
+    const { document } = await traceJson(packet, [...RULES(folder), ...node, ...given])
+    const {
+      certainty,
+      fate,
+      dependsOn,
+      cases = [],
+    } = document as Record<'certainty' | 'fate', string> & Record<'dependsOn' | 'cases', readonly unknown[] | undefined>
+    expect(fate === 'depends').toBe(status === 4)
+    expect(certainty === 'depends').toBe(dependsOn?.length !== 0)
+    expect(cases.length === 0).toBe(dependsOn?.length === 0)
+  })
+})

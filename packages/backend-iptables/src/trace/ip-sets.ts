@@ -223,15 +223,12 @@ function isPort(part: string, port: number | undefined, protocol: string): boole
 }
 
 /** All of a packet that a set can be asked about. */
-export const elementKey = (flags: string, packet: PacketState): string =>
-  [
-    flags,
-    packet.protocol,
-    packet.unknownSource ?? packet.source,
-    packet.sourceChanged,
-    packet.destination,
-    packet.destinationPort,
-  ].join(' ')
+export function elementKey(flags: string, packet: PacketState): string {
+  const { protocol, source, unknownSource, sourceChanged, destination, destinationPort } = packet
+  const ofSide = (side: string): string =>
+    side === 'src' ? `${unknownSource ?? source} ${sourceChanged}` : `${destination} ${destinationPort}`
+  return [flags, protocol, ...[...new Set(flags.split(','))].map(ofSide)].join(' ')
+}
 
 /** The fields of a packet that a set is asked about, in words: `10.0.0.1 tcp:80`. */
 export function elementOf(flags: string, packet: PacketState): string {

@@ -184,8 +184,9 @@ function walkOn(walker: Walker, chain: Chain, visit: Visit): Walked {
       continue
     }
     const { judgement, cases } = judgeInCases(walker, owned, way)
-    for (const one of cases) for (const assumption of one.value.assumptions) walker.assume(assumption)
     const meeting = { way, run, number, owned }
+    const assumptions = cases.flatMap(({ value }) => value.assumptions)
+    if (assumptions.length > 0 && !decidesNothing(walker, chain, meeting)) assumptions.forEach(walker.assume)
     const [only, ...more] = cases
     if (only !== undefined && (more.length > 0 || only.value.matches)) {
       if (judgement !== undefined && decidesNothing(walker, chain, meeting))

@@ -144,8 +144,10 @@ export function caseText({ ends }: Pick<TraceCase, 'ends'>, summarised: Summaris
 
 function endText({ trace }: Summarised, end: End): string {
   switch (end.fate) {
-    case 'endpoints':
-      return `reaches ${placeKey(end)}`
+    case 'endpoints': {
+      const { rewritten } = end.source
+      return `reaches ${placeKey(end)}${rewritten === 'no' ? '' : rewritten === 'MASQUERADE' ? ', masqueraded' : ', SNAT'}`
+    }
     case 'rejected':
     case 'dropped': {
       const steps = trace.ways.find((way) => JSON.stringify(way.end) === JSON.stringify(end))?.steps ?? []
