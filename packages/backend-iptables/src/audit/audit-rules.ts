@@ -21,15 +21,16 @@ export function auditRules(rules: LoadedRules, wanted: AuditedState, options: Pl
   const { family } = options
   const loaded = loadedTables(rules)
   const { variant, other } = loaded
+  const own = ownFindings(loaded, wanted, options)
+  const ofOther = other === undefined ? [] : auditOtherVariant(other.tables)
+  // Where only the other variant has rules, it is the one that the proxy uses.
+  const isInOther = ofOther.length > 0 && own.some(({ type }) => type === 'NO_PROXY')
+  const detail = `this variant (${variant ?? ''}) has no rules of the proxy: it writes into the other`
   return [
-    ...ownFindings(loaded, wanted, options).map((finding) => ({
-      ...finding,
-      family,
-      ...(variant !== undefined && { variant }),
-    })),
-    ...(other === undefined
-      ? []
-      : auditOtherVariant(other.tables).map((finding) => ({ ...finding, family, variant: other.variant }))),
+    ...own
+      .filter(({ type }) => type !== 'NO_PROXY' || !isInOther)
+      .map((finding) => ({ ...finding, family, ...(variant !== undefined && { variant }) })),
+    ...ofOther.map((finding) => ({ ...finding, family, variant: other?.variant, ...(isInOther && { detail }) })),
   ]
 }
 

@@ -10,10 +10,9 @@ import {
   type ServicePort,
   type State,
 } from '@pointsman/core'
-import { parseRestoreLine, type SavedTable } from 'node-iptables'
-import { OwnedRule } from '../render/owned-rules.js'
+import type { SavedTable } from 'node-iptables'
 import { CHAINS, serviceChainNames } from '../ruleset/layout.js'
-import { linesOf } from './origin.js'
+import { itemsOf, linesOf } from './origin.js'
 
 /**
  * Fronts that several service ports claim, and whose rule comes first in these tables: kube-proxy writes its Services in no
@@ -47,7 +46,14 @@ export function claimedFronts(
     const [first, ...others] = taking
     if (first === undefined || others.length === 0) return []
     return [
-      { family, text: noteText(front, { first: first.port, ports }), found: taking.map(({ line }) => itemOf(line)) },
+      {
+        family,
+        text: noteText(front, { first: first.port, ports }),
+        found: itemsOf(
+          'nat',
+          taking.map(({ line }) => line),
+        ),
+      },
     ]
   })
 }
@@ -85,10 +91,4 @@ function noteText(
     `${at} (${front.protocol}) is claimed by ${names.slice(0, -1).join(', ')} and ${names.at(-1) ?? ''}: on this node ${displayName(first)} is first and has its packets. ` +
     `kube-proxy does not define which of them wins on a node; Pointsman lets the older win: ${names[0] ?? ''}`
   )
-}
-
-function itemOf(line: string): OwnedRule {
-  const parsed = parseRestoreLine(line)
-  if (parsed.type !== 'append') throw new Error(`no rule: ${line}`)
-  return new OwnedRule({ table: 'nat', ...parsed, owner: undefined })
 }

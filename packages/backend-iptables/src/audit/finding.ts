@@ -127,7 +127,7 @@ export const AUDIT_FINDINGS = {
     cause: 'none',
   },
   OTHER_LOCAL_TRAFFIC: {
-    meaning: 'the rules tell traffic of pods from other traffic in another way (cluster CIDR, detectLocalMode)',
+    meaning: 'the rules recognize local traffic in another way (cluster CIDR, detectLocalMode)',
     nouns: ['other cluster CIDR or detectLocalMode', 'other cluster CIDRs or detectLocalModes'],
     cause: 'none',
   },
@@ -164,6 +164,8 @@ export type FindingType = keyof typeof AUDIT_FINDINGS
 /** One line for a person: what to do about a finding. */
 export function toDo(finding: AuditFinding): string {
   const { type, variant, table, chain, detail = '', expected = [] } = finding
+  if (type === 'OTHER_VARIANT' && detail !== '')
+    return `\`pointsman audit --iptables-variant ${variant ?? 'legacy'}\` audits those; see that kubelet and the CNI use that variant as well`
   if (type === 'OTHER_VARIANT')
     return `once nothing writes there any more, \`pointsman cleanup --iptables-variant ${variant ?? 'legacy'}\` removes them`
   if (type === 'LEFT_OVER_CHAIN') {
@@ -245,7 +247,7 @@ const TO_DO: Readonly<Record<string, string>> = {
   OTHER_NODE_NAME:
     "compare the Node's name with kube-proxy's hostnameOverride (--hostname-override) and set it right: a restart alone changes nothing. If the rules are another node's, give its name as --node",
   UNREADABLE_RULES:
-    'save again with the iptables that kube-proxy uses: kubectl -n kube-system exec kube-proxy-... -- iptables-save; what is wrong in these rules cannot be told from this save',
+    'save again with the iptables that kube-proxy uses: kubectl -n kube-system exec kube-proxy-... -- iptables-save; this save does not show what is wrong in these rules',
   ZERO_RANGE_FIREWALL: 'nothing: it lets everyone in, as no firewall does; kube-proxy 1.36 and Pointsman leave it out',
   OTHER_LOCAL_TRAFFIC: CONFIGURED,
   OTHER_MASQUERADE_ALL: CONFIGURED,

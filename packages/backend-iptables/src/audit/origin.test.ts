@@ -1,6 +1,7 @@
+import { parseSave } from 'node-iptables'
 import { describe, expect, test } from 'vitest'
 import { iptablesDataplane } from '../dataplane.js'
-import { readListing } from '../loaded-tables.js'
+import { LoadedTables, readListing } from '../loaded-tables.js'
 import { CLASSIC_GOLDENS, GOLDENS, readClassicGolden, readGolden } from '../test-support/goldens.js'
 
 const refuse = (message: string): Error => new Error(message)
@@ -49,7 +50,7 @@ describe('rules of a kube-proxy whose layout cannot be compared', () => {
     ])
   })
 
-  test('of 1.24 and 1.25 are told by their comments, and by KUBE-PROXY-FIREWALL', async () => {
+  test('of 1.24 and 1.25 are recognized by their comments, and by KUBE-PROXY-FIREWALL', async () => {
     const text = saved.IPv4.replaceAll(/ -> \S+" /g, '" ')
     expect((await auditOf(text)).findings[0]).toMatch(/^OTHER_RELEASE these are rules of kube-proxy 1\.25: /)
     const older = text.replaceAll(/^.*KUBE-PROXY-FIREWALL.*\n/gm, '')
@@ -228,7 +229,7 @@ describe('a jump that is there more than once', () => {
     )
   })
 
-  test('is told beside the finding that the layout is an older one', async () => {
+  test('is reported beside the finding that the layout is an older one', async () => {
     const { saved: classic } = readClassicGolden('cluster-ip')
     const { findings } = await auditOf(repeated(classic, portals, 3))
     expect(findings).toEqual([expect.stringMatching(/^OTHER_RELEASE /), 'DUPLICATE_RULE'])
@@ -249,4 +250,19 @@ describe('a jump that is there more than once', () => {
     const findings = iptablesDataplane.audit(rules, { state, config }, { family: 'IPv4' })
     expect(findings).toMatchObject([{ type: 'DUPLICATE_RULE', chain: 'KUBE-FIREWALL', count: 5 }])
   })
+})
+
+test('rules that only the other variant of iptables has are audited there, and not removed', () => {
+  const tables = (text: string): ReturnType<typeof parseSave> => parseSave(text)
+  const loaded = new LoadedTables(tables(save({ filter: ['INPUT'], nat: ['KUBE-KUBELET-CANARY'] })), {
+    family: 'IPv4',
+    variant: 'nft',
+    other: { variant: 'legacy', tables: tables(saved.IPv4) },
+  })
+  const findings = iptablesDataplane.audit(loaded, { state, config }, { family: 'IPv4' })
+  expect(findings).toMatchObject([
+    { type: 'OTHER_VARIANT', variant: 'legacy', detail: expect.stringContaining('(nft) has no rules of the proxy') },
+  ])
+  const [toDo = ''] = findings.map((finding) => iptablesDataplane.toDo(finding))
+  expect(toDo).toMatch(/^`pointsman audit --iptables-variant legacy` audits those/)
 })

@@ -1,4 +1,5 @@
-import { formatRule, type SavedChain, type SavedTable } from 'node-iptables'
+import { formatRule, IptablesParseError, parseRestoreLine, type SavedChain, type SavedTable } from 'node-iptables'
+import { OwnedRule } from '../render/owned-rules.js'
 import { CHAIN_PREFIX, CHAINS } from '../ruleset/layout.js'
 import type { FindingType } from './finding.js'
 import { isTextChain } from './text-tables.js'
@@ -37,6 +38,21 @@ const rulesByPlace = (tables: readonly SavedTable[]): RulesByPlace =>
 /** The rules of a chain as text, without reading those that are not read yet. */
 export const linesOf = (chain: SavedChain): readonly string[] =>
   isTextChain(chain) ? chain.lines : chain.rules.map(({ rule }) => `-A ${chain.chain} ${formatRule(rule)}`)
+
+/** The rules of such lines; of one that cannot be read, which is for the comparison to refuse, none. */
+export function itemsOf(table: string, lines: readonly string[]): readonly OwnedRule[] {
+  return lines.flatMap((line): readonly OwnedRule[] => {
+    try {
+      const parsed = parseRestoreLine(line)
+      return parsed.type === 'append'
+        ? [new OwnedRule({ table, chain: parsed.chain, rule: parsed.rule, owner: undefined })]
+        : []
+    } catch (error) {
+      if (error instanceof IptablesParseError) return []
+      throw error
+    }
+  })
+}
 
 const hasDispatch = (rules: RulesByPlace): boolean =>
   rules.has(`nat ${CHAINS.services}`) || rules.has(`filter ${CHAINS.services}`)
@@ -183,7 +199,7 @@ const some = (rules: RulesByPlace, place: string, pattern: RegExp): boolean =>
 const jumps = (rules: RulesByPlace, target: RegExp): boolean =>
   ['nat KUBE-SERVICES', 'nat KUBE-NODEPORTS'].some((place) => some(rules, place, target))
 
-/** The last release that the marks of older ones tell. */
+/** The last release that the marks of older ones can show. */
 const LAST_OLDER = 25
 
 const LASTS: readonly Mark[] = [

@@ -9,12 +9,11 @@ import {
   type PlanOptions,
   type ProxyConfig,
 } from '@pointsman/core'
-import { parseRestoreLine, type Rule, type SavedTable } from 'node-iptables'
-import { OwnedRule } from '../render/owned-rules.js'
+import type { SavedTable } from 'node-iptables'
 import { CHAINS, endpointChainName, serviceChainNames } from '../ruleset/layout.js'
 import { type RulesetContext, rulesetContext } from '../ruleset/context.js'
 import type { FindingType, TableFinding } from './finding.js'
-import { linesOf, listed } from './origin.js'
+import { itemsOf, linesOf, listed } from './origin.js'
 
 /** What rules are made from. */
 export interface Settings {
@@ -95,15 +94,9 @@ function readerOf(tables: readonly SavedTable[]): RuleReader {
 }
 
 function other(type: FindingType, detail: string, evidence: readonly string[]): TableFinding {
-  const found = evidence.slice(0, 1).flatMap((line): readonly OwnedRule[] => {
-    const parsed = parseRestoreLine(line)
-    return parsed.type === 'append' ? [ownedRule(parsed.chain, parsed.rule)] : []
-  })
+  const found = itemsOf('nat', evidence.slice(0, 1))
   return { type, table: '', chain: '', detail, ...(found.length > 0 && { found }) }
 }
-
-const ownedRule = (chain: string, rule: Rule): OwnedRule =>
-  new OwnedRule({ table: 'nat', chain, rule, owner: undefined })
 
 /** The one value that all texts have; undefined where they differ, or there is none. */
 function only<Value>(values: readonly Value[]): Value | undefined {
@@ -145,7 +138,7 @@ function localTraffic(
         : undefined
   const found = only(asked)
   if (found === given || (asked.length > 0 && found === undefined)) return []
-  // Without a head that asks for anything the rules may be those of a proxy that tells no local traffic.
+  // Without a head that asks for anything the rules may be those of a proxy for which no traffic is local.
   if (found === undefined && heads.length > 0) return []
   const detectLocal = detectLocalOf(found)
   const podCidr = state.node?.podCIDRs.find((text) => parseCidr(text)?.family === options.family)
