@@ -125,14 +125,14 @@ function internal({ servicePort, selection }: MatchedFront, { config, source }: 
 /** External, load-balancer and node-port traffic (https://kubernetes.io/docs/reference/networking/virtual-ips/#external-traffic-policy). */
 function external({ servicePort, selection }: MatchedFront, { source }: Way): Capture {
   if (servicePort.externalTrafficPolicy === 'Cluster') {
-    return { endpoints: selection.cluster, masquerade: true, because: 'whatever their node' }
+    return { endpoints: selection.cluster, masquerade: true, because: 'on any node' }
   }
   // As if it had gone out to a load balancer that chose the node for it.
   if (source.localPod === true) {
-    return { endpoints: selection.cluster, masquerade: false, because: 'whatever their node: a pod of this node asks' }
+    return { endpoints: selection.cluster, masquerade: false, because: 'on any node, as for every pod of this node' }
   }
   if (source.own) {
-    return { endpoints: selection.cluster, masquerade: true, because: 'whatever their node: the node itself asks' }
+    return { endpoints: selection.cluster, masquerade: true, because: 'on any node, as for the node itself' }
   }
   return { endpoints: selection.local, masquerade: false, because: 'those on this node (externalTrafficPolicy Local)' }
 }
@@ -166,7 +166,10 @@ function strayLoopback({ packet, source, config, inForce }: Way): Fate | undefin
   if (!isLoopback(packet.to) || isLoopbackSource(source.address)) return undefined
   const guarded = packet.to.family === 'IPv4' && hasLocalhostNodePorts({ node: inForce.node, config })
   if (source.own && !guarded) return undefined
-  return { verdict: 'dropped', reason: `${packet.to.text} is loopback, and takes nothing from ${source.name}` }
+  return {
+    verdict: 'dropped',
+    reason: `${packet.to.text} is a loopback address, which accepts nothing from ${source.name}`,
+  }
 }
 
 const isLoopbackSource = (address: IpAddress | undefined): boolean => address !== undefined && isLoopback(address)
@@ -202,7 +205,7 @@ function externalWithoutEndpoints(fronts: readonly MatchedFront[], { packet, sou
   if (decidedBy === undefined) return undefined
   if (toNode || !source.own) return withoutEndpoints(decidedBy, 'externalTrafficPolicy')
   const name = displayName(decidedBy.servicePort)
-  const reason = `${name} has no endpoints, and the node's own packet to ${packet.to.text} leaves the node as it is`
+  const reason = `${name} has no endpoints, and the node's own packet to ${packet.to.text} goes out unchanged`
   return { verdict: 'no-service', reason, decidedBy }
 }
 
@@ -250,7 +253,7 @@ function whatTheAddressIs(way: Way): string {
   for (const servicePort of inForce.services.values()) {
     const { service, clusterIP, externalIPs, loadBalancerVIPs, loadBalancerProxyIPs } = servicePort
     if (loadBalancerProxyIPs.includes(to.text)) {
-      return `${to.text} is left to the load balancer of ${service} (ipMode Proxy)`
+      return `the load balancer of ${service} handles ${to.text} itself (ipMode Proxy)`
     }
     if ([clusterIP, ...externalIPs, ...loadBalancerVIPs].includes(to.text)) {
       return `${service} at ${to.text} has no port ${port} of ${protocol}`

@@ -28,7 +28,7 @@ const BOTH_MASQUERADED = '10.244.1.5:8080 1/2 masqueraded, 10.244.2.6:8080 1/2 m
 const REJECTED = 'rejected: shop/edge:http has no endpoints'
 const DROPPED = 'dropped: shop/edge:http has no endpoints on this node (externalTrafficPolicy Local)'
 const leaves = (address: string) =>
-  `no-service: shop/edge:http has no endpoints, and the node's own packet to ${address} leaves the node as it is`
+  `no-service: shop/edge:http has no endpoints, and the node's own packet to ${address} goes out unchanged`
 
 type Row = readonly [what: string, scenario: Scenario, from: string, expected: string]
 
@@ -144,7 +144,7 @@ describe('external fronts', () => {
       'of a load balancer that answers itself (ipMode Proxy) have no rule',
       { ports: [{ ...edge, loadBalancerVIPs: [], loadBalancerProxyIPs: ['198.51.100.20'] }] },
       'tcp node -> 198.51.100.20:80',
-      'no-service: 198.51.100.20 is left to the load balancer of shop/edge (ipMode Proxy)',
+      'no-service: the load balancer of shop/edge handles 198.51.100.20 itself (ipMode Proxy)',
     ],
     [
       'of IPv6: outside stays on the node',

@@ -98,7 +98,7 @@ const READ_BY_HAND: { readonly [scenario: string]: { readonly [packet: string]: 
     'tcp outside -> 198.51.100.7:443': 'rejected: default/empty:https has no endpoints',
     'tcp outside -> 192.168.55.10:30443': 'rejected: default/empty:https has no endpoints',
     'tcp node -> 203.0.113.9:443':
-      "no-service: default/empty:https has no endpoints, and the node's own packet to 203.0.113.9 leaves the node as it is",
+      "no-service: default/empty:https has no endpoints, and the node's own packet to 203.0.113.9 goes out unchanged",
     'tcp node -> 127.0.0.1:30443': 'rejected: default/empty:https has no endpoints',
   },
   'no-localhost-node-ports': {

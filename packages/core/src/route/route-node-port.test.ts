@@ -15,7 +15,8 @@ const node = { addresses: ['192.168.55.10', '10.0.0.10', 'fd00:55::10', '2001:db
 const V4 = '10.244.1.5:8080 masqueraded'
 const V6 = '[fd00:10:244:1::5]:8080 masqueraded'
 const closed = (address: string) => `no-service: node port 30080 of shop/np does not answer on ${address}`
-const stray = (address: string, source: string) => `dropped: ${address} is loopback, and takes nothing from ${source}`
+const stray = (address: string, source: string) =>
+  `dropped: ${address} is a loopback address, which accepts nothing from ${source}`
 
 type NodePortAddresses = ProxyConfig['nodePortAddresses']
 

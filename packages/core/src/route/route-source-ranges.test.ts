@@ -79,7 +79,7 @@ describe('source ranges of a load balancer', () => {
       'guard nothing without endpoints: the node goes out',
       { ports: [{ ...lb, endpoints: [] }] },
       `tcp node -> ${VIP}`,
-      "no-service: shop/frontend:http has no endpoints, and the node's own packet to 198.51.100.20 leaves the node as it is",
+      "no-service: shop/frontend:http has no endpoints, and the node's own packet to 198.51.100.20 goes out unchanged",
     ],
     [
       'with policy Local: who is let in stays on the node',

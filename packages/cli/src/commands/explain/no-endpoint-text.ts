@@ -1,7 +1,7 @@
 import type { SliceReason } from '@pointsman/core'
 import { countOf } from '../../output/format-text.js'
 import { formatTime } from '../../output/json.js'
-import { type Column, renderTable } from '../../output/table.js'
+import { type Column, cutText, renderTable } from '../../output/table.js'
 import type { Style } from '../../output/terminal.js'
 import type { Explanation, PortExplanation } from './answer.js'
 
@@ -44,16 +44,19 @@ function noEndpointText({ slices }: PortExplanation, { selector, pods, service }
 }
 
 const selectorText = (selector: object): string =>
-  Object.entries(selector)
-    .map(([name, value]) => `${name}=${String(value)}`)
-    .toSorted()
-    .join(',')
+  cutText(
+    Object.entries(selector)
+      .map(([name, value]) => `${name}=${String(value)}`)
+      .toSorted()
+      .join(','),
+  )
 
 /** What the Pods say: which comes closest where the selector selects none, and why others are no ready endpoints. */
 export function podLines({ service, ports, pods }: Explanation, style: Style): readonly string[] {
   if (pods === undefined) return []
-  const { selector, matching, ready, nearest, elsewhere, findings, moreFindings } = pods
+  const { matching, ready, nearest, elsewhere, findings, moreFindings } = pods
   const [namespace = ''] = service.split('/')
+  const selector = cutText(pods.selector)
   const isListed = ports.some(({ row }) => row.endpoints.length > 0)
   if (matching === 0 && isListed)
     return [

@@ -106,15 +106,20 @@ function endpointLines(endpoints: readonly EndpointRow[], style: Style): readonl
   return renderTable(columns, endpoints, { indent: '  ' }).slice(1)
 }
 
-/** `used`, or why not; both kinds of traffic where they differ. */
+/** `used`, or why not; of both kinds of traffic where they differ. */
 export function describeUse({ cluster, local }: Pick<EndpointRow, 'cluster' | 'local'>): string {
-  const say = (verdict: EndpointRow['cluster']): string | undefined =>
-    verdict &&
-    `${verdict.used ? 'used' : 'not used'}${verdict.reason === 'READY' ? '' : `: ${ENDPOINT_REASONS[verdict.reason]}`}`
-  const [clusterText, localText] = [say(cluster), say(local)]
-  if (clusterText === undefined || localText === undefined || clusterText === localText)
-    return clusterText ?? localText ?? 'not used'
-  return `cluster traffic: ${clusterText}; local traffic: ${localText}`
+  const isSame = cluster?.used === local?.used && cluster?.reason === local?.reason
+  if (cluster === undefined || local === undefined || isSame) return useText(cluster ?? local)
+  return `${useText(cluster, 'for cluster traffic')}; ${useText(local, 'for local traffic')}`
+}
+
+/** `not used for local traffic (not ready)`. */
+function useText(verdict: EndpointRow['cluster'], traffic?: string): string {
+  if (verdict === undefined) return 'not used'
+  const { used, reason } = verdict
+  const text = [used ? 'used' : 'not used', ...(traffic === undefined ? [] : [traffic])].join(' ')
+  if (reason === 'READY') return text
+  return traffic === undefined ? `${text}: ${ENDPOINT_REASONS[reason]}` : `${text} (${ENDPOINT_REASONS[reason]})`
 }
 
 function useCell(row: EndpointRow, style: Style): string {
