@@ -113,6 +113,18 @@ test('a node that is none is named, and its node port is dropped (13-wrong-node-
   })
 })
 
+test('without any Node, the answer says that it depends on the node', async () => {
+  const document = await documentOf('nginx-ext', ...report('13-wrong-node-name/service.yaml'), ...CIDR)
+  expect(document).toMatchObject({
+    conclusion: {
+      dependsOn: [
+        'this is a node without endpoints, and traffic with policy Local depends on the node: ask with --node for node-a',
+      ],
+    },
+    ports: [{ fronts: [{ type: 'clusterIP' }, { type: 'nodePort', port: 32_204 }] }],
+  })
+})
+
 describe('Pods in the input', () => {
   const LABELS = { app: 'checkout', tier: 'backend' }
   const checkout = service({ name: 'checkout', spec: { selector: LABELS, clusterIP: '10.96.0.9' } })

@@ -43,6 +43,8 @@ export interface Explanation {
   readonly pods?: PodSelection
   /** The node that is asked about, where the input has neither its object nor an endpoint on it. */
   readonly unknownNode?: UnknownNode
+  /** Whether it is known which node the answer is for. */
+  readonly hasNode: boolean
   readonly alsoLookAt: readonly AlsoLookAt[]
 }
 
@@ -112,6 +114,7 @@ export function explainService({ service, objects, state, config, pods = [] }: E
     ...(healthCheck && { healthCheck }),
     ...(selection && { pods: selection }),
     ...(unknownNode && { unknownNode }),
+    hasNode: state.node !== undefined,
     alsoLookAt: alsoLookAtPorts(ports, state),
   }
 }

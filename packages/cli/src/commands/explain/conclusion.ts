@@ -1,4 +1,4 @@
-import { displayName, endpointKey, type Front, frontKey } from '@pointsman/core'
+import { displayName, endpointKey, type Front, frontKey, usesLocalEndpoints } from '@pointsman/core'
 import { countOf } from '../../output/format-text.js'
 import type { Explanation, Overlap, PortExplanation } from './answer.js'
 import type { FrontWays, Sender, SenderWay } from './front-ways.js'
@@ -12,16 +12,28 @@ interface Conclusion {
   readonly dependsOn?: readonly string[]
 }
 
-export function conclusionOf({ ports }: Pick<Explanation, 'ports'>): Conclusion {
+export function conclusionOf({ ports, hasNode }: Pick<Explanation, 'ports' | 'hasNode'>): Conclusion {
   if (ports.length === 0) return { reached: 'no-rules', message: 'has no rules' }
-  const dependsOn = ports.flatMap(undefinedOrders)
+  const dependsOn = [...(hasNode ? [] : localEndpointsElsewhere(ports)), ...ports.flatMap(undefinedOrders)]
   const { reached, message } = knownConclusion(ports)
   if (dependsOn.length === 0) return { reached, message }
-  const more = dependsOn.length > MOST_SHOWN ? `; and ${dependsOn.length - MOST_SHOWN} more overlaps` : ''
+  const more = dependsOn.length > MOST_SHOWN ? `; and ${dependsOn.length - MOST_SHOWN} more` : ''
   return { reached, message: `${message}; ${dependsOn.slice(0, MOST_SHOWN).join('; ')}${more}`, dependsOn }
 }
 
 const MOST_SHOWN = 2
+
+/** Where it is not known which node is asked about, and endpoints on one count: what is said of that node is said of any without them. */
+function localEndpointsElsewhere(ports: readonly PortExplanation[]): readonly string[] {
+  const local = ports.filter(({ row }) => usesLocalEndpoints(row.port))
+  const nodes = new Set(local.flatMap(({ row }) => row.endpoints.flatMap(({ endpoint }) => endpoint.nodeName ?? [])))
+  if (nodes.size === 0) return []
+  const names = [...nodes].toSorted()
+  const more = names.length > MOST_SHOWN ? ` and ${names.length - MOST_SHOWN} more` : ''
+  return [
+    `this is a node without endpoints, and traffic with policy Local depends on the node: ask with --node for ${names.slice(0, MOST_SHOWN).join(', ')}${more}`,
+  ]
+}
 
 /** As Pointsman decides, where kube-proxy leaves it open. */
 function knownConclusion(ports: readonly PortExplanation[]): Pick<Conclusion, 'reached' | 'message'> {
