@@ -7,6 +7,8 @@ export interface FuzzBase {
   readonly recordings: readonly [Buffer, ...Buffer[]]
   readonly saves: readonly [Golden, ...Golden[]]
   readonly yaml: Buffer
+  /** What kubectl and API servers print besides: dumps, watches, ConfigMaps, audit logs. */
+  readonly printed: readonly [Buffer, ...Buffer[]]
   /** Change logs that the command itself wrote. */
   readonly logs: readonly [Buffer, ...Buffer[]]
 }
@@ -46,6 +48,13 @@ export function readBase(logs: FuzzBase['logs']): FuzzBase {
       fixture('wire/kubectl-watch-events.json'),
     ],
     saves: [first, ...others],
+    printed: [
+      fixture('reports/16-cluster-info-dump/dump.txt'),
+      fixture('reports/16-cluster-info-dump/watch.json'),
+      fixture('reports/15-object-twice/watch.yaml'),
+      fixture('reports/22-config-as-kubeadm-has-it/configmap.yaml'),
+      fixture('reports/23-audit-log-import/audit.log'),
+    ],
     yaml: fixture('configurations/kubeadm.yaml'),
     logs,
   }

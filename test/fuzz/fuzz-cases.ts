@@ -291,6 +291,42 @@ const points: Build = ({ logs }, random) => ({
   ],
 })
 
+/** Dumps, watches, audit logs and archives of them, to each command that takes such a file. */
+const printed: Build = ({ printed: texts, saves }, random) => {
+  const mutated = mutateBytes(random.pick(texts), random.pick(texts), random)
+  const part = random.oneIn(2) ? mutated : random.pick(texts)
+  const tar = tarOf([
+    ['mg/a.json', part],
+    ['mg/iptables-save', random.pick(saves).rules],
+    [text(random, '../b.yaml'), random.pick(texts)],
+  ])
+  const isTar = random.oneIn(3)
+  const file = isTar ? (random.oneIn(2) ? gzipped(tar, random) : mutateBytes(tar, part, random)) : mutated
+  const argv = random.pick([
+    ['services', '--objects', 'in', '--wide'],
+    ['explain', 'app/web', '--objects', 'in'],
+    ['render', '--objects', 'in', '--config', 'in'],
+    ['import', 'in', '--log', 'x.db'],
+    ['trace', packet(random), '--rules', 'in'],
+  ])
+  return { files: new Map([['in', file]]), steps: [{ argv, writes: ['x.db'] }] }
+}
+
+/** An archive as ustar has it. */
+function tarOf(files: readonly (readonly [name: string, content: Buffer])[]): Buffer {
+  const blocks = files.flatMap(([name, content]) => {
+    const header = Buffer.alloc(512)
+    header.write(name.slice(0, 99), 0)
+    header.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124)
+    header.write('        0', 148)
+    header.write('ustar\u000000', 257)
+    const sum = header.reduce((total, byte) => total + byte, 0)
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+    return [header, content, Buffer.alloc((512 - (content.length % 512)) % 512)]
+  })
+  return Buffer.concat([...blocks, Buffer.alloc(1024)])
+}
+
 const BUILDS: readonly [Build, ...Build[]] = [
   rulesAndPacket,
   rulesAndPacket,
@@ -302,6 +338,8 @@ const BUILDS: readonly [Build, ...Build[]] = [
   flags,
   imports,
   imports,
+  printed,
+  printed,
   redaction,
   logFile,
   logFile,

@@ -3,7 +3,7 @@ import { mutateBytes, mutateWords } from './mutations.js'
 
 /** Saved rules with other words and lines, chains that lead to chains, and lines without end. */
 export function mutateRules(rules: Buffer, other: Buffer, random: RandomChoices): Buffer {
-  switch (random.below(8)) {
+  switch (random.below(10)) {
     case 0:
       return mutateBytes(rules, other, random)
     case 1: {
@@ -36,9 +36,35 @@ export function mutateRules(rules: Buffer, other: Buffer, random: RandomChoices)
         ].join('\n'),
       )
     }
+    case 3:
+    case 4:
+      return Buffer.from(mutateWords(pasted(rules.toString('utf8'), random), RULE_WORDS, random))
     default:
       return Buffer.from(mutateWords(rules.toString('utf8'), RULE_WORDS, random))
   }
+}
+
+/** A save as people paste it: what grep leaves of it, what `iptables -S` prints, with prompts, or as -nvL lists rules. */
+function pasted(save: string, random: RandomChoices): string {
+  const lines = save.split('\n')
+  const stated = lines.map((line) => line.replace(/^:(KUBE\S+) .*/, '-N $1').replace(/^:(\S+) (\S+) .*/, '-P $1 $2'))
+  const listed = lines
+    .filter((line) => /^[:-]/.test(line))
+    .map((line) =>
+      line
+        .replace(
+          /^:(\S+) .*/,
+          'Chain $1 (policy ACCEPT 0 packets, 0 bytes)\npkts bytes target prot opt in out source destination',
+        )
+        .replace(/^-A .*-j (\S+).*/, '0 0 $1 tcp -- * * 0.0.0.0/0 10.96.0.1 /* x */ tcp dpt:80'),
+    )
+  return random.pick([
+    () => lines.filter((line) => /KUBE/.test(line)).join('\n'),
+    () => lines.filter((line) => line.startsWith('-A')).join('\r\n'),
+    () => stated.filter((line) => /^-[PNA]/.test(line)).join('\n'),
+    () => `[root@node ~]# iptables-save\n${save}\n[root@node ~]# `,
+    () => listed.join('\n'),
+  ])()
 }
 
 /** Words of iptables-restore, known and not, and arguments that are wrong for most of them. */
