@@ -15,7 +15,7 @@ import { type Context, dataplaneOf, warn } from '../../context.js'
 import { runProcess } from '../../dataplanes.js'
 import { CliError } from '../../errors.js'
 import { askedObjects, type AskedObjects, type Input, type PointOptions } from '../../input/open-input.js'
-import { readSave } from '../trace/answer.js'
+import { readSave } from '../../input/read-save.js'
 import {
   familiesOf,
   familyAsked,
