@@ -1,4 +1,11 @@
-import type { AuditedState, AuditFinding, AuditNote, LoadedRules, PlanOptions } from '@pointsman/core'
+import {
+  type AuditedState,
+  type AuditFinding,
+  type AuditNote,
+  DEFAULT_PROXY_CONFIG,
+  type LoadedRules,
+  type PlanOptions,
+} from '@pointsman/core'
 import type { Rule, SavedChain, SavedTable } from 'node-iptables'
 import { chainOf } from '../adapter/ownership.js'
 import { type LoadedTables, loadedTables, type SaveRemarks } from '../loaded-tables.js'
@@ -43,16 +50,36 @@ function ownFindings(loaded: LoadedTables, wanted: AuditedState, options: PlanOp
   // What is not shown may be just what is missed.
   if (origin?.type === 'NO_PROXY' && unseen.length > 0) return unseen
   if (origin !== undefined) return [{ ...origin, table: '', chain: '' }, ...repeatedJumps(tables), ...unseen]
-  const findings = auditBySettings(tables, { wanted, options }, (settings) =>
+  const findings = auditBySettings(tables, { wanted: inThisMode(wanted), options }, (settings) =>
     compare(tables, settings.wanted, settings.options),
   )
   const { readable, unreadable } = withoutUnreadable(findings)
   return [
+    ...otherConfiguredMode(wanted),
     ...[...readable, ...repeatedByKubelet(tables, findings)].map((finding) => withDoubtfulTool(finding, remarks)),
     ...unreadable,
     ...unseen,
   ]
 }
+
+/** What the configuration of another mode says of node ports is about that mode. */
+const inThisMode = ({ state, config }: AuditedState): AuditedState =>
+  config.mode === DEFAULT_PROXY_CONFIG.mode
+    ? { state, config }
+    : {
+        state,
+        config: {
+          ...config,
+          localhostNodePorts: DEFAULT_PROXY_CONFIG.localhostNodePorts,
+          nodePortAddresses:
+            config.nodePortAddresses === 'primary' ? DEFAULT_PROXY_CONFIG.nodePortAddresses : config.nodePortAddresses,
+        },
+      }
+
+const otherConfiguredMode = ({ config: { mode } }: AuditedState): readonly TableFinding[] =>
+  mode === DEFAULT_PROXY_CONFIG.mode
+    ? []
+    : [{ type: 'OTHER_CONFIGURED_MODE', table: '', chain: '', detail: `mode ${mode} was given` }]
 
 function compare(
   tables: readonly SavedTable[],

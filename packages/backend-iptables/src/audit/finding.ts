@@ -121,6 +121,11 @@ export const AUDIT_FINDINGS = {
     cause: 'none',
     comparesNothing: true,
   },
+  OTHER_CONFIGURED_MODE: {
+    meaning: "the rules are of kube-proxy's iptables mode, and the configuration is of another",
+    nouns: ['other mode in the configuration', 'other modes in the configuration'],
+    cause: 'none',
+  },
   OTHER_NODE_NAME: {
     meaning: 'the rules are those of a node of another name',
     nouns: ['ruleset of another node name', 'rulesets of another node name'],
@@ -244,6 +249,8 @@ const TO_DO: Readonly<Record<string, string>> = {
     'ask that program whether it serves Services; if it does not, see whether kube-proxy runs, and in which mode: nft list table ip kube-proxy (nftables mode), ipvsadm -Ln (ipvs mode)',
   NO_PROXY:
     'see what serves Services on the node: nft list table ip kube-proxy (nftables mode), ipvsadm -Ln (ipvs mode), cilium status; kube-proxy says its mode at localhost:10249/proxyMode. If that is iptables, something flushed the tables: restart kube-proxy',
+  OTHER_CONFIGURED_MODE:
+    "see in kube-proxy's log, or at localhost:10249/proxyMode, which mode it runs in: it may not have been restarted since its configuration was changed, and older releases fell back to iptables where the kernel lacked what ipvs takes",
   OTHER_NODE_NAME:
     "compare the Node's name with kube-proxy's hostnameOverride (--hostname-override) and set it right: a restart alone changes nothing. If the rules are another node's, give its name as --node",
   UNREADABLE_RULES:

@@ -90,6 +90,14 @@ test('settings that differ together are one finding each, and what else is wrong
   ])
 })
 
+test('rules of the iptables mode beside a configuration of another are one finding', async () => {
+  const { state, config } = readGolden('node-port')
+  const ipvs = { state, config: { ...config, mode: 'ipvs', localhostNodePorts: false } }
+  expect(await typesIn(rulesOf({ state, config }, 'IPv4'), ipvs, 'IPv4')).toEqual([
+    'OTHER_CONFIGURED_MODE   mode ipvs was given',
+  ])
+})
+
 test('rules of which one has another CIDR than the others are of no other setting', async () => {
   const { state, config } = readGolden('dns-udp-tcp')
   const text = rulesOf({ state, config }, 'IPv4').replace(
