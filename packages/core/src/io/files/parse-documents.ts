@@ -18,7 +18,7 @@ export function parseDocuments({ name, text }: { readonly name: string; readonly
   const json = parseJson(name, text)
   if (json !== undefined) return { documents: [json.value], problems: [] }
   try {
-    return parseSeveral(text) ?? { documents: parseYaml(text), problems: [] }
+    return parseSeveral(text) ?? { documents: parsePastedYaml(text), problems: [] }
   } catch (error) {
     if (error instanceof TooManyValues) throw new FileError('CANNOT_READ', name, error.message)
     const hint = foreignTextHint(text)
@@ -27,6 +27,21 @@ export function parseDocuments({ name, text }: { readonly name: string; readonly
     throw FileError.from('NOT_YAML', name, error)
   }
 }
+
+/** YAML, also with the prompts of the shell that printed it. */
+function parsePastedYaml(text: string): readonly unknown[] {
+  try {
+    return parseYaml(text)
+  } catch (error) {
+    const bare = text.length > MOST_CHARACTERS ? text : text.replaceAll(PROMPT, '')
+    if (bare.length === text.length) throw error
+    return parseYaml(bare)
+  }
+}
+
+/** `[root@node ~]# kubectl get services -o yaml`, and the prompt after it. YAML of the API has no such line. */
+const PROMPT =
+  /^[^\s:][^\n]{0,100}?[$#%>] ?(?:[^\n]{0,20}\b(?:kubectl|oc|cat)\b[^\n]*)?\r?$|^[$#%>] ?(?:[^\n]{0,20}\b(?:kubectl|oc|cat)\b[^\n]*)?\r?$/gm
 
 /** What has been spent on a text of several values: what they hold, and what was looked through in vain. */
 interface Room {

@@ -192,6 +192,15 @@ describe('JSON values one after the other', () => {
   })
 })
 
+test.each([
+  ['of root', '[root@node ~]# kubectl get svc a -o yaml', '[root@node ~]# '],
+  ['of a user, with carriage returns', 'me@node:~$ kubectl get svc a -o yaml\r', 'me@node:~$\r'],
+  ['without a name', '$ sudo k3s kubectl get svc a -o yaml', '$ '],
+])('reads YAML between the prompts of a shell: %s', async (_, first, last) => {
+  const yaml = 'apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: x}\nspec: {ports: [{port: 7}]}'
+  expect(await portsIn(`${first}\n${yaml}\n${last}\n`)).toEqual([['a', '7']])
+})
+
 test('keeps Pods beside what a proxy reads', async () => {
   const path = write('pods.json', '{"kind":"PodList","items":[{"metadata":{"name":"p"}},{"metadata":{}}]}')
   const { objects, pods, passedOver } = await readObjects([path], Readable.from([]))
