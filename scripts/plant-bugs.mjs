@@ -189,6 +189,22 @@ const BUGS = [
   },
   {
     invariant: 9,
+    bug: 'a service port whose rules are refused is never tried again',
+    file: 'packages/core/src/pipeline/refusals.ts',
+    code: 'return retryAt <= now + EARLY_MS || retryAt > now + maxRetryMs ? [owner] : []',
+    instead: 'return retryAt > now + 10 * maxRetryMs ? [owner] : []',
+    test: 'test/sync-engine.test.ts',
+  },
+  {
+    invariant: 9,
+    bug: 'a restore that was refused after a COMMIT is taken to have done nothing',
+    file: 'packages/backend-iptables/src/adapter/family-sync.ts',
+    code: 'tally.committed === committed && names',
+    instead: 'names',
+    test: 'test/small-syncs.test.ts',
+  },
+  {
+    invariant: 9,
     bug: 'a rule loses its negation when it is read',
     file: 'packages/node-iptables/src/rules/parse-rule.ts',
     code: 'this.#readOption(next, { negated: true })',
