@@ -45,8 +45,11 @@ test(
   },
 )
 
-/** `services` tells a port as `explain` does, but for what becomes of packets. */
-const rowOf = ({ fronts: _, hints: __, overlaps: ___, ...row }: ExplainedPort): unknown => row
+/** `services` tells a port as `explain` does, but for what becomes of packets, and for slices. */
+const rowOf = ({ fronts: _, hints: __, overlaps: ___, slices: ____, endpoints, ...row }: ExplainedPort): unknown => ({
+  ...row,
+  endpoints: endpoints.map(({ slices: _____, ...endpoint }) => endpoint),
+})
 
 /** Which endpoints a packet may go to is what each endpoint is said to be used for. */
 function expectWaysByPolicy({ endpoints, fronts, internalTrafficPolicy, externalTrafficPolicy }: ExplainedPort): void {
@@ -95,6 +98,7 @@ async function expectTracesToAgree(port: ExplainedPort, objects: readonly Kubern
 }
 
 interface Reached {
+  readonly slices?: unknown
   readonly address: string
   readonly port: number
   readonly odds: number
@@ -174,6 +178,7 @@ interface ExplainedPort {
   }[]
   readonly hints: unknown
   readonly overlaps: unknown
+  readonly slices?: unknown
 }
 
 interface Trace {

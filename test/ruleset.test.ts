@@ -213,7 +213,7 @@ test.each<[readonly string[], readonly string[], readonly string[]]>([
     ['192.0.2.0/24', ' ::/0', 'fd00::/8', '203.0.113.0/24'],
     ['IPv4'],
     [
-      'guard 198.51.100.7: 192.0.2.0/24, 203.0.113.0/24 may; they do not cover the cluster IP',
+      'only 192.0.2.0/24, 203.0.113.0/24 may use 198.51.100.7; the source ranges do not protect the cluster IP',
       'everyone may use 2001:db8::7: ::/0 is among the source ranges, and the others have no effect (fd00::/8)',
     ],
   ],
@@ -222,7 +222,7 @@ test.each<[readonly string[], readonly string[], readonly string[]]>([
     ['IPv6'],
     [
       'everyone may use 198.51.100.7: 0.0.0.0/0 is among the source ranges, and the others have no effect (10.0.0.0/8)',
-      'guard 2001:db8::7: fd00::/8 may; they do not cover the cluster IP',
+      'only fd00::/8 may use 2001:db8::7; the source ranges do not protect the cluster IP',
     ],
   ],
   [[], [], []],
