@@ -156,7 +156,7 @@ function rulesArbitrary(
 ): fc.Arbitrary<readonly string[]> {
   const target = fc.oneof(
     { weight: 2, arbitrary: fc.constantFrom(...MARKS) },
-    { weight: 2, arbitrary: fc.constantFrom(...targets.map((text) => `-j ${text}`)) },
+    { weight: 3, arbitrary: oneOfKinds(targets.map((text) => `-j ${text}`)) },
     ...(chains.length === 0
       ? []
       : [{ weight: 4, arbitrary: fc.constantFrom(...chains.flatMap((chain) => [`-j ${chain}`, `-g ${chain}`])) }]),
@@ -188,6 +188,16 @@ function generalArbitrary({ networks, interfaces }: RandomPlaces): fc.Arbitrary<
     .map((parts) => parts.filter((part) => part !== '').join(' '))
 }
 
+/** Each kind as often as another, whatever the number of its forms: `-m NAME`, `-j NAME`. */
+function oneOfKinds(texts: readonly string[]): fc.Arbitrary<string> {
+  const kinds = new Map<string, string[]>()
+  for (const text of texts) {
+    const [, kind = ''] = text.split(' ')
+    kinds.set(kind, [...(kinds.get(kind) ?? []), text])
+  }
+  return fc.oneof(...[...kinds.values()].map((forms) => fc.constantFrom(...forms)))
+}
+
 const matchArbitrary = (
   hook: string,
   { networks, ranges, elsewhere, nodeAddresses, macs }: RandomPlaces,
@@ -195,7 +205,7 @@ const matchArbitrary = (
   fc
     .tuple(
       fc.boolean(),
-      fc.constantFrom(
+      oneOfKinds([
         '-m udp NOT--dport 53',
         '-m udp NOT--dport 80:8080',
         '-m udp NOT--sport 1024:65535',
@@ -274,7 +284,7 @@ const matchArbitrary = (
               '-m owner ! --uid-owner 0 ! --gid-owner 1',
             ]
           : []),
-      ),
+      ]),
     )
     .map(([negated, match]) => match.replace('NOT', negated ? '! ' : ''))
 

@@ -8,17 +8,21 @@ import {
   type Odds,
   oddsToNumber,
   sumOfOdds,
+  type Supposition,
   type TraceCase,
   type TracedEndpoint,
 } from '@pointsman/core'
 import type { EndedWay } from './hooks.js'
-import { type Case, type Claim, implied, suppositionOf, suppositionsOf } from './suppositions.js'
+import { ALWAYS, type Case, type Claim, claimsIn, implied, suppositionOf, suppositionsOf } from './suppositions.js'
 
 /**
  * What becomes of a packet in each case of what nobody knows: one case without conditions where that changes nothing. Where there
  * are too many cases to part, one without conditions stands for all, with every end in it, and `isCut`.
  */
 export function casesOf(ended: readonly EndedWay[]): { readonly cases: readonly TraceCase[]; readonly isCut: boolean } {
+  // Where only chance parts ways, there is one case, and nobody asks for its ends one by one.
+  if (ended.every(({ way }) => way.when === ALWAYS))
+    return { cases: [{ when: [], fates: fatesOf(ended), endpoints: endpointsOf(ended), ends: [] }], isCut: false }
   const ways = ended.map((one): OpenWay => ({ ...one, open: one.way.when.map((when) => suppositionsOf(when)) }))
   const builder = new TreeBuilder()
   const tree = builder.treeOf(ways)
@@ -51,6 +55,16 @@ function cut(ended: readonly EndedWay[]): ReturnType<typeof casesOf> {
     ends: ends.map(({ end }) => ({ end, odds: CERTAIN })),
   }
   return { cases: [all], isCut: true }
+}
+
+/** What the cases are parted by: of one that stands for all, all that any way supposes. */
+export function dependencesOf(
+  cases: readonly TraceCase[],
+  ended: readonly EndedWay[],
+): readonly Pick<Supposition, 'code' | 'text'>[] {
+  const isCut = cases.every(({ when }) => when.length === 0)
+  const all = isCut ? claimsIn(ended.flatMap(({ way }) => way.when)) : cases.flatMap(({ when }) => when)
+  return [...new Map(all.map(({ code, text }) => [text, { code, text }])).values()]
 }
 
 type Literal = Pick<Case, 'claim' | 'holds'>
@@ -115,23 +129,30 @@ function decided(ways: readonly OpenWay[], literal: Literal): readonly OpenWay[]
 }
 
 function resultOf(ways: readonly EndedWay[]): Result {
-  const fates = groupsOf(ways, ({ end }) => end.fate)
-    .map(([fate, group]): FateOdds => ({ fate: fate as Fate, odds: oddsOf(group) }))
-    .toSorted(byOdds)
-  const ends = groupsOf(ways, ({ end }) => endKey(end))
-    .flatMap(([, [first, ...others]]): readonly EndOdds[] =>
-      first === undefined ? [] : [{ end: first.end, odds: oddsOf([first, ...others]) }],
-    )
-    .toSorted(byOdds)
-  return { fates, endpoints: endpointsOf(ways), ends }
+  const ends = groupsOf(ways, ({ end }) => endKey(end)).flatMap(([, [first, ...others]]): readonly EndOdds[] =>
+    first === undefined ? [] : [{ end: first.end, odds: oddsOf([first, ...others]) }],
+  )
+  return { fates: fatesOf(ways), endpoints: endpointsOf(ways), ends: likeliestFirst(ends) }
 }
+
+const fatesOf = (ways: readonly EndedWay[]): readonly FateOdds[] =>
+  likeliestFirst(
+    groupsOf(ways, ({ end }) => end.fate).map(([fate, group]): FateOdds => ({
+      fate: fate as Fate,
+      odds: oddsOf(group),
+    })),
+  )
+
+/** Exact odds of many choices are long numbers: each is looked at once. */
+const likeliestFirst = <T extends { readonly odds: Odds }>(all: readonly T[]): readonly T[] =>
+  all
+    .map((one) => ({ one, number: oddsToNumber(one.odds) }))
+    .toSorted((a, b) => b.number - a.number)
+    .map(({ one }) => one)
 
 /** Whose address a packet has that goes on to where it was sent to is no matter. */
 const endKey = (end: End): string =>
   end.fate === 'no-service' ? JSON.stringify([end.fate, end.address, end.port]) : JSON.stringify(end)
-
-const byOdds = (a: { readonly odds: Odds }, b: { readonly odds: Odds }): number =>
-  oddsToNumber(b.odds) - oddsToNumber(a.odds)
 
 function endpointsOf(ways: readonly EndedWay[]): readonly TracedEndpoint[] {
   const arrived = ways.flatMap(({ way, end }) => (end.fate === 'endpoints' ? [{ way, end }] : []))
@@ -159,10 +180,11 @@ const oddsOf = (ways: readonly Pick<EndedWay, 'way'>[]): Odds => sumOfOdds(ways.
 
 /** Every fate of any case, with the most and the least odds that it has. */
 export function fatesOfCases(cases: readonly TraceCase[]): readonly FateOdds[] {
-  return rangesOf(
+  const ranges = rangesOf(
     cases.map(({ fates }) => fates),
     ({ fate }) => fate,
-  ).toSorted(byOdds)
+  )
+  return likeliestFirst(ranges)
 }
 
 /** Every endpoint of any case, with the most and the least odds of getting there. */
@@ -178,7 +200,7 @@ function rangesOf<T extends { readonly odds: Odds; readonly atLeast?: Odds | und
 ): readonly T[] {
   const groups = groupsOf(lists.flat(), keyOf)
   return groups.flatMap(([, group]): readonly T[] => {
-    const sorted = group.toSorted(byOdds)
+    const sorted = likeliestFirst(group)
     const [most] = sorted
     if (most === undefined) return []
     const least = group.length < lists.length ? IMPOSSIBLE : (sorted.at(-1)?.odds ?? most.odds)
@@ -188,7 +210,7 @@ function rangesOf<T extends { readonly odds: Odds; readonly atLeast?: Odds | und
 
 const keyOf = ({ ends }: Result): string =>
   ends
-    .map(({ end, odds: { numerator, twos, others } }) => `${endKey(end)} ${numerator}/${twos}/${others}`)
+    .map(({ end, odds }) => `${endKey(end)} ${oddsToNumber(odds)}`)
     .toSorted()
     .join('\n')
 

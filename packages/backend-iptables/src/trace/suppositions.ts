@@ -62,30 +62,45 @@ export interface InCases<T> {
 }
 
 /**
- * Evaluates in each case, and parts a case in two wherever a claim has to be decided first. Values with the same key come
- * together. `spend` is called for each evaluation.
+ * Evaluates in each case, and parts a case in two wherever a claim has to be decided first. Cases that say the same of all claims
+ * that are asked for are evaluated once, with these claims alone. Values with the same key come together. `spend` is called for each
+ * evaluation, with its cases.
  */
 export function evaluateInCases<T>(
   when: When,
   evaluate: (supposed: Case | undefined) => Evaluated<T>,
-  { keyOf, spend }: { readonly keyOf: (value: T) => string; readonly spend: (supposed: Case | undefined) => void },
+  { keyOf, spend }: { readonly keyOf: (value: T) => string; readonly spend: (cases: When) => void },
 ): readonly InCases<T>[] {
   const found = new Map<string, { readonly value: T; readonly cases: (Case | undefined)[] }>()
-  const waiting = when.toReversed()
-  while (waiting.length > 0) {
-    const supposed = waiting.pop()
-    spend(supposed)
-    const evaluated = evaluate(supposed)
+  const waiting: { readonly asked: Case | undefined; readonly cases: When }[] = [{ asked: undefined, cases: when }]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { asked, cases } = next
+    spend(cases)
+    const evaluated = evaluate(asked)
     if ('unknown' in evaluated) {
-      waiting.push(withClaim(supposed, evaluated.unknown, false), withClaim(supposed, evaluated.unknown, true))
+      const [yes, no] = parted(cases, evaluated.unknown)
+      if (no.length > 0) waiting.push({ asked: withClaim(asked, evaluated.unknown, false), cases: no })
+      if (yes.length > 0) waiting.push({ asked: withClaim(asked, evaluated.unknown, true), cases: yes })
       continue
     }
     const key = keyOf(evaluated.value)
     const group = found.get(key)
-    if (group === undefined) found.set(key, { value: evaluated.value, cases: [supposed] })
-    else group.cases.push(supposed)
+    if (group === undefined) found.set(key, { value: evaluated.value, cases: [...cases] })
+    else for (const one of cases) group.cases.push(one)
   }
   return [...found.values()].map(({ value, cases }) => ({ value, when: simplified(cases) }))
+}
+
+/** The cases in which a claim holds, and those in which it does not. */
+function parted(cases: When, claim: Claim): readonly [yes: When, no: When] {
+  const yes: (Case | undefined)[] = []
+  const no: (Case | undefined)[] = []
+  for (const one of cases) {
+    const truth = truthIn(one, claim)
+    if (truth !== false) yes.push(truth === undefined ? withClaim(one, claim, true) : one)
+    if (truth !== true) no.push(truth === undefined ? withClaim(one, claim, false) : one)
+  }
+  return [yes, no]
 }
 
 /** The cases of either way, those that differ in their last claim alone as one. */
@@ -120,6 +135,21 @@ export function suppositionsOf(last: Case | undefined): readonly { readonly clai
   const found: { readonly claim: Claim; readonly holds: boolean }[] = []
   for (let at = last; at !== undefined; at = at.before) found.push(at)
   return found.reverse()
+}
+
+/** The claims of all cases, each once, those that were asked for first before others. */
+export function claimsIn(cases: When): readonly Claim[] {
+  const seen = new Set<Case>()
+  const claims = new Map<string, Claim>()
+  for (const last of cases) {
+    const fresh: Case[] = []
+    for (let at = last; at !== undefined && !seen.has(at); at = at.before) {
+      seen.add(at)
+      fresh.push(at)
+    }
+    for (const { claim } of fresh.reverse()) if (!claims.has(claim.text)) claims.set(claim.text, claim)
+  }
+  return [...claims.values()]
 }
 
 export const suppositionOf = ({

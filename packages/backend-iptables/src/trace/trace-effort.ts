@@ -1,6 +1,6 @@
 import { type Odds, TraceError } from '@pointsman/core'
 import type { Rule } from 'node-iptables'
-import { ALWAYS, type Case } from './suppositions.js'
+import { ALWAYS, type When } from './suppositions.js'
 import type { PacketState, PartialWay } from './traced-packet.js'
 import type { ChainOutcome, ChainPlace } from './walk-chain.js'
 
@@ -13,8 +13,8 @@ export interface Effort {
   readonly passed: () => void
   /** A rule was tried, match by match. */
   readonly judged: (rule: Rule, packet: PacketState) => void
-  /** A rule was tried in a case of what nobody knows. */
-  readonly judgedInCase: (rule: Rule, supposed: Case | undefined) => void
+  /** A rule was tried in cases of what nobody knows that are alike. */
+  readonly judgedInCases: (rule: Rule, cases: When) => void
   /** Chance, or what nobody knows, parts ways; the odds of one of them. */
   readonly parted: (odds: Odds) => void
   /** So much was tried by now that chains are not gone through twice. */
@@ -35,9 +35,15 @@ export function createEffort(): Effort {
   let work = 0
   let tried = 0
   const known = new Map<string, Remembered>()
+  let inCases = 0
   const spend = (amount: number): void => {
     work += amount
     if (work <= MAX_WORK) return
+    if (inCases > MAX_WORK / 2)
+      throw new TraceError(
+        'TOO_MANY_WAYS',
+        'the rules ask too much that neither they nor the input say to follow every case: give what is known, as what the ipsets contain',
+      )
     throw new TraceError(
       'TOO_MANY_WAYS',
       'the packet meets too many rules to tell: chains lead to others again and again, or too many ways go through long chains',
@@ -49,7 +55,13 @@ export function createEffort(): Effort {
       tried += 1
       spend(JUDGED + matches.length * MATCH + recent.length)
     },
-    judgedInCase: ({ matches }, supposed) => spend(JUDGED + matches.length * MATCH + (supposed?.count ?? 0)),
+    judgedInCases({ matches }, cases) {
+      if (cases === ALWAYS) return
+      let amount = JUDGED + matches.length * MATCH
+      for (const one of cases) amount += 1 + Math.ceil((one?.count ?? 0) / LITERALS)
+      inCases += amount
+      spend(amount)
+    },
     parted({ twos, others }) {
       ways += 1
       spend(PARTED + Math.ceil(twos / BITS) + (others === 1n ? 0 : others.toString(16).length))
@@ -77,6 +89,8 @@ const MAX_WORK = 10_000_000
 const JUDGED = 40
 const MATCH = 40
 const PARTED = 100
+/** What a case supposes is looked through quickly. */
+const LITERALS = 16
 /** Exact odds of so many bits: they grow with each choice, and are summed up. */
 const BITS = 512
 

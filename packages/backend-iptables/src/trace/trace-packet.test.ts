@@ -347,6 +347,27 @@ describe('what nobody knows', () => {
   })
 })
 
+describe('more than anybody wants to know', () => {
+  it('is one case that stands for all, with what it depends on', () => {
+    const sets = Array.from({ length: 1200 }, (_, at) => `filter FORWARD -m set --match-set s${at} src -j ACCEPT`)
+    const trace = traceOf({ rules: ['filter FORWARD policy DROP', ...sets, 'nat PREROUTING'] })
+    expect(trace.cases).toMatchObject([
+      { when: [], ends: [{ end: { fate: 'dropped' } }, { end: { fate: 'no-service' } }] },
+    ])
+    expect(trace.dependsOn).toHaveLength(1200)
+    expect(trace.fate).toBe('depends')
+    expect(trace.ways.map(({ when }) => when?.length)).toEqual([1, 0])
+  })
+
+  it('is refused where each of many things makes another packet', () => {
+    const rules = Array.from(
+      { length: 32 },
+      (_, bit) => `filter FORWARD -m set --match-set s${bit} src -j MARK --set-xmark ${2 ** bit}/0x0`,
+    )
+    expect(() => traceOf({ rules })).toThrow(/ask too much that neither they nor the input say/)
+  })
+})
+
 describe('rules that do not match', () => {
   const fillers = Array.from(
     { length: 100 },

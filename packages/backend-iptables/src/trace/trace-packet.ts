@@ -8,11 +8,11 @@ import {
   type Way,
 } from '@pointsman/core'
 import { ipvsSetsIn } from './ipvs.js'
-import { casesOf, endpointsOfCases, fatesOfCases } from './cases.js'
+import { casesOf, dependencesOf, endpointsOfCases, fatesOfCases } from './cases.js'
 import { throughHooks, type EndedWay } from './hooks.js'
 import { type OwnedRule, type OwnedTable, type RuleTables, ruleTablesOf, toldRule } from './rule-tables.js'
 import { checkTold, createEffort } from './trace-effort.js'
-import { ALWAYS, type Claim, suppositionOf, suppositionsOf, withClaim } from './suppositions.js'
+import { ALWAYS, type Claim, suppositionOf, suppositionsOf, type When, withClaim } from './suppositions.js'
 import { isOwnAddress, type PacketState, type PartialWay, startOf, stepsOf, wayOf } from './traced-packet.js'
 import type { Walker } from './walk-chain.js'
 
@@ -57,7 +57,7 @@ export function tracePacket({ tables, packet, surroundings, everyRule = false }:
     endpoints: isSure ? first.endpoints : endpointsOfCases(cases),
     ways: ended.map(wayTold),
     assumptions: [...assumptions.values()],
-    ...(!isSure && { cases }),
+    ...(!isSure && { cases, dependsOn: dependencesOf(cases, ended) }),
   }
 }
 
@@ -91,8 +91,15 @@ const wayTold = ({ way, end }: EndedWay): Way => ({
   odds: way.odds,
   end,
   steps: stepsOf(way),
-  ...(way.when !== ALWAYS && { when: way.when.map((one) => suppositionsOf(one).map(suppositionOf)) }),
+  ...(way.when !== ALWAYS && {
+    when: isTold(way.when) ? way.when.map((one) => suppositionsOf(one).map(suppositionOf)) : [],
+  }),
 })
+
+const isTold = (when: When): boolean => when.reduce((sum, one) => sum + (one?.count ?? 0), 0) <= MOST_TOLD
+
+/** Suppositions that are told of a way. */
+const MOST_TOLD = 5000
 
 /** Puts each rule into words once: many ways may meet it. */
 function createTeller(): Walker['tell'] {

@@ -230,7 +230,7 @@ function judgeInCases({ surroundings, effort }: Walker, { rule }: OwnedRule, way
     },
     {
       keyOf: ({ matches, changes, packet: hit, passed }) => `${matches}${changes ? JSON.stringify([hit, passed]) : ''}`,
-      spend: (supposed) => effort.judgedInCase(rule, supposed),
+      spend: (asked) => effort.judgedInCases(rule, asked),
     },
   )
   return { judgement: first, cases }
@@ -281,7 +281,7 @@ function matched(walker: Walker, chain: Chain, match: Match): Walked {
     (supposed) => applyTarget(owned.rule.target, { ...place, supposed }),
     {
       keyOf: ({ effect, packet, assumptions }) => JSON.stringify([effect, packet, assumptions]),
-      spend: (supposed) => walker.effort.judgedInCase(owned.rule, supposed),
+      spend: (asked) => walker.effort.judgedInCases(owned.rule, asked),
     },
   )
   const rule = walker.tell(chain.chain, owned)

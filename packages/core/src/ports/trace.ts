@@ -19,6 +19,8 @@ export interface Trace {
    * of them holds. Absent: nothing that is unknown changes the verdict.
    */
   readonly cases?: readonly TraceCase[] | undefined
+  /** What the cases are parted by, each once. Absent: nothing. */
+  readonly dependsOn?: readonly Pick<Supposition, 'code' | 'text'>[] | undefined
 }
 
 /** One case of what nobody knows. Cases in a row begin with what they have in common, as the leaves of a tree do. */
@@ -101,7 +103,7 @@ export interface SeenSource {
 export interface Way {
   /** In the cases that it belongs to. */
   readonly odds: Odds
-  /** The cases of what nobody knows in which it is taken: any of these, of which all must hold. Absent: whatever the case. */
+  /** The cases of what nobody knows in which it is taken: any of these, of which all must hold. Empty: they are too many to tell. Absent: whatever the case. */
   readonly when?: readonly (readonly Supposition[])[] | undefined
   readonly end: End
   readonly steps: readonly Step[]

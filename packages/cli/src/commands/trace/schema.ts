@@ -159,7 +159,7 @@ const way = objectOf('Way', {
   odds: required(number, '0 to 1, of going this way in the cases that it belongs to'),
   when: optional(
     listOf(listOf(supposition)),
-    'the cases in which it can be gone: any of them, in which all must hold; absent: whatever the case',
+    'the cases in which it can be gone: any of them, in which all must hold; empty: too many to tell; absent: whatever the case',
   ),
   fate: required(fate, 'where it ends'),
   on: optional(text, 'depends: what decides: `IPVS`'),

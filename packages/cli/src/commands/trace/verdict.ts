@@ -22,13 +22,11 @@ const OPTIONS: { readonly [code in DependenceCode]?: string } = {
 }
 
 /** Each once, in the order in which rules ask. */
-export function dependencesOf({ cases = [], ways }: Trace): readonly Dependence[] {
+export function dependencesOf({ dependsOn = [], ways }: Trace): readonly Dependence[] {
   const found = new Map<string, Dependence>()
   const add = ({ code, text }: Pick<Dependence, 'code' | 'text'>): void =>
     void found.set(text, { code, text, option: OPTIONS[code] })
-  const isCut = cases.some(({ when }) => when.length === 0)
-  const parted = isCut ? ways.flatMap(({ when = [] }) => when.flat()) : cases.flatMap(({ when }) => when)
-  for (const supposition of parted) add(supposition)
+  for (const one of dependsOn) add(one)
   for (const { end } of ways) if (end.fate === 'depends') add({ code: 'PROGRAM', text: end.on })
   return [...found.values()]
 }
