@@ -136,11 +136,15 @@ export function askedObjects(input: Input, { at, applied }: PointOptions, contex
       throw new CliError('USAGE', '--at and --applied require a log: --objects has no history')
     return { objects: input.objects, pods: input.pods }
   }
-  const { reader } = input
-  const point = resolvePoint({ reader, text: at, applied })
+  const point = resolvePoint({ reader: input.reader, text: at, applied })
   if (point.afterEnd !== undefined) {
     warn(context, `the log ends at ${formatTime(point.time ?? 0)}, before --at ${at ?? ''}: showing its last state`)
   }
+  return objectsAtPoint(input.reader, point)
+}
+
+/** What there was at a point of a log. */
+export function objectsAtPoint(reader: ChangeLogReader, point: ResolvedPoint): AskedObjects {
   const logged = reader.configAt(point.seq)
   const configured = logged?.['nodeName'] ?? reader.info().nodeName
   return {

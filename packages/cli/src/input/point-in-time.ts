@@ -28,12 +28,17 @@ interface PointQuestion {
  */
 export function resolvePoint({ reader, text, option = '--at', applied = false }: PointQuestion): ResolvedPoint {
   const info = reader.info()
-  const asked = text === undefined ? info.lastSeq : seqOfPoint({ reader, text, option, info })
-  const position = applied ? appliedSeq(reader, asked) : asked
-  const time = reader.timeOf(position)
-  const wanted = text === undefined ? undefined : timeOfPoint(text, info)
+  const asked = text === undefined ? { seq: info.lastSeq } : lookUp({ reader, text, option, info })
+  const position = applied ? appliedSeq(reader, asked.seq) : asked.seq
+  const { time: wanted } = asked
   const isAfterEnd = wanted !== undefined && info.lastAt !== undefined && wanted > info.lastAt
-  return { seq: position, ...(time !== undefined && { time }), ...(isAfterEnd && { afterEnd: wanted }) }
+  return { ...pointAt(reader, position), ...(isAfterEnd && { afterEnd: wanted }) }
+}
+
+/** The point of a record, or the beginning. */
+export function pointAt(reader: ChangeLogReader, position: Seq): ResolvedPoint {
+  const time = reader.timeOf(position)
+  return { seq: position, ...(time !== undefined && { time }) }
 }
 
 /** Bounds for `--since` and `--until`, both inclusive: records at or after the one, at or before the other. */
@@ -52,10 +57,11 @@ export function resolveRange({
   const info = reader.info()
   const toSeq = resolvePoint({ reader, text: until, option: '--until' }).seq
   if (since === undefined) return { fromSeq: info.firstSeq, toSeq }
-  const time = timeOfPoint(since, info)
+  const lookup = { reader, text: since, option: sinceOption, info }
+  const point = pointIn(lookup)
+  const time = timeOfPoint(point, info)
   // Everything since a time before the log is everything.
-  const fromSeq =
-    time === undefined ? seqOfPoint({ reader, text: since, option: sinceOption, info }) : firstSince(reader, time, info)
+  const fromSeq = time === undefined ? seqOfPoint(point, lookup) : firstSince(reader, time, info)
   if (fromSeq > toSeq && until !== undefined)
     throw new CliError('USAGE', `${sinceOption} ${since} is after --until ${until}`)
   return { fromSeq, toSeq }
@@ -74,15 +80,25 @@ interface Lookup {
   readonly info: LogInfo
 }
 
-function seqOfPoint({ reader, text, option, info }: Lookup): Seq {
+/** What the text says. CliError USAGE for what is no point. */
+function pointIn({ text, option, info }: Lookup): Point {
   const point = parsePoint(text)
-  if (point === undefined) {
-    throw new CliError(
-      'USAGE',
-      `${option} ${JSON.stringify(text)} is not a point in time: give ${POINT_FORMS}; the log has ${describeRange(info)}`,
-    )
-  }
-  const time = timeOfPoint(text, info)
+  if (point !== undefined) return point
+  throw new CliError(
+    'USAGE',
+    `${option} ${JSON.stringify(text)} is not a point in time: give ${POINT_FORMS}; the log has ${describeRange(info)}`,
+  )
+}
+
+/** The last record at or before the point, and the time of the point where it is one. */
+function lookUp(lookup: Lookup): { readonly seq: Seq; readonly time?: number } {
+  const point = pointIn(lookup)
+  const time = timeOfPoint(point, lookup.info)
+  return { seq: seqOfPoint(point, lookup), ...(time !== undefined && { time }) }
+}
+
+function seqOfPoint(point: Point, { reader, text, option, info }: Lookup): Seq {
+  const time = timeOfPoint(point, info)
   const found = point.type === 'seq' ? seq(point.seq) : time === undefined ? NO_SEQ : reader.seqAt(time)
   // Of a pruned log the objects at its floor are known as well.
   const floor = info.pruned ? info.firstSeq - 1 : info.firstSeq
@@ -91,10 +107,9 @@ function seqOfPoint({ reader, text, option, info }: Lookup): Seq {
   return found
 }
 
-/** Milliseconds since 1970 UTC of a point that is a time; undefined for a seq, for nonsense, and in an empty log. */
-function timeOfPoint(text: string, { lastAt }: LogInfo): number | undefined {
-  const point = parsePoint(text)
-  if (point === undefined || point.type === 'seq') return undefined
+/** Milliseconds since 1970 UTC of a point that is a time; undefined for a seq, and in an empty log. */
+function timeOfPoint(point: Point, { lastAt }: LogInfo): number | undefined {
+  if (point.type === 'seq') return undefined
   if (point.type === 'time') return point.time
   if (lastAt === undefined) return undefined
   return point.type === 'back' ? lastAt - point.by : lastAt - (lastAt % 86_400_000) + point.sinceMidnight

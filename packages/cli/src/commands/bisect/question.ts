@@ -2,7 +2,6 @@ import {
   arrivalOf,
   assertNever,
   type ChangeLogReader,
-  NO_SEQ,
   type NodeInfo,
   nodeWithoutObject,
   type Packet,
@@ -11,14 +10,13 @@ import {
   type Protocol,
   type ProxyConfig,
   route,
-  type Seq,
   type State,
   isLoopback,
 } from '@pointsman/core'
 import { type Context, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
-import { askedObjects, type AskedObjects, type Input, type PointOptions } from '../../input/open-input.js'
-import { type ResolvedPoint, resolvePoint, seqOfLists } from '../../input/point-in-time.js'
+import { type Input, objectsAtPoint } from '../../input/open-input.js'
+import { pointAt, type ResolvedPoint, resolvePoint, seqOfLists } from '../../input/point-in-time.js'
 import { givesConfig } from '../../input/proxy-config.js'
 import { interfaceAddressesOf, rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
 import { formatTime } from '../../output/json.js'
@@ -63,8 +61,8 @@ export async function bisectQuestion(
 ): Promise<BisectQuestion> {
   const { reader } = input
   const packetText = parseServicePacket(text)
-  const { from, point } = spanOf(reader, options, context)
-  const asked = askedObjects(input, point, context)
+  const { from, to } = spanOf(reader, options, context)
+  const asked = objectsAtPoint(reader, to)
   const { state, config } = await rulesQuestion(asked, options, context, { anyMode: true })
   const { node } = state
   const givenAddresses = interfaceAddressesOf(options)
@@ -97,7 +95,7 @@ export async function bisectQuestion(
     exact: options.exact === true,
     from,
     isGoodAtFrom: options.good !== undefined,
-    to: pointOfAsked(asked),
+    to,
     config,
     configs: !givesConfig(options) && asked.logged !== undefined,
     node,
@@ -122,7 +120,7 @@ function spanOf(
   reader: ChangeLogReader,
   { good, bad }: BisectOptions,
   context: Context,
-): { readonly from: ResolvedPoint; readonly point: PointOptions } {
+): { readonly from: ResolvedPoint; readonly to: ResolvedPoint } {
   const to = resolvePoint({ reader, text: bad, option: '--bad' })
   const from =
     good === undefined
@@ -135,15 +133,8 @@ function spanOf(
     )
   if (to.afterEnd !== undefined && to.time !== undefined)
     warn(context, `the log ends at ${formatTime(to.time)}, before --bad ${bad ?? ''}: its last record is looked at`)
-  return { from, point: to.seq === NO_SEQ ? {} : { at: String(to.seq) } }
+  return { from, to }
 }
-
-function pointAt(reader: ChangeLogReader, position: Seq): ResolvedPoint {
-  const time = reader.timeOf(position)
-  return { seq: position, ...(time !== undefined && { time }) }
-}
-
-const pointOfAsked = ({ point }: AskedObjects): ResolvedPoint => point ?? { seq: NO_SEQ }
 
 interface AssumedArrival {
   readonly interface?: string

@@ -20,7 +20,7 @@ import {
   type State,
 } from '@pointsman/core'
 import type { Context } from '../../context.js'
-import { askedObjects, type Input } from '../../input/open-input.js'
+import { objectsAtPoint, type Input } from '../../input/open-input.js'
 import { type ResolvedPoint, resolvePoint } from '../../input/point-in-time.js'
 import { givesConfig } from '../../input/proxy-config.js'
 import { rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
@@ -56,9 +56,9 @@ export async function diffQuestion(
   const { reader } = input
   const from = resolvePoint({ reader, text: points.from.trim(), option: 'diff' })
   const to = resolvePoint({ reader, text: points.to?.trim(), option: 'diff' })
-  const asked = askedObjects(input, { at: String(to.seq) }, context)
+  const asked = objectsAtPoint(reader, to)
   const { state, config } = await rulesQuestion(asked, options, context)
-  const before = askedObjects(input, { at: String(from.seq) }, context)
+  const before = objectsAtPoint(reader, from)
   const logged = givesConfig(options) ? undefined : before.logged
   const earlier = logged === undefined ? config : configOfRecord(logged)
   return {
