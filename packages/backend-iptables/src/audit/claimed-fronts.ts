@@ -48,7 +48,7 @@ export function claimedFronts(
     return [
       {
         family,
-        text: noteText(front, { first: first.port, ports }),
+        text: noteText(front, { first, ports }),
         found: itemsOf(
           'nat',
           taking.map(({ line }) => line),
@@ -82,13 +82,17 @@ const isFor = ({ address, port }: Front, line: string): boolean =>
 
 function noteText(
   front: Front,
-  { first, ports }: { readonly first: ServicePort; readonly ports: readonly ServicePort[] },
+  {
+    first: { port: first, line },
+    ports,
+  }: { readonly first: { readonly port: ServicePort; readonly line: string }; readonly ports: readonly ServicePort[] },
 ): string {
   const at =
     front.address === undefined ? `node port ${front.port}` : endpointKey({ address: front.address, port: front.port })
   const names = ports.map(displayName)
+  const isGuarded = line.endsWith(` -j ${serviceChainNames(first).firewall}`)
   return (
-    `${at} (${front.protocol}) is claimed by ${names.slice(0, -1).join(', ')} and ${names.at(-1) ?? ''}: on this node ${displayName(first)} is first and has its packets. ` +
+    `${at} (${front.protocol}) is claimed by ${names.slice(0, -1).join(', ')} and ${names.at(-1) ?? ''}: on this node ${displayName(first)} is first and has its packets${isGuarded ? ', but for those that its source ranges keep out' : ''}. ` +
     `kube-proxy does not define which of them wins on a node; Pointsman lets the older win: ${names[0] ?? ''}`
   )
 }
