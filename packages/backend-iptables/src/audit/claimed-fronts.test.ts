@@ -69,10 +69,12 @@ test.each<[string, readonly PortDescription[], string]>([
     '[2001:db8::9]:80 (TCP) is claimed by web/old:http and web/young:http',
   ],
 ])('two Services with %s: the first on this node is named', (_, ports, wanted) => {
-  for (const first of ['old', 'young'] as const)
-    expect(notesOf(ports, first)).toEqual([
-      `${wanted}: on this node web/${first}:http is first and has its packets [2]`,
-    ])
+  const isGuarded = ports.some(({ loadBalancerSourceRanges = [] }) => loadBalancerSourceRanges.length > 0)
+  for (const first of ['old', 'young'] as const) {
+    const but = isGuarded && first === 'young' ? ', but for those that its source ranges keep out' : ''
+    const text = `${wanted}: on this node web/${first}:http is first and has its packets${but} [2]`
+    expect(notesOf(ports, first)).toEqual([text])
+  }
 })
 
 test.each<[string, readonly PortDescription[]]>([
