@@ -29,7 +29,11 @@ export const assumed = (holds: boolean, because: string, assumption: Assumption)
 export function claimed(claim: Claim, supposed: Case | undefined): Finding {
   const truth = truthIn(supposed, claim)
   if (truth === undefined) return { holds: true, because: `it is not known whether ${claim.text}`, unknown: claim }
-  return { holds: truth, because: truth ? `if ${claim.text}` : `unless ${claim.text}`, supposed: true }
+  return {
+    holds: truth,
+    because: truth ? `here, ${claim.text}` : `here, it is not so that ${claim.text}`,
+    supposed: true,
+  }
 }
 
 /** The finding of the condition with or without `!`. */

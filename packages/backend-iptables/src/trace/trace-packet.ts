@@ -43,9 +43,9 @@ export function tracePacket({ tables, packet, surroundings, everyRule = false }:
     effort: createEffort(),
     ipvs: ipvsSetsIn(ruleTables),
   }
-  const ended = startsOf(walker.surroundings, start).flatMap((one) =>
-    throughHooks({ ...walker, surroundings: one.surroundings }, one.way, packet.connection),
-  )
+  const ended = startsOf(walker.surroundings, start)
+    .flatMap((one) => throughHooks({ ...walker, surroundings: one.surroundings }, one.way, packet.connection))
+    .toSorted((a, b) => whereTheyPart(a.way.when, b.way.when))
   checkTold(ended.map(({ way }) => way))
   const { cases, isCut } = casesOf(ended)
   const [first] = cases
@@ -85,6 +85,15 @@ function startsOf(surroundings: Surroundings, start: PacketState): readonly Star
     { surroundings: having, way: { ...way, when: [withClaim(undefined, claim, true)] } },
     { surroundings, way: { ...way, when: [withClaim(undefined, claim, false)] } },
   ]
+}
+
+/** Of two ways that part by a claim, the one where it holds comes first. */
+function whereTheyPart([one]: When, [other]: When): number {
+  if (one === undefined || other === undefined) return 0
+  const others = suppositionsOf(other)
+  const at = suppositionsOf(one).findIndex(({ holds }, index) => holds !== others[index]?.holds)
+  const [a, b] = [suppositionsOf(one)[at], others[at]]
+  return a === undefined || a.claim !== b?.claim ? 0 : a.holds ? -1 : 1
 }
 
 const wayTold = ({ way, end }: EndedWay): Way => ({

@@ -86,15 +86,16 @@ const isSame = (one: WayRow | undefined, other: WayRow): boolean => JSON.stringi
 function branchRows([first, ...rest]: readonly WayRow[], way: Way | undefined): readonly WayRow[] {
   if (first === undefined || way === undefined) return []
   const rows = [{ ...first, odds: oddsText(way.odds) }, ...rest]
-  const supposed = suppositionOf(way)
-  return supposed === undefined ? rows : [note(supposed, first.depth), ...rows]
+  return way.when === undefined ? rows : [note(whenText(way.when), first.depth), ...rows]
 }
 
-/** What the whole branch supposes, and no rule in it asks. */
-function suppositionOf({ when = [] }: Way): string | undefined {
-  const [only, ...others] = when
-  const found = others.length === 0 ? only?.find(({ code }) => code === 'NODE_ADDRESS') : undefined
-  return found && `${found.holds ? 'if' : 'unless'} ${found.text}:`
+/** `if it arrives by eth0, and 2 more:`, the newest of what is supposed in the first of the cases in which a way is taken. */
+function whenText([first, ...others]: NonNullable<Way['when']>): string {
+  const newest = first?.at(-1)
+  if (first === undefined || newest === undefined) return 'in some cases:'
+  const more = first.length === 1 ? '' : `, and ${first.length - 1} more`
+  const also = others.length === 0 ? '' : `, or in ${others.length} other ${others.length === 1 ? 'case' : 'cases'}`
+  return `${newest.holds ? 'if' : 'unless'} ${newest.text}${more}${also}:`
 }
 
 function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[] {
@@ -216,7 +217,7 @@ function tellingRules(ways: readonly Way[]): IsTelling {
   return ({ rule, conditions }, { rewritten }) => {
     if (!rewritten && services.has(rule.service?.name ?? '')) return true
     const failed = conditions.filter(({ holds }) => !holds)
-    if (failed.every(({ assumed }) => assumed)) return true
+    if (failed.every(({ assumed, supposed }) => assumed || supposed === true)) return true
     return isForItsDestination({ conditions })
   }
 }
