@@ -38,7 +38,7 @@ describe('an audit of what people reported', () => {
     expect(ended).toMatchObject({ status: 1, stderr: '' })
     expect(linesOf(ended)).toEqual([
       '1 finding: 1 ruleset of ipvs mode',
-      expect.stringMatching(/^IPv4, .*, 11 rules; not held against those from objects, node node-a$/),
+      expect.stringMatching(/^IPv4, .*, 11 rules; not compared with those expected from objects, node node-a$/),
       '',
       'all rules',
       '  IPv4 iptables',
@@ -72,11 +72,11 @@ describe('an audit of what people reported', () => {
     const ended = await reported('20-duplicate-jumps', ['base.yaml', 'dns.yaml'])
     expect(ended).toMatchObject({ status: 1, stderr: '' })
     const lines = linesOf(ended)
-    expect(lines[0]).toBe('4 findings: 3 duplicate rules, 1 save that is not whole')
+    expect(lines[0]).toBe('4 findings: 3 duplicate rules, 1 incomplete save')
     expect(lines.filter((line) => line.includes('DUPLICATE_RULE'))).toEqual([
-      '    DUPLICATE_RULE: the rule is there more than once (4 times)',
-      '    DUPLICATE_RULE: the rule is there more than once (3 times)',
-      '    DUPLICATE_RULE: the rule is there more than once (5 times)',
+      '    DUPLICATE_RULE: the rule is present more than once (4 times)',
+      '    DUPLICATE_RULE: the rule is present more than once (3 times)',
+      '    DUPLICATE_RULE: the rule is present more than once (5 times)',
     ])
     expect(ended.stdout).toContain(
       'the save is of xtables-save 1.8.2: the nft variant of 1.8.0 to 1.8.2 is known not to',

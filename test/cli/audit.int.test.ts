@@ -51,7 +51,7 @@ describe('an audit of saved rules', () => {
       })
       expect(linesOf(ended)[1]).toMatch(
         new RegExp(
-          `^${file.startsWith('ip6') ? 'IPv6' : 'IPv4'}, .*, [\\d,]+ rules; held against those from objects, node node-a$`,
+          `^${file.startsWith('ip6') ? 'IPv6' : 'IPv4'}, .*, [\\d,]+ rules; compared with those expected from objects, node node-a$`,
         ),
       )
     }
@@ -62,12 +62,12 @@ describe('an audit of saved rules', () => {
     const told = await afterChange((text) => text.replace(jump, ''))
     expect(told).toEqual([
       '1 finding: 1 missing rule',
-      expect.stringMatching(/^IPv4, .*, \d+ rules; held against those from objects, node node-a$/),
-      '- should be there, + is there',
+      expect.stringMatching(/^IPv4, .*, \d+ rules; compared with those expected from objects, node node-a$/),
+      '- expected, + found',
       '',
       expect.stringMatching(/^[a-z-]+\/\S+ (TCP|UDP|SCTP)$/),
       '  IPv4 nat KUBE-SVC-*  spreads over its endpoints',
-      '    MISSING_RULE: the rule is not there',
+      '    MISSING_RULE: the rule is missing',
       withoutHashes([`    - ${line.trimEnd()}`])[0],
       AGAIN,
     ])
@@ -76,7 +76,7 @@ describe('an audit of saved rules', () => {
   test('finds a rule that was changed, as what it should be and what it is', async () => {
     const told = await afterChange((text) => text.replace(/^(-A KUBE-SEP-.*--to-destination \S+):\d+$/m, '$1:9'))
     expect(told[0]).toBe('1 finding: 1 changed rule')
-    expect(told).toContain('    CHANGED_RULE: the rule reads otherwise than it should')
+    expect(told).toContain('    CHANGED_RULE: the rule differs from the expected one')
     expect(told.find((line) => line.startsWith('    - -A KUBE-SEP-*'))).toMatch(/:\d\d+$/)
     expect(told.find((line) => line.startsWith('    + -A KUBE-SEP-*'))).toMatch(/:9$/)
   })
@@ -95,7 +95,7 @@ describe('an audit of saved rules', () => {
     const foreign = '-A KUBE-SERVICES -s 192.0.2.1/32 -j ACCEPT\n'
     const gone = '-A KUBE-SERVICES -d 10.96.9.9/32 -p tcp -m comment --comment "old/gone:http cluster IP" -j ACCEPT\n'
     const told = await afterChange((text) => text.replace(/^-A KUBE-SERVICES .*-j KUBE-SVC/m, `${foreign}${gone}$&`))
-    expect(told[0]).toBe('2 findings: 1 rule of somebody else, 1 rule left over')
+    expect(told[0]).toBe('2 findings: 1 foreign rule, 1 rule left over')
     expect(told.slice(4)).toEqual([
       'of no service',
       '  IPv4 nat KUBE-SERVICES',
@@ -105,7 +105,7 @@ describe('an audit of saved rules', () => {
       '',
       'old/gone:http',
       '  IPv4 nat KUBE-SERVICES',
-      '    LEFT_OVER_RULE: a rule of a service port that is not there any more, or of a front that it has no longer',
+      '    LEFT_OVER_RULE: a rule of a service port or frontend that no longer exists',
       `    + ${gone.trimEnd()}`,
       AGAIN,
     ])
@@ -115,7 +115,7 @@ describe('an audit of saved rules', () => {
     const theirs = '-A FORWARD -m mark --mark 0x4000/0x4000 -j DROP\n'
     const normal = '-A FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT\n'
     const told = await afterChange((text) => text.replace(/^-A FORWARD .*\n/m, `${theirs}${normal}$&`))
-    expect(told[0]).toBe('1 finding: 1 use of our mark bit by somebody else')
+    expect(told[0]).toBe('1 finding: 1 use of the masquerade mark bit by another program')
     expect(told).toContain(`    + ${theirs.trimEnd()}`)
   })
 
@@ -128,7 +128,7 @@ describe('an audit of saved rules', () => {
       '',
       'of no service',
       '  IPv4 nat',
-      "    NO_CHAINS: none of the proxy's chains is in the table",
+      "    NO_CHAINS: the table has none of the proxy's chains",
     ])
   })
 
@@ -158,12 +158,12 @@ describe('an audit against a log', () => {
       '    caused by: seq 107  2026-11-21T02:24:44.177Z  Service shop/checkout, by kubectl-edit: selector app=checkout -> app=checkout,tier=backend'
     expect(told.slice(0, 10)).toEqual([
       '5 findings: 1 missing rule, 1 rule left over, 3 chains left over',
-      expect.stringContaining('held against those at seq 108, 2026-11-21T02:24:44.181Z, node node-a'),
-      '- should be there, + is there',
+      expect.stringContaining('compared with those expected at seq 108, 2026-11-21T02:24:44.181Z, node node-a'),
+      '- expected, + found',
       '',
       'shop/checkout:http TCP',
       '  IPv4 filter KUBE-SERVICES',
-      '    MISSING_RULE: the rule is not there',
+      '    MISSING_RULE: the rule is missing',
       '    - -A KUBE-SERVICES -d 10.96.50.2/32 -p tcp -m comment --comment "shop/checkout:http has no endpoints" -m tcp --dport 80 -j REJECT --reject-with icmp-port-unreachable',
       '    made by seq 108  2026-11-21T02:24:44.181Z  MODIFIED EndpointSlice shop/checkout-wbn79, by kube-controller-manager-1.36: 2 -> 0 endpoints in use',
       behind,

@@ -52,7 +52,7 @@ describeWithKernel('an audit of the tables of a machine', () => {
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
       expect(stdout).toMatch(
         new RegExp(
-          `^the rules are as they should be\\nIPv4 and IPv6, iptables-${variant} [\\d.]+, \\d+ rules; held against those from objects, node node-a\\n$`,
+          `^the rules are as they should be\\nIPv4 and IPv6, iptables-${variant} [\\d.]+, \\d+ rules; compared with those expected from objects, node node-a\\n$`,
         ),
       )
       expect(node.saved('iptables-save.txt')).toBe(before)
@@ -65,7 +65,7 @@ describeWithKernel('an audit of the tables of a machine', () => {
       const found = await node.pointsman('audit', ...args)
       expect(found).toMatchObject({ status: 1, stderr: '' })
       expect(found.stdout).toMatch(/^2 findings: 2 missing rules\n/)
-      expect(found.stdout).toContain(`    MISSING_RULE: the rule is not there\n    - ${rule}\n`)
+      expect(found.stdout).toContain(`    MISSING_RULE: the rule is missing\n    - ${rule}\n`)
       expect(found.stdout).toContain('  IPv6 nat KUBE-POSTROUTING\n')
 
       const { stdout } = await node.pointsman('audit', ...args, '-o', 'json')
@@ -98,7 +98,7 @@ describeWithKernel('an audit of the tables of a machine', () => {
         status: 1,
         stderr: '1 finding of a first look had gone at a second: not told\n',
       })
-      expect(stdout).toMatch(/^1 finding: 1 rule of somebody else\n/)
+      expect(stdout).toMatch(/^1 finding: 1 foreign rule\n/)
     })
 
     test('tells nothing of changes that a log had not heard of at the first look', async () => {
@@ -113,12 +113,12 @@ describeWithKernel('an audit of the tables of a machine', () => {
       const { status, stdout } = await node.pointsman(...audited)
       expect({ status, held: stdout.split('\n')[1] }).toEqual({
         status: 1,
-        held: expect.stringContaining('held against those at seq 106,') as string,
+        held: expect.stringContaining('compared with those expected at seq 106,') as string,
       })
       const env = afterFirstSave(`${process.execPath} ${POINTSMAN} import ${SHOP_RECORDING} --log ${behind}`)
       const again = await runPointsman(audited, { prefix: node.prefix, env })
       expect(again.status).toBe(0)
-      expect(again.stdout).toMatch(/^the rules are as they should be\n.* held against those at seq 128,/)
+      expect(again.stdout).toMatch(/^the rules are as they should be\n.* compared with those expected at seq 128,/)
     })
 
     test.each([

@@ -12,75 +12,76 @@ export interface TableFinding extends Omit<AuditFinding, 'family' | 'variant'> {
 /** What an audit can find, and what it means. A name is a contract: added, not renamed. */
 export const AUDIT_FINDINGS = {
   MISSING_TABLE: {
-    meaning: 'the whole table is missing in what was looked at',
+    meaning: 'the table is missing',
     nouns: ['missing table', 'missing tables'],
     cause: 'made',
   },
   NO_CHAINS: {
-    meaning: "none of the proxy's chains is in the table",
+    meaning: "the table has none of the proxy's chains",
     nouns: ['table without any chain of the proxy', 'tables without any chain of the proxy'],
     cause: 'made',
   },
-  MISSING_CHAIN: { meaning: 'the chain is not there', nouns: ['missing chain', 'missing chains'], cause: 'made' },
-  MISSING_RULE: { meaning: 'the rule is not there', nouns: ['missing rule', 'missing rules'], cause: 'made' },
+  MISSING_CHAIN: { meaning: 'the chain is missing', nouns: ['missing chain', 'missing chains'], cause: 'made' },
+  MISSING_RULE: { meaning: 'the rule is missing', nouns: ['missing rule', 'missing rules'], cause: 'made' },
   MISSING_JUMP: {
-    meaning: 'no rule of the kernel chain leads to ours: the rules behind it take no packets',
+    meaning: "no rule of the built-in chain jumps to the proxy's chain: no packet reaches its rules",
     nouns: ['missing jump', 'missing jumps'],
     cause: 'made',
   },
   EXTRA_JUMP: {
-    meaning: 'a rule of the kernel chain leads to ours as only an older proxy has it',
+    meaning: "a rule of the built-in chain jumps to the proxy's chain as only an older proxy has it",
     nouns: ['extra jump', 'extra jumps'],
     cause: 'made',
   },
   CHANGED_RULE: {
-    meaning: 'the rule reads otherwise than it should',
+    meaning: 'the rule differs from the expected one',
     nouns: ['changed rule', 'changed rules'],
     cause: 'changed',
   },
   OUT_OF_ORDER: {
-    meaning: 'the rule stands in the wrong place: another one takes its packets first, or it takes those of others',
+    meaning:
+      'the rule is in the wrong position: an earlier rule matches its packets first, or it matches those of a later one',
     nouns: ['rule out of order', 'rules out of order'],
     cause: 'made',
   },
   DUPLICATE_RULE: {
-    meaning: 'the rule is there more than once',
+    meaning: 'the rule is present more than once',
     nouns: ['duplicate rule', 'duplicate rules'],
     cause: 'made',
   },
   LEFT_OVER_CHAIN: {
-    meaning: 'a chain of a service port that is not there any more, or has no such endpoint',
+    meaning: 'a chain of a service port or endpoint that no longer exists',
     nouns: ['chain left over', 'chains left over'],
     cause: 'emptied',
   },
   LEFT_OVER_RULE: {
-    meaning: 'a rule of a service port that is not there any more, or of a front that it has no longer',
+    meaning: 'a rule of a service port or frontend that no longer exists',
     nouns: ['rule left over', 'rules left over'],
     cause: 'removed',
   },
   FOREIGN_RULE: {
     meaning: 'a rule that no proxy writes, in a chain of the proxy',
-    nouns: ['rule of somebody else', 'rules of somebody else'],
+    nouns: ['foreign rule', 'foreign rules'],
     cause: 'made',
   },
   MARK_BIT: {
-    meaning: "a rule of somebody else uses the bit of the packet mark by which the proxy's rules ask for masquerading",
-    nouns: ['use of our mark bit by somebody else', 'uses of our mark bit by somebody else'],
+    meaning: "a rule of another program uses the packet mark bit that the proxy's rules use to request masquerading",
+    nouns: ['use of the masquerade mark bit by another program', 'uses of the masquerade mark bit by another program'],
     cause: 'made',
   },
   OTHER_VARIANT: {
-    meaning: 'the other variant of iptables has chains of the proxy as well: packets meet both',
-    nouns: ['set of rules in the other variant', 'sets of rules in the other variant'],
+    meaning: 'the other iptables variant also has chains of the proxy: packets traverse both',
+    nouns: ['ruleset in the other variant', 'rulesets in the other variant'],
     cause: 'made',
   },
   UNSEEN_TABLES: {
-    meaning: 'the save itself says that it does not show all tables of the node',
-    nouns: ['save that is not whole', 'saves that are not whole'],
+    meaning: 'the save states that it does not show all tables of the node',
+    nouns: ['incomplete save', 'incomplete saves'],
     cause: 'none',
   },
   UNREADABLE_RULES: {
-    meaning: 'the save shows rules of endpoints without a destination that can be read',
-    nouns: ['set of rules that cannot be read', 'sets of rules that cannot be read'],
+    meaning: 'the save has endpoint rules without a readable destination',
+    nouns: ['unreadable ruleset', 'unreadable rulesets'],
     cause: 'none',
   },
   OTHER_RELEASE: {

@@ -29,7 +29,7 @@ export interface AuditFinding {
 
 /** What a finding of one type means. */
 export interface FindingKind {
-  /** A clause for people: `the rule is not there`. */
+  /** A clause for people: `the rule is missing`. */
   readonly meaning: string
   /** `missing rule`, `missing rules`. */
   readonly nouns: readonly [one: string, several: string]

@@ -33,12 +33,12 @@ import { createProgress } from '../../output/progress.js'
 import { SILENT } from '../../output/terminal.js'
 import type { FindingCause } from './causes.js'
 
-/** What the tables are held against. */
+/** What the tables are compared with. */
 interface Question extends RulesQuestion {
   readonly asked: AskedObjects
 }
 
-/** What was there, and what is wrong with it, held against what is known at the same time. */
+/** What was there, and what is wrong with it, compared with what is known at the same time. */
 export interface Look extends Pick<AuditReport, 'asked' | 'read' | 'findings' | 'notes'> {
   readonly question: Question
 }
@@ -139,7 +139,7 @@ export function appliedSince(
   return { type: heard === undefined || heard.seq <= sync.toSeq ? 'in-force' : 'behind' }
 }
 
-/** All that is to be said of what was read, held against the rules of the state. */
+/** All that is to be said of what was read, compared with the rules of the state. */
 const findFindings = (
   read: readonly FamilyRules[],
   { state, config }: Pick<RulesQuestion, 'state' | 'config'>,

@@ -68,7 +68,7 @@ const note = objectOf('Note', {
 /** What `pointsman audit -o json` prints. */
 export const auditReport = objectOf('AuditReport', {
   ...documentHead('AuditReport'),
-  at: optional(point, 'what the tables were held against; absent where that is from `--objects`'),
+  at: optional(point, 'what the tables were compared with; absent where that is from `--objects`'),
   node: optional(text, 'the node that the rules are for; absent where the input has no Node'),
   layout: required(oneOfNames('current'), "whose rules they should be like: kube-proxy 1.36's"),
   clean: required(flag, 'whether there is no finding'),

@@ -8,7 +8,7 @@ import { titleOf } from '../rules/text.js'
 import type { AuditReport } from './answer.js'
 import { type FindingCause, isLeftOver } from './causes.js'
 
-/** What an audit found: the conclusion, what was held against what, and then each finding, by service port. */
+/** What an audit found: the conclusion, what was compared, and then each finding, by service port. */
 export function auditText(report: AuditReport, style: Style): readonly string[] {
   const { findings } = report
   const shown = findings.slice(0, MOST_FINDINGS)
@@ -17,7 +17,7 @@ export function auditText(report: AuditReport, style: Style): readonly string[] 
   return [
     style.bold(findings.length === 0 ? style.green('the rules are as they should be') : style.red(conclusion(report))),
     style.dim(subject(report)),
-    ...(hasRules(findings) ? [style.dim('- should be there, + is there')] : []),
+    ...(hasRules(findings) ? [style.dim('- expected, + found')] : []),
     ...[...groups].flatMap(([title, group]) => [
       '',
       style.bold(title),
@@ -59,13 +59,13 @@ function conclusion({ dataplane, findings }: AuditReport): string {
   return `${countOf(findings.length, 'finding')}: ${parts.join(', ')}`
 }
 
-/** `IPv4 and IPv6, iptables-nft 1.8.9, 97 rules; against those at seq 128, 2026-11-21T02:24:50.504Z, node node-a`. */
+/** `IPv4 and IPv6, iptables-nft 1.8.9, 97 rules; compared with those expected at seq 128, 2026-11-21T02:24:50.504Z, node node-a`. */
 function subject({ dataplane, asked, node, source, read, findings }: AuditReport): string {
   const rules = read.reduce((sum, { rules: { count } }) => sum + count, 0)
   const families = read.map(({ family }) => family).join(' and ')
   const whose = node === undefined ? '' : `, node ${node.name}`
   const isCompared = !findings.some(({ type }) => dataplane.findings[type]?.comparesNothing === true)
-  return `${families}, ${source.name}, ${countOf(rules, 'rule')}; ${isCompared ? 'held' : 'not held'} against those ${describeAsked(asked)}${whose}`
+  return `${families}, ${source.name}, ${countOf(rules, 'rule')}; ${isCompared ? 'compared' : 'not compared'} with those expected ${describeAsked(asked)}${whose}`
 }
 
 /** By whose they are, in the order of the first finding of each. */
@@ -88,7 +88,7 @@ function groupTitle(finding: AuditFinding, report: AuditReport): string {
   if (port !== undefined) return titleOf(port)
   if (claims !== undefined) return claims
   if (finding.table === '') return 'all rules'
-  return isLeftOver(finding, dataplane) ? 'of no service that there is' : 'of no service'
+  return isLeftOver(finding, dataplane) ? 'of Services that no longer exist' : 'of no service'
 }
 
 /** A service port that is there under the name in the comment of what should not be; undefined where there are several. */
