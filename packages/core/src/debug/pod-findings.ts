@@ -1,3 +1,4 @@
+import { type IpFamily, parseAddress } from '../model/address.js'
 import type { JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
 import { type ContainerPort, type Pod, type PodCondition, podOf } from '../model/pod.js'
 import type { ServicePort } from '../model/service-port.js'
@@ -25,7 +26,8 @@ export const POD_REASONS = {
   NOT_READY: 'it is not ready',
   NO_SUCH_PORT: 'no container has a port with the name of the targetPort',
   HOST_PORT_TAKEN: 'another Pod uses the same port of the node',
-  NOT_LISTED: 'it is ready, and no EndpointSlice lists it',
+  NOT_LISTED: 'it is ready or the Service publishes it anyway, and no EndpointSlice lists it',
+  NO_IP_OF_FAMILY: 'it has no IP of one of the families of the Service',
 } as const
 export type PodReason = keyof typeof POD_REASONS
 
@@ -55,6 +57,8 @@ export function findingsOf(
 
 export interface PodSurroundings {
   readonly publishesNotReady: boolean
+  /** Of the service ports. */
+  readonly families: readonly IpFamily[]
   /** Who has a port of a node. */
   readonly taken: ReadonlyMap<string, Pod>
   /** Whether an EndpointSlice of the Service lists one of these addresses. */
@@ -62,18 +66,23 @@ export interface PodSurroundings {
 }
 
 /** The first that holds, in the order in which the controller asks. */
-function reasonOf(pod: Pod, { publishesNotReady, taken, isListed }: PodSurroundings): PodReason | undefined {
+function reasonOf(pod: Pod, { publishesNotReady, families, taken, isListed }: PodSurroundings): PodReason | undefined {
   if (hasEnded(pod)) return 'ENDED'
   if (pod.terminating !== undefined) return 'TERMINATING'
   if (pod.nodeName === undefined) return 'NOT_SCHEDULED'
   if (taken.size > 0 && rivalOf(pod, taken) !== undefined) return 'HOST_PORT_TAKEN'
   if (pod.ips.length === 0) return 'NO_IP'
   if (pod.ready?.holds !== true && !publishesNotReady) return 'NOT_READY'
-  return isListed(pod.ips) ? undefined : 'NOT_LISTED'
+  if (!isListed(pod.ips)) return 'NOT_LISTED'
+  return lackingFamily(pod, families) === undefined ? undefined : 'NO_IP_OF_FAMILY'
 }
 
-function findingOf(pod: Pod, reason: PodReason, { taken }: PodSurroundings): PodFinding {
-  const { message, since } = wordsOf(pod, reason, taken)
+/** The family of which a Pod can be no endpoint. */
+const lackingFamily = ({ ips }: Pod, families: readonly IpFamily[]): IpFamily | undefined =>
+  families.find((family) => !ips.some((ip) => parseAddress(ip)?.family === family))
+
+function findingOf(pod: Pod, reason: PodReason, surroundings: PodSurroundings): PodFinding {
+  const { message, since } = wordsOf(pod, reason, surroundings)
   return { pod: short(pod.name), reason, message, ...(since !== undefined && { since }) }
 }
 
@@ -82,7 +91,7 @@ interface FindingWords {
   readonly since?: number | undefined
 }
 
-function wordsOf(pod: Pod, reason: PodReason, taken: PodSurroundings['taken']): FindingWords {
+function wordsOf(pod: Pod, reason: PodReason, { taken, families }: PodSurroundings): FindingWords {
   const { phase, phaseReason, terminating, scheduled, ready, ips } = pod
   const waiting = pod.waiting && `${short(pod.waiting.container)}: ${short(pod.waiting.reason)}`
   const joined = (parts: readonly (string | undefined)[], between: string): string => {
@@ -113,7 +122,15 @@ function wordsOf(pod: Pod, reason: PodReason, taken: PodSurroundings['taken']): 
     }
     case 'NOT_LISTED':
     case 'NO_SUCH_PORT':
-      return { message: `is ready, and no EndpointSlice of the Service lists ${short(ips.join(', '))}` }
+      return {
+        message: `is ${ready?.holds === true ? 'ready' : 'not ready, which the Service ignores (publishNotReadyAddresses)'}, and no EndpointSlice of the Service lists ${short(ips.join(', '))}`,
+      }
+    case 'NO_IP_OF_FAMILY': {
+      const family = lackingFamily(pod, families) ?? ''
+      return {
+        message: `has no ${family} address, so that it is no ${family} endpoint (it has ${short(ips.join(', '))})`,
+      }
+    }
   }
 }
 

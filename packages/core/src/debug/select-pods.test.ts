@@ -144,6 +144,28 @@ describe('a Pod that the selector matches, and that is no ready endpoint', () =>
   })
 })
 
+describe('a Pod of a dual-stack Service', () => {
+  const dualStack = { clusterIPs: ['10.96.0.5', 'fd00::5'], ipFamilies: ['IPv4', 'IPv6'] }
+
+  test('is no endpoint of a family of which it has no address', () => {
+    expect(findings([pod({})], dualStack)).toEqual([
+      'web-0 NO_IP_OF_FAMILY has no IPv6 address, so that it is no IPv6 endpoint (it has 10.244.1.5)',
+    ])
+  })
+
+  test('lacks nothing with an address of both', () => {
+    const both = pod({ status: { podIPs: [{ ip: '10.244.1.5' }, { ip: 'fd00:1::5' }] } })
+    expect(findings([both], dualStack)).toEqual([])
+  })
+})
+
+test('a Pod that is not ready, published anyway and not listed, is not said to be ready', () => {
+  const waits = pod({ status: { conditions: [{ type: 'Ready', status: 'False' }] } })
+  expect(findings([waits], { publishNotReadyAddresses: true }, false)).toEqual([
+    'web-0 NOT_LISTED is not ready, which the Service ignores (publishNotReadyAddresses), and no EndpointSlice of the Service lists 10.244.1.5',
+  ])
+})
+
 describe('where no Pod has the labels', () => {
   test('the closest one is named, with what differs and how many are like it', () => {
     const pods = [

@@ -70,6 +70,7 @@ export function selectPods({ service, ports, pods: objects, isListed }: PodQuest
   const nearest = matching.length === 0 ? nearestOf(inNamespace, wanted) : undefined
   const publishesNotReady = isJsonObject(service['spec']) && service['spec']['publishNotReadyAddresses'] === true
   const taken = matching.some(usesHostPort) ? hostPortsOf(objects) : new Map<string, Pod>()
+  const families = [...new Set(ports.map(({ family }) => family))]
   return {
     selector: wanted
       .map(([label, value]) => `${label}=${value}`)
@@ -80,7 +81,11 @@ export function selectPods({ service, ports, pods: objects, isListed }: PodQuest
       .length,
     ...(nearest && { nearest }),
     elsewhere: matching.length === 0 ? elsewhereOf(pods, wanted) : [],
-    ...findingsOf(matching, { publishesNotReady, taken, isListed }, missingPorts(ports, { service, matching })),
+    ...findingsOf(
+      matching,
+      { publishesNotReady, families, taken, isListed },
+      missingPorts(ports, { service, matching }),
+    ),
   }
 }
 

@@ -21,7 +21,9 @@ export function noEndpointLines(port: PortExplanation, explanation: Explanation,
 export const STALE: ReadonlySet<SliceReason> = new Set(['EARLIER_SERVICE', 'MIRRORED', 'NO_SELECTOR'])
 const UNLABELLED: ReadonlySet<SliceReason> = new Set(['NO_SERVICE_LABEL', 'OTHER_SERVICE_LABEL'])
 
-function noEndpointText({ slices }: PortExplanation, { selector, pods, service }: Explanation): string {
+function noEndpointText(port: PortExplanation, explanation: Explanation): string {
+  const { slices } = port
+  const { selector, pods, service } = explanation
   const [namespace = ''] = service.split('/')
   const there = slices.slices === 0 ? 'the Service has no EndpointSlice in the input' : undefined
   if (selector === undefined) {
@@ -31,6 +33,18 @@ function noEndpointText({ slices }: PortExplanation, { selector, pods, service }
       : `${there}, and ${created}`
   }
   const text = selectorText(selector)
+  const { family } = port.row.port
+  const otherFamily = listedFamily(port, explanation)
+  if (otherFamily !== undefined) {
+    const lacking = pods?.findings.some(({ reason }) => reason === 'NO_IP_OF_FAMILY')
+    const why =
+      pods === undefined
+        ? `: see whether the Pods have an ${family} address (status.podIPs)`
+        : lacking
+          ? `: Pods have no ${family} address (below)`
+          : ''
+    return `the Service's ${otherFamily} EndpointSlices list endpoints, and no ${family} EndpointSlice does${why}`
+  }
   if (pods === undefined)
     return there === undefined
       ? `either no Pod has the labels ${text}, or none has the port (explain says which where --objects has Pods)`
@@ -42,6 +56,12 @@ function noEndpointText({ slices }: PortExplanation, { selector, pods, service }
   const counted = `${countOf(pods.matching, 'Pod')} with the labels ${text}, ${pods.ready} ready (below)`
   return there === undefined ? `there ${pods.matching === 1 ? 'is' : 'are'} ${counted}` : `${there}; ${counted}`
 }
+
+/** The other family, where endpoints of that are listed for the same port of the Service. */
+const listedFamily = ({ row: { port } }: PortExplanation, { ports }: Explanation): string | undefined =>
+  ports.find(
+    ({ row }) => row.port.portName === port.portName && row.port.protocol === port.protocol && row.endpoints.length > 0,
+  )?.row.port.family
 
 const selectorText = (selector: object): string =>
   cutText(
