@@ -109,8 +109,9 @@ function translations(hook: string, { nodeAddresses, elsewhere, maps }: RandomPl
       ...[...nodeAddresses, ...elsewhere].flatMap((address) => [
         `DNAT --to-destination ${to(address, ':8080')}`,
         `DNAT --to-destination ${address}`,
-        `DNAT --to-destination ${to(address, ':80-90')} --random`,
-        `DNAT --to-destination ${to(address, ':8080-8090')}`,
+        `DNAT --to-destination ${to(address, ':80')} --random`,
+        // Of a range, the kernel takes a port by chance, unless the packet's own is in it.
+        `DNAT --to-destination ${to(address, ':1-9000')}`,
       ]),
       'DNAT --to-destination :8080',
       'REDIRECT --to-ports 8080',

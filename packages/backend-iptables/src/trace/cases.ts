@@ -150,9 +150,17 @@ const likeliestFirst = <T extends { readonly odds: Odds }>(all: readonly T[]): r
     .toSorted((a, b) => b.number - a.number)
     .map(({ one }) => one)
 
-/** Whose address a packet has that goes on to where it was sent to is no matter. */
-const endKey = (end: End): string =>
-  end.fate === 'no-service' ? JSON.stringify([end.fate, end.address, end.port]) : JSON.stringify(end)
+/** Whose address a packet has that reaches no endpoint is no matter. */
+function endKey(end: End): string {
+  switch (end.fate) {
+    case 'no-service':
+      return JSON.stringify([end.fate, end.address, end.port])
+    case 'depends':
+      return JSON.stringify([end.fate, end.on, end.address, end.port])
+    default:
+      return JSON.stringify(end)
+  }
+}
 
 function endpointsOf(ways: readonly EndedWay[]): readonly TracedEndpoint[] {
   const arrived = ways.flatMap(({ way, end }) => (end.fate === 'endpoints' ? [{ way, end }] : []))

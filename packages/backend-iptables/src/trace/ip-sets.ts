@@ -238,7 +238,8 @@ export function elementOf(flags: string, packet: PacketState): string {
   const [first = ''] = sides
   const addresses = [...new Set(sides.map(ofSide))].join(' and ')
   if (sides.length === 1) return `${ofSide(first)} (${first})`
-  const ports = sides.includes('dst') ? ` ${protocol}:${destinationPort}` : ''
+  const port = destinationPort === 0 ? protocol : `${protocol}:${destinationPort}`
+  const ports = sides.includes('dst') ? ` ${port}` : ''
   const from = sides.slice(1).includes('src') && sourcePort !== undefined ? ` from port ${sourcePort}` : ''
   return `${addresses}${ports}${from} (${flags})`
 }

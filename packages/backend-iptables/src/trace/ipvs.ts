@@ -62,7 +62,8 @@ export function isIpvsAddress(
 
 /** Whether IPVS may be what takes the packet on: it came to the node, for an address of a Service or a node port. */
 export function ipvsLeadsTo({ ipvs, surroundings }: Ipvs, { packet, when }: PartialWay): boolean {
-  if (ipvs === undefined || packet.tracking === 'UNTRACKED') return false
+  // The addresses of kube-ipvs0 answer pings themselves.
+  if (ipvs === undefined || packet.destinationPort === 0) return false
   const sets = ipsetsIn(surroundings)
   if (sets !== undefined) {
     const servers = [...sets.keys()].filter((name) => SETS.test(name) && !/LOOP-BACK|IPVS-IPS/.test(name))

@@ -164,6 +164,48 @@ const CASES: readonly (readonly [name: string, asked: TracedCase, ends: readonly
     [`${NODE}:15001`],
   ],
   [
+    'a port of its own that is in the range',
+    { rules: ['nat PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1:1-9000'] },
+    ['10.0.0.1:80'],
+  ],
+  ['a port alone', { rules: ['nat PREROUTING -p tcp -j DNAT --to-destination :8080'] }, ['10.96.0.10:8080']],
+  [
+    'a port by its distance from another',
+    { rules: ['nat PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1:8000-8010/78'] },
+    ['10.0.0.1:8002'],
+  ],
+  [
+    'one of few addresses and ports',
+    { rules: ['nat PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.2:90-91'] },
+    ['10.0.0.1:90', '10.0.0.1:91', '10.0.0.2:90', '10.0.0.2:91'].map(
+      (end, at) =>
+        `${end} if ${at < 2 ? '' : 'not '}DNAT chooses the address 10.0.0.1 from 10.0.0.1-10.0.0.2:90-91 and ` +
+        `${at % 2 === 0 ? '' : 'not '}DNAT chooses the port 90 from 90-91`,
+    ),
+  ],
+  ['another network', { rules: ['nat PREROUTING -j NETMAP --to 10.7.0.0/16'] }, ['10.7.0.10:80']],
+  [
+    'a mark that the connection keeps',
+    {
+      rules: [
+        'mangle PREROUTING -j MARK --set-xmark 0x1/0xffffffff',
+        'mangle PREROUTING -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff',
+        'mangle FORWARD -j MARK --set-xmark 0x0/0xffffffff',
+        'mangle FORWARD -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff',
+        'filter FORWARD -m mark --mark 0x1 -j DROP',
+      ],
+    },
+    ['dropped by filter FORWARD 1'],
+  ],
+  [
+    'a target that nobody knows',
+    { rules: ['filter FORWARD -j TARPIT --honeypot'] },
+    [
+      'untouched 10.96.0.10:80 if -j TARPIT --honeypot lets it go on as it is',
+      '-j TARPIT --honeypot decides if not -j TARPIT --honeypot lets it go on as it is',
+    ],
+  ],
+  [
     'the first of a long range',
     { rules: ['nat PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.9:90-190'] },
     ['10.0.0.1:90'],
