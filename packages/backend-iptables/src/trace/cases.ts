@@ -157,7 +157,9 @@ function endKey(end: End): string {
       return JSON.stringify([end.fate, end.address, end.port])
     case 'depends':
       return JSON.stringify([end.fate, end.on, end.address, end.port])
-    default:
+    case 'endpoints':
+    case 'dropped':
+    case 'rejected':
       return JSON.stringify(end)
   }
 }
