@@ -305,6 +305,17 @@ const OTHERS: readonly (readonly [folder: string, packet: string, options: strin
   ]
 
 describe('rules of other programs', () => {
+  test('ipsets that are no listing are refused, though no rule asks for one', async () => {
+    const args = [...RULES('28-ufw-node-port'), ...NODE, '--ipset', report('28-ufw-node-port/rules.txt')]
+    expect(await trace('tcp outside -> 192.0.2.20:80', args)).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^error: line 1 of the ipsets is none of `ipset save` or `ipset list`: "\*filter"\n$/,
+      ),
+    })
+  })
+
   test.each(OTHERS)('%s: %s %s', async (folder, packet, options, status, verdict) => {
     const given = options
       .split(' ')

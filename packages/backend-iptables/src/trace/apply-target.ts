@@ -1,4 +1,4 @@
-import { assertNever } from '@pointsman/core'
+import { assertNever, parseAddress } from '@pointsman/core'
 import type { Target } from 'node-iptables'
 import { elementKey } from './ip-sets.js'
 import { maskedNumberOf, optionsOf } from './options.js'
@@ -115,7 +115,7 @@ function applyOther(target: OtherTarget, place: TargetPlace): Evaluated<Applied>
       return done(masquerade(place, words.length > 0))
     case 'NETMAP': {
       const to = valueOf('--to')
-      if (to !== undefined) return netmap(to, place)
+      if (to !== undefined && parseAddress(to.split('/')[0] ?? '') !== undefined) return netmap(to, place)
       break
     }
     case 'MARK': {

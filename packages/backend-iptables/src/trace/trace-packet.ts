@@ -7,6 +7,7 @@ import {
   TraceError,
   type Way,
 } from '@pointsman/core'
+import { ipsetsIn } from './ip-sets.js'
 import { ipvsSetsIn } from './ipvs.js'
 import { casesOf, dependencesOf, endpointsOfCases, fatesOfCases } from './cases.js'
 import { throughHooks, type EndedWay } from './hooks.js'
@@ -31,6 +32,8 @@ export function tracePacket({ tables, packet, surroundings, everyRule = false }:
   const start = startOf(packet)
   const ruleTables = ruleTablesOf(tables)
   checkFamily(tables, start)
+  // What is wrong with them is said also where no rule asks for one.
+  ipsetsIn(surroundings)
   const assumptions = new Map<string, Assumption>()
   const assume = (assumption: Assumption): void => void assumptions.set(assumption.message, assumption)
   for (const assumption of missingTables(ruleTables)) assume(assumption)
