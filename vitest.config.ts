@@ -12,6 +12,7 @@ export default defineConfig({
       { find: /^@pointsman\/core\/testing$/, replacement: source('core/src/testing/index.ts') },
       { find: /^node-iptables\/fake$/, replacement: source('node-iptables/src/fake/index.ts') },
       { find: /^node-iptables$/, replacement: source('node-iptables/src/index.ts') },
+      { find: /^node-netfilter$/, replacement: source('node-netfilter/src/index.ts') },
       { find: /^@pointsman\/backend-iptables$/, replacement: source('backend-iptables/src/index.ts') },
       { find: /^@pointsman\/backend-mock$/, replacement: source('backend-mock/src/index.ts') },
     ],

@@ -25,6 +25,8 @@ const PLANTED: {
     ['packages/core/src/state/x.ts', "import { x } from '@pointsman/backend-mock'", 'ports'],
     ['packages/backend-mock/src/x.ts', "import type { X } from 'pointsman'", 'ports'],
     ['packages/node-iptables/src/x.ts', "import { x } from '@pointsman/backend-iptables'", 'ports'],
+    ['packages/node-netfilter/src/x.ts', "import { x } from 'node-iptables'", 'ports'],
+    ['packages/core/src/io/x.ts', "import { generation } from 'node-netfilter'", 'ports'],
     ['packages/core/src/debug/x.ts', "import { x } from '@pointsman/core'", 'relative'],
   ],
   'one file of cli knows the rule systems': [
@@ -61,6 +63,10 @@ const PLANTED: {
   'SQLite lives in one folder': [
     ['packages/core/src/io/files/x.ts', "import Database from 'better-sqlite3'", 'ChangeLogReader'],
     ['packages/cli/src/x.int.test.ts', "import type { Database } from 'better-sqlite3'", 'ChangeLogReader'],
+  ],
+  'system calls are made in one file': [
+    ['packages/core/src/io/x.ts', "import koffi from 'koffi'", 'loadLibc'],
+    ['packages/node-netfilter/src/x.ts', "const koffi = require('koffi')", 'loadLibc'],
   ],
   'processes are started in one file': [
     ['packages/core/src/io/x.ts', "import { spawn } from 'node:child_process'", 'runner'],

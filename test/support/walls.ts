@@ -69,6 +69,13 @@ export const WALLS = {
         : 'better-sqlite3: only core/src/io/sqlite speaks SQL: use ChangeLogReader and ChangeLogWriter of core/src/ports',
     ),
 
+  'system calls are made in one file': (file) =>
+    eachImport(file, (_, { specifier }) =>
+      specifier !== 'koffi' || file.path === 'packages/node-netfilter/src/netlink/libc.ts'
+        ? undefined
+        : 'koffi: a wrong type here ends the process: go through loadLibc of node-netfilter/src/netlink/libc.ts',
+    ),
+
   'processes are started in one file': (file) =>
     eachImport(file, (place, { specifier }) =>
       !/^(?:node:)?child_process$/.test(specifier) || place.isTest || PROCESS_STARTERS.has(file.path)
@@ -172,6 +179,7 @@ export function findingsIn(tree: readonly SourceFile[], guard: Guard): readonly 
 const PACKAGES: { readonly [name: string]: readonly string[] } = {
   core: [],
   'node-iptables': [],
+  'node-netfilter': [],
   'backend-mock': ['core'],
   'backend-iptables': ['core', 'node-iptables'],
   cli: ['core', 'node-iptables', 'backend-mock', 'backend-iptables'],
@@ -270,6 +278,6 @@ function eachImport(file: SourceFile, judge: (place: Place, found: ImportOf) => 
 /** `core` for `@pointsman/core/io`. */
 function packageOf(specifier: string): string | undefined {
   const name = /^(?:@pointsman\/)?([^/]+)/.exec(specifier)?.[1] ?? ''
-  if (specifier.startsWith('@pointsman/') || name === 'node-iptables') return name
+  if (specifier.startsWith('@pointsman/') || name === 'node-iptables' || name === 'node-netfilter') return name
   return name === 'pointsman' ? 'cli' : undefined
 }

@@ -1,0 +1,239 @@
+import { constants } from 'node:os'
+import { errorOfErrno } from '../netfilter-error.js'
+import { loadLibc, type Libc } from './libc.js'
+import { messagesIn, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR, requestOf } from './messages.js'
+import type { NetlinkMessage } from './messages.js'
+
+export interface NetlinkSocketOptions {
+  /** For errors. */
+  readonly operation: string
+  /** A multicast group of NETLINK_NETFILTER to join. */
+  readonly group?: number | undefined
+  /** The one message type that the kernel hands on. Not for requests: their errors are of another type. */
+  readonly onlyType?: number | undefined
+  /** How much the kernel keeps until it is read. Default: net.core.rmem_default. Without CAP_NET_ADMIN no more than rmem_max. */
+  readonly receiveBufferBytes?: number | undefined
+}
+
+export interface NetlinkReader {
+  readonly onMessage: (message: NetlinkMessage) => void
+  /** The kernel dropped messages for want of room, and all that it had kept has been read. */
+  readonly onOverrun: () => void
+  /** The socket failed, or a callback threw; it is closed. */
+  readonly onError: (error: unknown) => void
+}
+
+export interface NetlinkSocket {
+  /** Sends one request. The kernel answers most within the call, which is why it may not be long. */
+  send(message: Uint8Array): void
+  /** Begins to read. Until then the kernel keeps what comes, as far as there is room. */
+  read(reader: NetlinkReader): void
+  /** An option of the socket level, 8 bytes. Undefined where the kernel does not have it. */
+  option64(name: number): bigint | undefined
+  /** Nothing is called after it. */
+  close(): void
+}
+
+/**
+ * A socket of NETLINK_NETFILTER in the network namespace of the calling thread, where it stays. No call on it waits, and an
+ * open one that is read keeps the process running. Fails with a NetfilterError.
+ */
+export function openNetlinkSocket(options: NetlinkSocketOptions): NetlinkSocket {
+  const libc = loadLibc()
+  const { operation } = options
+  const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER)
+  if (fd < 0) throw errorOfErrno(operation, libc.errno())
+  const check = (result: number): void => {
+    if (result >= 0) return
+    const error = errorOfErrno(operation, libc.errno())
+    libc.close(fd)
+    throw error
+  }
+  const setNumber = (level: number, name: number, value: number): void => {
+    check(libc.setsockopt(fd, level, name, uint32(value), 4))
+  }
+  const { receiveBufferBytes } = options
+  if (receiveBufferBytes !== undefined) {
+    const bytes = uint32(receiveBufferBytes)
+    // Old kernels allow no force in a user namespace, where the group may be joined all the same.
+    if (libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, 4) < 0)
+      setNumber(SOL_SOCKET, SO_RCVBUF, receiveBufferBytes)
+  }
+  // Before the group is joined, so that nothing else gets in between.
+  if (options.onlyType !== undefined) check(libc.attachFilter(fd, onlyMessagesOf(options.onlyType)))
+  const address = Buffer.alloc(SIZE_OF_ADDRESS)
+  address.writeUInt16LE(AF_NETLINK, 0)
+  check(libc.bind(fd, address, SIZE_OF_ADDRESS))
+  if (options.group !== undefined) setNumber(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, options.group)
+  return socketOn(libc, fd, operation)
+}
+
+function socketOn(libc: Libc, fd: number, operation: string): NetlinkSocket {
+  const isOpen = (): boolean => !isClosed
+  let isClosed = false
+  let stopReading = (): void => undefined
+  const close = (): void => {
+    if (isClosed) return
+    isClosed = true
+    stopReading()
+    libc.close(fd)
+  }
+  return {
+    send: (message) => {
+      if (libc.send(fd, message, message.length, 0) < 0) throw errorOfErrno(operation, libc.errno())
+    },
+    read: (reader) => {
+      if (isClosed) return
+      const datagrams = datagramsOf(libc, fd, operation)
+      let isDue = false
+      let hasStopped = false
+      let hasOverrun = false
+      const readSome = (): void => {
+        isDue = false
+        try {
+          // As long as more is left, the poll calls again: other work of the event loop comes in between.
+          for (let count = 0; count < DATAGRAMS_A_TURN && isOpen(); count++) {
+            const datagram = datagrams.next()
+            if (datagram === 'none') {
+              if (hasOverrun) {
+                hasOverrun = false
+                reader.onOverrun()
+              }
+              break
+            }
+            if (datagram === 'overrun') hasOverrun = true
+            else for (const message of messagesIn(datagram)) if (isOpen()) reader.onMessage(message)
+          }
+          if (isOpen() && hasStopped) {
+            hasStopped = false
+            handle.start(onReadable)
+          }
+        } catch (error) {
+          close()
+          reader.onError(error)
+        }
+      }
+      // koffi calls this outside of what runs promises and catches errors: the reading is for setImmediate, same turn.
+      const onReadable = (status: number): void => {
+        // An overrun is an error of the socket, at which libuv stops looking.
+        if (status < 0) hasStopped = true
+        if (isDue) return
+        isDue = true
+        setImmediate(readSome)
+      }
+      const handle = libc.poll(fd, onReadable)
+      stopReading = () => handle.close()
+    },
+    option64: (name) => {
+      const value = Buffer.alloc(8)
+      return libc.getsockopt(fd, SOL_SOCKET, name, value, uint32(8)) < 0 ? undefined : value.readBigUInt64LE()
+    },
+    close,
+  }
+}
+
+/** Reads without waiting. A datagram is valid until the next. */
+function datagramsOf(libc: Libc, fd: number, operation: string): { next(): Buffer | 'none' | 'overrun' } {
+  const buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES)
+  return {
+    next: () => {
+      for (;;) {
+        const length = libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT)
+        if (length >= 0) return buffer.subarray(0, length)
+        const errno = libc.errno()
+        if (errno === constants.errno.EAGAIN) return 'none'
+        if (errno === constants.errno.ENOBUFS) return 'overrun'
+        if (errno !== constants.errno.EINTR) throw errorOfErrno(operation, errno)
+      }
+    },
+  }
+}
+
+/**
+ * Sends a request on a socket of its own and gives the kernel's answer, copied: its messages, without the acknowledgement.
+ * Fails with a NetfilterError that has the kernel's errno.
+ */
+export async function askKernel<Answer>(
+  request: { readonly operation: string; readonly type: number },
+  decode: (answer: readonly NetlinkMessage[], socket: NetlinkSocket) => Answer,
+): Promise<Answer> {
+  const socket = openNetlinkSocket({ operation: request.operation })
+  try {
+    const answer = await answerTo(request, socket)
+    return decode(answer, socket)
+  } finally {
+    socket.close()
+  }
+}
+
+function answerTo(
+  { operation, type }: { readonly operation: string; readonly type: number },
+  socket: NetlinkSocket,
+): Promise<readonly NetlinkMessage[]> {
+  const sequence = 1
+  return new Promise((resolve, reject) => {
+    const answer: NetlinkMessage[] = []
+    socket.send(requestOf({ type, sequence }))
+    socket.read({
+      onMessage: (message) => {
+        if (message.sequence !== sequence) return
+        if (message.type === NLMSG_ERROR) {
+          const errno = -message.payload.readInt32LE(0)
+          if (errno === 0) resolve(answer)
+          else reject(errorOfErrno(operation, errno))
+        } else if (message.type === NLMSG_DONE && (message.flags & NLM_F_MULTI) !== 0) resolve(answer)
+        else answer.push({ ...message, payload: Buffer.from(message.payload) })
+      },
+      onOverrun: () => reject(errorOfErrno(operation, constants.errno.ENOBUFS)),
+      onError: reject,
+    })
+  })
+}
+
+/**
+ * Classic BPF: the message type, the half word at 4, or nothing. The kernel loads it as big-endian, and the type is written in
+ * the CPU's order. The program is run once a datagram, on its first message.
+ */
+function onlyMessagesOf(type: number): Buffer {
+  const swapped = ((type & 0xff) << 8) | (type >> 8)
+  const instructions = [
+    [BPF_LD_H_ABS, 0, 0, 4],
+    [BPF_JEQ_K, 0, 1, swapped],
+    [BPF_RET_K, 0, 0, 0xff_ff_ff_ff],
+    [BPF_RET_K, 0, 0, 0],
+  ] as const
+  const program = Buffer.alloc(instructions.length * 8)
+  for (const [index, [code, ifTrue, ifFalse, value]] of instructions.entries()) {
+    program.writeUInt16LE(code, index * 8)
+    program.writeUInt8(ifTrue, index * 8 + 2)
+    program.writeUInt8(ifFalse, index * 8 + 3)
+    program.writeUInt32LE(value, index * 8 + 4)
+  }
+  return program
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value)
+  return bytes
+}
+
+const AF_NETLINK = 16
+const SOCK_RAW = 3
+const SOCK_CLOEXEC = 0o2_000_000
+const SOCK_NONBLOCK = 0o4000
+const NETLINK_NETFILTER = 12
+const SIZE_OF_ADDRESS = 12
+const SOL_SOCKET = 1
+const SO_RCVBUF = 8
+const SO_RCVBUFFORCE = 33
+const SOL_NETLINK = 270
+const NETLINK_ADD_MEMBERSHIP = 1
+const MSG_DONTWAIT = 0x40
+const BPF_LD_H_ABS = 0x28
+const BPF_JEQ_K = 0x15
+const BPF_RET_K = 0x06
+
+// The kernel puts no more than 32 KiB into a datagram of a dump.
+const RECEIVE_BYTES = 65_536
+const DATAGRAMS_A_TURN = 64
