@@ -300,7 +300,8 @@ const OTHERS: readonly (readonly [folder: string, packet: string, options: strin
       'tcp 10.0.1.7 -> 203.0.113.9:443',
       '--in-interface lxc1234',
       1,
-      '  is not for a Service: it goes on to 203.0.113.9:443 unchanged',
+      `  is not for a Service: it goes on to 203.0.113.9:443 unchanged
+  assumed: no rules of kube-proxy are here, and Cilium has the chains CILIUM_OUTPUT_raw, CILIUM_PRE_raw, CILIUM_PRE_mangle, CILIUM_POST_nat, CILIUM_FORWARD and 1 more: it can serve Services by eBPF in place of kube-proxy (cilium-dbg service list); it is taken not to serve 203.0.113.9`,
     ],
   ]
 

@@ -3,6 +3,7 @@ import {
   type Endpoint,
   endpointText,
   inOverlapOrder,
+  type LoadedRules,
   type PlannedItems,
   type PlanOptions,
   type PortEndpoints,
@@ -12,10 +13,13 @@ import {
   selectEndpoints,
   type ServicePort,
   serviceName,
+  type Trace,
+  type TraceQuestion,
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
 import { auditNotes, auditRules } from './audit/audit-rules.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
+import { otherOriginOf } from './audit/origin.js'
 import { formerOwnerOfChain, ownerOfChain } from './chain-owner.js'
 import { listings } from './found-listings.js'
 import { LoadedTables, loadedTables, readListing, recentListsIn } from './loaded-tables.js'
@@ -68,7 +72,7 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   listings,
   openRules,
   loaded: (plan) => new LoadedTables(savedTablesOf(rulesetOf(plan.parts())), { family: plan.family }),
-  trace: (rules, question) => tracePacket({ ...question, tables: loadedTables(rules).tables }),
+  trace: traceTables,
   affinityLists: (rules) => recentListsIn(loadedTables(rules).tables),
   findings: AUDIT_FINDINGS,
   audit: auditRules,
@@ -102,6 +106,17 @@ class IptablesPart implements PlannedItems<OwnedRule> {
   get service(): ServiceRules | undefined {
     return 'jumps' in this.#rules ? undefined : this.#rules
   }
+}
+
+/** Follows a packet. That it is for no Service holds only if no other program takes it before the rules, or instead of them. */
+function traceTables(rules: LoadedRules, question: TraceQuestion): Trace {
+  const { tables } = loadedTables(rules)
+  const trace = tracePacket({ ...question, tables })
+  if (!trace.ways.some(({ end }) => end.fate === 'no-service')) return trace
+  const origin = otherOriginOf(tables)
+  if (origin?.type !== 'OTHER_PROXY') return trace
+  const message = `no rules of kube-proxy are here, and ${origin.detail}; it is taken not to serve ${question.packet.destination}`
+  return { ...trace, assumptions: [...trace.assumptions, { code: 'OTHER_PROXY', message }] }
 }
 
 const NO_BASE: BaseRules = { chains: [], jumps: [] }

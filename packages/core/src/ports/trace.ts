@@ -279,6 +279,8 @@ export const ASSUMPTION_CODES = {
   RATE_LIMIT: 'the packet is taken to be the first that a limit counts, and so within it',
   BROADCAST: 'an address that no interface is known for is taken to be no broadcast address',
   POLICY_ROUTING: 'a packet that TPROXY gives to a socket is taken to be routed to the node, as `ip rule` has to say',
+  OTHER_PROXY:
+    'rules of a program that can serve Services without rules are there, and none of kube-proxy: it is taken not to',
 } as const
 export type AssumptionCode = keyof typeof ASSUMPTION_CODES
 
