@@ -40,11 +40,14 @@ export async function readObjects(
       maxBytes: MAX_TEXT_BYTES,
     })
     let files = 0
+    let isOne = false
     for await (const source of texts) {
+      isOne ||= !source.isOfMany
       if (!source.isOfMany) reader.take(source)
       else if (reader.takeOneOfMany(source)) files += 1
     }
-    if (lookedAt() === 0) continue
+    if (isOne) continue
+    if (lookedAt() === 0) throw new FileError('NOT_OBJECTS', path, 'there is no file in it')
     reader.note(problems)
     if (files === 0)
       throw new FileError(

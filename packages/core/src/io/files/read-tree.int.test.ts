@@ -107,6 +107,11 @@ describe('objects in a directory or an archive', () => {
     )
   })
 
+  test('are none in an empty directory', async () => {
+    mkdirSync(join(folder, 'empty'))
+    await expect(namesIn(join(folder, 'empty'))).rejects.toThrow(/no Kubernetes objects: .*\(there is no file in it\)/)
+  })
+
   test('of which one file is damaged are read from the others, which is said', async () => {
     write('mg/a.yaml', service('a'))
     write('mg/b.yaml', 'apiVersion: v1\nkind: Service\nmetadata: [\n')
