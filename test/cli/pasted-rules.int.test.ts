@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -46,6 +46,14 @@ describe('rules as they are pasted (17-pasted-rules)', () => {
     const { assumptions } = JSON.parse(stdout) as { readonly assumptions: readonly { readonly code: string }[] }
     expect(assumptions.filter(({ code }) => code === 'RULES_INFERRED')).toHaveLength(5)
     expect(stdout).toContain('rules that are not in it are taken not to be there')
+  })
+
+  test('are refused where the packet comes to a chain of a Service that grep left out', async () => {
+    const chains = readFileSync(pasted('iptables-save-grep-KUBE'), 'utf8')
+    const endpoint = /^-A (KUBE-SEP-\S+) .*6443/m.exec(chains)?.[1] ?? ''
+    const { status, stderr } = await trace(file('left-out', chains.replaceAll(/^-A KUBE-SEP-.*\n/gm, '')))
+    expect(status).toBe(2)
+    expect(stderr).toContain(`the packet comes to ${endpoint}, and the text has no rule of it`)
   })
 
   test('are refused to an audit when they are a part', async () => {

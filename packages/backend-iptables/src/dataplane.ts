@@ -14,6 +14,7 @@ import {
   type ServicePort,
   serviceName,
   type Trace,
+  TraceError,
   type TraceQuestion,
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
@@ -110,13 +111,29 @@ class IptablesPart implements PlannedItems<OwnedRule> {
 
 /** Follows a packet. That it is for no Service holds only if no other program takes it before the rules, or instead of them. */
 function traceTables(rules: LoadedRules, question: TraceQuestion): Trace {
-  const { tables } = loadedTables(rules)
+  const { tables, isPart } = loadedTables(rules)
   const trace = tracePacket({ ...question, tables })
+  const missing = isPart ? chainWithoutRules(trace) : undefined
+  if (missing !== undefined)
+    throw new TraceError(
+      'PART_OF_RULES',
+      `the packet comes to ${missing}, and the text has no rule of it: give the whole output of iptables-save`,
+    )
   if (!trace.ways.some(({ end }) => end.fate === 'no-service')) return trace
   const origin = otherOriginOf(tables)
   if (origin?.type !== 'OTHER_PROXY') return trace
   const message = `no rules of kube-proxy are here, and ${origin.detail}; it is taken not to serve ${question.packet.destination}`
   return { ...trace, assumptions: [...trace.assumptions, { code: 'OTHER_PROXY', message }] }
+}
+
+/** A chain of a service port that the packet comes to and that has no rules, as the proxy writes none. */
+function chainWithoutRules({ ways }: Trace): string | undefined {
+  for (const { steps } of ways)
+    for (const step of steps) {
+      if (step.type !== 'rule' || (step.effect.type !== 'jump' && step.effect.type !== 'goto')) continue
+      if (step.effect.rules === 0 && isServiceChain(step.effect.chain)) return step.effect.chain
+    }
+  return undefined
 }
 
 const NO_BASE: BaseRules = { chains: [], jumps: [] }

@@ -6,6 +6,7 @@ import {
   nodeWithoutObject,
   parseAddress,
   type ProxyConfig,
+  type SkippedPort,
   type State,
 } from '@pointsman/core'
 import { type Command, Option } from 'commander'
@@ -24,6 +25,8 @@ export interface RulesQuestion {
   readonly state: State
   readonly config: ProxyConfig
   readonly diagnostics: readonly Diagnostic[]
+  /** Services, and ports of them, that get no rules. */
+  readonly skipped: readonly SkippedPort[]
 }
 
 /**
@@ -38,7 +41,7 @@ export async function rulesQuestion(
 ): Promise<RulesQuestion> {
   const config = await resolveConfig(options, logged, context, mode)
   checkLayout(options, config)
-  const { state, diagnostics } = buildState({ objects, ...(seq !== undefined && { seq }) })
+  const { state, diagnostics, skipped } = buildState({ objects, ...(seq !== undefined && { seq }) })
   const name = nodeNameFor({ given: options.node, configured: config.nodeName ?? configuredNode, state })
   const node = name === undefined ? undefined : (state.nodes.get(name) ?? nodeWithoutObject(name))
   warnOfUnknownNode({ state, node }, context)
@@ -47,6 +50,7 @@ export async function rulesQuestion(
     state: { ...others, ...(node && { node }) },
     config: { ...config, ...(name !== undefined && { nodeName: name }) },
     diagnostics,
+    skipped,
   }
 }
 

@@ -4,6 +4,9 @@ import {
   frontsOf,
   type IpFamily,
   parseAddress,
+  SKIP_REASONS,
+  type SkippedPort,
+  type SkipReason,
   type State,
   isLoopback,
 } from '@pointsman/core'
@@ -13,7 +16,14 @@ import type { PacketProtocol } from './parse-packet.js'
 import type { ResolvedPacket } from './resolve-packet.js'
 
 /** What names are looked up in. Absent: no objects are given, and addresses alone are known. */
-export type Names = Pick<State, 'services' | 'endpoints' | 'nodes'>
+export interface Names extends Pick<State, 'services' | 'endpoints' | 'nodes'> {
+  /** Services that get no rules, by `namespace/name`, as those without a cluster IP. Absent: not known. */
+  readonly skipped?: ReadonlyMap<string, SkipReason>
+}
+
+/** What `buildState` left out as a whole. */
+export const skippedServices = (skipped: readonly SkippedPort[]): ReadonlyMap<string, SkipReason> =>
+  new Map(skipped.flatMap(({ service, portName, family, reason }) => ((portName ?? family) ? [] : [[service, reason]])))
 
 /** The address of one family of a pod, `namespace/name` or a name that one pod alone has. Undefined: there is no such pod. */
 export function podAddress(host: string, names: Names, family: IpFamily): string | undefined {
@@ -51,6 +61,9 @@ export function noSuchHost(host: string, names: Names | undefined): CliError {
       'USAGE',
       `${host} is a name: give an address, or the objects that have it with --objects or --log`,
     )
+  for (const [service, reason] of names.skipped ?? [])
+    if (host === service || host === service.slice(service.indexOf('/') + 1))
+      return new CliError('NOT_FOUND', `no rule is for ${service} (${SKIP_REASONS[reason]}): give the address of a pod`)
   const known = new Set<string>(names.nodes.keys())
   for (const { service, name, namespace, id } of names.services.values()) {
     known.add(host.includes('/') ? service : name)

@@ -2,6 +2,7 @@ import { buildState, type IpFamily, type JsonObject } from '@pointsman/core'
 import { node, service, slice } from '@pointsman/core/testing'
 import { describe, expect, test } from 'vitest'
 import { CliError } from '../errors.js'
+import { skippedServices } from './names.js'
 import { parsePacket } from './parse-packet.js'
 import { resolvePacket } from './resolve-packet.js'
 
@@ -11,7 +12,7 @@ const endpoint = (addresses: readonly string[], nodeName: string, pod: string): 
   targetRef: { kind: 'Pod', name: pod },
 })
 
-const { state } = buildState({
+const { state, skipped } = buildState({
   objects: [
     {
       ...node({ name: 'node-a', podCIDRs: ['10.244.1.0/24', 'fd00:10:244:1::/64'] }),
@@ -42,6 +43,7 @@ const { state } = buildState({
       name: 'six',
       spec: { clusterIP: 'fd00:10:96::6', ipFamilies: ['IPv6'], ports: [{ port: 80 }] },
     }),
+    service({ namespace: 'shop', name: 'db', spec: { clusterIP: 'None', ports: [{ name: 'sql', port: 5432 }] } }),
     service({ namespace: 'shop', name: 'twice', spec: { clusterIP: '10.96.0.3', ports: [{ port: 80 }] } }),
     service({ namespace: 'test', name: 'twice', spec: { clusterIP: '10.96.0.4', ports: [{ port: 80 }] } }),
     slice({
@@ -66,7 +68,7 @@ const { state } = buildState({
 const resolve = (text: string, family?: IpFamily): string => {
   const { source, sourcePort, from, destination, destinationPort } = resolvePacket({
     packet: parsePacket(text),
-    names: state,
+    names: { ...state, skipped: skippedServices(skipped) },
     node: state.node,
     nodeAddresses: ['192.168.55.10', 'fd00:55::10'],
     family,
@@ -110,6 +112,8 @@ describe('refused', () => {
     ['udp node -> shop/web:http', 'NOT_FOUND', 'shop/web has no UDP port http: it has'],
     ['tcp node -> twice', 'USAGE', 'twice is ambiguous: give one of shop/twice, test/twice'],
     ['tcp node -> shop/wbe:http', 'NOT_FOUND', 'did you mean shop/web?'],
+    ['tcp node -> shop/db', 'NOT_FOUND', 'no rule is for shop/db (headless: clusterIP is None, '],
+    ['tcp node -> db:sql', 'NOT_FOUND', 'no rule is for shop/db (headless'],
     ['tcp web-2 -> web:http', 'NOT_FOUND', 'there is no Service, pod or Node web-2: did you mean web-'],
     [
       'tcp web -> web:http',

@@ -369,6 +369,7 @@ export const TRACE_ERRORS = {
   RULE_LOOP: 'the rules lead back to a chain that the packet is in, which no kernel takes',
   TOO_DEEP: 'chains lead into each other more than 256 deep; nf_tables takes 16',
   TOO_MANY_WAYS: 'there are too many ways to tell one by one, or too many rules on them to try',
+  PART_OF_RULES: 'the packet comes to a chain of a Service whose rules are not in the part of a save that was given',
   BAD_SETS: 'the listing of ipsets is none that `ipset save` or `ipset list` prints',
 } as const
 export type TraceErrorCode = keyof typeof TRACE_ERRORS

@@ -35,7 +35,7 @@ import {
   type RulesQuestionOptions,
 } from '../../input/rules-question.js'
 import { warnOfDiagnostics } from '../../output/format-text.js'
-import { isNodePortElsewhere, type Names } from '../../packet/names.js'
+import { isNodePortElsewhere, type Names, skippedServices } from '../../packet/names.js'
 import { type PacketText, parsePacket, portNumber } from '../../packet/parse-packet.js'
 import { meansBothFamilies, type ResolvedPacket, resolvePacket } from '../../packet/resolve-packet.js'
 
@@ -87,13 +87,14 @@ async function ofObjects(
   { input, context }: { readonly input: Input; readonly context: Context },
 ): Promise<AskedTrace> {
   const asked = askedObjects(input, options, context)
-  const { state, config, diagnostics } = await rulesQuestion(asked, options, context)
+  const { state, config, diagnostics, skipped } = await rulesQuestion(asked, options, context)
   warnOfDiagnostics(diagnostics, '`pointsman services --wide` lists them', context)
   const { node } = state
+  const names: Names = { ...state, skipped: skippedServices(skipped) }
   const interfaceAddresses = interfaceAddressesOf(options)
   const dataplane = dataplaneOf(context, config)
   const askIn = async (family: TraceOptions): Promise<AskedTrace> => {
-    const found = resolved(packet, family, { names: state, node })
+    const found = resolved(packet, family, { names, node })
     const plan = dataplane.plan({ state, config }, { family: found.packet.family, interfaceAddresses })
     const rules = dataplane.loaded(plan)
     const arrival = assumedArrival(options, { packet: found.packet, config })
@@ -103,7 +104,7 @@ async function ofObjects(
       rules,
       question: await questionOf(options, { ...found, dataplane, rules, inInterface: arrival.inInterface }, context),
       assumptions: arrival.assumptions,
-      names: state,
+      names,
       node,
       asked,
     }
@@ -170,7 +171,8 @@ const RULE_OPTIONS = [
 const namesOf = (options: TraceOptions, context: Context): Promise<Names> =>
   withInput(options, context, async (input) => {
     const { objects } = askedObjects(input, options, context)
-    return buildState({ objects }).state
+    const { state, skipped } = buildState({ objects })
+    return { ...state, skipped: skippedServices(skipped) }
   })
 
 function nodeOf({ node: given }: TraceOptions, { nodes }: Names): NodeInfo | undefined {
