@@ -95,11 +95,22 @@ describeKernel('the watch of generations', () => {
     }
   })
 
-  it('keeps nothing running once it is closed', async () => {
+  it.each(['close', 'abort'])('keeps nothing running after %s', async (end) => {
     const watching = start()
     await watching.next()
-    watching.say('close')
+    watching.say(end)
     expect(await watching.next()).toEqual({ type: 'ended' })
+    expect(await watching.exit).toBe(0)
+  })
+
+  it('ends with what a callback throws', async () => {
+    const watching = start()
+    await watching.next()
+    watching.say('throw')
+    // Its answer comes after the line before was read.
+    await ask(watching)
+    namespace.run(['iptables-nft', '-N', 'BLUE'])
+    expect(await watching.next()).toMatchObject({ type: 'failed', code: 'FAILED' })
     expect(await watching.exit).toBe(0)
   })
 

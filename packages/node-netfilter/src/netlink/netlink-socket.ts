@@ -13,6 +13,8 @@ export interface NetlinkSocketOptions {
   readonly onlyType?: number | undefined
   /** How much the kernel keeps until it is read. Default: net.core.rmem_default. Without CAP_NET_ADMIN no more than rmem_max. */
   readonly receiveBufferBytes?: number | undefined
+  /** Where datagrams are read to: for sockets whose messages are copied at once. Default: one of its own. */
+  readonly buffer?: Buffer | undefined
 }
 
 export interface NetlinkReader {
@@ -26,6 +28,8 @@ export interface NetlinkReader {
 export interface NetlinkSocket {
   /** Sends one request. The kernel answers most within the call, which is why it may not be long. */
   send(message: Uint8Array): void
+  /** Reads what is there, without waiting for more. */
+  readNow(reader: NetlinkReader): void
   /** Begins to read. Until then the kernel keeps what comes, as far as there is room. */
   read(reader: NetlinkReader): void
   /** An option of the socket level, 8 bytes. Undefined where the kernel does not have it. */
@@ -65,10 +69,13 @@ export function openNetlinkSocket(options: NetlinkSocketOptions): NetlinkSocket 
   address.writeUInt16LE(AF_NETLINK, 0)
   check(libc.bind(fd, address, SIZE_OF_ADDRESS))
   if (options.group !== undefined) setNumber(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, options.group)
-  return socketOn(libc, fd, operation)
+  return socketOn(libc, { fd, operation, buffer: options.buffer ?? Buffer.allocUnsafeSlow(RECEIVE_BYTES) })
 }
 
-function socketOn(libc: Libc, fd: number, operation: string): NetlinkSocket {
+function socketOn(
+  libc: Libc,
+  { fd, operation, buffer }: { readonly fd: number; readonly operation: string; readonly buffer: Buffer },
+): NetlinkSocket {
   const isOpen = (): boolean => !isClosed
   let isClosed = false
   let stopReading = (): void => undefined
@@ -78,40 +85,43 @@ function socketOn(libc: Libc, fd: number, operation: string): NetlinkSocket {
     stopReading()
     libc.close(fd)
   }
+  let hasOverrun = false
+  const readSome = (reader: NetlinkReader): void => {
+    try {
+      // As long as more is left, the poll calls again: other work of the event loop comes in between.
+      for (let count = 0; count < DATAGRAMS_A_TURN && isOpen(); count++) {
+        const datagram = receive(libc, { fd, buffer, operation })
+        if (datagram === 'overrun') hasOverrun = true
+        else if (datagram !== 'none') {
+          for (const message of messagesIn(datagram)) if (isOpen()) reader.onMessage(message)
+        } else {
+          if (hasOverrun) reader.onOverrun()
+          hasOverrun = false
+          return
+        }
+      }
+    } catch (error) {
+      close()
+      reader.onError(error)
+    }
+  }
   return {
     send: (message) => {
       if (libc.send(fd, message, message.length, 0) < 0) throw errorOfErrno(operation, libc.errno())
     },
+    readNow: (reader) => {
+      readSome(reader)
+    },
     read: (reader) => {
       if (isClosed) return
-      const datagrams = datagramsOf(libc, fd, operation)
       let isDue = false
       let hasStopped = false
-      let hasOverrun = false
-      const readSome = (): void => {
+      const readInTurn = (): void => {
         isDue = false
-        try {
-          // As long as more is left, the poll calls again: other work of the event loop comes in between.
-          for (let count = 0; count < DATAGRAMS_A_TURN && isOpen(); count++) {
-            const datagram = datagrams.next()
-            if (datagram === 'none') {
-              if (hasOverrun) {
-                hasOverrun = false
-                reader.onOverrun()
-              }
-              break
-            }
-            if (datagram === 'overrun') hasOverrun = true
-            else for (const message of messagesIn(datagram)) if (isOpen()) reader.onMessage(message)
-          }
-          if (isOpen() && hasStopped) {
-            hasStopped = false
-            handle.start(onReadable)
-          }
-        } catch (error) {
-          close()
-          reader.onError(error)
-        }
+        readSome(reader)
+        if (isClosed || !hasStopped) return
+        hasStopped = false
+        handle.start(onReadable)
       }
       // koffi calls this outside of what runs promises and catches errors: the reading is for setImmediate, same turn.
       const onReadable = (status: number): void => {
@@ -119,7 +129,7 @@ function socketOn(libc: Libc, fd: number, operation: string): NetlinkSocket {
         if (status < 0) hasStopped = true
         if (isDue) return
         isDue = true
-        setImmediate(readSome)
+        setImmediate(readInTurn)
       }
       const handle = libc.poll(fd, onReadable)
       stopReading = () => handle.close()
@@ -132,20 +142,18 @@ function socketOn(libc: Libc, fd: number, operation: string): NetlinkSocket {
   }
 }
 
-/** Reads without waiting. A datagram is valid until the next. */
-function datagramsOf(libc: Libc, fd: number, operation: string): { next(): Buffer | 'none' | 'overrun' } {
-  const buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES)
-  return {
-    next: () => {
-      for (;;) {
-        const length = libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT)
-        if (length >= 0) return buffer.subarray(0, length)
-        const errno = libc.errno()
-        if (errno === constants.errno.EAGAIN) return 'none'
-        if (errno === constants.errno.ENOBUFS) return 'overrun'
-        if (errno !== constants.errno.EINTR) throw errorOfErrno(operation, errno)
-      }
-    },
+/** Reads without waiting. The datagram is valid until the buffer is used again. */
+function receive(
+  libc: Libc,
+  { fd, buffer, operation }: { readonly fd: number; readonly buffer: Buffer; readonly operation: string },
+): Buffer | 'none' | 'overrun' {
+  for (;;) {
+    const length = libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT)
+    if (length >= 0) return buffer.subarray(0, length)
+    const errno = libc.errno()
+    if (errno === constants.errno.EAGAIN) return 'none'
+    if (errno === constants.errno.ENOBUFS) return 'overrun'
+    if (errno !== constants.errno.EINTR) throw errorOfErrno(operation, errno)
   }
 }
 
@@ -157,7 +165,8 @@ export async function askKernel<Answer>(
   request: { readonly operation: string; readonly type: number },
   decode: (answer: readonly NetlinkMessage[], socket: NetlinkSocket) => Answer,
 ): Promise<Answer> {
-  const socket = openNetlinkSocket({ operation: request.operation })
+  answerBuffer ??= Buffer.allocUnsafeSlow(RECEIVE_BYTES)
+  const socket = openNetlinkSocket({ operation: request.operation, buffer: answerBuffer })
   try {
     const answer = await answerTo(request, socket)
     return decode(answer, socket)
@@ -165,6 +174,8 @@ export async function askKernel<Answer>(
     socket.close()
   }
 }
+
+let answerBuffer: Buffer | undefined
 
 function answerTo(
   { operation, type }: { readonly operation: string; readonly type: number },
@@ -174,19 +185,26 @@ function answerTo(
   return new Promise((resolve, reject) => {
     const answer: NetlinkMessage[] = []
     socket.send(requestOf({ type, sequence }))
-    socket.read({
+    const state = { isSettled: false }
+    const settle = (outcome: () => void): void => {
+      state.isSettled = true
+      outcome()
+    }
+    const reader: NetlinkReader = {
       onMessage: (message) => {
         if (message.sequence !== sequence) return
         if (message.type === NLMSG_ERROR) {
           const errno = -message.payload.readInt32LE(0)
-          if (errno === 0) resolve(answer)
-          else reject(errorOfErrno(operation, errno))
-        } else if (message.type === NLMSG_DONE && (message.flags & NLM_F_MULTI) !== 0) resolve(answer)
+          settle(() => (errno === 0 ? resolve(answer) : reject(errorOfErrno(operation, errno))))
+        } else if (message.type === NLMSG_DONE && (message.flags & NLM_F_MULTI) !== 0) settle(() => resolve(answer))
         else answer.push({ ...message, payload: Buffer.from(message.payload) })
       },
-      onOverrun: () => reject(errorOfErrno(operation, constants.errno.ENOBUFS)),
-      onError: reject,
-    })
+      onOverrun: () => settle(() => reject(errorOfErrno(operation, constants.errno.ENOBUFS))),
+      onError: (error) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),
+    }
+    // The kernel answers within the send, as a rule: a poll would cost far more than the answer.
+    socket.readNow(reader)
+    if (!state.isSettled) socket.read(reader)
   })
 }
 
