@@ -244,3 +244,10 @@ test('below the answer stands what else to look at', async () => {
     'conntrack -L -p udp --orig-dst 10.96.0.1 --orig-port-dst 53',
   ])
 })
+
+test('a Service in an input without any EndpointSlice depends on whether that is all there is', async () => {
+  const { stdout } = await explainItems('shop/web', service({ name: 'web' }))
+  expect(stdout).toContain(
+    'the input has no EndpointSlice at all: add them, or this is the verdict for a Service without endpoints',
+  )
+})

@@ -70,6 +70,11 @@ describe('rules as they are pasted (17-pasted-rules)', () => {
       /is the output of nft list ruleset: run `iptables-save` on the node/,
     ],
     [
+      'nft-of-kube-proxy',
+      'table ip kube-proxy {\n\tchain services {\n\t}\n}\n',
+      /has the rules of kube-proxy's nftables mode, which are not followed yet, and iptables-save has none of them/,
+    ],
+    [
       'nft-json',
       '{"nftables": [{"metainfo": {"version": "1.0.6"}}]}',
       /is the output of nft list ruleset: run `iptables-save`/,

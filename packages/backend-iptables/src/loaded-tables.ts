@@ -139,9 +139,9 @@ function nftListing(tables: readonly string[], { name, refuse }: ListingSource):
   const [family, ...others] = families
   const refusal = (): Error =>
     family === undefined
-      ? refuse(`${name} is what nft lists: give what iptables-save prints`)
+      ? refuse(`${name} is the output of nft list ruleset: run \`iptables-save\` on the node, and give what it prints`)
       : refuse(
-          `${name} is what nft lists of kube-proxy's nftables mode: the iptables mode's rules are read from iptables-save`,
+          `${name} has the rules of kube-proxy's nftables mode, which are not followed yet, and iptables-save has none of them: \`pointsman explain\` answers from the objects`,
         )
   if (family === undefined) throw refusal()
   return new LoadedTables(new NftListing(refusal), { family: others.length === 0 ? family : undefined })

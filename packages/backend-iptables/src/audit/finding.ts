@@ -196,7 +196,7 @@ export function toDo(finding: AuditFinding): string {
     type === 'MISSING_RULE' &&
     expected.some(({ line }) => line.includes('--ctstate INVALID'))
   )
-    return `${AGAIN}; where the kernel has nf_conntrack_tcp_be_liberal set it is not wanted: give --conntrack-tcp-be-liberal`
+    return `if the kernel has nf_conntrack_tcp_be_liberal set, the rule is not wanted: give --conntrack-tcp-be-liberal; otherwise ${AGAIN}`
   return TO_DO[type] ?? AGAIN
 }
 

@@ -177,11 +177,11 @@ describe('rules of another mode, another proxy or none', () => {
   test('what nft lists of iptables is refused, and so are other commands’ questions about nftables mode', async () => {
     const listed = 'table ip nat {\n\tchain KUBE-SERVICES {\n\t}\n}\n'
     await expect(readListing(listed, { name: 'x.txt', refuse })).rejects.toThrow(
-      'x.txt is what nft lists: give what iptables-save prints',
+      'x.txt is the output of nft list ruleset: run `iptables-save` on the node, and give what it prints',
     )
     const rules = await readListing('table ip kube-proxy {\n}\n', { name: 'x.txt', refuse })
     expect(rules.family).toBe('IPv4')
-    expect(() => rules.tables).toThrow("x.txt is what nft lists of kube-proxy's nftables mode: ")
+    expect(() => rules.tables).toThrow("x.txt has the rules of kube-proxy's nftables mode, ")
   })
 })
 

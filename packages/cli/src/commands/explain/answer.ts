@@ -45,6 +45,8 @@ export interface Explanation {
   readonly unknownNode?: UnknownNode
   /** Whether it is known which node the answer is for. */
   readonly hasNode: boolean
+  /** Whether the input has an EndpointSlice of any Service. */
+  readonly hasSlices: boolean
   readonly alsoLookAt: readonly AlsoLookAt[]
 }
 
@@ -115,6 +117,7 @@ export function explainService({ service, objects, state, config, pods = [] }: E
     ...(selection && { pods: selection }),
     ...(unknownNode && { unknownNode }),
     hasNode: state.node !== undefined,
+    hasSlices: objects.some(({ kind }) => kind === 'EndpointSlice'),
     alsoLookAt: alsoLookAtPorts(ports, state),
   }
 }

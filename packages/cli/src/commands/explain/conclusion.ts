@@ -12,9 +12,17 @@ interface Conclusion {
   readonly dependsOn?: readonly string[]
 }
 
-export function conclusionOf({ ports, hasNode }: Pick<Explanation, 'ports' | 'hasNode'>): Conclusion {
+export function conclusionOf({
+  ports,
+  hasNode,
+  hasSlices,
+}: Pick<Explanation, 'ports' | 'hasNode' | 'hasSlices'>): Conclusion {
   if (ports.length === 0) return { reached: 'no-rules', message: 'has no rules' }
-  const dependsOn = [...(hasNode ? [] : localEndpointsElsewhere(ports)), ...ports.flatMap(undefinedOrders)]
+  const dependsOn = [
+    ...(hasSlices ? [] : [NO_SLICES]),
+    ...(hasNode ? [] : localEndpointsElsewhere(ports)),
+    ...ports.flatMap(undefinedOrders),
+  ]
   const { reached, message } = knownConclusion(ports)
   if (dependsOn.length === 0) return { reached, message }
   const more = dependsOn.length > MOST_SHOWN ? `; and ${dependsOn.length - MOST_SHOWN} more` : ''
@@ -22,6 +30,10 @@ export function conclusionOf({ ports, hasNode }: Pick<Explanation, 'ports' | 'ha
 }
 
 const MOST_SHOWN = 2
+
+/** A cluster has some at any time: that of its API server. */
+const NO_SLICES =
+  'the input has no EndpointSlice at all: add them, or this is the verdict for a Service without endpoints'
 
 /** Where it is not known which node is asked about, and endpoints on one count: what is said of that node is said of any without them. */
 function localEndpointsElsewhere(ports: readonly PortExplanation[]): readonly string[] {

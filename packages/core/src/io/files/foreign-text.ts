@@ -18,7 +18,7 @@ export function foreignTextOf(text: string): ForeignText | undefined {
     const found = form.exec(head)
     if (found === null) continue
     const words = { what: what.replace('$&', () => printable(found[0].trim(), 100)), instead }
-    return IPTABLES_RULES.has(what) ? { ...words, isRules: true } : words
+    return RULES.has(what) ? { ...words, isRules: true } : words
   }
   return encodedText(head)
 }
@@ -35,7 +35,9 @@ const LOOKED_AT = 64 * 1024
 const GET_JSON = 'run `kubectl get services,endpointslices,nodes -A -o json`'
 const SAVE = 'run `iptables-save`, and give its output with --rules'
 
-const IPTABLES_RULES: ReadonlySet<string> = new Set([
+/** Of these a data plane says itself what is wrong with them. */
+const RULES: ReadonlySet<string> = new Set([
+  'the output of nft list ruleset',
   'the output of iptables-save',
   'the output of iptables -L',
   'the output of iptables -S',
