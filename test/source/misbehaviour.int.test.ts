@@ -252,6 +252,8 @@ describe('a server that goes away', () => {
   })
 
   it('and comes back restored from a backup, behind what is known, is listed once it is clear that it will not catch up', async () => {
+    // No version of an object comes twice: its creationTimestamp is another whenever a second begins in between.
+    server.skip(7)
     server.putAll(worldOf(50))
     const source = await start({ impatient: true })
     server.skip(5000)
