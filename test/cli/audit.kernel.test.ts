@@ -151,7 +151,7 @@ describeWithKernel('an audit of the tables of a machine', () => {
       node.run(`iptables-${other}-restore --noflush ${path}`)
       const { status, stdout } = await node.pointsman('audit', ...args, '--iptables-variant', variant)
       expect(status).toBe(1)
-      expect(stdout).toMatch(/^1 finding: 1 set of rules in the other variant\n/)
+      expect(stdout).toMatch(/^1 finding: 1 ruleset in the other variant\n/)
       expect(stdout).toContain(`  IPv4 iptables-${other}\n`)
       expect(stdout).toContain('    + -A KUBE-SERVICES -d 10.96.0.1/32 -j ACCEPT\n')
       const [, command = ''] = /`pointsman (.*)` removes them/.exec(stdout) ?? []
