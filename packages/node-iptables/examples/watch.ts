@@ -12,6 +12,6 @@ await watchChanges({
   onChange: (change) => console.log(change),
   onError: (error) => console.error(error),
 })
-// After `nft delete chain ip nat MY-CANARY` by somebody else:
+// After `nft delete chain ip nat MY-CANARY` by another program:
 // -> { type: 'generation', generation: 17, pid: 4711, command: 'nft' }
 // -> { type: 'canary-gone', family: 'IPv4', tables: [ 'nat' ] }
