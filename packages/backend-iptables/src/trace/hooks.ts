@@ -4,8 +4,9 @@ import { ipvsLeadsTo, isIpvsAddress } from './ipvs.js'
 import { judgeRule } from './judge-rule.js'
 import { commentOf } from './rule-tables.js'
 import { ALWAYS, evaluateInCases } from './suppositions.js'
-import { isOwnAddress, type PacketState, type PartialWay, withStep } from './traced-packet.js'
-import { dependsOn, joined, seenSource, walkChain, type Walker } from './walk-chain.js'
+import { dependsOn, isOwnAddress, type PacketState, type PartialWay, seenSource, withStep } from './traced-packet.js'
+import { joined } from './joined-ways.js'
+import { walkChain, type Walker } from './walk-chain.js'
 
 /** A way that has come to its end. */
 export interface EndedWay {

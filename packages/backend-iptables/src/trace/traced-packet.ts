@@ -1,9 +1,11 @@
 import { ALWAYS, type When } from './suppositions.js'
 import {
   CERTAIN,
+  type End,
   type IpFamily,
   type Odds,
   parseAddress,
+  type SeenSource,
   type Step,
   type Surroundings,
   type TracedPacket,
@@ -268,3 +270,17 @@ export function stepsOf({ last }: PartialWay): readonly Step[] {
   for (let link = last; link !== undefined; link = link.before) steps.push(link.step)
   return steps.reverse()
 }
+
+/** The end of a way that something else than the rules decides about. */
+export const dependsOn = (on: string, packet: PacketState): Extract<End, { readonly fate: 'depends' }> => ({
+  fate: 'depends',
+  on,
+  address: packet.destination,
+  port: packet.destinationPort,
+  source: seenSource(packet),
+})
+
+export const seenSource = ({ source, sourceRewritten }: PacketState): SeenSource =>
+  sourceRewritten === undefined
+    ? { rewritten: 'no', address: source }
+    : { rewritten: sourceRewritten.by, address: sourceRewritten.address }

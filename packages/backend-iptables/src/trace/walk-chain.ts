@@ -2,27 +2,23 @@ import {
   assertNever,
   type Assumption,
   bothOdds,
-  CERTAIN,
   type Effect,
   type End,
   isCertain,
-  type MissedRule,
-  type Odds,
   otherOdds,
-  type PassedRules,
-  type SeenSource,
-  type Step,
   type Surroundings,
   type TracedRule,
   TraceError,
 } from '@pointsman/core'
 import { applyTarget } from './apply-target.js'
-import type { Applied, TargetPlace } from './translate.js'
+import { joined } from './joined-ways.js'
 import { failsPlainly, type Judgement, judgeRule, nearlyMatches } from './judge-rule.js'
-import { ALWAYS, eitherOf, evaluateInCases, type InCases, type When } from './suppositions.js'
+import { flushed, type PassedRun, passing } from './passed-rules.js'
 import { commentOf, type OwnedRule, type RuleTables } from './rule-tables.js'
+import { ALWAYS, evaluateInCases, type InCases } from './suppositions.js'
 import type { Effort } from './trace-effort.js'
-import { type PacketState, type PartialWay, withStep } from './traced-packet.js'
+import { dependsOn, type PartialWay, withStep } from './traced-packet.js'
+import type { Applied, TargetPlace } from './translate.js'
 
 /** What every step of a walk needs. */
 export interface Walker {
@@ -120,36 +116,6 @@ function joinedVisits(visits: readonly Visit[], chain: Chain): readonly Visit[] 
   const together = joined(ways, chain)
   if (together.length === ways.length) return visits
   return together.map(({ way }) => ({ way, index: visits[0]?.index ?? 0, run: undefined }))
-}
-
-/**
- * Ways that came to the same in different cases of what nobody knows, as one. Those that chance parted stay: the odds of each are
- * an object of its own.
- */
-export function joined<T extends { readonly way: PartialWay; readonly verdict?: unknown }>(
-  all: readonly T[],
-  { table, chain, depth }: Pick<ChainPlace, 'table' | 'chain' | 'depth'>,
-): readonly T[] {
-  if (all.length < 2 || all.every(({ way }) => way.when === ALWAYS)) return all
-  const oddsNumbers = new Map<Odds, number>()
-  const groups = new Map<string, { readonly first: T; when: When; count: number }>()
-  for (const one of all) {
-    const { way, verdict } = one
-    const number = oddsNumbers.get(way.odds) ?? oddsNumbers.size
-    oddsNumbers.set(way.odds, number)
-    const key = `${number} ${JSON.stringify([way.packet, verdict])}`
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, { first: one, when: way.when, count: 1 })
-    else {
-      group.when = eitherOf(group.when, way.when)
-      group.count += 1
-    }
-  }
-  return [...groups.values()].map(({ first, when, count }) => {
-    if (count === 1) return first
-    const way = withStep({ ...first.way, when }, { type: 'joined', table, chain, depth })
-    return { ...first, way }
-  })
 }
 
 /** A way that is about to meet a rule, having passed a run of them. */
@@ -367,64 +333,9 @@ function followed(walker: Walker, chain: Chain, { effect, way, next }: Following
   }
 }
 
-/** The end of a way that something else than the rules decides about. */
-export const dependsOn = (on: string, packet: PacketState): Extract<End, { readonly fate: 'depends' }> => ({
-  fate: 'depends',
-  on,
-  address: packet.destination,
-  port: packet.destinationPort,
-  source: seenSource(packet),
-})
-
-export const seenSource = ({ source, sourceRewritten }: PacketState): SeenSource =>
-  sourceRewritten === undefined
-    ? { rewritten: 'no', address: source }
-    : { rewritten: sourceRewritten.by, address: sourceRewritten.address }
-
 const loopOf = ({ table, trail }: ChainPlace): TraceError =>
   new TraceError('RULE_LOOP', `the chains of ${table} go round in a loop: ${loopIn(trail).join(' -> ')}`)
 
 /** The way there and the loop; of a long one, where it begins and ends. */
 const loopIn = (trail: readonly string[]): readonly string[] =>
   trail.length <= 12 ? trail : [...trail.slice(0, 6), '...', ...trail.slice(-5)]
-
-const flushed = (way: PartialWay, run: PassedRun | undefined, place: ChainPlace): PartialWay =>
-  run === undefined ? way : withStep(way, passedStep(run, placeIn(place)))
-
-const placeIn = ({ table, chain, depth }: ChainPlace) => ({ table, chain, depth })
-
-/** Rules in a row that did not match, while they are being passed. */
-interface PassedRun {
-  readonly first: number
-  readonly last: number
-  readonly missed: MissedList | undefined
-  readonly odds: Odds
-}
-
-interface MissedList {
-  readonly rule: MissedRule
-  readonly before: MissedList | undefined
-}
-
-/** The run with one rule more: what is kept of it, and the odds of passing it, where that is told. */
-function passing(
-  run: PassedRun | undefined,
-  { number, missed, odds }: { readonly number: number; readonly missed?: MissedRule; readonly odds?: Odds },
-): PassedRun {
-  const kept = run?.missed
-  return {
-    first: run?.first ?? number,
-    last: number,
-    missed: missed === undefined ? kept : { rule: missed, before: kept },
-    odds: odds === undefined ? (run?.odds ?? CERTAIN) : bothOdds(run?.odds ?? CERTAIN, odds),
-  }
-}
-
-function passedStep(
-  { first, last, missed, odds }: PassedRun,
-  place: Pick<PassedRules, 'table' | 'chain' | 'depth'>,
-): Step {
-  const rules: MissedRule[] = []
-  for (let link = missed; link !== undefined; link = link.before) rules.push(link.rule)
-  return { type: 'passed', ...place, first, last, missed: rules.reverse(), odds }
-}

@@ -19,7 +19,8 @@ import type {
   RuleTool,
 } from './machine.js'
 import type { Place, RuleItem } from './rule-item.js'
-import type { AffinityList, Trace, TraceQuestion } from './trace.js'
+import type { Trace } from './trace.js'
+import type { AffinityList, TraceQuestion } from './trace-question.js'
 
 /** What rules are made from at one point in time. */
 export interface RulesAt {
