@@ -89,7 +89,7 @@ async function build(lock) {
     const result = await runQuietly(process.execPath, [join(root, path), ...args], { lock })
     if (result.status !== 0) {
       process.stderr.write(result.output)
-      throw new Error('the build failed: put right what is named above, then run this again')
+      throw new Error('the build failed: correct what is named above, then run this again')
     }
   }
   clearTimeout(slow)

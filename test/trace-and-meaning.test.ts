@@ -47,7 +47,7 @@ function traced({ fates, endpoints }: Trace): readonly string[] {
   return [...ends, ...fates.flatMap(({ fate }) => (fate === 'endpoints' ? [] : [fate]))].toSorted()
 }
 
-/** Of rules that kube-proxy would write, the lists of session affinity alone hold what nobody knows. */
+/** Of rules that kube-proxy would write, the lists of session affinity alone hold unknown facts. */
 const unexpected = ({ assumptions }: Trace): readonly string[] =>
   assumptions.flatMap(({ code, message }) => (EXPECTED.has(code) ? [] : [message]))
 

@@ -312,7 +312,7 @@ describe('rules of other programs', () => {
       status: 2,
       stdout: '',
       stderr: expect.stringMatching(
-        /^error: line 1 of the ipsets is none of `ipset save` or `ipset list`: "\*filter"\n$/,
+        /^error: line 1 of --ipset is not output of `ipset save` or `ipset list`: "\*filter"\n$/,
       ),
     })
   })

@@ -177,7 +177,7 @@ const NONE: ReadonlySet<string> = new Set()
 const intersection = (one: ReadonlySet<string>, other: ReadonlySet<string>): ReadonlySet<string> =>
   new Set([...one].filter((each) => other.has(each)))
 
-/** Looks at all runs; a chain of chains longer than that is nobody's. */
+/** Passes over all runs: enough for any real depth of chains. */
 const MOST_LOOKS = 20
 
 /** Decides runs by what stands before and after them, and by the chains that they lead to and come from. */

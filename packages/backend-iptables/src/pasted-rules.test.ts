@@ -132,7 +132,7 @@ describe('what iptables -S prints', () => {
     expect(await rulesIn(report('iptables-t-nat-S.txt'))).toEqual({ nat: whole['nat'] })
   })
 
-  test('of several tables is told apart by policies or by the command', async () => {
+  test('of several tables is assigned to its table by policies or by the command', async () => {
     const filter = '-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n-N KUBE-FORWARD\n-A FORWARD -j KUBE-FORWARD\n'
     const nat = '-P PREROUTING ACCEPT\n-P INPUT ACCEPT\n-P OUTPUT ACCEPT\n-P POSTROUTING ACCEPT\n'
     const both = await rulesIn(filter + nat)

@@ -142,7 +142,7 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
     return undefined
   }
 
-  /** Reads the tables, and programs what is there whatever services there are. */
+  /** Reads the tables, and programs the rules that do not depend on Services. */
   async function readAnew(work: Work): Promise<void> {
     known = undefined
     const again = await attempt([], work)

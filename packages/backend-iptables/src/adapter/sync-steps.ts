@@ -58,7 +58,7 @@ export interface Known {
 export interface SyncStep {
   readonly before: Installed
   readonly wanted: Wanted
-  /** To be gone through once. */
+  /** Iterable once. */
   readonly restores: Iterable<RestoreLines>
   /** Called when the restores have succeeded. */
   readonly after: () => Known
@@ -126,7 +126,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
 
   async function first(state: State, { signal, held }: FirstStepOptions = {}): Promise<SyncStep> {
     const read = readFound(iptables, { layout, signal })
-    // It is waited for below; until then, a failure must not count as unhandled.
+    // Awaited below: until then, a rejection must not be reported as unhandled.
     read.catch(() => undefined)
     const context = contextOf(state)
     const ports = portsOf(state)

@@ -98,7 +98,7 @@ const unseenTables = ({ warnings }: SaveRemarks): readonly TableFinding[] =>
     ? []
     : [{ type: 'UNSEEN_TABLES', table: '', chain: '', detail: `it says: ${warnings.join('; ')}` }]
 
-/** Jumps to a proxy's chains that a kernel chain has more than once, whatever the proxy's layout is. */
+/** Jumps to a proxy's chains that a built-in chain has more than once, in any layout. */
 const repeatedJumps = (tables: readonly SavedTable[]): readonly TableFinding[] =>
   tables.flatMap(({ table, chains }) =>
     chains
@@ -172,7 +172,7 @@ function withDoubtfulTool(finding: TableFinding, { program, version }: SaveRemar
   }
 }
 
-/** What is as it may be: which of the Services that claim one front is first here. */
+/** What is not wrong and worth knowing: which of the Services that claim one front is first here. */
 export function auditNotes(rules: LoadedRules, { state }: AuditedState, { family }: PlanOptions): readonly AuditNote[] {
   const loaded = loadedTables(rules)
   return loaded.areOfNftables || otherOriginOf(loaded.tables) !== undefined

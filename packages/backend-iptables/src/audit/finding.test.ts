@@ -28,7 +28,7 @@ describe('what to do about a finding', () => {
     ['CHANGED_RULE', 'OUTPUT', /^the proxy puts the right one beside it .* kube-proxy then leaves this one/],
     ['MISSING_JUMP', 'OUTPUT', /^the proxy puts it right at its next full sync/],
     ['DUPLICATE_RULE', 'KUBE-SVC-A', /^the proxy puts it right at its next full sync/],
-    ['DUPLICATE_RULE', 'KUBE-FIREWALL', /^kubelet adds it again and again/],
+    ['DUPLICATE_RULE', 'KUBE-FIREWALL', /^kubelet adds it repeatedly/],
     ['CHANGED_RULE', 'KUBE-SVC-A', /^the proxy puts it right at its next full sync/],
   ])('is right for kube-proxy, which only adds jumps that it misses: %s in %s', (type, chain, wanted) => {
     expect(toDo(finding(type, { chain }))).toMatch(wanted)

@@ -187,7 +187,7 @@ export function toDo(finding: AuditFinding): string {
   const ofJump = isJumpFrom(chain) ? aboutJump(finding) : undefined
   if (ofJump !== undefined) return ofJump
   if (type === 'DUPLICATE_RULE' && chain === CHAINS.firewall)
-    return `kubelet adds it again and again where it does not see it: iptables in kubelet's path is of another variant, or 1.8.2; flush the chain once that is put right`
+    return `kubelet adds it repeatedly when it does not see it: the iptables in kubelet's path is of another variant, or 1.8.2; correct that, then flush the chain`
   // Of this machine it is known which tables and settings its kernel has; of a file's it is not.
   if (variant === undefined && type === 'MISSING_TABLE')
     return `give a save of all tables (iptables-save without -t); if the kernel lacks it too, ${AGAIN}`

@@ -179,7 +179,7 @@ interface Mark {
 
 /**
  * Bounds of the release by what stands in chains that every sync writes anew, so that it is of the release that wrote last.
- * Where bounds contradict each other, somebody else had a hand in it.
+ * Where the bounds contradict each other, another program has changed the rules.
  */
 function olderRelease(rules: RulesByPlace): OtherOrigin | undefined {
   const firsts = FIRSTS.filter(({ isThere }) => isThere(rules)).map(({ minor }) => minor)

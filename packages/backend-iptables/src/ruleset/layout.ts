@@ -10,7 +10,7 @@ import type { BaseChain, JumpRule, Table } from './ruleset.js'
  */
 export interface Layout {
   readonly name: ProxyConfig['layout']
-  /** The chains that are there whatever services there are, in the order in which a plan has them. */
+  /** The chains that exist without any Service, in the order of a plan. */
   readonly baseChains: readonly LayoutChain[]
   /** The rules of built-in chains that lead to them; those of one chain in the order in which they come to stand. */
   readonly jumps: readonly JumpRule[]
@@ -162,7 +162,7 @@ export const isEndpointChain = (chain: string): boolean => chain.startsWith(PREF
 
 const SHARED: ReadonlySet<string> = new Set(LAYOUTS.flatMap(({ baseChains }) => baseChains.map(({ chain }) => chain)))
 
-/** Whether a chain is there whatever services there are, in some layout. */
+/** Whether a chain exists without any Service in some layout. */
 export const isBaseChain = (chain: string): boolean => SHARED.has(chain)
 
 /** The chains that a service port may have of its own. */

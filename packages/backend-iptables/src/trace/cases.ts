@@ -16,7 +16,7 @@ import type { EndedWay } from './hooks.js'
 import { ALWAYS, type Case, type Claim, claimsIn, implied, suppositionOf, suppositionsOf } from './suppositions.js'
 
 /**
- * What becomes of a packet in each case of what nobody knows: one case without conditions where that changes nothing. Where there
+ * What becomes of a packet in each case of unknown facts: one case without conditions where that changes nothing. Where there
  * are too many cases to part, one without conditions stands for all, with every end in it, and `isCut`.
  */
 export function casesOf(ended: readonly EndedWay[]): { readonly cases: readonly TraceCase[]; readonly isCut: boolean } {

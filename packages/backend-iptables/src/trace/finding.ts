@@ -8,11 +8,11 @@ export interface Finding {
   readonly because: string
   /** The odds of holding, where chance decides. */
   readonly odds?: Odds | undefined
-  /** Nobody knows the fact: this was taken for granted. */
+  /** The fact is unknown: this was taken for granted. */
   readonly assumption?: Assumption | undefined
-  /** Nobody knows the fact, nor does the case say it: this has to be decided first. */
+  /** The fact is unknown, and the case does not say it: this has to be decided first. */
   readonly unknown?: Claim | undefined
-  /** Nobody knows the fact: the case says it. */
+  /** The fact is unknown: the case says it. */
   readonly supposed?: boolean | undefined
 }
 
@@ -25,7 +25,7 @@ export const assumed = (holds: boolean, because: string, assumption: Assumption)
   assumption,
 })
 
-/** What nobody knows: as the case says, if it does. */
+/** An unknown fact: as the case says, if it does. */
 export function claimed(claim: Claim, supposed: Case | undefined): Finding {
   const truth = truthIn(supposed, claim)
   if (truth === undefined) return { holds: true, because: `it is not known whether ${claim.text}`, unknown: claim }

@@ -64,7 +64,7 @@ interface Trip {
   readonly outInterface: string | undefined
 }
 
-/** Ways that chance parted go on one by one, so that they are told in its order; others together, so that they can join. */
+/** Ways that differ by chance continue one by one, which keeps their order; others continue together, so that they can join. */
 function advance(trip: Trip, ways: readonly PartialWay[], stages: readonly Stage[]): readonly EndedWay[] {
   if (ways.length > 1 && ways.every(({ when }) => when === ALWAYS))
     return ways.flatMap((way) => advance(trip, [way], stages))
@@ -73,7 +73,7 @@ function advance(trip: Trip, ways: readonly PartialWay[], stages: readonly Stage
   switch (stage.type) {
     case 'table': {
       const outcomes = ways.flatMap((way) => throughTable(trip, way, stage))
-      // What comes to its end here is told before what goes on only where chance has no say in it.
+      // What ends here comes before what continues only where the choice is not by chance.
       if (outcomes.every(({ way }) => way.when === ALWAYS)) {
         return outcomes.flatMap(({ way, end }) => (end === undefined ? advance(trip, [way], rest) : [{ way, end }]))
       }

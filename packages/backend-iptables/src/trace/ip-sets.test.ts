@@ -84,7 +84,7 @@ describe('a packet is in a set', () => {
     ['range dst', 'dropped'],
     ['both dst,dst', 'dropped'],
     ['empty src', 'no-service'],
-    // Nobody knows, or has said.
+    // Unknown, or not given.
     ['places src,src', 'depends'],
     ['macs src', 'depends'],
     ['ports src', 'depends'],

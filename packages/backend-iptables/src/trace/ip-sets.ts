@@ -38,7 +38,7 @@ export function parseIpsets(text: string): IpSets {
   const bad = (line: string, number: number): TraceError =>
     new TraceError(
       'BAD_SETS',
-      `line ${number} of the ipsets is none of \`ipset save\` or \`ipset list\`: ${JSON.stringify(line.slice(0, 80))}`,
+      `line ${number} of --ipset is not output of \`ipset save\` or \`ipset list\`: ${JSON.stringify(line.slice(0, 80))}`,
     )
   let count = 0
   /** Of `ipset list`: the set whose lines these are. */
@@ -114,7 +114,7 @@ interface Asked {
   readonly flags: string
 }
 
-/** Whether a set has the packet's element (net/netfilter/ipset). Undefined: nobody knows. */
+/** Whether a set has the packet's element (net/netfilter/ipset). Undefined: unknown. */
 export function setHas(sets: IpSets, { name, flags }: Asked, packet: PacketState, depth = 0): boolean | undefined {
   const set = sets.get(name)
   if (set === undefined || depth > MOST_LISTS) return undefined

@@ -3,7 +3,7 @@ import { ALWAYS, eitherOf, type When } from './suppositions.js'
 import { type PartialWay, withStep } from './traced-packet.js'
 
 /**
- * Ways that came to the same in different cases of what nobody knows, as one. Those that chance parted stay: the odds of each are
+ * Ways that came to the same in different cases of unknown facts, as one. Those that chance parted stay: the odds of each are
  * an object of its own.
  */
 export function joined<T extends { readonly way: PartialWay; readonly verdict?: unknown }>(

@@ -4,7 +4,7 @@ import { assumed, claimed, type Finding, known, negatedIf } from './finding.js'
 import type { Case, Claim } from './suppositions.js'
 import { addressOrder, type Mark, networkContains, networkOrder, type PacketState } from './traced-packet.js'
 
-/** What a condition is judged by: the packet, the node, and the case of what nobody knows. */
+/** What a condition is judged by: the packet, the node, and the case of unknown facts. */
 export interface Judged {
   readonly packet: PacketState
   readonly surroundings: Surroundings
@@ -52,7 +52,7 @@ const isIn = ({ first, last }: PortRange, port: number): boolean => first <= por
 export const judgeDestinationPort = (range: PortRange, { packet: { destinationPort } }: Judged): Finding =>
   known(isIn(range, destinationPort), `the port is ${destinationPort}`)
 
-/** Clients take their ports from 1024 on: how far, nobody knows. */
+/** Clients take their ports from 1024 on: the upper bound is unknown. */
 export function judgeSourcePort(range: PortRange, { packet, supposed }: Judged): Finding {
   const { sourcePort: port } = packet
   if (port !== undefined) return known(isIn(range, port), `the source port is ${port}`)

@@ -17,7 +17,7 @@ import { type GivenOption, maskedNumberOf, type Options, optionsOf } from './opt
 
 /**
  * What a match comes to that rules keep word by word. What the packet decides is decided; a limit is taken not to be reached; the
- * rest depends on what nobody knows. Undefined: it is no condition.
+ * rest depends on unknown facts. Undefined: it is no condition.
  */
 export function judgeOther(match: OtherMatch, judged: Judged): Finding | undefined {
   if (match.name === 'comment') return undefined
@@ -30,7 +30,7 @@ type Judge = (options: Options, judged: Judged, match: OtherMatch) => Finding
 
 type OptionJudge = (value: string, judged: Judged, options: Options) => Finding | undefined
 
-/** All options have to hold, each by itself; one that is not known here depends on what nobody knows. */
+/** All options have to hold, each by itself; one that is not known here depends on unknown facts. */
 const every =
   (judges: Readonly<Record<string, OptionJudge>>, ignored: readonly string[] = []): Judge =>
   (options, judged, match) =>

@@ -20,7 +20,7 @@ interface MissedList {
   readonly before: MissedList | undefined
 }
 
-/** The run with one rule more: what is kept of it, and the odds of passing it, where that is told. */
+/** The run with one rule more: what is kept of it, and the odds of passing it, where chance decided. */
 export function passing(
   run: PassedRun | undefined,
   { number, missed, odds }: { readonly number: number; readonly missed?: MissedRule; readonly odds?: Odds },

@@ -1,7 +1,7 @@
 import type { DependenceCode, Supposition } from '@pointsman/core'
 
 /**
- * Something that nobody knows: that the value of a subject lies in a range, both ends included, compared as text. The subject has
+ * An unknown fact: that the value of a subject lies in a range, both ends included, compared as text. The subject has
  * one value as long as the packet is the same, so that claims about it imply and exclude each other: `-i eth0`, `-i eth+`.
  */
 export interface Claim {
@@ -13,7 +13,7 @@ export interface Claim {
   readonly text: string
 }
 
-/** One case of what nobody knows, newest first: cases that part have their beginnings in common. */
+/** One case of unknown facts, newest first: cases that part have their beginnings in common. */
 export interface Case {
   readonly claim: Claim
   readonly holds: boolean

@@ -13,9 +13,9 @@ export interface Effort {
   readonly passed: () => void
   /** A rule was tried, match by match. */
   readonly judged: (rule: Rule, packet: PacketState) => void
-  /** A rule was tried in cases of what nobody knows that are alike. */
+  /** A rule was tried in cases of unknown facts that are alike. */
   readonly judgedInCases: (rule: Rule, cases: When) => void
-  /** Chance, or what nobody knows, parts ways; the odds of one of them. */
+  /** Chance, or an unknown fact, parts ways; the odds of one of them. */
   readonly parted: (odds: Odds) => void
   /** So much was tried by now that chains are not gone through twice. */
   readonly isLong: () => boolean

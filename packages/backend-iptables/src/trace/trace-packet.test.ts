@@ -198,7 +198,7 @@ const CASES: readonly (readonly [name: string, asked: TracedCase, ends: readonly
     ['dropped by filter FORWARD 1'],
   ],
   [
-    'a target that nobody knows',
+    'an unknown target',
     { rules: ['filter FORWARD -j TARPIT --honeypot'] },
     [
       'untouched 10.96.0.10:80 if -j TARPIT --honeypot lets it go on as it is',
@@ -229,7 +229,7 @@ describe('what had to be assumed', () => {
     ['-m hashlimit --hashlimit-above 3/sec --hashlimit-burst 5 --hashlimit-name q -j DROP', ['RATE_LIMIT']],
     ['-p tcp -m connlimit --connlimit-above 3 --connlimit-mask 32 --connlimit-saddr -j DROP', ['RATE_LIMIT']],
     ['-j LOG --log-prefix x', []],
-    // Whatever nobody knows, these rules fail by something else.
+    // Whatever is unknown, these rules fail by something else.
     ['-p udp -m set --match-set blue src -j DROP', []],
     ['-s 10.0.0.1/32 -i eth7 -j DROP', []],
   ])('%s', (rule, codes) => {
@@ -241,7 +241,7 @@ describe('what had to be assumed', () => {
   })
 })
 
-describe('what nobody knows', () => {
+describe('what is unknown', () => {
   const dependsOn = ({ cases = [] }: Trace): readonly string[] => [
     ...new Set(cases.flatMap(({ when }) => when.map(({ code }) => code))),
   ]

@@ -24,7 +24,7 @@ export interface TablesQuestion extends TraceQuestion {
 
 /**
  * The way of a packet through rules, as the kernel goes it: every hook, table, chain and rule that it meets, in order. Where
- * chance decides, each way is told with its exact odds. What a rule asks and nobody knows is taken for granted, and said.
+ * chance decides, each way is told with its exact odds. An unknown fact that a rule tests is assumed, and the assumption is listed.
  * Knows nothing of Services: the rules are all that it looks at. Throws a TraceError for what is no packet, or no rules that a
  * kernel would take.
  */
@@ -69,7 +69,7 @@ interface Start {
   readonly way: PartialWay
 }
 
-/** One, or two where nobody knows whether the destination is an address of the node: that decides from the first hook on. */
+/** One, or two where it is unknown whether the destination is an address of the node: that decides from the first hook on. */
 function startsOf(surroundings: Surroundings, start: PacketState): readonly Start[] {
   const way = wayOf(start)
   const { destination } = start
@@ -110,7 +110,7 @@ const wayTold = ({ way, end }: EndedWay): Way => ({
 
 const isTold = (when: When): boolean => when.reduce((sum, one) => sum + (one?.count ?? 0), 0) <= MOST_TOLD
 
-/** Suppositions that are told of a way. */
+/** The suppositions that a way lists. */
 const MOST_TOLD = 5000
 
 /** Puts each rule into words once: many ways may meet it. */

@@ -94,7 +94,7 @@ describeWithKernel(
               const trace = traced(packet, { tables, places, ipsets: sets.replaceAll(/^flush.*\n/gm, ''), isHidden })
               const way = wayTaken(trace, packet, places)
               const steps = stepsTold(trace, way)
-              // Of ways that go on as one, the steps of one are told.
+              // Of joined ways, the steps of one are listed.
               const isWhole = trace.ways[way]?.steps.every(({ type }) => type !== 'joined') === true
               const withoutOpen = (lines: ReadonlySet<string>): readonly string[] =>
                 [...lines].filter((line) => !isOpen(line, trace, way)).toSorted()
@@ -237,7 +237,7 @@ function countsOf(tables: readonly SavedTable[]): ReadonlySet<string> {
   return found
 }
 
-/** Whether nobody knows if a rule matches, and it does not matter. */
+/** Whether it is unknown if a rule matches, and does not matter. */
 const isOpen = (line: string, { ways }: Trace, way: number): boolean =>
   (ways[way]?.steps ?? []).some(
     (step) =>

@@ -34,7 +34,7 @@ export interface PacketState {
   readonly destinationRewritten: boolean
   /** What is seen as the sender, where a rule says so. */
   readonly sourceRewritten: RewrittenSource | undefined
-  /** And that is another address or port than the sender's. Undefined: nobody knows. */
+  /** And that is another address or port than the sender's. Undefined: unknown. */
   readonly sourceChanged: boolean | undefined
   /** Empty: it came, or goes, by none. Undefined: not known. */
   readonly inInterface: string | undefined
@@ -61,7 +61,7 @@ export interface PacketState {
 export interface Mark {
   /** Its bits; those that are not known are 0. */
   readonly value: number
-  /** The bits that nobody knows. */
+  /** The unknown bits. */
   readonly unknown: number
   /** Whose value the unknown bits are. */
   readonly of: string
@@ -245,7 +245,7 @@ const groupBytes = (groups: string): readonly number[] =>
 export interface PartialWay {
   readonly packet: PacketState
   readonly odds: Odds
-  /** The cases of what nobody knows in which it is taken. */
+  /** The cases of unknown facts in which it is taken. */
   readonly when: When
   /** The newest. Ways that part have their beginnings in common. */
   readonly last: StepLink | undefined

@@ -13,7 +13,7 @@ export interface Applied {
 export interface TargetPlace {
   readonly packet: PacketState
   readonly surroundings: Surroundings
-  /** The case of what nobody knows. */
+  /** The case of unknown facts. */
   readonly supposed: Case | undefined
   /** `PREROUTING`: the built-in chain that the packet is in. */
   readonly hook: string

@@ -178,7 +178,7 @@ function walkOn(walker: Walker, chain: Chain, visit: Visit): Walked {
 }
 
 interface JudgedRule {
-  /** Where nobody knows whether the rule matches: what is known of it. */
+  /** Where it is unknown whether the rule matches: what is known of it. */
   readonly judgement: Judgement | undefined
   readonly cases: readonly InCases<Judgement>[]
 }
@@ -226,7 +226,7 @@ const targetPlace = (
 
 const NO_RULE: OwnedRule = { rule: { matches: [] } }
 
-/** A chain whose rules are all worth telling, those that did not match as well. */
+/** The most rules of a chain that is listed with all that did not match. */
 const SMALL_CHAIN = 32
 
 interface Match {

@@ -202,7 +202,7 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   loaded(plan: RulePlan): LoadedRules
   /**
    * The way of a packet through rules, as the kernel goes it: every table, chain and rule that it meets, in order. Where chance
-   * decides, each way is told with its exact odds. What a rule asks and nobody knows is taken for granted, and said. Throws a
+   * decides, each way is told with its exact odds. An unknown fact that a rule tests is assumed, and the assumption is listed. Throws a
    * TraceError for what is no packet, or no rules that a kernel would take.
    */
   trace(rules: LoadedRules, question: TraceQuestion): Trace

@@ -43,7 +43,7 @@ export interface Connection {
 export interface Surroundings {
   /** The addresses of its interfaces; loopback is added. */
   readonly nodeAddresses: readonly string[]
-  /** Addresses of which nobody knows whether the node has them, as those of load balancers. Absent: none. */
+  /** Addresses of which it is unknown whether the node has them, as those of load balancers. Absent: none. */
   readonly maybeNodeAddresses?: readonly string[] | undefined
   /** Who is on the lists of `-m recent`, as far as it is known. Absent: not known. */
   readonly affinity?: readonly AffinityEntry[] | undefined
@@ -86,7 +86,7 @@ export const TRACE_ERRORS = {
   TOO_DEEP: 'chains lead into each other more than 256 deep; nf_tables takes 16',
   TOO_MANY_WAYS: 'there are too many ways to tell one by one, or too many rules on them to try',
   PART_OF_RULES: 'the packet comes to a chain of a Service whose rules are not in the part of a save that was given',
-  BAD_SETS: 'the listing of ipsets is none that `ipset save` or `ipset list` prints',
+  BAD_SETS: 'the input of --ipset is not output of `ipset save` or `ipset list`',
 } as const
 export type TraceErrorCode = keyof typeof TRACE_ERRORS
 

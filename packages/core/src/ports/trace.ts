@@ -14,7 +14,7 @@ export interface Trace {
   /** What the rules asked and nobody knew, with what was taken for granted. */
   readonly assumptions: readonly Assumption[]
   /**
-   * What becomes of it in each case of what nobody knows, where that changes the verdict: the cases exclude each other, and one
+   * What becomes of it in each case of unknown facts, where that changes the verdict: the cases exclude each other, and one
    * of them holds. Absent: nothing that is unknown changes the verdict.
    */
   readonly cases?: readonly TraceCase[] | undefined
@@ -22,7 +22,7 @@ export interface Trace {
   readonly dependsOn?: readonly Pick<Supposition, 'code' | 'text'>[] | undefined
 }
 
-/** One case of what nobody knows. Cases in a row begin with what they have in common, as the leaves of a tree do. */
+/** One case of unknown facts. Cases in a row begin with what they have in common, as the leaves of a tree do. */
 export interface TraceCase {
   /** All of these hold in it. Empty: there are too many cases to part them, and this one stands for all. */
   readonly when: readonly Supposition[]
@@ -38,7 +38,7 @@ export interface EndOdds {
   readonly odds: Odds
 }
 
-/** Something that nobody knows, and whether it is so in a case, or on a way. */
+/** An unknown fact, and whether it is so in a case, or on a way. */
 export interface Supposition {
   readonly code: DependenceCode
   /** A clause for a person, before it is denied: `it arrives by eth0`. */
@@ -69,7 +69,7 @@ export type DependenceCode = keyof typeof DEPENDENCE_CODES
 
 /**
  * `endpoints`: its destination was rewritten. `no-service`: it goes on to the address that it was sent to. `depends`: something
- * decides that is not in the rules, or that nobody knows.
+ * decides that is not in the rules, or that is unknown.
  */
 export type Fate = 'endpoints' | 'rejected' | 'dropped' | 'no-service' | 'depends'
 
@@ -102,7 +102,7 @@ export interface SeenSource {
 export interface Way {
   /** In the cases that it belongs to. */
   readonly odds: Odds
-  /** The cases of what nobody knows in which it is taken: any of these, of which all must hold. Empty: they are too many to tell. Absent: whatever the case. */
+  /** The cases of unknown facts in which it is taken: any of these, of which all must hold. Empty: they are too many to list. Absent: all cases. */
   readonly when?: readonly (readonly Supposition[])[] | undefined
   readonly end: End
   readonly steps: readonly Step[]
@@ -155,7 +155,7 @@ export type Step =
   | ({ readonly type: 'passed' } & PassedRules)
   /** A chain that the packet has been through before as it is now: the same becomes of it. Only in long traces. */
   | ({ readonly type: 'again' } & InChain)
-  /** The same becomes of the packet whether it went here or passed by: the other ways are not told. */
+  /** The packet continues the same whether it went here or not: the steps of the other ways are left out. */
   | ({ readonly type: 'joined' } & InChain)
   | ({ readonly type: 'rule' } & MatchedRule)
   /** The end of a built-in chain. */
@@ -225,11 +225,11 @@ export interface Condition {
   readonly text: string
   readonly holds: boolean
   readonly because: string
-  /** Nobody knows: it was taken for granted. */
+  /** Unknown: it was assumed. */
   readonly assumed: boolean
-  /** Nobody knows, and the ways part here: it holds, or not, on this way alone. */
+  /** Unknown, and the ways part here: it holds, or not, on this way alone. */
   readonly supposed?: boolean | undefined
-  /** Nobody knows, and it does not matter: the packet goes on as it is either way. */
+  /** Unknown, and it does not matter: the packet goes on as it is either way. */
   readonly open?: boolean | undefined
 }
 

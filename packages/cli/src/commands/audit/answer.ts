@@ -139,7 +139,7 @@ export function appliedSince(
   return { type: heard === undefined || heard.seq <= sync.toSeq ? 'in-force' : 'behind' }
 }
 
-/** All that is to be said of what was read, compared with the rules of the state. */
+/** The findings and notes of what was read, compared with the rules of the state. */
 const findFindings = (
   read: readonly FamilyRules[],
   { state, config }: Pick<RulesQuestion, 'state' | 'config'>,

@@ -75,7 +75,7 @@ export const auditReport = objectOf('AuditReport', {
   tables: required(listOf(tables), 'the tables that were looked at'),
   notes: required(
     listOf(note),
-    'what is as it may be: which of the Services that claim one address and port is first on this node, say',
+    'what is not wrong and worth knowing, such as which of the Services that claim one address and port is first on this node',
   ),
   items: required(listOf(finding), 'the findings, by family and table'),
 })

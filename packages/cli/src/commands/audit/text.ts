@@ -32,7 +32,7 @@ const MOST_FINDINGS = 40
 
 const MOST_NOTES = 10
 
-/** What is as it may be, and worth knowing. */
+/** What is not wrong and worth knowing. */
 function noteLines({ notes }: AuditReport, style: Style): readonly string[] {
   const shown = notes.slice(0, MOST_NOTES)
   const more = notes.length - shown.length

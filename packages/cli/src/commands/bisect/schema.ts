@@ -80,7 +80,7 @@ export const bisection = objectOf('Bisection', {
   packet: required(packet, 'the packet, in addresses'),
   exact: required(flag, 'whether other endpoints, odds and masquerading are another fate'),
   broken: optional(flip, 'the latest record after which the fate was no longer as it should be; absent: there is none'),
-  mended: optional(flip, 'the first later record that restored the verdict; absent: it still lasts'),
+  mended: optional(flip, 'the first later record that restored the verdict; absent: no record has'),
   first: required(fate, 'the fate at `from`'),
   last: required(fate, 'the fate at `at`'),
   flips: required(listOf(flip), 'every change of the fate in between, the oldest first'),

@@ -35,7 +35,7 @@ const MOST_SHOWN = 2
 const NO_SLICES =
   'the input has no EndpointSlice at all: add them, or this is the verdict for a Service without endpoints'
 
-/** Where it is not known which node is asked about, and endpoints on one count: what is said of that node is said of any without them. */
+/** Without a node in the question, policy Local is answered as for a node without endpoints. */
 function localEndpointsElsewhere(ports: readonly PortExplanation[]): readonly string[] {
   const local = ports.filter(({ row }) => usesLocalEndpoints(row.port))
   const nodes = new Set(local.flatMap(({ row }) => row.endpoints.flatMap(({ endpoint }) => endpoint.nodeName ?? [])))

@@ -81,7 +81,7 @@ function withSomeAddress({ port: { family }, inForce, config }: FrontQuestion): 
 /** Of the benchmarking and the documentation networks, as OUTSIDE is, and another one. */
 const SOME_ADDRESS = { IPv4: '198.18.255.254', IPv6: '2001:db8:ffff::fffe' } as const
 
-/** Who is kept out by the ranges alone is told so in the same words, whoever it is. */
+/** Senders that only the source ranges keep out get the same words. */
 function guarded(
   way: SenderWay,
   { within, port }: { readonly within: SenderWay; readonly port: ServicePort },

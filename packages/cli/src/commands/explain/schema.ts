@@ -70,7 +70,7 @@ const sliceFinding = objectOf('SliceFinding', {
 
 const podFinding = objectOf('PodFinding', {
   pod: required(text, "the Pod, in the Service's namespace"),
-  reason: required(oneOfKeys(POD_REASONS), 'why it is no ready endpoint, for a script'),
+  reason: required(oneOfKeys(POD_REASONS), 'why it is not a ready endpoint, for a script'),
   message: required(text, 'the same, for a person'),
   since: optional(time, 'since when; absent where the Pod does not say it'),
   portName: optional(text, 'the port that it is about, empty for one without a name; absent: all'),
@@ -93,7 +93,7 @@ const pods = objectOf('Pods', {
       mismatches: required(listOf(mismatch), 'labels that differ'),
       matches: required(integer, 'how many labels of the selector it has'),
     }),
-    'where none matches, the Pod whose labels come closest; absent: one matches, or there is no Pod',
+    'where none matches, the Pod with the most similar labels; absent: one matches, or there is no Pod',
   ),
   elsewhere: required(
     listOf(
@@ -104,7 +104,7 @@ const pods = objectOf('Pods', {
     ),
     'where none matches, other namespaces that have such Pods',
   ),
-  findings: required(listOf(podFinding), 'why Pods that match are no ready endpoints'),
+  findings: required(listOf(podFinding), 'why matching Pods are not ready endpoints'),
   moreFindings: required(integer, 'how many more there are'),
 })
 export type PodsJson = Json<typeof pods>
@@ -135,7 +135,7 @@ const conclusion = objectOf('Conclusion', {
     'whether everything, something or nothing that may be sent to it gets to endpoints',
   ),
   message: required(text, 'the same with the reason, for a person; the words may change'),
-  dependsOn: optional(listOf(text), 'what decides and cannot be known from the input; absent: nothing'),
+  dependsOn: optional(listOf(text), 'facts that affect the verdict and are not in the input; absent: none'),
 })
 
 /** What `pointsman explain -o json` prints. */
@@ -153,6 +153,9 @@ export const explanation = objectOf('Explanation', {
   pods: optional(pods, 'what the Pods say; absent where the input has none, or the Service no selector'),
   changes: optional(listOf(flip), 'the latest records that changed the answer, newest first; absent without a log'),
   moreChanges: optional(flag, 'whether there may be earlier ones; absent without a log'),
-  alsoLookAt: optional(alsoLookAtList, 'what no rule shows and decides as well; absent: nothing that applies'),
+  alsoLookAt: optional(
+    alsoLookAtList,
+    'what else affects the traffic and is not in the rules; absent: nothing that applies',
+  ),
 })
 export type ExplanationJson = DocumentJson<typeof explanation>

@@ -30,7 +30,7 @@ export function senderOf({
   physdevOut,
 }: PacketFacts): Pick<TracedPacket, 'uid' | 'gid' | 'mac' | 'bridgeIn' | 'bridgeOut'> {
   if (mac !== undefined && !/^(?:[\da-f]{2}:){5}[\da-f]{2}$/i.test(mac))
-    throw new CliError('USAGE', `--mac ${JSON.stringify(mac)} is no MAC address: give one as 00:16:3e:00:00:01`)
+    throw new CliError('USAGE', `--mac ${JSON.stringify(mac)} is not a MAC address: give one such as 00:16:3e:00:00:01`)
   return {
     uid: idOf('--uid', uid),
     gid: idOf('--gid', gid),
@@ -45,7 +45,7 @@ function idOf(option: string, text: string | undefined): number | undefined {
   if (/^\d{1,10}$/.test(text)) return Number(text)
   throw new CliError(
     'USAGE',
-    `${option} ${JSON.stringify(text)} is no number: give the numeric id, as \`id\` prints it`,
+    `${option} ${JSON.stringify(text)} is not a number: give the numeric ID that \`id\` prints`,
   )
 }
 
@@ -58,7 +58,7 @@ export function interfacesOf({ interfaceAddress = [] }: PacketFacts): readonly I
     if (name === '' || address === undefined)
       throw new CliError(
         'USAGE',
-        `--interface-address ${JSON.stringify(text)} is none: give NAME=ADDRESS, as cni0=10.244.1.1`,
+        `--interface-address ${JSON.stringify(text)} is not NAME=ADDRESS: give one such as cni0=10.244.1.1`,
       )
     byName.set(name, [...(byName.get(name) ?? []), address])
   }
@@ -75,7 +75,8 @@ export function connectionOf({ state = 'new', connection }: PacketFacts): Pick<T
     )
   const [, bracketed, bare, port = ''] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(connection) ?? []
   const address = parseAddress(bracketed ?? bare ?? '')?.text
-  if (address === undefined) throw new CliError('USAGE', `--connection ${connection} is no endpoint: give ADDRESS:PORT`)
+  if (address === undefined)
+    throw new CliError('USAGE', `--connection ${connection} is not an endpoint: give ADDRESS:PORT`)
   return { state: 'ESTABLISHED', connection: { destination: { address, port: portNumber(port) } } }
 }
 

@@ -34,14 +34,14 @@ const packet = objectOf('Packet', {
 
 const fateOdds = objectOf('FateOdds', {
   fate: required(fate, 'what becomes of it'),
-  odds: required(number, '0 to 1; where the verdict depends on what nobody knows, the highest of any case'),
+  odds: required(number, '0 to 1; where the verdict depends on unknown facts, the highest of any case'),
   atLeast: optional(number, 'the lowest of any case; absent: the odds are the same in all'),
 })
 
 const endpoint = objectOf('TraceEndpoint', {
   address: required(text, 'where it gets to'),
   port: required(integer, 'the port there'),
-  odds: required(number, '0 to 1, of getting there; where that depends on what nobody knows, the highest of any case'),
+  odds: required(number, '0 to 1, of getting there; where that depends on unknown facts, the highest of any case'),
   atLeast: optional(number, 'the lowest of any case; absent: the odds are the same in all'),
   pod: optional(text, '`namespace/name` of the pod that has the address'),
   node: optional(text, 'the Node that it is on'),
@@ -61,13 +61,13 @@ const assumption = objectOf('Assumption', {
 
 const supposition = objectOf('Supposition', {
   code: required(oneOfKeys(DEPENDENCE_CODES), 'what it is about, for a script'),
-  text: required(text, 'what may be or not, for a person: `it arrives by eth0`'),
+  text: required(text, 'the fact, for a person: `it arrives by eth0`'),
   holds: required(flag, 'whether it is so in this case'),
 })
 
 const dependence = objectOf('Dependence', {
   code: required(oneOfKeys(DEPENDENCE_CODES), 'what it is about, for a script'),
-  text: required(text, 'what may be or not, for a person: `it arrives by eth0`, or what decides: `IPVS`'),
+  text: required(text, 'the fact, for a person: `it arrives by eth0`, or what decides: `IPVS`'),
   option: optional(text, 'the option of `trace` that says it'),
 })
 
@@ -82,8 +82,8 @@ const condition = objectOf('Condition', {
   holds: required(flag, 'whether it holds'),
   because: required(text, 'the fact that decides, for a person'),
   assumed: required(flag, 'whether the fact is taken for granted'),
-  supposed: optional(flag, 'true: nobody knows the fact, and ways part here; it is so on this way alone'),
-  open: optional(flag, 'true: nobody knows the fact, and it does not matter: the packet goes on as it is either way'),
+  supposed: optional(flag, 'true: the fact is unknown, and both possibilities are followed; it holds on this way only'),
+  open: optional(flag, 'true: the fact is unknown and does not matter: the packet continues unchanged either way'),
 })
 export type ConditionJson = Json<typeof condition>
 
@@ -159,7 +159,7 @@ const way = objectOf('Way', {
   odds: required(number, '0 to 1, of going this way in the cases that it belongs to'),
   when: optional(
     listOf(listOf(supposition)),
-    'the cases in which it can be gone: any of them, in which all must hold; empty: too many to tell; absent: whatever the case',
+    'the cases in which the packet takes this way: those in which all suppositions of one of the lists hold; empty: too many to list; absent: all cases',
   ),
   fate: required(fate, 'where it ends'),
   on: optional(text, 'depends: what decides: `IPVS`'),
@@ -174,12 +174,12 @@ export type WayJson = Json<typeof way>
 const traceCase = objectOf('TraceCase', {
   when: required(
     listOf(supposition),
-    'all of these hold in it; empty: there are too many cases to part, and this one stands for all',
+    'all of these hold in it; empty: there are too many cases to list, and this one stands for all of them',
   ),
-  fate: required(fate, 'what becomes of it then, most likely'),
-  fates: required(listOf(fateOdds), 'everything that may become of it then, the likeliest first'),
-  endpoints: required(listOf(endpoint), 'where it may get to then, by address and port'),
-  reason: required(text, 'the verdict then, for a person'),
+  fate: required(fate, 'the most likely outcome in it'),
+  fates: required(listOf(fateOdds), 'every possible outcome in it, the likeliest first'),
+  endpoints: required(listOf(endpoint), 'where it may arrive in it, by address and port'),
+  reason: required(text, 'the verdict in it, for a person'),
 })
 
 const answerFields = {
@@ -191,7 +191,7 @@ const answerFields = {
   ),
   fate: required(
     fate,
-    'what becomes of it, most likely: nearly always for certain; depends: that is not known, or something else than the rules decides',
+    'the most likely outcome, nearly always the only one; depends: it is not known, or something other than the rules decides',
   ),
   fates: required(listOf(fateOdds), 'everything that may become of it, the likeliest first'),
   endpoints: required(listOf(endpoint), 'where it may get to, by address and port'),
@@ -199,13 +199,16 @@ const answerFields = {
     listOf(assumption),
     'facts that rules test and the input does not give, with the value that was assumed',
   ),
-  dependsOn: required(listOf(dependence), 'what the verdict depends on, and nobody knows; empty: nothing'),
+  dependsOn: required(listOf(dependence), 'unknown facts that the verdict depends on; empty: none'),
   cases: optional(
     listOf(traceCase),
     'the verdict in each case of `dependsOn`: the cases exclude each other; absent: it is the same in all',
   ),
   ways: required(listOf(way), 'each way that it can take; more than one where rules leave it to chance'),
-  alsoLookAt: optional(alsoLookAtList, 'what no rule shows and decides as well; absent: nothing that applies'),
+  alsoLookAt: optional(
+    alsoLookAtList,
+    'what else affects the traffic and is not in the rules; absent: nothing that applies',
+  ),
 }
 
 /** What `pointsman trace -o json` prints. */

@@ -71,7 +71,7 @@ function summaryText(summarised: Summarised, style: Style): readonly string[] {
   ]
 }
 
-/** The verdict in each case: an if for each thing that nobody knows. */
+/** The verdict in each case: an if for each unknown fact. */
 function caseLines(
   summarised: Summarised,
   { cases, style }: { readonly cases: readonly TraceCase[]; readonly style: Style },

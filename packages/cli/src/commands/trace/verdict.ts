@@ -1,6 +1,6 @@
 import type { Assumption, DependenceCode, Trace } from '@pointsman/core'
 
-/** What a verdict depends on, and nobody knows: a clause for a person, and the option of `trace` that says it. */
+/** An unknown fact that a verdict depends on: a clause for a person, and the option of `trace` that says it. */
 export interface Dependence {
   readonly code: DependenceCode
   readonly text: string
@@ -37,7 +37,7 @@ export function certaintyOf(trace: Trace, assumptions: readonly Assumption[]): '
   return assumptions.length > 0 ? 'assumed' : 'known'
 }
 
-/** 0: it reaches endpoints, 1: it does not, or may not by chance, 4: that depends on what nobody knows. */
+/** 0: it reaches endpoints, 1: it does not, or may not by chance, 4: that depends on unknown facts. */
 export function exitStatusOf({ fate, fates }: Trace): 0 | 1 | 4 {
   if (fate === 'depends' || fates.some((one) => one.fate === 'depends')) return 4
   return fates.every((one) => one.fate === 'endpoints') ? 0 : 1

@@ -1,6 +1,6 @@
 import { printable } from '../../model/shown-text.js'
 
-/** A text that somebody took for another, in words for the line that refuses it. */
+/** A text of another kind than the expected one, in words for the line that refuses it. */
 export interface ForeignText {
   /** `the output of kubectl describe` */
   readonly what: string
@@ -23,7 +23,7 @@ export function foreignTextOf(text: string): ForeignText | undefined {
   return encodedText(head)
 }
 
-/** `this is the output of kubectl describe: run ...`; undefined for a text that nobody knows. */
+/** `this is the output of kubectl describe: run ...`; undefined for a text of no known kind. */
 export function foreignTextHint(text: string): string | undefined {
   const form = foreignTextOf(text)
   return form && `this is ${form.what}: ${form.instead}`
