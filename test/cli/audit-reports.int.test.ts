@@ -1,21 +1,21 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { type Ended, runPointsman } from '../support/run-pointsman.js'
+import { reportInput } from '../support/shop.js'
 import { auditReport } from '../../packages/cli/src/commands/audit/schema.js'
 import { schemaProblems } from '../support/json-schemas.js'
-import { type Ended, runPointsman } from '../support/run-pointsman.js'
 
 const audit = (args: readonly string[]): Promise<Ended> => runPointsman(['audit', ...args])
 const linesOf = ({ stdout }: Ended): readonly string[] => stdout.trimEnd().split('\n')
 
 describe('an audit of what people reported', () => {
-  const report = (path: string): string => fileURLToPath(new URL(`../../fixtures/reports/${path}`, import.meta.url))
   const reported = (folderName: string, files: readonly string[], ...more: readonly string[]): Promise<Ended> =>
     audit([
       '--rules',
-      report(`${folderName}/rules.txt`),
+      reportInput(`${folderName}/rules.txt`),
       '--cluster-cidr',
       '10.244.0.0/16',
-      ...files.flatMap((file) => ['--objects', report(`${folderName}/${file}`)]),
+      ...files.flatMap((file) => ['--objects', reportInput(`${folderName}/${file}`)]),
       ...more,
     ])
 
@@ -50,9 +50,9 @@ describe('an audit of what people reported', () => {
   })
 
   test('takes a configuration of ipvs mode for saved rules, and no other (11-ipvs-mode)', async () => {
-    const config = report('22-config-as-kubeadm-has-it/ipvs.yaml')
-    const options = ['--objects', report('11-ipvs-mode/base.yaml'), '--config', config]
-    const ended = await audit(['--rules', report('11-ipvs-mode/rules.txt'), ...options])
+    const config = reportInput('22-config-as-kubeadm-has-it/ipvs.yaml')
+    const options = ['--objects', reportInput('11-ipvs-mode/base.yaml'), '--config', config]
+    const ended = await audit(['--rules', reportInput('11-ipvs-mode/rules.txt'), ...options])
     expect(linesOf(ended)[0]).toBe('1 finding: 1 ruleset of ipvs mode')
     expect((await audit(options)).stderr).toMatch(/mode "ipvs" is not supported/)
   })

@@ -1,15 +1,12 @@
 import { node, service, slice } from '@pointsman/core/testing'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
+import { reportInput } from '../support/shop.js'
+import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 
 /** Services that do not work as their owners expect: fixtures/reports, and others of their kinds. */
 const CIDR = ['--cluster-cidr', '10.244.0.0/16']
-const report = (path: string): readonly string[] => [
-  '--objects',
-  fileURLToPath(new URL(`../../fixtures/reports/${path}`, import.meta.url)),
-]
+const report = (path: string): readonly string[] => ['--objects', reportInput(path)]
 const squeezed = (text: string): string => text.replaceAll(/ {2,}/g, '  ')
 
 async function explain(name: string, ...args: readonly string[]): Promise<string> {
@@ -98,7 +95,7 @@ describe('two Services with one external IP (10-same-external-ip)', () => {
 })
 
 test('a node that is none is named, and its node port is dropped (13-wrong-node-name)', async () => {
-  const config = fileURLToPath(new URL('../../fixtures/reports/13-wrong-node-name/kube-proxy.yaml', import.meta.url))
+  const config = reportInput('13-wrong-node-name/kube-proxy.yaml')
   const objects = [...report('13-wrong-node-name/base.yaml'), ...report('13-wrong-node-name/service.yaml')]
   const text = await explain('nginx-ext', ...objects, '--config', config)
   const lines = text.split('\n').map((line) => line.trim())

@@ -1,34 +1,21 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { existsSync, readFileSync } from 'node:fs'
 import { afterAll, describe, expect, test } from 'vitest'
-import { runInProcess } from '../support/run-in-process.js'
-import { temporaryFolder } from '../support/shop.js'
+import { type Ended, runPointsman } from '../support/run-pointsman.js'
+import { reportInput, temporaryFolder } from '../support/shop.js'
 
 const folder = temporaryFolder()
 afterAll(folder.remove)
 
-function file(name: string, content: string | Buffer): string {
-  writeFileSync(folder.path(name), content)
-  return folder.path(name)
-}
-
-/** Inputs as people have them: fixtures/reports, and others of their kinds. */
-const report = (path: string): string => fileURLToPath(new URL(`../../fixtures/reports/${path}`, import.meta.url))
-
-async function pointsman(...args: readonly string[]) {
-  const command = runInProcess(args)
-  const status = await command.ended
-  return { status, stdout: command.stdout(), stderr: command.stderr() }
-}
+const pointsman = (...args: readonly string[]): Promise<Ended> => runPointsman(args)
 
 describe('an API audit log (23-audit-log-import)', () => {
-  const AUDIT = report('23-audit-log-import/audit.log')
+  const AUDIT = reportInput('23-audit-log-import/audit.log')
   const lines = readFileSync(AUDIT, 'utf8').trim().split('\n')
   type Event = { [field: string]: unknown }
   const first = (changes: Event): string => JSON.stringify({ ...(JSON.parse(lines[0] ?? '') as Event), ...changes })
   const imported = async (name: string, ...events: readonly string[]) => {
     const log = folder.path(`${name}.db`)
-    const result = await pointsman('import', file(`${name}.log`, [...events, ''].join('\n')), '--log', log)
+    const result = await pointsman('import', folder.write(`${name}.log`, [...events, ''].join('\n')), '--log', log)
     return { ...result, log }
   }
 
@@ -122,7 +109,7 @@ describe('an import that finds no events', () => {
     ['an archive', Buffer.from('PK\u0003\u0004aaaaaaaaaaaaaaaaaaa'), /a zip archive/],
   ])('is refused in one line and makes no log: %s', async (name, content, message) => {
     const log = folder.path(`${name}.db`)
-    const { status, stdout, stderr } = await pointsman('import', file(name, content), '--log', log)
+    const { status, stdout, stderr } = await pointsman('import', folder.write(name, content), '--log', log)
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toMatch(/^error: [^\n]*\n$/)
     expect(stderr).toMatch(message)
@@ -135,7 +122,7 @@ describe('an import that finds no events', () => {
       '{"observedAt":"2026-11-30T08:00:00Z","type":"ADDED","object":{"kind":"Service","metadata":{"name":"a"}}}'
     const { stdout } = await pointsman(
       'import',
-      file('later', `W1130 08:00:00.000000       1 warnings.go:70] x\n${event}\n`),
+      folder.write('later', `W1130 08:00:00.000000       1 warnings.go:70] x\n${event}\n`),
       '--log',
       log,
     )

@@ -1,18 +1,11 @@
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { runInProcess } from '../support/run-in-process.js'
+import { type Ended, runPointsman } from '../support/run-pointsman.js'
+import { reportInput } from '../support/shop.js'
 
-/** Inputs as people have them: fixtures/reports, and others of their kinds. */
-const report = (path: string): string => fileURLToPath(new URL(`../../fixtures/reports/${path}`, import.meta.url))
-
-async function pointsman(...args: readonly string[]) {
-  const command = runInProcess(args)
-  const status = await command.ended
-  return { status, stdout: command.stdout(), stderr: command.stderr() }
-}
+const pointsman = (...args: readonly string[]): Promise<Ended> => runPointsman(args)
 
 describe('an object that is given twice (15-object-twice)', () => {
-  const objects = ['--objects', report('15-object-twice/watch.yaml')]
+  const objects = ['--objects', reportInput('15-object-twice/watch.yaml')]
 
   test.each([
     ['explain', ['explain', 'x/a'], /cluster IP 10\.96\.1\.1:81 /],
@@ -31,21 +24,25 @@ describe('an object that is given twice (15-object-twice)', () => {
 
 describe('what kubectl prints as several documents (16-cluster-info-dump)', () => {
   test('cluster-info dump is read, with the logs between', async () => {
-    const { status, stdout, stderr } = await pointsman('services', '--objects', report('16-cluster-info-dump/dump.txt'))
+    const { status, stdout, stderr } = await pointsman(
+      'services',
+      '--objects',
+      reportInput('16-cluster-info-dump/dump.txt'),
+    )
     expect({ status, stderr }).toEqual({ status: 0, stderr: expect.not.stringContaining('error') })
     expect(stdout).toMatch(/app\/web:http +ClusterIP +TCP +10\.96\.3\.3:80 +1\/1 /)
   })
 
   test('get --watch -o json is read to the last version of each', async () => {
-    const { status, stdout } = await pointsman('services', '--objects', report('16-cluster-info-dump/watch.json'))
+    const { status, stdout } = await pointsman('services', '--objects', reportInput('16-cluster-info-dump/watch.json'))
     expect(status).toBe(0)
     expect(stdout).toMatch(/app\/web:http +ClusterIP +TCP +10\.96\.3\.3:80 +none/)
   })
 })
 
 describe('a configuration as kubeadm has it (22-config-as-kubeadm-has-it)', () => {
-  const objects = ['--objects', report('22-config-as-kubeadm-has-it/base.yaml')]
-  const config = (name: string) => ['--config', report(`22-config-as-kubeadm-has-it/${name}.yaml`)]
+  const objects = ['--objects', reportInput('22-config-as-kubeadm-has-it/base.yaml')]
+  const config = (name: string) => ['--config', reportInput(`22-config-as-kubeadm-has-it/${name}.yaml`)]
 
   test('is taken out of its ConfigMap', async () => {
     const explained = await pointsman('explain', 'default/kubernetes', ...objects, ...config('configmap'))

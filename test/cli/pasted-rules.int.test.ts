@@ -2,30 +2,18 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
-import { runInProcess } from '../support/run-in-process.js'
-import { temporaryFolder } from '../support/shop.js'
+import { type Ended, runPointsman } from '../support/run-pointsman.js'
+import { reportInput, temporaryFolder } from '../support/shop.js'
 
 const folder = temporaryFolder()
 afterAll(folder.remove)
 
-function file(name: string, content: string | Buffer): string {
-  writeFileSync(folder.path(name), content)
-  return folder.path(name)
-}
-
-/** Inputs as people have them: fixtures/reports, and others of their kinds. */
-const report = (path: string): string => fileURLToPath(new URL(`../../fixtures/reports/${path}`, import.meta.url))
-
-async function pointsman(...args: readonly string[]) {
-  const command = runInProcess(args)
-  const status = await command.ended
-  return { status, stdout: command.stdout(), stderr: command.stderr() }
-}
+const pointsman = (...args: readonly string[]): Promise<Ended> => runPointsman(args)
 
 describe('rules as they are pasted (17-pasted-rules)', () => {
   const trace = (rules: string, ...more: readonly string[]) =>
     pointsman('trace', 'tcp 10.42.0.9 -> 10.43.0.1:443', '--rules', rules, '--node-address', '192.0.2.10', ...more)
-  const pasted = (name: string): string => report(`17-pasted-rules/${name}.txt`)
+  const pasted = (name: string): string => reportInput(`17-pasted-rules/${name}.txt`)
 
   test('are read with carriage returns as with a prompt', async () => {
     const [crlf, prompt] = [await trace(pasted('crlf')), await trace(pasted('with-prompt'))]
@@ -51,13 +39,13 @@ describe('rules as they are pasted (17-pasted-rules)', () => {
   test('are refused where the packet comes to a chain of a Service that grep left out', async () => {
     const chains = readFileSync(pasted('iptables-save-grep-KUBE'), 'utf8')
     const endpoint = /^-A (KUBE-SEP-\S+) .*6443/m.exec(chains)?.[1] ?? ''
-    const { status, stderr } = await trace(file('left-out', chains.replaceAll(/^-A KUBE-SEP-.*\n/gm, '')))
+    const { status, stderr } = await trace(folder.write('left-out', chains.replaceAll(/^-A KUBE-SEP-.*\n/gm, '')))
     expect(status).toBe(2)
     expect(stderr).toContain(`the packet comes to ${endpoint}, and the text has no rule of it`)
   })
 
   test('are refused to an audit when they are a part', async () => {
-    const objects = ['--objects', report('22-config-as-kubeadm-has-it/base.yaml')]
+    const objects = ['--objects', reportInput('22-config-as-kubeadm-has-it/base.yaml')]
     const { status, stderr } = await pointsman('audit', '--rules', pasted('iptables-save-grep-KUBE'), ...objects)
     expect(status).toBe(2)
     expect(stderr).toMatch(/is a part of the rules, and an audit needs all: give the whole output of `iptables-save`/)
@@ -107,7 +95,7 @@ describe('rules as they are pasted (17-pasted-rules)', () => {
       /line 2: this is iptables -L without -v, .*: run `iptables-save`/,
     ],
   ])('are refused in one line where they are none: %s', async (name, content, message) => {
-    const { status, stdout, stderr } = await trace(file(name, content))
+    const { status, stdout, stderr } = await trace(folder.write(name, content))
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toMatch(/^error: [^\n]*\n$/)
     expect(stderr).toMatch(message)
@@ -116,9 +104,11 @@ describe('rules as they are pasted (17-pasted-rules)', () => {
   test('are read from Windows PowerShell, which writes UTF-16', async () => {
     const save =
       '*nat\r\n:PREROUTING ACCEPT [0:0]\r\n-A PREROUTING -d 10.43.0.1/32 -m comment --comment "é" -j DNAT --to-destination 192.0.2.10:6443\r\nCOMMIT\r\n'
-    const { stdout } = await trace(file('utf16', Buffer.from(`\uFEFF${save}`, 'utf16le')))
+    const { stdout } = await trace(folder.write('utf16', Buffer.from(`\uFEFF${save}`, 'utf16le')))
     expect(stdout).toContain('sent to 192.0.2.10:6443')
-    expect((await trace(file('latin1', Buffer.from(save, 'latin1')))).stdout).toContain('sent to 192.0.2.10:6443')
+    expect((await trace(folder.write('latin1', Buffer.from(save, 'latin1')))).stdout).toContain(
+      'sent to 192.0.2.10:6443',
+    )
   })
 })
 

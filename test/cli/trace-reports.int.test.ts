@@ -1,29 +1,22 @@
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { type Ended, runPointsman } from '../support/run-pointsman.js'
+import { reportInput } from '../support/shop.js'
 import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
-import { runInProcess } from '../support/run-in-process.js'
 
 /** Packets through rules as people report them: fixtures/reports, and others of their kinds. */
-const report = (path: string): string => fileURLToPath(new URL(`../../fixtures/reports/${path}`, import.meta.url))
 
-const RULES = (folder: string): readonly string[] => ['--rules', report(`${folder}/rules.txt`)]
+const RULES = (folder: string): readonly string[] => ['--rules', reportInput(`${folder}/rules.txt`)]
 const NODE = ['--node-address', '192.0.2.20']
 
-interface Answer {
-  readonly status: number
-  readonly stderr: string
-  readonly stdout: string
+interface Answer extends Ended {
   /** All above the way. */
   readonly conclusion: readonly string[]
 }
 
 async function trace(packet: string, args: readonly string[], input?: string): Promise<Answer> {
-  const command = runInProcess(['trace', packet, ...args], input === undefined ? {} : { input })
-  const status = await command.ended
-  const stdout = command.stdout()
-  const conclusion = (stdout.split('\n\n')[0] ?? '').split('\n').slice(2)
-  return { status, stderr: command.stderr(), stdout, conclusion }
+  const ended = await runPointsman(['trace', packet, ...args], input === undefined ? {} : { input })
+  return { ...ended, conclusion: (ended.stdout.split('\n\n')[0] ?? '').split('\n').slice(2) }
 }
 
 async function traceJson(packet: string, args: readonly string[]) {
@@ -47,7 +40,7 @@ describe('-m state (01-state-match)', () => {
   })
 
   test('without the rule that lets it in, it is rejected', async () => {
-    const lines = readFileSync(report('01-state-match/rules.txt'), 'utf8').split('\n')
+    const lines = readFileSync(reportInput('01-state-match/rules.txt'), 'utf8').split('\n')
     const input = lines.filter((line) => !line.includes('--dport 6443')).join('\n')
     const { status, conclusion } = await trace(packet, ['--rules', '-', ...NODE], input)
     expect(status).toBe(1)
@@ -77,7 +70,7 @@ describe('-m multiport (02-multiport-hostport)', () => {
 })
 
 describe('MASQUERADE (05-masquerade-sender)', () => {
-  const objects = ['base', 'service'].flatMap((name) => ['--objects', report(`05-masquerade-sender/${name}.yaml`)])
+  const objects = ['base', 'service'].flatMap((name) => ['--objects', reportInput(`05-masquerade-sender/${name}.yaml`)])
   const args = [...objects, '--cluster-cidr', '10.244.0.0/16']
   const packet = 'tcp outside -> 192.0.2.20:32204'
 
@@ -307,7 +300,7 @@ const OTHERS: readonly (readonly [folder: string, packet: string, options: strin
 
 describe('rules of other programs', () => {
   test('ipsets that are no listing are refused, though no rule asks for one', async () => {
-    const args = [...RULES('28-ufw-node-port'), ...NODE, '--ipset', report('28-ufw-node-port/rules.txt')]
+    const args = [...RULES('28-ufw-node-port'), ...NODE, '--ipset', reportInput('28-ufw-node-port/rules.txt')]
     expect(await trace('tcp outside -> 192.0.2.20:80', args)).toMatchObject({
       status: 2,
       stdout: '',
@@ -320,7 +313,7 @@ describe('rules of other programs', () => {
   test.each(OTHERS)('%s: %s %s', async (folder, packet, options, status, verdict) => {
     const given = options
       .split(' ')
-      .flatMap((word) => (word === '' ? [] : [word.replace('IPSET', report(`${folder}/ipset.txt`))]))
+      .flatMap((word) => (word === '' ? [] : [word.replace('IPSET', reportInput(`${folder}/ipset.txt`))]))
     const node = given.includes('--node-address') ? [] : NODE
     const answer = await trace(packet, [...RULES(folder), ...node, ...given])
     expect({ status: answer.status, verdict: answer.conclusion.slice(0, verdict.split('\n').length) }).toEqual({

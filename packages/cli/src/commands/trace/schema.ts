@@ -15,7 +15,7 @@ import {
   required,
   text,
 } from '../../output/schema.js'
-import { alsoLookAtList } from '../../packet/schema.js'
+import { alsoLookAtList } from '../explain/schema.js'
 
 const fate = oneOf('endpoints', 'rejected', 'dropped', 'no-service', 'depends')
 const hook = oneOf('PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING')
