@@ -1,3 +1,4 @@
+import { shortList } from '@pointsman/core'
 import { formatRule, type Rule } from 'node-iptables'
 import { chainOf } from './adapter/ownership.js'
 import { CHAIN_PREFIX, CHAINS, CURRENT, isServiceChain, LAYOUTS, MARK_DROP } from './ruleset/layout.js'
@@ -105,11 +106,10 @@ function saveLines(table: string, { policies, chains, rules }: OpenTable): reado
 
 export const BUILT_IN: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'])
 
-/** Names for a sentence. */
-export function listed(names: readonly string[]): string {
-  const unique = [...new Set(names)]
-  return unique.length <= 5 ? unique.join(', ') : `${unique.slice(0, 5).join(', ')} and ${unique.length - 5} more`
-}
+/** Names for a sentence, each once. */
+export const listed = (names: readonly string[]): string => shortList([...new Set(names)], MOST_LISTED)
+
+const MOST_LISTED = 5
 
 /** Each table has other built-in chains, but for filter and security. */
 function tableOfPolicies({ policies }: Segment): string | undefined {

@@ -22,7 +22,7 @@ export interface FamilyOutcome {
 
 /** The rules of one family: what is known to be in the kernel, and how that becomes what a state wants. */
 export interface FamilySync {
-  readonly sync: (request: FamilyRequest, told: Told) => Promise<FamilyOutcome>
+  readonly sync: (request: FamilyRequest, control: SyncControl) => Promise<FamilyOutcome>
   /** What a first sync would restore; nothing is done, and nothing remembered. */
   readonly plan: (state: State, signal?: AbortSignal) => Promise<readonly RestoreLines[]>
   /** What is in force. Before the first sync, and after a failed one: nothing known. */
@@ -51,13 +51,13 @@ export interface FamilyRequest {
   readonly changed: ReadonlySet<ServicePortName> | 'all'
 }
 
-export interface Told {
+export interface SyncControl {
   readonly signal: AbortSignal
   readonly tally: SyncTally
 }
 
 /** One sync under way. */
-interface Work extends Told {
+interface Work extends SyncControl {
   readonly state: State
   /** What has not been programmed yet. */
   readonly pending: Set<ServicePortName>

@@ -1,3 +1,4 @@
+import { shortList } from '@pointsman/core'
 import { formatRule, IptablesParseError, parseRestoreLine, type SavedChain, type SavedTable } from 'node-iptables'
 import { OwnedRule } from '../render/owned-rules.js'
 import { CHAIN_PREFIX, CHAINS } from '../ruleset/layout.js'
@@ -73,8 +74,8 @@ function ipvsMode(rules: RulesByPlace): OtherOrigin | undefined {
   const chains = chainNames(rules).filter((chain) => IPVS_CHAINS.has(chain))
   if (sets.size === 0 && chains.length === 0) return undefined
   const seen = [
-    ...(sets.size > 0 ? [`rules match the ipsets ${listed([...sets].toSorted())}`] : []),
-    ...(chains.length > 0 ? [`there ${isOrAre(chains)} ${listed(chains)}`] : []),
+    ...(sets.size > 0 ? [`rules match the ipsets ${inProse([...sets].toSorted())}`] : []),
+    ...(chains.length > 0 ? [`there ${isOrAre(chains)} ${inProse(chains)}`] : []),
   ]
   return { type: 'IPVS_MODE', detail: `recognized by what only that mode makes: ${seen.join(', and ')}` }
 }
@@ -101,7 +102,7 @@ function userspaceMode(rules: RulesByPlace): OtherOrigin | undefined {
   const chains = chainNames(rules).filter((chain) => /^KUBE-(?:PORTALS|NODEPORT)-/.test(chain))
   return chains.length === 0 || hasDispatch(rules)
     ? undefined
-    : { type: 'USERSPACE_MODE', detail: `recognized by the chains that only that mode makes: ${listed(chains)}` }
+    : { type: 'USERSPACE_MODE', detail: `recognized by the chains that only that mode makes: ${inProse(chains)}` }
 }
 
 /** Neither table has KUBE-SERVICES. */
@@ -110,20 +111,20 @@ function withoutKubeProxy(rules: RulesByPlace): OtherOrigin {
   for (const { proxy, has, instead } of REPLACEMENTS) {
     const chains = names.filter((chain) => has.test(chain))
     if (chains.length > 0)
-      return { type: 'OTHER_PROXY', detail: `${proxy} has the chains ${listed(chains)}: ${instead}` }
+      return { type: 'OTHER_PROXY', detail: `${proxy} has the chains ${inProse(chains)}: ${instead}` }
   }
   const kubeProxys = names.filter((chain) => LEFT_BEHIND.has(chain))
   if (kubeProxys.length > 0)
     return {
       type: 'NO_PROXY',
-      detail: `no table has ${CHAINS.services}, but ${listed(kubeProxys)} ${isOrAre(kubeProxys)} there: kube-proxy's iptables mode ran once, and its rules were flushed, or removed when kube-proxy changed to another mode`,
+      detail: `no table has ${CHAINS.services}, but ${inProse(kubeProxys)} ${isOrAre(kubeProxys)} there: kube-proxy's iptables mode ran once, and its rules were flushed, or removed when kube-proxy changed to another mode`,
     }
   const kubelets = names.filter((chain) => chain.startsWith('KUBE-'))
   return {
     type: 'NO_PROXY',
     detail:
       kubelets.length > 0
-        ? `no table has ${CHAINS.services}, and ${listed(kubelets)} ${isOrAre(kubelets)} kubelet's: Services are served without iptables (nftables mode, or eBPF), or not at all`
+        ? `no table has ${CHAINS.services}, and ${inProse(kubelets)} ${isOrAre(kubelets)} kubelet's: Services are served without iptables (nftables mode, or eBPF), or not at all`
         : `no table has ${CHAINS.services}: Services are served without iptables (nftables mode, or eBPF), or not at all`,
   }
 }
@@ -279,11 +280,8 @@ function ledTo(rules: RulesByPlace): ReadonlySet<string> {
 
 const MOST_LISTED = 5
 
-/** The first few of them. */
-export function listed(names: readonly string[]): string {
-  const shown = names.slice(0, MOST_LISTED)
-  const more = names.length - shown.length
-  if (more > 0) return `${shown.join(', ')} and ${more} more`
-  const last = shown.at(-1) ?? ''
-  return shown.length < 2 ? last : `${shown.slice(0, -1).join(', ')} and ${last}`
+/** `a, b and c`; of many, the first few and their number. */
+export function inProse(names: readonly string[]): string {
+  if (names.length < 2 || names.length > MOST_LISTED) return shortList(names, MOST_LISTED)
+  return `${names.slice(0, -1).join(', ')} and ${names.at(-1) ?? ''}`
 }

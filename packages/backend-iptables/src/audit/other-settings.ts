@@ -13,7 +13,7 @@ import type { SavedTable } from 'node-iptables'
 import { CHAINS, endpointChainName, serviceChainNames } from '../ruleset/layout.js'
 import { type RulesetContext, rulesetContext } from '../ruleset/context.js'
 import type { FindingType, TableFinding } from './finding.js'
-import { itemsOf, linesOf, listed } from './origin.js'
+import { inProse, itemsOf, linesOf } from './origin.js'
 
 /** What rules are made from. */
 export interface Settings {
@@ -248,7 +248,7 @@ function zeroRanges({ lines }: RuleReader, { wanted, options }: Settings): reado
     ...settings,
     wanted: { ...settings.wanted, state: { ...settings.wanted.state, services } },
   })
-  const finding = other('ZERO_RANGE_FIREWALL', `it is of ${listed(names)}`, evidence)
+  const finding = other('ZERO_RANGE_FIREWALL', `it is of ${inProse(names)}`, evidence)
   return [{ finding, apply }]
 }
 

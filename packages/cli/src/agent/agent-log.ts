@@ -8,6 +8,7 @@ import {
   type RefusalChanges,
   type WatchStatus,
   messageOf,
+  shortList,
 } from '@pointsman/core'
 import { pino } from 'pino'
 import { countOf } from '../output/format-text.js'
@@ -169,8 +170,7 @@ function startText({ fromLog, at }: Extract<AgentEvent, { type: 'start' }>): str
 /** What somebody does again and again is said so often. */
 const QUIET_MS = 60_000
 const MAX_SHOWN = 5
-const shown = (names: readonly string[]): string =>
-  names.length > MAX_SHOWN ? `${names.slice(0, MAX_SHOWN).join(', ')} and more` : names.join(', ')
+const shown = (names: readonly string[]): string => shortList(names, MAX_SHOWN)
 
 const info = (message: string, verbosity = 0): AgentLine => ({ level: 'info', message, verbosity })
 const warning = (message: string): AgentLine => ({ level: 'warn', message, verbosity: 0 })

@@ -5,6 +5,7 @@ import {
   type LogEntry,
   type OpenDataplane,
   messageOf,
+  shortList,
 } from '@pointsman/core'
 import {
   concat,
@@ -125,7 +126,7 @@ function driftNotice(
 ): Extract<LogEntry, { type: 'notice' }> {
   const who = by.map(({ pid, command }) => `${command} (process ${pid})`).join(', ')
   const again = quiet === 0 ? '' : ` (${quiet + 1} more times since the last report)`
-  const shown = chains.length > 3 ? `${chains.slice(0, 3).join(', ')} and ${chains.length - 3} more` : chains.join(', ')
+  const shown = shortList(chains, 3)
   return {
     type: 'notice',
     observedAt,

@@ -8,6 +8,7 @@ import {
   type ProxyConfig,
   type SkippedPort,
   type State,
+  shortList,
 } from '@pointsman/core'
 import { type Command, Option } from 'commander'
 import { type Context, warn } from '../context.js'
@@ -154,24 +155,20 @@ export function nodeNameFor({ given, configured, state }: NodeQuestion): string 
   if (given !== undefined) {
     const known = [...new Set([...nodes.keys(), ...nodesOfEndpoints(state)])].sort()
     if (known.includes(given)) return given
-    const names = known.length === 0 ? 'which has none' : `which has ${listed(known)}`
+    const names = known.length === 0 ? 'which has none' : `which has ${shortList(known, MOST_NODES)}`
     throw new CliError('USAGE', `--node ${given} is not in the input, ${names}${didYouMean(given, known)}`)
   }
   if (configured !== undefined) return configured
   if (nodes.size > 1)
     throw new CliError(
       'USAGE',
-      `several Nodes in the input: give --node with one of ${listed([...nodes.keys()].sort())}`,
+      `several Nodes in the input: give --node with one of ${shortList([...nodes.keys()].sort(), MOST_NODES)}`,
     )
   return nodes.size === 1 ? [...nodes.keys()][0] : undefined
 }
 
 function* nodesOfEndpoints({ endpoints }: NodeQuestion['state']): Generator<string> {
   for (const list of endpoints.values()) for (const { nodeName } of list) if (nodeName !== undefined) yield nodeName
-}
-
-function listed(names: readonly string[]): string {
-  return names.length <= 10 ? names.join(', ') : `${names.slice(0, 10).join(', ')} and ${names.length - 10} more`
 }
 
 /**
@@ -203,3 +200,5 @@ export const withVariantOption = (command: Command, description: string): Comman
   command.addOption(
     new Option('--iptables-variant <variant>', description).choices(['auto', 'nft', 'legacy']).default('auto'),
   )
+
+const MOST_NODES = 10

@@ -10,6 +10,7 @@ import {
   parseCidr,
   type ServicePort,
   isLoopback,
+  shortList,
 } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { familiesOf, type RulesetCommandOptions } from '../input/rules-question.js'
@@ -243,11 +244,8 @@ const portsText = (ports: readonly ServicePort[]): string =>
 const MOST_PLACES = 4
 
 /** `10.244.1.14:8080, 10.244.3.16:8080 and 3 more`. */
-export function placesText(endpoints: readonly Pick<Endpoint, 'address' | 'port'>[]): string {
-  const shown = endpoints.slice(0, MOST_PLACES).map(endpointKey)
-  const more = endpoints.length - shown.length
-  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
-}
+export const placesText = (endpoints: readonly Pick<Endpoint, 'address' | 'port'>[]): string =>
+  shortList(endpoints.slice(0, MOST_PLACES).map(endpointKey), MOST_PLACES, endpoints.length)
 
 /** That of `--family`; undefined where it is not given. CliError USAGE for `dual`. */
 export function packetFamilyAsked(options: RulesetCommandOptions): IpFamily | undefined {

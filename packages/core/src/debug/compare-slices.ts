@@ -1,3 +1,4 @@
+import { shortList } from '../model/language.js'
 import { endpointKey } from '../model/endpoint.js'
 import { isJsonObject } from '../model/json-value.js'
 import type { Json, JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
@@ -298,7 +299,4 @@ const addressesText = (endpoints: readonly Json[]): string =>
 
 const MOST_SHOWN = 2
 
-function listText(texts: readonly string[], count = texts.length): string {
-  const shown = texts.slice(0, MOST_SHOWN).join(', ')
-  return count > MOST_SHOWN ? `${shown} and ${count - MOST_SHOWN} more` : shown
-}
+const listText = (texts: readonly string[], count?: number): string => shortList(texts, MOST_SHOWN, count)

@@ -14,3 +14,9 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 /** The code of an error that has one, as the errors of this project and of Node have. */
 export const codeOf = (error: unknown, otherwise = 'UNKNOWN'): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : otherwise
+
+/** `a, b and 4 more`: the first texts of a list, and how many more it has. `count`: of the whole list, where `texts` is its beginning. */
+export function shortList(texts: readonly string[], most: number, count = texts.length): string {
+  const shown = texts.slice(0, most)
+  return `${shown.join(', ')}${count > shown.length ? ` and ${count - shown.length} more` : ''}`
+}

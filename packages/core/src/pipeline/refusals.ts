@@ -1,4 +1,4 @@
-import { codeOf } from '../model/language.js'
+import { codeOf, shortList } from '../model/language.js'
 import type { ServicePortName } from '../model/names.js'
 import type { LogEntry } from '../model/record.js'
 import type { RefusedService } from '../ports/backend.js'
@@ -103,7 +103,7 @@ export function refusalNotices(
     notices.push({
       ...head,
       code: 'SERVICES_REFUSED',
-      message: `the rules of ${namesText(owners)} are refused, and the previous ones stay in place: ${first.error.message}`,
+      message: `the rules of ${shortList(owners, MAX_NAMED)} are refused, and the previous ones stay in place: ${first.error.message}`,
       details: {
         servicePorts: owners.slice(0, MAX_LISTED),
         count: owners.length,
@@ -117,17 +117,11 @@ export function refusalNotices(
     notices.push({
       ...head,
       code: 'SERVICES_ACCEPTED',
-      message: `the rules of ${namesText(ended)} are no longer refused`,
+      message: `the rules of ${shortList(ended, MAX_NAMED)} are no longer refused`,
       details: { servicePorts: ended.slice(0, MAX_LISTED), count: ended.length },
     })
   }
   return notices
-}
-
-/** The first few names, and how many more there are. */
-function namesText(names: readonly string[]): string {
-  const more = names.length - MAX_NAMED
-  return more > 0 ? `${names.slice(0, MAX_NAMED).join(', ')} and ${more} more` : names.join(', ')
 }
 
 const MAX_NAMED = 5

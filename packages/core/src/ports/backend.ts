@@ -1,3 +1,4 @@
+import { shortList } from '../model/language.js'
 import type { ServicePortName } from '../model/names.js'
 import type { Seq } from '../model/record.js'
 import type { State } from '../state/state.js'
@@ -68,9 +69,10 @@ export class ServicesRefusedError extends Error {
   readonly services: readonly RefusedService[]
 
   constructor(services: readonly RefusedService[]) {
-    const owners = services.slice(0, MAX_NAMED).map(({ owner }) => owner)
-    const more = services.length - owners.length
-    const named = `${owners.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+    const named = shortList(
+      services.map(({ owner }) => owner),
+      MAX_NAMED,
+    )
     super(`${BACKEND_ERRORS.SERVICES_REFUSED}: ${named}; ${services[0]?.error.message ?? ''}`, {
       cause: services[0]?.error,
     })

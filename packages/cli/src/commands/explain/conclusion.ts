@@ -1,4 +1,4 @@
-import { displayName, endpointKey, type Front, frontKey, usesLocalEndpoints } from '@pointsman/core'
+import { displayName, endpointKey, type Front, frontKey, usesLocalEndpoints, shortList } from '@pointsman/core'
 import { countOf } from '../../output/format-text.js'
 import type { Explanation, Overlap, PortExplanation } from './answer.js'
 import type { FrontWays, Sender, SenderWay } from './front-ways.js'
@@ -41,9 +41,8 @@ function localEndpointsElsewhere(ports: readonly PortExplanation[]): readonly st
   const nodes = new Set(local.flatMap(({ row }) => row.endpoints.flatMap(({ endpoint }) => endpoint.nodeName ?? [])))
   if (nodes.size === 0) return []
   const names = [...nodes].toSorted()
-  const more = names.length > MOST_SHOWN ? ` and ${names.length - MOST_SHOWN} more` : ''
   return [
-    `this is a node without endpoints, and traffic with policy Local depends on the node: ask with --node for ${names.slice(0, MOST_SHOWN).join(', ')}${more}`,
+    `this is a node without endpoints, and traffic with policy Local depends on the node: ask with --node for ${shortList(names, MOST_SHOWN)}`,
   ]
 }
 

@@ -6,6 +6,7 @@ import {
   isOfAllAddresses,
   type ServicePort,
   SKIP_REASONS,
+  shortList,
 } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
 import { countOf, formatDuration } from '../../output/format-text.js'
@@ -44,8 +45,7 @@ export function explainText(
 function unknownNodeLines({ unknownNode }: Explanation, style: Style): readonly string[] {
   if (unknownNode === undefined) return []
   const { name, others } = unknownNode
-  const more = others.length > MOST_NODES ? ` and ${others.length - MOST_NODES} more` : ''
-  const known = others.length === 0 ? '' : `; the input has ${others.slice(0, MOST_NODES).join(', ')}${more}`
+  const known = others.length === 0 ? '' : `; the input has ${shortList(others, MOST_NODES)}`
   return [
     `  ${style.yellow(`there is no Node ${name}, nor any endpoint on it`)}${known}: under this name kube-proxy has no local endpoint (check hostnameOverride, --hostname-override)`,
   ]

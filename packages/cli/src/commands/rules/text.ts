@@ -9,6 +9,7 @@ import {
   type RuleItem,
   type RulePlan,
   type ServicePort,
+  shortList,
 } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
 import { type Column, renderTable } from '../../output/table.js'
@@ -87,10 +88,9 @@ const MOST = 4
 
 function spreadText(endpoints: readonly Endpoint[]): string {
   const count = endpoints.length
-  const shown = endpoints.slice(0, MOST).map(endpointKey).join(', ')
-  const rest = count > MOST ? ` and ${count - MOST} more` : ''
+  const shown = shortList(endpoints.slice(0, MOST).map(endpointKey), MOST, count)
   const share = count > 1 ? ` (${percent(1 / count)} each)` : ''
-  return count === 0 ? 'none' : `${shown}${rest}${share}`
+  return count === 0 ? 'none' : `${shown}${share}`
 }
 
 /** `50%`, `33.3%`. */
