@@ -5,7 +5,7 @@ import type { Json, JsonObject, KubernetesObject } from '../model/kubernetes-obj
 import { serviceLabelOf, serviceName, serviceOf, type ServicePortName, SERVICE_NAME_LABEL } from '../model/names.js'
 import type { ServicePort } from '../model/service-port.js'
 import { protocolOf } from '../model/service-ports.js'
-import { printable } from '../model/shown-text.js'
+import { printableName } from '../model/shown-text.js'
 import { endpointsOfSlice } from '../model/slice-endpoints.js'
 
 /** What the EndpointSlices that are there give to a service port, and why some of them give nothing. */
@@ -134,7 +134,7 @@ type Words = readonly [reason: SliceReason, words: string]
 const finding = ({ metadata: { name } }: KubernetesObject, ...[reason, words]: Words): SliceFinding => ({
   slice: name,
   reason,
-  message: `EndpointSlice ${short(name)} ${words}`,
+  message: `EndpointSlice ${printableName(name)} ${words}`,
 })
 
 interface ComparedPort extends Omit<SliceQuestion, 'objects'> {
@@ -149,7 +149,7 @@ function mismatchOf(
 ): Words | undefined {
   const { port, families } = asked
   if (addressType !== 'IPv4' && addressType !== 'IPv6') {
-    const type = typeof addressType === 'string' ? short(addressType) : 'none'
+    const type = typeof addressType === 'string' ? printableName(addressType) : 'none'
     return ['ADDRESS_TYPE', `has addressType ${type} (${listed}), and kube-proxy uses only IPv4 and IPv6`]
   }
   if (addressType !== port.family) {
@@ -228,7 +228,7 @@ function lookalike(object: KubernetesObject, service: KubernetesObject): SliceFi
   return finding(
     object,
     'OTHER_SERVICE_LABEL',
-    `has the label ${SERVICE_NAME_LABEL}=${short(label)}: it belongs to that Service`,
+    `has the label ${SERVICE_NAME_LABEL}=${printableName(label)}: it belongs to that Service`,
   )
 }
 
@@ -241,7 +241,7 @@ const namedTargetWords = ({ port, service, targetPorts }: ComparedPort): string 
   const target = targetPorts.get(portKey(port))
   return target === undefined || selectorOf(service) === undefined
     ? ''
-    : `; that is how a Pod is listed without a container port ${short(target)} (targetPort)`
+    : `; that is how a Pod is listed without a container port ${printableName(target)} (targetPort)`
 }
 
 /** `http/TCP`: which port of a Service, whatever its family. */
@@ -269,20 +269,18 @@ export function selectorOf(service: KubernetesObject): JsonObject | undefined {
 const recordOf = (value: Json | undefined): JsonObject => (isJsonObject(value) ? value : {})
 const listOf = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? (value as readonly Json[]) : [])
 
-const short = (text: string): string => printable(text, 100)
-
 /** `port web`, `the unnamed port`. */
 const portText = (entry: JsonObject | undefined): string => {
   const name = entry?.['name']
   if (name === '') return 'the unnamed port'
-  return typeof name === 'string' ? `port ${short(name)}` : 'a port whose name is nil'
+  return typeof name === 'string' ? `port ${printableName(name)}` : 'a port whose name is nil'
 }
 
 /** `dns/TCP`, `UDP` for an unnamed port. */
 function protocolText({ name, protocol }: JsonObject): string {
   const text =
-    protocol == null || protocol === '' ? 'TCP' : typeof protocol === 'string' ? short(protocol) : 'no protocol'
-  return typeof name === 'string' && name !== '' ? `${short(name)}/${text}` : text
+    protocol == null || protocol === '' ? 'TCP' : typeof protocol === 'string' ? printableName(protocol) : 'no protocol'
+  return typeof name === 'string' && name !== '' ? `${printableName(name)}/${text}` : text
 }
 
 /** `10.244.1.81, 10.244.1.82 and 3 more`: the first address of each endpoint. */
@@ -292,7 +290,7 @@ const addressesText = (endpoints: readonly Json[]): string =>
     : listText(
         endpoints.slice(0, MOST_SHOWN + 1).map((endpoint) => {
           const [first] = listOf(recordOf(endpoint)['addresses'])
-          return typeof first === 'string' ? short(first) : 'an endpoint without an address'
+          return typeof first === 'string' ? printableName(first) : 'an endpoint without an address'
         }),
         endpoints.length,
       )

@@ -2,7 +2,7 @@ import { type IpFamily, parseAddress } from '../model/address.js'
 import type { JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
 import { type ContainerPort, type Pod, type PodCondition, podOf } from '../model/pod.js'
 import type { ServicePort } from '../model/service-port.js'
-import { printable } from '../model/shown-text.js'
+import { printable, printableName } from '../model/shown-text.js'
 import { parseRfc3339 } from '../model/time-formats.js'
 import { namedTargetPorts, portKey } from './compare-slices.js'
 
@@ -83,7 +83,7 @@ const lackingFamily = ({ ips }: Pod, families: readonly IpFamily[]): IpFamily | 
 
 function findingOf(pod: Pod, reason: PodReason, surroundings: PodSurroundings): PodFinding {
   const { message, since } = wordsOf(pod, reason, surroundings)
-  return { pod: short(pod.name), reason, message, ...(since !== undefined && { since }) }
+  return { pod: printableName(pod.name), reason, message, ...(since !== undefined && { since }) }
 }
 
 interface FindingWords {
@@ -93,7 +93,7 @@ interface FindingWords {
 
 function wordsOf(pod: Pod, reason: PodReason, { taken, families }: PodSurroundings): FindingWords {
   const { phase, phaseReason, terminating, scheduled, ready, ips } = pod
-  const waiting = pod.waiting && `${short(pod.waiting.container)}: ${short(pod.waiting.reason)}`
+  const waiting = pod.waiting && `${printableName(pod.waiting.container)}: ${printableName(pod.waiting.reason)}`
   const joined = (parts: readonly (string | undefined)[], between: string): string => {
     const text = parts.filter((part) => part !== undefined && part !== '').join(between)
     return text === '' ? '' : ` (${text})`
@@ -101,7 +101,7 @@ function wordsOf(pod: Pod, reason: PodReason, { taken, families }: PodSurroundin
   switch (reason) {
     case 'ENDED':
       return {
-        message: `has ended: its phase is ${phase}${joined([short(phaseReason)], '')}, so that it is never an endpoint`,
+        message: `has ended: its phase is ${phase}${joined([printableName(phaseReason)], '')}, so that it is never an endpoint`,
       }
     case 'TERMINATING':
       return { message: 'is being deleted', since: terminating?.since }
@@ -115,7 +115,7 @@ function wordsOf(pod: Pod, reason: PodReason, { taken, families }: PodSurroundin
         since: timeOf(ready),
       }
     case 'NO_IP':
-      return { message: `has no IP yet${joined([phase === '' ? '' : `phase ${short(phase)}`, waiting], ', ')}` }
+      return { message: `has no IP yet${joined([phase === '' ? '' : `phase ${printableName(phase)}`, waiting], ', ')}` }
     case 'NOT_READY': {
       const why = ready === undefined ? 'it has no condition Ready' : conditionText(ready)
       return { message: `is not ready${joined([why, waiting], '; ')}`, since: timeOf(ready) }
@@ -123,12 +123,12 @@ function wordsOf(pod: Pod, reason: PodReason, { taken, families }: PodSurroundin
     case 'NOT_LISTED':
     case 'NO_SUCH_PORT':
       return {
-        message: `is ${ready?.holds === true ? 'ready' : 'not ready, which the Service ignores (publishNotReadyAddresses)'}, and no EndpointSlice of the Service lists ${short(ips.join(', '))}`,
+        message: `is ${ready?.holds === true ? 'ready' : 'not ready, which the Service ignores (publishNotReadyAddresses)'}, and no EndpointSlice of the Service lists ${printableName(ips.join(', '))}`,
       }
     case 'NO_IP_OF_FAMILY': {
       const family = lackingFamily(pod, families) ?? ''
       return {
-        message: `has no ${family} address, so that it is no ${family} endpoint (it has ${short(ips.join(', '))})`,
+        message: `has no ${family} address, so that it is no ${family} endpoint (it has ${printableName(ips.join(', '))})`,
       }
     }
   }
@@ -181,7 +181,7 @@ function rivalFor(pod: Pod, port: ContainerPort, taken: PodSurroundings['taken']
   const rival = taken.get(hostPortKey(pod.nodeName, port))
   if (rival === undefined || (rival.name === pod.name && rival.namespace === pod.namespace)) return undefined
   const name = rival.namespace === pod.namespace ? rival.name : `${rival.namespace}/${rival.name}`
-  return `uses port ${port.hostPort}/${port.protocol} of node ${short(pod.nodeName)}, as Pod ${short(name)} does`
+  return `uses port ${port.hostPort}/${port.protocol} of node ${printableName(pod.nodeName)}, as Pod ${printableName(name)} does`
 }
 
 interface PortQuestion {
@@ -207,7 +207,8 @@ export function missingPorts(
     const lacking = lasting.length - (counts.get(key) ?? 0)
     if (lacking === 0 || findings.length === MOST_FINDINGS) continue
     const first = lasting.find((pod) => !containerPortKeys(pod).has(key))
-    if (first !== undefined) findings.push(missingPort(first, { portName: port.portName, target: short(key), lacking }))
+    if (first !== undefined)
+      findings.push(missingPort(first, { portName: port.portName, target: printableName(key), lacking }))
   }
   return findings
 }
@@ -223,7 +224,7 @@ function missingPort(
   const instead = has.length === 0 ? 'its containers declare no port' : `it has ${has.join(', ')}`
   const others = lacking === 1 ? '' : lacking === 2 ? '; 1 more Pod lacks it' : `; ${lacking - 1} more Pods lack it`
   return {
-    pod: short(name),
+    pod: printableName(name),
     reason: 'NO_SUCH_PORT',
     message: `has no container port ${target}, which is the targetPort (${instead})${others}`,
     portName,
@@ -231,7 +232,7 @@ function missingPort(
 }
 
 const containerPortText = ({ name, port, protocol }: ContainerPort): string =>
-  name === '' ? `${port}/${protocol}` : `${short(name)} (${port}/${protocol})`
+  name === '' ? `${port}/${protocol}` : `${printableName(name)} (${port}/${protocol})`
 
 /** Pods that are named. */
 const MOST_FINDINGS = 20
@@ -241,5 +242,3 @@ const MOST_SHOWN = 3
 export const byName = (a: Pick<Pod, 'name'>, b: Pick<Pod, 'name'>): number =>
   a.name < b.name ? -1 : Number(a.name > b.name)
 export const hasEnded = ({ phase }: Pod): boolean => phase === 'Succeeded' || phase === 'Failed'
-
-const short = (text: string): string => printable(text, 100)

@@ -2,7 +2,7 @@ import { isJsonObject } from '../model/json-value.js'
 import type { JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
 import { type Pod, podOf } from '../model/pod.js'
 import type { ServicePort } from '../model/service-port.js'
-import { printable } from '../model/shown-text.js'
+import { printableName } from '../model/shown-text.js'
 import { selectorOf } from './compare-slices.js'
 import {
   byName,
@@ -135,11 +135,15 @@ function nearestOf(pods: readonly LabelledPod[], wanted: Wanted): NearestPod | u
       return ofBest === value ? found === value : found === ofBest
     })
   return {
-    pod: short(name),
+    pod: printableName(name),
     alike: wanted.length > MOST_KEYS ? 0 : pods.filter(isAlike).length - 1,
     mismatches: differing.slice(0, MOST_KEYS).map(([label, value]) => {
       const found = valueOf(labels, label)
-      return { label: short(label), wanted: short(value), ...(found !== undefined && { found: short(found) }) }
+      return {
+        label: printableName(label),
+        wanted: printableName(value),
+        ...(found !== undefined && { found: printableName(found) }),
+      }
     }),
     matches: wanted.length - differing.length,
   }
@@ -180,11 +184,9 @@ function elsewhereOf(pods: readonly LabelledPod[], wanted: Wanted): PodSelection
   for (const { namespace, labels } of pods)
     if (hasAll(labels, wanted)) counts.set(namespace, (counts.get(namespace) ?? 0) + 1)
   return [...counts]
-    .map(([namespace, count]) => ({ namespace: short(namespace), pods: count }))
+    .map(([namespace, count]) => ({ namespace: printableName(namespace), pods: count }))
     .toSorted((a, b) => b.pods - a.pods || (a.namespace < b.namespace ? -1 : 1))
     .slice(0, MOST_SHOWN)
 }
 
 const MOST_SHOWN = 3
-
-const short = (text: string): string => printable(text, 100)

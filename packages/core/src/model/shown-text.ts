@@ -11,6 +11,9 @@ export function printable(text: string, most = 300): string {
   return text.length > most ? `${clean}...` : clean
 }
 
+/** A name or label from outside for a message. */
+export const printableName = (text: string): string => printable(text, 100)
+
 /** Text from outside between quotes: control characters, quotes and what is not ASCII escaped, and what is longer cut. */
 export function visible(text: string, most = 100): string {
   const short = text.length > most ? `${text.slice(0, most)}...` : text

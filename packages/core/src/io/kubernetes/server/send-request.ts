@@ -1,3 +1,4 @@
+import { codeOf } from '../../../model/language.js'
 import { type Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { TLSSocket } from 'node:tls'
@@ -204,6 +205,3 @@ function adviceFor(code: string, message: string): string {
 
 // How OpenSSL 3 and the ones before and after it say that the first bytes are no TLS record.
 const NO_TLS = /wrong version number|packet length too long|record layer failure/i
-
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : 'UNKNOWN'
