@@ -119,7 +119,7 @@ describe('the ipvs mode of kube-proxy (11-ipvs-mode)', () => {
 describe('NodeLocal DNS (14-nodelocal-dns)', () => {
   const args = [...RULES('14-nodelocal-dns'), ...NODE]
 
-  test('takes its packets out of conntrack, so that nat is not asked', async () => {
+  test('takes its packets out of conntrack, so that the nat table is not consulted', async () => {
     const { status, conclusion } = await trace('udp 10.244.1.9 -> 10.96.0.10:53', [
       ...args,
       '--node-address',
@@ -128,7 +128,7 @@ describe('NodeLocal DNS (14-nodelocal-dns)', () => {
     expect(status).toBe(1)
     expect(conclusion).toEqual([
       '  is not for a Service: rule 1 of raw PREROUTING, "NodeLocal DNS Cache: skip conntrack", takes the packet out of ' +
-        'conntrack, so that nat is not asked: rule 3 of nat KUBE-SERVICES, "kube-system/kube-dns:dns cluster IP", would ' +
+        'conntrack, so that the nat table is not consulted: rule 3 of nat KUBE-SERVICES, "kube-system/kube-dns:dns cluster IP", would ' +
         'match otherwise; it goes on to 10.96.0.10:53 unchanged, where the node itself answers',
     ])
   })

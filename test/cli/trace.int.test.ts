@@ -189,7 +189,7 @@ describe('what is known of the connection', () => {
     const ended = await trace(packet, '--at', '108', ...established)
     expect(ended.status).toBe(0)
     expect(conclusion(ended)[3]).toMatch(/^ {2}always {2}10\.244\.1\.14:8080/)
-    expect(ended.stdout).toContain('is not asked: the packet is ESTABLISHED')
+    expect(ended.stdout).toContain('is not consulted: the packet is ESTABLISHED')
   })
 
   test('a packet that conntrack cannot place is dropped', async () => {

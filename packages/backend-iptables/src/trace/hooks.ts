@@ -173,10 +173,10 @@ function known(
     type: 'unasked',
     hook,
     table: 'nat',
-    because: `the packet is ${packet.tracking}: nat is asked for the first of a connection`,
+    because: `the packet is ${packet.tracking}: the nat table is consulted for the first packet of a connection only`,
     ...(packet.untrackedBy !== undefined &&
       isFirst && {
-        rules: `${packet.untrackedBy} takes the packet out of conntrack, so that nat is not asked${unaskedRule(walker, packet)}`,
+        rules: `${packet.untrackedBy} takes the packet out of conntrack, so that the nat table is not consulted${unaskedRule(walker, packet)}`,
       }),
   }
   const passed = isAsked ? withStep(way, unasked) : way

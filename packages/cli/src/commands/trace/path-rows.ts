@@ -111,7 +111,7 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
           ? []
           : [{ ...hook('the policy', step.policy === 'DROP' ? 'dropped' : 'accepted'), kind: 'policy', depth: 1 }]
       case 'unasked':
-        return [hook(`${step.hook} ${step.table}`, `is not asked: ${step.because}`)]
+        return [hook(`${step.hook} ${step.table}`, `is not consulted: ${step.because}`)]
       case 'routing':
         return [hook(ROUTING[step.to])]
       case 'conntrack':
@@ -119,7 +119,7 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
       case 'again':
         return [note(`${step.chain} as before`, step.depth + 1)]
       case 'joined':
-        return [note(`${step.chain}: the same becomes of it in the other case`, step.depth + 1)]
+        return [note(`${step.chain}: the other case is the same here`, step.depth + 1)]
       case 'passed':
         return missedRows(
           step.missed.filter((missed) => isTelling(missed, { rewritten })),
@@ -251,7 +251,7 @@ function effectText(effect: Effect): string {
     case 'snat':
       return `source becomes ${effect.address ?? "the node's"}`
     case 'untracked':
-      return 'conntrack leaves it alone'
+      return 'not tracked by conntrack'
     case 'hand-over':
       return `${HANDED[effect.outcome]} ${effect.what}`
     case 'continue':

@@ -130,7 +130,7 @@ const missed = objectOf('MissedRule', {
 const step = objectOf('Step', {
   type: required(
     oneOf('table', 'unasked', 'passed', 'rule', 'policy', 'routing', 'conntrack', 'again', 'joined'),
-    'what it is: a table is asked, or is not; rules are passed that do not match; a rule matches; a chain’s policy; the kernel decides where it goes on; conntrack rewrites it; in a long trace, a chain does with the packet again what it did before; ways that came to the same packet go on as one',
+    'what it is: a table is consulted, or is not; rules are passed that do not match; a rule matches; a chain’s policy; the kernel decides where it goes on; conntrack rewrites it; in a long trace, a chain does with the packet again what it did before; ways that came to the same packet go on as one',
   ),
   hook: optional(hook, 'table, unasked'),
   table: optional(text, 'table, unasked, passed, rule, policy, again, joined'),
