@@ -76,11 +76,16 @@ const PLANTED: {
     ['packages/cli/src/commands/x.ts', 'process.stdout.write(text)', 'context.stdout'],
     ['packages/core/src/io/x.ts', 'console.error(message)', 'context.stderr'],
   ],
-  'client-node is loaded in one folder': [
+  'client-node is loaded in one file': [
     ['packages/cli/src/x.ts', "import { KubeConfig } from '@kubernetes/client-node'", 'import type'],
     ['packages/cli/src/x.ts', "import { type V1Pod, KubeConfig } from '@kubernetes/client-node'", 'import type'],
     ['packages/core/src/io/kubernetes/x.ts', "const x = await import('@kubernetes/client-node')", '90 MB'],
     ['packages/core/src/io/kubernetes/x.ts', "import { x } from '@kubernetes/client-node/dist/config.js'", '90 MB'],
+    [
+      'packages/core/src/io/kubernetes/server/client-node-access.ts',
+      "import { x } from '@kubernetes/client-node/dist/config.js'",
+      '90 MB',
+    ],
   ],
   'RxJS stays in the pipeline': [
     ['packages/core/src/state/x.ts', "import { map } from 'rxjs'", 'pipeline'],

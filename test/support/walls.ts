@@ -93,12 +93,12 @@ export const WALLS = {
       : [`${used[0]}: give lines to context.stdout or context.stderr, which escape what objects and rules hold`]
   },
 
-  'client-node is loaded in one folder': (file) =>
+  'client-node is loaded in one file': (file) =>
     eachImport(file, (place, { specifier, typeOnly }) =>
       !specifier.startsWith('@kubernetes/client-node') ||
       typeOnly ||
-      (file.path.startsWith('packages/core/src/io/kubernetes/') &&
-        (place.isTest || CHEAP_OF_CLIENT_NODE.has(specifier)))
+      (place.isTest && file.path.startsWith('packages/core/src/io/kubernetes/')) ||
+      (file.path === OF_CLIENT_NODE && specifier === '@kubernetes/client-node')
         ? undefined
         : `${specifier}: importing it costs a second and 90 MB: use \`import type\`, or go through core/src/io/kubernetes (docs/adr/0005)`,
     ),
@@ -188,10 +188,8 @@ const PACKAGES: { readonly [name: string]: readonly string[] } = {
 /** The rule systems that the command knows. */
 const REGISTRY = 'packages/cli/src/dataplanes.ts'
 
-/** The modules of it that were measured; the last is for those alone whose kubeconfig asks for it. */
-const CHEAP_OF_CLIENT_NODE: ReadonlySet<string> = new Set(
-  ['config_types', 'exec_auth', 'oidc_auth'].map((name) => `@kubernetes/client-node/dist/${name}.js`),
-)
+/** The file that uses client-node: from its front door, so that the bundler leaves out what is not used. */
+const OF_CLIENT_NODE = 'packages/core/src/io/kubernetes/server/client-node-access.ts'
 
 const LAYERS: { readonly [layer: string]: readonly string[] } = {
   model: ['model'],

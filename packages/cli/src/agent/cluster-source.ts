@@ -13,7 +13,7 @@ import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 
 interface ClusterSourceOptions {
-  readonly server: Pick<ConnectOptions, 'kubeconfig' | 'context' | 'master' | 'otherwise' | 'qps' | 'burst'>
+  readonly server: Pick<ConnectOptions, 'kubeconfig' | 'context' | 'master' | 'otherwise' | 'client' | 'qps' | 'burst'>
   /** The change log's file. */
   readonly log: string
   /** The Node to follow; absent: all. */

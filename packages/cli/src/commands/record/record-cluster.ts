@@ -65,7 +65,7 @@ export async function recordCluster(options: RecordOptions, context: Context): P
   const source = clusterSource(
     {
       ...options,
-      server: { ...options.server, otherwise: 'user' },
+      server: { ...options.server, otherwise: 'user', client: 'client-node' },
       known,
       resume: resumePoints(log.records({ descending: true }), received),
       clusterId: log.info().clusterId,

@@ -2,13 +2,19 @@ import { messageOf } from '../../../model/language.js'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createSecureContext } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
 import type { ApiAnswer, ApiRequest, ApiServer } from '../../../ports/api-server.js'
 import { ApiServerError, type ReadText, readTextFile, type ServerSettings } from './server-settings.js'
-import { createCredentials, type Credentials, type TlsMaterial } from './credentials.js'
+import {
+  createCredentials,
+  type Credentials,
+  type CredentialSource,
+  secureContextOf,
+  type ServerAccess,
+  type TlsMaterial,
+} from './credentials.js'
 import { findServer, SERVICE_ACCOUNT_DIRECTORY } from './find-server.js'
-import { proxyOf, throughProxy } from './proxy-tunnel.js'
+import { isSocks, proxyOf, throughProxy } from './proxy-tunnel.js'
 import { type RequestTimeouts, type SendOutcome, sendRequest, type SentRequest } from './send-request.js'
 
 export interface ConnectOptions {
@@ -23,6 +29,11 @@ export interface ConnectOptions {
    * service account, as kubectl does.
    */
   readonly otherwise: 'pod' | 'user'
+  /**
+   * `lean` (default): less memory and a faster start; where the kubeconfig has a SOCKS proxy or an auth-provider, client-node is used
+   * none the less. `client-node`: its KubeConfig in any case.
+   */
+  readonly client?: 'lean' | 'client-node'
   /** KUBECONFIG, HOME, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, HTTPS_PROXY, NO_PROXY. */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly userAgent: string
@@ -61,11 +72,18 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
     read,
     serviceAccountDirectory: options.serviceAccountDirectory ?? SERVICE_ACCOUNT_DIRECTORY,
   })
-  const credentials = createCredentials(settings, { read, pluginTimeoutMs: timeouts?.pluginMs ?? 60_000 })
+  const pluginTimeoutMs = timeouts?.pluginMs ?? 60_000
+  const credentials = createCredentials(settings, { read, pluginTimeoutMs })
   const proxyUrl = settings.cluster.proxyUrl
-  const proxy = proxyOf({ url: settings.url, proxyUrl, env: options.env })
-  const pool = createConnectionPool(settings, { proxy })
-  pool.agentFor(await credentials.check())
+  const named = proxyOf({ url: settings.url, proxyUrl, env: options.env })
+  const proxy = named === undefined ? undefined : checkedProxy(named, settings)
+  const access = isLean(options, settings, proxy)
+    ? createLeanAccess(settings, credentials, proxy)
+    : (await import('./client-node-access.js')).createClientNodeAccess(settings, credentials, {
+        proxy,
+        timeoutMs: pluginTimeoutMs,
+      })
+  await access.check()
   for (const warning of warningsOf(settings)) onWarning(warning)
   const limit = createRequestLimit({ qps: options.qps ?? 0, burst: options.burst ?? 1, now: options.now })
   const headers = { Accept: 'application/json', 'User-Agent': options.userAgent }
@@ -81,7 +99,7 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
     const startedAt = options.now()
     const tell = (code: string): void =>
       options.onRequest?.({ method: 'GET', host: settings.url.host, code, durationMs: options.now() - startedAt })
-    const agent = pool.agentFor(tls)
+    const agent = await access.agentFor({ tls })
     const lifetime = whileOpen(open, signal)
     const outcome = await sendRequest({
       url: settings.url,
@@ -99,7 +117,7 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
     let outcome = await attempt(request, own, signal)
     if (outcome.type === 'failed') {
       // Other kept connections are likely to be as dead as this one.
-      pool.renew()
+      access.renew()
       if (outcome.stale) outcome = await attempt(request, own, signal)
     }
     if (outcome.type === 'failed') throw outcome.error
@@ -112,10 +130,10 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
       signal.throwIfAborted()
       if (closed) throw closedError(settings)
       if (!isWatch(request)) await orAborted(limit(signal), signal)
-      const own = await orAborted(credentials.current(), signal)
+      const own = await orAborted(access.current(), signal)
       const answer = await ask(request, own, signal)
       if (answer.status !== 401) return answer
-      const renewed = await orAborted(credentials.renewed(), signal)
+      const renewed = await orAborted(access.renewed(), signal)
       if (isDeepStrictEqual(renewed, own)) return answer
       await orAborted(
         drain(answer).catch(() => undefined),
@@ -125,9 +143,9 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
     },
     async close() {
       closed = true
-      credentials.close()
+      access.close()
       for (const controller of open) controller.abort(closedError(settings))
-      pool.renew()
+      access.renew()
     },
   }
 }
@@ -231,20 +249,15 @@ export function createRequestLimit({
   }
 }
 
-/** Connections that are kept for the next request; made anew when certificates or keys are. */
-interface ConnectionPool {
-  /** Throws CREDENTIALS_UNREADABLE where the material cannot be used and none could before. */
-  agentFor(material: TlsMaterial): HttpAgent
-  /** Ends connections that wait for a request; the next one makes its own. */
-  renew(): void
-}
+const isLean = ({ client }: ConnectOptions, { user }: ServerSettings, proxy: URL | undefined): boolean =>
+  client !== 'client-node' && !user.authProvider && !(proxy !== undefined && isSocks(proxy))
 
-/** `proxy`: see `proxyOf`. Throws KUBECONFIG_INVALID where it is none that can be used. */
-function createConnectionPool(
+/** Access in 3 MB: connections are kept for the next request, and made anew when certificates or keys are. */
+function createLeanAccess(
   { url, cluster, source }: ServerSettings,
-  { proxy }: { readonly proxy?: string | undefined } = {},
-): ConnectionPool {
-  const proxyUrl = proxy === undefined ? undefined : checkedProxy(proxy, { url, source })
+  credentials: CredentialSource,
+  proxy: URL | undefined,
+): ServerAccess {
   const options = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, scheduling: 'lifo' } as const
   let current: { readonly material: TlsMaterial; readonly agent: HttpAgent } | undefined
 
@@ -256,35 +269,42 @@ function createConnectionPool(
 
   const connect = (material: TlsMaterial): HttpAgent => {
     if (url.protocol === 'http:') return new HttpAgent(options)
-    checkMaterial(material)
     const agent = new HttpsAgent({
       ...options,
-      secureContext: createSecureContext(material),
+      secureContext: secureContextOf(material),
       rejectUnauthorized: !cluster.skipTLSVerify,
       ...(cluster.tlsServerName ? { servername: cluster.tlsServerName } : {}),
     })
-    return proxyUrl === undefined ? agent : throughProxy(agent, proxyUrl)
+    return proxy === undefined ? agent : throughProxy(agent, proxy)
+  }
+
+  const agentFor = async (material: TlsMaterial): Promise<HttpAgent> => {
+    if (current !== undefined && isSame(current.material, material)) return current.agent
+    try {
+      return replace(material, connect(material))
+    } catch (error) {
+      // A certificate and its key are two files: between their exchange the old pair goes on.
+      if (current !== undefined) return current.agent
+      const detail = messageOf(error)
+      throw new ApiServerError(
+        'CREDENTIALS_UNREADABLE',
+        { subject: `${source}, certificates`, detail },
+        { cause: error },
+      )
+    }
   }
 
   return {
-    agentFor(material) {
-      if (current !== undefined && isSame(current.material, material)) return current.agent
-      try {
-        return replace(material, connect(material))
-      } catch (error) {
-        // A certificate and its key are two files: between their exchange the old pair goes on.
-        if (current !== undefined) return current.agent
-        const detail = messageOf(error)
-        throw new ApiServerError(
-          'CREDENTIALS_UNREADABLE',
-          { subject: `${source}, certificates`, detail },
-          { cause: error },
-        )
-      }
+    current: () => credentials.current(),
+    renewed: () => credentials.renewed(),
+    async check() {
+      await agentFor(await credentials.check())
     },
+    agentFor: ({ tls }) => agentFor(tls),
     renew() {
       if (current !== undefined) replace(current.material, connect(current.material))
     },
+    close: () => credentials.close(),
   }
 }
 
@@ -292,8 +312,12 @@ function checkedProxy(proxy: string, { url, source }: Pick<ServerSettings, 'url'
   const invalid = (detail: string): ApiServerError =>
     new ApiServerError('KUBECONFIG_INVALID', { subject: source, detail })
   const proxyUrl = URL.canParse(proxy) ? new URL(proxy) : undefined
-  if (proxyUrl === undefined || !['http:', 'https:'].includes(proxyUrl.protocol))
-    throw invalid(`the proxy ${proxyUrl?.origin ?? proxy} is not supported: use an HTTP or HTTPS proxy`)
+  if (proxyUrl === undefined || !(['http:', 'https:'].includes(proxyUrl.protocol) || isSocks(proxyUrl)))
+    throw invalid(
+      proxyUrl === undefined
+        ? 'the proxy is not a URL'
+        : `a proxy ${proxyUrl.protocol}// is not supported: use an HTTP, HTTPS or SOCKS proxy`,
+    )
   if (url.protocol === 'http:') throw invalid('a proxy requires an https:// server')
   return proxyUrl
 }
@@ -305,14 +329,6 @@ const KEEP_ALIVE_MS = 30_000
 function retire(agent: HttpAgent): void {
   agent.maxFreeSockets = 0
   for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
-}
-
-/** What OpenSSL takes in silence, and then trusts nobody or shows nothing. */
-function checkMaterial({ ca, cert, key }: TlsMaterial): void {
-  if (ca !== undefined && !ca.includes('-----BEGIN'))
-    throw new Error('certificate-authority holds no certificate (PEM)')
-  if ((cert === undefined) !== (key === undefined))
-    throw new Error('client-certificate and client-key must be given together')
 }
 
 const isSame = (a: TlsMaterial, b: TlsMaterial): boolean => a.ca === b.ca && a.cert === b.cert && a.key === b.key

@@ -1,9 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { RequestOptions } from 'node:https'
 import { resolve } from 'node:path'
-import type { User } from '@kubernetes/client-node'
 import { isJsonObject } from '../../../model/json-value.js'
-import type { Json, JsonObject } from '../../../model/kubernetes-object.js'
+import type { JsonObject } from '../../../model/kubernetes-object.js'
 import { ApiServerError, type ServerSettings } from './server-settings.js'
 
 /** What a plugin gave. */
@@ -18,8 +16,8 @@ export interface PluginOptions {
 }
 
 /**
- * The user's credential plugin (`exec`), or OpenID Connect (`auth-provider`), run by client-node, which keeps what it gave until
- * that expires. One run at a time, which all who ask wait for; a program that takes too long, or prints without end, is killed.
+ * The user's credential plugin (`exec`): what it gives is kept until that expires. One run at a time, which all who ask wait for; a
+ * program that takes too long, or prints without end, is killed.
  */
 export function createPlugin(
   settings: ServerSettings,
@@ -27,53 +25,38 @@ export function createPlugin(
 ): { current(): Promise<PluginCredentials>; renewed(): Promise<PluginCredentials>; close(): void } {
   const { user, source } = settings
   const subject = `${source}, user ${user.name}`
-  const label = user.exec ? `exec ${textOf(user.exec, 'command')}` : 'auth-provider'
-  const prepared = preparedUser(settings, subject)
+  const program = programOf(settings, subject)
   const fail = (detail: string, cause?: unknown): ApiServerError =>
-    new ApiServerError('EXEC_FAILED', { subject, detail: `${label}: ${detail}` }, { cause })
+    new ApiServerError('EXEC_FAILED', { subject, detail: `exec ${textOf(user.exec, 'command')}: ${detail}` }, { cause })
 
-  let plugin: Promise<Authenticator> | undefined
+  let kept: (PluginCredentials & { readonly expiresAt?: number }) | undefined
   let running: Promise<PluginCredentials> | undefined
-  let hung = 0
   const children = new Set<ChildProcess>()
 
   const run = async (): Promise<PluginCredentials> => {
-    plugin ??= loadPlugin(user, { children, timeoutMs: pluginTimeoutMs })
-    const options: RequestOptions & { headers: Record<string, string> } = { headers: {} }
     try {
-      await (await plugin).applyAuthentication(prepared, options)
+      kept = credentialsIn(await outputOf(program, { children, timeoutMs: pluginTimeoutMs }))
+      return kept
     } catch (error) {
       throw fail(describe(error), error)
     }
-    const { Authorization: authorization } = options.headers
-    const { cert, key } = options
-    const hasPair = typeof cert === 'string' && typeof key === 'string'
-    if (authorization === undefined && !hasPair)
-      throw fail('it returned neither a token nor a certificate with its key')
-    return { ...(authorization === undefined ? {} : { authorization }), ...(hasPair ? { tls: { cert, key } } : {}) }
   }
 
   const current = (): Promise<PluginCredentials> => {
+    if (kept !== undefined && (kept.expiresAt === undefined || kept.expiresAt > Date.now()))
+      return Promise.resolve(kept)
     const joined = (running ??= run())
     const forget = (): void => {
       if (running === joined) running = undefined
     }
     joined.then(forget, forget)
-    return within(pluginTimeoutMs, joined, () => {
-      // An OpenID provider that never answers cannot be ended from here: it is left behind, and asked anew, though not for ever.
-      if (running === joined && !user.exec && ++hung < MOST_HUNG) {
-        running = undefined
-        plugin = undefined
-      }
-      return fail(notEnded(pluginTimeoutMs))
-    })
+    return joined
   }
 
   return {
     current,
     renewed() {
-      // A new one has nothing kept.
-      if (running === undefined) plugin = undefined
+      if (running === undefined) kept = undefined
       return current()
     },
     close() {
@@ -82,20 +65,10 @@ export function createPlugin(
   }
 }
 
-const MOST_HUNG = 100
-
-interface Authenticator {
-  applyAuthentication(user: User, options: RequestOptions): Promise<void>
-}
-
-async function loadPlugin({ exec }: User, bounds: PluginBounds): Promise<Authenticator> {
-  if (exec) {
-    const { ExecAuth } = await import('@kubernetes/client-node/dist/exec_auth.js')
-    const auth: Authenticator = new ExecAuth()
-    return Object.assign(auth, { execFn: boundedSpawn(bounds) })
-  }
-  // Brings 90 MB along: for those alone who have it.
-  return new (await import('@kubernetes/client-node/dist/oidc_auth.js')).OpenIDConnectAuth()
+interface Program {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env: NodeJS.ProcessEnv
 }
 
 interface PluginBounds {
@@ -104,10 +77,10 @@ interface PluginBounds {
   readonly timeoutMs: number
 }
 
-/** `spawn`, of a program that is killed when it takes too long or prints more than a credential can be. */
-function boundedSpawn({ children, timeoutMs }: PluginBounds): typeof spawn {
-  const bounded = (command: string, args: readonly string[], options: object): ChildProcess => {
-    const child: ChildProcess = spawn(command, args, options)
+/** What a program prints. It is killed when it takes too long or prints more than a credential can be. */
+function outputOf({ command, args, env }: Program, { children, timeoutMs }: PluginBounds): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child: ChildProcess = spawn(command, args, { env })
     const { stdout, stderr } = child
     if (!stdout || !stderr) {
       child.on('error', () => undefined)
@@ -115,24 +88,46 @@ function boundedSpawn({ children, timeoutMs }: PluginBounds): typeof spawn {
     }
     children.add(child)
     const kill = (why: string): void => {
-      child.emit('error', new Error(why))
+      reject(new Error(why))
       endChild(child)
     }
     const timer = setTimeout(() => kill(notEnded(timeoutMs)), timeoutMs)
-    child.once('close', () => {
+    let length = 0
+    const texts = [stdout, stderr].map((stream) => {
+      const parts: Buffer[] = []
+      stream.on('data', (bytes: Buffer) => {
+        length += bytes.length
+        if (length > MAX_OUTPUT) return kill(`it prints more than ${MAX_OUTPUT} bytes`)
+        parts.push(bytes)
+      })
+      return (): string => Buffer.concat(parts).toString('utf8')
+    })
+    child.on('error', reject)
+    child.once('close', (code) => {
       clearTimeout(timer)
       children.delete(child)
+      const [printed = '', complaint = ''] = texts.map((text) => text())
+      if (code === 0) resolve(printed)
+      else reject(new Error(complaint))
     })
-    let length = 0
-    for (const stream of [stdout, stderr]) {
-      stream.on('data', (text: string | Uint8Array) => {
-        length += text.length
-        if (length > MAX_OUTPUT) kill(`it prints more than ${MAX_OUTPUT} bytes`)
-      })
-    }
-    return child
+  })
+}
+
+/** Reads an ExecCredential. Throws a TypeError where it is none. */
+function credentialsIn(printed: string): PluginCredentials & { readonly expiresAt?: number } {
+  const credential: unknown = JSON.parse(printed)
+  const status = isJsonObject(credential) ? credential['status'] : undefined
+  if (!isJsonObject(status)) throw new TypeError('no status')
+  const { token, clientCertificateData: cert, clientKeyData: key, expirationTimestamp } = status
+  const hasToken = typeof token === 'string' && token !== ''
+  const hasPair = typeof cert === 'string' && typeof key === 'string'
+  if (!hasToken && !hasPair) throw new Error('it returned neither a token nor a certificate with its key')
+  const expiresAt = typeof expirationTimestamp === 'string' ? Date.parse(expirationTimestamp) : Number.NaN
+  return {
+    ...(hasToken && { authorization: `Bearer ${token}` }),
+    ...(hasPair && { tls: { cert, key } }),
+    ...(!Number.isNaN(expiresAt) && { expiresAt }),
   }
-  return bounded as typeof spawn
 }
 
 const notEnded = (timeoutMs: number): string => `it did not exit within ${timeoutMs / 1000} s`
@@ -145,37 +140,28 @@ function endChild(child: ChildProcess): void {
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
 }
 
-/** The user as client-node takes it: what client-go hands to a plugin, and client-node does not, stands in its environment. */
-function preparedUser({ user, url, cluster, directory }: ServerSettings, subject: string): User {
+/** The program with what client-go hands to a plugin in its environment. */
+function programOf({ user, url, cluster, directory }: ServerSettings, subject: string): Program {
   const invalid = (detail: string): ApiServerError => new ApiServerError('KUBECONFIG_INVALID', { subject, detail })
   const exec: unknown = user.exec
-  if (!exec) {
-    const provider: unknown = user.authProvider
-    const name = textOf(provider, 'name')
-    if (name === 'oidc') return user
-    throw invalid(`auth-provider ${name} was removed from Kubernetes: use an exec credential plugin instead`)
-  }
   if (!isJsonObject(exec) || typeof exec['command'] !== 'string') throw invalid('exec has no command')
   if (exec['interactiveMode'] === 'Always')
     throw invalid(`exec ${exec['command']} requires a terminal, and there is none`)
-  const { command } = exec
+  const { command, args, env } = exec
   const spec = {
     interactive: false,
     ...(exec['provideClusterInfo'] === true ? { cluster: clusterInfo(url, cluster) } : {}),
   }
   const apiVersion = exec['apiVersion'] ?? 'client.authentication.k8s.io/v1'
-  const info = JSON.stringify({ kind: 'ExecCredential', apiVersion, spec })
+  const given = (Array.isArray(env) ? env : []).filter(isJsonObject)
   return {
-    ...user,
-    exec: {
-      ...exec,
-      // A path is relative to the kubeconfig; a name alone is looked for in PATH.
-      command: command.includes('/') ? resolve(directory, command) : command,
-      args: exec['args'] ?? [],
-      env: [
-        ...(Array.isArray(exec['env']) ? (exec['env'] as readonly Json[]) : []),
-        { name: 'KUBERNETES_EXEC_INFO', value: info },
-      ],
+    // A path is relative to the kubeconfig; a name alone is looked for in PATH.
+    command: command.includes('/') ? resolve(directory, command) : command,
+    args: (Array.isArray(args) ? args : []).map(String),
+    env: {
+      ...process.env,
+      ...Object.fromEntries(given.map(({ name, value }) => [String(name), String(value)])),
+      KUBERNETES_EXEC_INFO: JSON.stringify({ kind: 'ExecCredential', apiVersion, spec }),
     },
   }
 }
@@ -202,15 +188,3 @@ function describe(error: unknown): string {
 }
 
 const MAX_DETAIL = 300
-
-async function within<Value>(timeoutMs: number, value: Promise<Value>, late: () => Error): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined
-  const timedOut = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), timeoutMs)
-  })
-  try {
-    return await Promise.race([value, timedOut])
-  } finally {
-    clearTimeout(timer)
-  }
-}

@@ -1,3 +1,6 @@
+import type { Agent as HttpAgent } from 'node:http'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import { isJsonObject } from '../../../model/json-value.js'
 import {
   ApiServerError,
   createRememberedFile,
@@ -20,6 +23,21 @@ export interface TlsMaterial {
   readonly key?: string
 }
 
+/** How requests to one server are let in, and by which connections they go. */
+export interface ServerAccess {
+  /** See CredentialSource. */
+  current(): Promise<Credentials>
+  renewed(): Promise<Credentials>
+  /** Tells what is wrong already: CREDENTIALS_UNREADABLE. */
+  check(): Promise<void>
+  /** Connections for requests with these credentials. Throws CREDENTIALS_UNREADABLE where they cannot be used and none could before. */
+  agentFor(credentials: Pick<Credentials, 'tls'>): Promise<HttpAgent>
+  /** Ends connections that wait for a request; the next one makes its own. */
+  renew(): void
+  /** Ends a plugin that runs. */
+  close(): void
+}
+
 export interface CredentialSource {
   /** Those that count now: files are read again, a plugin is run when what it gave has expired. Throws an ApiServerError. */
   current(): Promise<Credentials>
@@ -37,13 +55,21 @@ export interface CredentialOptions extends PluginOptions {
 
 /** The credentials of a kubeconfig's user, and by which authority the server is verified. */
 export function createCredentials(settings: ServerSettings, options: CredentialOptions): CredentialSource {
-  const { cluster, user } = settings
+  const { cluster, user, source } = settings
+  const provider: unknown = user.authProvider
+  const providerName = isJsonObject(provider) && typeof provider['name'] === 'string' ? provider['name'] : ''
+  // client-node still has the others, which run their program while nothing else runs.
+  if (provider && providerName !== 'oidc')
+    throw new ApiServerError('KUBECONFIG_INVALID', {
+      subject: `${source}, user ${user.name}`,
+      detail: `auth-provider ${providerName || 'without a name'} was removed from Kubernetes: use an exec credential plugin instead`,
+    })
   const remember = createMemory(settings, options.read)
   const ca = remember({ file: cluster.caFile, data: cluster.caData, field: 'certificate-authority' })
   const cert = remember({ file: user.certFile, data: user.certData, field: 'client-certificate' })
   const key = remember({ file: user.keyFile, data: user.keyData, field: 'client-key' })
   const token = remember({ file: user.tokenFile, field: 'tokenFile' })
-  const plugin = user.exec || user.authProvider ? createPlugin(settings, options) : undefined
+  const plugin = user.exec ? createPlugin(settings, options) : undefined
 
   const tls = async (): Promise<TlsMaterial> => {
     // One after the other, so that of several that cannot be read it is always the same that is told.
@@ -120,3 +146,18 @@ const impersonationOf = (user: UserSettings): Credentials['headers'] => ({
   ...(user.impersonateUid ? { 'Impersonate-Uid': user.impersonateUid } : {}),
   ...(user.impersonateGroups ? { 'Impersonate-Group': [...user.impersonateGroups] } : {}),
 })
+
+/** The same material, if OpenSSL can use it. It takes some in silence, and then trusts nobody or shows nothing. */
+export function usable(material: TlsMaterial): TlsMaterial {
+  secureContextOf(material)
+  return material
+}
+
+export function secureContextOf(material: TlsMaterial): SecureContext {
+  const { ca, cert, key } = material
+  if (ca !== undefined && !ca.includes('-----BEGIN'))
+    throw new Error('certificate-authority holds no certificate (PEM)')
+  if ((cert === undefined) !== (key === undefined))
+    throw new Error('client-certificate and client-key must be given together')
+  return createSecureContext(material)
+}

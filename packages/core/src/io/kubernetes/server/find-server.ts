@@ -1,5 +1,5 @@
 import { messageOf } from '../../../model/language.js'
-import type { Cluster, Context, User } from '@kubernetes/client-node'
+import type { Cluster } from '@kubernetes/client-node'
 import { isIPv6 } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { isJsonObject } from '../../../model/json-value.js'
@@ -126,14 +126,16 @@ async function readKubeconfig({ files, context, master, read }: KubeconfigQuesti
       detail,
     })
   }
-  // Not the whole of client-node: its KubeConfig brings 90 MB along (docs/adr/0005-kubeconfig-without-the-client.md).
-  const { newClusters, newContexts, newUsers } = await import('@kubernetes/client-node/dist/config_types.js')
-  const chosen = only<Context>(found, 'contexts', newContexts)
-  const clusterEntry = required(documents, { list: 'clusters', name: chosen.cluster, subject })
-  const cluster = only<Cluster>(checked(clusterEntry, 'cluster'), 'clusters', newClusters)
+  const chosen = fieldsOf(found, 'context')
+  const clusterEntry = required(documents, { list: 'clusters', name: textIn(chosen, 'cluster', found), subject })
+  const cluster = clusterOf(clusterEntry)
   // A context without a user is one without credentials.
-  const userEntry = chosen.user ? required(documents, { list: 'users', name: chosen.user, subject }) : undefined
-  const user = userEntry === undefined ? { name: '' } : userOf(checked(userEntry, 'user'), newUsers)
+  const userName = chosen['user']
+  const userEntry =
+    typeof userName === 'string' && userName !== ''
+      ? required(documents, { list: 'users', name: userName, subject })
+      : undefined
+  const user = userEntry === undefined ? { name: '' } : userOf(userEntry)
   const directory = dirname(userEntry?.file ?? clusterEntry.file)
   return {
     source: subject,
@@ -207,19 +209,26 @@ function required(
   return entry
 }
 
-/** One entry through client-node's reading of a list, which numbers what it complains of. */
-function only<Read>({ file, name, raw }: Entry, list: ListName, read: (entries: JsonObject[]) => Read[]): Read {
-  try {
-    const [entry] = read([raw])
-    if (entry === undefined) throw new Error(`${list}[0] is empty`)
-    return entry
-  } catch (error) {
-    const message = messageOf(error)
-    throw invalid(file, message.replace(`${list}[0]`, `${list}[${name}]`), error)
-  }
+type Part = 'cluster' | 'context' | 'user'
+
+/** What an entry says: `clusters[dock].cluster`. Throws where a field that is read is no text. */
+function fieldsOf(entry: Entry, part: Part): JsonObject {
+  const fields = entry.raw[part]
+  if (!isJsonObject(fields)) throw invalid(entry.file, `${part}s[${entry.name}].${part} is missing`)
+  const wrong = TEXTS[part].find((name) => !['string', 'undefined'].includes(typeof (fields[name] ?? undefined)))
+  if (wrong === undefined) return fields
+  throw invalid(entry.file, `${part}s[${entry.name}].${part}.${wrong} is not a string: put it in quotes`)
+}
+
+function textIn(fields: JsonObject, field: 'cluster' | 'server', { file, name }: Entry): string {
+  const text = fields[field]
+  if (typeof text === 'string' && text !== '') return text
+  const part = field === 'cluster' ? 'context' : 'cluster'
+  throw invalid(file, `${part}s[${name}].${part}.${field} is missing`)
 }
 
 const TEXTS = {
+  context: ['cluster', 'user'],
   cluster: ['server', 'certificate-authority', 'certificate-authority-data', 'tls-server-name', 'proxy-url'],
   user: [
     'client-certificate',
@@ -235,29 +244,53 @@ const TEXTS = {
   ],
 } as const
 
-/** client-node takes what is there for a text. */
-function checked(entry: Entry, part: keyof typeof TEXTS): Entry {
-  const fields = entry.raw[part]
-  if (!isJsonObject(fields)) return entry
-  const wrong = TEXTS[part].find((name) => !['string', 'undefined'].includes(typeof (fields[name] ?? undefined)))
-  if (wrong === undefined) return entry
-  throw invalid(entry.file, `${part}s[${entry.name}].${part}.${wrong} is not a string: put it in quotes`)
+function clusterOf(entry: Entry): Cluster {
+  const fields = fieldsOf(entry, 'cluster')
+  return {
+    name: entry.name,
+    server: textIn(fields, 'server', entry).replace(/\/$/, ''),
+    skipTLSVerify: fields['insecure-skip-tls-verify'] === true,
+    ...texts(fields, {
+      caData: 'certificate-authority-data',
+      caFile: 'certificate-authority',
+      tlsServerName: 'tls-server-name',
+      proxyUrl: 'proxy-url',
+    }),
+  }
 }
 
-function userOf(entry: Entry, newUsers: (entries: JsonObject[]) => User[]): UserSettings {
-  const user = only<User>(entry, 'users', newUsers)
-  const raw = isJsonObject(entry.raw['user']) ? entry.raw['user'] : {}
-  const absolute = (path: string): string => resolve(dirname(entry.file), path)
-  const groups = textsOf(raw['as-groups'])
+function userOf(entry: Entry): UserSettings {
+  // `user: null`, or none, is one without credentials.
+  const fields = (entry.raw['user'] ?? undefined) === undefined ? {} : fieldsOf(entry, 'user')
+  const { exec, 'auth-provider': authProvider, 'as-groups': as } = fields
+  const files = texts(fields, { certFile: 'client-certificate', keyFile: 'client-key', tokenFile: 'tokenFile' })
+  const groups = textsOf(as)
   return {
-    ...user,
-    ...(user.certFile ? { certFile: absolute(user.certFile) } : {}),
-    ...(user.keyFile ? { keyFile: absolute(user.keyFile) } : {}),
-    ...(typeof raw['tokenFile'] === 'string' && raw['tokenFile'] !== ''
-      ? { tokenFile: absolute(raw['tokenFile']) }
-      : {}),
+    name: entry.name,
+    ...texts(fields, {
+      certData: 'client-certificate-data',
+      keyData: 'client-key-data',
+      token: 'token',
+      username: 'username',
+      password: 'password',
+      impersonateUser: 'as',
+      impersonateUid: 'as-uid',
+    }),
+    ...Object.fromEntries(Object.entries(files).map(([name, file]) => [name, resolve(dirname(entry.file), file)])),
+    ...(exec ? { exec } : {}),
+    ...(authProvider ? { authProvider } : {}),
     ...(groups.length > 0 ? { impersonateGroups: groups } : {}),
-    ...(typeof raw['as-uid'] === 'string' ? { impersonateUid: raw['as-uid'] } : {}),
+  }
+}
+
+/** The fields that say something, by the names that client-node has for them. */
+function texts<Name extends string>(
+  fields: JsonObject,
+  names: Readonly<Record<Name, string>>,
+): { readonly [name in Name]?: string } {
+  const read = Object.entries<string>(names).map(([name, field]) => [name, fields[field]] as const)
+  return Object.fromEntries(read.filter(([, text]) => typeof text === 'string' && text !== '')) as {
+    readonly [name in Name]?: string
   }
 }
 

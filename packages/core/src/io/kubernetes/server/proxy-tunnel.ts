@@ -64,6 +64,8 @@ function authorizationOf({ username, password }: URL): OutgoingHttpHeaders {
   return { 'Proxy-Authorization': `Basic ${Buffer.from(pair).toString('base64')}` }
 }
 
+export const isSocks = ({ protocol }: URL): boolean => /^socks(?:4a?|5h?)?:$/.test(protocol)
+
 interface ProxyQuestion {
   /** The server's. */
   readonly url: URL

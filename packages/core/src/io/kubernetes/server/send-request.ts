@@ -47,12 +47,19 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
     const after = (ms: number, what: string): NodeJS.Timeout =>
       setTimeout(() => {
         late = new ApiServerError('TIMED_OUT', { subject, detail: `${what} within ${ms / 1000} s` })
-        request.destroy(late)
+        giveUp(late)
       }, ms)
     let timer = after(timeouts.connectMs, 'no connection')
     // Without the reason: where the whole answer has come and is not read yet, nobody would listen to the socket's error, and
     // the process would end of it.
-    const abort = (): void => void request.destroy()
+    const abort = (): void => giveUp()
+    const giveUp = (error?: ApiServerError): void => {
+      request.destroy(error)
+      // A request whose connection is still being made, through a proxy say, ends only when that does.
+      if (settled) return
+      fail(toError(error))
+      end()
+    }
     const toError = (cause: unknown): Error =>
       signal.aborted ? reasonOf(signal) : (late ?? toApiServerError(failure ?? cause, { subject, connected }))
     const fail = (told: Error): void => {

@@ -12,8 +12,11 @@ import { type Answer, startTlsServer, type TlsServer } from './tls-server.js'
 export const base64 = (text: string): string => Buffer.from(text).toString('base64')
 export const running = (): AbortSignal => new AbortController().signal
 
+/** Both have to behave alike; a test that one of them is not made for says why. */
+export const CLIENTS = ['lean', 'client-node'] as const
+
 /** Files, servers and connections of one test, gone after it. */
-export function createWorkshop() {
+export function createWorkshop(client: (typeof CLIENTS)[number] = 'lean') {
   const undo: (() => unknown)[] = []
   afterEach(async () => {
     for (const step of undo.splice(0).toReversed()) await step()
@@ -44,6 +47,7 @@ export function createWorkshop() {
   }
   const connect = async (options: Partial<ConnectOptions>): Promise<ApiServer> => {
     const api = await connectApiServer({
+      client,
       otherwise: 'pod',
       env: {},
       userAgent: 'pointsman-test',
