@@ -148,7 +148,8 @@ function configured(
     ...(tls.cert !== undefined && { certData: base64(tls.cert) }),
     ...(tls.key !== undefined && { keyData: base64(tls.key) }),
   }
-  const { token, username, password, impersonateUser, authProvider } = user
+  const { token, username, password, impersonateUser } = user
+  const authProvider: unknown = user.authProvider
   const config = (more: object): KubeConfig => {
     const made = new KubeConfig()
     made.loadFromClusterAndUser(server, { ...pair, ...more })

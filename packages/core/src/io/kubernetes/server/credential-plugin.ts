@@ -157,10 +157,14 @@ function programOf({ user, url, cluster, directory }: ServerSettings, subject: s
   return {
     // A path is relative to the kubeconfig; a name alone is looked for in PATH.
     command: command.includes('/') ? resolve(directory, command) : command,
-    args: (Array.isArray(args) ? args : []).map(String),
+    args: (Array.isArray(args) ? args : []).filter((arg) => typeof arg === 'string'),
     env: {
       ...process.env,
-      ...Object.fromEntries(given.map(({ name, value }) => [String(name), String(value)])),
+      ...Object.fromEntries(
+        given.flatMap(({ name, value }) =>
+          typeof name === 'string' && typeof value === 'string' ? [[name, value]] : [],
+        ),
+      ),
       KUBERNETES_EXEC_INFO: JSON.stringify({ kind: 'ExecCredential', apiVersion, spec }),
     },
   }
