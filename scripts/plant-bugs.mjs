@@ -13,7 +13,7 @@ const BUGS = [
   {
     invariant: 1,
     bug: 'a slice whose label moves stays with its old Service',
-    file: 'packages/core/src/state/endpoint-changes.ts',
+    file: 'packages/core/src/state/service-changes.ts',
     code: 'replace(owner, name, undefined)',
     instead: 'void owner',
     test: 'packages/core/src/state/state-fold.property.test.ts',

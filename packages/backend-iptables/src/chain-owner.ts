@@ -1,18 +1,26 @@
 import {
-  type ChainOwner,
-  type ChangeLogReader,
   endpointKey,
   endpointsOfSlice,
+  parseServicePortName,
+  seq,
+  servicePortsOf,
+  type ChainOwner,
+  type ChangeLogReader,
   type FormerChainOwner,
   type KubernetesObject,
-  parseServicePortName,
   type RecordFilter,
-  seq,
   type Seq,
-  servicePortsOf,
   type State,
 } from '@pointsman/core'
-import { endpointChainName, isEndpointChain, isServiceChain, serviceChainNames } from './ruleset/layout.js'
+import type { Rule } from 'node-iptables'
+import {
+  CHAINS,
+  endpointChainName,
+  isBaseChain,
+  isEndpointChain,
+  isServiceChain,
+  serviceChainNames,
+} from './ruleset/layout.js'
 
 /**
  * Whose a chain with a hash is in a state, also where none of its rules has a comment: the name of each service port, and
@@ -101,4 +109,35 @@ function lookInSlice(chain: string): Look {
     }
     return undefined
   }
+}
+
+/** Whether a chain is the proxy's alone. KUBE-FIREWALL is not: kubelet makes it, and puts rules into it, as well. */
+export const isOurChain = (chain: string): boolean =>
+  chain !== CHAINS.firewall && (isBaseChain(chain) || isServiceChain(chain))
+
+/** Whether a kubelet has KUBE-MARK-DROP for its own, by the rules of KUBE-FIREWALL. */
+export const hasMarkDrop = (firewall: readonly Rule[]): boolean =>
+  firewall.some(
+    ({ matches, target }) =>
+      target?.type === 'jump' && target.chain === 'DROP' && matches.some(({ type }) => type === 'mark'),
+  )
+
+/** The chain that a rule leads to. Undefined: none, or a target that is no chain. */
+export const chainOf = ({ target }: Rule): string | undefined =>
+  target?.type === 'jump' || target?.type === 'goto' ? target.chain : undefined
+
+/**
+ * Whether a rule in a chain that is not ours is of a proxy's making: it leads to one of ours and asks for nothing but new
+ * connections. Any other rule that leads to our chains is somebody else's.
+ */
+export function isOurJump(rule: Rule): boolean {
+  const chain = chainOf(rule)
+  if (chain === undefined || !isOurChain(chain)) return false
+  const { matches, target, ...conditions } = rule
+  return (
+    target?.type === 'jump' &&
+    Object.values(conditions).every((condition) => condition === undefined) &&
+    matches.some((match) => match.type === 'comment' && match.comment.startsWith('kubernetes ')) &&
+    matches.every((match) => match.type === 'comment' || (match.type === 'conntrack' && !match.negated))
+  )
 }

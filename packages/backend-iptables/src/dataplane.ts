@@ -1,20 +1,20 @@
 import {
-  type Dataplane,
-  type Endpoint,
   endpointText,
   inOverlapOrder,
+  RuleTextError,
+  selectEndpoints,
+  serviceName,
+  TraceError,
+  type Dataplane,
+  type Endpoint,
   type LoadedRules,
   type PlannedItems,
   type PlanOptions,
   type PortEndpoints,
   type RulePlan,
   type RulesAt,
-  RuleTextError,
-  selectEndpoints,
   type ServicePort,
-  serviceName,
   type Trace,
-  TraceError,
   type TraceQuestion,
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
@@ -22,13 +22,13 @@ import { auditNotes, auditRules } from './audit/audit-rules.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
 import { otherOriginOf } from './audit/origin.js'
 import { formerOwnerOfChain, ownerOfChain } from './chain-owner.js'
-import { listings } from './found-listings.js'
+import { listings } from './listed-rules.js'
 import { LoadedTables, loadedTables, readListing, recentListsIn } from './loaded-tables.js'
 import { IPTABLES_METRICS } from './machine/metrics.js'
-import { cleanUp, failureLines, openDataplane, prepareMachine } from './machine/open-dataplane.js'
-import { openRules } from './machine/open-rules.js'
+import { cleanUp, failureLines, openDataplane, openRules, prepareMachine } from './machine/open-dataplane.js'
 import { OwnedRule, ownedRules, savedTablesOf } from './render/owned-rules.js'
 import { planBase } from './ruleset/base-rules.js'
+import { rulesetContext } from './ruleset/context.js'
 import {
   CURRENT,
   endpointChainName,
@@ -37,10 +37,9 @@ import {
   LAYOUTS,
   serviceChainNames,
 } from './ruleset/layout.js'
-import { rulesetContext } from './ruleset/context.js'
-import { planService } from './ruleset/service-rules.js'
 import { frontPaths } from './ruleset/port-plan.js'
 import type { BaseRules, Ruleset, ServiceRules } from './ruleset/ruleset.js'
+import { planService } from './ruleset/service-rules.js'
 import { tracePacket } from './trace/trace-packet.js'
 
 /** kube-proxy's iptables mode. */

@@ -1,6 +1,6 @@
 import { shortList } from '@pointsman/core'
 import { formatRule, type Rule } from 'node-iptables'
-import { chainOf } from './adapter/ownership.js'
+import { chainOf } from './chain-owner.js'
 import { CHAIN_PREFIX, CHAINS, CURRENT, isServiceChain, LAYOUTS, MARK_DROP } from './ruleset/layout.js'
 
 /** A line of a text with its number there. */

@@ -23,7 +23,7 @@ import {
 } from './detect-variant.js'
 import { IptablesError, type IptablesErrorCode } from './iptables-error.js'
 import { linesOf, restoreSource } from './restore-input.js'
-import { isRuleInSave } from './rule-in-save.js'
+import { isRuleInSave } from './rules/saved-tables.js'
 import { type Run, runProcess, type RunRequest } from './run-process.js'
 import { checkWaitSeconds, underXtablesLock } from './xtables-lock.js'
 

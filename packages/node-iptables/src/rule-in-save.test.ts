@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { isRuleInSave } from './rule-in-save.js'
+import { isRuleInSave } from './rules/saved-tables.js'
 
 const save = `*nat
 -A OUTPUT -d 10.0.0.1/32 -p tcp -m comment --comment "a \\"b\\" c" -m tcp --dport 80 -j DNAT --to-destination 10.0.0.2:80

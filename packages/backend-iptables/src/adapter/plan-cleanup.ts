@@ -1,6 +1,6 @@
 import { formatRestoreLine, formatRule, type RestoreLine, type SavedChain, type SavedTable } from 'node-iptables'
 import { CHAINS, deletionRank, isServiceChain, MARK_DROP } from '../ruleset/layout.js'
-import { chainOf, hasMarkDrop, isOurChain, isOurJump } from './ownership.js'
+import { chainOf, hasMarkDrop, isOurChain, isOurJump } from '../chain-owner.js'
 
 /** What a cleanup leaves, and why. */
 export interface LeftChain {

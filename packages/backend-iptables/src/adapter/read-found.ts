@@ -2,7 +2,7 @@ import { formatRule, type Iptables, parseRestoreLine, type Rule } from 'node-ipt
 import { chainKey, type ChainKey, type Found, linesOf, type RuleLines } from '../plan/installed.js'
 import { CHAIN_PREFIX, CHAINS, type Layout, MARK_DROP } from '../ruleset/layout.js'
 import { type JumpRule, type Table, TABLES } from '../ruleset/ruleset.js'
-import { chainOf, hasMarkDrop, isOurChain, isOurJump } from './ownership.js'
+import { chainOf, hasMarkDrop, isOurChain, isOurJump } from '../chain-owner.js'
 
 /** A rule of somebody else that leads to a chain of ours, so that the chain cannot be deleted. */
 export interface ForeignReference {

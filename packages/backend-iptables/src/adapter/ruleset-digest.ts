@@ -16,7 +16,7 @@ import {
 } from '../plan/installed.js'
 import { CHAINS, chainsOfRole, type Layout, type LayoutChain } from '../ruleset/layout.js'
 import type { Table } from '../ruleset/ruleset.js'
-import { isOurChain, isOurJump } from './ownership.js'
+import { isOurChain, isOurJump } from '../chain-owner.js'
 
 /**
  * A sum over rules that tells equal rulesets: service ports may stand in any order in the chains that they share, the rules

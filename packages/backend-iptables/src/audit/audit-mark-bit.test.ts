@@ -1,6 +1,6 @@
 import { parseSave } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
-import { auditMarkBit } from './audit-others.js'
+import { auditMarkBit } from './audit-tables.js'
 
 const OURS = 0x4000
 

@@ -1,13 +1,12 @@
 import { DEFAULT_PROXY_CONFIG } from '@pointsman/core'
-import { type PortDescription, stateOf } from '@pointsman/core/testing'
+import { stateOf, type PortDescription } from '@pointsman/core/testing'
 import { parseSave } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
 import { renderSave } from '../render/owned-rules.js'
-import { planRuleset } from '../ruleset/service-rules.js'
 import type { Ruleset } from '../ruleset/ruleset.js'
+import { planRuleset } from '../ruleset/service-rules.js'
 import { readGolden } from '../test-support/goldens.js'
-import { auditMarkBit, auditOtherVariant } from './audit-others.js'
-import { type AuditOptions, auditTables } from './audit-tables.js'
+import { auditMarkBit, auditOtherVariant, auditTables, type AuditOptions } from './audit-tables.js'
 
 const { state, config, saved } = readGolden('cluster-ip')
 const ruleset = planRuleset(state, config, { family: 'IPv4' })

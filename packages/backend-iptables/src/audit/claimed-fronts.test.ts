@@ -4,7 +4,7 @@ import { parseSave } from 'node-iptables'
 import { expect, test } from 'vitest'
 import { renderSave } from '../render/owned-rules.js'
 import { planRuleset } from '../ruleset/service-rules.js'
-import { claimedFronts } from './claimed-fronts.js'
+import { claimedFronts } from './audit-rules.js'
 
 const OLD: PortDescription = {
   is: 'web/old:http',

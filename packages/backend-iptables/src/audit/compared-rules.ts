@@ -1,6 +1,6 @@
 import type { ServicePortName } from '@pointsman/core'
 import { formatRule, type Match, type Rule } from 'node-iptables'
-import { chainOf, isOurChain } from '../adapter/ownership.js'
+import { chainOf, isOurChain } from '../chain-owner.js'
 import { OwnedRule } from '../render/owned-rules.js'
 import { isEndpointChain, isServiceChain } from '../ruleset/layout.js'
 import type { FindingType, TableFinding } from './finding.js'

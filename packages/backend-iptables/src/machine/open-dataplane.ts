@@ -1,28 +1,34 @@
 import {
-  type CleanedFamily,
   DEFAULT_PROXY_CONFIG,
+  messageOf,
+  type CleanedFamily,
   type DataplaneChoices,
+  type FamilyRules,
   type Machine,
+  type MachineRules,
   type OpenDataplane,
   type OpenOptions,
   type SentInput,
   type SentInputs,
   type WatchChangesOptions,
-  messageOf,
 } from '@pointsman/core'
 import {
-  type Iptables,
+  createIptables,
   IptablesError,
   ownProcesses,
-  type Run,
   runProcess,
-  type Variant,
   watchChanges,
+  type Iptables,
+  type Run,
+  type SavedTable,
+  type Variant,
 } from 'node-iptables'
 import { createIptablesBackend } from '../adapter/iptables-backend.js'
 import { prepareNode } from '../adapter/prepare-node.js'
+import { readTables } from '../audit/text-tables.js'
+import { LoadedTables, type OtherTables } from '../loaded-tables.js'
 import { CHAINS } from '../ruleset/layout.js'
-import { describeChoice, openIptables, openInstalled, toolOf, withProgress } from './open-iptables.js'
+import { describeChoice, openInstalled, openIptables, toolOf, withProgress } from './open-iptables.js'
 
 /**
  * Finds iptables of each family, makes on the machine what the rules rely on, and gives the backend that writes them. Fails as
@@ -88,7 +94,7 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
 const restoreCommand = (family: Iptables['family'], variant: Variant): string =>
   `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}-restore --noflush --counters`
 
-export function variantOf({ iptablesVariant: variant = 'auto' }: DataplaneChoices): 'auto' | Variant {
+function variantOf({ iptablesVariant: variant = 'auto' }: DataplaneChoices): 'auto' | Variant {
   if (variant === 'auto' || variant === 'nft' || variant === 'legacy') return variant
   throw new TypeError(`iptablesVariant must be auto, nft or legacy, and is ${String(variant)}`)
 }
@@ -204,4 +210,58 @@ function linesOf(request: Sent['request']): readonly string[] {
   if ('text' in request) return request.text.split('\n')
   const lines = typeof request.lines === 'function' ? request.lines() : request.lines
   return Symbol.iterator in lines ? [...lines] : []
+}
+
+/** The tables of each family, and what the variant of iptables that the node does not use has besides. */
+export async function openRules(
+  { families, choices }: Pick<OpenOptions, 'families' | 'choices'>,
+  machine: Machine,
+): Promise<MachineRules> {
+  const opened = await openIptables({ variant: variantOf(choices), families }, machine)
+  const [first] = opened
+  if (first === undefined) throw new Error('no family was asked for')
+  const { signal } = machine
+  const others = await Promise.all(opened.map((iptables) => otherOf(iptables, signal)))
+  const tablesOf = (iptables: Iptables): Promise<readonly SavedTable[]> =>
+    readTables(withProgress(iptables, machine).saveLines({}, { signal }))
+  return {
+    tool: toolOf(first),
+    capabilities: { randomFully: first.capabilities.randomFully },
+    async read() {
+      const read: FamilyRules[] = []
+      for (const [at, iptables] of opened.entries()) {
+        const { family, capabilities } = iptables
+        const { variant, version } = capabilities
+        const tables = await tablesOf(iptables)
+        const other = others[at] && (await otherTables(others[at], tablesOf))
+        read.push({ family, rules: new LoadedTables(tables, { family, variant, version, other }) })
+      }
+      return read
+    },
+  }
+}
+
+/** The same family by the other variant; undefined where that is not installed. */
+async function otherOf({ family, capabilities }: Iptables, signal: AbortSignal): Promise<Iptables | undefined> {
+  const variant = capabilities.variant === 'nft' ? 'legacy' : 'nft'
+  return unlessAbsent(createIptables({ family, variant }, { signal }))
+}
+
+async function otherTables(
+  iptables: Iptables,
+  tablesOf: (iptables: Iptables) => Promise<readonly SavedTable[]>,
+): Promise<OtherTables | undefined> {
+  const tables = await unlessAbsent(tablesOf(iptables))
+  return tables && { variant: iptables.capabilities.variant, tables }
+}
+
+/** Undefined where a variant is not installed, or this kernel lacks it: then it has no rules. */
+async function unlessAbsent<T>(attempt: Promise<T>): Promise<T | undefined> {
+  try {
+    return await attempt
+  } catch (error) {
+    if (error instanceof IptablesError && (error.code === 'NOT_FOUND' || error.code === 'NO_KERNEL_SUPPORT'))
+      return undefined
+    throw error
+  }
 }

@@ -1,19 +1,34 @@
 import {
+  bothOdds,
   CERTAIN,
+  IMPOSSIBLE,
+  oddsToNumber,
+  sumOfOdds,
   type End,
   type EndOdds,
   type Fate,
   type FateOdds,
-  IMPOSSIBLE,
+  type MissedRule,
   type Odds,
-  oddsToNumber,
-  sumOfOdds,
+  type PassedRules,
+  type Step,
   type Supposition,
   type TraceCase,
   type TracedEndpoint,
 } from '@pointsman/core'
 import type { EndedWay } from './hooks.js'
-import { ALWAYS, type Case, type Claim, claimsIn, implied, suppositionOf, suppositionsOf } from './suppositions.js'
+import {
+  ALWAYS,
+  claimsIn,
+  eitherOf,
+  implied,
+  suppositionOf,
+  suppositionsOf,
+  type Case,
+  type Claim,
+  type When,
+} from './suppositions.js'
+import { withStep, type PartialWay } from './traced-packet.js'
 
 /**
  * What becomes of a packet in each case of unknown facts: one case without conditions where that changes nothing. Where there
@@ -232,4 +247,73 @@ function groupsOf<T>(all: readonly T[], keyOf: (one: T) => string): readonly (re
     else group.push(one)
   }
   return [...groups]
+}
+
+/**
+ * Ways that came to the same in different cases of unknown facts, as one. Those that chance parted stay: the odds of each are
+ * an object of its own.
+ */
+export function joined<T extends { readonly way: PartialWay; readonly verdict?: unknown }>(
+  all: readonly T[],
+  { table, chain, depth }: Pick<PassedRules, 'table' | 'chain' | 'depth'>,
+): readonly T[] {
+  if (all.length < 2 || all.every(({ way }) => way.when === ALWAYS)) return all
+  const oddsNumbers = new Map<Odds, number>()
+  const groups = new Map<string, { readonly first: T; when: When; count: number }>()
+  for (const one of all) {
+    const { way, verdict } = one
+    const number = oddsNumbers.get(way.odds) ?? oddsNumbers.size
+    oddsNumbers.set(way.odds, number)
+    const key = `${number} ${JSON.stringify([way.packet, verdict])}`
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, { first: one, when: way.when, count: 1 })
+    else {
+      group.when = eitherOf(group.when, way.when)
+      group.count += 1
+    }
+  }
+  return [...groups.values()].map(({ first, when, count }) => {
+    if (count === 1) return first
+    const way = withStep({ ...first.way, when }, { type: 'joined', table, chain, depth })
+    return { ...first, way }
+  })
+}
+
+/** The way with the run as a step of it. */
+export const flushed = (way: PartialWay, run: PassedRun | undefined, place: RunPlace): PartialWay =>
+  run === undefined ? way : withStep(way, passedStep(run, place))
+
+type RunPlace = Pick<PassedRules, 'table' | 'chain' | 'depth'>
+
+/** Rules in a row that did not match, while they are being passed. */
+export interface PassedRun {
+  readonly first: number
+  readonly last: number
+  readonly missed: MissedList | undefined
+  readonly odds: Odds
+}
+
+interface MissedList {
+  readonly rule: MissedRule
+  readonly before: MissedList | undefined
+}
+
+/** The run with one rule more: what is kept of it, and the odds of passing it, where chance decided. */
+export function passing(
+  run: PassedRun | undefined,
+  { number, missed, odds }: { readonly number: number; readonly missed?: MissedRule; readonly odds?: Odds },
+): PassedRun {
+  const kept = run?.missed
+  return {
+    first: run?.first ?? number,
+    last: number,
+    missed: missed === undefined ? kept : { rule: missed, before: kept },
+    odds: odds === undefined ? (run?.odds ?? CERTAIN) : bothOdds(run?.odds ?? CERTAIN, odds),
+  }
+}
+
+function passedStep({ first, last, missed, odds }: PassedRun, { table, chain, depth }: RunPlace): Step {
+  const rules: MissedRule[] = []
+  for (let link = missed; link !== undefined; link = link.before) rules.push(link.rule)
+  return { type: 'passed', table, chain, depth, first, last, missed: rules.reverse(), odds }
 }

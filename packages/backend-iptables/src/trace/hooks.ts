@@ -5,7 +5,7 @@ import { judgeRule } from './judge-rule.js'
 import { commentOf } from './rule-tables.js'
 import { ALWAYS, evaluateInCases } from './suppositions.js'
 import { dependsOn, isOwnAddress, type PacketState, type PartialWay, seenSource, withStep } from './traced-packet.js'
-import { joined } from './joined-ways.js'
+import { joined } from './cases.js'
 import { walkChain, type Walker } from './walk-chain.js'
 
 /** A way that has come to its end. */

@@ -3,27 +3,26 @@ import {
   dyadicOdds,
   isCertain,
   isImpossible,
-  type Odds,
   oneIn,
   otherOdds,
+  type Odds,
   type Surroundings,
 } from '@pointsman/core'
-import { type AddrtypeMatch, type Match, type PhysdevMatch, type PortsMatch, STATISTIC_CHANCES } from 'node-iptables'
-import { allOf, claimed, type Finding, known, negatedIf } from './finding.js'
-import { judgeTracking } from './judge-connection.js'
+import { STATISTIC_CHANCES, type AddrtypeMatch, type Match, type PhysdevMatch, type PortsMatch } from 'node-iptables'
+import { allOf, claimed, known, negatedIf, type Finding } from './finding.js'
+import { judgeRecent, judgeTracking } from './judge-connection.js'
 import {
   isNamed,
   judgeDestinationPort,
-  type Judged,
   judgeFlags,
   judgeMark,
   judgeSourcePort,
   namesLike,
   opaqueClaim,
+  type Judged,
   type Side,
 } from './judge-fields.js'
 import { judgeOther } from './judge-other.js'
-import { judgeRecent } from './judge-recent.js'
 import { isOwnAddress, type PacketState } from './traced-packet.js'
 
 /** What a match comes to. Undefined: it is no condition, but a comment or a counter. */

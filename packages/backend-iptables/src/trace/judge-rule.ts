@@ -3,7 +3,7 @@ import { formatRule, type Match, type Rule } from 'node-iptables'
 import { type Finding, known, negatedIf } from './finding.js'
 import { type Judged, judgeInterface, judgeSource } from './judge-fields.js'
 import { judgeMatch } from './judge-match.js'
-import { afterRecent } from './judge-recent.js'
+import { afterRecent } from './judge-connection.js'
 import type { Case, Claim } from './suppositions.js'
 import { isHost, networkContains, type PacketState } from './traced-packet.js'
 

@@ -1,20 +1,20 @@
 import {
+  TraceError,
   type Assumption,
   type Surroundings,
-  type TraceQuestion,
-  type TracedRule,
   type Trace,
-  TraceError,
+  type TracedRule,
+  type TraceQuestion,
   type Way,
 } from '@pointsman/core'
-import { ipsetsIn } from './ip-sets.js'
-import { ipvsSetsIn } from './ipvs.js'
 import { casesOf, dependencesOf, endpointsOfCases, fatesOfCases } from './cases.js'
 import { throughHooks, type EndedWay } from './hooks.js'
-import { type OwnedRule, type OwnedTable, type RuleTables, ruleTablesOf, toldRule } from './rule-tables.js'
+import { ipsetsIn } from './ip-sets.js'
+import { ipvsSetsIn } from './ipvs.js'
+import { ruleTablesOf, toldRule, type OwnedRule, type OwnedTable, type RuleTables } from './rule-tables.js'
+import { ALWAYS, suppositionOf, suppositionsOf, withClaim, type Claim, type When } from './suppositions.js'
 import { checkTold, createEffort } from './trace-effort.js'
-import { ALWAYS, type Claim, suppositionOf, suppositionsOf, type When, withClaim } from './suppositions.js'
-import { isOwnAddress, type PacketState, type PartialWay, startOf, stepsOf, wayOf } from './traced-packet.js'
+import { isOwnAddress, startOf, stepsOf, wayOf, type PacketState, type PartialWay } from './traced-packet.js'
 import type { Walker } from './walk-chain.js'
 
 /** A question with the rules: what iptables-save printed, of the packet's family, kube-proxy's rules or anybody's. */

@@ -1,23 +1,22 @@
 import {
   assertNever,
-  type Assumption,
   bothOdds,
-  type Effect,
-  type End,
   isCertain,
   otherOdds,
+  TraceError,
+  type Assumption,
+  type Effect,
+  type End,
   type Surroundings,
   type TracedRule,
-  TraceError,
 } from '@pointsman/core'
 import { applyTarget } from './apply-target.js'
-import { joined } from './joined-ways.js'
-import { failsPlainly, type Judgement, judgeRule, nearlyMatches } from './judge-rule.js'
-import { flushed, type PassedRun, passing } from './passed-rules.js'
+import { flushed, joined, passing, type PassedRun } from './cases.js'
+import { failsPlainly, judgeRule, nearlyMatches, type Judgement } from './judge-rule.js'
 import { commentOf, type OwnedRule, type RuleTables } from './rule-tables.js'
 import { ALWAYS, evaluateInCases, type InCases } from './suppositions.js'
 import type { Effort } from './trace-effort.js'
-import { dependsOn, type PartialWay, withStep } from './traced-packet.js'
+import { dependsOn, withStep, type PartialWay } from './traced-packet.js'
 import type { Applied, TargetPlace } from './translate.js'
 
 /** What every step of a walk needs. */

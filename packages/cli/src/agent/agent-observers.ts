@@ -2,10 +2,9 @@ import type { AgentConfig, Dataplane, KubernetesObject } from '@pointsman/core'
 import type { Context } from '../context.js'
 import { PLAIN, SILENT } from '../output/terminal.js'
 import type { AgentEvent } from './agent-event.js'
-import { type AgentLine, createAgentLines, createAgentLogger } from './agent-log.js'
-import { type AgentHealth, createAgentHealth } from './health/readiness.js'
-import { type AgentMetrics, createAgentMetrics } from './metrics/agent-metrics.js'
-import { readProcessFigures } from './metrics/process-metrics.js'
+import { createAgentLines, createAgentLogger, type AgentLine } from './agent-log.js'
+import { createAgentHealth, type AgentHealth } from './health/readiness.js'
+import { createAgentMetrics, readProcessFigures, type AgentMetrics } from './metrics/agent-metrics.js'
 
 /** Those who are told what happens in an agent. */
 export interface AgentObservers {

@@ -1,12 +1,11 @@
-import { type AgentConfig, configDocument, nodePortAddressesOf, type SentInputs, type State } from '@pointsman/core'
+import { configDocument, nodePortAddressesOf, type AgentConfig, type SentInputs, type State } from '@pointsman/core'
 import type { AgentEvent } from './agent-event.js'
 import type { AgentHealth } from './health/readiness.js'
 import { createConnectionLimit, descriptorShares } from './http/connection-limit.js'
 import { createHealthCheckPorts } from './http/health-check-ports.js'
-import { createHealthServer, createMetricsServer } from './http/metrics-server.js'
 import type { RunningServer } from './http/http-server.js'
-import type { AgentMetrics } from './metrics/agent-metrics.js'
-import { readProcessFigures } from './metrics/process-metrics.js'
+import { createHealthServer, createMetricsServer } from './http/metrics-server.js'
+import { readProcessFigures, type AgentMetrics } from './metrics/agent-metrics.js'
 
 export interface AgentServersOptions {
   readonly config: AgentConfig

@@ -3,7 +3,7 @@ import type { LoadedRules } from '@pointsman/core'
 import { describe, expect, it } from 'vitest'
 import { DATAPLANES } from '../dataplanes.js'
 import { PLAIN, SILENT } from '../output/terminal.js'
-import { readSave } from './read-save.js'
+import { readSave } from './open-input.js'
 
 const read = async (text: string): Promise<LoadedRules> =>
   (

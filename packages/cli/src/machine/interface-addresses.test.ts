@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { IptablesError, type Run } from 'node-iptables'
 import { expect, test } from 'vitest'
-import { interfaceAddresses } from './machine-facts.js'
+import { interfaceAddresses } from './open-machine.js'
 
 const printing =
   (stdout: string, exitCode = 0): Run =>

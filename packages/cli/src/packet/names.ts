@@ -2,18 +2,17 @@ import {
   displayName,
   endpointKey,
   frontsOf,
-  type IpFamily,
+  isLoopback,
   parseAddress,
   SKIP_REASONS,
+  type IpFamily,
   type SkippedPort,
   type SkipReason,
   type State,
-  isLoopback,
 } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { didYouMean } from '../input/suggest.js'
-import type { PacketProtocol } from './parse-packet.js'
-import type { ResolvedPacket } from './resolve-packet.js'
+import type { PacketProtocol, ResolvedPacket } from './resolve-packet.js'
 
 /** What names are looked up in. Absent: no objects are given, and addresses alone are known. */
 export interface Names extends Pick<State, 'services' | 'endpoints' | 'nodes'> {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { CliError } from '../errors.js'
-import { parsePacket } from './parse-packet.js'
+import { parsePacket } from './resolve-packet.js'
 
 test.each([
   ['tcp 10.244.1.5 -> 10.96.0.10:53', 'TCP', '10.244.1.5', undefined, '10.96.0.10', '53'],

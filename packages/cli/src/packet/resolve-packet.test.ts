@@ -3,8 +3,7 @@ import { node, service, slice } from '@pointsman/core/testing'
 import { describe, expect, test } from 'vitest'
 import { CliError } from '../errors.js'
 import { skippedServices } from './names.js'
-import { parsePacket } from './parse-packet.js'
-import { resolvePacket } from './resolve-packet.js'
+import { parsePacket, resolvePacket } from './resolve-packet.js'
 
 const endpoint = (addresses: readonly string[], nodeName: string, pod: string): JsonObject => ({
   addresses,

@@ -1,9 +1,19 @@
 import { setTimeout } from 'node:timers/promises'
 import type { IpFamily } from '../model/address.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
-import { type Front, frontKey, type State } from '../state/state.js'
-import { ConntrackError, type Flow, type FlowGroup, type FlowTable, groupOf } from './flow-table.js'
-import { type FlowRules, isStale, type ServedFronts, servedFrontsOf, servesAlike } from './stale-flows.js'
+import { frontKey, type Front, type State } from '../state/state.js'
+import {
+  ConntrackError,
+  groupOf,
+  isStale,
+  servedFrontsOf,
+  servesAlike,
+  type Flow,
+  type FlowGroup,
+  type FlowRules,
+  type FlowTable,
+  type ServedFronts,
+} from './stale-flows.js'
 
 /** What is told after each attempt. */
 export type ConntrackReport =

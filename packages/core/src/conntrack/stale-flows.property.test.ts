@@ -5,8 +5,7 @@ import { endpointKey } from '../model/endpoint.js'
 import { DEFAULT_PROXY_CONFIG } from '../model/proxy-config.js'
 import { frontsOf, type State } from '../state/state.js'
 import { nodeInfoWith, stateOf, type PortDescription } from '../testing/state-builder.js'
-import { isTranslated, type Flow } from './flow-table.js'
-import { planFlowDeletions, servedFrontsOf } from './stale-flows.js'
+import { isTranslated, planFlowDeletions, servedFrontsOf, type Flow } from './stale-flows.js'
 import { flowOf } from './test-support/flow-text.js'
 
 const NODE = nodeInfoWith()

@@ -1,18 +1,24 @@
+import { endpointCondition, endpointKey, type Endpoint } from '../model/endpoint.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import { type ServiceName, serviceOf } from '../model/names.js'
+import { assertNever } from '../model/language.js'
+import { serviceOf, type ServiceName } from '../model/names.js'
 import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '../model/proxy-config.js'
-import { type LogRecord, NO_SEQ, seq, type Seq } from '../model/record.js'
-import { type ChangeLogReader, loggedConfigAt, type RecordFilter } from '../ports/change-log.js'
-import type { RuleItem } from '../ports/rule-item.js'
+import { NO_SEQ, seq, type LogRecord, type ObjectRecord, type Seq } from '../model/record.js'
+import { loggedConfigAt, type ChangeLogReader, type RecordFilter } from '../ports/change-log.js'
+import type { RuleItem, RulePlanner } from '../ports/dataplane.js'
+import { describeChange } from './describe-change.js'
 import {
-  type BlamedRule,
   createRuleHistory,
+  usedEndpoints,
+  type BlamedRule,
   type GoneRule,
+  type PortMoment,
+  type RuleChange,
   type RuleHistory,
   type RuleHistoryOptions,
 } from './rule-history.js'
 
-export interface BlameQuestion<Item extends RuleItem = RuleItem> extends Pick<
+interface BlameQuestion<Item extends RuleItem = RuleItem> extends Pick<
   RuleHistoryOptions<Item>,
   'planner' | 'options' | 'nodeName'
 > {
@@ -134,3 +140,86 @@ function nextOf(iterator: Iterator<LogRecord>): LogRecord | undefined {
 
 const earlier = (one: LogRecord | undefined, other: LogRecord | undefined): LogRecord | undefined =>
   one === undefined || (other !== undefined && other.seq < one.seq) ? other : one
+
+/**
+ * What a change was to one rule, in a few words for people: `endpoint 10.244.1.14:8080 (checkout-v1-0): not ready -> ready`,
+ * `2 -> 0 endpoints in use`, `Service: selector app=a -> app=b`.
+ */
+export function whatChanged(
+  { cause, before, after }: RuleChange,
+  { item }: Pick<BlamedRule, 'item'>,
+  { endpointOf }: Pick<RulePlanner, 'endpointOf'>,
+): string {
+  switch (cause.type) {
+    case 'start':
+      return 'there where the log begins'
+    case 'config':
+      return 'the configuration'
+    case 'object':
+      break
+    default:
+      assertNever(cause)
+  }
+  const { record, previous } = cause
+  if (record.kind !== 'EndpointSlice') return objectChange(record, previous)
+  const endpoint = (before && endpointOf(item, before)) ?? (after && endpointOf(item, after))
+  return endpoint === undefined ? countChange({ before, after }) : endpointChange(endpoint, { before, after })
+}
+
+/** What changed a rule's odds and nothing else of it: `neighbour 10.244.1.9:8080 came`. */
+export function whoseOdds({ cause, before, after }: RuleChange): string {
+  const [was, is] = [usedEndpoints(before), usedEndpoints(after)]
+  const came = is.filter((one) => !was.some((other) => isSame(one, other)))
+  const left = was.filter((one) => !is.some((other) => isSame(one, other)))
+  const parts = [...told(came, 'came'), ...told(left, 'left')]
+  if (parts.length > 0) return parts.join(', ')
+  return cause.type === 'object' ? objectChange(cause.record, cause.previous) : countChange({ before, after })
+}
+
+interface Moments {
+  readonly before: PortMoment | undefined
+  readonly after: PortMoment | undefined
+}
+
+function told(endpoints: readonly Endpoint[], verb: string): readonly string[] {
+  const [only] = endpoints
+  if (only === undefined) return []
+  return [endpoints.length === 1 ? `neighbour ${named(only)} ${verb}` : `${endpoints.length} neighbours ${verb}`]
+}
+
+function objectChange(record: ObjectRecord, previous: ObjectRecord | undefined): string {
+  const { kind, event, object } = record
+  if (event === 'DELETED') return `${kind} deleted`
+  if (event === 'ADDED' && previous === undefined) return `${kind} ${isNew(record) ? 'created' : 'first seen'}`
+  const [first = '', ...others] = describeChange({ event, previous: previous?.object, object })
+  return `${kind}: ${first}${others.length === 0 ? '' : ` and ${others.length} more`}`
+}
+
+/** What a watch reports as added may have been there for long. */
+function isNew({ object, observedAt }: ObjectRecord): boolean {
+  const created = object.metadata['creationTimestamp']
+  return typeof created === 'string' && observedAt - Date.parse(created) < SOON_MS
+}
+
+/** Times of creation are whole seconds, and clocks differ. */
+const SOON_MS = 10_000
+
+const countChange = ({ before, after }: Moments): string =>
+  `${usedEndpoints(before).length} -> ${usedEndpoints(after).length} endpoints in use`
+
+function endpointChange(endpoint: Endpoint, { before, after }: Moments): string {
+  const was = before?.endpoints.find((one) => isSame(one, endpoint))
+  const is = after?.endpoints.find((one) => isSame(one, endpoint))
+  const name = `endpoint ${named(endpoint)}`
+  if (was === undefined) return `${name} came`
+  if (is === undefined) return `${name} left`
+  const conditions = [endpointCondition(was), endpointCondition(is)]
+  if (conditions[0] !== conditions[1]) return `${name}: ${conditions.join(' -> ')}`
+  const isUsed = usedEndpoints(after).some((one) => isSame(one, endpoint))
+  return `${name} ${isUsed ? 'in use' : 'no longer in use'}: ${countChange({ before, after })}`
+}
+
+const named = (endpoint: Endpoint): string =>
+  `${endpointKey(endpoint)}${endpoint.pod === undefined ? '' : ` (${endpoint.pod})`}`
+
+const isSame = (one: Endpoint, other: Endpoint): boolean => one.address === other.address && one.port === other.port

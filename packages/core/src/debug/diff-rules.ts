@@ -1,7 +1,6 @@
 import { isEqual } from '../model/json-value.js'
 import type { ServicePortName } from '../model/names.js'
-import type { PlanOptions, RulePlan, RulePlanner, RulesAt } from '../ports/dataplane.js'
-import type { RuleItem } from '../ports/rule-item.js'
+import type { PlanOptions, RuleItem, RulePlan, RulePlanner, RulesAt } from '../ports/dataplane.js'
 import type { State } from '../state/state.js'
 
 export type RuleDifference =

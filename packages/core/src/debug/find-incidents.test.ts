@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { authorOf } from '../model/author.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import { type LogRecord, type ObjectRecord, seq } from '../model/record.js'
+import { authorOf, seq, type LogRecord, type ObjectRecord } from '../model/record.js'
 import { findIncidents } from './find-incidents.js'
 import { isFlap, isOpen, type Outage } from './outage.js'
 

@@ -1,6 +1,6 @@
-import { type IpFamily, parseAddress } from '../model/address.js'
+import { parseAddress, type IpFamily } from '../model/address.js'
 import type { JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
-import { type ContainerPort, type Pod, type PodCondition, podOf } from '../model/pod.js'
+import { podOf, type ContainerPort, type Pod, type PodCondition } from '../model/pod.js'
 import type { ServicePort } from '../model/service-port.js'
 import { printable, printableName } from '../model/shown-text.js'
 import { parseRfc3339 } from '../model/time-formats.js'

@@ -1,17 +1,16 @@
+import { selectEndpoints, type EndpointSelection } from '../model/endpoint-selection.js'
 import type { Endpoint } from '../model/endpoint.js'
-import { type EndpointSelection, selectEndpoints } from '../model/endpoint-selection.js'
 import { isEqual } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
 import { nodeWithoutObject } from '../model/node.js'
 import { configOfRecord, type ProxyConfig } from '../model/proxy-config.js'
-import { type ConfigRecord, type LogRecord, NO_SEQ, type ObjectRecord } from '../model/record.js'
+import { NO_SEQ, type ConfigRecord, type LogRecord, type ObjectRecord } from '../model/record.js'
 import { watchEventOf } from '../model/watch-event.js'
-import type { PlannedItems, PlanOptions, PortEndpoints, RulePlan, RulePlanner } from '../ports/dataplane.js'
-import type { RuleItem } from '../ports/rule-item.js'
+import type { PlannedItems, PlanOptions, PortEndpoints, RuleItem, RulePlan, RulePlanner } from '../ports/dataplane.js'
 import { createStateFold } from '../state/state-fold.js'
-import { createEditFinder } from './service-edits.js'
 import type { ServiceEdit } from './outage.js'
+import { createEditFinder } from './service-edits.js'
 
 /** What changed rules. */
 export type Cause =

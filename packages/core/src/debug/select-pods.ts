@@ -1,6 +1,6 @@
 import { isJsonObject } from '../model/json-value.js'
 import type { JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
-import { type Pod, podOf } from '../model/pod.js'
+import { podOf, type Pod } from '../model/pod.js'
 import type { ServicePort } from '../model/service-port.js'
 import { printableName } from '../model/shown-text.js'
 import { selectorOf } from './compare-slices.js'
@@ -10,9 +10,9 @@ import {
   hasEnded,
   hostPortsOf,
   missingPorts,
+  usesHostPort,
   type PodFinding,
   type PodSurroundings,
-  usesHostPort,
 } from './pod-findings.js'
 
 /** What the Pods of the input say about a Service's endpoints. */

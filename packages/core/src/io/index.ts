@@ -5,7 +5,7 @@ export {
   type ThreadedWriterOptions,
 } from './sqlite/threaded-writer.js'
 
-export { CHANGE_LOG_ERRORS, ChangeLogError, type ChangeLogErrorCode } from '../ports/change-log-error.js'
+export { CHANGE_LOG_ERRORS, ChangeLogError, type ChangeLogErrorCode } from '../ports/change-log.js'
 export { refuseOthersLog, whoElseCanWrite } from './sqlite/private-files.js'
 export type { Durability } from './sqlite/open-database.js'
 export type { PruneOptions, PruneResult } from './sqlite/prune.js'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { authorOf } from './author.js'
+import { authorOf } from './record.js'
 
 interface Entry {
   readonly manager?: string

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { findingsOf } from './diagnostic.js'
-import { visible } from './shown-text.js'
 import type { KubernetesObject } from './kubernetes-object.js'
+import { visible } from './shown-text.js'
 
 const web: KubernetesObject = { kind: 'Service', metadata: { namespace: 'shop', name: 'web' } }
 

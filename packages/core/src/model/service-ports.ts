@@ -1,24 +1,23 @@
-import { type IpFamily, parseAddress, parseCidr } from './address.js'
+import { parseAddress, parseCidr, type IpFamily } from './address.js'
 import {
-  type Diagnostic,
   fieldReader,
-  type FieldReader,
-  type Findings,
   findingsOf,
   isPortNumber,
+  type Diagnostic,
+  type FieldReader,
+  type Findings,
 } from './diagnostic.js'
 import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
 import {
   isObjectName,
   isPortName,
-  type Protocol,
   PROTOCOLS,
   serviceName,
-  type ServiceName,
   servicePortName,
+  type Protocol,
+  type ServiceName,
 } from './names.js'
-import type { ServicePort, SkipReason, SkippedPort } from './service-port.js'
-import { serviceTrafficOf } from './service-traffic.js'
+import { serviceTrafficOf, type ServicePort, type SkippedPort, type SkipReason } from './service-port.js'
 import { visible } from './shown-text.js'
 
 export interface ServicePortsResult {

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import type { JsonObject, KubernetesObject } from './kubernetes-object.js'
-import { asCurrentVersion } from './slice-v1beta1.js'
-import { endpointsOfSlice } from './slice-endpoints.js'
+import { asCurrentVersion, endpointsOfSlice } from './slice-endpoints.js'
 
 const old = (endpoints: JsonObject['endpoints']): JsonObject => ({
   kind: 'EndpointSlice',

@@ -3,7 +3,7 @@ import type { LogEntry } from '../model/record.js'
 import { createMemoryChangeLog, type MemoryChangeLog } from '../testing/memory-change-log.js'
 import { createEventMaker, service } from '../testing/manifests.js'
 import { createRecorder, type LogHealth, type Recorder, type RecorderOptions, type RecordOutcome } from './recorder.js'
-import { VirtualClock } from './virtual-clock.js'
+import { VirtualClock } from './replay.js'
 
 const START = Date.UTC(2026, 0, 1)
 const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))

@@ -1,4 +1,4 @@
-import { ignoreElements, map, type Observable, Subject } from 'rxjs'
+import { ignoreElements, map, Subject, VirtualAction, VirtualTimeScheduler, type Observable } from 'rxjs'
 import { storedConfig, type ProxyConfig } from '../model/proxy-config.js'
 import { seq, type Seq } from '../model/record.js'
 import { watchEventOf } from '../model/watch-event.js'
@@ -7,11 +7,10 @@ import type { ChangeLogReader, ChangeLogWriter, LogInfo } from '../ports/change-
 import { createStateFold, type StateFold } from '../state/state-fold.js'
 import type { State } from '../state/state.js'
 import { createRecorder, record, type Recorded, type Recorder } from './recorder.js'
-import { type EngineReport, runSyncEngine } from './sync-engine.js'
+import { runSyncEngine, type EngineReport } from './sync-engine.js'
 import { trackChanges } from './track-changes.js'
-import { VirtualClock } from './virtual-clock.js'
 
-export interface ReplayOptions {
+interface ReplayOptions {
   /** Read, never written. */
   readonly log: Pick<ChangeLogReader, 'records' | 'objectsAt' | 'info'>
   /** The last record that is played; absent: all. */
@@ -175,5 +174,50 @@ function* eventsOf({ log, untilSeq }: ReplayOptions, info: LogInfo): Iterable<Re
     if (logRecord.type === 'object' || logRecord.type === 'bookmark') {
       yield { seq: logRecord.seq, event: watchEventOf(logRecord) }
     }
+  }
+}
+
+/**
+ * Time that moves only when it is told to: the clock of a replay. Timers fire in the order of their times, each at its
+ * own time, so that the same events and settings give the same runs.
+ */
+export class VirtualClock extends VirtualTimeScheduler {
+  readonly #settled: () => Promise<void> | undefined
+
+  /** `settled` answers what must end before time goes on: a sync under way takes no virtual time. */
+  constructor(startMs: number, settled: () => Promise<void> | undefined = () => undefined) {
+    super(VirtualAction, Number.POSITIVE_INFINITY)
+    this.frame = startMs
+    this.#settled = settled
+  }
+
+  /** Lets everything happen that is due until then, and sets the time. Synchronous where nothing is under way. */
+  advanceTo(timeMs: number): Promise<void> | undefined {
+    const waiting = this.#settled()
+    if (waiting !== undefined) return this.#advanceAfter(waiting, timeMs)
+    for (let next = this.actions[0]; next !== undefined && next.delay <= timeMs; next = this.actions[0]) {
+      this.#run(next)
+      const underWay = this.#settled()
+      if (underWay !== undefined) return this.#advanceAfter(underWay, timeMs)
+    }
+    this.frame = Math.max(this.frame, timeMs)
+    return undefined
+  }
+
+  /** When the next timer is due; undefined when there is none. */
+  get nextAt(): number | undefined {
+    return this.actions[0]?.delay
+  }
+
+  async #advanceAfter(waiting: Promise<void>, timeMs: number): Promise<void> {
+    await waiting
+    await this.advanceTo(timeMs)
+  }
+
+  #run(action: VirtualTimeScheduler['actions'][number]): void {
+    this.actions.shift()
+    this.frame = Math.max(this.frame, action.delay)
+    const error: unknown = action.execute(action.state, action.delay)
+    if (error !== undefined) throw error
   }
 }

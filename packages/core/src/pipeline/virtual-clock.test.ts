@@ -1,6 +1,6 @@
 import { timer } from 'rxjs'
 import { expect, test } from 'vitest'
-import { VirtualClock } from './virtual-clock.js'
+import { VirtualClock } from './replay.js'
 
 test('timers fire in the order of their times, each at its own time', () => {
   const clock = new VirtualClock(1000)

@@ -1,13 +1,12 @@
 import type { IpFamily } from '../model/address.js'
 import type { Endpoint } from '../model/endpoint.js'
-import type { ServiceName, ServicePortIdentity } from '../model/names.js'
+import type { ServiceName, ServicePortIdentity, ServicePortName } from '../model/names.js'
 import type { NodeInfo } from '../model/node.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import type { Seq } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import type { FrontTraffic } from '../state/port-traffic.js'
 import type { State } from '../state/state.js'
-import type { AuditFinding, AuditNote, FindingKind } from './audit.js'
 import type { ChangeLogReader } from './change-log.js'
 import type {
   CleanedFamily,
@@ -18,9 +17,8 @@ import type {
   OpenOptions,
   RuleTool,
 } from './machine.js'
-import type { Place, RuleItem } from './rule-item.js'
-import type { Trace } from './trace.js'
 import type { AffinityList, TraceQuestion } from './trace-question.js'
+import type { Trace } from './trace.js'
 
 /** What rules are made from at one point in time. */
 export interface RulesAt {
@@ -253,4 +251,83 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
 export class RuleTextError extends Error {
   override readonly name = 'RuleTextError'
   readonly code = 'NOT_A_RULE'
+}
+
+/** A chain, set or map of a table. */
+export interface Place {
+  readonly table: string
+  readonly chain: string
+}
+
+/**
+ * One item of a rule system: an iptables rule, an nftables rule or a set element. Text is made when it is asked for, since
+ * most items of a large ruleset are never printed.
+ */
+export interface RuleItem extends Place {
+  /** The service port that it is for. Undefined: it is there whatever Services there are. */
+  readonly owner: ServicePortName | undefined
+  /** The whole item as the rule system's own listing prints it: `-A KUBE-SERVICES -d 10.96.0.10/32 ...`. */
+  readonly line: string
+  /** The same without its place: `-d 10.96.0.10/32 ...`. */
+  readonly text: string
+  /**
+   * What makes an item of a chain the same one from record to record: all that it says but its share, which follows from the
+   * number of its neighbours.
+   */
+  readonly identity: string
+  /** The identity without comments, which large clusters leave out and people do not paste. */
+  readonly bareIdentity: string
+  /** The probability (0..1) with which it matches a packet that reaches it; undefined: it leaves nothing to chance. */
+  readonly share: number | undefined
+  /** Whether both say the same; cheaper than a comparison of their texts. */
+  equals(other: RuleItem): boolean
+}
+
+/** One thing in which the rules of one family are not what they should be. */
+export interface AuditFinding {
+  /** A key of its rule system's `findings`. */
+  readonly type: string
+  readonly family: IpFamily
+  /** The implementation of the rule system that has them: `nft`, `legacy`. Absent: they were read from a file, or there is but one. */
+  readonly variant?: string | undefined
+  /** Empty: all of them. */
+  readonly table: string
+  /** The chain, set or map. Empty: all of the table's. */
+  readonly chain: string
+  /** Whose item it is, or would be. Absent: it is there whatever Services there are, or it is nobody's. */
+  readonly owner?: ServicePortName | undefined
+  /** `namespace/name:port`: whose it says to be in its comment, where it should not be there. */
+  readonly claims?: string | undefined
+  /** What was recognized, for people, where the type alone does not say it: a sentence without its full stop. */
+  readonly detail?: string | undefined
+  /** How often the item is there, or how many differences one cause explains. Absent: once, or one. */
+  readonly count?: number | undefined
+  /** The items that should be there, in order. */
+  readonly expected?: readonly RuleItem[] | undefined
+  /** The items that are there. */
+  readonly found?: readonly RuleItem[] | undefined
+}
+
+/** What a finding of one type means. */
+export interface FindingKind {
+  /** A clause for people: `the rule is missing`. */
+  readonly meaning: string
+  /** `missing rule`, `missing rules`. */
+  readonly nouns: readonly [one: string, several: string]
+  /**
+   * Which record is behind it: the one that made the expected item, or changed it into what it should be; or the one that took
+   * the found item away, or all items of its place; or none, because no record makes or removes such a thing.
+   */
+  readonly cause: 'made' | 'changed' | 'removed' | 'emptied' | 'none'
+  /** The rules were not compared with the planned ones, because those are of another program, release or mode. Default: they were. */
+  readonly comparesNothing?: boolean | undefined
+}
+
+/** Something that is as it may be, and that a reader of an audit should know of. */
+export interface AuditNote {
+  readonly family: IpFamily
+  /** A sentence for people, without its full stop. */
+  readonly text: string
+  /** The items that say so, in their order. */
+  readonly found: readonly RuleItem[]
 }

@@ -1,5 +1,5 @@
 import type { Odds } from '../model/odds.js'
-import type { Place } from './rule-item.js'
+import type { Place } from './dataplane.js'
 
 /** What becomes of a packet. */
 export interface Trace {

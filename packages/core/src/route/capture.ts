@@ -1,20 +1,20 @@
-import { cidrContains, type IpAddress, parseAddress } from '../model/address.js'
-import { assertNever } from '../model/language.js'
-import { type EndpointSelection, selectEndpoints } from '../model/endpoint-selection.js'
+import { cidrContains, parseAddress, type IpAddress } from '../model/address.js'
+import { selectEndpoints, type EndpointSelection } from '../model/endpoint-selection.js'
 import type { Endpoint } from '../model/endpoint.js'
+import { assertNever } from '../model/language.js'
 import { displayName } from '../model/names.js'
 import type { ServicePort } from '../model/service-port.js'
-import { type Front, frontsOf } from '../state/state.js'
-import type { ReadPacket } from './packet.js'
+import { frontsOf, type Front } from '../state/state.js'
 import {
   cidrsOfFamily,
   hasLocalhostNodePorts,
-  type InForce,
   isLoopback,
   isOwnAddress,
   nodeIpOf,
   nodePortsAnswerOn,
   sourceIsIn,
+  type InForce,
+  type ReadPacket,
   type Way,
 } from './source.js'
 

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import { readProxyConfig } from '../config/read-proxy-config.js'
-import { buildState } from '../state/build-state.js'
+import { buildState } from '../state/state-fold.js'
 import { route } from './route.js'
 import { fateIn, packetOf } from './test-support/scenario.js'
 

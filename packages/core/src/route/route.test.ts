@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stateOf, nodeInfoWith } from '../testing/state-builder.js'
 import { route } from './route.js'
-import { RouteError, type Packet } from './packet.js'
+import { RouteError, type Packet } from './source.js'
 import { CLUSTER_CIDR } from './test-support/scenario.js'
 
 const state = stateOf({

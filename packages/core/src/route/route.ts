@@ -2,9 +2,8 @@ import { endpointKey, type Endpoint } from '../model/endpoint.js'
 import { displayName, type ServicePortName } from '../model/names.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import type { Front } from '../state/state.js'
-import { captureBy, fateOfUncaptured, type MatchedFront, matchingFronts, type Verdict } from './capture.js'
-import { type InForce, isOwnAddress, type Source, sourceOf, type Way } from './source.js'
-import { readPacket, type Packet } from './packet.js'
+import { captureBy, fateOfUncaptured, matchingFronts, type MatchedFront, type Verdict } from './capture.js'
+import { isOwnAddress, readPacket, sourceOf, type InForce, type Packet, type Source, type Way } from './source.js'
 
 /** What becomes of a packet. */
 export interface Route {

@@ -4,8 +4,7 @@ import { seq } from '../model/record.js'
 import type { WatchEvent } from '../model/watch-event.js'
 import { canonicalState } from '../testing/canonical-state.js'
 import { createEventMaker, node, service, slice } from '../testing/manifests.js'
-import { buildState } from './build-state.js'
-import { createStateFold, type StateFold } from './state-fold.js'
+import { buildState, createStateFold, type StateFold } from './state-fold.js'
 
 function folded(events: readonly WatchEvent[], fold: StateFold = createStateFold()): StateFold {
   for (const event of events) fold.track(seq(fold.trackedSeq + 1), event)

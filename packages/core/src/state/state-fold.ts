@@ -2,20 +2,25 @@ import type { Diagnostic } from '../model/diagnostic.js'
 import type { Endpoint } from '../model/endpoint.js'
 import { isEqual } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
-import type { ServicePortName } from '../model/names.js'
-import { type NodeInfo, nodeInfoOf } from '../model/node.js'
+import type { ServiceName, ServicePortName } from '../model/names.js'
+import { nodeInfoOf, type NodeInfo } from '../model/node.js'
 import { NO_SEQ, type Seq } from '../model/record.js'
-import type { ServicePort } from '../model/service-port.js'
+import type { ServicePort, SkippedPort } from '../model/service-port.js'
+import { servicePortsOf } from '../model/service-ports.js'
+import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
 import type { WatchEvent } from '../model/watch-event.js'
-import { changedEndpoints, createEndpointChangeTracker, mergeEndpoints, unmergeEndpoints } from './endpoint-changes.js'
 import {
+  changedEndpoints,
+  createEndpointChangeTracker,
   createObjectReader,
   createServiceChangeTracker,
   filterServicePorts,
+  mergeEndpoints,
   mergeServicePorts,
+  unmergeEndpoints,
+  unmergeServicePorts,
   type ReaderOptions,
   type ServiceChange,
-  unmergeServicePorts,
 } from './service-changes.js'
 import { nodeOfInterest, type State } from './state.js'
 
@@ -42,7 +47,7 @@ export interface StateFold {
   apply(): Applied
 }
 
-export interface StateFoldOptions extends ReaderOptions {
+interface StateFoldOptions extends ReaderOptions {
   /** The node that the rules are for; absent: the only one. */
   readonly nodeName?: string
 }
@@ -143,3 +148,66 @@ function differing({ previous, current }: ServiceChange): readonly ServicePort[]
 /** What rules are made from; taints and a coming deletion only decide whether the node takes load-balancer traffic. */
 const rulesView = (node: NodeInfo | undefined): unknown =>
   node && { name: node.name, addresses: node.addresses, podCIDRs: node.podCIDRs, zone: node.zone }
+
+export interface BuiltState {
+  readonly state: State
+  /** Services, and ports of them, that get no rules, with the reason. */
+  readonly skipped: readonly SkippedPort[]
+  /** What was left out of the objects, or read otherwise than written. */
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+/** The state that objects make, in whatever order they come. Of two objects with one kind and name the later counts. */
+export function buildState({
+  objects,
+  seq = NO_SEQ,
+  nodeName,
+}: {
+  readonly objects: Iterable<KubernetesObject>
+  readonly seq?: Seq
+  readonly nodeName?: string | undefined
+}): BuiltState {
+  const services = new Map<ServicePortName, ServicePort>()
+  const nodes = new Map<string, NodeInfo>()
+  const slices = new Map<ServiceName, SliceEndpoints[]>()
+  const skipped: SkippedPort[] = []
+  const diagnostics: Diagnostic[] = []
+
+  for (const object of latestByName(objects)) {
+    switch (object.kind) {
+      case 'Service': {
+        const result = servicePortsOf(object)
+        for (const port of result.ports) services.set(port.id, port)
+        for (const port of result.skipped) skipped.push(port)
+        for (const diagnostic of result.diagnostics) diagnostics.push(diagnostic)
+        break
+      }
+      case 'EndpointSlice': {
+        const { service, ...slice } = endpointsOfSlice(object)
+        if (service !== undefined) slices.set(service, [...(slices.get(service) ?? []), { ...slice, service }])
+        for (const diagnostic of slice.diagnostics) diagnostics.push(diagnostic)
+        break
+      }
+      case 'Node': {
+        const result = nodeInfoOf(object)
+        nodes.set(result.node.name, result.node)
+        for (const diagnostic of result.diagnostics) diagnostics.push(diagnostic)
+      }
+    }
+  }
+
+  const endpoints = new Map<ServicePortName, readonly Endpoint[]>()
+  for (const slicesOfService of slices.values()) {
+    for (const [id, list] of gatherEndpoints(slicesOfService)) endpoints.set(id, list)
+  }
+  const node = nodeOfInterest(nodes, nodeName)
+  return { state: { seq, nodes, services, endpoints, ...(node && { node }) }, skipped, diagnostics }
+}
+
+function latestByName(objects: Iterable<KubernetesObject>): Iterable<KubernetesObject> {
+  const latest = new Map<string, KubernetesObject>()
+  for (const object of objects) {
+    latest.set(`${object.kind} ${object.metadata.namespace ?? ''}/${object.metadata.name}`, object)
+  }
+  return latest.values()
+}

@@ -1,28 +1,29 @@
-import { serviceLabelOf } from '../model/names.js'
-import { assertNever } from '../model/language.js'
-import { authorOf } from '../model/author.js'
 import { keepObject, withVersionOf } from '../model/keep-object.js'
 import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
+import { assertNever } from '../model/language.js'
+import { serviceLabelOf } from '../model/names.js'
 import {
+  authorOf,
+  NO_SEQ,
+  seq,
+  unwritableNotice,
   type LogEntry,
   type LogRecord,
-  NO_SEQ,
   type NoticeRecord,
   type ObjectRecord,
-  seq,
   type Seq,
-  unwritableNotice,
 } from '../model/record.js'
 import type { BookmarkEvent, ObjectEvent } from '../model/watch-event.js'
-import type {
-  AppendOutcome,
-  ChangeLogReader,
-  ChangeLogWriter,
-  LogInfo,
-  ObjectsAt,
-  RecordFilter,
+import {
+  ChangeLogError,
+  type AppendOutcome,
+  type ChangeLogErrorCode,
+  type ChangeLogReader,
+  type ChangeLogWriter,
+  type LogInfo,
+  type ObjectsAt,
+  type RecordFilter,
 } from '../ports/change-log.js'
-import { ChangeLogError, type ChangeLogErrorCode } from '../ports/change-log-error.js'
 
 /** A change log that lives as long as its process: for tests, and for those who keep none. Nothing is ever pruned. */
 export interface MemoryChangeLog extends ChangeLogWriter, ChangeLogReader {

@@ -3,7 +3,7 @@ import type { createKnownObjects } from '../io/kubernetes/known-objects.js'
 import type { kubernetesSource, KubernetesSourceOptions } from '../io/kubernetes/kubernetes-source.js'
 import { type KubernetesObject, OBJECT_KINDS, type ObjectKind } from '../model/kubernetes-object.js'
 import type { SourceItem, WatchStatus } from '../ports/api-server.js'
-import { VirtualClock } from '../pipeline/virtual-clock.js'
+import { VirtualClock } from '../pipeline/replay.js'
 import { createFakeApiServer, type FakeApiServer, type FakeRequest } from './fake-api-server.js'
 
 export interface TrialOptions {

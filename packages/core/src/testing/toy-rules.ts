@@ -1,11 +1,15 @@
 import type { IpFamily } from '../model/address.js'
 import type { ServicePortName } from '../model/names.js'
 import { CERTAIN, oneIn } from '../model/odds.js'
-import type { AuditFinding, FindingKind } from '../ports/audit.js'
-import { type LoadedRules, RuleTextError } from '../ports/dataplane.js'
-import type { RuleItem } from '../ports/rule-item.js'
-import type { Trace, Way } from '../ports/trace.js'
+import {
+  RuleTextError,
+  type AuditFinding,
+  type FindingKind,
+  type LoadedRules,
+  type RuleItem,
+} from '../ports/dataplane.js'
 import { TraceError, type TraceQuestion } from '../ports/trace-question.js'
+import type { Trace, Way } from '../ports/trace.js'
 
 /**
  * One line: `add fronts TCP 10.96.0.10 80 goto to-shop-cart-http-TCP-IPv4` leads a front to a service port's own chain (or has

@@ -1,14 +1,12 @@
-import { assertNever } from '../assert-never.js'
-import type { Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
+import type { Variant } from '../iptables.js'
 import { formatRule, IptablesFormatError } from '../rules/format-rule.js'
 import type { RestoreLine } from '../rules/restore-line.js'
-import type { Counters, Rule } from '../rules/rule.js'
-import { hookOf, hooksOf } from './built-in-chains.js'
+import { assertNever, type Counters, type Rule } from '../rules/rule.js'
 import { isTargetName, usageError } from './check-usage.js'
-import type { KernelChain, KernelRule, KernelTable } from './kernel-table.js'
-import { type KernelReason, type KernelStep, type Refusal, state, usage } from './refusal.js'
+import { BUILT_IN_CHAINS, hookOf, hooksOf, KernelTable, type KernelChain, type KernelRule } from './kernel-table.js'
 import { canonicalRule, demandsOf, refusedIn } from './rule-checks.js'
+import { state, usage, type KernelReason, type KernelStep, type Program, type Refusal } from './spell-failure.js'
 
 /** What one line or command changes in a table. */
 export type Operation =
@@ -282,6 +280,38 @@ const byName = (one: KernelChain, other: KernelChain): number =>
   Buffer.compare(Buffer.from(one.name), Buffer.from(other.name))
 
 /** All built-in chains, as legacy has them from the first look at a table. */
-export function makeBuiltInChains(table: KernelTable): void {
+function makeBuiltInChains(table: KernelTable): void {
   for (const hook of hooksOf(table.name)) if (!table.chains.has(hook)) table.addChain(hook)
+}
+
+/** All tables of one family in one kernel, as one variant sees them. */
+export interface KernelTables {
+  readonly program: Program
+  /** The nfacct objects that there are. */
+  readonly objects: ReadonlySet<string>
+  /** Undefined: the kernel has no such table. legacy makes a table by looking at it. */
+  readonly open: (name: string) => KernelTable | undefined
+  /** Those that are there, in the order of a save. */
+  readonly existing: () => readonly KernelTable[]
+}
+
+export function kernelTables(program: Program, objects: ReadonlySet<string>): KernelTables {
+  const tables = new Map<string, KernelTable>([...BUILT_IN_CHAINS.keys()].map((name) => [name, new KernelTable(name)]))
+  /** legacy lists the newest first. */
+  const made: KernelTable[] = []
+
+  return {
+    program,
+    objects,
+    open: (name) => {
+      const table = tables.get(name)
+      if (table !== undefined && program.variant === 'legacy' && !table.exists) {
+        makeBuiltInChains(table)
+        table.keep()
+        made.unshift(table)
+      }
+      return table
+    },
+    existing: () => (program.variant === 'legacy' ? made : [...tables.values()].filter(({ exists }) => exists)),
+  }
 }

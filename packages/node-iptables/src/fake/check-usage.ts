@@ -1,9 +1,8 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import { assertNever } from '../assert-never.js'
-import type { Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
-import { MATCHES, TARGETS } from '../rules/extensions/known-extensions.js'
-import type { Match, Rule, Target } from '../rules/rule.js'
+import type { Variant } from '../iptables.js'
+import { MATCHES, TARGETS } from '../rules/parse-rule.js'
+import { assertNever, type Match, type Rule, type Target } from '../rules/rule.js'
 import { REJECT_KINDS } from './rule-checks.js'
 
 export interface RulePlacement {

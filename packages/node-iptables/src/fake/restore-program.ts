@@ -1,20 +1,28 @@
 import { IptablesParseError } from '../rules/parse-rule.js'
 import { parseRestoreLine, type RestoreLine } from '../rules/restore-line.js'
 import type { Counters } from '../rules/rule.js'
-import { applyOperation, type ApplyOptions, isVerdict, type Operation, readRule } from './apply-operation.js'
-import { hookOf } from './built-in-chains.js'
+import {
+  applyOperation,
+  isVerdict,
+  readRule,
+  type ApplyOptions,
+  type KernelTables,
+  type Operation,
+} from './apply-operation.js'
 import { NAT_IS_NO_FILTER } from './check-usage.js'
-import type { KernelTable } from './kernel-table.js'
-import type { KernelTables } from './kernel-tables.js'
-import { type KernelReason, type KernelRefusal, type Refusal, usage } from './refusal.js'
-import { type AddedRule, invalidIn } from './rule-checks.js'
+import { hookOf, type KernelTable } from './kernel-table.js'
+import { invalidIn, type AddedRule } from './rule-checks.js'
 import {
   commitExpected,
-  type Ending,
   misplacedLine,
   refusalOf,
   restoreEnding,
   unknownRestoreTable,
+  usage,
+  type Ending,
+  type KernelReason,
+  type KernelRefusal,
+  type Refusal,
 } from './spell-failure.js'
 
 interface RestoreProgramOptions {

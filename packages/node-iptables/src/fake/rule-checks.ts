@@ -1,9 +1,8 @@
-import type { Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
+import type { Variant } from '../iptables.js'
 import type { AddrtypeMatch, Match, Rule, Target } from '../rules/rule.js'
-import { type Hook, hookOf } from './built-in-chains.js'
-import type { KernelChain, KernelRule, KernelTable } from './kernel-table.js'
-import type { KernelReason } from './refusal.js'
+import { hookOf, type Hook, type KernelChain, type KernelRule, type KernelTable } from './kernel-table.js'
+import type { KernelReason } from './spell-failure.js'
 
 /** Why the kernel refuses a table as a whole: packets would go round, or come to a rule that is not for their hook. */
 type Invalid = 'loop' | 'hook'

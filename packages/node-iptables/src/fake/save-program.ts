@@ -1,9 +1,8 @@
 import type { Counters } from '../rules/rule.js'
 import type { RunRequest } from '../run-process.js'
-import { BUILT_IN_CHAINS, hooksOf } from './built-in-chains.js'
-import type { KernelChain, KernelTable } from './kernel-table.js'
-import type { KernelTables } from './kernel-tables.js'
-import { type Ending, FAKE_VERSION, nameOf } from './spell-failure.js'
+import { BUILT_IN_CHAINS, hooksOf, type KernelChain, type KernelTable } from './kernel-table.js'
+import type { KernelTables } from './apply-operation.js'
+import { FAKE_VERSION, nameOf, type Ending } from './spell-failure.js'
 
 interface SaveProgramOptions {
   /** `-c`, `-t TABLE` */

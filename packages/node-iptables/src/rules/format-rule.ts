@@ -1,10 +1,9 @@
-import { assertNever } from '../assert-never.js'
 import { addrtype, comment, conntrack, nfacct, physdev, recent, statistic } from './extensions/matches.js'
 import { sctp, tcp, udp } from './extensions/ports.js'
 import { dnat, mark, markTarget, masquerade, reject, snat } from './extensions/targets.js'
 import { networkOf } from './networks.js'
+import { assertNever, type Match, type Negatable, type Rule, type Target } from './rule.js'
 import { isBareName, isInterfaceName, protocolOf, splitWords } from './values.js'
-import type { Match, Negatable, Rule, Target } from './rule.js'
 
 /**
  * A rule in iptables-save's spelling, as it stands after `-A CHAIN`; empty for the rule that matches all and does nothing.

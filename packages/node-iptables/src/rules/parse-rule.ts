@@ -1,5 +1,7 @@
 import type { ExtensionReader, GivenOption } from './extensions/extension.js'
-import { isKnownOption, knows, MATCHES, TARGETS } from './extensions/known-extensions.js'
+import { addrtype, comment, conntrack, nfacct, physdev, recent, statistic } from './extensions/matches.js'
+import { sctp, tcp, udp } from './extensions/ports.js'
+import { dnat, mark, markTarget, masquerade, reject, snat } from './extensions/targets.js'
 import { networkOf } from './networks.js'
 import type { Match, Rule, Target } from './rule.js'
 import { isBareName, isInterfaceName, protocolOf, type Word } from './values.js'
@@ -307,3 +309,40 @@ export class IptablesParseError extends Error {
 const SHOWN_LENGTH = 200
 
 const shortened = (text: string): string => (text.length <= SHOWN_LENGTH ? text : `${text.slice(0, SHOWN_LENGTH)}…`)
+
+/** The matches that are understood here, by the names that `-m` takes. */
+export const MATCHES: ReadonlyMap<string, ExtensionReader<Match>> = new Map(
+  Object.entries<ExtensionReader<Match>>({
+    addrtype,
+    comment,
+    conntrack,
+    mark,
+    nfacct,
+    physdev,
+    recent,
+    sctp,
+    statistic,
+    tcp,
+    udp,
+  }),
+)
+
+/** The targets that are understood here, by the names that `-j` takes. */
+export const TARGETS: ReadonlyMap<string, ExtensionReader<Target>> = new Map(
+  Object.entries<ExtensionReader<Target>>({
+    MARK: markTarget,
+    DNAT: dnat,
+    SNAT: snat,
+    MASQUERADE: masquerade,
+    REJECT: reject,
+  }),
+)
+
+/** Whether the match or target has the option, under any of its names. */
+export const knows = (extension: ExtensionReader<unknown> | undefined, option: string): boolean =>
+  extension !== undefined &&
+  (Object.hasOwn(extension.options, option) || Object.hasOwn(extension.aliases ?? {}, option))
+
+/** Whether any of them has it. */
+const isKnownOption = (option: string): boolean =>
+  [...MATCHES.values(), ...TARGETS.values()].some((extension) => knows(extension, option))

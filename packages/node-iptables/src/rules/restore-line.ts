@@ -1,7 +1,6 @@
-import { assertNever } from '../assert-never.js'
 import { formatRule, IptablesFormatError } from './format-rule.js'
-import { IptablesParseError, type IptablesParseErrorCode, parseRule } from './parse-rule.js'
-import type { Counters, Rule } from './rule.js'
+import { IptablesParseError, parseRule, type IptablesParseErrorCode } from './parse-rule.js'
+import { assertNever, type Counters, type Rule } from './rule.js'
 import { isBareName, numberOf, splitWords, UINT32, type Word } from './values.js'
 
 /** One line of what iptables-save prints or iptables-restore reads. */

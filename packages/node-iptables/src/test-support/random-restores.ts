@@ -1,5 +1,5 @@
 import type { Family } from '../detect-variant.js'
-import { hooksOf } from '../fake/built-in-chains.js'
+import { hooksOf } from '../fake/kernel-table.js'
 import type { RandomChoices } from './random-numbers.js'
 import { randomRule } from './random-rules.js'
 

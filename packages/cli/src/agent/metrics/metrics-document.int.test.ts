@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { iptablesDataplane } from '@pointsman/backend-iptables'
 import { describe, expect, it } from 'vitest'
-import { createAgentMetrics } from './agent-metrics.js'
-import { readProcessFigures } from './process-metrics.js'
+import { createAgentMetrics, readProcessFigures } from './agent-metrics.js'
 import { createReading } from './test-support/reading.js'
 
 const { registry } = createAgentMetrics({

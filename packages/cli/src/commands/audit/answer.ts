@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type {
   AuditFinding,
   AuditNote,
@@ -10,24 +11,21 @@ import type {
   Seq,
   State,
 } from '@pointsman/core'
-import { setTimeout } from 'node:timers/promises'
-import { type Context, dataplaneOf, warn } from '../../context.js'
+import { dataplaneOf, warn, type Context } from '../../context.js'
 import { runProcess } from '../../dataplanes.js'
 import { CliError } from '../../errors.js'
-import { askedObjects, type AskedObjects, type Input, type PointOptions } from '../../input/open-input.js'
-import { readSave } from '../../input/read-save.js'
+import { askedObjects, readSave, type AskedObjects, type Input, type PointOptions } from '../../input/open-input.js'
 import {
   familiesOf,
   familyAsked,
   interfaceAddressesOf,
-  type RulesetCommandOptions,
   rulesQuestion,
+  type RulesetCommandOptions,
   type RulesQuestion,
   type RulesQuestionOptions,
   type VariantOptions,
 } from '../../input/rules-question.js'
-import { interfaceAddresses, tcpBeLiberal } from '../../machine/machine-facts.js'
-import { machineOf } from '../../machine/open-machine.js'
+import { interfaceAddresses, machineOf, tcpBeLiberal } from '../../machine/open-machine.js'
 import { countOf } from '../../output/format-text.js'
 import { createProgress } from '../../output/progress.js'
 import { SILENT } from '../../output/terminal.js'

@@ -1,36 +1,35 @@
 import {
-  type Broken,
   buildState,
-  type ChangeLogReader,
-  type FateFlip,
   fateKey,
   findBreak,
-  type FlipCause,
   followFate,
+  loggedConfigAt,
+  NO_SEQ,
+  recordsInOrder,
+  seq,
+  serviceName,
+  serviceOf,
+  servicePortsOf,
+  touchesPacket,
+  type Broken,
+  type ChangeLogReader,
+  type FateFlip,
+  type FlipCause,
   type IpFamily,
   type KubernetesObject,
-  loggedConfigAt,
   type LogRecord,
-  NO_SEQ,
   type NodeInfo,
   type PacketFate,
   type PacketTarget,
   type Protocol,
   type RecordFilter,
-  recordsInOrder,
-  seq,
   type Seq,
-  serviceName,
   type ServiceName,
-  serviceOf,
-  servicePortsOf,
   type State,
-  touchesPacket,
 } from '@pointsman/core'
 import { CliError } from '../../errors.js'
-import { type AskedObjects, describeAsked } from '../../input/open-input.js'
-import type { PacketText } from '../../packet/parse-packet.js'
-import { type ResolvedPacket, resolvePacket } from '../../packet/resolve-packet.js'
+import { describeAsked, type AskedObjects } from '../../input/open-input.js'
+import { resolvePacket, type PacketText, type ResolvedPacket } from '../../packet/resolve-packet.js'
 import { serviceFilter } from '../log/history.js'
 import type { BisectQuestion } from './question.js'
 

@@ -1,27 +1,31 @@
 import {
   arrivalOf,
   assertNever,
+  isLoopback,
+  nodeWithoutObject,
+  parseAddress,
+  route,
   type ChangeLogReader,
   type NodeInfo,
-  nodeWithoutObject,
   type Packet,
   type PacketFate,
-  parseAddress,
   type Protocol,
   type ProxyConfig,
-  route,
   type State,
-  isLoopback,
 } from '@pointsman/core'
-import { type Context, warn } from '../../context.js'
+import { warn, type Context } from '../../context.js'
 import { CliError } from '../../errors.js'
-import { type Input, objectsAtPoint } from '../../input/open-input.js'
-import { pointAt, type ResolvedPoint, resolvePoint, seqOfLists } from '../../input/point-in-time.js'
+import { objectsAtPoint, type Input } from '../../input/open-input.js'
+import { pointAt, resolvePoint, seqOfLists, type ResolvedPoint } from '../../input/point-in-time.js'
 import { givesConfig } from '../../input/proxy-config.js'
 import { interfaceAddressesOf, rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
 import { formatTime } from '../../output/json.js'
-import { meansBothFamilies, packetFamilyAsked, type ResolvedPacket } from '../../packet/resolve-packet.js'
-import { parseServicePacket } from '../../packet/parse-packet.js'
+import {
+  meansBothFamilies,
+  packetFamilyAsked,
+  parseServicePacket,
+  type ResolvedPacket,
+} from '../../packet/resolve-packet.js'
 import { resolveAtAnyTime } from './answer.js'
 
 /** As commander parses the options of `bisect`. */

@@ -2,10 +2,9 @@ import { parseGoDuration } from '@pointsman/core'
 import type { Command } from 'commander'
 import { createAgentLines } from '../../agent/agent-log.js'
 import { readAge, readSize } from '../../agent/config/agent-options.js'
-import { type Context, warn } from '../../context.js'
+import { warn, type Context } from '../../context.js'
 import { CliError } from '../../errors.js'
 import { logPath, withLogOption } from '../../input/open-input.js'
-import type { Style } from '../../output/terminal.js'
 import { countOf, formatCount, formatDuration, shellWord, withExamples } from '../../output/format-text.js'
 import {
   formatTime,
@@ -16,8 +15,32 @@ import {
   writeDocument,
 } from '../../output/json.js'
 import { createProgress } from '../../output/progress.js'
+import {
+  documentHead,
+  integer,
+  objectOf,
+  optional,
+  point,
+  required,
+  text,
+  time,
+  type DocumentJson,
+} from '../../output/schema.js'
+import type { Style } from '../../output/terminal.js'
+import { kindCounts } from '../import/report.js'
 import { recordCluster, type RecordTally } from './record-cluster.js'
-import type { RecordSummaryJson } from './schema.js'
+
+/** What `pointsman record -o json` prints when it ends. */
+export const recordSummary = objectOf('RecordSummary', {
+  ...documentHead('RecordSummary'),
+  at: required(point, 'the last record of the log'),
+  log: required(text, 'the path of the log'),
+  events: required(integer, 'events that are new in the log, bookmarks included'),
+  kinds: required(kindCounts, 'the new events of objects'),
+  firstAt: optional(time, 'the first new event; absent where there is none'),
+  lastAt: optional(time, 'the last new event'),
+})
+type RecordSummaryJson = DocumentJson<typeof recordSummary>
 
 interface RecordCommandOptions {
   readonly log?: string

@@ -36,7 +36,7 @@ import { type MachineOptions, openBackend } from '../../machine/open-machine.js'
 import { formatCount, withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
 import { createProgress, type Progress } from '../../output/progress.js'
-import { refusedOf, replayDocument, type ReplayReport, replayText } from './report.js'
+import { refusedOf, replayDocument, type ReplayReport, replayText, replayBackends } from './report.js'
 
 interface ReplayCommandOptions extends ConfigOptions, RulesetCommandOptions, VariantOptions {
   readonly backend: string
@@ -234,13 +234,6 @@ function realPath(path: string): string {
     return path
   }
 }
-
-/** The backends that a replay can have, in the order of the help text: mock, each data plane, none. The first is the default. */
-export const replayBackends = (context: Pick<Context, 'dataplanes'>): readonly string[] => [
-  'mock',
-  ...modesOf(context),
-  'none',
-]
 
 interface BackendQuestion {
   /** The last state of the replay: which node it is, and what families it has. */

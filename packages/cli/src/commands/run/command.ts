@@ -1,33 +1,32 @@
-import {
-  type AgentConfig,
-  CONFIG_KIND,
-  configDocument,
-  type Json,
-  parseAddress,
-  readAgentConfig,
-} from '@pointsman/core'
-import { type ConfigDocument, readConfigDocument, writeConfigDocument } from '@pointsman/core/io'
-import type { Command } from 'commander'
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import {
+  CONFIG_KIND,
+  configDocument,
+  parseAddress,
+  readAgentConfig,
+  type AgentConfig,
+  type Json,
+} from '@pointsman/core'
+import { readConfigDocument, writeConfigDocument, type ConfigDocument } from '@pointsman/core/io'
+import type { Command } from 'commander'
 import { map, NEVER } from 'rxjs'
 import {
-  type AgentOptions,
   readGoFlag,
   readRunSettings,
-  type RunSettings,
   withAgentOptions,
+  type AgentOptions,
+  type RunSettings,
 } from '../../agent/config/agent-options.js'
 import { watchConfigFile } from '../../agent/config/watch-config-file.js'
 import { initializeMachine } from '../../agent/machine-settings.js'
-import { type Context, modesOf, warn } from '../../context.js'
-import { CliError } from '../../errors.js'
+import { modesOf, warn, type Context } from '../../context.js'
+import { CliError, describeFailure, exitStatusOf } from '../../errors.js'
 import { byteStream } from '../../input/open-input.js'
 import { configurationError, givenFlags, KUBE_PROXY_FLAGS, overlayFlags } from '../../input/proxy-config.js'
 import { checkLayout, familiesOf } from '../../input/rules-question.js'
-import { bootId } from '../../machine/machine-facts.js'
+import { bootId } from '../../machine/open-machine.js'
 import { withExamples } from '../../output/format-text.js'
-import { describeFailure, exitStatusOf } from '../../output/describe-failure.js'
 import { PLAIN } from '../../output/terminal.js'
 import { cleanup } from '../cleanup/command.js'
 

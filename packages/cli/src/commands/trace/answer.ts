@@ -1,29 +1,32 @@
 import {
   arrivalOf,
-  type Assumption,
   buildState,
+  isLoopback,
+  parseAddress,
+  type Assumption,
   type Dataplane,
+  type DependenceCode,
   type IpFamily,
   type LoadedRules,
   type NodeInfo,
-  parseAddress,
   type ProxyConfig,
+  type Trace,
   type TraceQuestion,
-  isLoopback,
 } from '@pointsman/core'
 import { readText } from '@pointsman/core/io'
-import { type Context, dataplaneOf, warn } from '../../context.js'
+import { dataplaneOf, warn, type Context } from '../../context.js'
 import { CliError } from '../../errors.js'
 import {
   askedObjects,
-  type AskedObjects,
   byteStream,
+  MAX_SAVE_BYTES,
+  readSave,
+  withInput,
+  type AskedObjects,
   type Input,
   type InputOptions,
-  withInput,
   type PointOptions,
 } from '../../input/open-input.js'
-import { MAX_SAVE_BYTES, readSave } from '../../input/read-save.js'
 import {
   familiesOf,
   interfaceAddressesOf,
@@ -31,10 +34,15 @@ import {
   type RulesQuestionOptions,
 } from '../../input/rules-question.js'
 import { warnOfDiagnostics } from '../../output/format-text.js'
-import { isNodePortElsewhere, type Names, skippedServices } from '../../packet/names.js'
-import { type PacketText, parsePacket } from '../../packet/parse-packet.js'
-import { affinityEntries, connectionOf, interfacesOf, type PacketFacts, senderOf } from './packet-facts.js'
-import { meansBothFamilies, type ResolvedPacket, resolvePacket } from '../../packet/resolve-packet.js'
+import { isNodePortElsewhere, skippedServices, type Names } from '../../packet/names.js'
+import {
+  meansBothFamilies,
+  parsePacket,
+  resolvePacket,
+  type PacketText,
+  type ResolvedPacket,
+} from '../../packet/resolve-packet.js'
+import { affinityEntries, connectionOf, interfacesOf, senderOf, type PacketFacts } from './packet-facts.js'
 
 /** As commander parses the options of `trace`. */
 export interface TraceOptions extends InputOptions, PointOptions, RulesQuestionOptions, PacketFacts {
@@ -253,4 +261,47 @@ async function questionOf(
     },
     everyRule: options.everyRule,
   }
+}
+
+/** An unknown fact that a verdict depends on: a clause for a person, and the option of `trace` that says it. */
+export interface Dependence {
+  readonly code: DependenceCode
+  readonly text: string
+  readonly option?: string | undefined
+}
+
+/** How to say what is known. */
+const OPTIONS: { readonly [code in DependenceCode]?: string } = {
+  SET_MEMBER: '--ipset',
+  IN_INTERFACE: '--in-interface',
+  OUT_INTERFACE: '--out-interface',
+  BRIDGE_PORT: '--physdev-in, --physdev-out',
+  SOURCE_PORT: 'SOURCE:PORT',
+  SOURCE_ADDRESS: '--interface-address',
+  MAC_ADDRESS: '--mac',
+  OWNER: '--uid, --gid',
+  RECENT: '--affinity',
+  NODE_ADDRESS: '--node-address, --ipset',
+}
+
+/** Each once, in the order in which rules ask. */
+export function dependencesOf({ dependsOn = [], ways }: Trace): readonly Dependence[] {
+  const found = new Map<string, Dependence>()
+  const add = ({ code, text }: Pick<Dependence, 'code' | 'text'>): void =>
+    void found.set(text, { code, text, option: OPTIONS[code] })
+  for (const one of dependsOn) add(one)
+  for (const { end } of ways) if (end.fate === 'depends') add({ code: 'PROGRAM', text: end.on })
+  return [...found.values()]
+}
+
+/** `known`: it follows from the rules and the input alone. */
+export function certaintyOf(trace: Trace, assumptions: readonly Assumption[]): 'known' | 'assumed' | 'depends' {
+  if (trace.cases !== undefined || trace.fates.some(({ fate }) => fate === 'depends')) return 'depends'
+  return assumptions.length > 0 ? 'assumed' : 'known'
+}
+
+/** 0: it reaches endpoints, 1: it does not, or may not by chance, 4: that depends on unknown facts. */
+export function exitStatusOf({ fate, fates }: Trace): 0 | 1 | 4 {
+  if (fate === 'depends' || fates.some((one) => one.fate === 'depends')) return 4
+  return fates.every((one) => one.fate === 'endpoints') ? 0 : 1
 }

@@ -1,20 +1,19 @@
 import {
+  oddsToNumber,
   type Condition,
   type Effect,
   type End,
   type FateOdds,
   type Odds,
-  oddsToNumber,
   type Step,
   type TracedEndpoint,
   type Way,
 } from '@pointsman/core'
-import type { PacketNames } from '../../packet/names.js'
 import { pointOf, takenOver } from '../../output/json.js'
-import type { AskedTrace } from './answer.js'
+import type { PacketNames } from '../../packet/names.js'
+import { certaintyOf, dependencesOf, type AskedTrace } from './answer.js'
 import type { ConditionJson, EffectJson, StepJson, TraceJson, WayJson } from './schema.js'
 import { caseText, type Summarised } from './text.js'
-import { certaintyOf, dependencesOf } from './verdict.js'
 
 /** A Trace as `docs/json.md` has it. */
 export function traceDocument(summarised: Summarised, { asked, node, question }: AskedTrace): TraceJson {

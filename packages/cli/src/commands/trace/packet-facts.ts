@@ -6,7 +6,7 @@ import {
   type TracedPacket,
 } from '@pointsman/core'
 import { CliError } from '../../errors.js'
-import { portNumber } from '../../packet/parse-packet.js'
+import { portNumber } from '../../packet/resolve-packet.js'
 
 /** What is known of a packet, its sender and its connection beside its addresses, as commander parses it. */
 export interface PacketFacts {

@@ -16,7 +16,7 @@ import type { Style } from '../../output/terminal.js'
 import { type AlsoLookAt, alsoLookAtLines } from '../../packet/also-look-at.js'
 import type { PacketNames } from '../../packet/names.js'
 import { OUTSIDE, type ResolvedPacket } from '../../packet/resolve-packet.js'
-import { certaintyOf, dependencesOf } from './verdict.js'
+import { certaintyOf, dependencesOf } from './answer.js'
 import { isForItsDestination, oddsText, type RowOptions, type WayRow, wayRows } from './path-rows.js'
 
 /** The conclusion first, then the way as an indented table. */

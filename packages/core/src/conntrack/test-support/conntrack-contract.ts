@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { groupOf, type FlowTable } from '../flow-table.js'
+import { groupOf, type FlowTable } from '../stale-flows.js'
 import { flowOf, flowText } from './flow-text.js'
 
 /** A kernel's flows, or what stands in for them, none at first. */

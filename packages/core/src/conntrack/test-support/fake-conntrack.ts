@@ -1,5 +1,5 @@
 import type { ConntrackRun, ConntrackRunResult, RunConntrack } from '../../io/conntrack/conntrack-commands.js'
-import type { Flow } from '../flow-table.js'
+import type { Flow } from '../stale-flows.js'
 import { flowLine, flowOf, flowText } from './flow-text.js'
 
 /** conntrack(8) 1.4.7 as far as it is asked for here: `-L` and `-D` by destination, target and zone. */

@@ -1,5 +1,5 @@
 import type { IpFamily } from '../../model/address.js'
-import type { Flow } from '../flow-table.js'
+import type { Flow } from '../stale-flows.js'
 
 /**
  * A flow in few words: `10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.5:5353`, with ` zone 5` or ` tcp` behind it. The last

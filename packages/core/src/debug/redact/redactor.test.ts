@@ -5,9 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { cidrContains, parseAddress, parseCidr } from '../../model/address.js'
 import { keepObject } from '../../model/keep-object.js'
 import type { Json, KubernetesObject } from '../../model/kubernetes-object.js'
-import { buildState } from '../../state/build-state.js'
-import { addressRedactor } from './redact-address.js'
-import { createRedactor } from './redactor.js'
+import { buildState } from '../../state/state-fold.js'
+import { addressRedactor, createRedactor } from './redactor.js'
 
 const keyed = (key: string) => (text: string) => createHmac('sha256', key).update(text).digest()
 const redactorOf = (key = 'a key') => createRedactor(keyed(key))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ConntrackError, groupOf } from '../../conntrack/flow-table.js'
+import { ConntrackError, groupOf } from '../../conntrack/stale-flows.js'
 import { describeFlowTable } from '../../conntrack/test-support/conntrack-contract.js'
 import { fakeConntrack } from '../../conntrack/test-support/fake-conntrack.js'
 import { flowOf } from '../../conntrack/test-support/flow-text.js'

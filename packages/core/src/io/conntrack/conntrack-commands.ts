@@ -5,7 +5,7 @@ import {
   type FlowGroup,
   type FlowTable,
   type FlowTuple,
-} from '../../conntrack/flow-table.js'
+} from '../../conntrack/stale-flows.js'
 import { parseAddress, type IpFamily } from '../../model/address.js'
 
 /** One command to run. Its standard output goes to `onOutput`, in pieces of any size. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isTranslated, type Flow } from '../../conntrack/flow-table.js'
+import { isTranslated, type Flow } from '../../conntrack/stale-flows.js'
 import { parseConntrack } from './conntrack-commands.js'
 
 /** A flow as one line: what was sent where, and what it is to the one who answers. */

@@ -1,17 +1,17 @@
-import { messageOf } from '../../model/language.js'
 import { isJsonObject } from '../../model/json-value.js'
 import { bareObject, excessOfObject } from '../../model/keep-object.js'
 import {
   API_VERSIONS,
+  OBJECT_KINDS,
   type Json,
   type JsonObject,
   type KubernetesObject,
-  OBJECT_KINDS,
   type ObjectKind,
 } from '../../model/kubernetes-object.js'
-import { parseRfc3339 } from '../../model/time-formats.js'
+import { messageOf } from '../../model/language.js'
 import { printable } from '../../model/shown-text.js'
-import { asCurrentVersion } from '../../model/slice-v1beta1.js'
+import { asCurrentVersion } from '../../model/slice-endpoints.js'
+import { parseRfc3339 } from '../../model/time-formats.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import { auditedRequest, isAuditEvent } from './parse-audit-event.js'
 import { parseBoundedJson } from './parse-documents.js'

@@ -3,7 +3,7 @@ import { excessOfObject, isNamedObject, keepObject } from '../../model/keep-obje
 import { type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
 import { excessOf } from '../../model/object-bounds.js'
 import { printable } from '../../model/shown-text.js'
-import { asCurrentVersion, isOldSlice } from '../../model/slice-v1beta1.js'
+import { asCurrentVersion, isOldSlice } from '../../model/slice-endpoints.js'
 import { FileError, MAX_TEXT_BYTES } from './read-file.js'
 import { findTexts } from './read-tree.js'
 import { foreignTextHint } from './foreign-text.js'

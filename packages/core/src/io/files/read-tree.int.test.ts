@@ -6,8 +6,7 @@ import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readObjects } from './read-objects.js'
-import { findTexts } from './read-tree.js'
-import { archivedFiles } from './tar-archive.js'
+import { archivedFiles, findTexts } from './read-tree.js'
 
 let folder: string
 beforeEach(() => {

@@ -4,7 +4,7 @@ import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model
 import { printable } from '../../model/shown-text.js'
 import type { ObjectEvent } from '../../model/watch-event.js'
 import { kindOf } from '../files/parse-watch-event.js'
-import { type ApiStatus, parseJson, readStatus } from './answer.js'
+import { parseJson, readStatus, type ApiStatus } from './answer.js'
 
 type ObjectRead = { readonly type: 'object'; readonly object: KubernetesObject } | Unreadable
 

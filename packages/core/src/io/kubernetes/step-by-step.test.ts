@@ -1,6 +1,6 @@
 import { concat, Observable, of, throwError } from 'rxjs'
 import { expect, test } from 'vitest'
-import { VirtualClock } from '../../pipeline/virtual-clock.js'
+import { VirtualClock } from '../../pipeline/replay.js'
 import { type Next, stepByStep } from './kind-machine.js'
 
 interface Item {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ApiAnswer, ApiServer, SourceItem } from '../../ports/api-server.js'
-import { VirtualClock } from '../../pipeline/virtual-clock.js'
+import { VirtualClock } from '../../pipeline/replay.js'
 import { createKnownObjects } from './known-objects.js'
 import { kubernetesSource, type KubernetesSourceOptions } from './kubernetes-source.js'
 

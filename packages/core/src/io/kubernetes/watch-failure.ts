@@ -1,6 +1,6 @@
 import { assertNever } from '../../model/language.js'
 import { printable } from '../../model/shown-text.js'
-import { type ApiStatus, parseJson, readStatus } from './answer.js'
+import { parseJson, readStatus, type ApiStatus } from './answer.js'
 
 /** What ends a list or a watch before its time, and what is done about it. */
 export const WATCH_ERRORS = {

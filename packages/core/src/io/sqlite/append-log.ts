@@ -1,24 +1,22 @@
-import { serviceLabelOf } from '../../model/names.js'
-import { authorOf } from '../../model/author.js'
-import { assertNever } from '../../model/language.js'
 import { keepObject, withVersionOf } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
-import { type LogEntry, seq, unwritableNotice } from '../../model/record.js'
+import { assertNever } from '../../model/language.js'
+import { serviceLabelOf } from '../../model/names.js'
+import { authorOf, seq, unwritableNotice, type LogEntry } from '../../model/record.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import type { AppendOutcome } from '../../ports/change-log.js'
 import { MAX_TEXT_BYTES } from './checked-values.js'
-import { createNotices } from './logged-notices.js'
-import { createCounts } from './meta.js'
-import { createLives, type Life, lifeKey } from './object-lifetimes.js'
 import { loadObjects } from './load-objects.js'
-import type { LogTables } from './log-tables.js'
+import { createCounts, type LogTables } from './log-tables.js'
+import { createNotices } from './logged-notices.js'
+import { createLives, lifeKey, type Life } from './object-lifetimes.js'
 import {
   diffPacked,
-  type PackedDiff,
   packedLine,
   packVersion,
-  type PackedVersion,
   unpackVersion,
+  type PackedDiff,
+  type PackedVersion,
 } from './packed-version.js'
 import { RECORD_COLUMNS, storeChange, storeVersion } from './record-codec.js'
 import { FLAG_ESTIMATED, FLAG_FAILED, KIND_CODES, TYPE_CODES } from './schema.js'

@@ -1,12 +1,16 @@
-import { type LogEntry, seq, type Seq } from '../../model/record.js'
-import type { AppendOutcome, ChangeLogReader, ChangeLogWriter } from '../../ports/change-log.js'
-import { type Appender, createAppender } from './append-log.js'
-import { ChangeLogError } from '../../ports/change-log-error.js'
+import { seq, type LogEntry, type Seq } from '../../model/record.js'
+import {
+  ChangeLogError,
+  type AppendOutcome,
+  type ChangeLogReader,
+  type ChangeLogWriter,
+} from '../../ports/change-log.js'
+import { createAppender, type Appender } from './append-log.js'
 import { createLogTables, type LogTables } from './log-tables.js'
-import { type Durability, openForReading, openForWriting, refuseOtherThanFile } from './open-database.js'
-import { type PruneOptions, type PruneResult, pruneLog } from './prune.js'
-import { createLogReader, guard } from './read-log.js'
+import { openForReading, openForWriting, refuseOtherThanFile, type Durability } from './open-database.js'
 import { lockForWriting } from './private-files.js'
+import { pruneLog, type PruneOptions, type PruneResult } from './prune.js'
+import { createLogReader, guard } from './read-log.js'
 
 export interface WriterOptions {
   /** What an append that resolved survives; `docs/change-log.md` says when to choose which. */

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../../model/json-value.js'
-import { type Json, type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
+import { OBJECT_KINDS, type Json, type JsonObject, type KubernetesObject } from '../../model/kubernetes-object.js'
 import { cutDeep } from '../../model/object-bounds.js'
 import type { ConfigRecord, NoticeRecord, SyncRecord } from '../../model/record.js'
 import { Damage } from './errors.js'

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type LogEntry, seq } from '../../model/record.js'
 import { churn } from '../../testing/churn.js'
 import { openChangeLog, openChangeLogWriter } from './change-log.js'
-import { ChangeLogError } from '../../ports/change-log-error.js'
+import { ChangeLogError } from '../../ports/change-log.js'
 
 /** A log may come from somebody else: whatever it holds, it is read or refused in one line. */
 let directory = ''

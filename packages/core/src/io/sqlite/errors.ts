@@ -1,4 +1,4 @@
-import { ChangeLogError, type ChangeLogErrorCode } from '../../ports/change-log-error.js'
+import { ChangeLogError, type ChangeLogErrorCode } from '../../ports/change-log.js'
 
 /** A value that no writer of ours stores, and where it is. `guard` makes LOG_DAMAGED of it. */
 export class Damage extends Error {

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { assertNever } from '../../model/language.js'
 import { openChangeLogWriter, type SqliteChangeLog } from './change-log.js'
-import { type ThreadCall, type ThreadData, type ThreadReply, toFailure } from './thread-messages.js'
+import { type ThreadCall, type ThreadData, type ThreadReply, toFailure } from './threaded-writer.js'
 
 /** The thread of `openThreadedChangeLogWriter`: opens the log, does what it is told, one call after the other, and ends. */
 function run(): void {

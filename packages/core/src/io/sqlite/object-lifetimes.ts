@@ -1,11 +1,10 @@
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
-import { loadObjectById } from './load-objects.js'
-import { checkObjectRow, type LogTables } from './log-tables.js'
 import { bounded, checkCount, whole } from './checked-values.js'
-import { floorOf } from './meta.js'
+import { loadObjectById } from './load-objects.js'
+import { checkObjectRow, floorOf, type LogTables } from './log-tables.js'
+import { unpackVersion, type PackedVersion } from './packed-version.js'
 import { loadObject, storeVersion } from './record-codec.js'
 import { KIND_CODES, kindOfCode } from './schema.js'
-import { type PackedVersion, unpackVersion } from './packed-version.js'
 
 /** An object that lives in the log: added, and neither deleted nor replaced by another of its name. */
 export interface Life {

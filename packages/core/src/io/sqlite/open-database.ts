@@ -2,11 +2,10 @@ import { cpSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
-import { ChangeLogError } from '../../ports/change-log-error.js'
+import { ChangeLogError } from '../../ports/change-log.js'
 import { toChangeLogError } from './errors.js'
-import { checkVersion, migrate, refuseForeign } from './migrate.js'
 import { createPrivately, makePrivate, realFileOf, SIDE_FILES } from './private-files.js'
-import { MIGRATIONS, type Migration } from './schema.js'
+import { checkVersion, migrate, MIGRATIONS, refuseForeign, type Migration } from './schema.js'
 
 /**
  * `full`: an append that has resolved survives a power cut. `normal`: it survives the end of the process, and a power cut

@@ -1,4 +1,3 @@
-import Database from 'better-sqlite3'
 import {
   chmodSync,
   closeSync,
@@ -11,7 +10,8 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { ChangeLogError } from '../../ports/change-log-error.js'
+import Database from 'better-sqlite3'
+import { ChangeLogError } from '../../ports/change-log.js'
 import { isCode, toChangeLogError } from './errors.js'
 
 /**

@@ -1,7 +1,6 @@
 import type { Appender } from './append-log.js'
 import { whole } from './checked-values.js'
-import type { LogTables } from './log-tables.js'
-import { floorOf } from './meta.js'
+import { floorOf, type LogTables } from './log-tables.js'
 
 /** What retention keeps. */
 export interface PruneOptions {

@@ -1,15 +1,15 @@
+import { isJsonObject } from '../../model/json-value.js'
 import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
 import {
+  seq,
   type BookmarkRecord,
   type ConfigRecord,
   type NoticeRecord,
   type ObjectRecord,
   type Seq,
-  seq,
   type SyncRecord,
 } from '../../model/record.js'
 import type { Author } from '../../model/watch-event.js'
-import { isJsonObject } from '../../model/json-value.js'
 import {
   bounded,
   checkCount,
@@ -19,12 +19,12 @@ import {
   isCount,
   MAX_TIME,
   parseStoredObject,
-  type Place,
   whole,
+  type Place,
 } from './checked-values.js'
 import { Damage } from './errors.js'
 import { managerKey, patchObject, storeObject } from './object-patch.js'
-import { FLAG_AUTHOR_TIME, FLAG_ESTIMATED, FLAG_FULL, eventOfCode, kindOfCode, TYPE_CODES } from './schema.js'
+import { eventOfCode, FLAG_AUTHOR_TIME, FLAG_ESTIMATED, FLAG_FULL, kindOfCode, TYPE_CODES } from './schema.js'
 
 /** A row of `records`, in the order of its columns. */
 export type RecordRow = readonly [

@@ -1,10 +1,13 @@
 import { Worker } from 'node:worker_threads'
-import { type LogEntry, seq, type Seq, unwritableNotice } from '../../model/record.js'
-import type { AppendOutcome, ChangeLogWriter } from '../../ports/change-log.js'
+import { seq, unwritableNotice, type LogEntry, type Seq } from '../../model/record.js'
+import {
+  ChangeLogError,
+  type AppendOutcome,
+  type ChangeLogErrorCode,
+  type ChangeLogWriter,
+} from '../../ports/change-log.js'
 import type { WriterOptions } from './change-log.js'
-import { ChangeLogError } from '../../ports/change-log-error.js'
 import type { PruneOptions, PruneResult } from './prune.js'
-import { fromFailure, type ThreadCall, type ThreadData, type ThreadReply } from './thread-messages.js'
 
 /** A log that is written by a thread of its own: whatever its disk does, the thread of the caller goes on. */
 export interface ThreadedChangeLogWriter extends ChangeLogWriter {
@@ -191,3 +194,37 @@ const LIMITS = { maxYoungGenerationSizeMb: 4 } as const
 
 const detailOf = (cause: unknown): string =>
   (cause instanceof Error ? cause.message : String(cause)).split('\n')[0] ?? 'unknown'
+
+/** What a thread that writes a log is started with. */
+export interface ThreadData {
+  readonly file: string
+  readonly options: Omit<WriterOptions, 'onStep'>
+}
+
+/** What it is told, one after the other. */
+export type ThreadCall =
+  | { readonly type: 'append'; readonly entries: readonly LogEntry[] }
+  | { readonly type: 'prune'; readonly options: PruneOptions }
+  | { readonly type: 'close' }
+
+/** What it says once it is open, and of each call in their order. */
+export type ThreadReply = { readonly head: number; readonly lastObservedAt: number } & (
+  | { readonly type: 'done'; readonly result: readonly AppendOutcome[] | PruneResult | undefined }
+  | { readonly type: 'failed'; readonly failure: ThreadFailure }
+)
+
+/** Of an error, only the message comes through between threads: what callers match on is told beside it. */
+interface ThreadFailure {
+  readonly error: unknown
+  readonly log?: { readonly code: ChangeLogErrorCode; readonly file: string; readonly detail?: string }
+}
+
+export function toFailure(error: unknown): ThreadFailure {
+  if (!(error instanceof ChangeLogError)) return { error }
+  const { code, file, detail, cause } = error
+  return { error: cause, log: { code, file, ...(detail === undefined ? {} : { detail }) } }
+}
+
+function fromFailure({ error, log }: ThreadFailure): unknown {
+  return log === undefined ? error : new ChangeLogError(log.code, log, { cause: error })
+}

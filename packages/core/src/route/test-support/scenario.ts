@@ -1,8 +1,7 @@
 import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '../../model/proxy-config.js'
-import { stateOf, nodeInfoWith, type PortDescription, type StateDescription } from '../../testing/state-builder.js'
-import type { Packet } from '../packet.js'
+import { nodeInfoWith, stateOf, type PortDescription, type StateDescription } from '../../testing/state-builder.js'
 import { route, type Route } from '../route.js'
-import type { InForce } from '../source.js'
+import type { InForce, Packet } from '../source.js'
 
 /** The cluster of the scenarios: pods in 10.244.0.0/16 and fd00:10:244::/48, told by that; the node is node-a. */
 export const CLUSTER_CIDR: ProxyConfig = {
