@@ -21,7 +21,7 @@ const stamp = join(outdir, 'main.js')
 const RECORDING = join(root, 'fixtures', 'recordings', 'shop-incident', 'watch.jsonl')
 
 /** What ships is installed beside the bundle: native code. */
-const INSTALLED = ['better-sqlite3']
+const INSTALLED = ['better-sqlite3', 'koffi']
 
 if (!isCurrent()) await bundle()
 

@@ -53,7 +53,7 @@ describe('the tarball of pointsman', () => {
   })
 
   it('asks for nothing but native code', () => {
-    expect(Object.keys(manifest().dependencies)).toEqual(['better-sqlite3'])
+    expect(Object.keys(manifest().dependencies)).toEqual(['better-sqlite3', 'koffi'])
   })
 
   it('names the license of every package that is in it', () => {

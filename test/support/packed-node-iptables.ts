@@ -27,10 +27,13 @@ export function packNodeIptables(): PackedProject {
   const project = temporaryFolder()
   try {
     const source = workspace.path('packages/node-iptables')
-    cpSync(join(root, 'packages/node-iptables'), source, {
-      recursive: true,
-      filter: (path) => !/\/(?:dist|node_modules)$/.test(path),
-    })
+    // The other is an optional peer, whose types are compiled against.
+    for (const name of ['node-iptables', 'node-netfilter']) {
+      cpSync(join(root, 'packages', name), workspace.path(`packages/${name}`), {
+        recursive: true,
+        filter: (path) => !/\/(?:dist|node_modules)$/.test(path),
+      })
+    }
     cpSync(join(root, 'tsconfig.base.json'), workspace.path('tsconfig.base.json'))
     symlinkSync(join(root, 'node_modules'), workspace.path('node_modules'))
     const [packed] = JSON.parse(run('npm', ['pack', '--json'], source)) as [Packed]

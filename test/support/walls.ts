@@ -178,11 +178,11 @@ export function findingsIn(tree: readonly SourceFile[], guard: Guard): readonly 
 
 const PACKAGES: { readonly [name: string]: readonly string[] } = {
   core: [],
-  'node-iptables': [],
+  'node-iptables': ['node-netfilter'],
   'node-netfilter': [],
   'backend-mock': ['core'],
   'backend-iptables': ['core', 'node-iptables'],
-  cli: ['core', 'node-iptables', 'backend-mock', 'backend-iptables'],
+  cli: ['core', 'node-iptables', 'node-netfilter', 'backend-mock', 'backend-iptables'],
 }
 
 /** The rule systems that the command knows. */

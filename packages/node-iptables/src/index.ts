@@ -34,11 +34,12 @@ export {
   type WatchOptions,
   type Sleep,
   type Generation,
+  type Listening,
   type TableChange,
   type Watchers,
 } from './watch/watch-changes.js'
 
-export { ownProcesses, type OwnProcesses, type OwnProcessesOptions } from './watch/watch-generations.js'
+export { nftGeneration, ownProcesses, processMatchHere, type OwnProcesses, type OwnProcessesOptions } from './watch/watch-generations.js'
 
 // Text of iptables-save and iptables-restore, and rules as data.
 export {

@@ -55,14 +55,18 @@ describeKernel('a watch in a namespace of its own', () => {
         await other('ip6tables-nft', '-A', 'INPUT', '-j', 'ACCEPT')
         return changes.length > 0
       })
-      expect(changes[0]).toMatchObject({ type: 'generation', command: 'ip6tables-nft' })
+      // What came before the first that a monitor prints was not heard.
+      expect(changes.slice(0, 2)).toMatchObject([
+        { type: 'changes-unseen' },
+        { type: 'generation', command: 'ip6tables-nft' },
+      ])
 
       const text = '*nat\n:OURS - [0:0]\n-A OURS -j RETURN\nCOMMIT\n*filter\n:OURS - [0:0]\nCOMMIT\n'
       await iptables.restore({ text, flush: false, counters: false })
       const pid = await other('nft', 'flush', 'table', 'ip', 'nat')
       await until(async () => commandsAfter(changes, 'ip6tables-nft').length > 0)
       expect(commandsAfter(changes, 'ip6tables-nft')).toEqual([{ pid: asKernelHas(pid), command: 'nft' }])
-      expect(changes.filter(({ type }) => type !== 'generation')).toEqual([])
+      expect(changes.slice(1).filter(({ type }) => type !== 'generation')).toEqual([])
       expect(errors).toEqual([])
     })
 
@@ -95,7 +99,7 @@ describeKernel('a watch in a namespace of its own', () => {
     const pid = await other('nft', 'add', 'table', 'inet', 'theirs')
     await until(async () => commandsAfter(changes, 'ip6tables-nft').length > 0)
     expect(commandsAfter(changes, 'ip6tables-nft')).toEqual([{ pid: asKernelHas(pid), command: 'nft' }])
-    expect(changes.filter(({ type }) => type !== 'generation')).toEqual([])
+    expect(changes.slice(1).filter(({ type }) => type !== 'generation')).toEqual([])
   })
 
   it("takes a container's own changes for its own, though the kernel numbers its processes otherwise", async () => {

@@ -28,7 +28,7 @@ describe('a watch', () => {
     const abort = new AbortController()
     const told: unknown[] = []
     const tell = (what: unknown): void => void told.push(what)
-    const monitor = { run, isOwn: () => false }
+    const monitor = { run, program: 'nft', isOwn: () => false } as const
     const canary = { iptables: [iptables], chain: 'CANARY' }
     const watch = watchChanges({ canary, monitor, signal: abort.signal, onChange: tell, onError: tell })
     abort.abort()
@@ -43,7 +43,7 @@ describe('a watch', () => {
     const tell = (): void => expect.unreachable()
     await watchChanges({
       canary: { iptables: [iptables], chain: 'CANARY' },
-      monitor: { run, isOwn: () => false },
+      monitor: { run, program: 'nft', isOwn: () => false },
       signal: AbortSignal.abort(),
       onChange: tell,
       onError: tell,
@@ -56,7 +56,7 @@ describe('a watch', () => {
     const iptables = await createIptables({ family: 'IPv4', run })
     const watch = watchChanges({
       canary: { iptables: [iptables], chain: 'CANARY' },
-      monitor: { run, isOwn: () => false },
+      monitor: { run, program: 'nft', isOwn: () => false },
       signal: new AbortController().signal,
       onChange: () => undefined,
       onError: () => {

@@ -2,14 +2,14 @@ import { setTimeout } from 'node:timers/promises'
 import type { Family } from '../detect-variant.js'
 import type { Iptables, Limits } from '../iptables.js'
 import { type Run, runProcess } from '../run-process.js'
-import { watchGenerations } from './watch-generations.js'
+import { openNetlink, watchGenerations } from './watch-generations.js'
 
 export interface WatchOptions extends Watchers {
   /** Ends the watch. */
   readonly signal: AbortSignal
   /** None: nothing is written, and nothing noticed where there is no monitor. */
   readonly canary?: CanaryOptions | undefined
-  /** None: the kernel is not listened to. One serves both families; it sees nothing of iptables-legacy. */
+  /** None: the kernel is not listened to. One serves both families; it sees nothing of iptables-legacy, which has no generations. */
   readonly monitor?: MonitorOptions | undefined
   readonly sleep?: Sleep | undefined
 }
@@ -35,8 +35,12 @@ export interface CanaryOptions {
 export interface MonitorOptions {
   /** Which commits are the caller's own, and not told: see `ownProcesses`. */
   readonly isOwn: (generation: Generation) => boolean
-  /** `nft`, or iptables' own `xtables-monitor`, which needs little memory, is easily overrun, and needs stdbuf. Default: `nft`. */
-  readonly program?: keyof typeof MONITORS | undefined
+  /**
+   * What listens. `netlink`: this process, through the package node-netfilter, and `nft` where that is not installed or the kernel
+   * refuses it. `nft`: a process of `nft monitor`. `xtables-monitor`: iptables' own, which needs little memory, is easily overrun,
+   * and needs stdbuf. Default: `netlink` without a `prefix`, else `nft`.
+   */
+  readonly program?: 'netlink' | keyof typeof MONITORS | undefined
   /** Words before the command, as given to createIptables: the monitor sees one network namespace. */
   readonly prefix?: readonly string[] | undefined
   readonly run?: Run | undefined
@@ -54,6 +58,7 @@ export async function watchChanges(options: WatchOptions): Promise<void> {
   const common = {
     onChange,
     onError,
+    onListening: options.onListening,
     sleep: options.sleep ?? sleep,
     signal: AbortSignal.any([options.signal, failing.signal]),
   }
@@ -82,12 +87,16 @@ const canaryDefaults = ({ iptables, chain, rule, ...given }: CanaryOptions) => (
   timeoutMs: given.timeoutMs ?? 30_000,
 })
 
-const monitorDefaults = ({ isOwn, program = 'nft', prefix = [], ...given }: MonitorOptions) => ({
-  isOwn,
-  argv: [...prefix, ...MONITORS[program]],
-  run: given.run ?? runProcess,
-  restart: given.restart ?? { minMs: 1000, maxMs: 60_000 },
-})
+const monitorDefaults = ({ isOwn, prefix = [], ...given }: MonitorOptions) => {
+  const { program = prefix.length === 0 ? 'netlink' : 'nft' } = given
+  return {
+    isOwn,
+    netlink: program === 'netlink' ? openNetlink : undefined,
+    argv: [...prefix, ...MONITORS[program === 'netlink' ? 'nft' : program]],
+    run: given.run ?? runProcess,
+    restart: given.restart ?? { minMs: 1000, maxMs: 60_000 },
+  }
+}
 
 /** What somebody else did to the tables, as far as it shows. It is news, no advice: what to do is the caller's. */
 export type TableChange =
@@ -110,12 +119,21 @@ export interface Generation {
   readonly command: string
 }
 
-/** Whom to tell. Neither is waited for; what one of them throws ends the watch and is what it fails with. */
+/** Whom to tell. None is waited for; what one of them throws ends the watch and is what it fails with. */
 export interface Watchers {
   readonly onChange: (change: TableChange) => void
   /** Something could not be looked at. The watch goes on. An IptablesError, if `run` fails with no other. */
   readonly onError: (error: unknown) => void
+  /** Whether the kernel's generations are heard, each time that this changes. */
+  readonly onListening?: ((listening: Listening) => void) | undefined
 }
+
+/** Whether the kernel's generations are heard. Before the first report they are not. */
+export type Listening =
+  /** Each generation after `since` is reported. */
+  | { readonly type: 'listening'; readonly by: 'netlink' | 'monitor'; readonly since: number }
+  /** What is committed from now on is reported only as changes-unseen, when the kernel is heard again. */
+  | { readonly type: 'deaf'; readonly error: unknown }
 
 /** Settles after so many milliseconds, and at once when the signal aborts. Never fails. */
 export type Sleep = (ms: number, signal: AbortSignal) => Promise<void>

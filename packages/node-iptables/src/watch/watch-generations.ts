@@ -5,6 +5,8 @@ import type { Run, RunResult } from '../run-process.js'
 import type { Generation, Sleep, Watchers } from './watch-changes.js'
 
 interface GenerationWatch extends Watchers {
+  /** Reads the kernel's messages in this process, where that is possible: tried before each start of the monitor. */
+  readonly netlink: OpenNetlink | undefined
   /** The monitor and its arguments. */
   readonly argv: readonly string[]
   readonly run: Run
@@ -16,18 +18,21 @@ interface GenerationWatch extends Watchers {
 }
 
 /**
- * Keeps a monitor running until the signal aborts, then settles when it has ended. A monitor that ends, or cannot start,
- * is one MONITOR_ENDED until it has printed something again; one that was overrun is changes-unseen instead.
+ * Listens to the kernel until the signal aborts: in this process, or by a monitor where that is not possible; settles when the
+ * monitor has ended. A monitor that ends, or cannot start, is one MONITOR_ENDED until it has printed something again; one that
+ * was overrun is changes-unseen instead.
  */
 export async function watchGenerations(watch: GenerationWatch): Promise<void> {
-  const { restart, sleep, signal, onChange, onError } = watch
-  const take = newsTaker(watch)
+  const { restart, sleep, signal, onChange, onError, onListening } = watch
+  const reader = newsReader(watch)
   let delayMs = restart.minMs
   let isReported = false
   while (!signal.aborted) {
-    const end = await runMonitor(watch, take)
-    if (end === undefined) return
-    if (end.hasPrinted) {
+    const heard = watch.netlink && (await runNetlink(watch.netlink, { reader, signal }))
+    const end = heard ?? (await runMonitor(watch, reader))
+    if (end === 'aborted') return
+    onListening?.({ type: 'deaf', error: end.error })
+    if (end.hasWorked) {
       delayMs = restart.minMs
       isReported = false
     }
@@ -41,30 +46,100 @@ export async function watchGenerations(watch: GenerationWatch): Promise<void> {
   }
 }
 
-/** A gap in the numbers is a commit that nobody saw: the monitor was overrun, or not running. */
-function newsTaker({ isOwn, onChange }: GenerationWatch): (news: MonitorNews) => void {
-  let expected: number | undefined
-  return (news) => {
-    if (news.type === 'overrun') {
-      // The gap that follows is the same loss.
-      expected = undefined
-      onChange({ type: 'changes-unseen' })
-      return
-    }
-    if (expected !== undefined && news.generation !== expected) onChange({ type: 'changes-unseen' })
-    expected = news.generation + 1
-    if (!isOwn(news)) onChange(news)
+interface NewsReader {
+  /** It is heard from now on: each generation after this one is reported. Undefined: from the next generation on. */
+  readonly begin: (since: number | undefined) => void
+  readonly take: (news: MonitorNews) => void
+}
+
+/** A gap in the numbers is a commit that nobody saw: the listener was overrun, or not listening. */
+function newsReader({ isOwn, onChange, onListening }: GenerationWatch): NewsReader {
+  /** Undefined: the next one is the first that is heard. Any: a loss was reported, and the gap that follows is the same loss. */
+  let expected: number | 'any' | undefined
+  let isHeard = false
+  return {
+    begin(since) {
+      isHeard = since !== undefined
+      if (since === undefined) return
+      if (expected !== undefined && expected !== since + 1) onChange({ type: 'changes-unseen' })
+      expected = since + 1
+      onListening?.({ type: 'listening', by: 'netlink', since })
+    },
+    take(news) {
+      if (news.type === 'overrun') {
+        expected = 'any'
+        onChange({ type: 'changes-unseen' })
+        return
+      }
+      if (!isHeard) onListening?.({ type: 'listening', by: 'monitor', since: news.generation - 1 })
+      isHeard = true
+      if (expected !== 'any' && news.generation !== expected) onChange({ type: 'changes-unseen' })
+      expected = news.generation + 1
+      if (!isOwn(news)) onChange(news)
+    },
   }
 }
 
-interface MonitorEnd {
-  readonly error: IptablesError
-  readonly hasPrinted: boolean
+/** The part of `watchGenerations` of node-netfilter that is used. */
+export type OpenNetlink = (options: {
+  readonly onGeneration: (found: { readonly id: number; readonly pid: number; readonly processName: string }) => void
+  readonly onMissed: () => void
+  readonly signal: AbortSignal
+}) => Promise<{ readonly since: number; readonly ended: Promise<void>; close(): void }>
+
+/** Through the package node-netfilter, which is loaded by the first that needs it. Fails where it is not installed. */
+export const openNetlink: OpenNetlink = async (options) => (await import('node-netfilter')).watchGenerations(options)
+
+/** Where nf_tables of this network namespace stands, and the kernel's number for the namespace; undefined: netlink cannot be used. */
+export async function nftGeneration(): Promise<{ readonly id: number; readonly namespace: string } | undefined> {
+  try {
+    const { id, namespaceCookie } = await (await import('node-netfilter')).generation()
+    return namespaceCookie === undefined ? undefined : { id, namespace: String(namespaceCookie) }
+  } catch {
+    return undefined
+  }
+}
+
+interface ListeningEnd {
+  readonly error: unknown
+  readonly hasWorked: boolean
   readonly isOverrun: boolean
 }
 
-/** Undefined: it was aborted. */
-async function runMonitor(watch: GenerationWatch, take: (news: MonitorNews) => void): Promise<MonitorEnd | undefined> {
+/** Undefined: the kernel cannot be listened to from this process. */
+async function runNetlink(
+  open: OpenNetlink,
+  { reader, signal }: { readonly reader: NewsReader; readonly signal: AbortSignal },
+): Promise<ListeningEnd | 'aborted' | undefined> {
+  const { begin, take } = reader
+  const thrown: { error?: { readonly is: unknown } } = {}
+  const guarded = (call: () => void): void => {
+    try {
+      call()
+    } catch (error) {
+      thrown.error ??= { is: error }
+      throw error
+    }
+  }
+  const opened = await open({
+    onGeneration: ({ id, pid, processName }) =>
+      guarded(() => take({ type: 'generation', generation: id, pid, command: processName })),
+    onMissed: () => guarded(() => take({ type: 'overrun' })),
+    signal,
+  }).catch(() => undefined)
+  if (opened === undefined) return signal.aborted ? 'aborted' : undefined
+  try {
+    guarded(() => begin(opened.since))
+    await opened.ended
+    return 'aborted'
+  } catch (error) {
+    opened.close()
+    if (thrown.error !== undefined) throw thrown.error.is
+    return { error, hasWorked: true, isOverrun: false }
+  }
+}
+
+async function runMonitor(watch: GenerationWatch, { begin, take }: NewsReader): Promise<ListeningEnd | 'aborted'> {
   const { argv, run, signal } = watch
   const read = monitorLines(take)
   const seen: { hasPrinted: boolean; thrown?: { readonly error: unknown } } = { hasPrinted: false }
@@ -77,12 +152,13 @@ async function runMonitor(watch: GenerationWatch, take: (news: MonitorNews) => v
       throw error
     }
   }
+  begin(undefined)
   const end = await run({ argv, signal, onOutput }).then(
     (result) => ({ error: monitorEnded(argv, result), isOverrun: XTABLES_OVERRUN.test(result.stderr) }),
     (cause: unknown) => ({ error: new IptablesError('MONITOR_ENDED', { argv }, { cause }), isOverrun: false }),
   )
   if (seen.thrown !== undefined) throw seen.thrown.error
-  return signal.aborted ? undefined : { ...end, hasPrinted: seen.hasPrinted }
+  return signal.aborted ? 'aborted' : { ...end, hasWorked: seen.hasPrinted }
 }
 
 const XTABLES_OVERRUN = /No buffer space available/
