@@ -39,7 +39,13 @@ export {
   type Watchers,
 } from './watch/watch-changes.js'
 
-export { nftGeneration, ownProcesses, processMatchHere, type OwnProcesses, type OwnProcessesOptions } from './watch/watch-generations.js'
+export {
+  nftGeneration,
+  ownProcesses,
+  processMatchHere,
+  type OwnProcesses,
+  type OwnProcessesOptions,
+} from './watch/watch-generations.js'
 
 // Text of iptables-save and iptables-restore, and rules as data.
 export {

@@ -143,6 +143,95 @@ describe('drift', () => {
     expect(fake.text('nat')).toMatch(new RegExp(`^-A ${chain} `, 'm'))
   })
 
+  it('is no change that a sync makes between the reading and the comparison', async () => {
+    const { fake } = await inForce()
+    const name = [...state.services.keys()].find((id) => id.includes('service-2'))
+    const endpoints = new Map([...state.endpoints].filter(([id]) => id !== name))
+    const changed = { ...state, endpoints }
+    const next = { state: changed, changed: new Set(name === undefined ? [] : [name]), fromSeq: seq(2), toSeq: seq(2) }
+    let isRead = false
+    const syncs: Promise<unknown>[] = []
+    const reading = createIptablesBackend({
+      config: DEFAULT_PROXY_CONFIG,
+      // The sync has its turn, and has not come to this family when the reading ends.
+      conntrack: {
+        beforeSync: () => new Promise<void>((resolve) => void setImmediate(resolve)),
+        afterSync: () => undefined,
+        close: () => Promise.resolve(),
+      },
+      iptables: [
+        {
+          ...fake,
+          async *saveLines(...args: Parameters<FakeIptables['saveLines']>) {
+            yield* fake.saveLines(...args)
+            if (!isRead) return
+            isRead = false
+            // The comparison comes after it.
+            syncs.push(reading.sync(next, signal))
+          },
+        },
+      ],
+    })
+    await reading.sync({ state, changed: 'all', fromSeq: seq(1), toSeq: seq(1) }, signal)
+    isRead = true
+    expect(await reading.repairDrift(signal)).toEqual([])
+    await Promise.all(syncs)
+    expect(syncs).toHaveLength(1)
+    const duplicates = fake
+      .text('nat')
+      .split('\n')
+      .filter((line, index, lines) => line.startsWith('-A') && lines.indexOf(line) !== index)
+    expect(duplicates).toEqual([])
+    expect(await reading.repairDrift(signal)).toEqual([])
+  })
+
+  it('is found however quickly one sync follows the other, though each makes a save begin again', async () => {
+    const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const begunAgain = async (): Promise<void> => {
+      let calls: number
+      do {
+        calls = fake.calls.length
+        await new Promise((resolve) => void setTimeout(resolve, 5))
+      } while (fake.calls.length !== calls)
+    }
+    const backend = createIptablesBackend({
+      config: DEFAULT_PROXY_CONFIG,
+      holdAfterMs: 20,
+      iptables: [
+        {
+          ...fake,
+          async *saveLines(...args: Parameters<FakeIptables['saveLines']>) {
+            await begunAgain()
+            yield* fake.saveLines(...args)
+          },
+        },
+      ],
+    })
+    await backend.sync({ state, changed: 'all', fromSeq: seq(1), toSeq: seq(1) }, signal)
+    const before = fake.text()
+    fake.change('*nat\n-F KUBE-POSTROUTING\nCOMMIT\n')
+    const name = [...state.services.keys()].find((id) => id.includes('service-4'))
+    const changed = new Set(name === undefined ? [] : [name])
+    const without = { ...state, endpoints: new Map([...state.endpoints].filter(([id]) => id !== name)) }
+    const churning = { on: true }
+    const churn = async (): Promise<void> => {
+      for (let at = 2; churning.on; at += 1) {
+        const next = at % 2 === 0 ? without : state
+        await new Promise((resolve) => void setImmediate(resolve))
+        await backend.sync({ state: next, changed, fromSeq: seq(at), toSeq: seq(at) }, signal)
+      }
+    }
+    const churned = churn()
+    const drifts = await backend.repairDrift(signal)
+    churning.on = false
+    await churned
+    expect(drifts).toMatchObject([
+      { family: 'IPv4', chains: expect.arrayContaining(['nat KUBE-POSTROUTING']) as unknown },
+    ])
+    await backend.sync({ state, changed, fromSeq: seq(9), toSeq: seq(9) }, signal)
+    expect(sorted(fake.text())).toEqual(sorted(before))
+  })
+
   it('is not looked for before a sync, nor after one that failed', async () => {
     const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
     const backend = createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: [fake] })

@@ -79,7 +79,7 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
   let known: Known | undefined
   /** The one that was tried longest ago comes first. */
   const refused = new Map<ServicePortName, Error>()
-  /** What is synced while the tables are read, of each reading under way. */
+  /** What is synced from the beginning of a reading until it is compared, of each reading under way. */
   const readings = new Set<Map<ServicePortName, PackedService[]>>()
 
   const isLost = (): boolean => known === undefined
@@ -215,8 +215,13 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
       const { fixed } = known.installed
       const synced = new Map<ServicePortName, PackedService[]>()
       readings.add(synced)
-      const reading = await readFound(iptables, { layout, signal }).finally(() => readings.delete(synced))
+      const reading = await readFound(iptables, { layout, signal }).catch((error: unknown) => {
+        readings.delete(synced)
+        throw error
+      })
       return async () => {
+        // Not before: syncs may have been waiting for their turn while the tables were read.
+        readings.delete(synced)
         const last = known
         if (last === undefined || last.installed.fixed !== fixed) return undefined
         const { installed, overlaps } = last

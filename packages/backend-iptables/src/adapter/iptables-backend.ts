@@ -10,6 +10,7 @@ import type {
   SyncResult,
   TableCounts,
 } from '@pointsman/core'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Iptables, parseSaveLines, type SavedTable, type Variant } from 'node-iptables'
 import type { RestoreLimits } from '../plan/plan-restores.js'
 import type { RulesetOptions } from '../ruleset/context.js'
@@ -45,6 +46,8 @@ export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 
   readonly onFamilySync?: ((report: TablesSyncReport) => void) | undefined
   /** Milliseconds that never go back, for `onFamilySync`. Default: since this process began. */
   readonly now?: (() => number) | undefined
+  /** How long syncs go on while the tables are read for `repairDrift`, in milliseconds; then they wait for it. Default: 1,000. */
+  readonly holdAfterMs?: number | undefined
   /** How large a restore may be. Default: as measured for the variant. */
   readonly limits?: RestoreLimits | undefined
 }
@@ -95,6 +98,22 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
   })
 
   const inTurn = createTurns()
+  /**
+   * iptables-nft-save begins again when something is committed meanwhile, so that syncs in quick succession would never let it
+   * end: they wait for one that takes long, up to a limit.
+   */
+  const holdSyncs = async (reading: Promise<unknown>): Promise<void> => {
+    const ended = new AbortController()
+    const isRead = reading.then(
+      () => ended.abort(),
+      () => ended.abort(),
+    )
+    const pause = (ms: number): Promise<unknown> =>
+      sleep(ms, undefined, { signal: ended.signal }).catch(() => undefined)
+    await pause(options.holdAfterMs ?? HOLD_AFTER_MS)
+    if (!ended.signal.aborted) await inTurn(() => Promise.race([isRead, pause(HOLD_AT_MOST_MS)]))
+  }
+
   const contents = (sums: readonly RulesetSum[]): Pick<SyncResult, 'rules' | 'digest'> => {
     const sum = sums.reduce(plus, EMPTY_SUM)
     return { rules: rulesIn(sum), digest: digestText(sum) }
@@ -149,6 +168,7 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
       for (const { one, readDrift } of families) {
         // Begun between syncs, when it is known what was put there; not waited for in turn, so that syncs go on.
         const { reading } = await inTurn(async () => ({ reading: readDrift(signal) }))
+        void holdSyncs(reading)
         const mend = await reading
         const drift = mend === undefined ? undefined : await inTurn(mend)
         if (drift === undefined) isWhole = false
@@ -170,6 +190,10 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     close: async () => conntrack?.close(),
   }
 }
+
+const HOLD_AFTER_MS = 1000
+/** A save of 170,000 rules takes a second or two. */
+const HOLD_AT_MOST_MS = 10_000
 
 const DEFAULT_LIMITS: Readonly<Record<Variant, RestoreLimits>> = {
   // A restore costs the square of its size, and once the chains are in use the kernel looks at all rules at each COMMIT. Taking

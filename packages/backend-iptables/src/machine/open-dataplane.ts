@@ -78,7 +78,7 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
     skipped,
     lastSent: sent,
     hearsEveryChange: variant === 'nft',
-    watchChanges: ({ signal, intervalMs, onChange, onError }: WatchChangesOptions) =>
+    watchChanges: ({ signal, intervalMs, onChange, onError, onListening }: WatchChangesOptions) =>
       watchChanges({
         signal,
         // kube-proxy's own, so that an audit takes it for normal.
@@ -87,6 +87,7 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
         onChange: (change) =>
           onChange(change.type === 'generation' ? { pid: change.pid, command: change.command } : undefined),
         onError,
+        onListening: (listening) => onListening(listening.type === 'deaf' ? listening : { type: 'listening' }),
       }),
   }
 }

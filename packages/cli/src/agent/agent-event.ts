@@ -3,6 +3,7 @@ import type {
   EngineReport,
   FamilyDrift,
   FamilySyncReport,
+  Listening,
   LogHealth,
   ObjectKind,
   Seq,
@@ -31,6 +32,8 @@ export type AgentEvent =
       /** Absent: the tables could be compared, and what differed was put right. */
       readonly error?: unknown
     }
+  /** Whether the watch of the tables hears of changes, when that changed. */
+  | { readonly type: 'listening'; readonly listening: Listening }
   /** An object, or a change of one, that is not used: its last version counts on. `at`: when that was found. */
   | { readonly type: 'unusable'; readonly kind: ObjectKind; readonly message: string; readonly at: number }
   | { readonly type: 'request'; readonly request: ApiRequestReport }

@@ -106,6 +106,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
         return [warning(event.message)]
       case 'event':
       case 'family':
+      case 'listening':
       case 'request':
       case 'probe':
         return []

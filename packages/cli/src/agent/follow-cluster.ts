@@ -14,6 +14,7 @@ import {
   asyncScheduler,
   delay,
   filter,
+  firstValueFrom,
   interval,
   mergeMap,
   type Observable,
@@ -84,15 +85,14 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     emit({ type: 'engine', report, state: fold.state })
     if (report.type === 'synced') inForce.next()
   }
-  const running = new Subscription()
-  const done = new Promise<void>((resolve, reject) => {
-    running.add(reports.subscribe({ next: tell, error: reject, complete: resolve }))
-  })
-
   const ended = new AbortController()
+  const watching = new Subject<void>()
+  const isWatching = firstValueFrom(watching, { defaultValue: undefined })
+  let hasRead = false
   const kept = keepInForce({
     machine,
     inForce,
+    hasRead: () => hasRead,
     syncPeriodMs: config.syncPeriodMs,
     scheduler: asyncScheduler,
     signal: ended.signal,
@@ -100,6 +100,14 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     onNotice: (notice) => recorder.put(notice),
     onDoubt: () => resync.next(),
     onWarning: observers.warn,
+    onWatching: () => watching.next(),
+  })
+  // Before the tables are read, so that no change falls between the reading and the watch.
+  if (machine.hearsEveryChange) await atMost(WATCH_PATIENCE_MS, Promise.race([isWatching, kept.catch(() => undefined)]))
+  hasRead = true
+  const running = new Subscription()
+  const done = new Promise<void>((resolve, reject) => {
+    running.add(reports.subscribe({ next: tell, error: reject, complete: resolve }))
   })
   const addresses = interval(config.syncPeriodMs)
     .pipe(
@@ -162,6 +170,8 @@ const aborted = (signal: AbortSignal): Promise<void> =>
   })
 
 const NODE_PATIENCE_MS = 30_000
+/** A watch over netlink begins within milliseconds. */
+const WATCH_PATIENCE_MS = 1000
 /** Together with what closes after it less than five seconds. */
 const LAST_SYNC_MS = 3000
 const CLOSING_MS = 500

@@ -1,6 +1,6 @@
-import { DEFAULT_PROXY_CONFIG, type LogEntry, NO_SEQ } from '@pointsman/core'
+import { DEFAULT_PROXY_CONFIG, type LogEntry, NO_SEQ, type WatchChangesOptions } from '@pointsman/core'
 import { createToyDataplane, stateOf } from '@pointsman/core/testing'
-import { asyncScheduler, of } from 'rxjs'
+import { asyncScheduler, of, Subject } from 'rxjs'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { AgentEvent } from './agent-event.js'
 import { keepInForce } from './keep-in-force.js'
@@ -25,6 +25,7 @@ test('repairs what somebody else changed, and records the chains and the process
   const kept = keepInForce({
     machine,
     inForce: of(undefined),
+    hasRead: () => true,
     syncPeriodMs: 30_000,
     scheduler: asyncScheduler,
     signal,
@@ -50,7 +51,101 @@ test('repairs what somebody else changed, and records the chains and the process
       },
     },
   ])
-  expect(events.map(({ type }) => type)).toEqual(['drift', 'drift'])
+  expect(events.map(({ type }) => type)).toEqual(['listening', 'drift', 'drift', 'drift'])
   end.abort()
   await kept
+})
+
+/** A watch that the test speaks for, over rules that are always right, and when they were looked at. */
+function watched(given: { readonly hasRead?: boolean } = {}) {
+  let { hasRead = false } = given
+  const inForce = new Subject<void>()
+  inForce.subscribe(() => (hasRead = true))
+  const looks: number[] = []
+  const end = new AbortController()
+  const began: WatchChangesOptions[] = []
+  const startedAt = Date.now()
+  const kept = keepInForce({
+    machine: {
+      hearsEveryChange: true,
+      backend: {
+        repairDrift: () => {
+          looks.push(Date.now() - startedAt)
+          return Promise.resolve([])
+        },
+      },
+      watchChanges: (options) => {
+        began.push(options)
+        return new Promise((resolve) => options.signal.addEventListener('abort', () => resolve()))
+      },
+    },
+    inForce,
+    hasRead: () => hasRead,
+    syncPeriodMs: 30_000,
+    scheduler: asyncScheduler,
+    signal: end.signal,
+    onEvent: () => undefined,
+    onNotice: () => undefined,
+    onDoubt: () => undefined,
+    onWarning: () => undefined,
+  })
+  const [watch] = began
+  if (watch === undefined) throw new Error('nothing is watched')
+  return { watch, inForce, looks, stop: () => (end.abort(), kept) }
+}
+
+const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
+
+test('looks at nothing after the first sync where the watch listened before it, and heard nothing', async () => {
+  const { watch, inForce, looks, stop } = watched()
+  watch.onListening({ type: 'listening' })
+  inForce.next()
+  await pass(60_000)
+  expect(looks).toEqual([])
+  watch.onChange({ pid: 4711, command: 'nft' })
+  await pass(1000)
+  expect(looks).toEqual([60_000])
+  await stop()
+})
+
+test('looks after the first sync where something was changed while it read, or the watch began too late', async () => {
+  const changed = watched()
+  changed.watch.onListening({ type: 'listening' })
+  changed.watch.onChange({ pid: 4711, command: 'nft' })
+  changed.inForce.next()
+  const late = watched({ hasRead: true })
+  late.watch.onListening({ type: 'listening' })
+  late.inForce.next()
+  const deaf = watched()
+  deaf.inForce.next()
+  await pass(1000)
+  expect([changed.looks, late.looks, deaf.looks]).toEqual([[0], [0], [0]])
+  await Promise.all([changed.stop(), late.stop(), deaf.stop()])
+})
+
+test('looks again when the watch begins to listen, or does so again', async () => {
+  const { watch, inForce, looks, stop } = watched()
+  watch.onListening({ type: 'deaf' })
+  inForce.next()
+  await pass(15_000)
+  watch.onListening({ type: 'listening' })
+  await pass(15_000)
+  watch.onListening({ type: 'deaf', error: new Error('the monitor was killed') })
+  await pass(5000)
+  watch.onListening({ type: 'listening' })
+  await pass(5000)
+  expect(looks).toEqual([0, 15_000, 35_000])
+  await stop()
+})
+
+test('looks every two sync periods while nothing is heard, and every ten while all is', async () => {
+  const { watch, inForce, looks, stop } = watched()
+  watch.onListening({ type: 'deaf' })
+  inForce.next()
+  await pass(125_000)
+  expect(looks).toEqual([0, 60_000, 120_000])
+  watch.onListening({ type: 'listening' })
+  await pass(305_000)
+  expect(looks.slice(3)).toEqual([125_000, 425_000])
+  await stop()
 })

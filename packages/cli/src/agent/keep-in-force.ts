@@ -2,21 +2,27 @@ import {
   boundedFrequency,
   type ChangingProcess,
   type FamilyDrift,
+  type Listening,
   type LogEntry,
   type OpenDataplane,
   messageOf,
   shortList,
 } from '@pointsman/core'
 import {
+  BehaviorSubject,
   concat,
   defer,
+  EMPTY,
+  filter,
   ignoreElements,
+  interval,
   merge,
   mergeMap,
   Observable,
   of,
   type SchedulerLike,
   Subject,
+  switchMap,
   take,
   takeUntil,
   tap,
@@ -31,6 +37,8 @@ interface KeepInForceOptions {
   }
   /** Emits when rules are in force: before, there is nothing that could differ. */
   readonly inForce: Observable<unknown>
+  /** Whether the first sync has begun to read the tables. */
+  readonly hasRead: () => boolean
   readonly syncPeriodMs: number
   readonly scheduler: SchedulerLike
   readonly signal: AbortSignal
@@ -40,11 +48,13 @@ interface KeepInForceOptions {
   /** The tables could not be compared, or not be mended: what is in force is in doubt. */
   readonly onDoubt: () => void
   readonly onWarning: (message: string) => void
+  /** The watch has begun: it listens, or cannot yet. */
+  readonly onWatching?: () => void
 }
 
 /**
- * Keeps rules as they were put there: looks at them when somebody else's change is noticed, and at an interval, mends what
- * differs, and tells who did it as far as that is known. Settles when the signal aborts.
+ * Keeps rules as they were put there: looks at them when somebody else's change is noticed, when a change may have been missed,
+ * and at an interval; repairs what differs, and reports who did it as far as that is known. Settles when the signal aborts.
  */
 export async function keepInForce(options: KeepInForceOptions): Promise<void> {
   const { machine, inForce, syncPeriodMs, scheduler, signal, onEvent } = options
@@ -52,16 +62,34 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
   const over = new Subject<void>()
   const suspects = createSuspects()
   const repeats = createRepeats(QUIET_MS)
+  const listening = new BehaviorSubject<Listening>({ type: 'deaf' })
+  let isInForce = false
+  /** Nobody has changed what the first sync read: the watch was listening before, and has reported nothing since. */
+  let isUntouched = false
+  let hasListened = false
   changed.subscribe((by) => {
+    isUntouched = false
     if (by !== undefined) suspects.add(by)
   })
-
-  const asked = merge(inForce.pipe(take(1)), changed).pipe(takeUntil(over))
+  const inForceFirst = inForce.pipe(
+    take(1),
+    tap(() => (isInForce = true)),
+    filter(() => !isUntouched),
+  )
+  const whileDeaf = listening.pipe(
+    switchMap(({ type }) =>
+      type === 'deaf' && machine.hearsEveryChange ? interval(syncPeriodMs * DEAF_PERIODS, scheduler) : EMPTY,
+    ),
+  )
+  const asked = merge(inForceFirst, changed, whileDeaf).pipe(
+    filter(() => isInForce),
+    takeUntil(over),
+  )
   const looks = driftChecks(
     {
       asked,
       check: () => machine.backend.repairDrift(signal),
-      intervalMs: syncPeriodMs * (machine.hearsEveryChange ? 10 : 2),
+      intervalMs: syncPeriodMs * (machine.hearsEveryChange ? 10 : DEAF_PERIODS),
       minIntervalMs: LEAST_PAUSE_MS,
     },
     scheduler,
@@ -87,6 +115,18 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
       intervalMs: syncPeriodMs,
       onChange: (by) => changed.next(by),
       onError: (error) => options.onWarning(`external rule changes may go undetected: ${messageOf(error)}`),
+      onListening: (now) => {
+        const before = listening.value
+        if (now.type === 'listening') {
+          if (!hasListened && !options.hasRead()) isUntouched = true
+          // What was changed before was not reported: the watch begins late, or again.
+          else changed.next(undefined)
+          hasListened = true
+        } else isUntouched = false
+        if (before.type !== now.type || now.type === 'deaf') onEvent({ type: 'listening', listening: now })
+        listening.next(now)
+        options.onWatching?.()
+      },
     })
   } finally {
     over.next()
@@ -95,6 +135,8 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
 }
 
 const LEAST_PAUSE_MS = 1000
+/** From one look to the next, in sync periods, where external changes are not reported. */
+const DEAF_PERIODS = 2
 /** What somebody does again and again is recorded so often. */
 const QUIET_MS = 60_000
 

@@ -71,7 +71,7 @@ export interface OpenDataplane {
   readonly skipped: readonly string[]
   /** The last inputs sent to the tool, of each family. */
   readonly lastSent: SentInputs
-  /** Whether `watchChanges` hears of every change of others; if not, only a comparison finds some. */
+  /** Whether `watchChanges` hears of every change of others while it listens; if not, only a comparison finds some. */
   readonly hearsEveryChange: boolean
   /**
    * Watches for what others change, until the signal aborts. Fails only with what a callback throws; any other failure goes to
@@ -95,7 +95,15 @@ export interface WatchChangesOptions {
   /** Called for each change of others. `by`: the process that made it, where the kernel says. */
   readonly onChange: (by: ChangingProcess | undefined) => void
   readonly onError: (error: unknown) => void
+  /** Called each time that it changes whether the watch hears of changes. Until the first call it does not. */
+  readonly onListening: (listening: Listening) => void
 }
+
+/** Whether a watch hears of every change that others make from now on. A change that it did not hear of shows in a comparison only. */
+export type Listening =
+  | { readonly type: 'listening' }
+  /** Absent error: it has begun, and reads what is there first. */
+  | { readonly type: 'deaf'; readonly error?: unknown }
 
 export interface ChangingProcess {
   /** As the initial pid namespace numbers it. */

@@ -71,9 +71,10 @@ export function createToyDataplane(): ToyDataplane {
         skipped: [],
         lastSent: { succeeded: () => [], failed: () => [] },
         hearsEveryChange: true,
-        watchChanges: ({ signal, onChange }) =>
+        watchChanges: ({ signal, onChange, onListening }) =>
           new Promise((resolve) => {
             kernel.changedBy = onChange
+            onListening({ type: 'listening' })
             if (signal.aborted) resolve()
             else signal.addEventListener('abort', () => resolve(), { once: true })
           }),

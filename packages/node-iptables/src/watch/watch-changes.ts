@@ -132,8 +132,11 @@ export interface Watchers {
 export type Listening =
   /** Each generation after `since` is reported. */
   | { readonly type: 'listening'; readonly by: 'netlink' | 'monitor'; readonly since: number }
-  /** What is committed from now on is reported only as changes-unseen, when the kernel is heard again. */
-  | { readonly type: 'deaf'; readonly error: unknown }
+  /**
+   * What is committed from now on is reported only as changes-unseen, when the kernel is heard again. Absent error: a monitor was
+   * started, which reads all rules first.
+   */
+  | { readonly type: 'deaf'; readonly error?: unknown }
 
 /** Settles after so many milliseconds, and at once when the signal aborts. Never fails. */
 export type Sleep = (ms: number, signal: AbortSignal) => Promise<void>

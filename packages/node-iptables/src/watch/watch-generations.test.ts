@@ -45,8 +45,10 @@ async function toldBy(lives: readonly Life[], { onChange, netlink }: ToldOptions
     signal: abort.signal,
     onChange: onChange ?? ((change) => told.push(textOf(change))),
     onError: (error) => told.push(error instanceof IptablesError ? errorText(error) : String(error)),
-    onListening: (listening) =>
-      told.push(listening.type === 'deaf' ? 'deaf' : `${listening.by} since ${listening.since}`),
+    onListening: (listening) => {
+      if (listening.type === 'listening') told.push(`${listening.by} since ${listening.since}`)
+      else if (listening.error !== undefined) told.push('deaf')
+    },
   })
   return told
 }
@@ -81,7 +83,11 @@ describe('generations', () => {
 
   it('that were lost are told as unseen, once, by what nft says', async () => {
     const prints = `${gen(3)}# ERROR: We lost some netlink events!\n${gen(6)}`
-    expect((await toldBy([{ prints, ends: DEAD.ends }])).slice(0, 5)).toEqual([...HEARD, 'changes-unseen', '6 by 7 ufw'])
+    expect((await toldBy([{ prints, ends: DEAD.ends }])).slice(0, 5)).toEqual([
+      ...HEARD,
+      'changes-unseen',
+      '6 by 7 ufw',
+    ])
   })
 
   it('made while no monitor ran are told as unseen when the next one is made', async () => {
@@ -158,7 +164,14 @@ function netlinkOf(...watches: readonly { since: number; reports?: readonly (num
 describe('the kernel, listened to in this process', () => {
   it('is heard from the start, without a monitor', async () => {
     const told = await toldBy([], { netlink: netlinkOf({ since: 7, reports: [8, 9, 10] }) })
-    expect(told).toEqual(['netlink since 7', '8 by 7 ufw', '10 by 7 ufw', 'deaf', 'Error: the socket failed', 'wait 100'])
+    expect(told).toEqual([
+      'netlink since 7',
+      '8 by 7 ufw',
+      '10 by 7 ufw',
+      'deaf',
+      'Error: the socket failed',
+      'wait 100',
+    ])
   })
 
   it('says once what it missed', async () => {

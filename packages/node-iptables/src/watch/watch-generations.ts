@@ -60,7 +60,10 @@ function newsReader({ isOwn, onChange, onListening }: GenerationWatch): NewsRead
   return {
     begin(since) {
       isHeard = since !== undefined
-      if (since === undefined) return
+      if (since === undefined) {
+        onListening?.({ type: 'deaf' })
+        return
+      }
       if (expected !== undefined && expected !== since + 1) onChange({ type: 'changes-unseen' })
       expected = since + 1
       onListening?.({ type: 'listening', by: 'netlink', since })

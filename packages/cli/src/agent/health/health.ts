@@ -56,6 +56,8 @@ interface Audit {
   readonly error?: unknown
   /** The last time that somebody else had changed them. */
   readonly drift?: { readonly at: number; readonly chains: number }
+  /** Whether the watch of the tables hears of changes; the error: why not. */
+  readonly listening?: { readonly ok: boolean; readonly error?: unknown }
 }
 
 interface HealthOptions {
@@ -101,6 +103,10 @@ export function nextHealth(health: Health, event: AgentEvent, options: HealthOpt
       return { ...health, log: event.health }
     case 'drift':
       return { ...health, audit: auditAfter(health.audit, event) }
+    case 'listening': {
+      const { type, ...rest } = event.listening
+      return { ...health, audit: { ...health.audit, listening: { ok: type === 'listening', ...rest } } }
+    }
     case 'request':
       return { ...health, lastCode: event.request.code }
     case 'conntrack':
@@ -191,10 +197,15 @@ function withWatch(health: Health, status: WatchStatus, { kinds }: HealthOptions
   }
 }
 
-function auditAfter({ drift }: Audit, { drifts, at, error }: Extract<AgentEvent, { type: 'drift' }>): Audit {
+function auditAfter({ drift, listening }: Audit, { drifts, at, error }: Extract<AgentEvent, { type: 'drift' }>): Audit {
   const chains = drifts.reduce((sum, one) => sum + one.chains.length, 0)
   const last = chains > 0 ? { at, chains } : drift
-  return { checkedAt: at, ...(last && { drift: last }), ...(error !== undefined && { error }) }
+  return {
+    checkedAt: at,
+    ...(last && { drift: last }),
+    ...(error !== undefined && { error }),
+    ...(listening && { listening }),
+  }
 }
 
 const withProxiers = (health: Health, families: readonly IpFamily[], change: (proxier: Proxier) => Proxier): Health =>

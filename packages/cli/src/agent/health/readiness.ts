@@ -73,8 +73,13 @@ interface RefusedCheck {
 }
 
 interface AuditCheck {
-  /** False: the tables could not be compared, or not be put right. What was found and put right is told, and good. */
+  /**
+   * False: the tables could not be compared, or not be put right, or the watch of them has failed. What was found and put right is
+   * told, and good.
+   */
   readonly ok: boolean
+  /** Whether external changes are heard of at once; false: they are found at an interval. Absent: the rule system cannot tell. */
+  readonly listening?: boolean
   readonly checkedAt?: string
   readonly lastDrift?: { readonly at: string; readonly chains: number }
   readonly error?: string
@@ -167,12 +172,16 @@ function appliedCheck({ head, applied, unapplied, syncError, refused }: Health, 
 
 const MAX_REFUSED = 20
 
-const auditCheck = ({ audit: { checkedAt, drift, error } }: Health): AuditCheck => ({
-  ok: error === undefined,
-  ...(checkedAt !== undefined && { checkedAt: time(checkedAt) }),
-  ...(drift && { lastDrift: { at: time(drift.at), chains: drift.chains } }),
-  ...(error !== undefined && { error: describeError(error) }),
-})
+function auditCheck({ audit: { checkedAt, drift, listening, ...audit } }: Health): AuditCheck {
+  const error = audit.error ?? listening?.error
+  return {
+    ok: error === undefined,
+    ...(listening && { listening: listening.ok }),
+    ...(checkedAt !== undefined && { checkedAt: time(checkedAt) }),
+    ...(drift && { lastDrift: { at: time(drift.at), chains: drift.chains } }),
+    ...(error !== undefined && { error: describeError(error) }),
+  }
+}
 
 function logStatus({ log }: Health): Readiness['log'] {
   if (log.type === 'ok') return { ok: true }

@@ -1,0 +1,196 @@
+// node bench/restart.mjs [--services 10000] [--endpoints 5] [--runs 3]   (root; `tsc -b` and scripts/bundle.mjs must have been run)
+//
+// `pointsman run` in a network namespace of its own beside the test API server: from nothing, then started again with its rules in place,
+// again after somebody else has committed to nf_tables. Medians of the time from the start of the process to its "synced" line, and what
+// was in memory then; one endpoint; a flush.
+import { execFileSync, fork, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { node, service, slice } from '@pointsman/core/testing'
+import { median, say } from './kernel-support.mjs'
+
+const { values } = parseArgs({
+  options: {
+    services: { type: 'string', default: '10000' },
+    endpoints: { type: 'string', default: '5' },
+    runs: { type: 'string', default: '3' },
+    command: { type: 'string', default: fileURLToPath(new URL('../packages/cli/bin/pointsman.mjs', import.meta.url)) },
+    trace: { type: 'boolean', default: false },
+  },
+})
+const [services, endpoints, runs] = [values.services, values.endpoints, values.runs].map(Number)
+const namespace = `pointsman-restart-${process.pid}`
+const inside = (...words) => execFileSync('ip', ['netns', 'exec', namespace, ...words], { encoding: 'utf8' })
+const folder = mkdtempSync(join(tmpdir(), 'pointsman-restart-'))
+const log = join(folder, 'log.db')
+
+const named = (index) => ({ name: `service-${index}`, namespace: `ns-${index % 50}` })
+const serviceOf = (index) => {
+  const clusterIP = `10.96.${index >> 8}.${index & 255}`
+  return service({ ...named(index), spec: { clusterIP, clusterIPs: [clusterIP] } })
+}
+const sliceOf = (index, generation = 0) =>
+  slice({
+    name: `service-${index}-1`,
+    namespace: `ns-${index % 50}`,
+    service: `service-${index}`,
+    endpoints: Array.from(
+      { length: endpoints },
+      (_, at) =>
+        `10.${100 + (index >> 10)}.${(index >> 2) & 255}.${(index & 3) * 60 + at + 1 + (at === 0 ? generation * 10 : 0)}`,
+    ),
+  })
+
+function startServer() {
+  const main = fileURLToPath(new URL('../packages/core/dist/testing/api-server/main.js', import.meta.url))
+  const child = fork(main, {
+    serialization: 'advanced',
+    execPath: 'ip',
+    execArgv: ['netns', 'exec', namespace, process.execPath],
+  })
+  let calls = 0
+  const waiting = new Map()
+  child.on('message', (message) => {
+    waiting.get(message.type === 'started' ? 0 : message.id)?.(message.result)
+  })
+  const started = new Promise((resolve) => waiting.set(0, resolve))
+  child.send({ type: 'start', options: { bookmarkIntervalMs: 500 } })
+  const call = (name, ...args) =>
+    new Promise((resolve) => {
+      waiting.set(++calls, resolve)
+      child.send({ type: 'call', id: calls, call: name, args })
+    })
+  return { started, call, kill: () => child.kill('SIGKILL') }
+}
+
+const children = new Set()
+
+/** The agent: resolves with the milliseconds from its start when it has said a line. */
+function startAgent() {
+  const startedAt = performance.now()
+  const flags = ['--kubeconfig', join(folder, 'kubeconfig'), '--log', log, '--hostname-override', 'node-a']
+  const more = ['--cluster-cidr', '10.0.0.0/8', '--conntrack-max-per-core', '0']
+  const argv = ['netns', 'exec', namespace, process.execPath, values.command, 'run', ...flags, ...more]
+  const child = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'pipe'] })
+  children.add(child)
+  let said = ''
+  const looks = new Set()
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      said += text
+      if (values.trace) say(`${(performance.now() - startedAt).toFixed(0).padStart(6)} ${text.trimEnd().slice(0, 200)}`)
+      for (const look of looks) look()
+    })
+  }
+  const ended = new Promise((resolve) => child.on('close', resolve))
+  const hasSaid = (line) =>
+    new Promise((resolve, reject) => {
+      const look = () => {
+        if (!line.test(said)) return
+        looks.delete(look)
+        resolve(performance.now() - startedAt)
+      }
+      looks.add(look)
+      void ended.then(() => reject(new Error(`the agent ended:\n${said}`)))
+      look()
+    })
+  const stop = async (signal = 'SIGTERM') => {
+    child.kill(signal)
+    await ended
+    children.delete(child)
+  }
+  const memory = () => {
+    const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
+    const of = (name) => Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024)
+    return { rss: of('VmRSS'), peak: of('VmHWM') }
+  }
+  const childrenMemory = () => {
+    const pids =
+      inside('true') === undefined
+        ? []
+        : execFileSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' }).split('\n')
+    return pids.flatMap((pid) => {
+      try {
+        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+        if (!/^(nft|iptables|ip6tables)/.test(command)) return []
+        const kb = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+        return [`${command.slice(0, 30)} ${Math.round(Number(kb) / 1024)} MB`]
+      } catch {
+        return []
+      }
+    })
+  }
+  return { hasSaid, stop, memory, childrenMemory, said: () => said, forget: () => (said = '') }
+}
+
+const until = async (isSo, ms = 120_000) => {
+  const from = performance.now()
+  while (!isSo()) {
+    if (performance.now() - from > ms) return undefined
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  return performance.now() - from
+}
+const SYNCED = /synced everything/
+const report = (name, numbers) =>
+  console.log(
+    `${name.padEnd(52)} ${(median(numbers) / 1000).toFixed(2)} s  (${numbers.map((ms) => (ms / 1000).toFixed(2)).join(', ')})`,
+  )
+
+execFileSync('ip', ['netns', 'add', namespace])
+let server
+try {
+  inside('ip', 'link', 'set', 'lo', 'up')
+  server = startServer()
+  await server.started
+  writeFileSync(join(folder, 'kubeconfig'), await server.call('kubeconfig'))
+  const numbers = Array.from({ length: services }, (_, index) => index)
+  await server.call('putAll', [
+    ...numbers.flatMap((index) => [serviceOf(index), sliceOf(index)]),
+    node({ name: 'node-a' }),
+  ])
+  let agent = startAgent()
+  report('from nothing', [await agent.hasSaid(SYNCED)])
+  await new Promise((resolve) => setTimeout(resolve, 5000))
+  say(`memory ${JSON.stringify(agent.memory())} children ${agent.childrenMemory().join(', ') || 'none'}`)
+
+  const untouched = []
+  for (let run = 0; run < runs; run++) {
+    await agent.stop()
+    agent = startAgent()
+    untouched.push(await agent.hasSaid(SYNCED))
+  }
+  report('restart, nothing changed', untouched)
+  const touched = []
+  for (let run = 0; run < runs; run++) {
+    await agent.stop()
+    inside('nft', 'add', 'table', 'inet', `other${run}`)
+    agent = startAgent()
+    touched.push(await agent.hasSaid(SYNCED))
+  }
+  report('restart, somebody else committed', touched)
+  await new Promise((resolve) => setTimeout(resolve, 3000))
+  say(`memory ${JSON.stringify(agent.memory())} children ${agent.childrenMemory().join(', ') || 'none'}`)
+
+  const flushes = []
+  for (let run = 0; run < runs; run++) {
+    agent.forget()
+    inside('iptables-nft', '-t', 'nat', '-F', 'KUBE-POSTROUTING')
+    const ms = await until(() => /modified externally/.test(agent.said()))
+    if (ms === undefined) say('a flush was not repaired in 120 s')
+    else flushes.push(ms)
+    await new Promise((resolve) => setTimeout(resolve, 12_000))
+  }
+  if (flushes.length > 0) report('flush of a chain to its repair', flushes)
+  say(`memory ${JSON.stringify(agent.memory())} children ${agent.childrenMemory().join(', ') || 'none'}`)
+  await agent.stop()
+} finally {
+  for (const child of children) child.kill('SIGKILL')
+  server?.kill()
+  execFileSync('ip', ['netns', 'delete', namespace])
+  rmSync(folder, { recursive: true })
+}
+process.exit(0)
