@@ -52,7 +52,6 @@ describe('without privileges', () => {
     [['nowhere.yaml'], /^error: nowhere\.yaml: no such file: check the path\n$/],
     [[OBJECTS, '--config', 'nowhere.yaml'], /^error: nowhere\.yaml: no such file: check the path\n$/],
     [[OBJECTS, ...CONFIG, '--node', 'node-z'], /^error: --node node-z is not in the input, which has node-a.*\n$/],
-    [[OBJECTS, ...CONFIG, '--layout', 'classic'], /^error: --layout classic is not built yet: .*\n$/],
     [[OBJECTS, '--iptables-variant', 'xtables'], /^error: .* Allowed choices are auto, nft, legacy; .*\n$/],
   ])('apply %j is bad input before anything else', async (args, message) => {
     const { status, stdout, stderr } = await unprivileged('apply', ...args)

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { ruleItem } from '../../packages/cli/src/commands/rules/schema.js'
@@ -101,6 +102,18 @@ describe('flags', () => {
     expect(given.stderr).not.toContain('warning')
   })
 
+  test('--layout classic gives the rules of kube-proxy 1.20, of Endpoints where the objects have them', async () => {
+    const golden = (file: string): string =>
+      fileURLToPath(
+        new URL(`../../fixtures/golden/kube-proxy-1.20/external-traffic-policy-local/${file}`, import.meta.url),
+      )
+    const args = ['--objects', golden('objects.json'), '--config', golden('config.json'), '--layout', 'classic']
+    const { stdout, stderr } = await render(...args)
+    expect(await differencesOf(readFileSync(golden('iptables-save.txt'), 'utf8'), stdout)).toEqual([])
+    expect(stderr).not.toContain('ignored')
+    expect(JSON.parse((await render(...args, '-o', 'json')).stdout)).toMatchObject({ layout: 'classic' })
+  })
+
   test('--conntrack-tcp-be-liberal keeps packets of state INVALID', async () => {
     const { args } = goldenFiles('cluster-ip', folder)
     expect(rulesOf((await render(...args)).stdout, '--ctstate INVALID')).toHaveLength(1)
@@ -110,10 +123,6 @@ describe('flags', () => {
   test.each([
     [['--family', 'dual'], /^error: --family dual prints two files: give a directory with --output-dir\n$/],
     [['--output-dir', 'x', '-o', 'json'], /^error: --output-dir writes iptables-save format: omit -o json\n$/],
-    [
-      ['--layout', 'classic', ...CIDR],
-      /^error: --layout classic is not built yet: omit --layout to use kube-proxy 1\.36's rules\n$/,
-    ],
     [
       ['--node-address', '10.0.0.1/8'],
       /^error: --node-address "10\.0\.0\.1\/8" is not an IP address: give one without a prefix length\n$/,

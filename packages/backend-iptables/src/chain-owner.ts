@@ -12,14 +12,14 @@ import {
   type Seq,
   type State,
 } from '@pointsman/core'
-import type { Rule } from 'node-iptables'
+import { formatRule, type Rule } from 'node-iptables'
+import { DROP_MARKED } from './ruleset/base-rules.js'
 import {
-  CHAINS,
   endpointChainName,
+  everyServiceChainName,
   isBaseChain,
   isEndpointChain,
   isServiceChain,
-  serviceChainNames,
 } from './ruleset/layout.js'
 
 /**
@@ -34,7 +34,7 @@ export function ownerOfChain(
   if (!isServiceChain(chain)) return undefined
   for (const port of services.values()) {
     if (!isEndpointChain(chain)) {
-      if (Object.values(serviceChainNames(port)).includes(chain)) return { port }
+      if (everyServiceChainName(port).includes(chain)) return { port }
       continue
     }
     const endpoint = endpoints.get(port.id)?.find((each) => endpointChainName(port, each) === chain)
@@ -87,7 +87,7 @@ type Look = (object: KubernetesObject) => FormerChainOwner | undefined
 function lookInService(chain: string): Look {
   return (object) => {
     if (object.kind !== 'Service') return undefined
-    return servicePortsOf(object).ports.find((port) => Object.values(serviceChainNames(port)).includes(chain))
+    return servicePortsOf(object).ports.find((port) => everyServiceChainName(port).includes(chain))
   }
 }
 
@@ -111,16 +111,27 @@ function lookInSlice(chain: string): Look {
   }
 }
 
-/** Whether a chain is the proxy's alone. KUBE-FIREWALL is not: kubelet makes it, and puts rules into it, as well. */
-export const isOurChain = (chain: string): boolean =>
-  chain !== CHAINS.firewall && (isBaseChain(chain) || isServiceChain(chain))
+/**
+ * Whether a chain is the proxy's alone. KUBE-FIREWALL and KUBE-MARK-DROP are not: kubelet makes them, and puts rules into them, as
+ * well.
+ */
+export const isOurChain = (chain: string): boolean => isBaseChain(chain) || isServiceChain(chain)
 
 /** Whether a kubelet has KUBE-MARK-DROP for its own, by the rules of KUBE-FIREWALL. */
 export const hasMarkDrop = (firewall: readonly Rule[]): boolean =>
+  dropsByMark(firewall.filter((rule) => !isDropMarked(rule)))
+
+/** Whether rules of KUBE-FIREWALL drop what KUBE-MARK-DROP marks, whoever made them. */
+export const dropsByMark = (firewall: readonly Rule[]): boolean =>
   firewall.some(
     ({ matches, target }) =>
       target?.type === 'jump' && target.chain === 'DROP' && matches.some(({ type }) => type === 'mark'),
   )
+
+/** Whether a rule is the one that layout `classic` puts into KUBE-FIREWALL where no kubelet does. */
+export const isDropMarked = (rule: Rule): boolean => formatRule(rule) === OURS
+
+const OURS = formatRule(DROP_MARKED)
 
 /** The chain that a rule leads to. Undefined: none, or a target that is no chain. */
 export const chainOf = ({ target }: Rule): string | undefined =>

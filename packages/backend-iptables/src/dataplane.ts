@@ -2,7 +2,6 @@ import {
   endpointText,
   inOverlapOrder,
   RuleTextError,
-  selectEndpoints,
   serviceName,
   TraceError,
   type Dataplane,
@@ -30,14 +29,16 @@ import { OwnedRule, ownedRules, savedTablesOf } from './render/owned-rules.js'
 import { planBase } from './ruleset/base-rules.js'
 import { rulesetContext } from './ruleset/context.js'
 import {
-  CURRENT,
+  CLASSIC,
   endpointChainName,
   isEndpointChain,
   isServiceChain,
+  layoutOf,
   LAYOUTS,
+  READING_ORDER,
   serviceChainNames,
 } from './ruleset/layout.js'
-import { frontPaths } from './ruleset/port-plan.js'
+import { frontPaths, selectionIn } from './ruleset/port-plan.js'
 import type { BaseRules, Ruleset, ServiceRules } from './ruleset/ruleset.js'
 import { planService } from './ruleset/service-rules.js'
 import { tracePacket } from './trace/trace-packet.js'
@@ -53,10 +54,10 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   ownerOfChain,
   formerOwnerOfChain,
   chainMeanings,
-  spreadOf(chain, { port, endpoints, node }) {
-    const names = serviceChainNames(port)
+  spreadOf(chain, { port, endpoints, node, config }) {
+    const names = serviceChainNames(port, layoutOf(config))
     if (chain !== names.cluster && chain !== names.local) return 0
-    const { cluster, local } = selectEndpoints({ port, endpoints, node })
+    const { cluster, local } = selectionIn(layoutOf(config), { port, endpoints, node })
     return chain === names.cluster ? cluster.length : local.length
   },
   parseItem,
@@ -76,6 +77,7 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   affinityLists: (rules) => recentListsIn(loadedTables(rules).tables),
   findings: AUDIT_FINDINGS,
   audit: auditRules,
+  layoutFound: (rules) => otherOriginOf(loadedTables(rules).tables)?.layout,
   auditNotes,
   toDo,
   open: openDataplane,
@@ -190,6 +192,10 @@ function chainMeanings({ port, endpoints }: PortEndpoints): ReadonlyMap<string, 
     [local, 'spreads over its endpoints on this node'],
     [external, 'takes what comes by an external address or a node port'],
     [firewall, 'lets the source ranges of the load balancer on'],
+    [
+      serviceChainNames(port, CLASSIC).local,
+      'takes what comes from outside, and spreads over its endpoints on this node',
+    ],
     ...endpoints.map((endpoint) => [endpointChainName(port, endpoint), endpointText(endpoint)] as const),
   ])
 }
@@ -241,8 +247,7 @@ const NO_SERVICE = -1
 
 function rankOf({ table, chain, owner }: OwnedRule): number {
   if (owner === undefined) return NO_SERVICE
-  const { readingOrder } = CURRENT
-  return table === 'nat' ? readingOrder.findIndex((prefix) => chain.startsWith(prefix)) : readingOrder.length
+  return table === 'nat' ? READING_ORDER.findIndex((prefix) => chain.startsWith(prefix)) : READING_ORDER.length
 }
 
 /** Their names are hashes, which have no order for people: that of the rules that lead to them is the addresses'. */

@@ -1,7 +1,7 @@
 import { shortList } from '@pointsman/core'
 import { formatRule, type Rule } from 'node-iptables'
 import { chainOf } from './chain-owner.js'
-import { CHAIN_PREFIX, CHAINS, CURRENT, isServiceChain, LAYOUTS, MARK_DROP } from './ruleset/layout.js'
+import { CHAIN_PREFIX, CHAINS, CURRENT, isServiceChain, LAYOUTS } from './ruleset/layout.js'
 
 /** A line of a text with its number there. */
 export interface PastedLine {
@@ -275,15 +275,15 @@ function tablesOfChain(chain: string): ReadonlySet<string> {
   return TABLES_OF_CHAIN.get(chain) ?? ALL
 }
 
+const BASE_CHAINS = LAYOUTS.flatMap(({ baseChains }) => baseChains)
+
 const TABLES_OF_CHAIN: ReadonlyMap<string, ReadonlySet<string>> = new Map([
-  ...LAYOUTS.flatMap(({ baseChains }) =>
-    baseChains.map(({ chain }) => {
-      const tables = baseChains.filter((one) => one.chain === chain).map(({ table }): string => table)
-      return [chain, new Set(tables)] as const
-    }),
-  ),
-  // Of layout classic, and of ipvs mode.
-  ...[MARK_DROP, 'KUBE-LOAD-BALANCER', 'KUBE-NODE-PORT'].map((chain) => [chain, NAT] as const),
+  ...BASE_CHAINS.map(({ chain }) => {
+    const tables = BASE_CHAINS.filter((one) => one.chain === chain).map(({ table }): string => table)
+    return [chain, new Set(tables)] as const
+  }),
+  // Of ipvs mode.
+  ...['KUBE-LOAD-BALANCER', 'KUBE-NODE-PORT'].map((chain) => [chain, NAT] as const),
   ['PREROUTING', new Set(['nat', 'mangle', 'raw'])],
   ['INPUT', new Set(['filter', 'mangle', 'nat'])],
   ['FORWARD', new Set(['filter', 'mangle'])],

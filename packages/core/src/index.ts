@@ -95,7 +95,14 @@ export {
   type ServicePortsResult,
   writtenSourceRanges,
 } from './model/service-ports.js'
-export { endpointsOfSlice, gatherEndpoints, type SliceEndpoints, type UnownedSlice } from './model/slice-endpoints.js'
+export {
+  endpointsOfSlice,
+  gatherEndpoints,
+  isEndpoints,
+  type SliceEndpoints,
+  sliceOfEndpoints,
+  type UnownedSlice,
+} from './model/slice-endpoints.js'
 export { formatGoDuration, parseGoDuration, parseRfc3339 } from './model/time-formats.js'
 export * from './model/watch-event.js'
 export * from './pipeline/bounded-frequency.js'

@@ -12,7 +12,7 @@ describe.each(['nft', 'legacy'] as const)('what kube-proxy 1.20 left in the fake
 })
 
 test('a service whose new rules are refused keeps those of the older layout, whole, while the others change', async () => {
-  const { config, state, saved } = readClassicGolden('external-traffic-policy-local')
+  const { config, state, saved } = readClassicGolden('external-traffic-policy-local', 'current')
   const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
   fake.change(saved)
   const chain = 'KUBE-XLB-3ENVKKDUT2EZ6WIE'

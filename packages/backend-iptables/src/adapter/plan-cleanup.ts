@@ -1,6 +1,6 @@
 import { formatRestoreLine, formatRule, type RestoreLine, type SavedChain, type SavedTable } from 'node-iptables'
 import { CHAINS, deletionRank, isServiceChain, MARK_DROP } from '../ruleset/layout.js'
-import { chainOf, hasMarkDrop, isOurChain, isOurJump } from '../chain-owner.js'
+import { chainOf, hasMarkDrop, isDropMarked, isOurChain, isOurJump } from '../chain-owner.js'
 
 /** What a cleanup leaves, and why. */
 export interface LeftChain {
@@ -23,7 +23,7 @@ export interface CleanupPlan {
 
 /**
  * What removes all that is the proxy's from the tables: the jumps to its chains, what is in them, and the chains. A chain
- * that a rule of somebody else leads to is emptied and left; so are KUBE-FIREWALL, as it is, because kubelet makes it too, and
+ * that a rule of somebody else leads to is emptied and left; so are KUBE-FIREWALL, but for what layout `classic` put there, because kubelet makes it too, and
  * what older kubelets have with it.
  */
 export function planCleanup(
@@ -62,10 +62,12 @@ function planTable({ table, chains }: SavedTable, { maxLines, keepsMarkDrop }: T
   const others = chains
     .filter(({ chain }) => !isOurs(chain))
     .flatMap(({ chain, rules }) => rules.map(({ rule }) => ({ chain, rule })))
-  const jumps = others.filter(({ rule }) => isOurJump(rule))
+  const isOursThere = (one: (typeof others)[number]): boolean =>
+    isOurJump(one.rule) || (table === 'filter' && one.chain === CHAINS.firewall && isDropMarked(one.rule))
+  const jumps = others.filter(isOursThere)
   const references = new Map<string | undefined, (typeof others)[number][]>()
   for (const other of others) {
-    if (isOurJump(other.rule)) continue
+    if (isOursThere(other)) continue
     const chain = chainOf(other.rule)
     references.set(chain, [...(references.get(chain) ?? []), other])
   }

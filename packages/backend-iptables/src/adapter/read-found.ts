@@ -1,6 +1,6 @@
 import { formatRule, type Iptables, parseRestoreLine, type Rule } from 'node-iptables'
 import { chainKey, type ChainKey, type Found, linesOf, type RuleLines } from '../plan/installed.js'
-import { CHAIN_PREFIX, CHAINS, type Layout, MARK_DROP } from '../ruleset/layout.js'
+import { CHAIN_PREFIX, CHAINS, chainsOfRole, type Layout, MARK_DROP } from '../ruleset/layout.js'
 import { type JumpRule, type Table, TABLES } from '../ruleset/ruleset.js'
 import { chainOf, hasMarkDrop, isOurChain, isOurJump } from '../chain-owner.js'
 
@@ -43,6 +43,9 @@ export function foundReader(layout: Layout): FoundReader {
   const foreign: ForeignReference[] = []
   const jumps: JumpRule[] = []
   const firewall: Rule[] = []
+  const kubelets: ReadonlySet<ChainKey> = new Set(
+    chainsOfRole(layout, 'kubelet').map(({ table: of, chain }) => chainKey(of, chain)),
+  )
   /** Of the nat table: what kubelet has in the filter table says whose this chain is. */
   const aboutMarkDrop: string[] = []
   let table: Table | undefined
@@ -56,10 +59,11 @@ export function foundReader(layout: Layout): FoundReader {
   }
 
   const isOurs = (chain: string): boolean =>
-    isOurChain(chain) || (isMarkDropOurs === true && table === 'nat' && chain === MARK_DROP)
+    isOurChain(chain) ||
+    (isMarkDropOurs === true && table === 'nat' && chain === MARK_DROP && !kubelets.has(chainKey(table, chain)))
 
   const declare = (inTable: Table, chain: string): void => {
-    if (isOurs(chain) || chain === CHAINS.firewall) chains.set(chainKey(inTable, chain), '')
+    if (isOurs(chain) || kubelets.has(chainKey(inTable, chain))) chains.set(chainKey(inTable, chain), '')
   }
 
   const append = (inTable: Table, chain: string, text: string): void => {
@@ -90,7 +94,7 @@ export function foundReader(layout: Layout): FoundReader {
     if (!text.startsWith('-A ')) return
     const from = chainOfLine(text)
     if (isOurs(from)) return append(inTable, from, text)
-    if (from === CHAINS.firewall) append(inTable, from, text)
+    if (kubelets.has(chainKey(inTable, from))) append(inTable, from, text)
     if (from === CHAINS.firewall && inTable === 'filter') firewall.push(ruleOf(text))
     note(inTable, from, text)
   }

@@ -226,6 +226,7 @@ export const baseOf = ({ fixed, dispatch, kubelet }: Installed): Wanted['base'] 
   fixed,
   dispatch: new Map([...dispatch].map(([key, lines]) => [key, lines ?? ''])),
   kubelet,
+  retired: new Map(),
   jumps: [],
 })
 
@@ -291,8 +292,8 @@ function protocolsByName(ports: readonly ServicePort[]): ReadonlyMap<string, Rea
 
 /** By its name, which is all that is known of a service port that no rules could be planned for. */
 function namedChains(port: ServicePort, layout: Layout): RenderedService['chains'] {
-  const { cluster, local, external, firewall } = serviceChainNames(port, layout)
-  return [cluster, local, external, firewall].map((chain) => [chainKey('nat', chain), ''])
+  const names = new Set(Object.values(serviceChainNames(port, layout)) as readonly string[])
+  return [...names].map((chain) => [chainKey('nat', chain), ''])
 }
 
 /** Some 20 ms of planning. */

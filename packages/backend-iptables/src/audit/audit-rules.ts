@@ -16,15 +16,16 @@ import {
   type State,
 } from '@pointsman/core'
 import type { Rule, SavedChain, SavedTable } from 'node-iptables'
-import { chainOf } from '../chain-owner.js'
+import { chainOf, dropsByMark } from '../chain-owner.js'
 import { loadedTables, type LoadedTables, type SaveRemarks } from '../loaded-tables.js'
 import { isLargeCluster } from '../ruleset/context.js'
-import { CHAINS, serviceChainNames } from '../ruleset/layout.js'
+import { CHAINS, everyServiceChainName, layoutOf, MARK_DROP, serviceChainNames } from '../ruleset/layout.js'
+import type { Ruleset } from '../ruleset/ruleset.js'
 import { planRuleset } from '../ruleset/service-rules.js'
 import { auditMarkBit, auditOtherVariant, auditTables } from './audit-tables.js'
 import { foundRule, meaningOf } from './compared-rules.js'
 import type { TableFinding } from './finding.js'
-import { itemsOf, linesOf, otherOriginOf } from './origin.js'
+import { itemsOf, linesOf, originBesides } from './origin.js'
 import { auditBySettings } from './other-settings.js'
 
 /**
@@ -53,7 +54,7 @@ function ownFindings(loaded: LoadedTables, wanted: AuditedState, options: PlanOp
     return [{ type: 'NFTABLES_MODE', table: '', chain: '', detail: 'nft lists the table kube-proxy' }]
   const { tables, remarks } = loaded
   const unseen = unseenTables(remarks)
-  const origin = otherOriginOf(tables)
+  const origin = originBesides(wanted.config.layout, tables)
   // What is not shown may be just what is missed.
   if (origin?.type === 'NO_PROXY' && unseen.length > 0) return unseen
   if (origin !== undefined) return [{ ...origin, table: '', chain: '' }, ...repeatedJumps(tables), ...unseen]
@@ -93,11 +94,28 @@ function compare(
   { state, config }: AuditedState,
   options: PlanOptions,
 ): readonly TableFinding[] {
-  const keepsStaleChains = isLargeCluster(state, options.family)
+  const keepsStaleChains = isLargeCluster(state, { family: options.family, layout: layoutOf(config) })
   return [
-    ...auditTables(planRuleset(state, config, options), tables, { keepsStaleChains }),
+    ...auditTables(withoutKubelets(planRuleset(state, config, options)), tables, { keepsStaleChains }),
     ...auditMarkBit(tables, 2 ** config.masqueradeBit),
   ]
+}
+
+/**
+ * In layout `classic` what drops marked packets is kubelet's to make: a kube-proxy of that time makes none of it but the empty chain
+ * KUBE-MARK-DROP. `auditNotes` says where it is missing.
+ */
+function withoutKubelets(ruleset: Ruleset): Ruleset {
+  const { chains, jumps } = ruleset.base
+  const kubelets = new Set(chains.flatMap(({ role, chain }) => (role === 'kubelet' ? [chain] : [])))
+  if (!kubelets.has(MARK_DROP)) return ruleset
+  return {
+    ...ruleset,
+    base: {
+      chains: chains.filter(({ role }) => role !== 'kubelet'),
+      jumps: jumps.filter(({ rule }) => !kubelets.has(chainOf(rule) ?? '')),
+    },
+  }
 }
 
 const unseenTables = ({ warnings }: SaveRemarks): readonly TableFinding[] =>
@@ -180,11 +198,30 @@ function withDoubtfulTool(finding: TableFinding, { program, version }: SaveRemar
 }
 
 /** What is not wrong and worth knowing: which of the Services that claim one front is first here. */
-export function auditNotes(rules: LoadedRules, { state }: AuditedState, { family }: PlanOptions): readonly AuditNote[] {
-  const loaded = loadedTables(rules)
-  return loaded.areOfNftables || otherOriginOf(loaded.tables) !== undefined
-    ? []
-    : claimedFronts(loaded.tables, state, family)
+export function auditNotes(
+  rules: LoadedRules,
+  { state, config }: AuditedState,
+  { family }: PlanOptions,
+): readonly AuditNote[] {
+  const { areOfNftables, tables, remarks } = loadedTables(rules)
+  if (areOfNftables || originBesides(config.layout, tables) !== undefined) return []
+  return [
+    ...(config.layout === 'classic' && unseenTables(remarks).length === 0 ? notDropped(tables, family) : []),
+    ...claimedFronts(tables, state, family),
+  ]
+}
+
+/** What KUBE-MARK-DROP marks is dropped by nobody. */
+function notDropped(tables: readonly SavedTable[], family: IpFamily): readonly AuditNote[] {
+  const [filter, nat] = ['filter', 'nat'].map((name) => tables.find(({ table }) => table === name)?.chains ?? [])
+  const firewall = filter?.find(({ chain }) => chain === CHAINS.firewall)?.rules ?? []
+  if (filter?.length === 0 || dropsByMark(firewall.map(({ rule }) => rule))) return []
+  const leading = (nat ?? []).flatMap(({ chain, rules }) =>
+    rules.filter(({ rule }) => chainOf(rule) === MARK_DROP).map(({ rule }) => foundRule({ table: 'nat', chain }, rule)),
+  )
+  if (leading.length === 0) return []
+  const text = `what ${MARK_DROP} marks is not dropped: no rule of ${CHAINS.firewall} drops by a mark, which a kubelet before 1.28 makes; the packets go on to where they were sent`
+  return [{ family, text, found: leading }]
 }
 
 /**
@@ -210,8 +247,7 @@ export function claimedFronts(
   return claimed.flatMap(({ front, ports }): readonly AuditNote[] => {
     const taking = ports
       .flatMap((port) => {
-        const { cluster, local, external, firewall } = serviceChainNames(port)
-        const lines = [cluster, local, external, firewall].flatMap((chain) => places.get(chain) ?? [])
+        const lines = everyServiceChainName(port).flatMap((chain) => places.get(chain) ?? [])
         const [first] = lines.filter(({ line }) => isFor(front, line)).toSorted((a, b) => a.at - b.at)
         return first === undefined ? [] : [{ port, ...first }]
       })

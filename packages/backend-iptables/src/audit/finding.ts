@@ -85,7 +85,7 @@ export const AUDIT_FINDINGS = {
     cause: 'none',
   },
   OTHER_RELEASE: {
-    meaning: 'an older kube-proxy wrote these rules, in another layout: they were not compared',
+    meaning: 'a kube-proxy of another release wrote these rules, in another layout: they were not compared',
     nouns: ['ruleset of another release', 'rulesets of another release'],
     cause: 'none',
     comparesNothing: true,
@@ -240,7 +240,7 @@ const TO_DO: Readonly<Record<string, string>> = {
   FOREIGN_RULE: 'have its owner put it into a chain of its own: the proxy deletes what it finds in its chains',
   MARK_BIT: 'have its owner use another bit, or the proxy: iptables.masqueradeBit of its configuration',
   OTHER_RELEASE:
-    '`pointsman trace --rules` follows packets through them; to compare, give the rules of a kube-proxy from 1.26 on',
+    '`pointsman trace --rules` follows packets through them; those of 1.20, and from 1.26 on, can be compared: leave --layout out',
   IPVS_MODE:
     'IPVS decides, and not these rules: ipvsadm -Ln and ipset list show on the node what it does. kube-proxy has to be restarted in iptables mode before it writes rules to compare',
   NFTABLES_MODE:

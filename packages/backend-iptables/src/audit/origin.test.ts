@@ -1,3 +1,4 @@
+import type { ProxyConfig } from '@pointsman/core'
 import { parseSave } from 'node-iptables'
 import { describe, expect, test } from 'vitest'
 import { iptablesDataplane } from '../dataplane.js'
@@ -8,9 +9,12 @@ const refuse = (message: string): Error => new Error(message)
 const { state, config, saved } = readGolden('node-port')
 
 /** `TYPE detail`, and what to do, of everything that an audit of a listing finds. */
-async function auditOf(text: string): Promise<{ readonly findings: readonly string[]; readonly toDo: string }> {
+async function auditOf(
+  text: string,
+  layout: ProxyConfig['layout'] = 'current',
+): Promise<{ readonly findings: readonly string[]; readonly toDo: string }> {
   const rules = await readListing(text, { name: 'rules', refuse })
-  const findings = iptablesDataplane.audit(rules, { state, config }, { family: 'IPv4' })
+  const findings = iptablesDataplane.audit(rules, { state, config: { ...config, layout } }, { family: 'IPv4' })
   return {
     findings: findings.map(({ type, detail = '' }) => `${type} ${detail}`.trim()),
     toDo: findings.map((finding) => iptablesDataplane.toDo(finding)).join('\n'),
@@ -33,13 +37,20 @@ const save = (tables: Readonly<Record<string, readonly string[]>>): string =>
     .join('')
 
 describe('rules of a kube-proxy whose layout cannot be compared', () => {
-  test.each(CLASSIC_GOLDENS)('of 1.20 are one finding: %s', async (scenario) => {
+  test.each(CLASSIC_GOLDENS)('of 1.20 are recognized, and right in their layout alone: %s', async (scenario) => {
     const golden = readClassicGolden(scenario)
     const rules = await readListing(golden.saved, { name: 'rules', refuse })
-    const findings = iptablesDataplane.audit(rules, golden, { family: 'IPv4' })
+    expect(iptablesDataplane.layoutFound?.(rules)).toBe('classic')
+    expect(iptablesDataplane.audit(rules, golden, { family: 'IPv4' })).toEqual([])
+    const findings = iptablesDataplane.audit(rules, readClassicGolden(scenario, 'current'), { family: 'IPv4' })
     expect(findings).toMatchObject([
       { type: 'OTHER_RELEASE', detail: expect.stringMatching(/^these are rules of kube-proxy 1\.20 or older: /) },
     ])
+  })
+
+  test('of 1.36 are one finding where layout classic is asked for', async () => {
+    const { findings } = await auditOf(saved.IPv4, 'classic')
+    expect(findings).toEqual([expect.stringMatching(/^OTHER_RELEASE these are rules of kube-proxy 1\.26 or later/)])
   })
 
   test.each(CLASSIC_GOLDENS)('are recognized by the nat table alone: %s', async (scenario) => {

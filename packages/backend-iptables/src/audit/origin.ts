@@ -1,4 +1,4 @@
-import { shortList } from '@pointsman/core'
+import { type ProxyConfig, shortList } from '@pointsman/core'
 import { formatRule, IptablesParseError, parseRestoreLine, type SavedChain, type SavedTable } from 'node-iptables'
 import { OwnedRule } from '../render/owned-rules.js'
 import { CHAIN_PREFIX, CHAINS } from '../ruleset/layout.js'
@@ -10,6 +10,8 @@ export interface OtherOrigin {
   readonly type: Extract<FindingType, 'OTHER_RELEASE' | 'IPVS_MODE' | 'USERSPACE_MODE' | 'OTHER_PROXY' | 'NO_PROXY'>
   /** By what it is recognized: a sentence without its full stop. */
   readonly detail: string
+  /** The layout that the rules have, where they can be compared with it. */
+  readonly layout?: ProxyConfig['layout']
 }
 
 /**
@@ -24,6 +26,20 @@ export function otherOriginOf(tables: readonly SavedTable[]): OtherOrigin | unde
     userspaceMode(rules) ??
     (hasDispatch(rules) ? olderRelease(rules) : hasNat ? withoutKubeProxy(rules) : withoutNat(rules))
   )
+}
+
+/**
+ * Rules that are not to be compared with those of a layout: `otherOriginOf`, but for those that have it. Undefined: they can be
+ * compared.
+ */
+export function originBesides(layout: ProxyConfig['layout'], tables: readonly SavedTable[]): OtherOrigin | undefined {
+  const origin = otherOriginOf(tables)
+  if (origin?.layout === layout) return undefined
+  if (origin !== undefined || layout === 'current') return origin
+  return {
+    type: 'OTHER_RELEASE',
+    detail: 'these are rules of kube-proxy 1.26 or later, and the layout classic was asked for: leave --layout out',
+  }
 }
 
 /** `nat KUBE-SERVICES`: its rules, as a save has them; of others than Kubernetes' chains none, but that they are there. */
@@ -191,8 +207,15 @@ function olderRelease(rules: RulesByPlace): OtherOrigin | undefined {
   if (lasts.length === 0 || first > last) return undefined
   const release = first === 0 ? `1.${last} or older` : first === last ? `1.${last}` : `1.${first} to 1.${last}`
   const signs = lasts.map(({ what }) => what).join('; ')
-  return { type: 'OTHER_RELEASE', detail: `these are rules of kube-proxy ${release}: ${signs}` }
+  return {
+    type: 'OTHER_RELEASE',
+    detail: `these are rules of kube-proxy ${release}: ${signs}`,
+    ...(first <= CLASSIC_RELEASE && last === CLASSIC_RELEASE && { layout: 'classic' as const }),
+  }
 }
+
+/** 1.20 is the last release with layout `classic`, and the one that it is equal to. */
+const CLASSIC_RELEASE = 20
 
 const some = (rules: RulesByPlace, place: string, pattern: RegExp): boolean =>
   rules.get(place)?.some((line) => pattern.test(line)) === true

@@ -115,7 +115,8 @@ function masqueradeBit({ lines }: RuleReader, { masqueradeMark }: RulesetContext
 
 /** The heads of the chains that cluster IPs lead to: what is masqueraded on its way to one. */
 const CLUSTER_IP_HEADS = / --comment "[^"]* cluster IP" .*-j KUBE-MARK-MASQ$/
-const SPREADING = /^KUBE-(?:SVC|SVL)-/
+/** In layout `classic` they stand in KUBE-SERVICES. */
+const SPREADING = /^KUBE-(?:SVC|SVL)-|^KUBE-SERVICES$/
 
 function localTraffic(
   { lines }: RuleReader,
@@ -123,7 +124,9 @@ function localTraffic(
   context: RulesetContext,
 ): readonly OtherSetting[] {
   const heads = lines('nat', SPREADING).filter((line) => CLUSTER_IP_HEADS.test(line))
-  const ofPods = lines('nat', /^KUBE-EXT-/).filter((line) => line.includes(' "pod traffic for '))
+  const ofPods = lines('nat', /^KUBE-(?:EXT|XLB)-/).filter((line) =>
+    / "(?:pod traffic for|Redirect pods trying) /.test(line),
+  )
   const asked = [
     ...heads.filter((line) => / ! -[si] /.test(line)).map((line) => / ! (-[si] \S+)/.exec(line)?.[1]),
     ...ofPods.map((line) => / (-[si] \S+)/.exec(line)?.[1]),
@@ -254,18 +257,22 @@ function zeroRanges({ lines }: RuleReader, { wanted, options }: Settings): reado
 
 const ALL_ADDRESSES = { IPv4: '0.0.0.0/0', IPv6: '::/0' } as const
 
-/** By which endpoints the rules take for those of their node: the KUBE-SVL- chains lead to them. */
-function nodeName({ lines }: RuleReader, { wanted }: Settings, { node }: RulesetContext): readonly OtherSetting[] {
+/** By which endpoints the rules take for those of their node: the KUBE-SVL- and KUBE-XLB- chains lead to them. */
+function nodeName(
+  { lines }: RuleReader,
+  { wanted }: Settings,
+  { node, layout }: RulesetContext,
+): readonly OtherSetting[] {
   const { state } = wanted
   const counts = new Map<string, number>()
   const led = new Set(
-    lines('nat', /^KUBE-SVL-/).flatMap(
+    lines('nat', /^KUBE-(?:SVL|XLB)-/).flatMap(
       (line) => /^-A (\S+) .* -j (KUBE-SEP-\S+)$/.exec(line)?.slice(1).join(' ') ?? [],
     ),
   )
   let local = 0
   for (const port of state.services.values()) {
-    const { local: chain } = serviceChainNames(port)
+    const { local: chain } = serviceChainNames(port, layout)
     for (const endpoint of state.endpoints.get(port.id) ?? []) {
       if (endpoint.nodeName !== undefined && endpoint.nodeName === node?.name) local += 1
       if (led.size === 0 || endpoint.nodeName === undefined) continue

@@ -36,12 +36,19 @@ export interface Changes {
   readonly dispatch: readonly DispatchChange[]
   /** Fixed chains to be made or written anew. */
   readonly fixed: readonly (readonly [ChainKey, RuleLines])[]
-  /** Rules that kubelet's chains lack. */
-  readonly kubelet: readonly { readonly key: ChainKey; readonly isNew: boolean; readonly rules: readonly string[] }[]
+  /** Rules that kubelet's chains lack, and those of other layouts that they are to lose. */
+  readonly kubelet: readonly KubeletChange[]
   /** To be taken out. */
   readonly extraJumps: readonly JumpRule[]
   /** To be put in after that, before all others of their chain. */
   readonly jumps: readonly JumpRule[]
+}
+
+interface KubeletChange {
+  readonly key: ChainKey
+  readonly isNew: boolean
+  readonly rules: readonly string[]
+  readonly deleted: readonly string[]
 }
 
 export interface ServiceWrites {
@@ -112,14 +119,20 @@ export function changesTo(installed: Installed, wanted: Wanted): Changes {
     fixed: [...base.fixed].filter(([key, lines]) => installed.fixed.get(key) !== lines),
     kubelet: [...base.kubelet].flatMap(([key, lines]) => {
       const there = installed.kubelet.get(key)
-      const held = new Set(linesOf(there))
-      const rules = linesOf(lines).filter((line) => !held.has(line))
-      return there !== undefined && rules.length === 0 ? [] : [{ key, isNew: there === undefined, rules }]
+      const held = new Set(linesOf(there).map(withoutComment))
+      const rules = linesOf(lines).filter((line) => !held.has(withoutComment(line)))
+      const old = new Set(linesOf(base.retired.get(key)))
+      const deleted = linesOf(there).filter((line) => old.has(line))
+      const isRight = there !== undefined && rules.length === 0 && deleted.length === 0
+      return isRight ? [] : [{ key, isNew: there === undefined, rules, deleted }]
     }),
     extraJumps: installed.extraJumps,
     jumps: installed.missingJumps,
   }
 }
+
+/** A rule of kubelet's does what one of ours does, whatever it is called. */
+const withoutComment = (line: string): string => line.replace(/(^| )-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+)/, '')
 
 const isEmptyLeftover = ({ leftovers }: Installed, key: ChainKey): boolean =>
   leftovers.chains.some(([other, lines]) => other === key && lines === '')

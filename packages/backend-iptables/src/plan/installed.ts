@@ -266,16 +266,21 @@ export interface RenderedBase {
   readonly dispatch: ReadonlyMap<ChainKey, RuleLines>
   /** Chains of kubelet's that have to hold these rules, whatever else they hold. */
   readonly kubelet: ReadonlyMap<ChainKey, RuleLines>
+  /** Rules of other layouts in these chains, which are to go. */
+  readonly retired: ReadonlyMap<ChainKey, RuleLines>
   readonly jumps: readonly JumpRule[]
 }
 
 export function renderBase({ chains, jumps }: BaseRules): RenderedBase {
   const base = { fixed: new Map(), dispatch: new Map(), kubelet: new Map(), canary: new Map() } as const
-  for (const { table, chain, role, first, last } of chains) {
+  const retired = new Map<ChainKey, RuleLines>()
+  for (const { table, chain, role, first, last, retired: old = [] } of chains) {
     const [key, lines] = rendered({ table, chain, rules: [...first, ...last] })
     base[role].set(key, lines)
+    if (old.length > 0) retired.set(key, rendered({ table, chain, rules: old })[1])
   }
-  return { fixed: new Map([...base.fixed, ...base.canary]), dispatch: base.dispatch, kubelet: base.kubelet, jumps }
+  const { dispatch, kubelet } = base
+  return { fixed: new Map([...base.fixed, ...base.canary]), dispatch, kubelet, retired, jumps }
 }
 
 const rendered = ({ table, chain, rules }: ChainRules): readonly [ChainKey, RuleLines] => [

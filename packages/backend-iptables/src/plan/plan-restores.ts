@@ -48,10 +48,7 @@ function firstOfFilter(changes: Changes, limits: RestoreLimits): readonly Commit
   return commitOf('filter', [
     ...dispatch.filter(({ isNew }) => isNew).map(({ key }) => emptyLine(key)),
     ...fixedLines('filter', changes),
-    ...changes.kubelet.flatMap(({ key, isNew, rules }) => [
-      ...(isNew ? [emptyLine(key)] : []),
-      ...appended(key, rules),
-    ]),
+    ...kubeletLines('filter', changes),
     ...dispatch.flatMap((change) => {
       if (change.isNew) return appended(change.key, change.whole())
       // A rule that is taken out and put in is moved: at once, or it would be taken out where it is put in.
@@ -68,6 +65,7 @@ function* chunksOfNat(changes: Changes, { maxLines }: RestoreLimits): Generator<
       .filter(({ isNew }) => isNew)
       .map(({ key }) => emptyLine(key)),
     ...fixedLines('nat', changes),
+    ...kubeletLines('nat', changes),
   ]
   for (const writes of changes.writes) {
     if (writes.withEntries) continue
@@ -83,7 +81,7 @@ function* chunksOfNat(changes: Changes, { maxLines }: RestoreLimits): Generator<
 
 function lastOfNat(changes: Changes, limits: RestoreLimits): readonly Commit[] {
   const { maxLines } = limits
-  const removed = changes.removed.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+  const removed = removedIn('nat', changes).toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
   const [inOne, inChunks] = removed.length * 2 <= maxLines ? [removed, []] : [[], chunked(removed, maxLines / 2)]
   return [
     ...commitOf('nat', [
@@ -103,8 +101,10 @@ function lastOfNat(changes: Changes, limits: RestoreLimits): readonly Commit[] {
 }
 
 function lastOfFilter(changes: Changes, limits: RestoreLimits): readonly Commit[] {
+  const removed = removedIn('filter', changes)
   return commitOf('filter', [
     ...extraJumpLines('filter', changes),
+    ...removalStart(removed),
     ...dispatchIn('filter', changes).flatMap((change) => {
       if (change.isNew) return []
       if (isRewritten(change, limits)) return [emptyLine(change.key), ...appended(change.key, change.whole())]
@@ -114,6 +114,10 @@ function lastOfFilter(changes: Changes, limits: RestoreLimits): readonly Commit[
         change.deleted.filter((rule) => !moved.has(rule)),
       )
     }),
+    ...changes.kubelet
+      .filter(({ key }) => tableOf(key) === 'filter')
+      .flatMap((change) => deleted(change.key, change.deleted)),
+    ...removalEnd(removed, changes),
     ...jumpLines('filter', changes),
   ])
 }
@@ -131,6 +135,15 @@ const removalEnd = (keys: readonly ChainKey[], { referred }: Changes): readonly 
 
 const dispatchIn = (table: Table, { dispatch }: Changes): readonly DispatchChange[] =>
   dispatch.filter(({ key }) => tableOf(key) === table)
+
+const removedIn = (table: Table, { removed }: Changes): readonly ChainKey[] =>
+  removed.filter((key) => tableOf(key) === table)
+
+/** What they lack; what they are to lose goes last, when nat marks nothing for it any more. */
+const kubeletLines = (table: Table, { kubelet }: Changes): readonly string[] =>
+  kubelet
+    .filter(({ key }) => tableOf(key) === table)
+    .flatMap(({ key, isNew, rules }) => [...(isNew ? [emptyLine(key)] : []), ...appended(key, rules)])
 
 const fixedLines = (table: Table, { fixed }: Changes): readonly string[] => {
   const written = fixed.filter(([key]) => tableOf(key) === table)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { IpFamily } from '@pointsman/core'
 import { planRuleset } from '../ruleset/service-rules.js'
-import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
+import { CLASSIC_GOLDENS, differencesOf, GOLDENS, readClassicGolden, readGolden } from '../test-support/goldens.js'
 import { renderSave } from './owned-rules.js'
 
 const CASES = GOLDENS.flatMap((scenario) => (['IPv4', 'IPv6'] as const).map((family) => [scenario, family] as const))
@@ -22,5 +22,13 @@ describe('the rules of a real kube-proxy 1.36', () => {
     // kube-proxy writes its services in no order.
     const sorted = (save: string): readonly string[] => save.split('\n').toSorted()
     expect(sorted(text)).toEqual(sorted(readGolden(scenario).saved[family]))
+  })
+})
+
+describe('the rules of a real kube-proxy 1.20', () => {
+  it.each(CLASSIC_GOLDENS)('are equal in %s', async (scenario) => {
+    const { state, config, saved } = readClassicGolden(scenario)
+    const text = [...renderSave(planRuleset(state, config, { family: 'IPv4' }))].map((line) => `${line}\n`).join('')
+    expect(await differencesOf(saved, text)).toEqual([])
   })
 })

@@ -1,7 +1,7 @@
 import { isLoopback } from '@pointsman/core'
 import type { Match, Rule } from 'node-iptables'
 import type { RulesetContext } from './context.js'
-import { CHAINS, type LayoutChain } from './layout.js'
+import { CHAINS, DROP_MARK, type LayoutChain } from './layout.js'
 import { ACCEPT, comment, DROP, jumpTo, notFrom, notTo, RETURN, to, toLocal } from './matches.js'
 import type { BaseChain, BaseRules } from './ruleset.js'
 
@@ -17,18 +17,23 @@ export const planBase = (context: RulesetContext): BaseRules => ({
 })
 
 /** What a chain of a layout holds besides the rules of service ports. */
-function rulesOf({ table, chain }: LayoutChain, context: RulesetContext): Partial<Pick<BaseChain, 'first' | 'last'>> {
+function rulesOf({ table, chain }: LayoutChain, context: RulesetContext): Partial<BaseChain> {
+  const isClassic = context.layout.name === 'classic'
   switch (`${table} ${chain}`) {
     case `filter ${CHAINS.forward}`:
       return { first: forwardRules(context) }
     case `filter ${CHAINS.firewall}`:
-      return { first: martianRules(context) }
+      return isClassic
+        ? { first: [DROP_MARKED, ...martianRules(context)] }
+        : { first: martianRules(context), retired: [DROP_MARKED] }
     case `nat ${CHAINS.services}`:
       return { last: nodePortDispatchRules(context) }
     case `nat ${CHAINS.postrouting}`:
       return { first: postroutingRules(context) }
     case `nat ${CHAINS.markMasq}`:
       return { first: markMasqRules(context) }
+    case `nat ${CHAINS.markDrop}`:
+      return { first: [MARK_TO_DROP] }
     default:
       return {}
   }
@@ -40,7 +45,10 @@ function rulesOf({ table, chain }: LayoutChain, context: RulesetContext): Partia
 const forwardRules = (context: RulesetContext): readonly Rule[] => [
   ...dropInvalid(context),
   acceptMasqueraded(context),
-  ACCEPT_KNOWN_CONNECTIONS,
+  ...(context.layout.name === 'classic'
+    ? // Of pods' traffic alone once, from them and to them; kube-proxy 1.20 no longer asks for addresses.
+      ['conntrack pod source rule', 'conntrack pod destination rule'].map(acceptKnownConnections)
+    : [acceptKnownConnections('conntrack rule')]),
 ]
 
 /**
@@ -71,12 +79,27 @@ const acceptMasqueraded = ({ masqueradeMark }: RulesetContext): Rule => ({
 })
 
 /** Later packets of a connection, and answers, do not bear the mark. */
-const ACCEPT_KNOWN_CONNECTIONS: Rule = {
+const acceptKnownConnections = (name: string): Rule => ({
   matches: [
-    comment('kubernetes forwarding conntrack rule'),
+    comment(`kubernetes forwarding ${name}`),
     { type: 'conntrack', states: ['RELATED', 'ESTABLISHED'], negated: false },
   ],
   target: ACCEPT,
+})
+
+/** KUBE-MARK-DROP in layout `classic`: the nat table cannot drop, so that it marks. What kubelets before 1.28 write. */
+const MARK_TO_DROP: Rule = { matches: [], target: { type: 'MARK', value: DROP_MARK, mask: DROP_MARK } }
+
+/**
+ * KUBE-FIREWALL in layout `classic`: drops what KUBE-MARK-DROP marked, where no kubelet's rule does. The comment is the proxy's own, so
+ * that the rule can go with the layout and kubelet's stays.
+ */
+export const DROP_MARKED: Rule = {
+  matches: [
+    comment('kubernetes service traffic marked for dropping'),
+    { type: 'mark', value: DROP_MARK, mask: DROP_MARK, negated: false },
+  ],
+  target: DROP,
 }
 
 /**
@@ -84,8 +107,11 @@ const ACCEPT_KNOWN_CONNECTIONS: Rule = {
  * (CVE-2020-8558). So packets from elsewhere to loopback are dropped, unless they belong to a connection of this node.
  * kubelet writes the same rule: its words are not ours to choose. IPv6 has no route_localnet, and no such rule.
  */
-const martianRules = ({ localhostNodePorts }: Pick<RulesetContext, 'localhostNodePorts'>): readonly Rule[] =>
-  localhostNodePorts
+const martianRules = ({
+  family,
+  localhostNodePorts,
+}: Pick<RulesetContext, 'family' | 'localhostNodePorts'>): readonly Rule[] =>
+  localhostNodePorts && family === 'IPv4'
     ? [
         {
           ...notFrom('127.0.0.0/8'),

@@ -41,7 +41,7 @@ export interface RulesetContext {
   readonly masqueradeAll: boolean
   /** The bit of a packet's mark that asks for masquerading. */
   readonly masqueradeMark: number
-  /** Node ports answer on 127.0.0.0/8. */
+  /** Node ports answer on loopback addresses: on 127.0.0.0/8, and in layout `classic` the rules take ::1 as well. */
   readonly localhostNodePorts: boolean
   readonly nodePortAddresses: 'all' | readonly string[]
   readonly dropInvalid: boolean
@@ -58,33 +58,40 @@ export function rulesetContext(
 ): RulesetContext {
   const { family, randomFully = true, nfacct = false, keepComments = false } = options
   const { node } = state
+  const layout = layoutOf(config)
+  // kube-proxy 1.20 has no settings for these, and does as it does.
+  const isClassic = layout.name === 'classic'
   return {
-    layout: layoutOf(config),
+    layout,
     family,
     node,
     nodeIp: nodeIpOf(node, family, config),
     localTraffic: localTrafficOf(config.detectLocal, { node, family }),
     masqueradeAll: config.masqueradeAll,
     masqueradeMark: 2 ** config.masqueradeBit,
-    localhostNodePorts: answersOnLocalhost(config, family, node),
+    localhostNodePorts: isClassic || answersOnLocalhost(config, family, node),
     nodePortAddresses: nodePortAddressesOf(config, family, { node, interfaceAddresses: options.interfaceAddresses }),
-    dropInvalid: !(options.tcpBeLiberal ?? config.tcpBeLiberal),
+    dropInvalid: isClassic || !(options.tcpBeLiberal ?? config.tcpBeLiberal),
     randomFully,
-    nfacct,
-    endpointComments: keepComments || !isLargeCluster(state, family),
+    nfacct: nfacct && !isClassic,
+    endpointComments: keepComments || !isLargeCluster(state, { family, layout }),
   }
 }
 
 /**
  * Whether there are so many endpoints that kube-proxy leaves comments out: more than 1000 of the family, whatever their
- * conditions, each counted once a service port.
+ * conditions, each counted once a service port; in layout `classic` ready ones alone.
  */
 export function isLargeCluster(
   { services, endpoints }: Pick<State, 'services' | 'endpoints'>,
-  family: IpFamily,
+  { family, layout }: Pick<RulesetContext, 'family' | 'layout'>,
 ): boolean {
   let count = 0
-  for (const [id, port] of services) if (port.family === family) count += endpoints.get(id)?.length ?? 0
+  for (const [id, port] of services) {
+    if (port.family !== family) continue
+    const list = endpoints.get(id) ?? []
+    count += layout.name === 'classic' ? list.filter(({ ready }) => ready).length : list.length
+  }
   return count > LARGE_CLUSTER_ENDPOINTS
 }
 

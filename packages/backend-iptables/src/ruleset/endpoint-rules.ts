@@ -5,31 +5,45 @@ import { anyPort, comment, from, jumpTo, protocolOf } from './matches.js'
 import type { PortPlan } from './port-plan.js'
 import type { ChainRules } from './ruleset.js'
 
+/** What the rules that spread say of themselves; undefined: nothing. */
+interface SpreadComments {
+  readonly remembered: (endpoint: Endpoint) => string | undefined
+  readonly balanced: (endpoint: Endpoint, index: number) => string | undefined
+}
+
 /** KUBE-SVC- and KUBE-SVL-: each packet that gets here goes to one of the endpoints, each with the same odds. */
-export function spreadRules(plan: PortPlan, endpoints: readonly Endpoint[]): readonly Rule[] {
+export function spreadRules(
+  plan: PortPlan,
+  endpoints: readonly Endpoint[],
+  { remembered, balanced }: SpreadComments = commentsOf(plan),
+): readonly Rule[] {
   const { port } = plan
   const targets = endpoints.map((endpoint) => ({ endpoint, chain: endpointChainName(port, endpoint) }))
   return [
     // A client that is remembered goes where it went before; only then is there a choice.
     ...(port.affinitySeconds === 0
       ? []
-      : targets.map((target) => ruleTo(plan, target, [isRemembered(port, target.chain, plan.context.family)]))),
+      : targets.map(({ endpoint, chain }) =>
+          ruleTo(chain, remembered(endpoint), [isRemembered(port, chain, plan.context.family)]),
+        )),
     // One in n takes its share, one in n - 1 an equal share of the rest, and so on; the last takes what is left.
-    ...targets.map((target, index) => {
+    ...targets.map(({ endpoint, chain }, index) => {
       const left = targets.length - index
-      return ruleTo(plan, target, left === 1 ? [] : [oneIn(left)])
+      return ruleTo(chain, balanced(endpoint, index), left === 1 ? [] : [oneIn(left)])
     }),
   ]
 }
 
-function ruleTo(
-  { name, context }: PortPlan,
-  { endpoint, chain }: { readonly endpoint: Endpoint; readonly chain: string },
-  matches: readonly Match[],
-): Rule {
-  const named = context.endpointComments ? [comment(`${name} -> ${endpointKey(endpoint)}`)] : []
-  return { matches: [...named, ...matches], target: jumpTo(chain) }
+function commentsOf({ name, context: { layout, endpointComments } }: PortPlan): SpreadComments {
+  const named = (endpoint: Endpoint): string | undefined =>
+    endpointComments ? (layout.name === 'classic' ? name : `${name} -> ${endpointKey(endpoint)}`) : undefined
+  return { remembered: named, balanced: named }
 }
+
+const ruleTo = (chain: string, name: string | undefined, matches: readonly Match[]): Rule => ({
+  matches: [...(name === undefined ? [] : [comment(name)]), ...matches],
+  target: jumpTo(chain),
+})
 
 /**
  * A match that takes one packet in `of`. kube-proxy writes the probability with ten decimals, and the kernel keeps it as

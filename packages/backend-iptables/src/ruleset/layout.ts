@@ -14,10 +14,8 @@ export interface Layout {
   readonly baseChains: readonly LayoutChain[]
   /** The rules of built-in chains that lead to them; those of one chain in the order in which they come to stand. */
   readonly jumps: readonly JumpRule[]
-  /** What the chains of one service port begin with; a hash follows. */
+  /** What the chains of one service port begin with; a hash follows. Where external and local share one, one chain is both. */
   readonly prefixes: Readonly<Record<keyof ServiceChainNames | 'endpoint', string>>
-  /** Beginnings of chains of nat, as people read the rules of a service port; those of filter come after them. */
-  readonly readingOrder: readonly string[]
 }
 
 export type LayoutChain = Pick<BaseChain, 'table' | 'chain' | 'role'>
@@ -35,15 +33,20 @@ export const CHAINS = {
   markMasq: 'KUBE-MARK-MASQ',
   proxyFirewall: 'KUBE-PROXY-FIREWALL',
   firewall: 'KUBE-FIREWALL',
+  /**
+   * Of nat: layout `classic` leads to it, and kubelets before 1.28 make it, with a rule of KUBE-FIREWALL that drops what it marked.
+   * Without that rule it does nothing, and is what an older proxy, or a kubelet that has been replaced, left behind.
+   * https://kubernetes.io/blog/2022/09/07/iptables-chains-not-api/
+   */
+  markDrop: 'KUBE-MARK-DROP',
   canary: 'KUBE-PROXY-CANARY',
 } as const
 
-/**
- * KUBE-MARK-DROP of nat, which kube-proxies of layout `classic` lead to, and which kubelets before 1.28 make: with a rule of
- * KUBE-FIREWALL that drops what it marked. Without that rule it does nothing, and is what an older proxy, or a kubelet that
- * has been replaced, left behind. https://kubernetes.io/blog/2022/09/07/iptables-chains-not-api/
- */
-export const MARK_DROP = 'KUBE-MARK-DROP'
+/** The name on its own. */
+export const MARK_DROP = CHAINS.markDrop
+
+/** Of the mark of a packet: kubelet's default for what KUBE-MARK-DROP marks (iptablesDropBit 15). */
+export const DROP_MARK = 0x80_00
 
 /**
  * The rules that lead from the kernel's chains to ours, in the order in which kube-proxy leaves them: it prepends one
@@ -90,6 +93,8 @@ const PREFIXES: Layout['prefixes'] = {
   endpoint: 'KUBE-SEP-',
 }
 
+const XLB = 'KUBE-XLB-'
+
 /** That of kube-proxy 1.36. */
 export const CURRENT: Layout = {
   name: 'current',
@@ -110,21 +115,51 @@ export const CURRENT: Layout = {
   ],
   jumps: JUMPS,
   prefixes: PREFIXES,
-  readingOrder: [
-    CHAINS.services,
-    CHAINS.nodePorts,
-    PREFIXES.firewall,
-    PREFIXES.external,
-    PREFIXES.cluster,
-    PREFIXES.local,
-    PREFIXES.endpoint,
-  ],
 }
 
-/** The layouts that can be planned. */
-export const LAYOUTS: readonly [Layout, ...Layout[]] = [CURRENT]
+/**
+ * That of kube-proxy 1.20. KUBE-XLB- takes what comes from outside under policy Local and spreads it over this node's endpoints.
+ * What is to be dropped is marked in nat by KUBE-MARK-DROP; kubelet drops it in KUBE-FIREWALL, in INPUT and OUTPUT alone.
+ */
+export const CLASSIC: Layout = {
+  name: 'classic',
+  baseChains: [
+    { table: 'filter', chain: CHAINS.services, role: 'dispatch' },
+    { table: 'filter', chain: CHAINS.externalServices, role: 'dispatch' },
+    { table: 'filter', chain: CHAINS.forward, role: 'fixed' },
+    { table: 'filter', chain: CHAINS.firewall, role: 'kubelet' },
+    { table: 'nat', chain: CHAINS.services, role: 'dispatch' },
+    { table: 'nat', chain: CHAINS.nodePorts, role: 'dispatch' },
+    { table: 'nat', chain: CHAINS.postrouting, role: 'fixed' },
+    { table: 'nat', chain: CHAINS.markMasq, role: 'fixed' },
+    { table: 'nat', chain: CHAINS.markDrop, role: 'kubelet' },
+    { table: 'mangle', chain: CHAINS.canary, role: 'canary' },
+    { table: 'filter', chain: CHAINS.canary, role: 'canary' },
+    { table: 'nat', chain: CHAINS.canary, role: 'canary' },
+  ],
+  jumps: JUMPS.filter(({ table, rule: { target } }) => {
+    const chain = target?.type === 'jump' ? target.chain : undefined
+    return chain !== CHAINS.proxyFirewall && !(table === 'filter' && chain === CHAINS.nodePorts)
+  }),
+  prefixes: { ...PREFIXES, external: XLB, local: XLB },
+}
 
-/** The layout that a configuration asks for. `classic` is not built: commands refuse it, and here it is the current one. */
+/** Beginnings of chains of nat, as people read the rules of a service port in any layout; those of filter come after them. */
+export const READING_ORDER: readonly string[] = [
+  CHAINS.services,
+  CHAINS.nodePorts,
+  PREFIXES.firewall,
+  PREFIXES.external,
+  XLB,
+  PREFIXES.cluster,
+  PREFIXES.local,
+  PREFIXES.endpoint,
+]
+
+/** The layouts that can be planned. */
+export const LAYOUTS: readonly [Layout, ...Layout[]] = [CURRENT, CLASSIC]
+
+/** The layout that a configuration asks for. */
 export const layoutOf = ({ layout }: Pick<ProxyConfig, 'layout'>): Layout =>
   LAYOUTS.find(({ name }) => name === layout) ?? CURRENT
 
@@ -141,7 +176,7 @@ export const chainsOfRole = (
 const DELETION_ORDER: readonly (readonly string[])[] = [
   [PREFIXES.firewall],
   [PREFIXES.external],
-  ['KUBE-XLB-'],
+  [XLB],
   [PREFIXES.cluster, PREFIXES.local],
   [PREFIXES.endpoint],
 ]
@@ -160,18 +195,20 @@ export const isServiceChain = (chain: string): boolean => SERVICE_CHAIN.test(cha
 /** Whether a chain gives packets to one endpoint. */
 export const isEndpointChain = (chain: string): boolean => chain.startsWith(PREFIXES.endpoint)
 
-const SHARED: ReadonlySet<string> = new Set(LAYOUTS.flatMap(({ baseChains }) => baseChains.map(({ chain }) => chain)))
+const SHARED: ReadonlySet<string> = new Set(
+  LAYOUTS.flatMap((layout) => chainsOfRole(layout, 'dispatch', 'fixed', 'canary').map(({ chain }) => chain)),
+)
 
-/** Whether a chain exists without any Service in some layout. */
+/** Whether a chain exists without any Service in some layout, and is not kubelet's as well. */
 export const isBaseChain = (chain: string): boolean => SHARED.has(chain)
 
 /** The chains that a service port may have of its own. */
 export interface ServiceChainNames {
   /** KUBE-SVC-: spreads over the endpoints that traffic policy Cluster may use. */
   readonly cluster: string
-  /** KUBE-SVL-: spreads over those on this node, for traffic policy Local. */
+  /** KUBE-SVL-: spreads over those on this node, for traffic policy Local. In layout `classic` KUBE-XLB-. */
   readonly local: string
-  /** KUBE-EXT-: what comes by an external address or a node port, on its way to one of the two. */
+  /** KUBE-EXT-: what comes by an external address or a node port, on its way to one of the two. In layout `classic` KUBE-XLB-. */
   readonly external: string
   /** KUBE-FW-: lets the load balancer's source ranges on to KUBE-EXT-. */
   readonly firewall: string
@@ -190,6 +227,18 @@ export function serviceChainNames(
     firewall: `${prefixes.firewall}${hash}`,
   }
 }
+
+/** The names of the chains that a service port may have, in every layout. */
+export const everyServiceChainName = (
+  port: Pick<ServicePort, 'service' | 'portName' | 'protocol'>,
+): readonly string[] => [
+  ...new Set(
+    LAYOUTS.flatMap((layout) => {
+      const { cluster, local, external, firewall } = serviceChainNames(port, layout)
+      return [cluster, local, external, firewall]
+    }),
+  ),
+]
 
 /** KUBE-SEP-: the chain that gives packets of one service port to one endpoint. */
 export const endpointChainName = (

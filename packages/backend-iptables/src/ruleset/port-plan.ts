@@ -7,10 +7,12 @@ import {
   type FrontPath,
   type FrontTraffic,
   type PortTraffic,
+  selectEndpoints,
+  type SelectionInput,
   type ServicePort,
 } from '@pointsman/core'
 import type { Target } from 'node-iptables'
-import { serviceChainNames, type ServiceChainNames } from './layout.js'
+import { type Layout, serviceChainNames, type ServiceChainNames } from './layout.js'
 import type { RulesetContext } from './context.js'
 import { DROP, rejectIn } from './matches.js'
 
@@ -29,11 +31,16 @@ export interface PortPlan {
   readonly externalChain: string | undefined
   /** Whether there is a KUBE-EXT- chain: also where only pods' and the node's own traffic has endpoints. */
   readonly usesExternal: boolean
-  /** Whether there is a KUBE-FW- chain: source ranges guard the load balancer's addresses. */
+  /**
+   * Whether there is a KUBE-FW- chain: source ranges guard the load balancer's addresses. In layout `classic` these always lead to one.
+   */
   readonly usesFirewall: boolean
 }
 
-export function portPlan(port: ServicePort, endpoints: readonly Endpoint[], context: RulesetContext): PortPlan {
+export function portPlan(given: ServicePort, all: readonly Endpoint[], context: RulesetContext): PortPlan {
+  const isClassic = context.layout.name === 'classic'
+  const port = isClassic ? portAsOf120(given) : given
+  const endpoints = isClassic ? endpointsAsOf120(all) : all
   const chains = serviceChainNames(port, context.layout)
   const traffic = portTraffic({ port, endpoints, node: context.node })
   const chainOf = (policy: 'Cluster' | 'Local' | undefined): string | undefined =>
@@ -48,9 +55,39 @@ export function portPlan(port: ServicePort, endpoints: readonly Endpoint[], cont
     internalChain: chainOf(traffic.internal),
     externalChain: chainOf(traffic.external),
     usesExternal: traffic.takesExternal,
-    usesFirewall: traffic.isGuarded,
+    usesFirewall: isClassic ? traffic.selection.hasEndpoints && port.loadBalancerVIPs.length > 0 : traffic.isGuarded,
   }
 }
+
+/** The endpoints that the rules of a layout use. */
+export const selectionIn = (
+  { name }: Pick<Layout, 'name'>,
+  { port, endpoints, node }: SelectionInput,
+): EndpointSelection =>
+  name === 'classic'
+    ? selectEndpoints({ port: portAsOf120(port), endpoints: endpointsAsOf120(endpoints), node })
+    : selectEndpoints({ port, endpoints, node })
+
+/**
+ * What kube-proxy 1.20 knows of a service port: no internal traffic policy (1.21), no ipMode (1.29), and an external traffic policy
+ * only of types NodePort and LoadBalancer.
+ */
+function portAsOf120(port: ServicePort): ServicePort {
+  const { externalTrafficPolicy, nodePort, healthCheckNodePort, loadBalancerProxyIPs } = port
+  const loadBalancerVIPs = [...port.loadBalancerVIPs, ...loadBalancerProxyIPs]
+  const hasPolicy = nodePort !== 0 || healthCheckNodePort !== 0 || loadBalancerVIPs.length > 0
+  return {
+    ...port,
+    internalTrafficPolicy: 'Cluster',
+    externalTrafficPolicy: hasPolicy ? externalTrafficPolicy : 'Cluster',
+    loadBalancerVIPs,
+    loadBalancerProxyIPs: [],
+  }
+}
+
+/** It uses ready endpoints, and neither terminating ones nor hints. */
+const endpointsAsOf120 = (endpoints: readonly Endpoint[]): readonly Endpoint[] =>
+  endpoints.flatMap(({ zoneHints: _zones, nodeHints: _nodes, ...endpoint }) => (endpoint.ready ? [endpoint] : []))
 
 /** What the filter table says to traffic for which there are no endpoints. */
 export const refusal = ({ traffic, name, context }: PortPlan): { readonly because: string; readonly target: Target } =>
@@ -75,5 +112,9 @@ function chainTo({ front }: FrontTraffic, plan: PortPlan): string | undefined {
   const { chains, internalChain, usesExternal, usesFirewall } = plan
   if (front.type === 'clusterIP') return internalChain
   if (!usesExternal) return undefined
-  return usesFirewall && front.type === 'loadBalancerIP' ? chains.firewall : chains.external
+  if (usesFirewall && front.type === 'loadBalancerIP') return chains.firewall
+  const { context, port } = plan
+  return context.layout.name === 'classic' && port.externalTrafficPolicy === 'Cluster'
+    ? chains.cluster
+    : chains.external
 }

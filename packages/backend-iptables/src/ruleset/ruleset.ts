@@ -15,7 +15,7 @@ export interface ChainRules {
 /** Every rule that one service port has, in one family. What another service port is does not change it. */
 export interface ServiceRules {
   readonly owner: ServicePortName
-  /** Chains that no other service port has a rule in: KUBE-SVC-, KUBE-SVL-, KUBE-EXT-, KUBE-FW-, KUBE-SEP-. */
+  /** Chains that no other service port has a rule in: KUBE-SVC-, KUBE-SEP- and others. */
   readonly chains: readonly ChainRules[]
   /** Its rules in the chains that all service ports share, one entry a chain. */
   readonly entries: readonly ChainRules[]
@@ -35,6 +35,8 @@ export interface BaseChain {
   readonly first: readonly Rule[]
   /** After them: the end of the chain. */
   readonly last: readonly Rule[]
+  /** Of a chain of kubelet's: rules that the proxy puts there in other layouts, and which are to go. */
+  readonly retired?: readonly Rule[]
 }
 
 /** A rule of a built-in chain that leads to one of ours. Other rules may stand before, between and after. */

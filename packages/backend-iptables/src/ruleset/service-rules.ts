@@ -1,22 +1,21 @@
 import {
-  cidrContains,
   type Endpoint,
   endpointKey,
   inOverlapOrder,
-  parseAddress,
-  parseCidr,
   type ProxyConfig,
   type ServicePort,
   type State,
 } from '@pointsman/core'
-import type { Rule, Target } from 'node-iptables'
+import type { Rule } from 'node-iptables'
 import { countedBy, LOCALHOST_ACCEPTED, planBase } from './base-rules.js'
+import { classicChains, classicEntries } from './classic-rules.js'
 import { CHAINS } from './layout.js'
 import { rulesetContext, type RulesetContext, type RulesetOptions } from './context.js'
 import { endpointChain, spreadRules } from './endpoint-rules.js'
-import { ACCEPT, comment, DROP, from, fromLocal, jumpTo, protocolOf, to, toLocal, toPort } from './matches.js'
-import { portPlan, type PortPlan, refusal } from './port-plan.js'
-import type { ChainRules, Ruleset, ServiceRules, Table } from './ruleset.js'
+import { captureClusterIp, masqueradeClusterIp, refusals, rulesIn, toAddresses, vipsLetIn } from './front-rules.js'
+import { ACCEPT, comment, DROP, from, fromLocal, jumpTo, protocolOf, to, toPort } from './matches.js'
+import { portPlan, type PortPlan } from './port-plan.js'
+import type { ChainRules, Ruleset, ServiceRules } from './ruleset.js'
 
 /**
  * All rules of one service port. `endpoints` are those of the state, whatever their conditions. Nothing of other services is
@@ -24,23 +23,25 @@ import type { ChainRules, Ruleset, ServiceRules, Table } from './ruleset.js'
  */
 export function planService(port: ServicePort, endpoints: readonly Endpoint[], context: RulesetContext): ServiceRules {
   const plan = portPlan(port, endpoints, context)
-  return { owner: port.id, chains: ownChains(plan), entries: sharedEntries(plan) }
+  const [own, entries] =
+    context.layout.name === 'classic'
+      ? [classicChains(plan), classicEntries(plan)]
+      : [ownChains(plan), sharedEntries(plan)]
+  return { owner: port.id, chains: own, entries: entries.filter(({ rules }) => rules.length > 0) }
 }
 
 /** A packet meets nat before filter: what nat sends to an endpoint no longer matches in filter, whatever stands there. */
-const sharedEntries = (plan: PortPlan): readonly ChainRules[] =>
-  [
-    rulesIn('filter', CHAINS.services, refuseClusterIp(plan)),
-    rulesIn('filter', CHAINS.externalServices, [...refuseExternalAddresses(plan), ...refuseNodePort(plan)]),
-    rulesIn('filter', CHAINS.nodePorts, acceptHealthChecks(plan)),
-    rulesIn('filter', CHAINS.proxyFirewall, dropOutsideRanges(plan)),
-    rulesIn('nat', CHAINS.services, [
-      ...captureClusterIp(plan),
-      ...captureExternalIps(plan),
-      ...captureLoadBalancer(plan),
-    ]),
-    rulesIn('nat', CHAINS.nodePorts, captureNodePort(plan)),
-  ].filter(({ rules }) => rules.length > 0)
+const sharedEntries = (plan: PortPlan): readonly ChainRules[] => [
+  ...refusals(plan),
+  rulesIn('filter', CHAINS.nodePorts, acceptHealthChecks(plan)),
+  rulesIn('filter', CHAINS.proxyFirewall, dropOutsideRanges(plan)),
+  rulesIn('nat', CHAINS.services, [
+    ...captureClusterIp(plan),
+    ...captureExternalIps(plan),
+    ...captureLoadBalancer(plan),
+  ]),
+  rulesIn('nat', CHAINS.nodePorts, captureNodePort(plan)),
+]
 
 function ownChains(plan: PortPlan): readonly ChainRules[] {
   const { chains, selection, usesExternal, usesFirewall } = plan
@@ -64,39 +65,6 @@ function reachable({ selection: { cluster, local } }: PortPlan): readonly Endpoi
   const keys = new Set(cluster.map(endpointKey))
   return [...cluster, ...local.filter((endpoint) => !keys.has(endpointKey(endpoint)))]
 }
-
-const rulesIn = (table: Table, chain: string, rules: readonly Rule[]): ChainRules => ({ table, chain, rules })
-
-/** KUBE-SERVICES in nat: what is sent to the cluster IP goes to the endpoints of the internal traffic policy. */
-const captureClusterIp = ({ port, name, internalChain }: PortPlan): readonly Rule[] =>
-  internalChain === undefined
-    ? []
-    : [{ ...toClusterIp({ port, because: `${name} cluster IP` }), target: jumpTo(internalChain) }]
-
-/** KUBE-SERVICES in filter: a cluster IP without endpoints would otherwise be looked for outside of the node. */
-function refuseClusterIp(plan: PortPlan): readonly Rule[] {
-  if (plan.internalChain !== undefined) return []
-  const { because, target } = refusal(plan)
-  return [{ ...toClusterIp({ port: plan.port, because }), target }]
-}
-
-/**
- * The head of the chain that the cluster IP leads to: traffic that no pod of this node sends is masqueraded. It may come
- * from outside of the cluster by a route to the service range, and its answers have to come back this way.
- */
-function masqueradeClusterIp({ port, name, context }: PortPlan): readonly Rule[] {
-  const matched = toClusterIp({ port, because: `${name} cluster IP` })
-  const target = jumpTo(CHAINS.markMasq)
-  if (context.masqueradeAll) return [{ ...matched, target }]
-  const { ifNotLocal } = context.localTraffic ?? {}
-  return ifNotLocal === undefined ? [] : [{ ...matched, ...ifNotLocal, target }]
-}
-
-const toClusterIp = ({ port, because }: Pick<PortPlan, 'port'> & { readonly because: string }): Rule => ({
-  ...to(port.clusterIP),
-  ...protocolOf(port.protocol),
-  matches: [comment(because), toPort(port.protocol, port.port)],
-})
 
 /** KUBE-SERVICES in nat: what is sent to an external IP goes to KUBE-EXT-. */
 const captureExternalIps = (plan: PortPlan): readonly Rule[] =>
@@ -127,27 +95,6 @@ const dropOutsideRanges = (plan: PortPlan): readonly Rule[] =>
         target: DROP,
       })
     : []
-
-/**
- * KUBE-EXTERNAL-SERVICES: external addresses without endpoints. Pods and the node itself may have been served before: their
- * packets bear an endpoint's address by now, and do not match.
- */
-function refuseExternalAddresses(plan: PortPlan): readonly Rule[] {
-  if (plan.externalChain !== undefined) return []
-  return toAddresses(plan, [...plan.port.externalIPs, ...plan.port.loadBalancerVIPs], refusal(plan))
-}
-
-const toAddresses = (
-  { port }: PortPlan,
-  addresses: readonly string[],
-  { because, target }: { readonly because: string; readonly target: Target },
-): readonly Rule[] =>
-  addresses.map((address) => ({
-    ...to(address),
-    ...protocolOf(port.protocol),
-    matches: [comment(because), toPort(port.protocol, port.port)],
-    target,
-  }))
 
 /** KUBE-EXT-: what came by an external address or a node port. */
 function externalChainRules(plan: PortPlan): readonly Rule[] {
@@ -204,17 +151,10 @@ function firewallChainRules({ port, name, chains, context }: PortPlan): readonly
   })
   return [
     ...ranges.map(letIn),
-    // A node that bears the VIP sends to it from the VIP itself: let in where the node is.
-    ...(ranges.some((range) => holds(range, context.nodeIp)) ? loadBalancerVIPs.map(letIn) : []),
+    ...vipsLetIn({ port, context }, loadBalancerVIPs).map(letIn),
     // Does nothing: it tells readers where the story goes on.
     { matches: [comment(`other traffic to ${name} will be dropped by KUBE-PROXY-FIREWALL`)] },
   ]
-}
-
-function holds(range: string, address: string): boolean {
-  const cidr = parseCidr(range)
-  const parsed = parseAddress(address)
-  return cidr !== undefined && parsed !== undefined && cidrContains(cidr, parsed)
 }
 
 /**
@@ -237,20 +177,6 @@ function captureNodePort({ port, name, chains, context, usesExternal }: PortPlan
   return context.nfacct && context.localhostNodePorts ? [counted, matched] : [matched]
 }
 
-/** KUBE-EXTERNAL-SERVICES: a node port without endpoints, on any of the node's addresses. */
-function refuseNodePort(plan: PortPlan): readonly Rule[] {
-  const { port, externalChain } = plan
-  if (port.nodePort === 0 || externalChain !== undefined) return []
-  const { because, target } = refusal(plan)
-  return [
-    {
-      ...protocolOf(port.protocol),
-      matches: [comment(because), toLocal, toPort(port.protocol, port.nodePort)],
-      target,
-    },
-  ]
-}
-
 /**
  * KUBE-NODEPORTS in filter: load balancers ask this port which nodes have endpoints, and the answer "none here" counts as
  * well: let in whatever the policy of INPUT is, and with or without endpoints.
@@ -266,7 +192,7 @@ const acceptHealthChecks = ({ port, name }: PortPlan): readonly Rule[] =>
         },
       ]
 
-/** All rules of one family for a state: those of kube-proxy 1.36. The same state gives the same rules, in the same order. */
+/** All rules of one family for a state, in the layout of the configuration. The same state gives the same rules, in the same order. */
 export function planRuleset(
   state: Pick<State, 'node' | 'services' | 'endpoints'>,
   config: ProxyConfig,

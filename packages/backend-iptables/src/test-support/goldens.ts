@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import {
   buildState,
+  keepObject,
+  type JsonObject,
+  sliceOfEndpoints,
   readProxyConfig,
   type IpFamily,
   type KubernetesObject,
@@ -26,16 +29,16 @@ export function readGolden(scenario: string): Golden {
   return { ...golden, saved: { IPv4: saved('iptables-save.txt'), IPv6: saved('ip6tables-save.txt') } }
 }
 
-/** One scenario of layout `classic`, which is of IPv4 alone: what the real kube-proxy 1.20 made of it. */
+/** One scenario of layout `classic`, which is of IPv4 alone: what the real kube-proxy 1.20 made of it; for the layout asked for. */
 export interface ClassicGolden extends Pick<Golden, 'config' | 'state'> {
   readonly saved: string
 }
 
 export const CLASSIC_GOLDENS: readonly string[] = readdirSync(CLASSIC).toSorted()
 
-export function readClassicGolden(scenario: string): ClassicGolden {
-  const { saved, ...golden } = readScenario(scenario, CLASSIC)
-  return { ...golden, saved: saved('iptables-save.txt') }
+export function readClassicGolden(scenario: string, layout: ProxyConfig['layout'] = 'classic'): ClassicGolden {
+  const { saved, config, state } = readScenario(scenario, CLASSIC)
+  return { config: { ...config, layout }, state, saved: saved('iptables-save.txt') }
 }
 
 function readScenario(
@@ -44,10 +47,22 @@ function readScenario(
 ): Pick<Golden, 'config' | 'state'> & { readonly saved: (file: string) => string } {
   const read = (file: string): string => readFileSync(new URL(`${scenario}/${file}`, folder), 'utf8')
   const { config } = readProxyConfig(JSON.parse(read('config.json')))
-  const { items } = JSON.parse(read('objects.json')) as { readonly items: readonly KubernetesObject[] }
+  const { items: given } = JSON.parse(read('objects.json')) as { readonly items: readonly KubernetesObject[] }
+  const items = folder === CLASSIC ? withEndpoints(given) : given
   const objects = items.filter((object) => folder === CLASSIC || !isLeftOut(scenario, object))
-  return { config, state: buildState({ objects, nodeName: config.nodeName }).state, saved: read }
+  return {
+    config,
+    state: buildState({ objects, nodeName: config.nodeName }).state,
+    saved: read,
+  }
 }
+
+/** Endpoints in place of EndpointSlices: kube-proxy 1.20 read them. */
+const withEndpoints = (objects: readonly JsonObject[]): readonly KubernetesObject[] =>
+  objects.flatMap((object) => {
+    const kept = keepObject(object['kind'] === 'Endpoints' ? sliceOfEndpoints(object) : object)
+    return kept === undefined || object['kind'] === 'EndpointSlice' ? [] : [kept]
+  })
 
 /** The objects were read from the API server after kube-proxy's rules were saved: it had this Service by then. */
 export const WITHOUT_API_SERVICE: ReadonlySet<string> = new Set([

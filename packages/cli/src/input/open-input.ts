@@ -6,6 +6,7 @@ import type {
   KubernetesObject,
   ListingFile,
   LoadedRules,
+  ProxyConfig,
   Seq,
 } from '@pointsman/core'
 import {
@@ -27,6 +28,10 @@ import { POINT_FORMS, resolvePoint, type ResolvedPoint } from './point-in-time.j
 export interface InputOptions {
   readonly log?: string
   readonly objects?: readonly string[]
+  /** With `classic`, Endpoints objects are used in place of EndpointSlices, where there are any. */
+  readonly layout?: ProxyConfig['layout']
+  /** The layout is not known yet: Endpoints are not said to be ignored. */
+  readonly mayUseEndpoints?: boolean
 }
 
 export type Input =
@@ -35,6 +40,8 @@ export type Input =
       readonly type: 'objects'
       readonly names: readonly string[]
       readonly objects: readonly KubernetesObject[]
+      /** With Endpoints in place of EndpointSlices, where there are any. */
+      readonly withEndpoints?: readonly KubernetesObject[] | undefined
       readonly pods: readonly PodObject[]
     }
 
@@ -61,15 +68,25 @@ export async function openInput(options: InputOptions, context: Context): Promis
   const { objects: names } = options
   if (names === undefined || names.length === 0) return { type: 'log', ...openLog(options, context) }
   if (options.log !== undefined) throw new CliError('USAGE', 'give either --log or --objects, not both')
-  const { objects, pods, passedOver, problems } = await readObjects(names, byteStream(context.stdin))
+  const {
+    withEndpoints,
+    pods,
+    passedOver: others,
+    problems,
+    ...read
+  } = await readObjects(names, byteStream(context.stdin))
   for (const problem of problems) warn(context, problem)
+  const isOfEndpoints = options.layout === 'classic' && withEndpoints !== undefined
+  const objects = isOfEndpoints ? withEndpoints : read.objects
+  const mayBeUsed = isOfEndpoints || options.mayUseEndpoints === true
+  const passedOver = new Map([...others].filter(([kind]) => !mayBeUsed || kind !== 'Endpoints'))
   if (passedOver.size > 0) {
     const kinds = [...passedOver].slice(0, MOST_KINDS).map(([kind, count]) => `${count} ${kind}`)
     const more = passedOver.size - kinds.length
-    const others = more > 0 ? `, and ${countOf(more, 'more kind')}` : ''
-    warn(context, `ignored objects of kinds that a service proxy does not use: ${kinds.join(', ')}${others}`)
+    const rest = more > 0 ? `, and ${countOf(more, 'more kind')}` : ''
+    warn(context, `ignored objects of kinds that a service proxy does not use: ${kinds.join(', ')}${rest}`)
   }
-  return { type: 'objects', names, objects, pods }
+  return { type: 'objects', names, objects, withEndpoints, pods }
 }
 
 /** Kinds that are named. */

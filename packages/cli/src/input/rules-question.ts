@@ -40,8 +40,7 @@ export async function rulesQuestion(
   context: Context,
   mode: ModeOptions = {},
 ): Promise<RulesQuestion> {
-  const config = await resolveConfig(options, logged, context, mode)
-  checkLayout(options, config)
+  const config = withLayout(options, await resolveConfig(options, logged, context, mode), context)
   const { state, diagnostics, skipped } = buildState({ objects, ...(seq !== undefined && { seq }) })
   const name = nodeNameFor({ given: options.node, configured: config.nodeName ?? configuredNode, state })
   const node = name === undefined ? undefined : (state.nodes.get(name) ?? nodeWithoutObject(name))
@@ -97,10 +96,10 @@ export const withRulesetOptions = (command: Command, { family, addresses }: Rule
   command
     .addOption(new Option('--family <family>', family).choices(Object.keys(FAMILIES)))
     .addOption(
-      // Not in the help as long as there is but one to choose.
-      new Option('--layout <layout>', "the chain layout: kube-proxy 1.36's (current)")
-        .choices(['current', 'classic'])
-        .hideHelp(),
+      new Option(
+        '--layout <layout>',
+        "the chain layout: kube-proxy 1.36's (current) or 1.20's (classic); default: the log's, else current",
+      ).choices(['current', 'classic']),
     )
     .option(
       '--node-address <address>',
@@ -108,10 +107,16 @@ export const withRulesetOptions = (command: Command, { family, addresses }: Rule
       (address: string, addresses: readonly string[] | undefined) => [...(addresses ?? []), address],
     )
 
-/** CliError USAGE for a layout that is not built. */
-export function checkLayout({ layout }: RulesetCommandOptions, config: Pick<ProxyConfig, 'layout'>): void {
-  if ((layout ?? config.layout) === 'current') return
-  throw new CliError('USAGE', "--layout classic is not built yet: omit --layout to use kube-proxy 1.36's rules")
+/** The configuration with the layout that `--layout` asks for. CliError USAGE where its data plane has no such layout. */
+export function withLayout<Config extends Pick<ProxyConfig, 'mode' | 'layout'>>(
+  { layout }: Pick<RulesetCommandOptions, 'layout'>,
+  config: Config,
+  { dataplanes }: Pick<Context, 'dataplanes'>,
+): Config {
+  if (layout === undefined) return config
+  const layouts = dataplanes.find(({ mode }) => mode === config.mode)?.layouts ?? [layout]
+  if (layouts.includes(layout)) return { ...config, layout }
+  throw new CliError('USAGE', `--layout ${layout} is none of mode ${config.mode}: it has ${layouts.join(' and ')}`)
 }
 
 /** What `--family` asks for, else the families of the node's addresses in its order; none where these are not known. */

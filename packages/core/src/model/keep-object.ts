@@ -14,7 +14,8 @@ import { excessOf, jsonPieces, OBJECT_BOUNDS } from './object-bounds.js'
  * object of a kind that the proxy reads, or passes OBJECT_BOUNDS in what is kept of it (`excessOfObject`).
  *
  * - Service: metadata, the whole spec and status.
- * - EndpointSlice: metadata, addressType, ports, and of each endpoint addresses, conditions, hints, nodeName, targetRef, zone.
+ * - EndpointSlice: metadata, addressType, ports, and of each endpoint addresses, conditions, hints, nodeName, targetRef, zone;
+ *   of one that stands for an Endpoints its subsets.
  * - Node: metadata without annotations, pod CIDRs, taints, addresses.
  *
  * managedFields entries lose `fieldsV1` and get `fieldsDigest` instead, by which a change within one second is still seen.
@@ -83,7 +84,7 @@ function keptValues({ kind, apiVersion, metadata, ...raw }: KubernetesObject): r
       values.push(raw['spec'], raw['status'])
       break
     case 'EndpointSlice':
-      values.push(raw['addressType'], raw['ports'])
+      values.push(raw['addressType'], raw['ports'], raw['subsets'])
       addEach(raw['endpoints'], ({ addresses, conditions, hints, nodeName, targetRef, zone }) =>
         values.push(addresses, conditions, hints, nodeName, targetRef, zone),
       )
@@ -117,6 +118,7 @@ const keepers: { readonly [kind in ObjectKind]: (raw: JsonObject, metadata: Json
       kind: raw['kind'],
       metadata: keepMetadata(metadata),
       ports: canonical(raw['ports']),
+      subsets: canonical(raw['subsets']),
     }),
   Node: (raw, metadata) =>
     compact({

@@ -28,7 +28,7 @@ export interface SliceEndpoints {
   readonly slice: string
   /** Empty where the slice has none, as in a manifest. */
   readonly resourceVersion: string
-  /** Sorted by `endpointKey`, no endpoint twice. A port without any has no entry. */
+  /** Sorted by `endpointKey`, but those of an Endpoints; no endpoint twice. A port without any has no entry. */
   readonly endpoints: ReadonlyMap<ServicePortName, readonly Endpoint[]>
   readonly diagnostics: readonly Diagnostic[]
 }
@@ -67,6 +67,7 @@ function ownerOf({ metadata }: KubernetesObject, findings: Findings): ServiceNam
 }
 
 function readEndpoints(slice: KubernetesObject, service: ServiceName, findings: Findings): SliceEndpoints['endpoints'] {
+  if (slice['subsets'] !== undefined) return readSubsets(slice, service, findings)
   const family = slice['addressType']
   if (family !== 'IPv4' && family !== 'IPv6') {
     findings.report('UNSUPPORTED_ADDRESS_TYPE', 'addressType', family)
@@ -86,6 +87,77 @@ function readEndpoints(slice: KubernetesObject, service: ServiceName, findings: 
   }
   return endpoints
 }
+
+/**
+ * Of a slice that stands for an Endpoints (`sliceOfEndpoints`): in the order of the object, in which kube-proxy 1.20 lists them, no
+ * endpoint twice. A port may have no name there.
+ */
+function readSubsets(slice: KubernetesObject, service: ServiceName, findings: Findings): SliceEndpoints['endpoints'] {
+  const endpoints = new Map<ServicePortName, Map<string, Endpoint>>()
+  const subsets = fieldReader(findings, '').list(slice['subsets'], 'subsets')
+  for (const [index, item] of subsets.entries()) {
+    const subset = fieldReader(findings, 'subsets').record(item, '', index)
+    if (subset === undefined) continue
+    const place = `subsets[${index}]`
+    const fields = fieldReader(findings, place)
+    const ports = fields
+      .list(subset['ports'], 'ports')
+      .map((port) => (isJsonObject(port) ? { name: '', ...port } : port))
+    const addresses = (['addresses', 'notReadyAddresses'] as const).flatMap((field) =>
+      readSubsetAddresses(fields.list(subset[field], field), {
+        fields: fieldReader(findings, `${place}.${field}`),
+        ready: field === 'addresses',
+        findings,
+      }),
+    )
+    for (const family of ['IPv4', 'IPv6'] as const)
+      for (const { id, port } of readPorts({ ...slice, ports }, { service, family }, findings)) {
+        const list = endpoints.get(id) ?? new Map<string, Endpoint>()
+        for (const address of addresses) {
+          if (address.address.includes(':') !== (family === 'IPv6')) continue
+          const endpoint: Endpoint = { ...address, port }
+          const key = `${endpoint.address} ${port}`
+          if (list.get(key)?.ready !== true) list.set(key, endpoint)
+        }
+        if (list.size > 0) endpoints.set(id, list)
+      }
+  }
+  return new Map([...endpoints].map(([id, list]) => [id, [...list.values()]]))
+}
+
+interface SubsetReading {
+  readonly fields: FieldReader
+  readonly ready: boolean
+  readonly findings: Findings
+}
+
+const readSubsetAddresses = (
+  items: readonly (Json | undefined)[],
+  { fields, ready, findings }: SubsetReading,
+): readonly Omit<Endpoint, 'port'>[] =>
+  items.flatMap((item, index) => {
+    const record = fields.record(item, '', index)
+    if (record === undefined) return []
+    const { ip } = record
+    const address = typeof ip === 'string' ? parseAddress(ip) : undefined
+    if (address === undefined) {
+      findings.report('NOT_AN_ADDRESS', fields.path('ip', index), ip)
+      return []
+    }
+    const nodeName = fields.text(record['nodeName'], 'nodeName', index) ?? ''
+    const target = fields.record(record['targetRef'], 'targetRef', index)
+    const pod = target?.['kind'] === 'Pod' ? (fields.text(target['name'], 'targetRef.name', index) ?? '') : ''
+    return [
+      {
+        address: address.text,
+        ready,
+        serving: ready,
+        terminating: false,
+        ...(nodeName !== '' && { nodeName }),
+        ...(pod !== '' && { pod }),
+      },
+    ]
+  })
 
 interface SlicePort {
   readonly id: ServicePortName
@@ -278,5 +350,25 @@ function endpointOfV1(endpoint: Json): Json {
     ...fields,
     nodeName: fields['nodeName'] ?? topology['kubernetes.io/hostname'],
     zone: fields['zone'] ?? topology['topology.kubernetes.io/zone'],
+  }
+}
+
+/** Whether an object is an Endpoints, which kube-proxies read before there were EndpointSlices, and could until 1.20. */
+export const isEndpoints = ({ kind, apiVersion }: JsonObject): boolean =>
+  kind === 'Endpoints' && (apiVersion === undefined || apiVersion === 'v1')
+
+/**
+ * An Endpoints as the one EndpointSlice of its Service: of its name, with its `subsets` in place of endpoints and ports, which
+ * `endpointsOfSlice` reads. Used in place of the Service's slices, never beside them.
+ */
+export function sliceOfEndpoints(endpoints: JsonObject): JsonObject {
+  const { subsets, metadata } = endpoints
+  if (!isJsonObject(metadata)) return { kind: 'EndpointSlice', metadata }
+  const labels = isJsonObject(metadata['labels']) ? metadata['labels'] : {}
+  return {
+    apiVersion: API_VERSIONS.EndpointSlice,
+    kind: 'EndpointSlice',
+    metadata: { ...metadata, labels: { ...labels, [SERVICE_NAME_LABEL]: metadata['name'] } },
+    subsets: subsets ?? [],
   }
 }

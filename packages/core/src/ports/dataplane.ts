@@ -169,7 +169,7 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   /** As the field `mode` of a KubeProxyConfiguration has it: `iptables`. */
   readonly mode: string
   /** The shapes that its rules can have; the first is the default. */
-  readonly layouts: readonly [string, ...string[]]
+  readonly layouts: readonly [ProxyConfig['layout'], ...ProxyConfig['layout'][]]
   /** The file that holds a family's listing, where listings are written into a folder: `iptables-save.txt`. */
   listingFile(family: IpFamily): string
 
@@ -188,7 +188,10 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   /** What each chain of a service port is for, by its name: a few words for people. */
   chainMeanings(service: PortEndpoints): ReadonlyMap<string, string>
   /** How many endpoints a chain of a service port spreads over; 0: it does not spread. */
-  spreadOf(chain: string, service: PortEndpoints & { readonly node: NodeInfo | undefined }): number
+  spreadOf(
+    chain: string,
+    service: PortEndpoints & { readonly node: NodeInfo | undefined; readonly config: Pick<ProxyConfig, 'layout'> },
+  ): number
 
   /** Reads the listing of one family: what the rule system's own tool prints. Refuses what is none, or more than one. */
   readListing(text: string, source: ListingSource): Promise<LoadedRules>
@@ -214,6 +217,8 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
    * place that is. Rules of another program, release or mode are one finding, and are not compared.
    */
   audit(rules: LoadedRules, wanted: AuditedState, options: PlanOptions): readonly AuditFinding[]
+  /** A layout other than the first that rules have, by their signs; undefined: none is recognized. Default: none ever is. */
+  layoutFound?(rules: LoadedRules): ProxyConfig['layout'] | undefined
   /** What is as it may be and not as it must be: which of two service ports that claim one front is first, say. Default: nothing. */
   auditNotes?(rules: LoadedRules, wanted: AuditedState, options: PlanOptions): readonly AuditNote[]
   /** One line for people: what to do about a finding. */

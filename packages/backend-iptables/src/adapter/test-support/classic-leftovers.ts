@@ -34,7 +34,7 @@ export function describeClassicLeftovers(create: () => Promise<EmptyTables>): vo
     others = '',
   ): Promise<EmptyTables & { readonly saved: () => Promise<string> }> {
     const tables = await create()
-    const { saved } = readClassicGolden(scenario)
+    const { saved } = readClassicGolden(scenario, 'current')
     const restore = (text: string): Promise<void> => tables.iptables.restore({ text, flush: false, counters: false })
     await restore(saved)
     if (others !== '') await restore(others)
@@ -49,12 +49,50 @@ export function describeClassicLeftovers(create: () => Promise<EmptyTables>): vo
     return { ...tables, saved: text }
   }
 
+  test.each(CLASSIC_GOLDENS)(
+    '%s: a sync to layout classic makes the rules of kube-proxy 1.20, and back those of current',
+    async (scenario) => {
+      const { config, state, saved: recorded } = readClassicGolden(scenario)
+      const { iptables, saved, end } = await withRules(scenario)
+      const backendOf = (layout: 'current' | 'classic') =>
+        createIptablesBackend({ config: { ...config, layout }, iptables: [iptables] })
+      const readings: Record<'current' | 'classic', string[]> = { current: [], classic: [] }
+      for (const layout of ['classic', 'current', 'classic', 'current'] as const) {
+        await backendOf(layout).sync(all(state), signal)
+        readings[layout].push(await saved())
+        expect(await backendOf(layout).sync(all(state), signal)).toMatchObject({ bytes: 0 })
+      }
+      const rendered = (layout: 'current' | 'classic'): readonly string[] =>
+        kube([...renderSave(planRuleset(state, { ...config, layout }, { family: 'IPv4' }))].join('\n')).toSorted()
+      expect(await differencesOf(recorded, readings.classic[0] ?? '')).toEqual([])
+      for (const layout of ['current', 'classic'] as const)
+        for (const reading of readings[layout]) expect(kube(reading).toSorted()).toEqual(rendered(layout))
+      await backendOf('classic').sync(all(state), signal)
+      await backendOf('classic').cleanup()
+      expect(kube(await saved()).filter((line) => !line.includes('KUBE-FIREWALL'))).toEqual([])
+      expect(await saved()).not.toContain('0x8000')
+      end()
+    },
+  )
+
+  test('a kubelet that drops what KUBE-MARK-DROP marks is left alone by layout classic, and no rule is made twice', async () => {
+    const { config, state } = readClassicGolden('external-traffic-policy-local')
+    const { iptables, saved, end } = await withRules('external-traffic-policy-local', OLD_KUBELET)
+    const backend = createIptablesBackend({ config, iptables: [iptables] })
+    await backend.sync(all(state), signal)
+    expect((await saved()).match(/^.*0x8000\/0x8000.*$/gm)).toEqual([
+      '-A KUBE-FIREWALL -m comment --comment "kubernetes firewall for dropping marked packets" -m mark --mark 0x8000/0x8000 -j DROP',
+      '-A KUBE-MARK-DROP -j MARK --set-xmark 0x8000/0x8000',
+    ])
+    end()
+  })
+
   const kube = (text: string): readonly string[] => text.match(/^.*KUBE-.*$/gm) ?? []
 
   test.each(CLASSIC_GOLDENS)(
     '%s: the first sync leaves the rules of layout current, and nothing else',
     async (scenario) => {
-      const { config, state } = readClassicGolden(scenario)
+      const { config, state } = readClassicGolden(scenario, 'current')
       const { iptables, saved, end } = await withRules(scenario)
       const backend = createIptablesBackend({ config, iptables: [iptables] })
       await backend.sync(all(state), signal)
@@ -68,7 +106,7 @@ export function describeClassicLeftovers(create: () => Promise<EmptyTables>): vo
   )
 
   test.each(CLASSIC_GOLDENS)('%s: a cleanup leaves nothing', async (scenario) => {
-    const { config } = readClassicGolden(scenario)
+    const { config } = readClassicGolden(scenario, 'current')
     const { iptables, saved, end } = await withRules(scenario)
     await createIptablesBackend({ config, iptables: [iptables] }).cleanup()
     expect(kube(await saved())).toEqual([])
@@ -76,7 +114,7 @@ export function describeClassicLeftovers(create: () => Promise<EmptyTables>): vo
   })
 
   test('KUBE-MARK-DROP stays for a kubelet that drops what it marks, through a sync and a cleanup', async () => {
-    const { config, state } = readClassicGolden('external-traffic-policy-local')
+    const { config, state } = readClassicGolden('external-traffic-policy-local', 'current')
     const { iptables, saved, end } = await withRules('external-traffic-policy-local', OLD_KUBELET)
     const backend = createIptablesBackend({ config, iptables: [iptables] })
     await backend.sync(all(state), signal)
@@ -96,7 +134,7 @@ export function describeClassicLeftovers(create: () => Promise<EmptyTables>): vo
   })
 
   test('chains that rules of others lead to are emptied, kept and told', async () => {
-    const { config, state } = readClassicGolden('external-traffic-policy-local')
+    const { config, state } = readClassicGolden('external-traffic-policy-local', 'current')
     const chain = 'KUBE-XLB-3ENVKKDUT2EZ6WIE'
     const rules = [`-A PREROUTING -s 192.0.2.1/32 -j ${chain}`, '-A PREROUTING -s 192.0.2.2/32 -j KUBE-MARK-DROP']
     const { iptables, saved, end } = await withRules(
@@ -119,7 +157,7 @@ export function describeClassicLeftovers(create: () => Promise<EmptyTables>): vo
   })
 
   test('a jump that stands twice, and one that only older kube-proxies put in, are gone after a sync', async () => {
-    const { config, state } = readClassicGolden('node-port')
+    const { config, state } = readClassicGolden('node-port', 'current')
     const twice = '-m conntrack --ctstate NEW -m comment --comment "kubernetes externally-visible service portals"'
     const old = '-m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
     const rules = [`-I INPUT ${old}`, '-A INPUT -p tcp -j ACCEPT', `-A INPUT ${twice} -j KUBE-EXTERNAL-SERVICES`]

@@ -224,7 +224,6 @@ describe('what is wrong is named by whoever said it', () => {
     [['--observe=perhaps'], '', '--observe must be true or false, and is "perhaps"'],
     [['--log-max-age=7d'], '', '--log-max-age "7d" is not a duration such as 168h or 30m'],
     [['--log-max-size=big'], '', '--log-max-size "big" is not a size such as 512Mi, 2Gi or a number of bytes'],
-    [['--layout=classic'], '', /^--layout classic is not built yet/],
     [[], 'mode: nftables\n', /config\.conf: .*mode "nftables" is not supported: set it to iptables or leave it out/],
     [['--oom-score-adj=1'], 'iptables: {masqueradeBit: 77}\n', /config\.conf: .*iptables\.masqueradeBit must be a bit/],
     [[], 'conntrack: {min: -1}\nmode: x\n', /\(.*, and 1 more\)$/],

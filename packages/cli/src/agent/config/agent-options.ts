@@ -68,7 +68,8 @@ export function withAgentOptions(command: Command): Command {
       'maximum age of the logged state to program before the API server is reachable (0 = no limit)',
       OWN_DEFAULTS.maxLogAgeAtStart,
     )
-    .option('--observe [bool]', 'write no rules, only watch, record and compare (not built yet)')
+    // Reserved: it is refused, so that it is not in the help.
+    .addOption(new Option('--observe [bool]', 'write no rules, only watch, record and compare').hideHelp())
     .option('--nfacct [bool]', "add kube-proxy's nfacct packet counters (default: if nfacct(8) works)")
   withVariantOption(command, 'auto: the variant this node uses')
   return withRulesetOptions(command, ON_THIS_MACHINE)

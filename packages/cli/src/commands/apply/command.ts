@@ -62,7 +62,11 @@ async function apply(files: readonly string[], options: ApplyOptions, context: C
       'no objects given: give FILES, or - for the output of `kubectl get services,endpointslices,nodes -A -o json`',
     )
   }
-  const asked = askedObjects(await openInput({ objects }, context), {}, context)
+  const asked = askedObjects(
+    await openInput({ ...(options.layout !== undefined && { layout: options.layout }), objects }, context),
+    {},
+    context,
+  )
   const question = await rulesQuestion(asked, options, context)
   warnOfDiagnostics(question.diagnostics, '`pointsman services --wide --objects` lists them', context)
   const machine = await openBackend(question, options, context)

@@ -1,15 +1,17 @@
 import { setTimeout } from 'node:timers/promises'
-import type {
-  AuditFinding,
-  AuditNote,
-  ChangeLogReader,
-  Dataplane,
-  FamilyRules,
-  IpFamily,
-  NodeInfo,
-  PlanOptions,
-  Seq,
-  State,
+import {
+  type AuditFinding,
+  type AuditNote,
+  buildState,
+  type ChangeLogReader,
+  type Dataplane,
+  type FamilyRules,
+  type IpFamily,
+  type NodeInfo,
+  type PlanOptions,
+  type ProxyConfig,
+  type Seq,
+  type State,
 } from '@pointsman/core'
 import { dataplaneOf, warn, type Context } from '../../context.js'
 import { runProcess } from '../../dataplanes.js'
@@ -37,7 +39,7 @@ interface Question extends RulesQuestion {
 }
 
 /** What was there, and what is wrong with it, compared with what is known at the same time. */
-export interface Look extends Pick<AuditReport, 'asked' | 'read' | 'findings' | 'notes'> {
+export interface Look extends Pick<AuditReport, 'asked' | 'read' | 'layout' | 'findings' | 'notes'> {
   readonly question: Question
 }
 
@@ -56,15 +58,40 @@ export async function questionOf(input: Input, options: QuestionOptions, context
   return { asked, ...(await rulesQuestion(asked, options, context, mode)) }
 }
 
-export async function lookAt(source: TableSource, question: Question): Promise<Look> {
+/** Without `--layout`, the question is asked again in the layout that the rules have. */
+export async function lookAt(source: TableSource, given: Question, { input, options }: LayoutSource): Promise<Look> {
   const read = await source.read()
+  const question = askedLayout(given, { read, source, input, options })
   return {
     asked: question.asked,
     question,
     read,
+    layout: question.config.layout,
     findings: findFindings(read, question, source),
     notes: findNotes(read, question, source),
   }
+}
+
+interface LayoutSource {
+  readonly input: Input
+  readonly options: Pick<QuestionOptions, 'layout'>
+}
+
+interface ReadRules extends LayoutSource {
+  readonly read: readonly FamilyRules[]
+  readonly source: Pick<TableSource, 'dataplane'>
+}
+
+function askedLayout(question: Question, { read, source: { dataplane }, input, options }: ReadRules): Question {
+  if (options.layout !== undefined) return question
+  const [layout] = read.flatMap(({ rules }) => dataplane.layoutFound?.(rules) ?? [])
+  const config = { ...question.config, layout: layout ?? dataplane.layouts[0] }
+  if (config.layout !== 'classic' || input.type !== 'objects' || input.withEndpoints === undefined)
+    return { ...question, config }
+  // kube-proxies of that time read Endpoints.
+  const { node } = question.state
+  const { node: _, ...state } = buildState({ objects: input.withEndpoints }).state
+  return { ...question, config, state: { ...state, ...(node && { node }) } }
 }
 
 /**
@@ -81,9 +108,12 @@ export async function lookAgain(first: Look, looking: Looking, context: Context)
   const quiet = { ...context, stderr: SILENT }
   const inForce = await questionInForce(first, looking, { context, quiet, patienceMs: MOST_PATIENCE_MS - patienceMs })
   const question = input.type === 'log' ? await questionOf(input, options, quiet) : first.question
-  const second = await lookAt(source, question)
+  const second = await lookAt(source, question, looking)
   const lasting = persisting(first.findings, second.findings)
-  const findings = inForce ? persisting(findFindings(second.read, inForce, source), lasting) : lasting
+  const { read } = second
+  const findings = inForce
+    ? persisting(findFindings(read, askedLayout(inForce, { read, source, input, options }), source), lasting)
+    : lasting
   const gone = first.findings.length - findings.length
   if (gone > 0) context.stderr.print(`${countOf(gone, 'finding')} of a first look had gone at a second: not told`)
   return { ...second, findings }
@@ -248,6 +278,8 @@ export interface AuditReport {
   readonly node: NodeInfo | undefined
   readonly source: Pick<TableSource, 'name'>
   readonly read: readonly FamilyRules[]
+  /** Of the rules that they were compared with. */
+  readonly layout: ProxyConfig['layout']
   readonly findings: readonly AuditFinding[]
   readonly notes: readonly AuditNote[]
   readonly causes: ReadonlyMap<AuditFinding, FindingCause>

@@ -75,7 +75,8 @@ async function audit(options: AuditOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, FORMATS)
   checkOptions(options)
   try {
-    await withInput(options, context, async (input) => {
+    const mayUseEndpoints = options.layout === undefined
+    await withInput({ ...options, mayUseEndpoints }, context, async (input) => {
       const report = await reportOf(input, options, context)
       if (report === undefined) return
       if (report.findings.length > 0) context.finish(1)
@@ -106,7 +107,7 @@ async function reportOf(input: Input, options: AuditOptions, context: Context): 
     rules === undefined
       ? await liveSource(question, options, context)
       : await savedSource(rules, question, options, context)
-  const first = await lookAt(source, question)
+  const first = await lookAt(source, question, { input, options })
   const look =
     first.findings.length > 0 && source.isLive ? await lookAgain(first, { input, source, options }, context) : first
   const causes = await causesOf(look, { input, source, options }, context)

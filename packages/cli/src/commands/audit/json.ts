@@ -7,7 +7,7 @@ import type { AuditReportJson, FindingCauseJson, FindingJson } from './schema.js
 
 /** The AuditReport of `docs/json.md`, without its items. */
 export const auditHead = ({
-  dataplane,
+  layout,
   asked,
   node,
   read,
@@ -17,7 +17,7 @@ export const auditHead = ({
   kind: 'AuditReport',
   at: pointOf(asked),
   node: node?.name,
-  layout: dataplane.layouts[0],
+  layout,
   clean: findings.length === 0,
   tables: read.map(({ family, rules: { variant, version, count } }): AuditReportJson['tables'][number] => ({
     family,

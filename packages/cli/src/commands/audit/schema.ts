@@ -70,7 +70,7 @@ export const auditReport = objectOf('AuditReport', {
   ...documentHead('AuditReport'),
   at: optional(point, 'what the tables were compared with; absent where that is from `--objects`'),
   node: optional(text, 'the node that the rules are for; absent where the input has no Node'),
-  layout: required(oneOfNames('current'), "whose rules they should be like: kube-proxy 1.36's"),
+  layout: required(oneOfNames('current', 'classic'), "whose rules they should be like: kube-proxy 1.36's or 1.20's"),
   clean: required(flag, 'whether there is no finding'),
   tables: required(listOf(tables), 'the tables that were looked at'),
   notes: required(

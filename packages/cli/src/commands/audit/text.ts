@@ -60,12 +60,12 @@ function conclusion({ dataplane, findings }: AuditReport): string {
 }
 
 /** `IPv4 and IPv6, iptables-nft 1.8.9, 97 rules; compared with those expected at seq 128, 2026-11-21T02:24:50.504Z, node node-a`. */
-function subject({ dataplane, asked, node, source, read, findings }: AuditReport): string {
+function subject({ dataplane, layout, asked, node, source, read, findings }: AuditReport): string {
   const rules = read.reduce((sum, { rules: { count } }) => sum + count, 0)
   const families = read.map(({ family }) => family).join(' and ')
   const whose = node === undefined ? '' : `, node ${node.name}`
   const isCompared = !findings.some(({ type }) => dataplane.findings[type]?.comparesNothing === true)
-  return `${families}, ${source.name}, ${countOf(rules, 'rule')}; ${isCompared ? 'compared' : 'not compared'} with those expected ${describeAsked(asked)}${whose}`
+  return `${families}, ${source.name}, ${countOf(rules, 'rule')}; ${isCompared ? 'compared' : 'not compared'} with those ${layout === dataplane.layouts[0] ? '' : `of layout ${layout} (kube-proxy 1.20) `}expected ${describeAsked(asked)}${whose}`
 }
 
 /** By whose they are, in the order of the first finding of each. */

@@ -143,7 +143,13 @@ function linesOf(
   const { node } = question.state
   if (format === 'json')
     return documentLines<BlameListJson>(
-      { kind: 'BlameList', at: pointJson(asked.point ?? { seq: 0 }), node: node?.name, family, layout: 'current' },
+      {
+        kind: 'BlameList',
+        at: pointJson(asked.point ?? { seq: 0 }),
+        node: node?.name,
+        family,
+        layout: question.config.layout,
+      },
       items(),
     )
   const whose = node === undefined ? '' : `, node ${node.name}`

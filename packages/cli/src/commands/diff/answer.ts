@@ -23,7 +23,7 @@ import type { Context } from '../../context.js'
 import { objectsAtPoint, type Input } from '../../input/open-input.js'
 import { type ResolvedPoint, resolvePoint } from '../../input/point-in-time.js'
 import { givesConfig } from '../../input/proxy-config.js'
-import { rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
+import { rulesQuestion, type RulesQuestionOptions, withLayout } from '../../input/rules-question.js'
 
 /** What there was at one of the two points. */
 export interface DiffSide extends RulesAt {
@@ -60,7 +60,7 @@ export async function diffQuestion(
   const { state, config } = await rulesQuestion(asked, options, context)
   const before = objectsAtPoint(reader, from)
   const logged = givesConfig(options) ? undefined : before.logged
-  const earlier = logged === undefined ? config : configOfRecord(logged)
+  const earlier = logged === undefined ? config : withLayout(options, configOfRecord(logged), context)
   return {
     reader,
     from: {

@@ -14,7 +14,7 @@ export function diffDocument(differences: Differences, family: IpFamily): DiffJs
     from: pointJson(from.point),
     node: to.state.node?.name,
     family,
-    layout: 'current',
+    layout: to.config.layout,
     objects: objects.map((object): DiffJson['objects'][number] => {
       const { event, kind, namespace, name, recreated, changes } = object
       const last = lastChanges.get(object)

@@ -72,7 +72,7 @@ export const diff = objectOf('Diff', {
   from: required(point, 'the first point'),
   node: optional(text, 'the node that endpoints are used by and rules are for; absent where the input has no Node'),
   family: required(oneOf('IPv4', 'IPv6'), 'of the endpoints and rules'),
-  layout: required(oneOf('current'), "whose rules they are like: kube-proxy 1.36's"),
+  layout: required(oneOf('current', 'classic'), "whose rules they are like: kube-proxy 1.36's or 1.20's"),
   objects: required(listOf(object), 'objects that differ, Services first, then EndpointSlices, then Nodes'),
   endpoints: required(listOf(endpoints), 'service ports whose endpoints differ'),
   rules: required(listOf(rule), 'rules that differ, by service port and chain, with their comments'),

@@ -194,10 +194,10 @@ function oddsLine(
   const odds = rules.filter((rule) => rule.type === 'odds')
   const [first] = odds
   if (first === undefined) return []
-  const spreadIn = ({ state }: DiffSide): number => {
+  const spreadIn = ({ state, config }: DiffSide): number => {
     const port = owner && state.services.get(owner)
     const endpoints = (owner && state.endpoints.get(owner)) ?? []
-    return port === undefined ? 0 : dataplane.spreadOf(chain, { port, endpoints, node: state.node })
+    return port === undefined ? 0 : dataplane.spreadOf(chain, { port, endpoints, node: state.node, config })
   }
   const [was, is] = [spreadIn(from), spreadIn(to)]
   if (was > 0 && is > 0)

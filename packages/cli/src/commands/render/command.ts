@@ -116,12 +116,12 @@ interface Answer {
   readonly plan: RulePlan
 }
 
-function linesOf({ format, asked, question: { state }, plan }: Answer, context: Context): Iterable<string> {
+function linesOf({ format, asked, question: { state, config }, plan }: Answer, context: Context): Iterable<string> {
   const { family } = plan
   if (format === 'jsonl') return jsonLines(ruleItems(plan.inOrder(plan.parts()), state))
   if (format === 'json') {
     return documentLines<RuleListJson>(
-      { kind: 'RuleList', at: pointOf(asked), node: state.node?.name, family, layout: 'current' },
+      { kind: 'RuleList', at: pointOf(asked), node: state.node?.name, family, layout: config.layout },
       ruleItems(plan.inOrder(plan.parts()), state),
     )
   }

@@ -24,10 +24,10 @@ import { openLog, warnOfOthers } from '../../input/open-input.js'
 import { POINT_FORMS, resolvePoint } from '../../input/point-in-time.js'
 import { type ConfigOptions, resolveConfig, withConfigOptions } from '../../input/proxy-config.js'
 import {
-  checkLayout,
   nodeNameFor,
   ON_THIS_MACHINE,
   type RulesetCommandOptions,
+  withLayout,
   type VariantOptions,
   withRulesetOptions,
   withVariantOption,
@@ -203,7 +203,7 @@ interface LogQuestion {
 }
 
 async function backendQuestion({ reader, untilSeq, options, context }: LogQuestion): Promise<BackendQuestion> {
-  const config = await resolveConfig(options, reader.configAt(untilSeq), context)
+  const config = withLayout(options, await resolveConfig(options, reader.configAt(untilSeq), context), context)
   const { objects } = reader.objectsAt(untilSeq)
   const configured = config.nodeName ?? reader.info().nodeName
   const { node: _, ...state } = buildState({ objects }).state
@@ -250,6 +250,5 @@ async function replayBackend(
   const { state, config } = question
   if (name === 'mock') return createMockBackend({ config })
   if (name === 'none') return undefined
-  checkLayout(options, config)
   return (await openBackend({ state, config: { ...config, mode: name } }, options, context)).backend
 }

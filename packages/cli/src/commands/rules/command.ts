@@ -97,7 +97,10 @@ interface Answered {
   readonly answer: RulesAnswer
 }
 
-function linesOf({ format, asked, question: { state }, family, answer }: Answered, context: Context): Iterable<string> {
+function linesOf(
+  { format, asked, question: { state, config }, family, answer }: Answered,
+  context: Context,
+): Iterable<string> {
   if (format === 'jsonl') return jsonLines(ruleItems(answer.rules(), state))
   if (format === 'json') {
     return documentLines<RuleListJson>(
@@ -106,7 +109,7 @@ function linesOf({ format, asked, question: { state }, family, answer }: Answere
         at: pointOf(asked),
         node: state.node?.name,
         family,
-        layout: 'current',
+        layout: config.layout,
         fronts: answer.fronts?.(),
       },
       ruleItems(answer.rules(), state),

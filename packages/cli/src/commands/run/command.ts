@@ -24,7 +24,7 @@ import { modesOf, warn, type Context } from '../../context.js'
 import { CliError, describeFailure, exitStatusOf } from '../../errors.js'
 import { byteStream } from '../../input/open-input.js'
 import { configurationError, givenFlags, KUBE_PROXY_FLAGS, overlayFlags } from '../../input/proxy-config.js'
-import { checkLayout, familiesOf } from '../../input/rules-question.js'
+import { familiesOf } from '../../input/rules-question.js'
 import { bootId } from '../../machine/open-machine.js'
 import { withExamples } from '../../output/format-text.js'
 import { PLAIN } from '../../output/terminal.js'
@@ -155,7 +155,6 @@ export async function agentConfigOf(options: AgentOptions, surroundings: Surroun
   const { config: read, warnings, errors } = readAgentConfig(overlaid, surroundings)
   const error = configurationError(errors, { given, file: file?.name })
   if (error !== undefined) throw error
-  checkLayout(options, read.proxy)
   const proxy = { ...read.proxy, layout: settings.layout }
   const config = withServers(
     {

@@ -3,7 +3,7 @@ import { excessOfObject, isNamedObject, keepObject } from '../../model/keep-obje
 import { type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
 import { excessOf } from '../../model/object-bounds.js'
 import { printable } from '../../model/shown-text.js'
-import { asCurrentVersion, isOldSlice } from '../../model/slice-endpoints.js'
+import { asCurrentVersion, isEndpoints, isOldSlice, sliceOfEndpoints } from '../../model/slice-endpoints.js'
 import { FileError, MAX_TEXT_BYTES } from './read-file.js'
 import { findTexts } from './read-tree.js'
 import { foreignTextHint } from './foreign-text.js'
@@ -17,6 +17,11 @@ export interface ObjectsRead {
    * is there once: the newest version.
    */
   readonly objects: readonly KubernetesObject[]
+  /**
+   * The same with the Endpoints objects in place of all EndpointSlices, for layout `classic` (`sliceOfEndpoints`); undefined: there are
+   * none. Among `passedOver` they count as well.
+   */
+  readonly withEndpoints?: readonly KubernetesObject[]
   /** The Pods, which no proxy reads. */
   readonly pods: readonly PodObject[]
   /** How many of each other kind were passed over. */
@@ -67,8 +72,8 @@ const beginsLikeObjects = (beginning: string): boolean =>
     : /^(?:- )?(?:apiVersion|kind|items):/m.test(beginning)
 
 /** Of what a service proxy reads, and Pods: with their kind where an object or a List has it, as opposed to a reference. */
-const OBJECTS_IN_YAML = /^(?:- | {2})?kind: *["']?(?:Service|EndpointSlice|Node|Pod)(?:List)?["']? *\r?$/m
-const OBJECTS_IN_JSON = /"kind"\s*:\s*"(?:Service|EndpointSlice|Node|Pod)(?:List)?"/
+const OBJECTS_IN_YAML = /^(?:- | {2})?kind: *["']?(?:Service|EndpointSlice|Endpoints|Node|Pod)(?:List)?["']? *\r?$/m
+const OBJECTS_IN_JSON = /"kind"\s*:\s*"(?:Service|EndpointSlice|Endpoints|Node|Pod)(?:List)?"/
 
 interface TextSource {
   readonly name: string
@@ -86,6 +91,7 @@ interface ObjectsReader {
 
 function objectsReader(): ObjectsReader {
   const versions = newestVersions()
+  const endpoints = newestVersions()
   const problems: string[] = []
   const unusable: (readonly [file: string, what: string])[] = []
   const passedOver = new Map<string, number>()
@@ -96,6 +102,10 @@ function objectsReader(): ObjectsReader {
 
   const takeItem = ({ object: given, ...how }: Item, file: string): void => {
     if (isOldSlice(given)) count(oldSlices, file)
+    if (isEndpoints(given)) {
+      const slice = keepObject(sliceOfEndpoints(withNamespace(given)))
+      if (slice !== undefined) endpoints.take(slice, how)
+    }
     const item = asCurrentVersion(given)
     const kind = kindOf(item)
     const named = withNamespace(item)
@@ -136,8 +146,12 @@ function objectsReader(): ObjectsReader {
       const { objects, pods, repeats } = versions.end()
       const [first] = unusable
       if (first !== undefined && objects.length === 0) throw new FileError('NOT_OBJECTS', ...first)
+      const slices = endpoints.end().objects
       return {
         objects,
+        ...(slices.length > 0 && {
+          withEndpoints: [...objects.filter(({ kind }) => kind !== 'EndpointSlice'), ...slices],
+        }),
         pods,
         passedOver,
         problems: [
@@ -155,7 +169,7 @@ function objectsReader(): ObjectsReader {
 const MOST_UNREAD = 10
 
 const isUsed = (object: JsonObject): boolean =>
-  kindOf(asCurrentVersion(object)) !== undefined || object['kind'] === 'Pod'
+  kindOf(asCurrentVersion(object)) !== undefined || object['kind'] === 'Pod' || isEndpoints(object)
 
 const oldSlicesText = (slices: number): string =>
   slices === 1
@@ -215,7 +229,7 @@ function itemsOfOne(document: unknown, source: ItemsSource, lists = 0): readonly
   if (foreign !== undefined) throw refuse(foreign)
   if (!Array.isArray(items) || !kind.endsWith('List')) return [{ object: document, isEvent: false, isDeleted: false }]
   // The API leaves the kind of a typed list's items out.
-  const itemKind = [...OBJECT_KINDS, 'Pod'].find((known) => kind === `${known}List`)
+  const itemKind = [...OBJECT_KINDS, 'Endpoints', 'Pod'].find((known) => kind === `${known}List`)
   const typed = itemKind === undefined ? {} : { kind: itemKind }
   return items.flatMap((item: unknown) =>
     isJsonObject(item) ? itemsOfOne({ ...typed, ...item }, source, lists + 1) : [],
