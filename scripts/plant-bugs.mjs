@@ -1,11 +1,11 @@
 // node scripts/plant-bugs.mjs
 //
-// Proves that the tests which keep the invariants would notice: breaks the code in one place, as the tests load it and not on
-// disk, and expects the named test to fail. Ends with status 1 when a bug goes unnoticed, or when its place is not found any more.
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+// Proves that the tests which keep the invariants would notice: breaks the code in one place, in a copy of the tree, and
+// expects the named test to fail. Ends with status 1 when a bug goes unnoticed, or when its place is not found any more.
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createVitest } from 'vitest/node'
+import { runQuietly } from './lib/run-quietly.mjs'
 import { root } from './lib/workspace.mjs'
 
 /** The number is that of the invariant in docs/architecture.md. `code` must stand once in `file`. */
@@ -245,25 +245,30 @@ const BUGS = [
   },
 ]
 
-/** The bug that is in the code now. */
-let planted
-
-const plantedBug = {
-  name: 'planted-bug',
-  enforce: 'pre',
-  load(id) {
-    if (planted === undefined || id !== join(root, planted.file)) return undefined
-    return readFileSync(id, 'utf8').replace(planted.code, () => planted.instead)
-  },
-}
-
-// A bug may end in a property: the first failure tells enough.
-process.env.POINTSMAN_FIRST_FAILURE = '1'
-const vitest = await startVitest()
+const copy = mkdtempSync(join(tmpdir(), 'pointsman-bugs-'))
 try {
+  for (const entry of [
+    'packages',
+    'test',
+    'fixtures',
+    'tools',
+    'vitest.config.ts',
+    'package.json',
+    'tsconfig.base.json',
+  ]) {
+    cpSync(join(root, entry), join(copy, entry), {
+      recursive: true,
+      verbatimSymlinks: false,
+      filter: (from) => !from.endsWith('dist'),
+    })
+  }
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   const tests = [...new Set(BUGS.map(({ test }) => test))]
-  const failed = await failuresOf(tests)
-  if (failed.length > 0) throw new Error(`without a bug some of these tests fail already:\n${failed.join('\n')}`)
+  const { status, output } = await run(tests)
+  if (status !== 0) {
+    console.error(output)
+    throw new Error(`without a bug some of these tests fail already, see above: ${tests.join(', ')}`)
+  }
   const unnoticed = []
   for (const bug of BUGS) {
     const noticed = await isNoticed(bug)
@@ -276,46 +281,30 @@ try {
   console.error(`plant-bugs: ${error.message}`)
   process.exitCode = 1
 } finally {
-  await vitest.close()
+  rmSync(copy, { recursive: true, force: true })
 }
 
-/** One for all bugs: what a bug does not touch is transformed once. Each run has workers of its own. */
-async function startVitest() {
-  // The vite of vitest, which is what reads the configuration otherwise.
-  const require = createRequire(createRequire(import.meta.url).resolve('vitest/package.json'))
-  const { loadConfigFromFile } = await import(require.resolve('vite'))
-  const { config } = await loadConfigFromFile({ command: 'serve', mode: 'test' }, join(root, 'vitest.config.ts'), root)
-  const [{ test }] = config.test.projects
-  const options = { ...test, exclude: undefined, isolate: true, bail: 1, maxWorkers: 2, reporters: [{}] }
-  return createVitest(
-    'test',
-    { config: false, watch: false, root, ...options },
-    { resolve: config.resolve, plugins: [plantedBug] },
+async function isNoticed({ file, code, instead, test }) {
+  const path = join(copy, file)
+  const text = readFileSync(path, 'utf8')
+  if (text.split(code).length !== 2) throw new Error(`${file} does not hold once: ${code}`)
+  writeFileSync(
+    path,
+    text.replace(code, () => instead),
   )
-}
-
-async function isNoticed(bug) {
-  const path = join(root, bug.file)
-  if (readFileSync(path, 'utf8').split(bug.code).length !== 2) {
-    throw new Error(`${bug.file} does not hold once: ${bug.code}`)
-  }
-  planted = bug
-  vitest.invalidateFile(path)
   try {
-    return (await failuresOf([bug.test])).length > 0
+    // A file that does not even load proves nothing: a test has to have run and failed.
+    const { status, output } = await run([test])
+    return status !== 0 && /Tests .*\d+ failed/.test(output)
   } finally {
-    planted = undefined
-    vitest.invalidateFile(path)
+    writeFileSync(path, text)
   }
 }
 
-/** The tests of these files that failed. A file that does not even load proves nothing: a test has to have run. */
-async function failuresOf(files) {
-  const specifications = await vitest.globTestSpecifications(files.map((file) => join(root, file)))
-  const { testModules } = await vitest.runTestSpecifications(specifications)
-  const loaded = new Set(testModules.filter((module) => module.errors().length === 0).map(({ moduleId }) => moduleId))
-  for (const file of files) {
-    if (!loaded.has(join(root, file))) throw new Error(`${file} was not run`)
-  }
-  return testModules.flatMap((module) => [...module.children.allTests('failed')].map(({ fullName }) => fullName))
+function run(tests) {
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  return runQuietly(process.execPath, [vitest, 'run', ...tests], {
+    cwd: copy,
+    env: { ...process.env, NO_COLOR: '1', POINTSMAN_TEST_COUNTS: '' },
+  })
 }

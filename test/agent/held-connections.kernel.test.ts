@@ -42,7 +42,8 @@ describeIptables('an agent with 1,024 file descriptors whose ports are flooded w
   })
 
   const run = (args: readonly string[]): void => {
-    const child = spawn(process.execPath, args, { stdio: 'ignore' })
+    const [program = '', ...words] = [...node.prefix, process.execPath, ...args]
+    const child = spawn(program, words, { stdio: 'ignore' })
     holders.push({ kill: () => void child.kill('SIGKILL') })
   }
 

@@ -39,7 +39,8 @@ describeIptables('an agent that is sent an object nested thousands of levels', (
     const url = `https://127.0.0.1:${PORT}`
     writeFileSync(kubeconfig, kubeconfigText({ url, authority: authority.certificate, user }))
     node = createKernelNode('nft')
-    server = spawn(process.execPath, [HOSTILE, mode, String(PORT)], {
+    const [program, ...words] = [...node.prefix, process.execPath, HOSTILE, mode, String(PORT)]
+    server = spawn(program, words, {
       env: { PATH: process.env['PATH'], CERTS: folder.path('certificates'), QUIET: '1' },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -58,8 +59,9 @@ describeIptables('an agent that is sent an object nested thousands of levels', (
       ],
       ['--iptables-min-sync-period', '100ms'],
     ].flat()
+    const { prefix } = node
     return () => {
-      const agent = startAgent(flags)
+      const agent = startAgent(flags, { prefix })
       agents.push(agent)
       return agent
     }

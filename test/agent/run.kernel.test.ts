@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { service, slice } from '@pointsman/core/testing'
@@ -134,9 +135,15 @@ describeIptables('the agent', () => {
 })
 
 /** Processes of `nft monitor` in the node's namespace. */
-const monitorsIn = ({ pids }: AgentNode): readonly number[] => pids().filter((pid) => commandOf(pid) === 'nft monitor')
+function monitorsIn({ prefix }: AgentNode): readonly number[] {
+  const pids = execFileSync('ip', ['netns', 'pids', prefix[3] ?? ''], { encoding: 'utf8' })
+  return pids
+    .split('\n')
+    .filter((pid) => pid !== '' && commandOf(pid) === 'nft monitor')
+    .map(Number)
+}
 
-function commandOf(pid: number): string {
+function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
   } catch {

@@ -1,16 +1,11 @@
 import { seq, type State, type SyncRequest } from '@pointsman/core'
-import { createIptables, type Family, type Iptables, type Variant } from 'node-iptables'
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Family, Iptables, Variant } from 'node-iptables'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { renderSave } from '../render/owned-rules.js'
 import { NFACCT_COUNTERS } from '../ruleset/base-rules.js'
 import { planRuleset } from '../ruleset/service-rules.js'
 import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
-import {
-  describeWithKernel,
-  enterKernelNamespace,
-  type EnteredNamespace,
-  tablesInOrder,
-} from '../test-support/kernel.js'
+import { createKernelNamespace, describeWithKernel, type KernelNamespace } from '../test-support/kernel.js'
 import { createIptablesBackend } from './iptables-backend.js'
 
 const all = (state: State): SyncRequest => ({ state, changed: 'all', fromSeq: seq(1), toSeq: state.seq })
@@ -23,19 +18,22 @@ describeWithKernel('the rules of kube-proxy 1.36 in a kernel', () => {
   )
 
   describe.each(kinds)('$variant, $family', ({ variant, family }: { variant: Variant; family: Family }) => {
-    let namespace: EnteredNamespace
+    let namespace: KernelNamespace
     let iptables: Iptables
 
-    beforeAll(async () => {
-      iptables = await createIptables({ family, variant })
-    })
-    beforeEach(() => {
-      namespace = enterKernelNamespace()
+    beforeEach(async () => {
+      namespace = createKernelNamespace()
       for (const object of NFACCT_COUNTERS) namespace.run('nfacct', 'add', object)
+      iptables = await namespace.iptables({ family, variant })
     })
     afterEach(() => namespace.remove())
 
-    const saved = async (): Promise<string> => tablesInOrder(await iptables.save())
+    /** The save without its comments, the tables in the order of a golden. */
+    const saved = async (): Promise<string> => {
+      const texts = []
+      for (const table of ['mangle', 'filter', 'nat']) texts.push(await iptables.save({ table }))
+      return texts.join('').replaceAll(/^#.*\n/gm, '')
+    }
 
     test.each(GOLDENS)('%s: what a sync leaves is equal to the recording, and the text of render', async (scenario) => {
       const { state, config, saved: recorded } = readGolden(scenario)
