@@ -94,7 +94,10 @@ const withNode = ({ node, ...state }: State): State => ({
 
 const textOf = ({ table, chain, text, owner }: RuleItem): string => `${owner ?? ''} ${table} ${chain} ${text}`
 
-const textWithoutOdds = (item: RuleItem): string => textOf(item).replace(/ -m statistic --mode random \S+ \S+/, '')
+const textWithoutOdds = (item: RuleItem): string =>
+  textOf(item)
+    .replace(/ -m statistic --mode random \S+ \S+/, '')
+    .replace(/Balancing rule \d+ for /, 'Balancing rule for ')
 
 /** Since when a text has been there at least so often; 0: since before the first record. */
 function sinceWhen(

@@ -7,7 +7,7 @@ import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
 import { expect, test } from 'vitest'
 import { statesArbitrary } from './support/change-arbitrary.js'
 import { differencesOf } from './support/goldens.js'
-import { configArbitrary, optionsArbitrary } from './support/proxy-arbitraries.js'
+import { configArbitrary, EVERY_LAYOUT, optionsArbitrary } from './support/proxy-arbitraries.js'
 
 /*
  * The tables are read while syncs go on. What a sync writes meanwhile is never taken for somebody else's doing, and what
@@ -22,7 +22,7 @@ test('while syncs go on, drift is what others did and nothing else', async () =>
   await fc.assert(
     fc.asyncProperty(
       statesArbitrary(),
-      configArbitrary(),
+      configArbitrary(EVERY_LAYOUT),
       optionsArbitrary(),
       fc.record({ table: fc.nat(1), lines: fc.nat(30), pick: fc.option(fc.nat(), { nil: undefined }) }),
       async (states, config, { family, ...options }, { pick, ...moment }) => {

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { describeIptables } from './support/describe-iptables.js'
 import {
   configArbitrary,
+  EVERY_LAYOUT,
   hostileObjectsArbitrary,
   optionsArbitrary,
   stateArbitrary,
@@ -33,7 +34,7 @@ describeIptables('rules in a kernel', () => {
       execFileSync('ip', ['netns', 'del', name])
     })
 
-    const worlds = fc.tuple(stateArbitrary(), configArbitrary(), optionsArbitrary())
+    const worlds = fc.tuple(stateArbitrary(), configArbitrary(EVERY_LAYOUT), optionsArbitrary())
 
     test('come back from a save to the byte', async () => {
       await fc.assert(
@@ -48,7 +49,7 @@ describeIptables('rules in a kernel', () => {
 
     test('of objects that no API server would serve are taken as well', async () => {
       const hostile = fc
-        .tuple(hostileObjectsArbitrary(), configArbitrary(), optionsArbitrary())
+        .tuple(hostileObjectsArbitrary(), configArbitrary(EVERY_LAYOUT), optionsArbitrary())
         .map(([objects, config, options]) =>
           planRuleset(buildState({ objects, nodeName: 'node-a' }).state, config, { ...options, family }),
         )

@@ -8,7 +8,7 @@ import { createFakeIptables } from 'node-iptables/fake'
 import { describe, expect, test } from 'vitest'
 import { describeIptables } from './support/describe-iptables.js'
 import { differencesOf } from './support/goldens.js'
-import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
+import { configArbitrary, EVERY_LAYOUT, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
 
 const KINDS = (['nft', 'legacy'] as const).flatMap((variant) =>
   (['IPv4', 'IPv6'] as const).map((family) => ({ variant, family })),
@@ -32,7 +32,7 @@ describeIptables('small syncs in a kernel', () => {
       await fc.assert(
         fc.asyncProperty(
           fc.array(stateArbitrary(), { minLength: 2, maxLength: 5 }),
-          configArbitrary(),
+          configArbitrary(EVERY_LAYOUT),
           optionsArbitrary(),
           LIMITS,
           async (states, config, given, limits) => {

@@ -9,7 +9,7 @@ import { refusing } from '../packages/backend-iptables/src/test-support/refusing
 import { allowedBetween, ownersOf, packetsTo, walked } from './support/asked-packets.js'
 import { changeArbitrary, statesArbitrary } from './support/change-arbitrary.js'
 import { differencesOf } from './support/goldens.js'
-import { configArbitrary, optionsArbitrary } from './support/proxy-arbitraries.js'
+import { configArbitrary, EVERY_LAYOUT, optionsArbitrary } from './support/proxy-arbitraries.js'
 
 /*
  * A sync sends what changed and no more. Whatever came before it, and wherever restores failed, what is in force in the end
@@ -50,7 +50,7 @@ test('small syncs with failures leave what one whole sync leaves', async () => {
   await fc.assert(
     fc.asyncProperty(
       STEPS,
-      configArbitrary(),
+      configArbitrary(EVERY_LAYOUT),
       optionsArbitrary(),
       LIMITS,
       VARIANT,
@@ -94,7 +94,7 @@ test('service ports that are refused for a while hold up nothing, and in the end
     fc.asyncProperty(
       statesArbitrary(),
       fc.infiniteStream(fc.nat({ max: 3 })),
-      configArbitrary(),
+      configArbitrary(EVERY_LAYOUT),
       optionsArbitrary(),
       LIMITS,
       VARIANT,
@@ -149,7 +149,7 @@ test('between the tables of small syncs, packets meet what was or what is to be'
   await fc.assert(
     fc.asyncProperty(
       changeArbitrary(),
-      configArbitrary(),
+      configArbitrary(EVERY_LAYOUT),
       optionsArbitrary(),
       LIMITS,
       async ({ before, after }, config, { family, ...options }, limits) => {

@@ -1,5 +1,6 @@
 import {
   CERTAIN,
+  isEqual,
   type NodeInfo,
   oddsToNumber,
   parseAddress,
@@ -15,7 +16,7 @@ import fc from 'fast-check'
 import { parseSave } from 'node-iptables'
 import { describe, expect, test } from 'vitest'
 import { GOLDENS, readGolden } from '../packages/backend-iptables/src/test-support/goldens.js'
-import { type AskedPacket, packetsTo, told } from './support/asked-packets.js'
+import { type AskedPacket, ownersOf, packetsTo, told, walked } from './support/asked-packets.js'
 import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
 
 /*
@@ -33,6 +34,61 @@ test('a trace through the rules ends where the Service means the packet to go', 
       }
     }),
   )
+})
+
+/*
+ * Layout classic has the meaning of kube-proxy 1.20: no terminating endpoints, hints, internal traffic policy or ipMode, external IPs
+ * for other machines alone, loopback with every setting, and what is marked for dropping is dropped only on its way into the node.
+ */
+test('a trace through the rules of layout classic ends where the Service means the packet to go, where that has not changed', () => {
+  fc.assert(
+    fc.property(stateArbitrary(), configArbitrary(['classic']), optionsArbitrary(), (given, settings, options) => {
+      const state = asOf120(given)
+      const config = { ...settings, localhostNodePorts: true }
+      const tables = parseSave([...renderSave(planRuleset(state, config, options))].join('\n'))
+      const surroundings = { nodeAddresses: state.node?.addresses ?? [] }
+      const externalIPs = new Set([...state.services.values()].flatMap((port) => port.externalIPs))
+      const packets = packetsTo(state, options.family).filter(
+        (packet) => packet.to !== '::1' && !externalIPs.has(packet.to) && ownersOf(packet, [state]).size <= 1,
+      )
+      for (const packet of packets) {
+        const trace = tracePacket({ tables, packet: tracedPacket(packet, state.node), surroundings })
+        const expected = meant(packet, state, config)
+        const isForwarded = isEqual(expected, ['dropped']) && isEqual(traced(trace), ['no-service'])
+        expect({ packet, fate: isForwarded ? expected : traced(trace) }).toEqual({ packet, fate: expected })
+        expect(unexpected(trace)).toEqual([])
+        // Another reading of the same rules, in which no fact is open.
+        expect({ packet, fate: traced(trace) }).toEqual({ packet, fate: walked(packet, tables, state) })
+      }
+    }),
+  )
+})
+
+const asOf120 = (state: State): State => ({
+  ...state,
+  services: new Map(
+    [...state.services].map(([id, port]) => [
+      id,
+      {
+        ...port,
+        internalTrafficPolicy: 'Cluster',
+        externalTrafficPolicy:
+          port.nodePort !== 0 || port.loadBalancerVIPs.length > 0 ? port.externalTrafficPolicy : 'Cluster',
+        // Of several, the rules of each stand behind the mark of the one before.
+        loadBalancerVIPs: port.loadBalancerVIPs.slice(0, 1),
+        loadBalancerProxyIPs: [],
+        healthCheckNodePort: 0,
+      },
+    ]),
+  ),
+  endpoints: new Map(
+    [...state.endpoints].map(([id, endpoints]) => [
+      id,
+      endpoints
+        .filter(({ ready }) => ready)
+        .map(({ zoneHints: _zones, nodeHints: _nodes, ...endpoint }) => ({ ...endpoint, terminating: false })),
+    ]),
+  ),
 })
 
 function meant({ via, ...packet }: AskedPacket, state: State, config: ProxyConfig): readonly string[] {

@@ -99,6 +99,7 @@ const nodeArbitrary = fc
 
 const configArbitrary = fc
   .record({
+    layout: fc.constantFrom('current', 'current', 'classic'),
     masqueradeAll: fc.boolean(),
     nodePortAddresses: fc.constantFrom('all', 'primary'),
     detectLocal: fc.constantFrom<JsonObject>(

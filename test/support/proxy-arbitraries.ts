@@ -130,10 +130,14 @@ export const hostileObjectsArbitrary = (): fc.Arbitrary<readonly KubernetesObjec
     { maxLength: 12 },
   )
 
+/** For what does not depend on what the rules of a layout mean. */
+export const EVERY_LAYOUT: readonly ProxyConfig['layout'][] = ['current', 'classic']
+
 /** Every setting that rules are made from. */
-export const configArbitrary = (): fc.Arbitrary<ProxyConfig> =>
+export const configArbitrary = (layouts: readonly ProxyConfig['layout'][] = ['current']): fc.Arbitrary<ProxyConfig> =>
   fc
     .record({
+      layout: fc.constantFrom(...layouts),
       detectLocal: fc.constantFrom<ProxyConfig['detectLocal']>(
         { mode: 'None' },
         { mode: 'ClusterCIDR', cidrs: ['10.244.0.0/16', 'fd00:10:244::/48'] },
@@ -144,7 +148,7 @@ export const configArbitrary = (): fc.Arbitrary<ProxyConfig> =>
         { mode: 'InterfaceNamePrefix', prefix: 'cali' },
       ),
       masqueradeAll: fc.boolean(),
-      masqueradeBit: fc.constantFrom(0, 14, 31),
+      masqueradeBit: fc.constantFrom(0, 14, 15, 31),
       localhostNodePorts: fc.boolean(),
       nodePortAddresses: fc.constantFrom<ProxyConfig['nodePortAddresses']>(
         'all',

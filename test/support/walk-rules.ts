@@ -146,6 +146,9 @@ function oddsOfMatch(match: Match, step: Step, { isOwnAddress }: Walker): number
     case 'comment':
     case 'nfacct':
       return 1
+    case 'physdev':
+      // No bridge is asked about: netfilter is not called for bridged packets here.
+      return match.isIn?.negated === true ? 1 : 0
     case 'tcp':
     case 'udp':
     case 'sctp':
@@ -166,7 +169,6 @@ function oddsOfMatch(match: Match, step: Step, { isOwnAddress }: Walker): number
     case 'statistic-random':
       return match.chances / 2 ** 31
     case 'statistic-nth':
-    case 'physdev':
     case 'other':
       throw new Error(`no match of a proxy: ${match.type}`)
     default:

@@ -129,9 +129,9 @@ export const dropsByMark = (firewall: readonly Rule[]): boolean =>
   )
 
 /** Whether a rule is the one that layout `classic` puts into KUBE-FIREWALL where no kubelet does. */
-export const isDropMarked = (rule: Rule): boolean => formatRule(rule) === OURS
+export const isDropMarked = (rule: Rule): boolean => OURS.has(formatRule(rule))
 
-const OURS = formatRule(DROP_MARKED)
+const OURS: ReadonlySet<string> = new Set(DROP_MARKED.map((rule) => formatRule(rule)))
 
 /** The chain that a rule leads to. Undefined: none, or a target that is no chain. */
 export const chainOf = ({ target }: Rule): string | undefined =>

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { renderSave } from '../render/owned-rules.js'
 import { NFACCT_COUNTERS } from '../ruleset/base-rules.js'
 import { planRuleset } from '../ruleset/service-rules.js'
-import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
+import { CLASSIC_GOLDENS, differencesOf, GOLDENS, readClassicGolden, readGolden } from '../test-support/goldens.js'
 import { createKernelNamespace, describeWithKernel, type KernelNamespace } from '../test-support/kernel.js'
 import { createIptablesBackend } from './iptables-backend.js'
 
@@ -12,7 +12,7 @@ const all = (state: State): SyncRequest => ({ state, changed: 'all', fromSeq: se
 
 const signal = new AbortController().signal
 
-describeWithKernel('the rules of kube-proxy 1.36 in a kernel', () => {
+describeWithKernel('the rules of kube-proxy in a kernel', () => {
   const kinds = (['nft', 'legacy'] as const).flatMap((variant) =>
     (['IPv4', 'IPv6'] as const).map((family) => ({ variant, family })),
   )
@@ -34,6 +34,19 @@ describeWithKernel('the rules of kube-proxy 1.36 in a kernel', () => {
       for (const table of ['mangle', 'filter', 'nat']) texts.push(await iptables.save({ table }))
       return texts.join('').replaceAll(/^#.*\n/gm, '')
     }
+
+    test.each(CLASSIC_GOLDENS)(
+      '1.20, %s: what a sync leaves is the text of render, and equal to the recording',
+      async (scenario) => {
+        const { state, config, saved: recorded } = readClassicGolden(scenario)
+        const backend = createIptablesBackend({ config, iptables: [iptables] })
+        const result = await backend.sync(all(state), signal)
+        const text = await saved()
+        if (family === 'IPv4') expect(await differencesOf(recorded, text)).toEqual([])
+        expect(text.split('\n').slice(0, -1)).toEqual([...renderSave(planRuleset(state, config, { family }))])
+        expect(await backend.read()).toEqual({ rules: result.rules, digest: result.digest })
+      },
+    )
 
     test.each(GOLDENS)('%s: what a sync leaves is equal to the recording, and the text of render', async (scenario) => {
       const { state, config, saved: recorded } = readGolden(scenario)

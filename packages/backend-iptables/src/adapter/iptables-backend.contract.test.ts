@@ -1,12 +1,15 @@
 import { DEFAULT_PROXY_CONFIG, type ServicePortName } from '@pointsman/core'
 import { backendContract } from '@pointsman/core/testing'
 import { createFakeIptables } from 'node-iptables/fake'
+import { LAYOUTS } from '../ruleset/layout.js'
 import { refusing } from '../test-support/refusing.js'
 import { createIptablesBackend } from './iptables-backend.js'
 
-for (const variant of ['nft', 'legacy'] as const) {
+const KINDS = (['nft', 'legacy'] as const).flatMap((variant) => LAYOUTS.map(({ name }) => ({ variant, layout: name })))
+
+for (const { variant, layout } of KINDS) {
   backendContract({
-    name: `iptables-${variant}, in memory`,
+    name: `iptables-${variant}, layout ${layout}, in memory`,
     create: () => {
       const iptables = (['IPv4', 'IPv6'] as const).map((family) => createFakeIptables({ family, variant }))
       const failRestore = (applied: number): void => {
@@ -15,7 +18,7 @@ for (const variant of ['nft', 'legacy'] as const) {
       let refused: ReadonlySet<ServicePortName> = new Set()
       const refusable = iptables.map((one) => refusing(one, () => refused))
       return {
-        backend: createIptablesBackend({ config: DEFAULT_PROXY_CONFIG, iptables: refusable }),
+        backend: createIptablesBackend({ config: { ...DEFAULT_PROXY_CONFIG, layout }, iptables: refusable }),
         fault: {
           failNext: () => iptables[0]?.failNext({ failure: 'LOCK_HELD', program: 'restore' }),
           failHalfWay: () => failRestore(2),

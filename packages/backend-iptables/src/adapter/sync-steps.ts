@@ -257,12 +257,13 @@ function keepAsFound(
     }
   }
   const dispatch = chainsOfRole(layout, 'dispatch').map(({ table, chain }) => chainKey(table, chain))
+  const kubelets = new Set(chainsOfRole(layout, 'kubelet').map(({ table, chain }) => chainKey(table, chain)))
   const protocols = protocolsByName(ports)
   const [seen, claimed] = [new Set<ChainKey>(), new Set<Entry>()]
   for (const port of kept) {
     const rendered = services.get(port.id)
     const named = rendered === undefined ? namedChains(port, layout) : chainsOf(rendered)
-    const isOthers = (key: ChainKey): boolean => (owners.get(key) ?? port.id) !== port.id
+    const isOthers = (key: ChainKey): boolean => kubelets.has(key) || (owners.get(key) ?? port.id) !== port.id
     const isOthersEntry = (entry: Entry): boolean => {
       const planned = entryOwners.get(entryText(entry))
       if (claimed.has(entry) || (planned !== undefined && !planned.has(port.id))) return true

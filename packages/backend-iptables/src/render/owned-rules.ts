@@ -26,7 +26,10 @@ export class OwnedRule implements RuleItem {
   }
 
   get identity(): string {
-    return this.share === undefined ? this.text : formatRule(without(this.rule, isRandom))
+    const { text } = this
+    return this.share === undefined && !text.includes('"Balancing rule ')
+      ? text
+      : formatRule(withoutPlace(without(this.rule, isRandom)))
   }
 
   get bareIdentity(): string {
@@ -46,6 +49,16 @@ export class OwnedRule implements RuleItem {
 const without = (rule: Rule, isLeftOut: (match: Match) => boolean): Rule => ({
   ...rule,
   matches: rule.matches.filter((match) => !isLeftOut(match)),
+})
+
+/** KUBE-XLB- numbers the rules that spread, which says no more than their places. */
+const withoutPlace = (rule: Rule): Rule => ({
+  ...rule,
+  matches: rule.matches.map((match) =>
+    match.type === 'comment'
+      ? { ...match, comment: match.comment.replace(/^Balancing rule \d+ for /, 'Balancing rule for ') }
+      : match,
+  ),
 })
 
 const isRandom = (match: Match): match is Extract<Match, { readonly type: 'statistic-random' }> =>

@@ -1,7 +1,7 @@
 import { isLoopback } from '@pointsman/core'
 import type { Match, Rule } from 'node-iptables'
 import type { RulesetContext } from './context.js'
-import { CHAINS, DROP_MARK, type LayoutChain } from './layout.js'
+import { CHAINS, DROP_MARKS, type LayoutChain } from './layout.js'
 import { ACCEPT, comment, DROP, jumpTo, notFrom, notTo, RETURN, to, toLocal } from './matches.js'
 import type { BaseChain, BaseRules } from './ruleset.js'
 
@@ -24,8 +24,8 @@ function rulesOf({ table, chain }: LayoutChain, context: RulesetContext): Partia
       return { first: forwardRules(context) }
     case `filter ${CHAINS.firewall}`:
       return isClassic
-        ? { first: [DROP_MARKED, ...martianRules(context)] }
-        : { first: martianRules(context), retired: [DROP_MARKED] }
+        ? { first: [dropMarked(context), ...martianRules(context)] }
+        : { first: martianRules(context), retired: DROP_MARKED }
     case `nat ${CHAINS.services}`:
       return { last: nodePortDispatchRules(context) }
     case `nat ${CHAINS.postrouting}`:
@@ -33,7 +33,7 @@ function rulesOf({ table, chain }: LayoutChain, context: RulesetContext): Partia
     case `nat ${CHAINS.markMasq}`:
       return { first: markMasqRules(context) }
     case `nat ${CHAINS.markDrop}`:
-      return { first: [MARK_TO_DROP] }
+      return { first: [markToDrop(context)] }
     default:
       return {}
   }
@@ -88,19 +88,25 @@ const acceptKnownConnections = (name: string): Rule => ({
 })
 
 /** KUBE-MARK-DROP in layout `classic`: the nat table cannot drop, so that it marks. What kubelets before 1.28 write. */
-const MARK_TO_DROP: Rule = { matches: [], target: { type: 'MARK', value: DROP_MARK, mask: DROP_MARK } }
+const markToDrop = ({ dropMark }: Pick<RulesetContext, 'dropMark'>): Rule => ({
+  matches: [],
+  target: { type: 'MARK', value: dropMark, mask: dropMark },
+})
 
 /**
  * KUBE-FIREWALL in layout `classic`: drops what KUBE-MARK-DROP marked, where no kubelet's rule does. The comment is the proxy's own, so
  * that the rule can go with the layout and kubelet's stays.
  */
-export const DROP_MARKED: Rule = {
+const dropMarked = ({ dropMark }: Pick<RulesetContext, 'dropMark'>): Rule => ({
   matches: [
     comment('kubernetes service traffic marked for dropping'),
-    { type: 'mark', value: DROP_MARK, mask: DROP_MARK, negated: false },
+    { type: 'mark', value: dropMark, mask: dropMark, negated: false },
   ],
   target: DROP,
-}
+})
+
+/** With whichever mark. */
+export const DROP_MARKED: readonly Rule[] = DROP_MARKS.map((dropMark) => dropMarked({ dropMark }))
 
 /**
  * KUBE-FIREWALL: node ports on localhost need route_localnet, which lets neighbours send to the node's 127.0.0.0/8

@@ -11,7 +11,7 @@ import {
   type State,
 } from '@pointsman/core'
 import type { Rule } from 'node-iptables'
-import { type Layout, layoutOf } from './layout.js'
+import { DROP_MARKS, type Layout, layoutOf } from './layout.js'
 import { from, notFrom } from './matches.js'
 
 /** What the machine has, and what is asked for, besides the configuration that kube-proxy would have. */
@@ -41,6 +41,8 @@ export interface RulesetContext {
   readonly masqueradeAll: boolean
   /** The bit of a packet's mark that asks for masquerading. */
   readonly masqueradeMark: number
+  /** The bit that has a packet dropped, in layout `classic`. */
+  readonly dropMark: number
   /** Node ports answer on loopback addresses: on 127.0.0.0/8, and in layout `classic` the rules take ::1 as well. */
   readonly localhostNodePorts: boolean
   readonly nodePortAddresses: 'all' | readonly string[]
@@ -69,6 +71,7 @@ export function rulesetContext(
     localTraffic: localTrafficOf(config.detectLocal, { node, family }),
     masqueradeAll: config.masqueradeAll,
     masqueradeMark: 2 ** config.masqueradeBit,
+    dropMark: DROP_MARKS[2 ** config.masqueradeBit === DROP_MARKS[0] ? 1 : 0],
     localhostNodePorts: isClassic || answersOnLocalhost(config, family, node),
     nodePortAddresses: nodePortAddressesOf(config, family, { node, interfaceAddresses: options.interfaceAddresses }),
     dropInvalid: isClassic || !(options.tcpBeLiberal ?? config.tcpBeLiberal),

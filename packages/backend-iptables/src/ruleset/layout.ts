@@ -45,8 +45,8 @@ export const CHAINS = {
 /** The name on its own. */
 export const MARK_DROP = CHAINS.markDrop
 
-/** Of the mark of a packet: kubelet's default for what KUBE-MARK-DROP marks (iptablesDropBit 15). */
-export const DROP_MARK = 0x80_00
+/** The bit by which KUBE-MARK-DROP marks: kubelet's default (iptablesDropBit 15), and one for where that asks for masquerading. */
+export const DROP_MARKS = [0x80_00, 0x40_00] as const
 
 /**
  * The rules that lead from the kernel's chains to ours, in the order in which kube-proxy leaves them: it prepends one

@@ -18,7 +18,7 @@ export function refusing<T extends Iptables>(iptables: T, owners: () => Iterable
       if (names.length > 0) for await (const line of iptables.saveLines({})) accepted.add(line)
       const isRefused = (line: string): boolean =>
         /^-[AI] /.test(line) &&
-        names.some((name) => line.includes(`--comment ${name} `) || line.includes(`"${name} `)) &&
+        names.some((name) => [`--comment ${name} `, `"${name} `, `"${name}" `].some((words) => line.includes(words))) &&
         !accepted.has(line.replace(/^-I /, '-A '))
       const refused = lines.map((line) => (isRefused(line) ? line.replace(/ -j \S.*$/, ' -j KUBE-NOT-THERE') : line))
       await iptables.restore({ ...request, lines: () => refused }, limits)

@@ -65,7 +65,11 @@ describe('readAgentConfig', () => {
   })
 
   it.each([
-    ['mode', { mode: 'ipvs' }, '"ipvs" is not supported: set it to iptables or leave it out'],
+    [
+      'mode',
+      { mode: 'ipvs' },
+      '"ipvs" is not supported: set it to iptables or leave it out; Kubernetes has deprecated ipvs for nftables, which kube-proxy has',
+    ],
     ['bindAddress', { bindAddress: 'eth0' }, '"eth0" is not an IP address'],
     [
       'healthzBindAddress',

@@ -87,7 +87,11 @@ describe('readProxyConfig', () => {
   })
 
   it.each([
-    ['mode', { mode: 'ipvs' }, '"ipvs" is not supported: set it to iptables or leave it out'],
+    [
+      'mode',
+      { mode: 'ipvs' },
+      '"ipvs" is not supported: set it to iptables or leave it out; Kubernetes has deprecated ipvs for nftables, which kube-proxy has',
+    ],
     ['mode', { mode: 'nftables' }, '"nftables" is not supported: set it to iptables or leave it out'],
     ['kind', { kind: 'KubeletConfiguration' }, 'must be KubeProxyConfiguration, and is "KubeletConfiguration"'],
     [

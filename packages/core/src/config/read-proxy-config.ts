@@ -72,7 +72,9 @@ function readMode(root: ConfigFields, [first, ...others]: readonly [string, ...s
   if (mode === undefined || mode === '' || mode === first) return first
   if (others.includes(mode) || (anyMode && OTHER_MODES.has(mode))) return mode
   const known = [first, ...others].join(' or ')
-  root.reject('mode', `${JSON.stringify(mode)} is not supported: set it to ${known} or leave it out`)
+  // https://kubernetes.io/docs/reference/networking/virtual-ips/#proxy-mode-ipvs: deprecated in 1.35.
+  const instead = mode === 'ipvs' ? '; Kubernetes has deprecated ipvs for nftables, which kube-proxy has' : ''
+  root.reject('mode', `${JSON.stringify(mode)} is not supported: set it to ${known} or leave it out${instead}`)
   return first
 }
 

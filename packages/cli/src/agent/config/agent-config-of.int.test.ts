@@ -201,7 +201,11 @@ describe('with --config', () => {
 
 describe('what is wrong is named by whoever said it', () => {
   test.each<[readonly string[], string, string | RegExp]>([
-    [['--proxy-mode=ipvs'], '', '--proxy-mode "ipvs" is not supported: set it to iptables or leave it out'],
+    [
+      ['--proxy-mode=ipvs'],
+      '',
+      '--proxy-mode "ipvs" is not supported: set it to iptables or leave it out; Kubernetes has deprecated ipvs for nftables, which kube-proxy has',
+    ],
     [['--conntrack-min', 'many'], '', '--conntrack-min must be a whole number, and is "many"'],
     [['--masquerade-all=maybe'], '', '--masquerade-all must be true or false, and is "maybe"'],
     [['--nodeport-addresses', '10.0.0.0/8,eth0'], '', '--nodeport-addresses "eth0" is neither a CIDR nor primary'],
