@@ -1,4 +1,5 @@
 import type {
+  ChangingProcess,
   ConntrackReport,
   EngineReport,
   FamilyDrift,
@@ -29,6 +30,8 @@ export type AgentEvent =
       readonly type: 'drift'
       readonly drifts: readonly FamilyDrift[]
       readonly at: number
+      /** Other processes that changed tables since the comparison before, where the kernel reports them. Default: none. */
+      readonly by?: readonly ChangingProcess[]
       /** Absent: the tables could be compared, and what differed was put right. */
       readonly error?: unknown
     }

@@ -124,6 +124,10 @@ describe('the text log of an agent', () => {
     expect(lines([{ type: 'drift', at: 1, drifts: [{ family: 'IPv4', chains, bytes: 10 }] }])).toEqual([
       'warn: IPv4 rules in 2 chains were modified externally and have been restored: nat KUBE-SERVICES, nat KUBE-SVC-AAAA',
     ])
+    const by = [{ pid: 4711, command: 'firewalld' }]
+    expect(lines([{ type: 'drift', at: 1, drifts: [{ family: 'IPv4', chains: ['nat A'], bytes: 10 }], by }])).toEqual([
+      'warn: IPv4 rules in 1 chain were modified externally and have been restored: nat A; tables were changed by firewalld (process 4711)',
+    ])
   })
 })
 

@@ -3,6 +3,7 @@ import {
   type Diagnostic,
   type DiagnosticCode,
   type EngineReport,
+  type ChangingProcess,
   type FamilyDrift,
   type LogHealth,
   type RefusalChanges,
@@ -73,12 +74,16 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
     return [warning(`the change log is not writable; syncs continue without it: ${health.message}`)]
   }
 
-  const driftLines = ({ family, chains }: FamilyDrift, at: number): readonly AgentLine[] => {
+  const driftLines = (
+    { family, chains }: FamilyDrift,
+    { at, by = [] }: Extract<AgentEvent, { type: 'drift' }>,
+  ): readonly AgentLine[] => {
     const quiet = repeats.take(`${family} ${chains.join()}`, at)
     if (quiet === undefined) return []
     const again = quiet === 0 ? '' : ` (${quiet + 1} more times since the last report)`
     const what = `${family} rules in ${countOf(chains.length, 'chain')}`
-    return [warning(`${what} were modified externally and have been restored${again}: ${shown(chains)}`)]
+    const who = by.length === 0 ? '' : `; tables were changed by ${by.map(processText).join(', ')}`
+    return [warning(`${what} were modified externally and have been restored${again}: ${shown(chains)}${who}`)]
   }
 
   return (event) => {
@@ -94,7 +99,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
       case 'drift': {
         if (event.error === undefined) {
           doubtful = false
-          return event.drifts.flatMap((drift) => driftLines(drift, event.at))
+          return event.drifts.flatMap((drift) => driftLines(drift, event))
         }
         const isNews = !doubtful
         doubtful = true
@@ -246,3 +251,6 @@ function jsonWriter({ sink, now }: AgentLoggerOptions): Writer {
   )
   return ({ level, message, verbosity }) => logger[level]({ v: verbosity }, message)
 }
+
+/** `iptables (process 4711)`. */
+export const processText = ({ pid, command }: ChangingProcess): string => `${command} (process ${pid})`

@@ -32,6 +32,8 @@ import { keepInForce } from './keep-in-force.js'
 import type { AgentStart } from './start-from-log.js'
 
 interface FollowOptions {
+  /** Of the Node that the rules are for. */
+  readonly nodeName: string
   readonly config: ProxyConfig
   readonly source: Observable<SourceItem>
   readonly start: AgentStart
@@ -79,7 +81,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     minSyncPeriodMs: config.minSyncPeriodMs,
     syncPeriodMs: config.syncPeriodMs,
     ...(start.appliedSeq !== undefined && { appliedSeq: start.appliedSeq }),
-    ...(start.fromLog === undefined && { ready: nodeOrPatience(nodeSeen, observers) }),
+    ...(start.fromLog === undefined && { ready: nodeOrPatience(nodeSeen, agent.nodeName, observers) }),
   })
   const tell = (report: EngineReport): void => {
     emit({ type: 'engine', report, state: fold.state })
@@ -154,12 +156,20 @@ const isOfNode = (event: WatchEvent, known: KnownObjects): boolean =>
     : event.object.kind === 'Node'
 
 /** Rules need the node's own addresses. kube-proxy waits for them as long (30 s), and then goes on without. */
-const nodeOrPatience = (nodeSeen: Observable<void>, { warn }: Pick<AgentObservers, 'warn'>): Observable<unknown> =>
+const nodeOrPatience = (
+  nodeSeen: Observable<void>,
+  nodeName: string,
+  { warn }: Pick<AgentObservers, 'warn'>,
+): Observable<unknown> =>
   race(
     // The Node is tracked right after it was seen.
     nodeSeen.pipe(delay(0)),
     timer(NODE_PATIENCE_MS).pipe(
-      tap(() => warn('no Node object with this name: programming rules without the node addresses')),
+      tap(() =>
+        warn(
+          `the cluster has no Node ${nodeName}: programming rules without its addresses and local endpoints; check --hostname-override`,
+        ),
+      ),
     ),
   )
 

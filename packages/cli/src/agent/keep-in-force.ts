@@ -29,7 +29,7 @@ import {
   timer,
 } from 'rxjs'
 import type { AgentEvent } from './agent-event.js'
-import { createRepeats } from './agent-log.js'
+import { createRepeats, processText } from './agent-log.js'
 
 interface KeepInForceOptions {
   readonly machine: Pick<OpenDataplane, 'hearsEveryChange' | 'watchChanges'> & {
@@ -102,7 +102,7 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
       return
     }
     const by = suspects.take()
-    onEvent({ type: 'drift', drifts: outcome.drifts, at })
+    onEvent({ type: 'drift', drifts: outcome.drifts, at, by })
     for (const drift of outcome.drifts) {
       const quiet = repeats.take(`${drift.family} ${drift.chains.join()}`, at)
       if (quiet !== undefined) options.onNotice(driftNotice(drift, { by, quiet }, at))
@@ -166,7 +166,7 @@ function driftNotice(
   { by, quiet }: { readonly by: readonly ChangingProcess[]; readonly quiet: number },
   observedAt: number,
 ): Extract<LogEntry, { type: 'notice' }> {
-  const who = by.map(({ pid, command }) => `${command} (process ${pid})`).join(', ')
+  const who = by.map(processText).join(', ')
   const again = quiet === 0 ? '' : ` (${quiet + 1} more times since the last report)`
   const shown = shortList(chains, 3)
   return {

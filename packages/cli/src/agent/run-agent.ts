@@ -131,7 +131,16 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     )
     observers.info(`node ${options.nodeName}, ${machine.families.join(' and ')}, ${machine.description}`)
     await followCluster(
-      { config: config.proxy, source, start, recorder, machine, observers, stop: context.interrupted },
+      {
+        nodeName: options.nodeName,
+        config: config.proxy,
+        source,
+        start,
+        recorder,
+        machine,
+        observers,
+        stop: context.interrupted,
+      },
       [servers.failed, endOfConfig(options.configChanged.pipe(takeUntil(over)))],
     )
     observers.info('stopped: the rules stay in place')
