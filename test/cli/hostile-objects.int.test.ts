@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { openChangeLog } from '@pointsman/core/io'
 import { afterAll, describe, expect, test } from 'vitest'
 import { deepenLog } from '../../packages/core/src/io/sqlite/test-support/deepen-log.js'
-import { runPointsmanProcess } from '../support/run-pointsman.js'
+import { runPointsman, runPointsmanProcess } from '../support/run-pointsman.js'
 import { temporaryFolder } from '../support/shop.js'
 
 /** fixtures/security/01-deep-managed-fields and the objects of 10-deep-and-cyclic-input, with relatives of both. */
@@ -87,17 +87,17 @@ describe('an object that is too deep in what is kept', () => {
       'relatives.jsonl',
       event(managed('m')) + event(object) + event(object, { type: 'DELETED', at: 1 }) + event(good, { at: 2 }),
     )
-    const { status, stderr } = await runPointsmanProcess(['import', recording, '--log', log])
+    const { status, stderr } = await runPointsman(['import', recording, '--log', log])
     expect(status).toBe(2)
     expect(stderr).toMatch(/OBJECT_UNREADABLE: \w+ shop\/x is not used: it nests deeper than 100 levels/)
-    const services = await runPointsmanProcess(['services', '--log', log])
+    const services = await runPointsman(['services', '--log', log])
     expect(services.stdout).toMatch(/shop\/good .*81/)
     expect(services.stdout).toMatch(/shop\/m .*10\.96\.0\.9:80/)
   })
 
   test.each(RELATIVES)('in %s is passed over in a file of objects, with a warning', async (_what, object) => {
     const objects = file('relatives.json', `{"kind":"List","items":[${object},${good}]}`)
-    const { status, stdout, stderr } = await runPointsmanProcess(['services', '--objects', objects])
+    const { status, stdout, stderr } = await runPointsman(['services', '--objects', objects])
     expect(status).toBe(0)
     expect(stderr).toMatch(/shop\/x is not used: it nests deeper than 100 levels/)
     expect(stdout).toMatch(/shop\/good/)
@@ -105,7 +105,7 @@ describe('an object that is too deep in what is kept', () => {
 
   test('in a log that holds it already is no obstacle to any command', async () => {
     const log = folder.path('old.db')
-    await runPointsmanProcess(['import', file('old.jsonl', event(good) + event(managed('m'), { at: 1 })), '--log', log])
+    await runPointsman(['import', file('old.jsonl', event(good) + event(managed('m'), { at: 1 })), '--log', log])
     // As an earlier version could write it, and deeper.
     expect(deepenLog(log, 20_000)).toBe(2)
     for (const args of [
@@ -117,18 +117,13 @@ describe('an object that is too deep in what is kept', () => {
       ['diff', '1', '2'],
       ['replay', '--record', folder.path('old-replayed.db')],
     ]) {
-      const { status, stderr } = await runPointsmanProcess([...args, '--log', log])
+      const { status, stderr } = await runPointsman([...args, '--log', log])
       expect(stderr).not.toMatch(/bug|RangeError|Maximum call stack/)
       expect(status).toBeLessThan(3)
     }
-    const services = await runPointsmanProcess(['services', '--log', log])
+    const services = await runPointsman(['services', '--log', log])
     expect(services.stdout).toMatch(/shop\/good .*10\.96\.0\.8:81/)
-    const again = await runPointsmanProcess([
-      'import',
-      file('more.jsonl', event(managed('other'), { at: 3 })),
-      '--log',
-      log,
-    ])
+    const again = await runPointsman(['import', file('more.jsonl', event(managed('other'), { at: 3 })), '--log', log])
     expect(again).toMatchObject({ status: 0 })
     const reader = openChangeLog(log)
     expect([...reader.records()]).toHaveLength(3)
@@ -177,20 +172,14 @@ describe('a file of objects', () => {
     ],
   ]
   test.each(cases)('with %s is refused in one line', async (_what, path, message) => {
-    const { status, stdout, stderr } = await runPointsmanProcess(['services', '--objects', path()])
+    const { status, stdout, stderr } = await runPointsman(['services', '--objects', path()])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toMatch(message)
     oneLine(stderr)
   })
 
   test.each(cases)('with %s is refused as a configuration too', async (_what, path) => {
-    const { status, stderr } = await runPointsmanProcess([
-      'rules',
-      '--objects',
-      file('good.json', good),
-      '--config',
-      path(),
-    ])
+    const { status, stderr } = await runPointsman(['rules', '--objects', file('good.json', good), '--config', path()])
     expect(status).toBe(2)
     oneLine(stderr)
   })
@@ -201,14 +190,14 @@ describe('a file of objects', () => {
       'broad.yaml',
       `kind: Service\nmetadata:\n  name: a\n  labels:\n${keys.replaceAll('  k', '    k')}spec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}\n`,
     )
-    const { status, stdout } = await runPointsmanProcess(['services', '--objects', objects])
+    const { status, stdout } = await runPointsman(['services', '--objects', objects])
     expect({ status, served: /default\/a .*10\.0\.0\.1:80/.test(stdout) }).toEqual({ status: 0, served: true })
   })
 
   test('with dates, sets and binary data of YAML 1.1 serves the rest', async () => {
     const odd =
       '%YAML 1.1\n---\nkind: Service\nmetadata: {name: odd, annotations: {a: 2001-01-01, b: !!set {x}, c: !!binary aGk=}}\nspec: {clusterIP: 10.0.0.2, ports: [{port: 80}]}\n'
-    const { status, stderr, stdout } = await runPointsmanProcess([
+    const { status, stderr, stdout } = await runPointsman([
       'services',
       '--objects',
       file('odd.yaml', `${odd}---\n${good}\n`),
@@ -232,7 +221,7 @@ test('a Service of 60,000 ports and a slice of 60,000 endpoints are more than an
   ]
   const objects = file('many.json', `{"kind":"List","items":[${items.join()}]}`)
   for (const args of [['services'], ['render']]) {
-    const { status, stderr } = await runPointsmanProcess([...args, '--objects', objects])
+    const { status, stderr } = await runPointsman([...args, '--objects', objects])
     expect(stderr).not.toMatch(/bug|RangeError/)
     expect(status).toBe(0)
   }
