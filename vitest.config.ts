@@ -1,7 +1,41 @@
 import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 
 const source = (path: string) => fileURLToPath(new URL(`packages/${path}`, import.meta.url))
+
+/** A test that starts a process, opens a database or makes a network namespace, by its name or its folder. */
+const OUTSIDE = ['**/*.int.test.ts', '**/*.kernel.test.ts', 'test/{agent,packets,source,cli,conntrack}/**']
+
+const shared = {
+  setupFiles: ['./test/set-up-properties.ts'],
+  // A soak has twenty times the runs of each property.
+  testTimeout: process.env['POINTSMAN_SOAK'] === '1' ? 1_200_000 : 60_000,
+  hookTimeout: 60_000,
+}
+
+const unit = {
+  extends: true as const,
+  test: {
+    ...shared,
+    name: 'unit',
+    include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...OUTSIDE],
+    // These touch nothing outside of themselves: the files of a worker share its modules.
+    pool: 'threads' as const,
+    isolate: false,
+  },
+}
+
+const outside = {
+  extends: true as const,
+  test: {
+    ...shared,
+    name: 'outside',
+    include: OUTSIDE.map((pattern) => (pattern.endsWith('**') ? `${pattern}/*.test.ts` : pattern)),
+    globalSetup: ['./test/support/bundle-what-is-built.ts'],
+    pool: 'forks' as const,
+  },
+}
 
 /** Tests read the sources, so that no build has to come first; those that start the command run what set-up built. */
 export default defineConfig({
@@ -18,14 +52,9 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
-    globalSetup: ['./test/support/bundle-what-is-built.ts'],
-    setupFiles: ['./test/set-up-properties.ts'],
+    projects: [unit, outside],
     reporters: ['default', './test/support/counts-reporter.ts'],
     // Most tests wait for processes that they started: a worker for each processor is not too many, though vitest leaves one out.
     maxWorkers: 2,
-    // A soak has twenty times the runs of each property.
-    testTimeout: process.env['POINTSMAN_SOAK'] === '1' ? 1_200_000 : 60_000,
-    hookTimeout: 60_000,
   },
 })

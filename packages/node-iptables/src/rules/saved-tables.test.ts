@@ -134,9 +134,9 @@ describe('whatever the text', () => {
         read += rulesOf(tables).length
         expect(parseSave(formatSave(tables))).toEqual(tables)
       }),
-      { numRuns: 20_000 },
+      { numRuns: process.env['POINTSMAN_QUICK'] === '1' ? 2000 : 20_000 },
     )
-    expect(read).toBeGreaterThan(500)
+    expect(read).toBeGreaterThan(50)
   })
 })
 
