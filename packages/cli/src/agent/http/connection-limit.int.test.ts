@@ -88,7 +88,7 @@ it(
       begun.map(async (text) => {
         const socket = await hold(port)
         socket.write(text)
-        return { text, socket: socket.resume() as typeof socket }
+        return { text, socket }
       }),
     )
     await expect.poll(() => limit.open()).toBe(3)
