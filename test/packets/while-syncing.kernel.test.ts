@@ -73,6 +73,48 @@ describeWorlds('while rules are written', (worlds) => {
   })
 })
 
+describeWorlds('while the layout changes', (worlds) => {
+  test('packets have the fate that both layouts give them, and clients keep their endpoint', async () => {
+    const services: readonly ServiceDescription[] = [
+      { nodePort: 30080, vips: ['vip'], affinitySeconds: 600, endpoints: ['near-a', 'near-b', 'far-c'] },
+      {
+        name: 'other',
+        nodePort: 30081,
+        externalTrafficPolicy: 'Local',
+        vips: ['external'],
+        endpoints: ['near-b', 'far-d'],
+      },
+    ]
+    const isOf = (fate: string): boolean => /^(?:near-a|near-b|far-c) as the node$/.test(fate)
+    await worlds.apply({ services })
+    const found = await Promise.all(
+      worlds.all.map(async (world) => {
+        const traffic = FAMILIES.flatMap((family) =>
+          ['tcp client -> web:80', 'tcp client -> vip:80', 'tcp client -> node:30080', 'tcp client -> external:80'].map(
+            (packet) => startSending(world, packet, family),
+          ),
+        )
+        for (let round = 0; round < ROUNDS / 2; round++) {
+          await world.sync({ services, config: { layout: 'classic' } })
+          await world.sync({ services })
+        }
+        return Promise.all(traffic.map((sender) => sender.stop()))
+      }),
+    )
+    for (const ofWorld of found) {
+      const sticky = ofWorld.filter((_, at) => at % 4 !== 3).map((fates) => [...fates])
+      const local = ofWorld.filter((_, at) => at % 4 === 3).map((fates) => [...fates])
+      // One endpoint a client, by whichever address, in each family.
+      for (const family of [sticky.slice(0, 3), sticky.slice(3)]) {
+        const fates = [...new Set(family.flat())]
+        expect(fates).toHaveLength(1)
+        expect(fates.every(isOf)).toBe(true)
+      }
+      expect(local).toEqual([['near-b as sent'], ['near-b as sent']])
+    }
+  })
+})
+
 const ROUNDS = 8
 
 /** Sends all the time, until it is told to stop; gives the fates that were seen. */

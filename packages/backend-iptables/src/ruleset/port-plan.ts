@@ -69,11 +69,12 @@ export const selectionIn = (
     : selectEndpoints({ port, endpoints, node })
 
 /**
- * What kube-proxy 1.20 knows of a service port: no internal traffic policy (1.21), no ipMode (1.29), and an external traffic policy
- * only of types NodePort and LoadBalancer.
+ * What kube-proxy 1.20 knows of a service port: no internal traffic policy (1.21), no ipMode (1.29), an external traffic policy
+ * only of types NodePort and LoadBalancer, and source ranges also where one holds every address.
  */
 function portAsOf120(port: ServicePort): ServicePort {
   const { externalTrafficPolicy, nodePort, healthCheckNodePort, loadBalancerProxyIPs } = port
+  const { loadBalancerSourceRanges, voidSourceRanges = loadBalancerSourceRanges } = port
   const loadBalancerVIPs = [...port.loadBalancerVIPs, ...loadBalancerProxyIPs]
   const hasPolicy = nodePort !== 0 || healthCheckNodePort !== 0 || loadBalancerVIPs.length > 0
   return {
@@ -82,6 +83,7 @@ function portAsOf120(port: ServicePort): ServicePort {
     externalTrafficPolicy: hasPolicy ? externalTrafficPolicy : 'Cluster',
     loadBalancerVIPs,
     loadBalancerProxyIPs: [],
+    loadBalancerSourceRanges: voidSourceRanges,
   }
 }
 

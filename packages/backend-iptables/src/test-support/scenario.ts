@@ -1,7 +1,7 @@
 import { DEFAULT_PROXY_CONFIG, endpointKey, displayName, type ProxyConfig, type State } from '@pointsman/core'
 import { nodeInfoWith, stateOf, type PortDescription, type StateDescription } from '@pointsman/core/testing'
 import { renderSave } from '../render/owned-rules.js'
-import { endpointChainName, serviceChainNames } from '../ruleset/layout.js'
+import { endpointChainName, everyServiceChainName } from '../ruleset/layout.js'
 import type { RulesetOptions } from '../ruleset/context.js'
 import { planRuleset } from '../ruleset/service-rules.js'
 
@@ -49,13 +49,13 @@ export const stateOfScenario = ({ ports = [], node = {} }: Scenario): State =>
 const SERVICE_RULES = /^(?:nat|filter) KUBE-(?!FORWARD|FIREWALL|POSTROUTING|MARK-MASQ)/
 
 function named(names: ReadonlyMap<string, string>, text: string): string {
-  return text.replaceAll(/KUBE-(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}/g, (chain) => names.get(chain) ?? chain)
+  return text.replaceAll(/KUBE-(?:SVC|SVL|EXT|XLB|FW|SEP)-[A-Z2-7]{16}/g, (chain) => names.get(chain) ?? chain)
 }
 
 function readableNames({ services, endpoints }: State): ReadonlyMap<string, string> {
   const names = new Map<string, string>()
   for (const port of services.values()) {
-    for (const chain of Object.values(serviceChainNames(port)) as readonly string[]) {
+    for (const chain of everyServiceChainName(port)) {
       names.set(chain, chain.replace(/[^-]+$/, `(${displayName(port)})`))
     }
     for (const endpoint of endpoints.get(port.id) ?? []) {

@@ -31,6 +31,8 @@ export interface ServicePort {
    * the Service's holds every address of the family (newBaseServiceInfo of kube-proxy 1.36).
    */
   readonly loadBalancerSourceRanges: readonly string[]
+  /** Those of the Service where one holds every address; else absent. kube-proxy 1.20 (layout `classic`) makes rules of them. */
+  readonly voidSourceRanges?: readonly string[]
   /** 0: none. */
   readonly healthCheckNodePort: number
   readonly externalTrafficPolicy: 'Cluster' | 'Local'

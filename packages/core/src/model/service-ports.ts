@@ -194,7 +194,7 @@ function createdAtOf({ metadata }: KubernetesObject, findings: Findings): string
 /** The addresses of a Service in one family. No cluster IP: the Service is not of that family. */
 type ServiceAddresses = Pick<
   ServicePort,
-  'externalIPs' | 'loadBalancerVIPs' | 'loadBalancerProxyIPs' | 'loadBalancerSourceRanges'
+  'externalIPs' | 'loadBalancerVIPs' | 'loadBalancerProxyIPs' | 'loadBalancerSourceRanges' | 'voidSourceRanges'
 > & { readonly clusterIP: string | undefined }
 
 type AddressesByFamily = { readonly [family in IpFamily]: ServiceAddresses }
@@ -212,14 +212,18 @@ function serviceAddressesOf(service: KubernetesObject, spec: JsonObject, finding
   const { vips, proxyIPs } = loadBalancerIPsOf(service, families, findings)
   const ranges = sourceRangesOf(spec, findings)
   // A range of all addresses makes the others void: kube-proxy 1.36 then has no ranges of that family at all.
-  const effective = (family: IpFamily): readonly string[] =>
-    [...ranges[family]].some(isOfAllAddresses) ? [] : [...ranges[family]]
+  const rangesOf = (family: IpFamily): Pick<ServicePort, 'loadBalancerSourceRanges' | 'voidSourceRanges'> => {
+    const written = [...ranges[family]]
+    return written.some(isOfAllAddresses)
+      ? { loadBalancerSourceRanges: [], voidSourceRanges: written }
+      : { loadBalancerSourceRanges: written }
+  }
   const ofFamily = (family: IpFamily): ServiceAddresses => ({
     clusterIP: clusterIPs.get(family),
     externalIPs: [...externalIPs[family]],
     loadBalancerVIPs: [...vips[family]],
     loadBalancerProxyIPs: [...proxyIPs[family]],
-    loadBalancerSourceRanges: effective(family),
+    ...rangesOf(family),
   })
   return { IPv4: ofFamily('IPv4'), IPv6: ofFamily('IPv6') }
 }
