@@ -25,6 +25,8 @@ export interface AgentNode extends KernelNode {
   readonly startAfter: (commands: string, ...args: readonly string[]) => RunningAgent
   /** What a GET in the namespace is answered; status 0 and the cause where nobody listens. */
   readonly get: (url: string) => Promise<Answered>
+  /** Options by which a command asks about the objects that `differences` compared last. */
+  readonly question: () => readonly string[]
   /** What differs between the rules of the node and those that `pointsman render` prints for what the server has. */
   readonly differences: () => Promise<readonly unknown[]>
   /** Ends all agents that still run. */
@@ -57,10 +59,10 @@ export async function createAgentNode(
     // Its size is the machine's, and no namespace's.
     ['--conntrack-max-per-core', '0', '--iptables-variant', 'nft', '--family', 'ipv4'],
   ].flat()
+  const objects = folder.path(`${namespace}-objects.json`)
+  const question = ['--objects', objects, '--node', 'node-a', '--cluster-cidr', CLUSTER_CIDR, '--family', 'ipv4']
   const differences = async (): Promise<readonly unknown[]> => {
-    const objects = folder.path(`${namespace}-objects.json`)
     writeFileSync(objects, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: await allObjects(server) }))
-    const question = ['--objects', objects, '--node', 'node-a', '--cluster-cidr', CLUSTER_CIDR, '--family', 'ipv4']
     const rendered = await node.pointsman('render', ...question)
     if (rendered.status !== 0) throw new Error(rendered.stderr)
     return differencesOf(withoutOthers(rendered.stdout), withoutOthers(node.saved('iptables-save.txt')))
@@ -87,6 +89,7 @@ export async function createAgentNode(
       const { stdout } = await runScript('--eval', [GET, url], { prefix: node.prefix })
       return JSON.parse(stdout) as Answered
     },
+    question: () => question,
     differences,
     async converged(withinMs) {
       const until = performance.now() + withinMs
