@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { openChangeLog } from '@pointsman/core/io'
 import { afterAll, describe, expect, test } from 'vitest'
+import { differencesOf } from '../support/goldens.js'
 import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { POINTSMAN, runPointsman } from '../support/run-pointsman.js'
 import { SHOP_RECORDING, temporaryFolder } from '../support/shop.js'
@@ -117,6 +119,30 @@ test('what kubectl prints is imported, with times that are marked as estimated',
   expect(stdout).toContain('imported 10 events')
   expect(stdout).toContain('10  with estimated times: the recording has none')
   expect(recordsOf(log).every((record) => record.includes('"estimated":true'))).toBe(true)
+})
+
+test('--endpoints takes Endpoints objects in place of EndpointSlices', async () => {
+  const golden = (file: string): string =>
+    fileURLToPath(
+      new URL(`../../fixtures/golden/kube-proxy-1.20/external-traffic-policy-local/${file}`, import.meta.url),
+    )
+  const { items } = JSON.parse(readFileSync(golden('objects.json'), 'utf8')) as { readonly items: readonly object[] }
+  const recording = folder.path('endpoints.jsonl')
+  const at = '2026-11-21T02:24:30Z'
+  writeFileSync(
+    recording,
+    items.map((object) => `${JSON.stringify({ observedAt: at, type: 'ADDED', object })}\n`).join(''),
+  )
+  const log = folder.path('endpoints.db')
+  const { status, stdout } = await runPointsman(['import', '--endpoints', recording, '--log', log])
+  expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('2 EndpointSlice') as string })
+  const question = ['--log', log, '--config', golden('config.json'), '--layout', 'classic']
+  const rendered = await runPointsman(['render', ...question])
+  expect(await differencesOf(readFileSync(golden('iptables-save.txt'), 'utf8'), rendered.stdout)).toEqual([])
+  const blamed = await runPointsman(['blame', 'default/nolocal', ...question])
+  expect(blamed.stdout).toContain('nat KUBE-XLB-')
+  const replayed = await runPointsman(['replay', log, ...question.slice(2), '-o', 'json'])
+  expect(replayed.status).toBe(0)
 })
 
 describe('a recording with lines that are no events', () => {

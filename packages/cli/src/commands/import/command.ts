@@ -13,6 +13,7 @@ import { importDocument, type ImportReport, importText, problemLines, reportOf }
 
 interface ImportOptions {
   readonly log?: string
+  readonly endpoints?: true
   readonly output?: string
 }
 
@@ -24,6 +25,10 @@ export function registerImport(program: Command, context: Context): void {
       'Imports watch events into a change log and creates the log if needed. Each FILE holds one {"observedAt","type","object"} per line, ' +
         'the output of kubectl with --watch --output-watch-events -o json, or an API audit log of level RequestResponse; may be gzipped; - is standard input. Several FILES are merged into one recording. ' +
         'Skips and counts events that are already in the log: to finish an interrupted import, run it again.',
+    )
+    .option(
+      '--endpoints',
+      'use Endpoints objects in place of EndpointSlices, as a kube-proxy up to 1.20 may (with --layout classic)',
     )
     .addOption(outputOption(['text', 'json']))
     .action(async (files: readonly string[], options: ImportOptions) => importFiles(files, options, context))
@@ -38,7 +43,7 @@ async function importFiles(files: readonly string[], options: ImportOptions, con
   const format = parseFormat(options.output, ['text', 'json'])
   const path = logPath(options, context)
   // Before the log is made: a file that is not there must not leave an empty one.
-  const recording = await readRecording(files, byteStream(context.stdin))
+  const recording = await readRecording(files, byteStream(context.stdin), { endpoints: options.endpoints })
   warnOfOthers(path, context)
   const log = logWithEvents(path)
   const progress = createProgress(context)

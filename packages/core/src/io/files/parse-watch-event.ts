@@ -10,7 +10,7 @@ import {
 } from '../../model/kubernetes-object.js'
 import { messageOf } from '../../model/language.js'
 import { printable } from '../../model/shown-text.js'
-import { asCurrentVersion } from '../../model/slice-endpoints.js'
+import { asCurrentVersion, isEndpoints, sliceOfEndpoints } from '../../model/slice-endpoints.js'
 import { parseRfc3339 } from '../../model/time-formats.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import { auditedRequest, isAuditEvent } from './parse-audit-event.js'
@@ -27,11 +27,17 @@ export type ParsedEvent =
   | { readonly type: 'watch-error'; readonly message: string; readonly code?: number; readonly observedAt?: number }
   | { readonly type: 'bad'; readonly cause: string }
 
+/** How a recording is read. */
+export interface RecordingOptions {
+  /** Endpoints objects count in place of EndpointSlices, which are passed over: for layout `classic`. Default: the reverse. */
+  readonly endpoints?: boolean | undefined
+}
+
 /**
  * Reads one event of an API audit log, or one watch event as a recording (`{"observedAt","type","object"}`, and `author` and `estimated` as an export writes
  * them) or as `kubectl get --watch --output-watch-events -o json` prints it. Never throws.
  */
-export function parseWatchEvent(text: string): ParsedEvent {
+export function parseWatchEvent(text: string, { endpoints = false }: RecordingOptions = {}): ParsedEvent {
   let value: unknown
   try {
     value = parseBoundedJson(text)
@@ -40,8 +46,10 @@ export function parseWatchEvent(text: string): ParsedEvent {
   }
   if (!isJsonObject(value)) return bad('not a JSON object')
   if (isAuditEvent(value)) return parseAuditEvent(value)
-  const { type, object, observedAt } = value
-  if (typeof type !== 'string' || !isJsonObject(object)) return bad(causeOfNoEvent(value))
+  const { type, object: given, observedAt } = value
+  if (typeof type !== 'string' || !isJsonObject(given)) return bad(causeOfNoEvent(value))
+  if (endpoints && given['kind'] === 'EndpointSlice') return { type: 'passed-over', kind: 'EndpointSlice' }
+  const object = endpoints && isEndpoints(given) ? sliceOfEndpoints(given) : given
   const time = typeof observedAt === 'string' ? parseRfc3339(observedAt) : undefined
   if (observedAt !== undefined && time === undefined) return bad(`observedAt is no RFC 3339 time: ${shown(observedAt)}`)
   const timed = {

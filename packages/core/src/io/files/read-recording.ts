@@ -3,6 +3,7 @@ import { isJsonObject } from '../../model/json-value.js'
 import { compareResourceVersions } from '../../model/kubernetes-object.js'
 import { parseRfc3339 } from '../../model/time-formats.js'
 import { type ByteSource, FileError, openBytes } from './read-file.js'
+import type { RecordingOptions } from './parse-watch-event.js'
 import { type PlacedEvent, readRecordingFile, type RecordingItem, timeOfItem } from './recording-file.js'
 
 export interface Recording {
@@ -21,23 +22,27 @@ export interface Recording {
 export async function readRecording(
   paths: readonly string[],
   stdin: AsyncIterable<Buffer | string>,
+  options: RecordingOptions = {},
 ): Promise<Recording> {
   const sources: ByteSource[] = []
   for (const path of paths) sources.push(await openBytes(path, stdin))
   const sizes = sources.flatMap(({ size }) => (size === undefined ? [] : [size]))
   return {
-    batches: inParts(mergedItems(sources)),
+    batches: inParts(mergedItems(sources, options)),
     bytesRead: () => sources.reduce((sum, source) => sum + source.bytesRead(), 0),
     ...(sizes.length === sources.length && { totalBytes: sizes.reduce((sum, size) => sum + size, 0) }),
   }
 }
 
-async function* mergedItems(sources: readonly ByteSource[]): AsyncGenerator<readonly RecordingItem[]> {
+async function* mergedItems(
+  sources: readonly ByteSource[],
+  options: RecordingOptions,
+): AsyncGenerator<readonly RecordingItem[]> {
   const timed: AsyncIterable<readonly RecordingItem[]>[] = []
   const untimed: (readonly PlacedEvent[])[] = []
   const room = { values: MOST_UNTIMED_VALUES }
   for (const source of sources) {
-    const file = await peek(readRecordingFile(source), room)
+    const file = await peek(readRecordingFile(source, options), room)
     const startAt = firstTime(file.head)
     if (startAt !== undefined) timed.push(settled(file.batches, startAt))
     else untimed.push(await collect(file, room))

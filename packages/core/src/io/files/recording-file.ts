@@ -1,5 +1,5 @@
 import type { WatchEvent } from '../../model/watch-event.js'
-import { type ParsedEvent, parseWatchEvent } from './parse-watch-event.js'
+import { type ParsedEvent, parseWatchEvent, type RecordingOptions } from './parse-watch-event.js'
 import { foreignTextHint } from './foreign-text.js'
 import { type ByteSource, FileError, type LineBlock, MAX_LINE_BYTES, readLines } from './read-file.js'
 
@@ -10,7 +10,10 @@ export type PlacedEvent = ParsedEvent & Place
 const MOST_BAD_LINES = 10_000
 
 /** Reads one file of a recording; a batch for each chunk of the file. */
-export async function* readRecordingFile(source: ByteSource): AsyncGenerator<readonly PlacedEvent[]> {
+export async function* readRecordingFile(
+  source: ByteSource,
+  options: RecordingOptions = {},
+): AsyncGenerator<readonly PlacedEvent[]> {
   const file = source.name
   let bad = 0
   let good = 0
@@ -24,7 +27,7 @@ export async function* readRecordingFile(source: ByteSource): AsyncGenerator<rea
     for (const document of documents) {
       const { line } = document
       const parsed: ParsedEvent =
-        'cause' in document ? { type: 'bad', cause: document.cause } : parseWatchEvent(document.text)
+        'cause' in document ? { type: 'bad', cause: document.cause } : parseWatchEvent(document.text, options)
       if (parsed.type === 'bad') bad += 1
       else good += 1
       if (bad > MOST_BAD_LINES && bad > good) {
