@@ -173,7 +173,7 @@ describeIptables('the agent under faults', () => {
     { timeout: rounds * (roundMs + patienceMs) + 60_000 },
     async () => {
       agent = start()
-      await agent.hasSaid(/synced everything/)
+      await node.converged(patienceMs)
       changes.resume()
       for (let round = 1; round <= rounds; round += 1) {
         const struck = Array.from(
