@@ -121,7 +121,7 @@ export const isOurChain = (chain: string): boolean => isBaseChain(chain) || isSe
 export const hasMarkDrop = (firewall: readonly Rule[]): boolean =>
   dropsByMark(firewall.filter((rule) => !isDropMarked(rule)))
 
-/** Whether rules of KUBE-FIREWALL drop what KUBE-MARK-DROP marks, whoever made them. */
+/** Whether rules of KUBE-FIREWALL drop what KUBE-MARK-DROP marks, whichever program made them. */
 export const dropsByMark = (firewall: readonly Rule[]): boolean =>
   firewall.some(
     ({ matches, target }) =>
@@ -139,7 +139,7 @@ export const chainOf = ({ target }: Rule): string | undefined =>
 
 /**
  * Whether a rule in a chain that is not ours is of a proxy's making: it leads to one of ours and asks for nothing but new
- * connections. Any other rule that leads to our chains is somebody else's.
+ * connections. Any other rule that leads to our chains belongs to another program.
  */
 export function isOurJump(rule: Rule): boolean {
   const chain = chainOf(rule)

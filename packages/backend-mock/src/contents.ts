@@ -136,7 +136,7 @@ function countRules(port: ServicePort, endpoints: readonly Endpoint[], node: Nod
   return internal.length + externalFronts * external.length
 }
 
-// A sum does not depend on the order of what is added, and takes one addition to mend.
+// A sum does not depend on the order of what is added, and takes one addition to update.
 const MODULUS = 1n << 256n
 const modulo = (value: bigint): bigint => ((value % MODULUS) + MODULUS) % MODULUS
 const hashOf = (text: string): bigint => BigInt(`0x${createHash('sha256').update(text).digest('hex')}`)

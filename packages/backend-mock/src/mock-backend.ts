@@ -68,7 +68,7 @@ export function createMockBackend({ config, name = 'mock', wait }: MockBackendOp
     await (wait && unlessAborted(wait(request, signal), signal))
     if (failures > 0 || failsFor(request)) {
       failures = Math.max(0, failures - 1)
-      throw new MockBackendError('SYNC_FAILED', 'the mock was told to fail: nothing took effect')
+      throw new MockBackendError('SYNC_FAILED', 'the mock fails on request: nothing took effect')
     }
     const asked = namesToSync(request, contents)
     for (const name of asked) {
@@ -79,7 +79,7 @@ export function createMockBackend({ config, name = 'mock', wait }: MockBackendOp
     if (halfFailures > 0) {
       halfFailures -= 1
       bringAbout(contents, request, names.slice(0, Math.ceil(names.length / 2)))
-      throw new MockBackendError('SYNC_FAILED_HALF_WAY', 'the mock was told to fail half-way: a part took effect')
+      throw new MockBackendError('SYNC_FAILED_HALF_WAY', 'the mock fails half-way on request: a part took effect')
     }
     const bytes = bringAbout(contents, request, names)
     return {
@@ -89,7 +89,7 @@ export function createMockBackend({ config, name = 'mock', wait }: MockBackendOp
       digest: contents.digest,
       refused: [...refused].map((owner) => ({
         owner,
-        error: new MockBackendError('SERVICE_REFUSED', `the mock was told to refuse ${owner}`),
+        error: new MockBackendError('SERVICE_REFUSED', `the mock refuses ${owner} on request`),
       })),
     }
   }

@@ -23,7 +23,7 @@ export const CLI_ERRORS = {
 type CliErrorCode = keyof typeof CLI_ERRORS
 
 /**
- * A mistake or an obstacle that the user is told about in one line, without a stack trace. The message names the input
+ * A mistake or an obstacle that the user sees in one line, without a stack trace. The message names the input
  * and says what to do.
  */
 export class CliError extends Error {

@@ -10,7 +10,7 @@ import { createProgram } from './program.js'
 /** Runs the command that the process was started for and sets the process's exit status. */
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2)
-  const signals = heedSignals(argv[0])
+  const signals = handleSignals(argv[0])
   for (const stream of [process.stdout, process.stderr]) stream.on('error', endQuietlyOnClosedPipe)
   const status = await run(argv, {
     stdin: process.stdin,
@@ -37,7 +37,7 @@ export async function main(): Promise<void> {
  * begins to write; its loops let the event loop have its turn. One that takes too long over that, or a second signal, ends the
  * process: a log is a database and outlives that.
  */
-function heedSignals(command: string | undefined): {
+function handleSignals(command: string | undefined): {
   readonly interrupted: () => AbortSignal
   readonly ignore: () => void
   /** What the process ends with after a signal. */

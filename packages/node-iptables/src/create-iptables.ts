@@ -32,7 +32,7 @@ export interface IptablesOptions {
   readonly family: Family
   /** `auto`: by `hints` when given, otherwise whatever `iptables` is on this node. Default: `auto`. */
   readonly variant?: 'auto' | Variant | undefined
-  /** What tells which variant others use. Counts with `auto` alone. */
+  /** The evidence for the variant that other programs use. Used with `auto` alone. */
   readonly hints?: VariantHints | undefined
   /**
    * How long commands wait for the xtables lock, in whole seconds from 1. Default: 5. nft takes no lock; 1.4.20 and
@@ -46,7 +46,7 @@ export interface IptablesOptions {
   /** Words before every command, such as `['ip', 'netns', 'exec', 'blue']`. */
   readonly prefix?: readonly string[] | undefined
   /**
-   * Default: `/run/xtables.lock`. Passed on as XTABLES_LOCKFILE, which 1.8.9 heeds; an old version that does not locks
+   * Default: `/run/xtables.lock`. Passed on as XTABLES_LOCKFILE, which 1.8.9 respects; an old version that does not locks
    * the file that it was built with, whatever this says.
    */
   readonly lockFile?: string | undefined
@@ -121,7 +121,7 @@ async function installed(
   }
   /**
    * Distributions gave the restore's lock to 1.4 as well: run under ours, it would be refused its own. As kube-proxy
-   * did, such a restore is told by its having a version at all; others complain, and end with their empty input.
+   * did, such a restore is recognized by its having a version at all; others complain, and end with their empty input.
    */
   const restoreWaits = async ({ restore }: Executables, { restoreWait }: Capabilities): Promise<boolean> => {
     if (restoreWait) return true

@@ -1,8 +1,8 @@
 import type { Variant } from './iptables.js'
 
 /**
- * What tells which variant others on this node use. Nothing here is known by heart: the caller names the chains. On a
- * node of Kubernetes they are those that kubelet makes for this, and that the iptables-wrappers of kubernetes-sigs look
+ * The evidence for the variant that other programs on this node use. No chain name is built in: the caller names the chains. On a
+ * node of Kubernetes they are the ones that kubelet makes for this, and that the iptables-wrappers of kubernetes-sigs look
  * for: KUBE-IPTABLES-HINT and, of earlier kubelets, KUBE-KUBELET-CANARY.
  */
 export interface VariantHints {

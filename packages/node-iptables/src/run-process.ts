@@ -17,7 +17,7 @@ export interface RunRequest {
   /** How much of standard output is kept, in bytes of UTF-8; more is an error. Default: 256 MiB. */
   readonly maxOutputBytes?: number | undefined
   /**
-   * The environment, besides LC_ALL, which is always C, so that messages can be told apart, and PATH, which is `searchPath()`
+   * The environment, besides LC_ALL, which is always C, so that messages can be matched, and PATH, which is `searchPath()`
    * where none is given here. Nothing else of this process's environment is handed on: a process of root loads no library,
    * plugin or configuration that a variable names.
    */

@@ -39,7 +39,7 @@ export interface FamilySync {
   readonly forget: () => void
 }
 
-/** What somebody else changed, and is as it was again. */
+/** What another program changed, and has been restored. */
 export interface Drift {
   /** Chains that did not read as they should, as `TABLE CHAIN`; of a missing jump, the chain that it belongs into. Sorted. */
   readonly chains: readonly string[]

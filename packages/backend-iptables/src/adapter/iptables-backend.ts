@@ -31,7 +31,7 @@ import {
 } from './ruleset-digest.js'
 
 export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 'randomFully' | 'interfaceAddresses'> {
-  /** Addresses that the node's interfaces bear: asked at each sync. Default: those of the Node object, and loopback. */
+  /** Addresses that the node's interfaces have: asked at each sync. Default: those of the Node object, and loopback. */
   readonly interfaceAddresses?: readonly string[] | (() => readonly string[]) | undefined
   readonly config: ProxyConfig
   /** iptables of each family that is to be synced, at most one a family; synced in this order. */
@@ -57,7 +57,7 @@ export interface IptablesBackend extends Backend {
   /** What a sync would restore, a family at a time. Reads the tables and changes nothing. */
   dryRun(state: State): Promise<readonly FamilyRestore[]>
   /**
-   * Compares the tables with what the last sync left, and puts right what somebody else has changed since. Syncs may run while
+   * Compares the tables with what the last sync left, and restores what other programs have changed since. Syncs may run while
    * the tables are read; what they write meanwhile is not looked at. Undefined: nothing was found, but of some family nothing
    * is known that it could be compared with, as before the first sync. A failure is as one of a sync: the next sync reads
    * the tables.
@@ -254,7 +254,7 @@ function createTurns(): <Result>(work: () => Promise<Result>) => Promise<Result>
   let last: Promise<unknown> = Promise.resolve()
   return (work) => {
     const mine = last.then(work)
-    // One that failed has been told to whoever gave it.
+    // The caller of a failed one has its error.
     last = mine.catch(() => undefined)
     return mine
   }

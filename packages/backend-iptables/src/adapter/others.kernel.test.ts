@@ -66,7 +66,7 @@ describeWithKernel('what is not ours', () => {
       expect(before.filter((line) => !after.includes(line))).toEqual([])
     })
 
-    test('a chain that a rule of somebody else leads to is emptied, kept and named', async () => {
+    test('a chain that a rule of another program leads to is emptied, kept and named', async () => {
       const left: (readonly ForeignReference[])[] = []
       const backend = backendWith((references) => left.push(references))
       await backend.sync(all(state), signal)

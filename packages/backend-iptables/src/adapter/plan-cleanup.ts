@@ -23,7 +23,7 @@ export interface CleanupPlan {
 
 /**
  * What removes all that is the proxy's from the tables: the jumps to its chains, what is in them, and the chains. A chain
- * that a rule of somebody else leads to is emptied and left; so are KUBE-FIREWALL, but for what layout `classic` put there, because kubelet makes it too, and
+ * that a rule of another program leads to is emptied and left; so are KUBE-FIREWALL, but for what layout `classic` put there, because kubelet makes it too, and
  * what older kubelets have with it.
  */
 export function planCleanup(

@@ -4,7 +4,7 @@ import { CHAIN_PREFIX, CHAINS, chainsOfRole, type Layout, MARK_DROP } from '../r
 import { type JumpRule, type Table, TABLES } from '../ruleset/ruleset.js'
 import { chainOf, hasMarkDrop, isOurChain, isOurJump } from '../chain-owner.js'
 
-/** A rule of somebody else that leads to a chain of ours, so that the chain cannot be deleted. */
+/** A rule of another program that leads to a chain of ours, so that the chain cannot be deleted. */
 export interface ForeignReference {
   readonly table: Table
   /** Where the rule stands. */
@@ -146,7 +146,7 @@ interface JumpsFound {
   readonly extra: readonly JumpRule[]
 }
 
-/** Whether `jumpsFound` wants to be told of a rule: it stands where the proxy's jumps do, and is one of its making, or of kubelet's. */
+/** Whether `jumpsFound` needs a rule: it stands where the proxy's jumps do, and is one of its making, or of kubelet's. */
 export const isJumpOfNote = ({ table, chain, rule }: JumpRule, { jumps }: Pick<Layout, 'jumps'>): boolean =>
   jumps.some((jump) => jump.table === table && jump.chain === chain) &&
   (isOurJump(rule) || formatRule(rule) === KUBELETS)

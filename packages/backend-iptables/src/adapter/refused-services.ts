@@ -18,7 +18,7 @@ const REFUSALS: ReadonlySet<IptablesErrorCode> = new Set<IptablesErrorCode>([
   'BAD_ARGUMENT',
 ])
 
-/** Two groups, of which the second is tried first: all but the service port that was refused, where that can be told. */
+/** Two groups, of which the second is tried first: all but the service port that was refused, where it can be identified. */
 export function splitGroup(
   group: readonly ServicePortName[],
   refused: { readonly refusal: IptablesError; readonly wanted: Wanted },

@@ -66,7 +66,7 @@ function auditTable({ table, expected, saved, keepsStaleChains }: TableAudit): r
   // Flushed, or of another proxy altogether: a finding a chain would say no more.
   if (needed.length > 0 && needed.every((chain) => !chains.has(chain))) return [{ type: 'NO_CHAINS', table, chain: '' }]
 
-  // Emptied, and kept because a rule of somebody else leads there, is not left over; nor is one about to be deleted.
+  // Emptied, and kept because a rule of another program leads there, is not left over; nor is one about to be deleted.
   const strays = [...chains].filter(
     ([chain, found]) => !wanted.has(chain) && isServiceChain(chain) && sizeOf(found) > 0,
   )
@@ -228,7 +228,7 @@ function compareJumps(
     ...changed.map(([one, other]) => findingOf('CHANGED_RULE', place, { expected: one, found: other })),
     ...moved.map(([one, other]) => findingOf('OUT_OF_ORDER', place, { expected: one, found: other })),
     ...duplicateFindings(place, duplicated),
-    // A rule of somebody else may lead where it likes.
+    // A rule of another program may lead anywhere.
     ...extra.filter(({ rule }) => isOurJump(rule)).map((other) => findingOf('EXTRA_JUMP', place, { found: other })),
   ]
 }
@@ -236,9 +236,9 @@ function compareJumps(
 /**
  * Rules of others that use the bit of the packet mark by which the proxy's rules ask for masquerading, with another meaning:
  * they set it, so that packets get the node's address that should keep theirs; they clear it between the proxy's setting and
- * its asking; or they drop, reject or redirect what bears it, or does not. Others may well let such packets pass, return, or
+ * its asking; or they drop, reject or redirect what has it, or has not. Others may well let such packets pass, return, or
  * masquerade them: CNIs do. A rule that has to do with all bits, our own being no part of its value, asks for a mark that
- * none of ours bears, or gives one before ours is given.
+ * none of ours has, or gives one before ours is given.
  */
 export function auditMarkBit(tables: readonly SavedTable[], mark: number): readonly TableFinding[] {
   return tables.flatMap(({ table, chains }) => {

@@ -54,7 +54,7 @@ export function findingOf(
   }
 }
 
-/** A rule that is there, whoever made it. */
+/** A rule that is there, whichever program made it. */
 export const foundRule = ({ table, chain }: Pick<TableFinding, 'table' | 'chain'>, rule: Rule): OwnedRule =>
   new OwnedRule({ table, chain, rule, owner: undefined })
 

@@ -3,7 +3,7 @@ import { CHAIN_PREFIX } from '../ruleset/layout.js'
 
 const RULE_OF_PROXY = `-A ${CHAIN_PREFIX}`
 
-/** A chain of which the text is known as well. Its rules are read from it when somebody asks for them. */
+/** A chain of which the text is known as well. Its rules are parsed on request. */
 export interface TextChain extends SavedChain {
   /** `-A CHAIN ...`, a rule each. */
   readonly lines: readonly string[]

@@ -59,7 +59,7 @@ export async function openIptables(
 
 const ABSENT: ReadonlySet<IptablesErrorCode> = new Set<IptablesErrorCode>(['NOT_FOUND', 'NO_KERNEL_SUPPORT'])
 
-/** The list is there, if empty, wherever the kernel has not been told to be without IPv6. */
+/** The list is there, if empty, unless the kernel runs without IPv6. */
 const IPV6_ADDRESSES = '/proc/net/if_inet6'
 const isFamilyInKernel = (family: IpFamily): boolean => family === 'IPv4' || existsSync(IPV6_ADDRESSES)
 const notInKernel = (family: IpFamily): IptablesError =>

@@ -111,7 +111,7 @@ type SyncedVersions = ReadonlyMap<ServicePortName, readonly PackedService[]>
 
 /**
  * What was read while service ports were synced, as if they had been read after it: of those, what was found may be of any
- * version, or half of one, and counts as right. What else differs from `now` is somebody else's doing.
+ * version, or half of one, and counts as right. What else differs from `now` is an external change.
  */
 export function exceptSynced(
   found: Installed,

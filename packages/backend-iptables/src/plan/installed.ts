@@ -216,7 +216,7 @@ export const entryLines = (packed: PackedService | undefined, key: ChainKey): re
 export const haveSameChains = (one: PackedService, other: PackedService): boolean =>
   chainsText(one) === chainsText(other)
 
-// No rule has a NUL in it, whoever made it: the kernel's strings end with one.
+// No rule has a NUL in it, whichever program made it: the kernel's strings end with one.
 const CHAINS = '\0'
 const PARTS = '\0\0'
 

@@ -6,7 +6,7 @@ import { chainOf, linesOf, tableOf, type ChainKey, type RuleLines } from './inst
 
 /** How large a restore may be, and when a chain is written anew instead of rule by rule; chosen by measurement. */
 export interface RestoreLimits {
-  /** Lines of one restore, so far as services can be told apart. */
+  /** Lines of one restore, as far as services can be distinguished. */
   readonly maxLines: number
   /** As many changes of one shared chain as cost what writing it anew costs. A deletion counts as several. */
   readonly rewriteAt: number

@@ -78,7 +78,7 @@ const acceptMasqueraded = ({ masqueradeMark }: RulesetContext): Rule => ({
   target: ACCEPT,
 })
 
-/** Later packets of a connection, and answers, do not bear the mark. */
+/** Later packets of a connection, and answers, do not have the mark. */
 const acceptKnownConnections = (name: string): Rule => ({
   matches: [
     comment(`kubernetes forwarding ${name}`),

@@ -23,7 +23,7 @@ export interface RulesetOptions {
   readonly nfacct?: boolean | undefined
   /** What the kernel's nf_conntrack_tcp_be_liberal is, when that is known. Default: as configured. */
   readonly tcpBeLiberal?: boolean | undefined
-  /** Addresses that the node's interfaces bear. Default: those of the Node object, and loopback. */
+  /** Addresses that the node's interfaces have. Default: those of the Node object, and loopback. */
   readonly interfaceAddresses?: readonly string[] | undefined
   /** Comment endpoints' rules in a large cluster too, which kube-proxy does not. Default: as kube-proxy. */
   readonly keepComments?: boolean | undefined
@@ -108,7 +108,7 @@ interface LocalTraffic {
 }
 
 /**
- * How local traffic is told in one family. Undefined: it cannot be told, and then no rule asks: nothing is masqueraded for
+ * How local traffic is recognized in one family. Undefined: it cannot be recognized, and then no rule asks: nothing is masqueraded for
  * coming from elsewhere, and no pod is let past the external traffic policy. The modes are kube-proxy's detectLocalMode.
  */
 function localTrafficOf(

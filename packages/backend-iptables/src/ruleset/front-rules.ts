@@ -26,7 +26,7 @@ function refuseClusterIp(plan: PortPlan): readonly Rule[] {
 
 /**
  * KUBE-EXTERNAL-SERVICES: external addresses without endpoints. Pods and the node itself may have been served before: their
- * packets bear an endpoint's address by now, and do not match.
+ * packets have an endpoint's address by then, and do not match.
  */
 function refuseExternalAddresses(plan: PortPlan): readonly Rule[] {
   if (plan.externalChain !== undefined) return []
@@ -85,7 +85,7 @@ export const toAddresses = (
   }))
 
 /**
- * Addresses of the load balancer that are let in as sources beside the source ranges: a node that bears one sends to it from the
+ * Addresses of the load balancer that are let in as sources beside the source ranges: a node that has one sends to it from the
  * address itself, so that they are where the node is.
  */
 export const vipsLetIn = (

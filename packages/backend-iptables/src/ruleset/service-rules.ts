@@ -85,7 +85,7 @@ const captureLoadBalancer = (plan: PortPlan): readonly Rule[] =>
     : []
 
 /**
- * KUBE-PROXY-FIREWALL: what KUBE-FW- did not let on still bears the load balancer's address, and is dropped by it: the nat
+ * KUBE-PROXY-FIREWALL: what KUBE-FW- did not let on still has the load balancer's address, and is dropped by it: the nat
  * table cannot drop.
  */
 const dropOutsideRanges = (plan: PortPlan): readonly Rule[] =>

@@ -110,7 +110,7 @@ export function judgeSourceRange(
   return claimed({ subject: unknownSource, ...range, code: 'SOURCE_ADDRESS', text }, judged.supposed)
 }
 
-/** The first packet of a connection bears SYN alone; those after it are taken to bear ACK alone. */
+/** The first packet of a connection has SYN alone; later ones are taken to have ACK alone. */
 export function judgeFlags(
   { mask, set }: { readonly mask: readonly TcpFlag[]; readonly set: readonly TcpFlag[] },
   { tracking }: PacketState,

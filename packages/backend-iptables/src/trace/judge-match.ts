@@ -99,7 +99,7 @@ function judgeAddrtype(match: AddrtypeMatch, { packet, surroundings, supposed }:
   ]
   const found = allOf(findings)
   if (limit === undefined || (!found.holds && found.unknown === undefined)) return found
-  // Which of the node's interfaces bears an address is not known.
+  // Which of the node's interfaces has an address is not known.
   const side = limit === 'in' ? 'arrives' : 'leaves'
   const code = limit === 'in' ? 'IN_INTERFACE' : 'OUT_INTERFACE'
   const text = `${found.because} by the interface that it ${side} by`

@@ -100,7 +100,7 @@ const LONG = 1000
 const keyOf = ({ table, chain }: ChainPlace, packet: PacketState): string =>
   `${table} ${chain} ${JSON.stringify(packet)}`
 
-/** Each way is told with all its steps, those that it has in common with others as well. Throws TOO_MANY_WAYS. */
+/** Each way is reported with all its steps, those that it has in common with others as well. Throws TOO_MANY_WAYS. */
 export function checkTold(ways: readonly PartialWay[]): void {
   let steps = 0
   for (const { last } of ways) steps += last?.count ?? 0

@@ -24,7 +24,7 @@ export interface TablesQuestion extends TraceQuestion {
 
 /**
  * The way of a packet through rules, as the kernel goes it: every hook, table, chain and rule that it meets, in order. Where
- * chance decides, each way is told with its exact odds. An unknown fact that a rule tests is assumed, and the assumption is listed.
+ * chance decides, each way is reported with its exact odds. An unknown fact that a rule tests is assumed, and the assumption is listed.
  * Knows nothing of Services: the rules are all that it looks at. Throws a TraceError for what is no packet, or no rules that a
  * kernel would take.
  */

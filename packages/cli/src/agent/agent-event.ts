@@ -13,7 +13,7 @@ import type {
   WatchStatus,
 } from '@pointsman/core'
 
-/** What happens in an agent. Metrics, health and the text log are told each, and know nothing else of it. */
+/** What happens in an agent. Metrics, health and the text log receive each, and know nothing else of it. */
 export type AgentEvent =
   /** The first: the agent has begun. What it has from a log is as of the log's last record, until the watches say more. */
   | { readonly type: 'start'; readonly at: number; readonly fromLog?: LogStart }
@@ -40,7 +40,7 @@ export type AgentEvent =
   /** An object, or a change of one, that is not used: its last version counts on. `at`: when that was found. */
   | { readonly type: 'unusable'; readonly kind: ObjectKind; readonly message: string; readonly at: number }
   | { readonly type: 'request'; readonly request: ApiRequestReport }
-  /** Somebody asked the health server, and was told so. */
+  /** The health server answered a request with this status. */
   | { readonly type: 'probe'; readonly path: 'healthz' | 'livez'; readonly status: 200 | 503 }
 
 /** What an agent that starts has from its log. */

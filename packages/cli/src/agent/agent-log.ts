@@ -140,7 +140,7 @@ const oneLine = (error: unknown): string => messageOf(error).replaceAll(/\s*\n\s
 
 /**
  * What an agent says of objects that hold what cannot be read: one line an object, again when something else is wrong with it.
- * The rest of the object counts, and so do all others. What is legal, and means no rules, is told at verbosity 2.
+ * The rest of the object counts, and so do all others. What is legal, and means no rules, is logged at verbosity 2.
  */
 function createObjectLines(): (found: EngineReport['diagnostics']) => readonly AgentLine[] {
   const said = new Map<string, string>()
@@ -173,7 +173,7 @@ function startText({ fromLog, at }: Extract<AgentEvent, { type: 'start' }>): str
   return `starting from the logged state at seq ${fromLog.seq}, ${age} s old${reboot}`
 }
 
-/** What somebody does again and again is said so often. */
+/** How often a repeated change is logged. */
 const QUIET_MS = 60_000
 const MAX_SHOWN = 5
 const shown = (names: readonly string[]): string => shortList(names, MAX_SHOWN)

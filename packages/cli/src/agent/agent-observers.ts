@@ -6,7 +6,7 @@ import { createAgentLines, createAgentLogger, type AgentLine } from './agent-log
 import { createAgentHealth, type AgentHealth } from './health/readiness.js'
 import { createAgentMetrics, readProcessFigures, type AgentMetrics } from './metrics/agent-metrics.js'
 
-/** Those who are told what happens in an agent. */
+/** What receives the events of an agent. */
 export interface AgentObservers {
   readonly emit: (event: AgentEvent) => void
   /** One more, from now on. */

@@ -15,7 +15,7 @@ export interface AgentServersOptions {
   readonly mode: string
   /** Undefined: the data plane is not open yet. */
   readonly lastSent: () => SentInputs | undefined
-  /** The state that is in force, and what the node's interfaces bear. */
+  /** The state that is in force, and what the node's interfaces have. */
   readonly state: () => State
   readonly interfaceAddresses: () => readonly string[]
   readonly build: { readonly version: string; readonly runtimeVersion: string }
@@ -29,7 +29,7 @@ export interface AgentServersOptions {
 }
 
 export interface AgentServers {
-  /** To be told what happens. */
+  /** Receives the agent's events. */
   readonly on: (event: AgentEvent) => void
   /** Rejects when a server cannot listen and is to be the end (bindAddressHardFail); else never settles. */
   readonly failed: Promise<never>

@@ -45,7 +45,7 @@ interface KeepInForceOptions {
   readonly onEvent: (event: AgentEvent) => void
   /** What the log has to tell. */
   readonly onNotice: (notice: Extract<LogEntry, { type: 'notice' }>) => void
-  /** The tables could not be compared, or not be mended: what is in force is in doubt. */
+  /** The tables could not be compared, or not be repaired: what is in force is in doubt. */
   readonly onDoubt: () => void
   readonly onWarning: (message: string) => void
   /** The watch has begun: it listens, or cannot yet. */
@@ -53,7 +53,7 @@ interface KeepInForceOptions {
 }
 
 /**
- * Keeps rules as they were put there: looks at them when somebody else's change is noticed, when a change may have been missed,
+ * Keeps rules as they were put there: compares them when an external change is noticed, when a change may have been missed,
  * and at an interval; repairs what differs, and reports who did it as far as that is known. Settles when the signal aborts.
  */
 export async function keepInForce(options: KeepInForceOptions): Promise<void> {
@@ -137,7 +137,7 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
 const LEAST_PAUSE_MS = 1000
 /** From one look to the next, in sync periods, where external changes are not reported. */
 const DEAF_PERIODS = 2
-/** What somebody does again and again is recorded so often. */
+/** How often a repeated change is recorded. */
 const QUIET_MS = 60_000
 
 /** Processes that changed tables since the last look, the last few of them. */
@@ -186,9 +186,9 @@ function driftNotice(
 }
 
 interface DriftChecksOptions<Drift> {
-  /** A word that rules are in force, or that somebody may have changed them. Nothing is looked at before the first. */
+  /** Emits when rules are in force, or when another program may have changed them. Nothing is looked at before the first. */
   readonly asked: Observable<unknown>
-  /** Compares the tables with what was put there, and mends what differs. Undefined: there was nothing to compare with. */
+  /** Compares the tables with what was put there, and repairs what differs. Undefined: there was nothing to compare with. */
   readonly check: () => Promise<readonly Drift[] | undefined>
   /** From the end of a look to the next one, at most. */
   readonly intervalMs: number

@@ -29,7 +29,7 @@ export function beginAgentLog({ log: file, nodeName, bootId }: AgentLogOptions):
     })
   }
   const opening = open()
-  // Whoever waits for it is told.
+  // The caller that waits gets the error.
   opening.catch(() => undefined)
   return { open, opening }
 }

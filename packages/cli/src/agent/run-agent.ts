@@ -27,7 +27,7 @@ export interface AgentOptions extends VariantOptions {
   readonly nodeName: string
   /** The families were asked for. */
   readonly family?: string | undefined
-  /** Addresses that the node's interfaces bear, where they are given. */
+  /** Addresses that the node's interfaces have, where they are given. */
   readonly nodeAddresses?: readonly string[] | undefined
   /** Of the machine's present boot; absent: not known. */
   readonly bootId?: string | undefined

@@ -99,7 +99,7 @@ export interface KubeProxyFlag {
   /** The field: `iptables.syncPeriod`. */
   readonly path: string
   readonly description: string
-  /** Whether kube-proxy heeds it beside --config, too. */
+  /** Whether kube-proxy uses it beside --config, too. */
   readonly besideConfig?: true
 }
 
@@ -301,7 +301,7 @@ function withField(mapping: unknown, [name = '', ...rest]: readonly string[], va
 }
 
 /**
- * The first of the errors, as the error of whoever made it: CliError USAGE by the flag's name, else FileError NOT_CONFIG.
+ * The first of the errors, as the error of its source: CliError USAGE by the flag's name, else FileError NOT_CONFIG.
  * Undefined without errors.
  */
 export function configurationError(

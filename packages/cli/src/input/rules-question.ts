@@ -126,7 +126,7 @@ export function familiesOf({ family }: RulesetCommandOptions, { node }: Pick<Sta
 }
 
 /**
- * The addresses that the node's interfaces bear, as far as they are given: `--node-address` and loopback. Undefined:
+ * The addresses that the node's interfaces have, as far as they are given: `--node-address` and loopback. Undefined:
  * nothing was given. CliError USAGE for what is no address.
  */
 export function interfaceAddressesOf({ nodeAddress }: RulesetCommandOptions): readonly string[] | undefined {

@@ -1,4 +1,4 @@
-/** The candidate that somebody who wrote `wanted` most likely meant; undefined where none is near. */
+/** The candidate that a user who wrote `wanted` most likely meant; undefined where none is near. */
 function suggest(wanted: string, candidates: Iterable<string>): string | undefined {
   let best: { readonly candidate: string; readonly distance: number } | undefined
   const limit = Math.max(1, Math.floor(wanted.length / 3))

@@ -28,7 +28,7 @@ import { formatCount } from '../output/format-text.js'
 import { createProgress, type Progress } from '../output/progress.js'
 
 /**
- * The addresses that this machine's interfaces bear, loopback's among them: those of ip(8), as kube-proxy sees them, down
+ * The addresses that this machine's interfaces have, loopback's among them: those of ip(8), as kube-proxy sees them, down
  * interfaces included. Where there is no ip(8), those of interfaces that are up and have a carrier.
  */
 export async function interfaceAddresses(run: RunIp): Promise<readonly string[]> {
@@ -238,7 +238,7 @@ export async function openAgentMachine(
 
 /**
  * CliError CANNOT where this process lacks CAP_NET_ADMIN: without it no table can be read, let alone written. Whether the
- * kernel then heeds it, and CAP_NET_RAW, which legacy asks for as well, the first command of iptables tells.
+ * kernel then respects it; whether CAP_NET_RAW, which legacy needs as well, is there, the first iptables command shows.
  */
 function requireNetAdmin(): void {
   const effective = effectiveCapabilities()

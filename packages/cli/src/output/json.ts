@@ -94,7 +94,7 @@ type NothingBesides<Json, Value> = [Exclude<KeyOf<Value>, keyof Json>] extends [
 /** The fields of each member of a union. */
 type KeyOf<Value> = Value extends unknown ? keyof Value : never
 
-/** The fields that tell which program writes the rules: a dataplane gives those that the schemas name, as tests check. */
+/** The fields that name the program that writes the rules: a dataplane gives those that the schemas name, as tests check. */
 export const toolJson = ({ fields }: Pick<RuleTool, 'fields'>): ToolJson => fields as ToolJson
 
 export const refusedItem = ({ owner, error }: RefusedService): RefusedServicePortJson => ({

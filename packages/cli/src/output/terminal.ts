@@ -113,7 +113,7 @@ export function styleFor(question: ColourQuestion): Style {
 /** No style at all. */
 export const PLAIN: Style = styleFor({ env: {}, isTTY: false })
 
-/** The same style in marks, which the sink tells from sequences that somebody else put into the text. */
+/** The same style in marks, which the sink distinguishes from sequences in text from outside. */
 function marking(paint: (text: string) => string): (text: string) => string {
   const [open = '', close = ''] = (paint('|').match(/\d+(?=m)/g) ?? []).map(styleMark)
   // What was styled within goes on as it was after that.

@@ -15,7 +15,7 @@ import {
   type ServedFronts,
 } from './stale-flows.js'
 
-/** What is told after each attempt. */
+/** What is reported after each attempt. */
 export type ConntrackReport =
   | ({ readonly type: 'reconciled' } & ConntrackCounts)
   | ({
@@ -46,7 +46,7 @@ export interface FamilyFlows {
 /**
  * Where a backend calls: around each sync that writes rules. What it does never makes a sync fail, and never delays one
  * that was successful. The next sync waits for it, because it judges flows by the rules that are in force, but not for
- * long: what is left then is done after that sync. A sync that fails has no `afterSync`: the one that mends it has.
+ * long: what is left then is done after that sync. A sync that fails has no `afterSync`: the next one that succeeds has.
  */
 export interface ConntrackHook {
   /** Before rules change. Gives up a retry that was to come, and waits for what is under way: about a second. */
@@ -65,7 +65,7 @@ export interface ConntrackHookOptions {
   readonly config: ProxyConfig
   /** Families whose rules are synced. Default: those of the configuration. */
   readonly families?: readonly IpFamily[] | undefined
-  /** What the node's interfaces bear, asked after each sync. Default: the addresses of the Node object, and loopback. */
+  /** What the node's interfaces have, asked after each sync. Default: the addresses of the Node object, and loopback. */
   readonly nodeAddresses?: (() => readonly string[] | undefined) | undefined
   /**
    * UDP fronts that there were before the start, as a log knows (`udpFrontsOf`): what was removed while nobody was there,

@@ -124,7 +124,7 @@ export const planFlowDeletions = ({
  * untranslated, because the flow is older than the endpoints. Where nothing serves it, or it is a front no more, those
  * alone that are translated: others went their own way by the rules, such as the node's own packets to a load balancer.
  *
- * Node ports count on the addresses alone on which they answer: another destination with that port is somebody else's
+ * Node ports count on the addresses alone on which they answer: another destination with that port belongs to another server
  * flow. So is one that is tracked in a zone of its own and goes untranslated: Open vSwitch tracks packets before they come
  * to iptables.
  */
@@ -154,7 +154,7 @@ export interface ServedFrontsInput {
   readonly state: Pick<State, 'node' | 'services' | 'endpoints'>
   readonly config: Pick<ProxyConfig, 'nodePortAddresses' | 'localhostNodePorts'>
   readonly family: IpFamily
-  /** What the node's interfaces bear. Undefined: not looked at, and taken to be those of the Node object, and loopback. */
+  /** What the node's interfaces have. Undefined: not looked at, and taken to be those of the Node object, and loopback. */
   readonly nodeAddresses?: readonly string[] | undefined
 }
 

@@ -45,7 +45,7 @@ const WHOLE_PATHS = new Set(['spec.selector'])
 
 const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time'
 
-/** The object without the fields that are told elsewhere or that no person asks for. */
+/** The object without the fields that are shown elsewhere or that no person asks for. */
 function untold(object: KubernetesObject): JsonObject {
   const { managedFields: _fields, resourceVersion: _version, generation: _generation, ...metadata } = object.metadata
   const { [TRIGGER_TIME]: _time, ...annotations } = fieldsOf(metadata['annotations'])

@@ -74,7 +74,7 @@ function differencesBetween(before: Iterable<RuleItem>, after: Iterable<RuleItem
   })
 }
 
-/** By identity, which is told apart where a chain holds one rule twice. */
+/** By identity, with a number where a chain holds one rule twice. */
 type ItemsOfChain = ReadonlyMap<string, RuleItem>
 const NONE: ItemsOfChain = new Map()
 

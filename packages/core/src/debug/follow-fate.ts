@@ -11,7 +11,7 @@ import { createStateFold } from '../state/state-fold.js'
 import { causeOf, isKeptByController, type OutageCause, type ServiceEdit } from './outage.js'
 import { createEditFinder } from './service-edits.js'
 
-/** What becomes of a packet, as whoever follows it is told. */
+/** What becomes of a packet, in the terms of a report. */
 export interface PacketFate {
   readonly verdict: 'endpoints' | 'rejected' | 'dropped' | 'no-service'
   /** One sentence for a person. */

@@ -257,7 +257,7 @@ function createBlameEntries<Item extends RuleItem>(): BlameEntries<Item> {
   }
 }
 
-/** Rules in order, and what tells them from each other: only made where something in the chain changed. */
+/** Rules in order, and what distinguishes them: only made where something in the chain changed. */
 interface ChainEntries<Item extends RuleItem> {
   readonly blamed: readonly BlamedRule<Item>[]
   readonly identities: readonly string[]
@@ -301,7 +301,7 @@ function blameOf(
   return { made: before.made, changed: before.item.share === item.share ? before.changed : change }
 }
 
-/** A chain may hold one rule twice: the second is told from the first. */
+/** A chain may hold one rule twice: the second gets a number. */
 function distinct(identities: readonly string[]): readonly string[] {
   const seen = new Map<string, number>()
   return identities.map((identity) => {

@@ -97,7 +97,7 @@ function distributionOf(endpoints: readonly Endpoint[], node: SelectionInput['no
   return everyZoneHint && forZone ? 'PreferSameZone' : undefined
 }
 
-/** Why an endpoint is used, or not, for one kind of traffic: what a person is told. */
+/** Why an endpoint is used, or not, for one kind of traffic: as text for people. */
 export const ENDPOINT_REASONS = {
   READY: 'ready',
   TERMINATING_FALLBACK: 'terminating but serving, and no endpoint for this traffic is ready',

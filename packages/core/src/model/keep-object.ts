@@ -244,7 +244,7 @@ function compact(members: JsonObject): JsonObject {
 }
 
 /**
- * Eight hexadecimal digits of FNV-1a (32 bits, over UTF-16 code units) of a text, which may come in pieces: tells that a text
+ * Eight hexadecimal digits of FNV-1a (32 bits, over UTF-16 code units) of a text, which may come in pieces: shows that a text
  * changed. Not a checksum against intent.
  */
 export function textDigest(text: string | Iterable<string>): string {

@@ -103,7 +103,7 @@ export const nodeWithoutObject = (name: string): NodeInfo => ({
 /** What the node is known by. */
 interface NodeAddresses {
   readonly node: NodeInfo | undefined
-  /** The addresses that its interfaces bear. Undefined: not looked at, and taken to be those of the Node, and loopback. */
+  /** The addresses that its interfaces have. Undefined: not looked at, and taken to be those of the Node, and loopback. */
   readonly interfaceAddresses?: readonly string[] | undefined
 }
 

@@ -2,7 +2,7 @@ import type { IpFamily, SocketAddress } from './address.js'
 import { isJsonObject } from './json-value.js'
 import type { Json, JsonObject } from './kubernetes-object.js'
 
-/** How traffic that starts at pods of this node is told from other traffic (kube-proxy's detectLocalMode). */
+/** How traffic that starts at pods of this node is distinguished from other traffic (kube-proxy's detectLocalMode). */
 export type DetectLocal =
   /** Not configured: no source counts as a pod of this node. */
   | { readonly mode: 'None' }
@@ -155,7 +155,7 @@ export interface ConntrackConfig {
 
 export interface LoggingConfig {
   readonly format: 'text' | 'json'
-  /** From 0: the higher, the more is told. */
+  /** From 0: the higher, the more is logged. */
   readonly verbosity: number
 }
 

@@ -178,7 +178,7 @@ export function protocolOf(value: Json | undefined): Protocol | undefined {
   return PROTOCOLS.find((protocol) => protocol === value)
 }
 
-/** The name by which a port that is left out can be told: its own where that is fit to be shown. */
+/** The name by which a port that is left out can be shown: its own where that is fit to be shown. */
 function skippedName(item: Json, index: number): string {
   const name = typeof item === 'object' && item !== null && 'name' in item ? item['name'] : undefined
   return isPortName(name) ? name : `ports[${index}]`

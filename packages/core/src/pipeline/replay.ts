@@ -178,7 +178,7 @@ function* eventsOf({ log, untilSeq }: ReplayOptions, info: LogInfo): Iterable<Re
 }
 
 /**
- * Time that moves only when it is told to: the clock of a replay. Timers fire in the order of their times, each at its
+ * Time that moves only on request: the clock of a replay. Timers fire in the order of their times, each at its
  * own time, so that the same events and settings give the same runs.
  */
 export class VirtualClock extends VirtualTimeScheduler {

@@ -60,7 +60,7 @@ export interface SyncEngineOptions {
   readonly atEnd?: TrackOptions['atEnd']
   /** Nothing is synced before it emits; absent: at once. */
   readonly ready?: ObservableInput<unknown>
-  /** Asks for a run although nothing was observed: somebody is in doubt about what is in force. */
+  /** Asks for a run although nothing was observed: what is in force is in doubt. */
   readonly resync?: Observable<unknown>
   /** Called as a run begins, with a promise of its end: when it is recorded and reported. */
   readonly onRun?: (ended: Promise<void>) => void

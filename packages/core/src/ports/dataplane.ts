@@ -137,7 +137,7 @@ export interface ListingFile {
   readonly text: string
 }
 
-/** Finds listings among the files that somebody gathered from a node. */
+/** Finds listings among the files that were gathered from a node. */
 export interface ListingFinder {
   /** Whether a file can be one, by its first characters. */
   isListing(beginning: string): boolean
@@ -203,7 +203,7 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   loaded(plan: RulePlan): LoadedRules
   /**
    * The way of a packet through rules, as the kernel goes it: every table, chain and rule that it meets, in order. Where chance
-   * decides, each way is told with its exact odds. An unknown fact that a rule tests is assumed, and the assumption is listed. Throws a
+   * decides, each way is reported with its exact odds. An unknown fact that a rule tests is assumed, and the assumption is listed. Throws a
    * TraceError for what is no packet, or no rules that a kernel would take.
    */
   trace(rules: LoadedRules, question: TraceQuestion): Trace
@@ -213,7 +213,7 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   /** What an audit can find, by type. A type is a contract: added, not renamed. */
   readonly findings: Readonly<Record<string, FindingKind>>
   /**
-   * Holds rules of one family against those that a state wants. What is not the proxy's is no finding, unless it stands in a
+   * Compares rules of one family with those that a state wants. What is not the proxy's is no finding, unless it stands in a
    * place that is. Rules of another program, release or mode are one finding, and are not compared.
    */
   audit(rules: LoadedRules, wanted: AuditedState, options: PlanOptions): readonly AuditFinding[]

@@ -158,7 +158,7 @@ export interface FamilyDrift {
   readonly bytes: number
 }
 
-/** A rule of somebody else that leads to a chain of ours, so that the chain cannot be deleted. */
+/** A rule of another program that leads to a chain of ours, so that the chain cannot be deleted. */
 export interface ForeignReference {
   readonly table: string
   readonly chain: string

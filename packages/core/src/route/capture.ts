@@ -85,7 +85,7 @@ const isGuarded = ({ servicePort, front, selection }: MatchedFront): boolean =>
 
 /**
  * Whether the source ranges of a load-balancer VIP turn the packet away. Where they let the node in, they let the
- * VIPs in as well: a node that bears the VIP sends from it.
+ * VIPs in as well: a node that has the VIP sends from it.
  */
 function isRefused(matched: MatchedFront, { inForce, config, source }: Way): boolean {
   const { servicePort } = matched

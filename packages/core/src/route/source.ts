@@ -65,7 +65,7 @@ interface Surroundings {
 function ownSourceFor({ node }: InForce, to: IpAddress): IpAddress | undefined {
   if (isLoopback(to)) return parseAddress(to.family === 'IPv4' ? '127.0.0.1' : '::1')
   if (isOwnAddress(node, to)) return to
-  // Which address packets carry is the machine's matter, whatever the proxy is told.
+  // Which address packets carry is decided by the machine, whatever the proxy's configuration says.
   const nodeIp = nodeIpOf(node, to.family, {})
   return nodeIp === undefined ? undefined : parseAddress(nodeIp)
 }
@@ -148,7 +148,7 @@ export function nodePortsAnswerOn({ node, config }: NodePortSettings, address: I
   if (isLoopback(address) && !(address.family === 'IPv4' && hasLocalhostNodePorts({ node, config }))) return false
   const cidrs = cidrsOfFamily(nodePortCidrs(node, config), address.family)
   if (cidrs.length === 0 || cidrs.some((cidr) => cidr.prefix === 0)) return true
-  // With CIDRs, only addresses that an interface bears count: of 127.0.0.0/8 that is one.
+  // With CIDRs, only addresses that an interface has count: of 127.0.0.0/8 that is one.
   if (isLoopback(address) && address.text !== '127.0.0.1') return false
   return cidrs.some((cidr) => cidrContains(cidr, address))
 }
@@ -192,7 +192,7 @@ export interface Packet {
    * that anything mentions (short of 0.0.0.0/0 and ::/0) and whose packets arrive by no pod's interface.
    */
   readonly from: string
-  /** An address: names are the business of whoever asks. */
+  /** An address: names are resolved by the caller. */
   readonly to: string
   readonly port: number
   readonly protocol: Protocol | Lowercase<Protocol>

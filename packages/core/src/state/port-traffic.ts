@@ -52,7 +52,7 @@ export interface FrontTraffic {
   readonly front: Front
   /** Those that it is spread over, each with the same odds. */
   readonly endpoints: readonly Endpoint[]
-  /** What becomes of it where there are no such endpoints: the sender is told, or not. */
+  /** What becomes of it where there are no such endpoints: the sender gets an ICMP error, or nothing. */
   readonly refused?: 'rejected' | 'dropped'
   /** Those that processes of this node reach, where policy Local gives others fewer, and whether its pods do too. */
   readonly fromHere?: { readonly endpoints: readonly Endpoint[]; readonly pods: boolean }
@@ -60,7 +60,7 @@ export interface FrontTraffic {
   readonly sourceRanges?: readonly string[]
 }
 
-/** Of every front of a service port, in the order of `frontsOf`. `tellsPods`: traffic of this node's pods can be told from others'. */
+/** Of every front of a service port, in the order of `frontsOf`. `tellsPods`: traffic of this node's pods can be distinguished from others'. */
 export const frontTrafficOf = (
   traffic: PortTraffic,
   { tellsPods }: { readonly tellsPods: boolean },

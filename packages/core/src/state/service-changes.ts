@@ -21,7 +21,7 @@ interface ServiceChangeTracker {
 
 /** Reads the objects of one application of changes. */
 interface ObjectReader {
-  /** What reading an object gives; undefined where it failed and somebody takes the failure. */
+  /** What reading an object gives; undefined where it failed and a caller handles the failure. */
   read<Result extends { readonly diagnostics: readonly Diagnostic[] }>(
     object: KubernetesObject,
     read: (object: KubernetesObject) => Result,
@@ -132,7 +132,7 @@ export function unmergeServicePorts(map: Map<ServicePortName, ServicePort>, gone
  * last version of a slice is read, when it is taken.
  */
 interface EndpointChangeTracker {
-  /** Takes note of what a slice is now. Slices are told apart by namespace and name. */
+  /** Takes note of what a slice is now. Slices are identified by namespace and name. */
   update(slice: KubernetesObject, deleted: boolean): void
   /** Hands over what is pending and forgets it. A Service whose endpoints are again what they were is not in it. */
   take(): readonly EndpointsChange[]

@@ -26,7 +26,7 @@ export interface FakeIptables extends Iptables {
   /** Makes a coming call fail; several strike one after the other. */
   readonly failNext: (fault: Fault) => void
   /**
-   * A change by somebody else: what a restore with `--noflush` reads. It is not among the calls, and no fault strikes it.
+   * A change by another program: what a restore with `--noflush` reads. It is not among the calls, and no fault strikes it.
    * Throws when it is refused, because that is a mistake of the test.
    */
   readonly change: (text: string) => void

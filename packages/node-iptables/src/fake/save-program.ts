@@ -20,7 +20,7 @@ export async function saveProgram(
     return { exitCode: 1, stderr: `Table \`${name}' does not exist\n`, stdout: '' }
   }
   let stdout = ''
-  // All of it as it is now: whoever reads slowly must not see what is changed meanwhile.
+  // All of it as it is now: a slow reader must not see what is changed meanwhile.
   const pieces = [...piecesOf(saveText(tables, { name, counters: args.includes('-c') }))]
   for (const piece of pieces) {
     if (onOutput === undefined) stdout += piece

@@ -111,7 +111,7 @@ function targetText(target: Target): string {
   }
 }
 
-/** Each has to be one word of a line; what kept words mean is the business of whoever wrote them. */
+/** Each has to be one word of a line; what kept words mean is not checked. */
 function keptWords(words: readonly string[]): readonly string[] | undefined {
   const isOneWord = (word: string): boolean => {
     const split = splitWords(word)

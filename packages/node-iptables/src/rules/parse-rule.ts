@@ -269,7 +269,7 @@ export const IPTABLES_PARSE_ERRORS = {
   MISSING_VALUE: 'the option needs a value',
   REPEATED_OPTION: 'the option may stand once in a rule',
   UNKNOWN_OPTION: 'neither a general option nor one of the matches and the target of this rule',
-  AMBIGUOUS: 'it cannot be told whether this is an option or the value of the unknown option before it',
+  AMBIGUOUS: 'it is not clear whether this is an option or the value of the unknown option before it',
   UNDECLARED_CHAIN: 'the table has no line for this chain (`:NAME - [0:0]`) before its rules',
   REPEATED_CHAIN: 'the table has two lines for this chain',
   NOT_A_SAVE: 'a save has tables, chains, rules that are appended and COMMIT alone',

@@ -108,7 +108,7 @@ export interface Word {
  * word. Outside of quotes a backslash is ordinary. An empty quotation is an empty word.
  */
 export function splitWords(line: string): { readonly type: 'words'; readonly words: readonly Word[] } | UnclosedQuote {
-  // Most lines have no quotes, and their words are told apart at once.
+  // Most lines have no quotes, and their words are split at once.
   if (!/["\t\n]/.test(line)) return { type: 'words', words: wordsBetweenSpaces(line) }
   const words: Word[] = []
   let text = ''

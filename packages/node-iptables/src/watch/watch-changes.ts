@@ -23,7 +23,7 @@ export interface CanaryOptions {
   readonly tables?: readonly string[] | undefined
   /**
    * The words of a rule to keep in the chain, such as `['-j', 'RETURN']`: then a flush that deletes no chain shows too,
-   * as canary-flushed. Default: none, the chain stays empty, as whoever compares rules expects of it. No packet comes here.
+   * as canary-flushed. Default: none, the chain stays empty, as a comparison of rules expects. No packet comes here.
    */
   readonly rule?: readonly string[] | undefined
   /** From the end of one look to the next. Default: 30,000. */
@@ -50,7 +50,7 @@ export interface MonitorOptions {
 
 /**
  * Watches for what others do to the tables, until the signal aborts; settles when its last process has ended. Fails only
- * with what a callback throws; whatever else goes wrong is told by `onError`, and the watch goes on.
+ * with what a callback throws; any other failure is reported by `onError`, and the watch goes on.
  */
 export async function watchChanges(options: WatchOptions): Promise<void> {
   const { canary, monitor, onChange, onError } = options
@@ -98,7 +98,7 @@ const monitorDefaults = ({ isOwn, prefix = [], ...given }: MonitorOptions) => {
   }
 }
 
-/** What somebody else did to the tables, as far as it shows. It is news, no advice: what to do is the caller's. */
+/** A change of the tables by another program, as far as it can be seen. What to do about it is the caller's decision. */
 export type TableChange =
   /** Canary chains were deleted, and with them surely other chains. One call for each disappearance. */
   | { readonly type: 'canary-gone'; readonly family: Family; readonly tables: readonly string[] }
@@ -159,7 +159,7 @@ interface CanaryWatch extends Watchers {
 }
 
 /**
- * Makes the canaries, then looks at an interval whether they are there, until the signal aborts. What is lost is told
+ * Makes the canaries, then looks at an interval whether they are there, until the signal aborts. What is lost is reported
  * first and made again after: a command that fails or is ended in between can lose no news. One that could not be made
  * is tried again at the next look, and is not told twice.
  */
@@ -186,7 +186,7 @@ function canaryCheck(watch: CanaryWatch, iptables: Iptables): () => Promise<void
 
   const isOver = (): boolean => signal.aborted
 
-  /** Undefined: it failed, and that is told, or the watch ends. */
+  /** Undefined: it failed, and that was reported, or the watch ends. */
   const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
     if (isOver()) return undefined
     const outcome = await work().then(

@@ -285,7 +285,7 @@ const LONGEST_COMMAND = 15
 /** The kernel gives the first pid namespace this number for good, PROC_PID_INIT_INO. */
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]'
 
-/** By what processes that are started here can be told in the kernel's words. */
+/** What identifies processes that are started here in the kernel's reports. */
 export function processMatchHere(): 'pid' | 'command' {
   try {
     return readlinkSync('/proc/self/ns/pid') === INITIAL_PID_NAMESPACE ? 'pid' : 'command'

@@ -13,7 +13,7 @@ import {
 } from '@pointsman/core'
 import type { AgentEvent, LogStart } from '../agent-event.js'
 
-/** What health is told from: a fold over what happens in an agent. Times in milliseconds since 1970 UTC. */
+/** What health is derived from: a fold over what happens in an agent. Times in milliseconds since 1970 UTC. */
 export interface Health {
   readonly families: readonly IpFamily[]
   readonly fromLog?: LogStart
@@ -54,7 +54,7 @@ interface Audit {
   readonly checkedAt?: number
   /** The tables could not be read, or not be put right. */
   readonly error?: unknown
-  /** The last time that somebody else had changed them. */
+  /** The last time that another program had changed them. */
   readonly drift?: { readonly at: number; readonly chains: number }
   /** Whether the watch of the tables hears of changes; the error: why not. */
   readonly listening?: { readonly ok: boolean; readonly error?: unknown }

@@ -21,7 +21,7 @@ const MOST_LISTENERS = 30_000
 
 /**
  * Holds the connections of several servers to one number. One too many is not refused: the connection that has been idle for longest
- * is closed for it, so that a probe is answered however many connections somebody else holds.
+ * is closed for it, so that a probe is answered however many connections other clients hold.
  */
 export interface ConnectionLimit {
   /** Counts a server's connections from now on, and closes those that are slow. */

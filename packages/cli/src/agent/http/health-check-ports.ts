@@ -45,7 +45,7 @@ export function createHealthCheckPorts(options: HealthCheckPortsOptions): Health
   const { addresses, isServing, onFailed, connections, maxListeners } = options
   let wanted: ReadonlyMap<ServiceName, HealthCheckedService> = new Map()
   const open = new Map<ServiceName, OpenPort>()
-  /** What was told last of each port that could not be opened. */
+  /** What was last logged of each port that could not be opened. */
   const told = new Map<ServiceName, string>()
   let settled = Promise.resolve()
   let listeners = 0

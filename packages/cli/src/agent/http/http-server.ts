@@ -77,7 +77,7 @@ async function bodyOf(incoming: IncomingMessage): Promise<string> {
 const MAX_BODY = 1024
 
 function send({ status, headers, body }: Answer, outgoing: ServerResponse): void {
-  // Who hung up meanwhile is told nothing.
+  // A client that hung up meanwhile gets no response.
   outgoing.on('error', () => undefined)
   outgoing.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) })
   outgoing.end(body)
@@ -154,7 +154,7 @@ const WHY: Readonly<Record<string, string>> = {
   EMFILE: 'this process has too many open files (EMFILE), raise RLIMIT_NOFILE (ulimit -n)',
 }
 
-/** What a handler is told of a request. */
+/** What a handler gets of a request. */
 export interface HttpRequest {
   readonly method: string
   readonly path: string

@@ -74,7 +74,7 @@ export function metricsHandler(answers: MetricsServerAnswers): Handler {
   }
 }
 
-/** Rules name what runs in the cluster: for whoever is on the machine. */
+/** Rules name what runs in the cluster: for users of this machine. */
 function restoreAnswer({ peer }: HttpRequest, restores: () => readonly SentInput[], none: string): Answer {
   if (!isLoopback(peer)) return textAnswer(403, 'only available from this machine: use 127.0.0.1\n')
   const sent = restores()

@@ -102,7 +102,7 @@ interface ProcessFigures {
   readonly maxFiles?: number
 }
 
-/** The process metrics that Kubernetes' own components have, read when somebody asks; none of the JavaScript engine. */
+/** The process metrics that Kubernetes' own components have, read on request; none of the JavaScript engine. */
 function registerProcessMetrics(registry: Registry, read: () => ProcessFigures): void {
   const registers = [registry]
   // One reading serves all, because the first of them is collected first.

@@ -12,7 +12,7 @@ export interface MetricContext {
   readonly dataplane: DataplaneMetrics
 }
 
-/** A group of metrics, registered; what it gives is told everything that happens, and counts what it is about. */
+/** A group of metrics, registered; what it returns receives every event, and counts those it is about. */
 export type MetricGroup = (context: MetricContext) => (event: AgentEvent) => void
 
 /** Seconds, as kube-proxy 1.36 has them: 1 ms to 16.384 s. */

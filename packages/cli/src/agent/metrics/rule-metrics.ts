@@ -170,7 +170,7 @@ export const conntrackMetrics: MetricGroup = ({ registry, families }) => {
 }
 
 /**
- * Packets that rules of the data plane met, read from the kernel when somebody asks. What cannot be read is not told, as kube-proxy has it.
+ * Packets that rules of the data plane met, read from the kernel on request. What cannot be read is left out, as in kube-proxy.
  */
 export function registerPacketMetrics(
   registry: Registry,

@@ -88,7 +88,7 @@ export function appliedText({ result, durationMs, flows, ...target }: Applied, s
   return [done, ...deleted]
 }
 
-/** Chains of one service that are kept for a rule of somebody else, in sentences. Those of all services are always there. */
+/** Chains of one service that are kept for a rule of another program, in sentences. Those of all services are always there. */
 export const leftTexts = (
   left: readonly ForeignReference[],
   dataplane: Pick<Dataplane, 'isServiceChain'>,

@@ -145,7 +145,7 @@ interface AssumedArrival {
   readonly assumption?: string
 }
 
-/** How a packet arrives is taken for what it is at the end: it is one packet that is followed, whoever else comes and goes. */
+/** How a packet arrives is taken for what it is at the end: one packet is followed, whatever else is sent. */
 function assumedArrival(
   packet: ResolvedPacket,
   { config, options }: { readonly config: ProxyConfig; readonly options: BisectOptions },

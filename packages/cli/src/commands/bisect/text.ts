@@ -17,7 +17,7 @@ import { objectName } from '../log/text.js'
 import type { Bisection } from './answer.js'
 import type { BisectQuestion } from './question.js'
 
-/** The conclusion, the record with what is behind it, the one that mended it; then every flip, the newest first. */
+/** The conclusion, the record with what is behind it, the one that fixed it; then every flip, the newest first. */
 export function bisectText(found: Bisection, question: BisectQuestion, style: Style): readonly string[] {
   const { broken, mended, flips } = found
   const look = { found, style }

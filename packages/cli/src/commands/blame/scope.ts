@@ -24,7 +24,7 @@ export interface BlameScope {
   /** Absent: every record may have touched them. */
   readonly service?: ServiceName
   readonly accepts: (item: RuleItem) => boolean
-  /** Where none is there now, those that were there last are told. */
+  /** Where none is there now, the last ones that were there are shown. */
   readonly whenGone: boolean
 }
 

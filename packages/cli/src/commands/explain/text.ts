@@ -102,7 +102,7 @@ const WAY_COLUMNS = (style: Style): readonly Column<WayRow>[] => [
   { title: 'VERDICT', cell: ({ ways }) => waysText(ways, style) },
 ]
 
-/** A line for each fate that a front has, whoever has it; who is masqueraded is said in it. */
+/** A line for each fate of a front, with the senders that are masqueraded. */
 function wayRows({ front, address, ways }: FrontWays): readonly WayRow[] {
   const byFate = new Map<string, SenderWay[]>()
   for (const way of ways) {

@@ -206,7 +206,7 @@ function* floorEvents(reader: ChangeLogReader, fromSeq: Seq): Generator<Recorded
   const floor = seq(fromSeq - 1)
   const observedAt = reader.timeOf(floor) ?? reader.timeOf(fromSeq) ?? 0
   const { objects, received } = reader.objectsAt(floor)
-  // Nodes first: whoever replays this has the node before its endpoints.
+  // Nodes first: a replay then has the node before its endpoints.
   const sorted = [...objects].sort((a, b) => rankOf(a) - rankOf(b) || (keyOf(a) < keyOf(b) ? -1 : 1))
   for (const object of sorted) yield { observedAt, type: 'ADDED', object }
   for (const kind of [...received].sort()) {

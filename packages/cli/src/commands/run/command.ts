@@ -129,7 +129,7 @@ export interface RunRequest {
   readonly configFile?: { readonly path: string; readonly text: string }
   /** Flags in force, by name without dashes: those that were given, and our own by default. */
   readonly flags: Readonly<Record<string, string>>
-  /** For a person, each once: fields without effect, flags that kube-proxy would not have heeded. */
+  /** For a person, each once: fields without effect, flags that kube-proxy would have ignored. */
   readonly warnings: readonly string[]
 }
 
@@ -238,7 +238,7 @@ const warningsOfDeprecated = (options: AgentOptions): readonly string[] =>
     (server) => `--${server}-port is deprecated: use --${server}-bind-address`,
   )
 
-/** Where kube-proxy would go by the file: whoever comes from it should not be surprised by a flag that was never heeded. */
+/** Where kube-proxy would go by the file: users of kube-proxy should not be surprised by a flag that it ignored. */
 function warningsOfFlags(given: ReadonlyMap<string, Json>, file: ConfigDocument | undefined): readonly string[] {
   if (file === undefined) return []
   const flags = KUBE_PROXY_FLAGS.filter(({ path, besideConfig }) => given.has(path) && besideConfig !== true)

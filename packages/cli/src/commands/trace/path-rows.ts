@@ -164,7 +164,7 @@ const ROUTING = {
   out: 'sent on its way',
 } as const
 
-/** Those in a row that ask for the same kind of thing and fail by the same fact are told once, with their number. */
+/** Those in a row that ask for the same kind of thing and fail by the same fact are shown once, with their number. */
 function missedRows(
   missed: readonly MissedRule[],
   { chain, depth }: { readonly chain: string; readonly depth: number },

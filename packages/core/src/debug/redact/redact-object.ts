@@ -308,5 +308,5 @@ const KNOWN_KEYS: ReadonlySet<string> = new Set([
   'orphan',
 ])
 
-/** A prefix alone says nothing either, whatever name somebody put behind it. */
+/** A prefix alone says nothing either, whatever name follows it. */
 const KNOWN_PREFIXES: ReadonlySet<string> = new Set([...Object.keys(NAMES_BY_PREFIX), 'node-restriction.kubernetes.io'])

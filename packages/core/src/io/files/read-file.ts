@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { StringDecoder } from 'node:string_decoder'
 import { createGunzip } from 'node:zlib'
 
-/** What can go wrong with a file that somebody named, each with what to do about it. */
+/** What can go wrong with a file that the user named, each with what to do about it. */
 export const FILE_ERRORS = {
   NOT_FOUND: 'no such file: check the path',
   CANNOT_READ: 'it cannot be read',
@@ -65,7 +65,7 @@ export async function openBytes(path: string, stdin: AsyncIterable<Buffer | stri
   return size === undefined ? source : { ...source, size }
 }
 
-// Opened by whoever reads it: a stream that nobody reads would throw at nobody when it cannot be opened.
+// Opened by its reader: the error of a stream without a reader would be lost.
 async function* chunksOf(path: string): AsyncGenerator<Buffer> {
   for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) yield chunk as Buffer
 }
@@ -170,7 +170,7 @@ const TAR = 'a tar archive: unpack it with `tar xf`'
 
 /**
  * What begins so, if it is no text. A text may have a torn line with NULs in it; what begins with a page of them is a device or
- * no file that somebody wrote.
+ * no file that a person wrote.
  */
 function binaryOf(head: Buffer): string | undefined {
   const known = MAGIC.find(([magic]) => head.subarray(0, magic.length).equals(magic))

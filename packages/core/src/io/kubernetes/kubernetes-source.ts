@@ -134,7 +134,7 @@ interface ClusterGuard {
 /**
  * The same server, asked first of all which cluster it is: positions of one cluster mean nothing in another, and a watch from
  * one would be answered all the same. Of another cluster nothing is ever read. One that does not tell, because it has no such
- * Service or whoever asks may not see it, is taken for the right one.
+ * Service or the user may not see it, is taken for the right one.
  */
 export function guardCluster(api: ApiServer, { clusterId, onOther }: ClusterGuard): ApiServer {
   let checked: Promise<void> | undefined
@@ -161,7 +161,7 @@ export function guardCluster(api: ApiServer, { clusterId, onOther }: ClusterGuar
 }
 
 async function clusterIdOf(api: ApiServer): Promise<string | undefined> {
-  // A list, as whoever may list Services need not be allowed to get one.
+  // A list, because a user who may list Services need not be allowed to get one.
   const query = { fieldSelector: 'metadata.name=kubernetes', limit: '1' }
   const request = { path: '/api/v1/namespaces/default/services', query }
   const late = new AbortController()

@@ -40,7 +40,7 @@ const unusable = (object: KubernetesObject, why: string): Unreadable => ({
   bare: bareObject(object),
 })
 
-/** The kind is said by whoever tells the message. */
+/** The caller adds the kind. */
 const nameIn = ({ metadata: { namespace, name } }: KubernetesObject): string =>
   printable(namespace == null ? name : `${namespace}/${name}`)
 

@@ -135,7 +135,7 @@ function failureOfStatus(
 const isTooNew = ({ causes, message }: ApiStatus): boolean =>
   causes.includes('ResourceVersionTooLarge') || message.includes('Too large resource version')
 
-/** 400 and 422 is how validation answers; 500 is a store that cannot tell how far it is. */
+/** 400 and 422 is how validation answers; 500 is a store that does not know its own position. */
 const refusesStreaming = ({ code, message }: ApiStatus): boolean =>
   code === 400 || code === 422 || /required storage feature|sendInitialEvents|WatchList/.test(message)
 
@@ -160,6 +160,6 @@ function retryAfter(header: string | undefined, now: number): number | undefined
 const secondsToMs = (seconds: number | undefined): number | undefined =>
   seconds === undefined ? undefined : bounded(seconds * 1000)
 
-// A server that asks for hours is mistaken, or somebody else: rules must not be that old.
+// A server that asks for hours is mistaken, or is no API server: rules must not be that old.
 const LONGEST_WAIT_MS = 300_000
 const bounded = (ms: number): number => Math.min(LONGEST_WAIT_MS, Math.max(0, ms))

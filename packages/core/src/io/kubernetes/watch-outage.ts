@@ -3,7 +3,7 @@ import type { LogEntry } from '../../model/record.js'
 import type { SourceItem, WatchStatus } from '../../ports/api-server.js'
 import type { Failure } from './watch-failure.js'
 
-/** What is told of the watch of one kind, beside its events. Each gives the items to send. */
+/** What is reported of the watch of one kind, besides its events. Each gives the items to send. */
 export interface WatchReport {
   connecting(): readonly SourceItem[]
   /** The server answers. */

@@ -6,7 +6,7 @@ import { Damage } from './errors.js'
 import { TYPE_CODES } from './schema.js'
 
 /**
- * A log may come from somebody else: SQLite stores a value of any type and size in any column. What a column holds is looked
+ * A log may come from another source: SQLite stores a value of any type and size in any column. What a column holds is looked
  * at here before anything else sees it, and what no writer of ours stores is a `Damage`, which becomes LOG_DAMAGED.
  */
 

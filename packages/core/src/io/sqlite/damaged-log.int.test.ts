@@ -11,7 +11,7 @@ import { churn } from '../../testing/churn.js'
 import { openChangeLog, openChangeLogWriter } from './change-log.js'
 import { ChangeLogError } from '../../ports/change-log.js'
 
-/** A log may come from somebody else: whatever it holds, it is read or refused in one line. */
+/** A log may come from another source: whatever it holds, it is read or refused in one line. */
 let directory = ''
 let whole = ''
 let file = ''

@@ -1,7 +1,7 @@
 import { diffMergePatch, isJsonObject, mergePatch } from '../../model/json-value.js'
 import type { Json, JsonObject } from '../../model/kubernetes-object.js'
 
-/** What an item of a list is told from others by; undefined where it cannot be told. */
+/** What distinguishes an item of a list from others; undefined where nothing does. */
 export type KeyOf = (item: JsonObject) => string | undefined
 
 /**

@@ -3,7 +3,7 @@ import { assertNever } from '../../model/language.js'
 import { openChangeLogWriter, type SqliteChangeLog } from './change-log.js'
 import { type ThreadCall, type ThreadData, type ThreadReply, toFailure } from './threaded-writer.js'
 
-/** The thread of `openThreadedChangeLogWriter`: opens the log, does what it is told, one call after the other, and ends. */
+/** The thread of `openThreadedChangeLogWriter`: opens the log, executes its calls, one after the other, and ends. */
 function run(): void {
   const { file, options } = workerData as ThreadData
   const log = attempt(undefined, () => openChangeLogWriter(file, options))

@@ -55,7 +55,7 @@ export function openForWriting(
 }
 
 /**
- * A log may come from somebody else. better-sqlite3 opens in SQLite's defensive mode; what else SQLite advises for such
+ * A log may come from another source. better-sqlite3 opens in SQLite's defensive mode; what else SQLite advises for such
  * files: https://www.sqlite.org/security.html#untrusted_sqlite_database_files
  */
 function distrust(db: Database.Database): void {

@@ -201,7 +201,7 @@ export interface ThreadData {
   readonly options: Omit<WriterOptions, 'onStep'>
 }
 
-/** What it is told, one after the other. */
+/** Its calls, in their order. */
 export type ThreadCall =
   | { readonly type: 'append'; readonly entries: readonly LogEntry[] }
   | { readonly type: 'prune'; readonly options: PruneOptions }
@@ -213,7 +213,7 @@ export type ThreadReply = { readonly head: number; readonly lastObservedAt: numb
   | { readonly type: 'failed'; readonly failure: ThreadFailure }
 )
 
-/** Of an error, only the message comes through between threads: what callers match on is told beside it. */
+/** Of an error, only the message comes through between threads: what callers match on is sent beside it. */
 interface ThreadFailure {
   readonly error: unknown
   readonly log?: { readonly code: ChangeLogErrorCode; readonly file: string; readonly detail?: string }

@@ -43,7 +43,7 @@ export interface CredentialSource {
   current(): Promise<Credentials>
   /** After the server refused them: a plugin is run again in any case. */
   renewed(): Promise<Credentials>
-  /** Reads the files, and runs no plugin: what is wrong already is told now. */
+  /** Reads the files, and runs no plugin: what is wrong already is reported now. */
   check(): Promise<TlsMaterial>
   /** Ends a plugin that runs. */
   close(): void
@@ -72,7 +72,7 @@ export function createCredentials(settings: ServerSettings, options: CredentialO
   const plugin = user.exec ? createPlugin(settings, options) : undefined
 
   const tls = async (): Promise<TlsMaterial> => {
-    // One after the other, so that of several that cannot be read it is always the same that is told.
+    // One after the other, so that of several that cannot be read always the same one is reported.
     const authority = await ca()
     const certificate = await cert()
     const privateKey = await key()

@@ -102,7 +102,7 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
       fail(toError(new Error('the connection was closed without a response')))
       end()
     })
-    // After the head, this is a body that is no HTTP; its reader is told.
+    // After the head, this is a body that is no HTTP; its reader gets the error.
     request.on('error', (error) => {
       failure = error
       if (settled) return
