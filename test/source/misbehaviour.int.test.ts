@@ -266,4 +266,40 @@ describe('a server that goes away', () => {
     await expectSameObjects(server, source)
     expect(listsAskedOf(server)).toBeLessThanOrEqual(2 * KINDS)
   })
+
+  it.each([0, 1, 3, 500])(
+    'and comes back restored from a backup, and past what is known by %i changes, is listed',
+    async (further) => {
+      server.putAll(worldOf(50))
+      const source = await start({ impatient: true })
+      await expectCaughtUp(server, source)
+      change()
+      await expectCaughtUp(server, source)
+      const reached = server.resourceVersion()
+      const { port, authority } = server
+      await server.close()
+      // Uids and versions come again, with other objects and contents.
+      server = await startTestApiServer({ port, authority, bookmarkIntervalMs: 200, firstResourceVersion: 100 })
+      server.putAll(worldOf(50))
+      for (let index = 0; server.resourceVersion() < reached + further; index++)
+        server.put(webSlice(8 + (index % 9), 3 + index))
+      await expectSameObjects(server, source)
+    },
+  )
+
+  it('and was restored from a backup while nobody was following is listed by whoever goes on from before', async () => {
+    server.putAll(worldOf(50))
+    const before = await start()
+    change()
+    await expectCaughtUp(server, before)
+    await before.stop()
+    const { port, authority } = server
+    const reached = server.resourceVersion()
+    await server.close()
+    server = await startTestApiServer({ port, authority, bookmarkIntervalMs: 200, firstResourceVersion: 100 })
+    server.putAll(worldOf(50))
+    while (server.resourceVersion() < reached + 200) server.put(webSlice(8, 1 + (server.resourceVersion() % 7)))
+    const after = await start({ resume: before.resumePoints(), after: before })
+    await expectSameObjects(server, after)
+  })
 })

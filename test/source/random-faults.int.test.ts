@@ -89,7 +89,7 @@ const harmless = fc.oneof(
   pauses,
   othersChange,
   disturb(harmlessDisturbances),
-  misbehave(harmlessMisbehaviours, ['watch']),
+  misbehave(harmlessMisbehaviours, ['watch', 'check']),
   away(fc.constant(false)),
   doors,
 )

@@ -75,6 +75,8 @@ describe('what a real API server said, byte for byte', () => {
     const before = await begunAtSlices()
     const answer = wire('watch-endpointslices-from-rv')
     const resume = { EndpointSlice: { resourceVersion: '101' } }
+    // The recorded history is not the server's own.
+    server.misbehave({ type: 'status', code: 404 }, { kind: 'check', times: 1_000_000 })
     await fc.assert(
       fc.asyncProperty(cutsOf(answer), async (cuts) => {
         server.misbehave({ type: 'replay', answer, cuts }, { kind: 'watch', resource: 'endpointslices' })

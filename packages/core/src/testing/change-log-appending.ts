@@ -236,6 +236,27 @@ export function appendingContract({ fresh }: ContractTools): void {
       expect([...log.records()].some((record) => 'isNews' in record)).toBe(false)
     })
 
+    test('of a version that a list brings again takes another content, and no repetition', async () => {
+      const { log } = await fresh()
+      const { added, modified } = createEventMaker(START)
+      const news = (event: WatchEvent): WatchEvent => ({ ...event, isNews: true })
+      const web = (version: string): KubernetesObject =>
+        service({ name: 'web', resourceVersion: '5', labels: { version } })
+      const events = [
+        added(web('lost')),
+        news(modified(web('lost'))),
+        news(modified(web('kept'))),
+        news(modified(web('kept'))),
+      ]
+      expect(positions(await log.append(entries(events)))).toEqual([
+        'appended 1',
+        'duplicate 1',
+        'appended 2',
+        'duplicate 2',
+      ])
+      expect(log.objectsAt(seq(2)).objects[0]?.metadata['labels']).toEqual({ version: 'kept' })
+    })
+
     test('refuses what was observed before the last record, and takes the rest of the batch', async () => {
       const { log } = await fresh()
       const { added } = createEventMaker(START)

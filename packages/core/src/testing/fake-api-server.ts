@@ -16,7 +16,7 @@ export type Fault =
 
 export interface FakeRequest {
   readonly kind: ObjectKind
-  readonly asked: 'watch' | 'streaming-list' | 'first-page' | 'page'
+  readonly asked: 'watch' | 'streaming-list' | 'first-page' | 'page' | 'check'
   readonly query: Readonly<Record<string, string>>
   /** Milliseconds of the scheduler. */
   readonly at: number
@@ -30,6 +30,8 @@ export interface FakeRequest {
  */
 export interface FakeApiServer extends ApiServer {
   put(object: KubernetesObject): void
+  /** As `put`, and no watch is ever told of it. */
+  putUnseen(object: KubernetesObject): void
   remove(object: Pick<KubernetesObject, 'kind' | 'metadata'>): void
   objects(kind: ObjectKind): readonly KubernetesObject[]
   /** Forgets history: what begins before now is gone. */
@@ -42,8 +44,10 @@ export interface FakeApiServer extends ApiServer {
   breakAll(): void
   /** Connections that are open. */
   readonly open: number
-  /** Asked for each request; undefined: it goes well. */
+  /** Asked for each request but checks; undefined: it goes well. */
   fault: (request: FakeRequest) => Fault | undefined
+  /** The same for checks of the history. */
+  checkFault: (request: FakeRequest) => Fault | undefined
 }
 
 export interface FakeApiServerOptions {
@@ -71,6 +75,8 @@ export function createFakeApiServer({
   let forgotten = 0
   let births = 0
   let history: Change[] = []
+  /** All changes that ever were, for what was at a time. */
+  let ledger: Change[] = []
   const stored = new Map<string, KubernetesObject>()
   const requests: FakeRequest[] = []
   const bodies = new Set<FakeBody>()
@@ -84,7 +90,20 @@ export function createFakeApiServer({
   const change = (type: Change['type'], object: KubernetesObject): void => {
     const made = { version, type, object }
     history.push(made)
+    ledger.push(made)
     for (const watch of watches) if (watch.kind === object.kind) watch.tell(made)
+  }
+
+  /** One object by its name, as it is or was at a resourceVersion. */
+  const check = (kind: ObjectKind, { fieldSelector = '', resourceVersion }: FakeRequest['query']): string => {
+    const then = new Map<string, KubernetesObject>()
+    const at = resourceVersion === undefined ? version : Number(resourceVersion)
+    for (const { type, object } of ledger.filter((made) => made.version <= at))
+      if (type === 'DELETED') then.delete(keyOf(object))
+      else then.set(keyOf(object), object)
+    const name = /metadata\.name=([^,]*)/.exec(fieldSelector)?.[1]
+    const found = [...then.values()].filter((object) => object.kind === kind && object.metadata.name === name)
+    return listText(kind, { resourceVersion: String(at) }, found)
   }
 
   const page = (kind: ObjectKind, query: FakeRequest['query']): string => {
@@ -93,16 +112,7 @@ export function createFakeApiServer({
     const items = rest.slice(0, Number(query['limit']))
     const last = items.at(-1)
     const token = last !== undefined && items.length < rest.length ? { continue: keyOf(last) } : {}
-    return JSON.stringify(
-      {
-        kind: `${kind}List`,
-        apiVersion: kind === 'EndpointSlice' ? 'discovery.k8s.io/v1' : 'v1',
-        metadata: { resourceVersion: String(version), ...token },
-        items: items.map(({ kind: _kind, apiVersion: _version, ...item }) => item),
-      },
-      undefined,
-      1,
-    )
+    return listText(kind, { resourceVersion: String(version), ...token }, items)
   }
 
   const watch = (request: FakeRequest, body: FakeBody): void => {
@@ -146,13 +156,15 @@ export function createFakeApiServer({
     if (asked === 'streaming-list' && refuseStreams === 'status')
       return { type: 'refused', status: 422, body: { message: `${kind}: sendInitialEvents is forbidden` } }
     if (asked !== 'watch' && Number(resourceVersion) > version) return TOO_LARGE
+    if (asked === 'check' && query['resourceVersion'] !== undefined && Number(resourceVersion) < forgotten)
+      return { type: 'refused', status: 410, body: { reason: 'Expired' } }
     return undefined
   }
 
   const get = async (asked: ApiRequest, signal: AbortSignal): Promise<ApiAnswer> => {
     const request: FakeRequest = { ...readRequest(asked), at: scheduler.now(), code: 200 }
     requests.push(request)
-    const fault = server.fault(request) ?? statusFor(request)
+    const fault = (request.asked === 'check' ? server.checkFault : server.fault)(request) ?? statusFor(request)
     if (fault?.type === 'mute') {
       request.code = 0
       await new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))
@@ -173,7 +185,7 @@ export function createFakeApiServer({
       body.end()
     } else if (request.asked === 'watch' || request.asked === 'streaming-list') watch(request, body)
     else {
-      body.write(page(request.kind, request.query))
+      body.write((request.asked === 'check' ? check : page)(request.kind, request.query))
       body.end()
     }
     const headers =
@@ -192,6 +204,10 @@ export function createFakeApiServer({
       const after = { ...object, metadata: { ...object.metadata, uid, resourceVersion: String(version) } }
       stored.set(keyOf(object), after)
       change(before === undefined ? 'ADDED' : 'MODIFIED', after)
+    },
+    putUnseen(object) {
+      server.put(object)
+      history.pop()
     },
     remove(object) {
       const before = stored.get(keyOf(object))
@@ -213,6 +229,7 @@ export function createFakeApiServer({
         else stored.set(keyOf(object), object)
       }
       history = kept
+      ledger = ledger.filter((made) => made.version <= resourceVersion)
       version = resourceVersion
     },
     breakAll() {
@@ -227,6 +244,7 @@ export function createFakeApiServer({
       return [...bodies].filter(({ isOpen }) => isOpen).length
     },
     fault: () => undefined,
+    checkFault: () => undefined,
   }
   return server
 }
@@ -270,5 +288,24 @@ function readRequest({ path, query }: ApiRequest): Pick<FakeRequest, 'kind' | 'a
   if (kind === undefined) throw new Error(`nothing is served at ${path}`)
   if (query['watch'] === '1')
     return { kind, query, asked: query['sendInitialEvents'] === undefined ? 'watch' : 'streaming-list' }
+  const { limit, fieldSelector = '' } = query
+  if (
+    limit === '1' &&
+    query['continue'] === undefined &&
+    (fieldSelector.includes('metadata.name=') || query['resourceVersionMatch'] === 'Exact')
+  )
+    return { kind, query, asked: 'check' }
   return { kind, query, asked: query['continue'] === undefined ? 'first-page' : 'page' }
 }
+
+const listText = (kind: ObjectKind, metadata: JsonObject, items: readonly KubernetesObject[]): string =>
+  JSON.stringify(
+    {
+      kind: `${kind}List`,
+      apiVersion: kind === 'EndpointSlice' ? 'discovery.k8s.io/v1' : 'v1',
+      metadata,
+      items: items.map(({ kind: _kind, apiVersion: _version, ...item }) => item),
+    },
+    undefined,
+    1,
+  )

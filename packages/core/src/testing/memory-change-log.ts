@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { keepObject, withVersionOf } from '../model/keep-object.js'
 import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
 import { assertNever } from '../model/language.js'
@@ -106,6 +107,9 @@ function appendEntry(state: State, entry: LogEntry): AppendOutcome {
   const { log, lives, known } = state
   const record = recordOf(state, entry, seq(Math.max(headOf(log) + 1, entry.seq ?? 0)))
   const identity = identityOf(record)
+  const living = record.type === 'object' ? lives.get(keyOf(record)) : undefined
+  if (isNews(entry) && living !== undefined && record.type === 'object' && isWhatLives(record, living))
+    return { type: 'duplicate', seq: living.seq }
   const same = isNews(entry) ? undefined : known.get(identity)
   if (same !== undefined && isSame(same, record, known)) return { type: 'duplicate', seq: same.seq }
   const last = log.at(-1)?.observedAt ?? 0
@@ -126,6 +130,10 @@ function appendEntry(state: State, entry: LogEntry): AppendOutcome {
   }
   return { type: 'appended', seq: record.seq }
 }
+
+/** A change that says nothing of an object but what is known of it. */
+const isWhatLives = ({ event, object }: ObjectRecord, living: ObjectRecord): boolean =>
+  event === 'MODIFIED' && isDeepStrictEqual(object, living.object)
 
 const isNews = (entry: LogEntry): boolean => entry.type === 'event' && entry.event.isNews === true
 

@@ -35,6 +35,7 @@ export interface Trial {
   /** What was said of a kind, a line an item. */
   readonly said: (kind: ObjectKind) => readonly string[]
   readonly items: readonly SourceItem[]
+  /** Without checks of the server's history. */
   readonly asked: (kind: ObjectKind) => readonly FakeRequest['asked'][]
   readonly status: (kind: ObjectKind) => WatchStatus | undefined
   /** What the events come to, and what the server has: names with versions. */
@@ -70,7 +71,7 @@ export function openTrial(parts: TrialParts, options: TrialOptions = {}): Trial 
     random: seededRandom(seed),
     ...(options.streamingLists !== undefined && { streamingLists: options.streamingLists }),
     ...(options.pageSize !== undefined && { pageSize: options.pageSize }),
-    ...(options.limits && { limits: options.limits }),
+    limits: { relistMs: Number.POSITIVE_INFINITY, ...options.limits },
   })
   const take = (item: SourceItem): void => {
     items.push(item)
@@ -94,7 +95,8 @@ export function openTrial(parts: TrialParts, options: TrialOptions = {}): Trial 
       void clock.advanceTo(end)
     },
     said: (kind) => items.filter((item) => kindOf(item) === kind).map(shown),
-    asked: (kind) => server.requests.filter((request) => request.kind === kind).map(({ asked }) => asked),
+    asked: (kind) =>
+      server.requests.filter((request) => request.kind === kind && request.asked !== 'check').map(({ asked }) => asked),
     status: (kind) =>
       items.flatMap((item) => (item.type === 'status' && item.status.kind === kind ? [item.status] : [])).at(-1),
     state: (kind) => listed([...state.values()].filter((object) => object.kind === kind)),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { pageRequest, probeRequest, streamingListRequest, watchRequest, watchTimeoutSeconds } from './api-requests.js'
+import { pageRequest, checkRequest, streamingListRequest, watchRequest, watchTimeoutSeconds } from './api-requests.js'
 import { watchedKinds } from './watch-kind.js'
 
 const [services, slices, nodes] = watchedKinds('node-a')
@@ -46,8 +46,24 @@ test('a page that follows names its token alone: the server refuses a resourceVe
   ).toEqual(['labelSelector', 'limit', 'continue'])
 })
 
-test('a probe asks for one object', () => {
-  expect(nodes && probeRequest(nodes, '9').query).toMatchObject({ limit: '1', resourceVersion: '9' })
+test('a check asks for one object of the watch by its name, then or now', () => {
+  const web = { namespace: 'shop', name: 'web' }
+  expect(services && checkRequest(services, web, '9')).toEqual({
+    path: '/api/v1/namespaces/shop/services',
+    query: {
+      labelSelector: '!service.kubernetes.io/service-proxy-name',
+      fieldSelector: 'spec.clusterIP!=None,metadata.name=web',
+      resourceVersion: '9',
+      resourceVersionMatch: 'Exact',
+      limit: '1',
+    },
+  })
+  expect(slices && checkRequest(slices, web)).toEqual({
+    path: '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices',
+    query: { labelSelector: '!service.kubernetes.io/headless', fieldSelector: 'metadata.name=web', limit: '1' },
+  })
+  expect(nodes && checkRequest(nodes, { namespace: '', name: 'node-a' }, '9').path).toBe('/api/v1/nodes')
+  expect(nodes && checkRequest(nodes, undefined, '9').query).toMatchObject({ limit: '1', resourceVersion: '9' })
 })
 
 test('watches last from five to ten minutes', () => {

@@ -54,9 +54,27 @@ export const pageRequest = (
   },
 })
 
-/** Asks for one object, to hear whether the server has come as far as a resourceVersion. */
-export const probeRequest = (watched: WatchedKind, resourceVersion: string): ApiRequest =>
-  pageRequest(watched, { atLeast: resourceVersion, pageSize: 1 })
+/**
+ * Asks for one object, as cheaply as a server can read: by its name. `at`: as it was at that resourceVersion, which a server that
+ * never was there refuses; absent: as it is, by a consistent read. Without an object, for any one of the kind. A list, as whoever
+ * may list the kind need not be allowed to get one.
+ */
+export function checkRequest(
+  { path, selectors }: WatchedKind,
+  object: { readonly namespace: string; readonly name: string } | undefined,
+  at?: string,
+): ApiRequest {
+  const version = at === undefined ? {} : { resourceVersion: at, resourceVersionMatch: 'Exact' }
+  if (object === undefined) return { path, query: { ...selectors, ...version, limit: '1' } }
+  const { namespace, name } = object
+  // The selectors of the watch: to it, an object that they no longer select is deleted.
+  const fieldSelector = [...new Set([selectors['fieldSelector'] ?? [], `metadata.name=${name}`].flat())].join()
+  const cut = path.lastIndexOf('/')
+  return {
+    path: namespace === '' ? path : `${path.slice(0, cut)}/namespaces/${namespace}${path.slice(cut)}`,
+    query: { ...selectors, fieldSelector, ...version, limit: '1' },
+  }
+}
 
 export interface AtLeast {
   /** The resourceVersion that the answer may not be older than; absent: the newest that there is, whatever is known. */

@@ -6,10 +6,10 @@ const PATIENCE = {
   backoff: { baseMs: 1000, capMs: 30_000 },
   quickMs: 5000,
   steadyMs: 60_000,
-  idleLimitMs: 150_000,
+  relistMs: Number.POSITIVE_INFINITY,
 }
 
-const ENDS: { readonly [name: string]: StepEnd } = {
+const ENDS: { readonly [name: string]: Omit<StepEnd, 'at'> } = {
   listed: { listed: true, heard: true, livedMs: 100, resourceVersion: '50' },
   closed: { listed: false, heard: true, livedMs: 300_000 },
   quick: { listed: false, heard: false, livedMs: 10 },
@@ -22,11 +22,16 @@ const ENDS: { readonly [name: string]: StepEnd } = {
     heard: false,
     failure: failureOf('TOO_NEW', { remedy: 'wait-for-newer', retryAfterMs: 1000 }),
   },
+  restored: { listed: false, heard: false, failure: failureOf('RESTORED', { remedy: 'relist-all' }) },
+  wentBack: { listed: true, heard: true, livedMs: 100, resourceVersion: '50', wentBack: true },
+  cut: { listed: false, heard: true, livedMs: 30_000, failure: failureOf('NO_ANSWER') },
   answered: { listed: false, heard: false },
   garbled: { listed: false, heard: true, livedMs: 5, failure: failureOf('GARBLED', { remedy: 'retry-then-relist' }) },
   noStream: { listed: false, heard: false, failure: failureOf('STREAMING_LIST_REFUSED', { remedy: 'list-in-pages' }) },
   broken: { listed: false, heard: true, livedMs: 5, failure: failureOf('CLOSED_EARLY') },
 }
+
+const ABOUT_CHECKS: ReadonlySet<string> = new Set(['answered', 'behind', 'restored', 'expired'])
 
 /** The steps that are taken, each with the pause before it; `random` is always 1. */
 function story(begin: KindState, ends: string): readonly string[] {
@@ -35,7 +40,10 @@ function story(begin: KindState, ends: string): readonly string[] {
   for (const name of ends.split(', ')) {
     const end = ENDS[name]
     if (end === undefined) throw new Error(`no such end: ${name}`)
-    const next = afterStep(state, end, PATIENCE, 1)
+    // A check that is not what the story is about finds what is known.
+    if (stepOf(state).type === 'check' && !ABOUT_CHECKS.has(name))
+      state = afterStep(state, { at: 0, listed: false, heard: false }, PATIENCE, 1).state
+    const next = afterStep(state, { at: 0, ...end }, PATIENCE, 1)
     state = next.state
     steps.push(`${next.waitMs === 0 ? '' : `${next.waitMs} ms, `}${shown(state)}`)
   }
@@ -55,36 +63,98 @@ describe('what is done about a kind', () => {
       undefined,
       true,
       'listed, closed, closed',
-      ['list stream (FIRST)', 'watch 50', 'watch 50', 'watch 50'],
+      ['list stream (FIRST)', 'check 50', 'check 50', 'check 50'],
     ],
-    ['a log to go on from', '40', true, 'reset, closed', ['watch 40', '1000 ms, watch 60', 'watch 60']],
+    ['a log to go on from', '40', true, 'reset, closed', ['check 40', '1000 ms, check 60', 'check 60']],
     [
       'failures in a row',
       '40',
       true,
       'away, away, away, reset, away',
       [
-        'watch 40',
-        '1000 ms, watch 40',
-        '2000 ms, watch 40',
-        '4000 ms, watch 40',
-        '1000 ms, watch 60',
-        '2000 ms, watch 60',
+        'check 40',
+        '1000 ms, check 40',
+        '2000 ms, check 40',
+        '4000 ms, check 40',
+        '1000 ms, check 60',
+        '2000 ms, check 60',
       ],
+    ],
+    [
+      'a watch that is cut every half minute, whatever was before',
+      '40',
+      true,
+      'away, away, away, away, away, away, cut, cut, away',
+      [
+        'check 40',
+        '1000 ms, check 40',
+        '2000 ms, check 40',
+        '4000 ms, check 40',
+        '8000 ms, check 40',
+        '16000 ms, check 40',
+        '30000 ms, check 40',
+        '4000 ms, check 40',
+        '4000 ms, check 40',
+        '8000 ms, check 40',
+      ],
+    ],
+    [
+      'an outage, and a history that is gone by its end: the server answers, and is asked soon',
+      '40',
+      true,
+      'away, away, away, away, expired, away, listed',
+      [
+        'check 40',
+        '1000 ms, check 40',
+        '2000 ms, check 40',
+        '4000 ms, check 40',
+        '8000 ms, check 40',
+        '1000 ms, list stream >=40 (EXPIRED)',
+        '2000 ms, list stream >=40 (EXPIRED)',
+        'check 50',
+      ],
+    ],
+    [
+      'a history that is gone again and again',
+      '40',
+      true,
+      'expired, listed, expired, listed, expired',
+      [
+        'check 40',
+        '1000 ms, list stream >=40 (EXPIRED)',
+        'check 50',
+        '2000 ms, list stream >=50 (EXPIRED)',
+        'check 50',
+        '4000 ms, list stream >=50 (EXPIRED)',
+      ],
+    ],
+    [
+      'another history',
+      '40',
+      true,
+      'away, restored, listed, closed',
+      ['check 40', '1000 ms, check 40', '1000 ms, list stream (RESTORED)', 'check 50', 'check 50'],
+    ],
+    [
+      'another history that only a list brought to light',
+      '40',
+      true,
+      'expired, wentBack, wentBack, closed',
+      ['check 40', '1000 ms, list stream >=40 (EXPIRED)', 'list stream (RESTORED)', 'check 50', 'check 50'],
     ],
     [
       'quick closes in a row',
       '40',
       true,
       'quick, quick, quick, closed, quick',
-      ['watch 40', 'watch 40', '1000 ms, watch 40', '2000 ms, watch 40', 'watch 40', 'watch 40'],
+      ['check 40', 'check 40', '1000 ms, check 40', '2000 ms, check 40', 'check 40', 'check 40'],
     ],
     [
       'history that is gone',
       '40',
       true,
       'expired, listed, closed',
-      ['watch 40', '1000 ms, list stream >=40 (EXPIRED)', 'watch 50', 'watch 50'],
+      ['check 40', '1000 ms, list stream >=40 (EXPIRED)', 'check 50', 'check 50'],
     ],
     [
       'a list that cannot be streamed',
@@ -122,7 +192,7 @@ describe('what is done about a kind', () => {
       '40',
       false,
       'expired, away, listed',
-      ['watch 40', '1000 ms, list pages >=40 (EXPIRED)', '2000 ms, list pages >=40 (EXPIRED)', 'watch 50'],
+      ['check 40', '1000 ms, list pages >=40 (EXPIRED)', '2000 ms, list pages >=40 (EXPIRED)', 'watch 50'],
     ],
     [
       'a server behind',
@@ -130,42 +200,35 @@ describe('what is done about a kind', () => {
       false,
       'expired, behind, behind, behind, listed, expired',
       [
-        'watch 60',
+        'check 60',
         '1000 ms, list pages >=60 (EXPIRED)',
+        '2000 ms, list pages >=60 (EXPIRED)',
         '3000 ms, list pages >=60 (EXPIRED)',
-        '5000 ms, list pages >=60 (EXPIRED)',
-        '9000 ms, list pages (EXPIRED)',
+        '5000 ms, list pages (EXPIRED)',
         'watch 50',
-        '16000 ms, list pages >=50 (EXPIRED)',
+        '2000 ms, list pages >=50 (EXPIRED)',
       ],
     ],
     [
       'silence',
       '40',
       true,
-      'silent, silent, answered, silent',
-      ['watch 40', '1000 ms, watch 40', '1000 ms, probe 40', 'watch 40', '1000 ms, watch 40'],
+      'answered, silent, answered, silent',
+      ['check 40', 'watch 40', '1000 ms, check 40', 'watch 40', '1000 ms, check 40'],
     ],
     [
       'silence, of a watch from the future',
       '40',
       true,
-      'silent, silent, behind, behind, behind',
-      [
-        'watch 40',
-        '1000 ms, watch 40',
-        '1000 ms, probe 40',
-        '3000 ms, probe 40',
-        '5000 ms, probe 40',
-        '9000 ms, list stream (TOO_NEW)',
-      ],
+      'silent, behind, behind, behind',
+      ['check 40', '1000 ms, check 40', '2000 ms, check 40', '3000 ms, check 40', '5000 ms, list stream (TOO_NEW)'],
     ],
     [
       'nonsense',
       '40',
       true,
       'garbled, garbled, garbled',
-      ['watch 40', '1000 ms, watch 40', '2000 ms, watch 40', '4000 ms, list stream >=40 (GARBLED)'],
+      ['check 40', '1000 ms, check 40', '2000 ms, check 40', '4000 ms, list stream >=40 (GARBLED)'],
     ],
     [
       'nonsense at different places',
@@ -173,12 +236,12 @@ describe('what is done about a kind', () => {
       true,
       'garbled, garbled, reset, garbled, garbled',
       [
-        'watch 40',
-        '1000 ms, watch 40',
-        '2000 ms, watch 40',
-        '1000 ms, watch 60',
-        '2000 ms, watch 60',
-        '4000 ms, watch 60',
+        'check 40',
+        '1000 ms, check 40',
+        '2000 ms, check 40',
+        '1000 ms, check 60',
+        '2000 ms, check 60',
+        '4000 ms, check 60',
       ],
     ],
   ])('%s', (_, resourceVersion, streams, ends, expected) => {
@@ -188,7 +251,7 @@ describe('what is done about a kind', () => {
 
 test('what ends as it should is no loss, nor is a list that is asked for otherwise', () => {
   const lost = (name: string): string | undefined =>
-    afterStep(beginKind('40', true), ENDS[name] ?? { listed: false, heard: false }, PATIENCE, 1).lost?.code
+    afterStep(beginKind('40', true), { at: 0, listed: false, heard: false, ...ENDS[name] }, PATIENCE, 1).lost?.code
   expect(['closed', 'quick', 'noStream', 'answered', 'away'].map(lost)).toEqual([
     undefined,
     undefined,
@@ -196,4 +259,26 @@ test('what ends as it should is no loss, nor is a list that is asked for otherwi
     undefined,
     'NO_ANSWER',
   ])
+})
+
+test('what was listed long ago is listed again, at a time of each node’s own', () => {
+  const patience = { ...PATIENCE, relistMs: 3_600_000 }
+  const minutesUntil = (random: number): number => {
+    let state = afterStep(
+      beginKind(undefined, true),
+      { at: 0, ...ENDS['listed'], listed: true, heard: true },
+      patience,
+      random,
+    ).state
+    let at = 0
+    while (stepOf(state).type === 'check') {
+      at += 300_000
+      state = afterStep(state, { at, listed: false, heard: false }, patience, random).state
+      if (stepOf(state).type === 'list') break
+      state = afterStep(state, { at, listed: false, heard: true, livedMs: 300_000 }, patience, random).state
+    }
+    expect(shown(state)).toBe('list stream >=50 (PERIODIC)')
+    return at / 60_000
+  }
+  expect([0, 0.5, 1].map(minutesUntil)).toEqual([45, 60, 75])
 })

@@ -27,8 +27,12 @@ export interface KindState {
   readonly brokenStreams: number
   /** Answers in a row that the server is not as far as what is known. */
   readonly behind: number
-  /** Watches in a row that brought nothing at all for as long as a watch may be silent. */
-  readonly silent: number
+  /** Lists in a row that a server's word made necessary, with no steady watch in between. */
+  readonly relists: number
+  /** Whether the server's history has to be checked before the next watch: it may have been replaced while nothing was heard. */
+  readonly unchecked: boolean
+  /** Since when everything that is known has been listed, in milliseconds of the scheduler; absent: not by this source. */
+  readonly listedAt?: number
   /** Unreadable lines in a row at one position. */
   readonly garbled: number
 }
@@ -36,11 +40,18 @@ export interface KindState {
 export type Step =
   | { readonly type: 'watch'; readonly resourceVersion: string }
   | { readonly type: 'list'; readonly way: 'stream' | 'pages'; readonly atLeast?: string; readonly because: string }
-  /** Asks whether the server is as far as what is known: a watch from the future is silent. */
-  | { readonly type: 'probe'; readonly resourceVersion: string }
+  /**
+   * Asks whether the server's history is the one that is known: a watch from the future is silent, and one in another history
+   * leaves out what it had before its beginning.
+   */
+  | { readonly type: 'check'; readonly resourceVersion: string }
 
 /** How a step ended. */
 export interface StepEnd {
+  /** Milliseconds of the scheduler. */
+  readonly at: number
+  /** A list had an object in an older version than is known. */
+  readonly wentBack?: boolean
   /** The position reached; absent: none beyond what was known. */
   readonly resourceVersion?: string
   /** The list that the step began with is whole. */
@@ -59,8 +70,8 @@ interface Patience {
   readonly quickMs: number
   /** A watch that lived so long, in milliseconds, makes failures before it forgotten. */
   readonly steadyMs: number
-  /** A watch is silent that brings nothing for so long, in milliseconds. */
-  readonly idleLimitMs: number
+  /** Everything is listed again about so often, in milliseconds, to find what no watch said; Infinity: never. */
+  readonly relistMs: number
 }
 
 interface NextStep {
@@ -72,7 +83,6 @@ interface NextStep {
 
 /** Further answers of the same sort say no more than so many. */
 const PATIENT_TRIES = 3
-const SILENT_TRIES = 2
 
 export const beginKind = (resourceVersion: string | undefined, streams: boolean): KindState => ({
   ...(resourceVersion === undefined ? { listBecause: 'FIRST' } : { resourceVersion }),
@@ -82,7 +92,8 @@ export const beginKind = (resourceVersion: string | undefined, streams: boolean)
   quickCloses: 0,
   brokenStreams: 0,
   behind: 0,
-  silent: 0,
+  relists: 0,
+  unchecked: resourceVersion !== undefined,
   garbled: 0,
 })
 
@@ -92,7 +103,7 @@ export function stepOf(state: KindState): Step {
     const floor = historyReplaced || resourceVersion === undefined ? {} : { atLeast: resourceVersion }
     return { type: 'list', way: streams ? 'stream' : 'pages', because: listBecause ?? 'FIRST', ...floor }
   }
-  return { type: state.silent >= SILENT_TRIES ? 'probe' : 'watch', resourceVersion }
+  return { type: state.unchecked ? 'check' : 'watch', resourceVersion }
 }
 
 /** `random` is from 0 to 1. */
@@ -101,23 +112,34 @@ export function afterStep(before: KindState, end: StepEnd, patience: Patience, r
   const wait = (failures: number, atLeastMs?: number): number =>
     backoffMs(patience.backoff, failures, random, atLeastMs)
   const { failure } = end
-  if (failure === undefined) return afterClose(state, stepOf(before), end, patience, wait)
+  if (failure === undefined) {
+    // The list that found it took the rest for known where uid and version are.
+    if (end.wentBack === true && !before.historyReplaced)
+      return { state: { ...toList(state, 'RESTORED'), historyReplaced: true }, waitMs: 0 }
+    return relisted(afterClose(state, stepOf(before), end, patience, wait), end, patience, random)
+  }
 
   const failures = state.failures + 1
   const waitMs = wait(failures, failure.retryAfterMs)
-  const failed = { state: { ...state, failures, quickCloses: 0 }, waitMs, lost: failure }
+  const failed = { state: { ...state, failures, quickCloses: 0, unchecked: true }, waitMs, lost: failure }
   switch (failure.remedy) {
     case 'retry':
       return failed
     case 'relist':
-      return { ...failed, state: toList(failed.state, failure.code) }
+    case 'relist-all': {
+      const relists = state.relists + 1
+      const next = { ...toList({ ...failed.state, relists }, failure.code), ...answered(relists) }
+      const historyReplaced = next.historyReplaced || failure.remedy === 'relist-all'
+      return { state: { ...next, historyReplaced }, waitMs: wait(relists, failure.retryAfterMs), lost: failure }
+    }
     case 'list-in-pages':
       return { state: { ...state, streams: false }, waitMs: 0 }
     case 'wait-for-newer': {
       const behind = state.behind + 1
-      const next = { ...failed.state, behind }
-      if (behind < PATIENT_TRIES) return { ...failed, state: next }
-      return { ...failed, state: { ...toList(next, failure.code), historyReplaced: true } }
+      const next = { ...failed.state, behind, ...answered(behind) }
+      const waited = { waitMs: wait(behind, failure.retryAfterMs), lost: failure }
+      if (behind < PATIENT_TRIES) return { state: next, ...waited }
+      return { state: { ...toList(next, failure.code), historyReplaced: true }, ...waited }
     }
     case 'retry-then-relist': {
       const garbled = state.garbled + 1
@@ -127,6 +149,16 @@ export function afterStep(before: KindState, end: StepEnd, patience: Patience, r
     default:
       return assertNever(failure.remedy)
   }
+}
+
+/** The server answers: what it was away for before is no reason to wait any longer, only how often it has said the same is. */
+const answered = (times: number): Pick<KindState, 'failures'> => ({ failures: times })
+
+/** A watch that was closed as it should gives way to a list, where the last one is long ago. */
+function relisted(next: NextStep, { at }: StepEnd, { relistMs }: Patience, random: number): NextStep {
+  const { listedAt = at } = next.state
+  // From three quarters of the time to five: nodes that began together do not list together.
+  return at - listedAt < relistMs * (0.75 + random / 2) ? next : { ...next, state: toList(next.state, 'PERIODIC') }
 }
 
 type Wait = (failures: number) => number
@@ -142,11 +174,13 @@ function afterClose(state: KindState, step: Step, end: StepEnd, { quickMs }: Pat
 }
 
 /** The state with what the step brought. */
-function learnt(state: KindState, end: StepEnd, { steadyMs, idleLimitMs }: Patience): KindState {
+function learnt(state: KindState, end: StepEnd, { steadyMs, quickMs, backoff }: Patience): KindState {
   const step = stepOf(state)
   const { listBecause, resourceVersion, ...rest } = state
   const position = end.resourceVersion ?? resourceVersion
   const needsList = listBecause !== undefined && !end.listed
+  const livedMs = end.livedMs ?? 0
+  const isChecked = step.type === 'check' && end.failure === undefined
   const moved = end.resourceVersion !== undefined && end.resourceVersion !== resourceVersion
   const isBroken = step.type === 'list' && step.way === 'stream' && !end.listed && end.livedMs !== undefined
   const brokenStreams = isBroken ? state.brokenStreams + 1 : end.listed ? 0 : state.brokenStreams
@@ -158,23 +192,36 @@ function learnt(state: KindState, end: StepEnd, { steadyMs, idleLimitMs }: Patie
     // Whatever is wrong with it, a list that never ends as a stream may still be had in pages.
     streams: state.streams && brokenStreams < PATIENT_TRIES,
     brokenStreams,
-    failures: (end.livedMs ?? 0) >= steadyMs ? 0 : state.failures,
-    behind: end.listed || end.heard || (step.type === 'probe' && end.failure === undefined) ? 0 : state.behind,
-    silent: silentAfter(state.silent, step, end, idleLimitMs),
+    failures: failuresAfter(state.failures, livedMs, { steadyMs, quickMs, backoff }),
+    relists: livedMs >= steadyMs ? 0 : state.relists,
+    listedAt: end.listed ? end.at : (state.listedAt ?? end.at),
+    behind: end.listed || end.heard || isChecked ? 0 : state.behind,
+    // A list in pages is followed by its watch. Between two watches a server may have been another.
+    unchecked:
+      step.type === 'watch' ||
+      (step.type === 'list' && step.way === 'stream') ||
+      (state.unchecked && !isChecked && !end.listed),
     garbled: moved ? 0 : state.garbled,
   }
 }
 
-function silentAfter(silent: number, step: Step, end: StepEnd, idleLimitMs: number): number {
-  if (end.heard || end.listed) return 0
-  if (step.type === 'probe') return end.failure === undefined ? 0 : silent
-  return step.type === 'watch' && (end.livedMs ?? 0) >= idleLimitMs ? silent + 1 : silent
+/**
+ * A steady watch makes failures before it forgotten. One that was cut sooner, again and again, is waited for no longer than a
+ * quarter of the time that it lived, so that changes are heard most of the time.
+ */
+function failuresAfter(
+  failures: number,
+  livedMs: number,
+  { steadyMs, quickMs, backoff }: Pick<Patience, 'steadyMs' | 'quickMs' | 'backoff'>,
+): number {
+  if (livedMs >= steadyMs) return 0
+  if (livedMs < quickMs) return failures
+  return Math.min(failures, Math.max(0, Math.floor(Math.log2(livedMs / 4 / backoff.baseMs))))
 }
 
 const toList = (state: KindState, because: string): KindState => ({
   ...state,
   listBecause: state.listBecause ?? because,
-  silent: 0,
 })
 
 interface Backoff {
@@ -260,6 +307,8 @@ export interface KindContext {
 }
 
 export interface Limits extends Patience {
+  /** A watch is silent that brings nothing for so long, in milliseconds. */
+  readonly idleLimitMs: number
   readonly pageSize: number
   readonly maxLineBytes: number
   readonly maxPageBytes: number

@@ -14,6 +14,8 @@ interface DifferenceCounts {
   readonly deleted: number
   /** Of another uid than before under the same name; each is a deletion and an addition, and counted as neither. */
   readonly replaced: number
+  /** Of the modified ones: in an older version than was known. */
+  readonly wentBack: number
 }
 
 /** Turns a list, handed over object by object, into what differs from what is known. */
@@ -33,14 +35,15 @@ export interface ListDifferences {
 }
 
 /**
- * `known` learns each difference. Of the objects themselves only those are kept that were listed in an older version than is
+ * `everything`: versions are no proof of what they hold, as the history that gave them was replaced: an object that is listed in the
+ * version that is known comes as a change as well. `known` learns each difference. Of the objects themselves only those are kept that were listed in an older version than is
  * known: until `finish` they may come from a server that lags behind.
  */
-export function createListDifferences(known: KnownOfKind): ListDifferences {
+export function createListDifferences(known: KnownOfKind, { everything = false } = {}): ListDifferences {
   /** Known and not listed yet. */
   const missing = new Set(known.keys())
   const heldBack = new Map<string, KubernetesObject>()
-  const counts = { listed: 0, added: 0, modified: 0, deleted: 0, replaced: 0 }
+  const counts = { listed: 0, added: 0, modified: 0, deleted: 0, replaced: 0, wentBack: 0 }
 
   const learned = (difference: Difference): Difference => {
     known.learn(difference)
@@ -60,7 +63,7 @@ export function createListDifferences(known: KnownOfKind): ListDifferences {
       counts.replaced++
       return [deletionOf(before), learned({ type: 'ADDED', object })]
     }
-    if (before.resourceVersion === resourceVersion) return []
+    if (before.resourceVersion === resourceVersion) return everything ? [learned({ type: 'MODIFIED', object })] : []
     counts.modified++
     return [learned({ type: 'MODIFIED', object })]
   }
@@ -92,6 +95,7 @@ export function createListDifferences(known: KnownOfKind): ListDifferences {
       if (known.get(key)?.uid === versionOf(object).uid) missing.delete(key)
     },
     finish() {
+      counts.wentBack += heldBack.size
       const restored = [...heldBack.values()].flatMap(changeOf)
       const gone = [...missing].toSorted().flatMap((key) => known.get(key) ?? [])
       counts.deleted += gone.length
@@ -124,6 +128,8 @@ export interface KnownOfKind {
   learn(event: Difference): void
   /** Whether an event says nothing that is not known: of the same object, in an older version or the same. */
   isStale(event: Difference): boolean
+  /** The change that has the highest resourceVersion of those that are known. */
+  latest(): Difference | undefined
   /** Whether this is the deletion of the very version that was said last: some stores give a deletion none of its own. */
   isEndOf(event: Difference): boolean
   /** The object of a deletion that no server has told: no more of it than is known here. The log holds the rest. */
@@ -152,6 +158,20 @@ const MOST_TOMBSTONES = 10_000
 function createKnownOfKind(kind: ObjectKind): KnownOfKind {
   const living = new Map<string, KnownObject>()
   const deleted = new Map<string, KnownObject>()
+  let latest: Difference | undefined
+
+  const noteLatest = (change: Difference): void => {
+    const before = latest === undefined ? '' : versionOf(latest.object).resourceVersion
+    // Where the history was replaced an older version may be the last one: the whole of the newer is known no more.
+    const isSame = latest !== undefined && keyOf(latest.object) === keyOf(change.object)
+    if (change.type === 'DELETED' && change.isBare === true) {
+      // Nobody told when.
+      if (isSame) latest = undefined
+      return
+    }
+    if (latest === undefined || isSame || isOlderVersion(before, versionOf(change.object).resourceVersion))
+      latest = change
+  }
 
   return {
     get size() {
@@ -159,8 +179,11 @@ function createKnownOfKind(kind: ObjectKind): KnownOfKind {
     },
     keys: () => living.keys(),
     get: (key) => living.get(key),
-    learn({ type, object }) {
+    latest: () => latest,
+    learn(change) {
+      const { type, object } = change
       const key = keyOf(object)
+      noteLatest(change)
       deleted.delete(key)
       if (type !== 'DELETED') {
         living.set(key, knownObjectOf(object))

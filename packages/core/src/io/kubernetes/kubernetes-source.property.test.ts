@@ -81,9 +81,11 @@ test('whatever is cut or fails anywhere, what is known in the end is what the se
         if (fault !== undefined) met.set(request, fault)
         return fault
       }
+      server.checkFault = server.fault
       try {
         for (const action of actions) await perform(trial, action)
         server.fault = () => undefined
+        server.checkFault = server.fault
         server.breakAll()
         await trial.run(HOUR)
         for (const kind of ['Service', 'EndpointSlice'] as const) {
@@ -144,9 +146,9 @@ function expectNoListTooMany(
 ): void {
   const requests = server.requests.filter((request) => request.kind === kind)
   const lists = requests.filter(({ asked }) => asked === 'streaming-list' || asked === 'first-page')
-  const forgotten = requests.filter(({ asked, code }) => asked === 'watch' && code === 410)
+  const forgotten = requests.filter(({ asked, code }) => (asked === 'watch' || asked === 'check') && code === 410)
   const failedLists = requests.filter(
-    (request) => request.asked !== 'watch' && (met.has(request) || request.code !== 200),
+    (request) => request.asked !== 'watch' && request.asked !== 'check' && (met.has(request) || request.code !== 200),
   )
   const garbled = requests.filter((request) => request.asked === 'watch' && met.get(request)?.type === 'garbled')
   // A server that refuses streams is asked once for one; as an event the refusal is a 200.

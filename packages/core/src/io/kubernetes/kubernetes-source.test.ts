@@ -79,7 +79,7 @@ describe('the beginning', () => {
     server.put(web('new'))
     server.compact()
     await run(5000)
-    expect(asked('Service')).toEqual(['watch', 'streaming-list'])
+    expect(asked('Service')).toEqual(['streaming-list'])
     expect(said('Service').filter((line) => /^(?:ADDED|MODIFIED|DELETED|END|LIST_BEGUN)/.test(line))).toEqual([
       'LIST_BEGUN',
       'DELETED again 104',
@@ -93,16 +93,114 @@ describe('the beginning', () => {
   })
 })
 
-test('a watch from the future is noticed by its silence, and the history that was replaced is listed', async () => {
+test('a server that was restored behind what is known is noticed on the next connection, and its history is listed', async () => {
   const { server, run, said, asked } = begin({ resume: true, before: (api) => api.put(web('a')) })
   for (let i = 0; i < 9; i++) server.put(web('b'))
   await run(1000)
   server.restore(101)
   server.fault = ({ at }) => (at < trial.startedAt + 2000 ? { type: 'unreachable' } : undefined)
   server.breakAll()
-  await run(20 * MINUTE)
-  expect(asked('Service')).toEqual(expect.arrayContaining(['watch', 'first-page', 'streaming-list']))
+  await run(20_000)
+  expect(asked('Service')).toEqual(expect.arrayContaining(['watch', 'streaming-list']))
   expect(said('Service')).toContainEqual(expect.stringMatching(/^RELIST: .* \(TOO_NEW\)$/))
+  expect(trial.state('Service')).toEqual(trial.truth('Service'))
+})
+
+describe('a server that was restored from a backup, and is past what is known when it is heard again', () => {
+  /** What is known is of another history than the server's. Gives what is done to the server before it is heard again. */
+  const restored = async (resumed: 'by the source' | 'by another', change: (server: Trial['server']) => void) => {
+    const known = (server: Trial['server']): void => {
+      for (const name of ['a', 'b', 'c']) server.put(web(name))
+      if (resumed === 'by another') change(server)
+    }
+    const opened = begin({ resume: true, before: known })
+    const { server, run } = opened
+    if (resumed === 'by the source') {
+      await run(1000)
+      change(server)
+      await run(1000)
+    }
+    server.fault = () => ({ type: 'unreachable' })
+    server.checkFault = server.fault
+    server.breakAll()
+    server.restore(103)
+    for (let other = 0; other < 9; other++) server.put(service({ name: `other-${other}` }))
+    await run(8000)
+    server.fault = () => undefined
+    server.checkFault = server.fault
+    await run(40_000)
+    return opened
+  }
+
+  test.each<[string, (server: Trial['server']) => void]>([
+    ['a change', (server) => server.put(service({ name: 'b', labels: { version: 'lost' } }))],
+    ['an object', (server) => server.put(web('lost'))],
+    ['a deletion', (server) => server.remove(web('c'))],
+    ['an object that was made anew', (server) => [server.remove(web('a')), server.put(web('a'))]],
+  ])('is listed: %s was never there', async (name, change) => {
+    for (const resumed of ['by the source', 'by another'] as const) {
+      // A log holds what there is, and not what was deleted last.
+      if (resumed === 'by another' && name === 'a deletion') continue
+      const { said, state, truth } = await restored(resumed, change)
+      expect(state('Service')).toEqual(truth('Service'))
+      expect(said('Service')).toContainEqual(expect.stringMatching(/^RELIST: .* \(RESTORED\)$/))
+      trial.close()
+    }
+  })
+
+  test('is listed where an object has another content in the version that is known', async () => {
+    const { server, run, items, said } = begin({
+      resume: true,
+      before: (api) => ['a', 'b'].forEach((name) => api.put(web(name))),
+    })
+    await run(1000)
+    server.put(service({ name: 'b', labels: { version: 'lost' } }))
+    await run(1000)
+    server.restore(102)
+    server.put(service({ name: 'b', labels: { version: 'kept' } }))
+    server.breakAll()
+    await run(10_000)
+    expect(said('Service')).toContainEqual(expect.stringMatching(/^RELIST: .* \(RESTORED\)$/))
+    const changes = items.flatMap((item) =>
+      item.type === 'event' && item.event.type === 'MODIFIED' ? [item.event.object] : [],
+    )
+    expect(changes.filter(({ metadata }) => metadata.name === 'b').map(({ metadata }) => metadata['labels'])).toEqual([
+      { version: 'lost' },
+      { version: 'kept' },
+    ])
+  })
+
+  test('is listed by and by where nothing that is known was changed', async () => {
+    const { server, run, said, state, truth } = begin({ resume: true, limits: { relistMs: HOUR } })
+    server.put(web('a'))
+    await run(1000)
+    // What no watch can tell: the server loses an event.
+    server.breakAll()
+    server.putUnseen(web('b'))
+    await run(10_000)
+    expect(state('Service')).not.toEqual(truth('Service'))
+    await run(2 * HOUR)
+    expect(state('Service')).toEqual(truth('Service'))
+    expect(said('Service')).toContainEqual(expect.stringMatching(/^RELIST: .* \(PERIODIC\)$/))
+  })
+})
+
+test('after an outage, a history that is gone is listed as soon as the server says so', async () => {
+  const { server, run } = begin({ resume: true })
+  await run(1000)
+  server.fault = () => ({ type: 'unreachable' })
+  server.checkFault = server.fault
+  server.breakAll()
+  await run(10 * MINUTE)
+  server.put(web('a'))
+  server.compact()
+  server.fault = () => undefined
+  server.checkFault = server.fault
+  await run(MINUTE)
+  const answers = server.requests.filter(({ kind, code }) => kind === 'Service' && code !== 0)
+  const gone = answers.find(({ code }) => code === 410)
+  const list = answers.find(({ asked }) => asked === 'streaming-list')
+  expect((list?.at ?? Number.NaN) - (gone?.at ?? Number.NaN)).toBeLessThanOrEqual(1000)
   expect(trial.state('Service')).toEqual(trial.truth('Service'))
 })
 

@@ -37,6 +37,7 @@ const DEFAULT_LIMITS: SourceLimits = {
   idleLimitMs: 150_000,
   quickMs: 5000,
   steadyMs: 60_000,
+  relistMs: 3_600_000,
   settledMs: 60_000,
   heardEveryMs: 5000,
   maxLineBytes: 16 * 1024 * 1024,

@@ -89,7 +89,7 @@ test('a deletion that only a list shows names the object, and of a slice its Ser
       },
     },
   ])
-  expect(differences.counts).toEqual({ listed: 0, added: 0, modified: 0, deleted: 1, replaced: 0 })
+  expect(differences.counts).toEqual({ wentBack: 0, listed: 0, added: 0, modified: 0, deleted: 1, replaced: 0 })
   const [deletion] = createListDifferences(
     knowing([slice({ name: 'a-1', service: 'a', endpoints: ['10.0.0.1'], uid: 'u', resourceVersion: '2' })]),
   ).finish()

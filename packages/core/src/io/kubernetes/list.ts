@@ -1,12 +1,14 @@
 import { concatMap, EMPTY, expand, Observable, type OperatorFunction, takeWhile } from 'rxjs'
+import { isDeepStrictEqual } from 'node:util'
+import { keepObject } from '../../model/keep-object.js'
 import { assertNever } from '../../model/language.js'
 import { isJsonObject } from '../../model/json-value.js'
 import { isOlderVersion, type Json, type KubernetesObject, type ObjectKind } from '../../model/kubernetes-object.js'
 import type { SourceItem } from '../../ports/api-server.js'
 import { type AnswerPart, limitSilence, parseJson, readAnswer } from './answer.js'
-import { pageRequest, probeRequest } from './api-requests.js'
+import { checkRequest, pageRequest } from './api-requests.js'
 import { type KindContext, stepEnded, type StepPart } from './kind-machine.js'
-import { createListDifferences, type Difference, type ListDifferences } from './known-objects.js'
+import { createListDifferences, type Difference, keyOf, type ListDifferences, versionOf } from './known-objects.js'
 import { readObject, type Unreadable } from './read-object.js'
 import { type Ending, type Failure, failureOf, failureOfEnding } from './watch-failure.js'
 import { sourceNotice } from './watch-outage.js'
@@ -18,21 +20,30 @@ export interface Listing {
   /** An object that is there, and cannot be read. */
   spare(object: KubernetesObject): void
   finish(resourceVersion: string): readonly SourceItem[]
+  /** Whether objects were listed in older versions than were known: only once it is finished. */
+  wentBack(): boolean
   /** In what the list goes beyond its limits; undefined: in nothing. */
   excess(): string | undefined
 }
 
-/** `because`: FIRST, or the code of the failure that made it necessary. */
+export interface WantedList {
+  readonly atLeast?: string
+  /** FIRST, PERIODIC, or the code of the failure that made it necessary. */
+  readonly because: string
+  /** The history was replaced: what is listed counts, known or not. */
+  readonly everything: boolean
+}
+
 export function createListing(
   { watched, known, scheduler, limits }: KindContext,
-  { because, way }: { readonly because: string; readonly way: 'stream' | 'pages' },
+  { because, way, everything }: Omit<WantedList, 'atLeast'> & { readonly way: 'stream' | 'pages' },
 ): Listing {
   const { kind } = watched
   const startedAt = scheduler.now()
   let begun = false
   let made: ListDifferences | undefined
   // Not before the server answers: while it is away nobody has to go through all that is known.
-  const differences = (): ListDifferences => (made ??= createListDifferences(known))
+  const differences = (): ListDifferences => (made ??= createListDifferences(known, { everything }))
 
   const itemsOf = (found: readonly Difference[]): readonly SourceItem[] => {
     if (found.length === 0) return []
@@ -57,6 +68,7 @@ export function createListing(
       const tookMs = scheduler.now() - startedAt
       return tookMs > limits.listMs ? `incomplete after ${Math.round(tookMs / 1000)} s` : undefined
     },
+    wentBack: () => (made?.counts.wentBack ?? 0) > 0,
     spare: (object) => differences().spare(object),
     finish(resourceVersion) {
       const items = itemsOf(differences().finish())
@@ -91,12 +103,9 @@ export function createListing(
 }
 
 /** Lists a kind page by page; no more than one page is in memory. */
-export function listInPages(
-  context: KindContext,
-  { atLeast, because }: { readonly atLeast?: string; readonly because: string },
-): Observable<StepPart> {
+export function listInPages(context: KindContext, { atLeast, because, everything }: WantedList): Observable<StepPart> {
   const { watched, report, scheduler, limits } = context
-  const listing = createListing(context, { because, way: 'pages' })
+  const listing = createListing(context, { because, way: 'pages', everything })
   let openedAt: number | undefined
   // Of all pages: what is newer in a later one comes again with the watch, and is known by then.
   let resourceVersion: string | undefined
@@ -114,6 +123,8 @@ export function listInPages(
 
   const end = (failure?: Failure): StepPart =>
     stepEnded({
+      at: scheduler.now(),
+      wentBack: listing.wentBack(),
       listed: failure === undefined,
       ...(openedAt !== undefined && { livedMs: scheduler.now() - openedAt }),
       heard: resourceVersion !== undefined,
@@ -162,21 +173,73 @@ export function listInPages(
   )
 }
 
-/** Asks whether the server is as far as a resourceVersion. */
-export function probe(context: KindContext, resourceVersion: string): Observable<StepPart> {
-  const { watched, scheduler } = context
-  const failureIn = (part: Exclude<PagePart, { type: 'opened' }>): Failure | undefined => {
-    if (part.type === 'ended') return failureOfEnding(part.ending, 'page', scheduler.now())
-    if (part.type === 'garbled') return failureOf('GARBLED', { detail: part.cause })
-    return isOlderVersion(part.resourceVersion, resourceVersion) ? staleList(part, resourceVersion) : undefined
+/**
+ * Asks whether the server has the history that led to what is known at a resourceVersion: whether it had the last change then. Where
+ * it remembers that no more, whether it has that change now; if that may have been overtaken, only a list can say.
+ */
+export function checkHistory(context: KindContext, resourceVersion: string): Observable<StepPart> {
+  const { watched, known, scheduler } = context
+  const latest = known.latest()
+  const about = latest === undefined ? undefined : placeOf(latest.object)
+  const end = (failure?: Failure): StepPart =>
+    stepEnded({ at: scheduler.now(), listed: false, heard: false, ...(failure && { failure }) })
+  const failureIn = (part: Exclude<PagePart, { type: 'opened' | 'page' }>): Failure | undefined =>
+    part.type === 'ended'
+      ? failureOfEnding(part.ending, 'check', scheduler.now())
+      : failureOf('GARBLED', { detail: part.cause })
+  const restored = (detail: string): Failure => failureOf('RESTORED', { remedy: 'relist-all', detail })
+
+  const then = (page: Page): Failure | undefined => {
+    if (isOlderVersion(page.resourceVersion, resourceVersion)) return staleList(page, resourceVersion)
+    if (latest === undefined || isShownBy(latest, page)) return undefined
+    return restored(`${nameOf(latest)} was another at resourceVersion ${resourceVersion}`)
   }
-  return askForPage(context, probeRequest(watched, resourceVersion)).pipe(
+  const now = (page: Page): Failure | undefined => {
+    if (isOlderVersion(page.resourceVersion, resourceVersion)) return staleList(page, resourceVersion)
+    if (latest === undefined || isShownBy(latest, page)) return undefined
+    const [found] = page.objects
+    const version = found === undefined ? undefined : versionOf(found).resourceVersion
+    if (version !== undefined && !isOlderVersion(resourceVersion, version))
+      return restored(`${nameOf(latest)} has resourceVersion ${version}`)
+    return failureOf('EXPIRED', { remedy: 'relist', detail: `${nameOf(latest)} has changed since` })
+  }
+
+  const askNow = (): Observable<StepPart> =>
+    askForPage(context, checkRequest(watched, about)).pipe(
+      concatMap((part) => {
+        if (part.type === 'opened') return []
+        return [end(part.type === 'page' ? now(part) : failureIn(part))]
+      }),
+    )
+
+  // A page of a list may be newer than the list says.
+  const isBeyond = latest !== undefined && isOlderVersion(resourceVersion, versionOf(latest.object).resourceVersion)
+  if (isBeyond) return askNow()
+  return askForPage(context, checkRequest(watched, about, resourceVersion)).pipe(
     concatMap((part) => {
       if (part.type === 'opened') return []
+      if (part.type === 'page') return [end(then(part))]
       const failure = failureIn(part)
-      return [stepEnded({ listed: false, heard: false, ...(failure && { failure }) })]
+      if (failure?.code === 'EXPIRED') return askNow()
+      // A server that cannot answer this is asked for the watch.
+      return [end(failure?.code === 'REFUSED' ? undefined : failure)]
     }),
   )
+}
+
+const placeOf = ({ metadata: { namespace = '', name } }: KubernetesObject) => ({ namespace, name })
+const nameOf = ({ object }: Difference): string => `${object.kind} ${keyOf(object).replace(/^\//, '')}`
+
+/** Whether an answer about an object is what a change of it left. */
+function isShownBy({ type, object, isBare }: Difference, { objects, unreadable }: Page): boolean {
+  const { uid, resourceVersion } = versionOf(object)
+  const found = objects.find((one) => keyOf(one) === keyOf(object))
+  if (type === 'DELETED') return found === undefined || versionOf(found).uid !== uid
+  // What cannot be read is compared by nobody.
+  if (found === undefined) return unreadable.length > 0
+  const is = versionOf(found)
+  if (is.uid !== uid || is.resourceVersion !== resourceVersion) return false
+  return isBare === true || isDeepStrictEqual(keepObject(found), keepObject(object))
 }
 
 const SAME_TOKEN = 'the same continue token twice'

@@ -143,7 +143,9 @@ describe('a server that refuses', () => {
     const { server, run } = begin({ resume: true })
     server.fault = () => ({ type: 'refused', status: 429, retryAfter: '20' })
     await run(HOUR)
-    const times = server.requests.filter(({ kind }) => kind === 'Service').map(({ at }) => at)
+    const times = server.requests
+      .filter(({ kind, asked }) => kind === 'Service' && asked === 'watch')
+      .map(({ at }) => at)
     const pauses = times.slice(1).map((at, i) => at - (times[i] ?? 0))
     expect(Math.min(...pauses)).toBeGreaterThanOrEqual(20_000)
     expect(Math.max(...pauses)).toBeLessThanOrEqual(50_000)

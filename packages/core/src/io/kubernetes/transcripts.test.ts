@@ -62,6 +62,9 @@ async function play({ path, answers, sizes = [], options = {} }: Play): Promise<
     async get(request) {
       if (request.path !== path) throw new Error('not this one')
       const { limit, watch, continue: token, resourceVersion, sendInitialEvents } = request.query
+      // A server that does not answer checks of its history is asked for the watch.
+      if (request.query['resourceVersionMatch'] === 'Exact')
+        return { status: 404, headers: {}, body: inPieces(Buffer.alloc(0), []) }
       queries.push(JSON.stringify({ limit, watch, continue: token, resourceVersion, sendInitialEvents }))
       const name = left.shift()
       if (name === undefined) throw new Error('no more')

@@ -7,6 +7,8 @@ export const WATCH_ERRORS = {
   EXPIRED: 'the requested resourceVersion is too old (compacted): relisting',
   TOO_NEW:
     "the server's resourceVersion is behind ours; waiting for it to catch up, then relisting (was the cluster restored from a backup?)",
+  RESTORED:
+    "the server's history is not the one that was followed (was etcd restored from a backup?): relisting everything",
   STREAMING_LIST_REFUSED: 'the server does not support streaming lists: falling back to paginated lists',
   UNAUTHORIZED: 'the server rejected the credentials: renew the token or the certificate in the kubeconfig',
   FORBIDDEN:
@@ -42,6 +44,8 @@ type Remedy =
   | 'retry'
   /** The position in the history is of no use any more. */
   | 'relist'
+  /** Nothing that is known can be relied on. */
+  | 'relist-all'
   /** The same list, in pages. */
   | 'list-in-pages'
   /** The same again, and if that does not help a list that need not be as new as what is known. */
@@ -76,7 +80,7 @@ export type Ending =
   | { readonly type: 'threw'; readonly error: unknown }
 
 /** What was asked for. */
-export type Asked = 'watch' | 'streaming-list' | 'page'
+export type Asked = 'watch' | 'streaming-list' | 'page' | 'check'
 
 /** What an answer that ended means; undefined where it has done its duty. `now` in milliseconds since 1970 UTC. */
 export function failureOfEnding(ending: Ending, asked: Asked, now: number): Failure | undefined {
@@ -131,9 +135,10 @@ function failureOfStatus(
   return failureOf(otherwise, more)
 }
 
-// Servers before 1.18.6 say it in words alone.
+// Servers before 1.18.6 say it in words alone, and some pass on what etcd says.
 const isTooNew = ({ causes, message }: ApiStatus): boolean =>
-  causes.includes('ResourceVersionTooLarge') || message.includes('Too large resource version')
+  causes.includes('ResourceVersionTooLarge') ||
+  /Too large resource version|required revision is a future revision/.test(message)
 
 /** 400 and 422 is how validation answers; 500 is a store that does not know its own position. */
 const refusesStreaming = ({ code, message }: ApiStatus): boolean =>

@@ -15,7 +15,6 @@ import {
   type KindContext,
   type KindState,
   type Next,
-  type Step,
   stepByStep,
   type StepEnd,
   stepEnded,
@@ -23,7 +22,7 @@ import {
   type StepPart,
 } from './kind-machine.js'
 import { type Difference, keyOf, versionOf } from './known-objects.js'
-import { createListing, type Listing, listInPages, probe } from './list.js'
+import { checkHistory, createListing, type Listing, listInPages, type WantedList } from './list.js'
 import { readWatchLine, type WatchLine } from './read-object.js'
 import { type Failure, failureOf, failureOfEnding, failureOfErrorEvent } from './watch-failure.js'
 
@@ -41,19 +40,22 @@ export function watchKind(
 
 function takeStep(context: KindContext, state: KindState): Observable<SourceItem | Next<KindState>> {
   const { report } = context
-  return concat(report.connecting(), partsOf(context, stepOf(state))).pipe(
+  return concat(report.connecting(), partsOf(context, state)).pipe(
     concatMap((part) => (part.type === 'step-ended' ? conclude(context, state, part.end) : [part])),
   )
 }
 
-function partsOf(context: KindContext, step: Step): Observable<StepPart> {
+function partsOf(context: KindContext, state: KindState): Observable<StepPart> {
+  const step = stepOf(state)
   switch (step.type) {
     case 'watch':
       return watchFrom(context, step.resourceVersion)
-    case 'list':
-      return step.way === 'stream' ? listAsStream(context, step) : listInPages(context, step)
-    case 'probe':
-      return probe(context, step.resourceVersion)
+    case 'list': {
+      const list = { ...step, everything: state.historyReplaced }
+      return step.way === 'stream' ? listAsStream(context, list) : listInPages(context, list)
+    }
+    case 'check':
+      return checkHistory(context, step.resourceVersion)
     default:
       return assertNever(step)
   }
@@ -112,16 +114,17 @@ function watchFrom(context: KindContext, resourceVersion: string): Observable<St
 }
 
 /** Lists a kind by a watch that begins with all there is, and watches on. */
-function listAsStream(
-  context: KindContext,
-  { atLeast, because }: { readonly atLeast?: string; readonly because: string },
-): Observable<StepPart> {
+function listAsStream(context: KindContext, { atLeast, because, everything }: WantedList): Observable<StepPart> {
   const floor = atLeast === undefined ? {} : { atLeast }
   const request = streamingListRequest(context.watched, {
     ...floor,
     timeoutSeconds: watchTimeoutSeconds(context.random),
   })
-  return follow(context, request, { listing: createListing(context, { because, way: 'stream' }), ...floor })
+  return follow(context, request, {
+    listing: createListing(context, { because, way: 'stream', everything }),
+    everything,
+    ...floor,
+  })
 }
 
 interface Start {
@@ -130,6 +133,8 @@ interface Start {
   /** The list that comes first. */
   readonly listing?: Listing
   readonly atLeast?: string
+  /** See `WantedList`. */
+  readonly everything?: boolean
 }
 
 function follow(context: KindContext, request: ApiRequest, start: Start): Observable<StepPart> {
@@ -141,6 +146,8 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
 
   const end = (failure: Failure | undefined): StepPart =>
     stepEnded({
+      at: scheduler.now(),
+      wentBack: start.listing?.wentBack() === true,
       listed: start.listing !== undefined && listing === undefined,
       ...(openedAt !== undefined && { livedMs: scheduler.now() - openedAt }),
       heard,
@@ -162,7 +169,10 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
     }
     listing = undefined
     position = resourceVersion
-    return [...list.finish(resourceVersion), ...report.opened('watching')]
+    const items = list.finish(resourceVersion)
+    // What no difference showed is to be listed as well: see `afterStep`.
+    if (list.wentBack() && start.everything !== true) return [...items, end(undefined)]
+    return [...items, ...report.opened('watching')]
   }
 
   const takeBookmark = ({ resourceVersion }: BookmarkLine): readonly StepPart[] => {

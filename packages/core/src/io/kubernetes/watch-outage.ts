@@ -35,29 +35,31 @@ export function createWatchReport(
   let heardAt: number | undefined
   let saidAt = 0
   let openedAt = 0
+  let phase: WatchStatus['phase'] | undefined
   let loss: Loss | undefined
   const unreadable = new Set<string>()
 
   const status = (rest: Omit<WatchStatus, 'kind' | 'heardAt'>): SourceItem => {
     if (heardAt !== undefined) saidAt = heardAt
+    phase = rest.phase
     return { type: 'status', status: { kind, ...rest, ...(heardAt !== undefined && { heardAt }) } }
   }
 
   return {
-    connecting: () => [status({ phase: 'connecting' })],
-    opened(phase) {
+    connecting: () => (phase === 'connecting' ? [] : [status({ phase: 'connecting' })]),
+    opened(current) {
       openedAt = now()
       heardAt = openedAt
-      return [status({ phase })]
+      return [status({ phase: current })]
     },
-    heard(phase) {
+    heard(current) {
       heardAt = now()
       const items: SourceItem[] = []
       if (loss !== undefined && heardAt - openedAt >= settledMs) {
         items.push({ type: 'notice', notice: resumedNotice(loss, { kind, openedAt, now: heardAt }) })
         loss = undefined
       }
-      if (heardAt - saidAt >= heardEveryMs) items.push(status({ phase }))
+      if (heardAt - saidAt >= heardEveryMs) items.push(status({ phase: current }))
       return items
     },
     unreadable(message) {

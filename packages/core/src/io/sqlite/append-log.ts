@@ -78,6 +78,10 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     const type = TYPE_CODES[event.type]
     const same = lives.duplicate({ reference, life: living, type, object, versions })
     if (same !== undefined && event.isNews !== true) return { type: 'duplicate', seq: seq(same) }
+    if (event.isNews === true && isKnown(living, event, object)) {
+      const made = same ?? lives.duplicate({ reference, life: living, type: TYPE_CODES.ADDED, object, versions })
+      return { type: 'duplicate', seq: seq(made ?? head) }
+    }
     if (event.observedAt < lastObservedAt) return tooOld(event.observedAt, lastObservedAt)
     const foreign = otherCluster(object, reference)
     if (foreign !== undefined) return foreign
@@ -117,6 +121,12 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
       versions.set(life.id, packed)
     }
     return appended(position, event.observedAt)
+  }
+
+  /** Whether a change that a list brings says what the log holds: after a restored backup the version alone does not tell. */
+  const isKnown = (living: Life | undefined, { type }: ObjectEvent, object: KubernetesObject): boolean => {
+    const packed = living?.uid === referenceOf(object).uid ? versions.get(living.id) : undefined
+    return type === 'MODIFIED' && packed !== undefined && packedLine(packed) === packedLine(packVersion(object))
   }
 
   /** A bare object with all that the log holds of it. */

@@ -5,9 +5,10 @@ import type { RequestFilter } from './misbehaviour.js'
 
 /**
  * What a request asks for. `list`: a whole list or its first page; `page`: a further page; `watch`: changes alone;
- * `streaming-list`: a watch that begins with what there is; `get`: one object; `other`: no resource of this server.
+ * `streaming-list`: a watch that begins with what there is; `get`: one object; `check`: a list of one object by its name, or of any
+ * one at an exact resourceVersion; `other`: no resource of this server.
  */
-export type RequestKind = 'list' | 'page' | 'watch' | 'streaming-list' | 'get' | 'other'
+export type RequestKind = 'list' | 'page' | 'watch' | 'streaming-list' | 'get' | 'check' | 'other'
 
 /** One request, as the server got it. */
 export interface SeenRequest {
@@ -45,8 +46,13 @@ export function requestKindOf(route: Route | undefined, query: Query): RequestKi
   if (route === undefined) return 'other'
   if (route.name !== undefined) return 'get'
   if (isWatch(query)) return beginsWithState(query) ? 'streaming-list' : 'watch'
-  return query['continue'] === undefined ? 'list' : 'page'
+  const { limit, continue: token } = query
+  if (limit === '1' && token === undefined && (query['resourceVersionMatch'] === 'Exact' || isOfOneName(query)))
+    return 'check'
+  return token === undefined ? 'list' : 'page'
 }
+
+const isOfOneName = ({ fieldSelector = '' }: Query): boolean => /(?:^|,)metadata\.name=/.test(fieldSelector)
 
 export const isWatch = ({ watch = 'false' }: Query): boolean => watch !== 'false' && watch !== '0'
 

@@ -111,9 +111,9 @@ describe('a watch', () => {
   })
 
   it('gets bookmarks if it asked for them, which move on with changes of other kinds', async () => {
+    server.skip(41)
     const watch = await watchServices('resourceVersion=1&allowWatchBookmarks=true')
     const without = await watchServices('resourceVersion=1')
-    server.skip(41)
     const [first] = await watch.received(1)
     expect(first).toEqual({
       type: 'BOOKMARK',
