@@ -84,6 +84,24 @@ describeIptables('an agent whose API server misbehaves', () => {
     await expectNothingMissed()
   })
 
+  test('finds out that its connection leads nowhere any more, though nothing said so', async () => {
+    const port = /127\.0\.0\.1:(\d+)/.exec(await node.server.kubeconfig())?.[1] ?? ''
+    const rules = ['--dport', '--sport'].map((side) => `PREROUTING -t raw -p tcp ${side} ${port} -j DROP`)
+    const listed = await listsUntilRight({
+      async begin() {
+        for (const rule of rules) node.run(`iptables-nft -I ${rule}`)
+        await changeFor(500)
+        // Long before two bookmarks are missed.
+        await agent.hasSaid(/watch of Services is down: .*ETIMEDOUT/)
+      },
+      async end() {
+        for (const rule of rules) node.run(`iptables-nft -D ${rule}`)
+      },
+    })
+    expect(listed).toBe(0)
+    await expectNothingMissed()
+  })
+
   test('is let in again after it was refused for a while, and lists nothing', async () => {
     const listed = await listsUntilRight({
       async begin() {

@@ -60,26 +60,28 @@ async function recordFrom(mode: string, ...args: readonly string[]) {
 }
 
 /**
- * fixtures/security/08-http-101-hangs-watch, mode by mode: each is reported, and `--for` ends on time. All at once: they wait
+ * fixtures/security/08-http-101-hangs-watch, mode by mode: each is reported, and `--for` ends on time, as an error where nothing could be recorded. All at once: they wait
  * rather than work.
  */
 describe.concurrent('a server that', () => {
   test.each([
-    ['upgrade', 'BAD_ANSWER', '4s'],
-    ['redirect', 'BAD_ANSWER', '4s'],
-    ['redirect307', 'BAD_ANSWER', '4s'],
-    ['html', 'BAD_ANSWER', '4s'],
-    ['429', 'THROTTLED', '4s'],
+    ['upgrade', 'BAD_ANSWER', '15s'],
+    ['redirect', 'BAD_ANSWER', '15s'],
+    ['redirect307', 'BAD_ANSWER', '15s'],
+    ['html', 'BAD_ANSWER', '15s'],
+    ['429', 'THROTTLED', '15s'],
     ['endlessline', 'TOO_LONG', '15s'],
-    ['endlessrefusal', 'SERVER_ERROR', '4s'],
-    ['endlessheader', 'BAD_ANSWER', '4s'],
-    ['manyheaders', 'BAD_ANSWER', '4s'],
-    ['garbage', 'BAD_ANSWER', '4s'],
-    ['chunkgarbage', 'GARBLED', '4s'],
+    ['endlessrefusal', 'SERVER_ERROR', '15s'],
+    ['endlessheader', 'BAD_ANSWER', '15s'],
+    ['manyheaders', 'BAD_ANSWER', '15s'],
+    ['garbage', 'BAD_ANSWER', '15s'],
+    ['chunkgarbage', 'GARBLED', '15s'],
   ])('answers in the way of %s is lost as %s', async (mode, code, duration) => {
     const { status, stderr, lost, tookMs } = await recordFrom(mode, '--for', duration)
     expect(stderr).not.toMatch(/^\s+at /m)
-    expect(status).toBe(0)
+    // What answers at all is reached: 200, and the head of a list or a watch.
+    const reached = ['endlessline', 'chunkgarbage'].includes(mode)
+    expect(status).toBe(reached ? 0 : 3)
     expect(lost).toContain(code)
     expect(tookMs).toBeLessThan(50_000)
   })

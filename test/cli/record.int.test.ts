@@ -94,7 +94,7 @@ describe('a cluster', () => {
     const before = logged().versions
     server.put(webService(4))
     server.put(webSlice(5, 6))
-    const { status, stdout } = await start('--for', '1500ms', '-o', 'json').ended
+    const { status, stdout } = await start('--for', '4s', '-o', 'json').ended
     expect(status).toBe(0)
     const document: unknown = JSON.parse(stdout)
     expect(schemaProblems(document, JSON_SCHEMAS.RecordSummary)).toEqual([])
@@ -120,6 +120,15 @@ describe('a cluster', () => {
     expect(stderr.match(/watch of Services is (?:still )?down/g)).toHaveLength(1)
   })
 
+  test('that is never reached in the time that is given is an error, and says why', async () => {
+    await server.goAway()
+    const file = folder.path('never.db')
+    const { status, stdout, stderr } = await start('--log', file, '--for', '1s').ended
+    await server.comeBack()
+    expect({ status, stdout }).toEqual({ status: 3, stdout: '' })
+    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/never\.db: nothing was recorded in 1.0 s: .*refused/i)
+  })
+
   test('is read, and never written to', () => {
     expect(new Set(server.requests.map(({ method }) => method))).toEqual(new Set(['GET']))
   })
@@ -132,7 +141,10 @@ describe('what cannot be is said in one line', () => {
     other.put(service({ name: 'kubernetes', namespace: 'default', uid: 'uid-of-another' }))
     writeFileSync(folder.path('other-kubeconfig'), other.kubeconfig())
     const file = folder.path('other.db')
-    const first = await start('--kubeconfig', folder.path('other-kubeconfig'), '--log', file, '--for', '1s').ended
+    const command = start('--kubeconfig', folder.path('other-kubeconfig'), '--log', file)
+    for (const kind of ['Services', 'EndpointSlices', 'Nodes']) await command.hasSaid(new RegExp(`watching ${kind}\n`))
+    command.signal('SIGINT')
+    const first = await command.ended
     await other.close()
     expect(first).toMatchObject({ status: 0, stdout: expect.stringContaining(' 2 of Services') as string })
 

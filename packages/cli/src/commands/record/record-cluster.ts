@@ -18,6 +18,7 @@ import { clusterSource, recordedEvents } from '../../agent/cluster-source.js'
 import { logSizeOf, retention, type RetentionOptions, sizeLimited } from '../../agent/open-agent-log.js'
 import type { Context } from '../../context.js'
 import { CliError } from '../../errors.js'
+import { formatDuration } from '../../output/format-text.js'
 import { warnOfOthers } from '../../input/open-input.js'
 
 interface RecordOptions extends RetentionOptions {
@@ -47,7 +48,7 @@ export interface RecordTally {
 /**
  * Follows a cluster and writes what it says to a log, which is made where there is none and gone on with where there is one,
  * until it is interrupted. Fails with an ApiServerError when it is not known which cluster, with a ChangeLogError when the log
- * cannot be written, and with a CliError when it is of another cluster.
+ * cannot be written, and with a CliError when it is of another cluster, or the API server was not reached in the time given.
  */
 export async function recordCluster(options: RecordOptions, context: Context): Promise<RecordTally> {
   warnOfOthers(options.log, context)
@@ -76,10 +77,16 @@ export async function recordCluster(options: RecordOptions, context: Context): P
     fromEvent(context.interrupted, 'abort'),
     options.durationMs === undefined ? NEVER : timer(options.durationMs),
   )
+  let reached = false
+  let lastError: string | undefined
   const events = recordedEvents({
     source: source.pipe(takeUntil(stop)),
     recorder,
-    onStatus: options.onStatus,
+    onStatus: (status) => {
+      reached ||= status.heardAt !== undefined
+      lastError = status.error?.message ?? lastError
+      options.onStatus(status)
+    },
     onNotice: ({ code, message }) => {
       if (code === 'OBJECT_UNREADABLE') options.onWarning(message)
     },
@@ -106,6 +113,13 @@ export async function recordCluster(options: RecordOptions, context: Context): P
       }
     })
     await recorder.close()
+    if (!reached && !context.interrupted.aborted) {
+      const duration = formatDuration(options.durationMs ?? 0)
+      throw new CliError(
+        'CANNOT',
+        `${options.log}: nothing was recorded in ${duration}: ${lastError ?? 'the API server has not answered'}`,
+      )
+    }
     return tally.now()
   } finally {
     await recorder.close()

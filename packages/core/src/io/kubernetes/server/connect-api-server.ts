@@ -108,6 +108,8 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
       agent,
       timeouts: limits,
       ...lifetime,
+      // Other kept connections are likely to be as dead as this one.
+      onBroken: () => access.renew(),
     })
     tell(outcome.type === 'answer' ? String(outcome.answer.status) : '<error>')
     return outcome
@@ -116,7 +118,6 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
   const ask = async (request: ApiRequest, own: Credentials, signal: AbortSignal): Promise<ApiAnswer> => {
     let outcome = await attempt(request, own, signal)
     if (outcome.type === 'failed') {
-      // Other kept connections are likely to be as dead as this one.
       access.renew()
       if (outcome.stale) outcome = await attempt(request, own, signal)
     }
@@ -258,7 +259,7 @@ function createLeanAccess(
   credentials: CredentialSource,
   proxy: URL | undefined,
 ): ServerAccess {
-  const options = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, scheduling: 'lifo' } as const
+  const options = { keepAlive: true, scheduling: 'lifo' } as const
   let current: { readonly material: TlsMaterial; readonly agent: HttpAgent } | undefined
 
   const replace = (material: TlsMaterial, agent: HttpAgent): HttpAgent => {
@@ -321,9 +322,6 @@ function checkedProxy(proxy: string, { url, source }: Pick<ServerSettings, 'url'
   if (url.protocol === 'http:') throw invalid('a proxy requires an https:// server')
   return proxyUrl
 }
-
-/** As client-go: a connection whose other side is gone without a word is found out. */
-const KEEP_ALIVE_MS = 30_000
 
 /** Leaves alone what is under way; what comes free ends. */
 function retire(agent: HttpAgent): void {

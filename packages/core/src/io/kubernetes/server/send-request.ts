@@ -22,6 +22,8 @@ export interface SentRequest {
   readonly signal: AbortSignal
   /** Nothing more comes: the body ended, or failed, or was given up. Called once, also when no answer came. */
   readonly onEnd: () => void
+  /** The connection failed within the body. */
+  readonly onBroken?: () => void
 }
 
 /** `stale`: a kept connection was used, and the server had ended it meanwhile: asking again helps. */
@@ -89,7 +91,10 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
       }
       settled = true
       response.once('close', end)
-      resolve({ type: 'answer', answer: answerOf(response, { toError, signal }) })
+      resolve({
+        type: 'answer',
+        answer: answerOf(response, { toError, signal, onBroken: sent.onBroken ?? (() => undefined) }),
+      })
     })
     // 101: nobody asked for another protocol. Without a listener Node closes the connection, and says no more.
     request.once('upgrade', (response, socket) => {
@@ -139,12 +144,20 @@ function strangeness({ statusCode = 0, headers }: IncomingMessage): string | und
 
 function whenConnected(request: ClientRequest, then: () => void): void {
   request.once('socket', (socket) => {
+    socket.setKeepAlive(true, KEEP_ALIVE_MS)
     if (request.reusedSocket) then()
     else socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', then)
   })
 }
 
+/**
+ * A connection whose other side is gone without a word: the kernel asks after so long a silence, and gives up ten seconds later, as
+ * libuv sets it (TCP_KEEPINTVL 1, TCP_KEEPCNT 10). The other kernel answers; the server is asked nothing.
+ */
+const KEEP_ALIVE_MS = 4000
+
 interface Reading {
+  readonly onBroken: () => void
   readonly toError: (cause: unknown) => Error
   readonly signal: AbortSignal
 }
@@ -155,7 +168,7 @@ function answerOf(response: IncomingMessage, reading: Reading): ApiAnswer {
 }
 
 /** No generator: one that was never asked would not hear that nobody wants it. */
-function bodyOf(response: IncomingMessage, { toError, signal }: Reading): AsyncIterable<Uint8Array> {
+function bodyOf(response: IncomingMessage, { toError, signal, onBroken }: Reading): AsyncIterable<Uint8Array> {
   const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
   const iterator: AsyncIterator<Uint8Array> = {
     async next() {
@@ -164,6 +177,7 @@ function bodyOf(response: IncomingMessage, { toError, signal }: Reading): AsyncI
         // What was given up ends like this, also where all of it had come.
         if (!signal.aborted) return next
       } catch (error) {
+        if (!signal.aborted) onBroken()
         throw toError(error)
       }
       throw reasonOf(signal)
