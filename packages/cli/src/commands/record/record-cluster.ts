@@ -77,14 +77,13 @@ export async function recordCluster(options: RecordOptions, context: Context): P
     fromEvent(context.interrupted, 'abort'),
     options.durationMs === undefined ? NEVER : timer(options.durationMs),
   )
-  let reached = false
-  let lastError: string | undefined
+  const contact: { reached: boolean; lastError?: string } = { reached: false }
   const events = recordedEvents({
     source: source.pipe(takeUntil(stop)),
     recorder,
     onStatus: (status) => {
-      reached ||= status.heardAt !== undefined
-      lastError = status.error?.message ?? lastError
+      if (status.heardAt !== undefined) contact.reached = true
+      if (status.error !== undefined) contact.lastError = status.error.message
       options.onStatus(status)
     },
     onNotice: ({ code, message }) => {
@@ -113,11 +112,11 @@ export async function recordCluster(options: RecordOptions, context: Context): P
       }
     })
     await recorder.close()
-    if (!reached && !context.interrupted.aborted) {
+    if (!contact.reached && !context.interrupted.aborted) {
       const duration = formatDuration(options.durationMs ?? 0)
       throw new CliError(
         'CANNOT',
-        `${options.log}: nothing was recorded in ${duration}: ${lastError ?? 'the API server has not answered'}`,
+        `${options.log}: nothing was recorded in ${duration}: ${contact.lastError ?? 'the API server has not answered'}`,
       )
     }
     return tally.now()
