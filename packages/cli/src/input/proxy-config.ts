@@ -229,7 +229,12 @@ export const KUBE_PROXY_FLAGS: readonly KubeProxyFlag[] = [
     'detectLocal.interfaceNamePrefix',
     'the name prefix of the interfaces of local pods',
   ),
-  flag('profiling', 'flag', 'enableProfiling', 'allow changing log verbosity via PUT /debug/flags/v'),
+  flag(
+    'profiling',
+    'flag',
+    'enableProfiling',
+    'allow changing log verbosity via PUT /debug/flags/v, and profiles at /debug/pprof/',
+  ),
   flag('proxy-mode', 'text', 'mode', 'must be iptables'),
   flag('show-hidden-metrics-for-version', 'text', 'showHiddenMetricsForVersion', NO_EFFECT),
   flag('v', 'integer', 'logging.verbosity', 'log verbosity', LOGGING),

@@ -116,12 +116,27 @@ describe('the metrics port', () => {
     expect(set).toEqual([4])
   })
 
-  it('says why there is no pprof', async () => {
+  it('takes a profile at a time where profiling is on, for this machine alone', async () => {
     expect(await serving()('/debug/pprof/heap')).toMatchObject({
       status: 404,
       body: expect.stringContaining('enableProfiling'),
     })
-    expect((await serving({ profiling: true })('/debug/pprof/')).body).toContain('SIGUSR1')
+    const get = serving({ profiling: true })
+    expect(await get('/debug/pprof/profile', { peer: '10.0.0.7' })).toMatchObject({ status: 403 })
+    expect(await get('/debug/pprof/')).toMatchObject({ status: 404, body: 'profiles: profile, heap\n' })
+    expect(await get('/debug/pprof/__proto__')).toMatchObject({ status: 404 })
+    for (const seconds of ['0', '61', '-1', '1e1', 'x', '']) {
+      expect(await get(`/debug/pprof/heap?seconds=${seconds}`)).toMatchObject({ status: 400 })
+    }
+    const [cpu, meanwhile] = await Promise.all([
+      get('/debug/pprof/profile?seconds=1'),
+      get('/debug/pprof/heap?seconds=1'),
+    ])
+    expect(meanwhile).toMatchObject({ status: 409 })
+    expect(cpu.headers['Content-Disposition']).toBe('attachment; filename="pointsman.cpuprofile"')
+    expect(JSON.parse(cpu.body)).toMatchObject({ nodes: expect.any(Array), startTime: expect.any(Number) })
+    const heap = await get('/debug/pprof/heap?seconds=1')
+    expect(JSON.parse(heap.body)).toMatchObject({ head: expect.any(Object), samples: expect.any(Array) })
   })
 
   it.each(['/', '/metrics/', '/metricsx', '/debug', '/toString', '/__proto__'])('knows nothing of %s', async (path) => {

@@ -1,3 +1,5 @@
+import type { Session } from 'node:inspector/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { escapeControls, type SentInput } from '@pointsman/core'
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { AgentEvent } from '../agent-event.js'
@@ -29,7 +31,7 @@ export interface MetricsServerAnswers {
   /** The last restores that succeeded, and those that failed; none: there was none yet. */
   readonly lastRestores: () => readonly SentInput[]
   readonly lastFailed: () => readonly SentInput[]
-  /** enableProfiling: also sets the text log's verbosity. */
+  /** enableProfiling: also sets the text log's verbosity, and takes profiles. */
   readonly profiling: boolean
   readonly setVerbosity: (verbosity: number) => void
 }
@@ -46,6 +48,7 @@ export function createMetricsServer(options: MetricsServerOptions): RunningServe
 
 export function metricsHandler(answers: MetricsServerAnswers): Handler {
   const slis = createSliMetrics()
+  const profiles = createProfiles(answers)
   const ping: Handler = ({ query }) => {
     slis.count()
     return textAnswer(200, query.has('verbose') ? '[+]ping ok\nhealthz check passed\n' : 'ok')
@@ -69,14 +72,14 @@ export function metricsHandler(answers: MetricsServerAnswers): Handler {
   }
   return (request) => {
     const { path } = request
-    if (path === '/debug/pprof' || path.startsWith('/debug/pprof/')) return pprofAnswer(answers)
+    if (path === '/debug/pprof' || path.startsWith('/debug/pprof/')) return profiles(request)
     return routes[path]?.(request) ?? NOT_FOUND
   }
 }
 
 /** Rules name what runs in the cluster: for users of this machine. */
 function restoreAnswer({ peer }: HttpRequest, restores: () => readonly SentInput[], none: string): Answer {
-  if (!isLoopback(peer)) return textAnswer(403, 'only available from this machine: use 127.0.0.1\n')
+  if (!isLoopback(peer)) return textAnswer(403, LOCAL_ONLY)
   const sent = restores()
   return sent.length === 0 ? textAnswer(404, `${none}\n`) : textAnswer(200, restoreText(sent))
 }
@@ -93,14 +96,80 @@ async function verbosityAnswer(
   return textAnswer(200, `successfully set verbosity to ${text}`)
 }
 
-const pprofAnswer = ({ profiling }: MetricsServerAnswers): Answer =>
-  textAnswer(
-    404,
-    profiling
-      ? 'Pointsman runs on Node.js, which has no pprof: send SIGUSR1 to the process and attach a profiler to its inspector\n'
-      : PROFILING_OFF,
-  )
+/** The profiles that an agent takes of itself while it works, by their path below /debug/pprof/. */
+const PROFILES: ReadonlyMap<string, { readonly file: string; readonly take: (ms: number) => Promise<object> }> =
+  new Map([
+    [
+      'profile',
+      {
+        file: 'pointsman.cpuprofile',
+        take: (ms) =>
+          inspected(async (session) => {
+            await session.post('Profiler.enable')
+            await session.post('Profiler.start')
+            await sleep(ms)
+            return (await session.post('Profiler.stop')).profile
+          }),
+      },
+    ],
+    [
+      'heap',
+      {
+        file: 'pointsman.heapprofile',
+        take: (ms) =>
+          inspected(async (session) => {
+            await session.post('HeapProfiler.startSampling', { samplingInterval: 16_384 })
+            await sleep(ms)
+            return (await session.post('HeapProfiler.stopSampling')).profile
+          }),
+      },
+    ],
+  ])
 
+const DEFAULT_PROFILE_SECONDS = 10
+const MOST_PROFILE_SECONDS = 60
+
+/**
+ * The main thread's CPU profile, or its sampled allocations that are still alive, of the next `seconds`, in the formats of Chrome's
+ * developer tools. One at a time; only for this machine, because names of functions and files of the agent are in it.
+ */
+function createProfiles({ profiling }: MetricsServerAnswers): Handler {
+  let isTaken = false
+  return async ({ path, query, peer }) => {
+    if (!profiling) return textAnswer(404, PROFILING_OFF)
+    if (!isLoopback(peer)) return textAnswer(403, LOCAL_ONLY)
+    const wanted = PROFILES.get(path.slice('/debug/pprof/'.length))
+    if (wanted === undefined) return textAnswer(404, `profiles: ${[...PROFILES.keys()].join(', ')}\n`)
+    const text = query.get('seconds') ?? String(DEFAULT_PROFILE_SECONDS)
+    const seconds = Number(text)
+    if (!/^\d{1,3}$/.test(text) || seconds < 1 || seconds > MOST_PROFILE_SECONDS)
+      return textAnswer(400, `seconds has to be a number from 1 to ${MOST_PROFILE_SECONDS}\n`)
+    if (isTaken) return textAnswer(409, 'a profile is being taken: wait until it ends\n')
+    isTaken = true
+    try {
+      const profile = await wanted.take(seconds * 1000)
+      const { body, ...answer } = jsonAnswer(200, profile)
+      const headers = { ...answer.headers, 'Content-Disposition': `attachment; filename="${wanted.file}"` }
+      return { ...answer, headers, body }
+    } finally {
+      isTaken = false
+    }
+  }
+}
+
+/** Asks V8's own inspector in this process, without a port. */
+async function inspected(ask: (session: Session) => Promise<object>): Promise<object> {
+  const { Session: InspectorSession } = await import('node:inspector/promises')
+  const session = new InspectorSession()
+  session.connect()
+  try {
+    return await ask(session)
+  } finally {
+    session.disconnect()
+  }
+}
+
+const LOCAL_ONLY = 'only available from this machine: use 127.0.0.1\n'
 const PROFILING_OFF = 'profiling is off: set enableProfiling\n'
 
 /** Kubernetes' z-pages: for eyes, without any promise about their form. */
