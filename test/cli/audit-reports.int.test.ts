@@ -38,7 +38,7 @@ describe('an audit of what people reported', () => {
     expect(ended).toMatchObject({ status: 1, stderr: '' })
     expect(linesOf(ended)).toEqual([
       '1 finding: 1 ruleset of ipvs mode',
-      expect.stringMatching(/^IPv4, .*, 11 rules; not compared with those expected from objects, node node-a$/),
+      expect.stringMatching(/^IPv4, .*, 17 rules; not compared with those expected from objects, node node-a$/),
       '',
       'all rules',
       '  IPv4 iptables',

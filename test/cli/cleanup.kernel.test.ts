@@ -57,6 +57,24 @@ describeWithKernel('cleanup', () => {
       })
     })
 
+    test('removes what ipvs mode left: chains, the jumps to them, ipsets and its interface', async () => {
+      // This kernel may have no ip_vs: an interface of another type takes the place of the dummy.
+      for (const command of [
+        'ip link add kube-ipvs0 type bridge',
+        'ipset create KUBE-CLUSTER-IP hash:ip,port',
+        'ipset create cali40all hash:ip',
+        `iptables-${variant} -N KUBE-IPVS-FILTER`,
+        `iptables-${variant} -A KUBE-IPVS-FILTER -m set --match-set KUBE-CLUSTER-IP dst,dst -j RETURN`,
+      ])
+        node.run(command)
+      const cleaned = JSON.parse((await node.pointsman('cleanup', '-o', 'json')).stdout) as object
+      expect(cleaned).toMatchObject({ otherModes: { removed: ['the interface kube-ipvs0', 'ipset KUBE-CLUSTER-IP'] } })
+      expect(node.saved('iptables-save.txt')).not.toContain('KUBE-IPVS-FILTER')
+      expect(node.run('ipset list -n').trim()).toBe('cali40all')
+      const again = JSON.parse((await node.pointsman('cleanup', '-o', 'json')).stdout) as object
+      expect(again).toMatchObject({ otherModes: { removed: [], left: [] } })
+    })
+
     test('finds the rules of a variant that the node no longer uses, too', async () => {
       const { args } = goldenFiles('cluster-ip', folder)
       await node.pointsman('apply', ...args, '--iptables-variant', other)

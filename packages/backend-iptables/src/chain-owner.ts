@@ -148,7 +148,7 @@ export function isOurJump(rule: Rule): boolean {
   return (
     target?.type === 'jump' &&
     Object.values(conditions).every((condition) => condition === undefined) &&
-    matches.some((match) => match.type === 'comment' && match.comment.startsWith('kubernetes ')) &&
+    matches.some((match) => match.type === 'comment' && /^(?:kubernetes|kube-proxy) /.test(match.comment)) &&
     matches.every((match) => match.type === 'comment' || (match.type === 'conntrack' && !match.negated))
   )
 }

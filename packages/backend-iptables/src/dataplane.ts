@@ -16,13 +16,14 @@ import {
   type Trace,
   type TraceQuestion,
 } from '@pointsman/core'
-import { IptablesParseError, parseRestoreLine, saveLinesOf } from 'node-iptables'
+import { IptablesParseError, parseRestoreLine, runProcess, saveLinesOf } from 'node-iptables'
 import { auditNotes, auditRules } from './audit/audit-rules.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
 import { otherOriginOf } from './audit/origin.js'
 import { formerOwnerOfChain, ownerOfChain } from './chain-owner.js'
 import { listings } from './listed-rules.js'
 import { LoadedTables, loadedTables, readListing, recentListsIn } from './loaded-tables.js'
+import { removeIpvsLeftovers } from './machine/ipvs-leftovers.js'
 import { IPTABLES_METRICS } from './machine/metrics.js'
 import { cleanUp, failureLines, openDataplane, openRules, prepareMachine } from './machine/open-dataplane.js'
 import { OwnedRule, ownedRules, savedTablesOf } from './render/owned-rules.js'
@@ -83,6 +84,7 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   open: openDataplane,
   prepare: prepareMachine,
   cleanup: cleanUp,
+  cleanupOtherModes: ({ dryRun }, { signal }) => removeIpvsLeftovers({ run: runProcess, dryRun, signal }),
   metrics: IPTABLES_METRICS,
   failureLines,
 }

@@ -1,7 +1,7 @@
 import { type ProxyConfig, shortList } from '@pointsman/core'
 import { formatRule, IptablesParseError, parseRestoreLine, type SavedChain, type SavedTable } from 'node-iptables'
 import { OwnedRule } from '../render/owned-rules.js'
-import { CHAIN_PREFIX, CHAINS } from '../ruleset/layout.js'
+import { CHAIN_PREFIX, CHAINS, IPVS_CHAINS } from '../ruleset/layout.js'
 import type { FindingType } from './finding.js'
 import { isTextChain } from './text-tables.js'
 
@@ -87,7 +87,7 @@ function ipvsMode(rules: RulesByPlace): OtherOrigin | undefined {
   if (dispatch.some((line) => / -j KUBE-(?:SVC|SVL|EXT|XLB|FW|NODEPORTS)\b/.test(line))) return undefined
   const matching = IPVS_PLACES.flatMap((place) => rules.get(place) ?? [])
   const sets = new Set(matching.flatMap((line) => / --match-set (KUBE-\S+)/.exec(line)?.[1] ?? []))
-  const chains = chainNames(rules).filter((chain) => IPVS_CHAINS.has(chain))
+  const chains = chainNames(rules).filter((chain) => IPVS_CHAINS.includes(chain))
   if (sets.size === 0 && chains.length === 0) return undefined
   const seen = [
     ...(sets.size > 0 ? [`rules match the ipsets ${inProse([...sets].toSorted())}`] : []),
@@ -95,14 +95,6 @@ function ipvsMode(rules: RulesByPlace): OtherOrigin | undefined {
   ]
   return { type: 'IPVS_MODE', detail: `recognized by what only that mode makes: ${seen.join(', and ')}` }
 }
-
-const IPVS_CHAINS: ReadonlySet<string> = new Set([
-  'KUBE-NODE-PORT',
-  'KUBE-LOAD-BALANCER',
-  'KUBE-IPVS-FILTER',
-  'KUBE-IPVS-OUT-FILTER',
-  'KUBE-SOURCE-RANGES-FIREWALL',
-])
 
 const IPVS_PLACES: readonly string[] = [
   'nat KUBE-SERVICES',

@@ -195,11 +195,21 @@ export const isServiceChain = (chain: string): boolean => SERVICE_CHAIN.test(cha
 /** Whether a chain gives packets to one endpoint. */
 export const isEndpointChain = (chain: string): boolean => chain.startsWith(PREFIXES.endpoint)
 
-const SHARED: ReadonlySet<string> = new Set(
-  LAYOUTS.flatMap((layout) => chainsOfRole(layout, 'dispatch', 'fixed', 'canary').map(({ chain }) => chain)),
-)
+/** Chains that only kube-proxy's ipvs mode makes: of no layout, and left behind when the mode changes. */
+export const IPVS_CHAINS: readonly string[] = [
+  'KUBE-NODE-PORT',
+  'KUBE-LOAD-BALANCER',
+  'KUBE-IPVS-FILTER',
+  'KUBE-IPVS-OUT-FILTER',
+  'KUBE-SOURCE-RANGES-FIREWALL',
+]
 
-/** Whether a chain exists without any Service in some layout, and is not kubelet's as well. */
+const SHARED: ReadonlySet<string> = new Set([
+  ...IPVS_CHAINS,
+  ...LAYOUTS.flatMap((layout) => chainsOfRole(layout, 'dispatch', 'fixed', 'canary').map(({ chain }) => chain)),
+])
+
+/** Whether a chain exists without any Service in some layout or mode, and is not kubelet's as well. */
 export const isBaseChain = (chain: string): boolean => SHARED.has(chain)
 
 /** The chains that a service port may have of its own. */

@@ -13,6 +13,7 @@ import type {
   DataplaneChoices,
   DataplaneMetrics,
   Machine,
+  ModeLeftovers,
   OpenDataplane,
   OpenOptions,
   RuleTool,
@@ -247,6 +248,8 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
     options: { readonly choices: DataplaneChoices; readonly dryRun: boolean },
     machine: Machine,
   ): Promise<readonly CleanedFamily[]>
+  /** Removes what kube-proxy's other modes left besides rules, once their rules are gone. Default: nothing is looked for. */
+  cleanupOtherModes?(options: { readonly dryRun: boolean }, machine: Machine): Promise<ModeLeftovers>
   readonly metrics: DataplaneMetrics
   /** Lines that show which part of an input its tool refused, below the failure's message; none: it was no such failure. */
   failureLines(error: unknown): readonly string[]

@@ -208,6 +208,14 @@ export interface CleanedFamily {
   readonly left: readonly LeftChain[]
 }
 
+/** What another mode of kube-proxy left besides rules: words for people. */
+export interface ModeLeftovers {
+  /** `ipset KUBE-CLUSTER-IP`; in a dry run what would be removed. */
+  readonly removed: readonly string[]
+  /** `ipset KUBE-CLUSTER-IP: it is in use`. */
+  readonly left: readonly string[]
+}
+
 /** A chain that a cleanup leaves, and why. */
 export interface LeftChain {
   readonly table: string

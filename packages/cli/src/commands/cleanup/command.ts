@@ -1,6 +1,6 @@
-import type { CleanedFamily, LeftChain } from '@pointsman/core'
+import type { CleanedFamily, LeftChain, ModeLeftovers } from '@pointsman/core'
 import type { Command } from 'commander'
-import type { Context } from '../../context.js'
+import { type Context, warn } from '../../context.js'
 import { withVariantOption, type VariantOptions } from '../../input/rules-question.js'
 import { machineOf } from '../../machine/open-machine.js'
 import { countOf, withExamples } from '../../output/format-text.js'
@@ -43,11 +43,17 @@ const tables = objectOf('Tables', {
   left: required(listOf(left), 'chains that were not'),
 })
 
+const otherModes = objectOf('OtherModes', {
+  removed: required(listOf(text), 'what was removed: virtual servers, an interface, ipsets'),
+  left: required(listOf(text), 'what could not be removed, and why'),
+})
+
 /** What `pointsman cleanup -o json` prints. */
 export const cleanupSummary = objectOf('CleanupSummary', {
   ...documentHead('CleanupSummary'),
   dryRun: required(flag, 'true: nothing was changed, and this is what would be'),
   items: required(listOf(tables), 'the tables of each family and variant that was looked at'),
+  otherModes: required(otherModes, "what kube-proxy's ipvs mode left besides rules"),
 })
 type CleanupSummaryJson = DocumentJson<typeof cleanupSummary>
 
@@ -63,7 +69,7 @@ export function registerCleanup(program: Command, context: Context): void {
     .description(
       "Removes the proxy's rules and chains from the tables of this machine, or of the network namespace it runs in: those of " +
         'Pointsman and of kube-proxy, which have the same names. Keeps KUBE-FIREWALL, which kubelet shares, and chains that ' +
-        'external rules jump to, and lists the latter. Requires CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
+        'external rules jump to, and lists the latter. Removes what the ipvs mode left, too: virtual servers, kube-ipvs0 and ipsets. Requires CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
     )
     .option('--dry-run', 'print the restores that would remove them, and change nothing')
     .addOption(outputOption(['text', 'json']))
@@ -81,9 +87,28 @@ export async function cleanup(options: CleanupOptions, context: Context): Promis
   const dryRun = options.dryRun === true
   const cleaned = await cleanAll(options, context)
   if (cleaned === undefined) return
-  if (format === 'json') writeDocument(context, cleanupDocument(cleaned, { dryRun }))
-  else if (dryRun) await writePieces(dryCleanupLines(cleaned), context)
-  else context.stdout.print(cleanedText(cleaned, context.style))
+  const others = await cleanOtherModes(dryRun, context)
+  for (const left of others.left) warn(context, `not removed: ${left}`)
+  if (format === 'json') writeDocument(context, cleanupDocument(cleaned, { dryRun, others }))
+  else if (dryRun) {
+    await writePieces(dryCleanupLines(cleaned), context)
+    for (const what of others.removed) context.stdout.print(`# would remove ${what}`)
+  } else {
+    context.stdout.print(cleanedText(cleaned, context.style))
+    for (const what of others.removed) context.stdout.print(`${context.style.bold('removed')} ${what}`)
+  }
+}
+
+/** What kube-proxy's ipvs mode left: virtual servers, its interface, ipsets. */
+async function cleanOtherModes(dryRun: boolean, context: Context): Promise<ModeLeftovers> {
+  const removed: string[] = []
+  const left: string[] = []
+  for (const dataplane of context.dataplanes) {
+    const found = await dataplane.cleanupOtherModes?.({ dryRun }, machineOf(context))
+    removed.push(...(found?.removed ?? []))
+    left.push(...(found?.left ?? []))
+  }
+  return { removed, left }
 }
 
 /** Undefined when it was interrupted. */
@@ -149,7 +174,7 @@ function* dryCleanupLines(all: readonly CleanedFamily[]): Generator<string, void
 
 const cleanupDocument = (
   all: readonly CleanedFamily[],
-  { dryRun }: { readonly dryRun: boolean },
+  { dryRun, others }: { readonly dryRun: boolean; readonly others: ModeLeftovers },
 ): CleanupSummaryJson => ({
   kind: 'CleanupSummary',
   dryRun,
@@ -160,6 +185,7 @@ const cleanupDocument = (
     removedChains,
     left,
   })),
+  otherModes: others,
 })
 
 const hasNothing = ({ lines }: CleanedFamily): boolean => lines.length === 0
