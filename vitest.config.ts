@@ -3,6 +3,20 @@ import { configDefaults, defineConfig } from 'vitest/config'
 
 const source = (path: string) => fileURLToPath(new URL(`packages/${path}`, import.meta.url))
 
+/** Tests read the sources, so that no build has to come first; those that start the command run what set-up built. */
+const resolve = {
+  alias: [
+    { find: /^@pointsman\/core$/, replacement: source('core/src/index.ts') },
+    { find: /^@pointsman\/core\/io$/, replacement: source('core/src/io/index.ts') },
+    { find: /^@pointsman\/core\/testing$/, replacement: source('core/src/testing/index.ts') },
+    { find: /^node-iptables\/fake$/, replacement: source('node-iptables/src/fake/index.ts') },
+    { find: /^node-iptables$/, replacement: source('node-iptables/src/index.ts') },
+    { find: /^node-netfilter$/, replacement: source('node-netfilter/src/index.ts') },
+    { find: /^@pointsman\/backend-iptables$/, replacement: source('backend-iptables/src/index.ts') },
+    { find: /^@pointsman\/backend-mock$/, replacement: source('backend-mock/src/index.ts') },
+  ],
+}
+
 /** A test that starts a process, opens a database or makes a network namespace, by its name or its folder. */
 const OUTSIDE = ['**/*.int.test.ts', '**/*.kernel.test.ts', 'test/{agent,packets,source,cli,conntrack}/**']
 
@@ -14,7 +28,7 @@ const shared = {
 }
 
 const unit = {
-  extends: true as const,
+  resolve,
   test: {
     ...shared,
     name: 'unit',
@@ -27,7 +41,7 @@ const unit = {
 }
 
 const outside = {
-  extends: true as const,
+  resolve,
   test: {
     ...shared,
     name: 'outside',
@@ -37,20 +51,7 @@ const outside = {
   },
 }
 
-/** Tests read the sources, so that no build has to come first; those that start the command run what set-up built. */
 export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^@pointsman\/core$/, replacement: source('core/src/index.ts') },
-      { find: /^@pointsman\/core\/io$/, replacement: source('core/src/io/index.ts') },
-      { find: /^@pointsman\/core\/testing$/, replacement: source('core/src/testing/index.ts') },
-      { find: /^node-iptables\/fake$/, replacement: source('node-iptables/src/fake/index.ts') },
-      { find: /^node-iptables$/, replacement: source('node-iptables/src/index.ts') },
-      { find: /^node-netfilter$/, replacement: source('node-netfilter/src/index.ts') },
-      { find: /^@pointsman\/backend-iptables$/, replacement: source('backend-iptables/src/index.ts') },
-      { find: /^@pointsman\/backend-mock$/, replacement: source('backend-mock/src/index.ts') },
-    ],
-  },
   test: {
     projects: [unit, outside],
     reporters: ['default', './test/support/counts-reporter.ts'],

@@ -11,8 +11,8 @@ import {
 } from '@pointsman/core'
 import { conntrackCommands } from '@pointsman/core/io'
 import { nodeInfoWith, servicePortOf, stateOf, type PortDescription } from '@pointsman/core/testing'
-import { runProcess } from 'node-iptables'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Iptables, runProcess } from 'node-iptables'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { describeWithKernel } from '../../packages/backend-iptables/src/test-support/kernel.js'
 import { ADDRESSES, createUdpNetwork, type UdpNetwork } from './udp-network.js'
 
@@ -36,10 +36,11 @@ describeWithKernel(
       const nodePort = { address: at.node, port: NODE_PORT, sourcePort: 40_001 }
 
       let network: UdpNetwork
+      let iptables: Iptables
       let hook: ConntrackHook
       let reports: ConntrackReport[]
 
-      beforeEach(async () => {
+      beforeAll(async () => {
         network = await createUdpNetwork([
           { address: first, port: 5353 },
           { address: second, port: 5353 },
@@ -47,12 +48,16 @@ describeWithKernel(
           { address: at.outside, port: 53 },
           { address: at.outside, port: NODE_PORT },
         ])
+        iptables = await network.node.iptables({ family, variant: 'nft' })
+      })
+      afterAll(() => network.remove())
+
+      beforeEach(() => {
+        // Each test begins with a sync, which sweeps away what stands.
+        network.node.run('sh', '-c', 'conntrack -F 2> /dev/null')
         hook = startHook()
       })
-      afterEach(async () => {
-        await hook.close()
-        await network.remove()
-      })
+      afterEach(() => hook.close())
 
       const startHook = (formerFronts: readonly Front[] = []): ConntrackHook => {
         reports = []
@@ -68,7 +73,6 @@ describeWithKernel(
       /** Brings the rules of a state into force, as a sync does, and nothing of the flows. */
       const sync = async (...ports: readonly PortDescription[]): Promise<State> => {
         const state = stateOf({ ports, node: nodeInfoWith({ addresses: [at.node] }) })
-        const iptables = await network.node.iptables({ family, variant: 'nft' })
         const lines = renderSave(planRuleset(state, DEFAULT_PROXY_CONFIG, { family }))
         // What stands is swept away first, so that the rules of each state are all that there is.
         await iptables.restore({ lines, flush: true, counters: true })

@@ -1,6 +1,6 @@
 import { tracePacket } from '@pointsman/backend-iptables'
 import type { IpFamily, Trace, Verdict } from '@pointsman/core'
-import { parseSave } from 'node-iptables'
+import { parseSave, type SavedTable } from 'node-iptables'
 import { expect, test } from 'vitest'
 import { describeWorlds } from './describe-worlds.js'
 import { fateByMeaning, fateSeen } from './fate.js'
@@ -64,7 +64,8 @@ describeWorlds('a trace of what is saved from the node', (worlds) => {
       const lanes = worlds.all.flatMap((world) => FAMILIES.map((family) => ({ world, family })))
       const compared = lanes.map(async ({ world, family }) => {
         const rows: Comparison[] = []
-        for (const text of PACKETS) rows.push(await comparison(world, { ...readPacket(text), family }))
+        const tables = parseSave((await world.iptables[FAMILIES.indexOf(family)]?.save()) ?? '')
+        for (const text of PACKETS) rows.push(await comparison(world, tables, { ...readPacket(text), family }))
         return rows
       })
       const found = (await Promise.all(compared)).flat()
@@ -80,10 +81,8 @@ interface Comparison {
   readonly traced: string
 }
 
-async function comparison(world: World, packet: PacketInFamily): Promise<Comparison> {
+async function comparison(world: World, tables: readonly SavedTable[], packet: PacketInFamily): Promise<Comparison> {
   const { family, protocol, from, to, port } = packet
-  const iptables = world.iptables[FAMILIES.indexOf(family)]
-  const tables = parseSave((await iptables?.save()) ?? '')
   const trace = tracePacket({
     tables,
     surroundings: { nodeAddresses: nodeAddresses(family) },

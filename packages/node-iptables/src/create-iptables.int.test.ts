@@ -49,8 +49,12 @@ interface Opened {
 
 type AtEnd = (work: () => void) => void
 
-const open = async (version: OldVersion, atEnd: AtEnd, waitSeconds = 5): Promise<Opened> => {
-  const old = createOldIptables(version)
+const open = async (
+  version: OldVersion,
+  atEnd: AtEnd,
+  { waitSeconds = 5, inProcess = false }: { readonly waitSeconds?: number; readonly inProcess?: boolean } = {},
+): Promise<Opened> => {
+  const old = createOldIptables(version, { inProcess })
   atEnd(() => old.remove())
   const iptables = await createIptables({ family: 'IPv4', run: old.run, lockFile: old.lockFile, waitSeconds })
   return { old, iptables }
@@ -58,7 +62,7 @@ const open = async (version: OldVersion, atEnd: AtEnd, waitSeconds = 5): Promise
 
 describe.concurrent.each(VERSIONS)('iptables %s', (version) => {
   test('chains are made once, found, flushed and deleted', async ({ onTestFinished }) => {
-    const { iptables } = await open(version, onTestFinished)
+    const { iptables } = await open(version, onTestFinished, { inProcess: true })
     expect(await iptables.hasChain(TEST)).toBe(false)
     expect(await iptables.ensureChain(TEST)).toEqual({ existed: false })
     expect(await iptables.ensureChain(TEST)).toEqual({ existed: true })
@@ -73,7 +77,7 @@ describe.concurrent.each(VERSIONS)('iptables %s', (version) => {
   test('rules are added first or last, once, found however they are spelled, and deleted', async ({
     onTestFinished,
   }) => {
-    const { iptables } = await open(version, onTestFinished)
+    const { iptables } = await open(version, onTestFinished, { inProcess: true })
     await iptables.ensureChain(TEST)
     await iptables.ensureChain(OTHER)
     const web = {
@@ -97,7 +101,7 @@ describe.concurrent.each(VERSIONS)('iptables %s', (version) => {
   })
 
   test('tables are restored and saved, whole and line by line', async ({ onTestFinished }) => {
-    const { iptables } = await open(version, onTestFinished)
+    const { iptables } = await open(version, onTestFinished, { inProcess: true })
     expect(await iptables.save({ table: 'nat' })).toBe('')
     await iptables.ensureChain(OTHER)
     await iptables.restore({ text: RULES, flush: false, counters: false })
@@ -112,7 +116,7 @@ describe.concurrent.each(VERSIONS)('iptables %s', (version) => {
   })
 
   test('a restore that is refused names the line', async ({ onTestFinished }) => {
-    const { iptables } = await open(version, onTestFinished)
+    const { iptables } = await open(version, onTestFinished, { inProcess: true })
     const text = '*nat\n:TEST - [0:0]\n-A TEST -j NOWHERE\nCOMMIT\n'
     await expect(iptables.restore({ text, flush: false, counters: false })).rejects.toMatchObject({
       code: 'NO_SUCH_CHAIN',
@@ -141,7 +145,7 @@ describe.concurrent('the lock', () => {
   })
 
   test.for(VERSIONS)('%s says who has it, after the time to wait', async (version, { onTestFinished }) => {
-    const { old, iptables } = await open(version, onTestFinished, 1)
+    const { old, iptables } = await open(version, onTestFinished, { waitSeconds: 1 })
     const holder = await hold(old.lockFile)
     const error = { code: 'LOCK_HELD', lockHolder: { pid: holder.pid, command: 'sleep' } }
     const restore = { text: RULES, flush: false, counters: false }
@@ -186,7 +190,9 @@ describe.concurrent('the lock', () => {
     expect(old.calls()).toEqual(['iptables-restore --noflush --wait=30'])
     const restore = iptables.restore({ text: RULES, flush: false, counters: false, waitSeconds: 0 })
     await expect(restore).rejects.toThrow(/waitSeconds: 0: give whole seconds from 1/)
-    await expect(open('1.6.2', onTestFinished, 0.5)).rejects.toThrow(/waitSeconds: 0\.5: give whole seconds from 1/)
+    await expect(open('1.6.2', onTestFinished, { waitSeconds: 0.5 })).rejects.toThrow(
+      /waitSeconds: 0\.5: give whole seconds from 1/,
+    )
   })
 })
 

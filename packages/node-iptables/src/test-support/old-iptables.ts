@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runProcess } from '../run-process.js'
-import type { Run } from '../run-process.js'
+import type { Run, RunRequest, RunResult } from '../run-process.js'
 
 /** `1.4.21-backports`: Red Hat's 1.4.21, whose restore takes the xtables lock, as that of 1.6.2 does. */
 export type OldVersion = '1.4.10' | '1.4.19' | '1.4.20' | '1.4.21-backports' | '1.6.1' | '1.6.2' | '1.8.9'
@@ -26,7 +26,11 @@ export interface OldIptables {
   remove(): void
 }
 
-export function createOldIptables(version: OldVersion): OldIptables {
+/** `inProcess`: they run in this process, where nothing else may hold or want their lock; whatever runs under flock(1) is a process. */
+export function createOldIptables(
+  version: OldVersion,
+  { inProcess = false }: { readonly inProcess?: boolean } = {},
+): OldIptables {
   const folder = mkdtempSync(join(tmpdir(), 'old-iptables-'))
   for (const name of NAMES) {
     const file = join(folder, name)
@@ -41,11 +45,36 @@ export function createOldIptables(version: OldVersion): OldIptables {
     folder,
     lockFile: join(folder, 'xtables.lock'),
     socketFile: join(folder, 'xtables.socket'),
-    run: (request) => runProcess({ ...request, env: { ...request.env, PATH: path } }),
+    run: (request) =>
+      inProcess && NAMES.includes(request.argv[0] ?? '')
+        ? runHere(request, { version, folder })
+        : runProcess({ ...request, env: { ...request.env, PATH: path } }),
     calls: () => (existsSync(journal) ? readFileSync(journal, 'utf8').trimEnd().split('\n') : []),
     remove: () => rmSync(folder, { recursive: true }),
   }
 }
 
+async function runHere(
+  { argv, input = [], onOutput }: RunRequest,
+  place: { readonly version: string; readonly folder: string },
+): Promise<RunResult> {
+  const pieces: string[] = []
+  for await (const piece of input) pieces.push(piece)
+  const [name = '', ...args] = argv
+  const { stdout, ...ended } = runProgram({ ...place, name, args, readInput: () => pieces.join('') })
+  await onOutput?.(stdout)
+  return { argv, ...ended, signal: null, stdout: onOutput === undefined ? stdout : '' }
+}
+
 const PROGRAM = fileURLToPath(new URL('old-iptables/program.mjs', import.meta.url))
 const NAMES = ['iptables', 'ip6tables'].flatMap((name) => [name, `${name}-save`, `${name}-restore`])
+
+const { runProgram } = (await import(new URL('old-iptables/program.mjs', import.meta.url).href)) as {
+  readonly runProgram: (call: {
+    readonly version: string
+    readonly folder: string
+    readonly name: string
+    readonly args: readonly string[]
+    readonly readInput: () => string
+  }) => Pick<RunResult, 'exitCode' | 'stdout' | 'stderr'>
+}
