@@ -1,11 +1,11 @@
 // node scripts/plant-bugs.mjs
 //
-// Proves that the tests which keep the invariants would notice: breaks the code in one place, in a copy of the tree, and
-// expects the named test to fail. Ends with status 1 when a bug goes unnoticed, or when its place is not found any more.
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+// Proves that the tests which keep the invariants would notice: breaks the code in one place, as the tests load it and not on
+// disk, and expects the named test to fail. Ends with status 1 when a bug goes unnoticed, or when its place is not found any more.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { runQuietly } from './lib/run-quietly.mjs'
+import { createVitest } from 'vitest/node'
 import { root } from './lib/workspace.mjs'
 
 /** The number is that of the invariant in docs/architecture.md. `code` must stand once in `file`. */
@@ -245,30 +245,25 @@ const BUGS = [
   },
 ]
 
-const copy = mkdtempSync(join(tmpdir(), 'pointsman-bugs-'))
+/** The bug that is in the code now. */
+let planted
+
+const plantedBug = {
+  name: 'planted-bug',
+  enforce: 'pre',
+  load(id) {
+    if (planted === undefined || id !== join(root, planted.file)) return undefined
+    return readFileSync(id, 'utf8').replace(planted.code, () => planted.instead)
+  },
+}
+
+// A bug may end in a property: the first failure tells enough.
+process.env.POINTSMAN_FIRST_FAILURE = '1'
+const vitest = await startVitest()
 try {
-  for (const entry of [
-    'packages',
-    'test',
-    'fixtures',
-    'tools',
-    'vitest.config.ts',
-    'package.json',
-    'tsconfig.base.json',
-  ]) {
-    cpSync(join(root, entry), join(copy, entry), {
-      recursive: true,
-      verbatimSymlinks: false,
-      filter: (from) => !from.endsWith('dist'),
-    })
-  }
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   const tests = [...new Set(BUGS.map(({ test }) => test))]
-  const { status, output } = await run(tests)
-  if (status !== 0) {
-    console.error(output)
-    throw new Error(`without a bug some of these tests fail already, see above: ${tests.join(', ')}`)
-  }
+  const failed = await failuresOf(tests)
+  if (failed.length > 0) throw new Error(`without a bug some of these tests fail already:\n${failed.join('\n')}`)
   const unnoticed = []
   for (const bug of BUGS) {
     const noticed = await isNoticed(bug)
@@ -281,30 +276,44 @@ try {
   console.error(`plant-bugs: ${error.message}`)
   process.exitCode = 1
 } finally {
-  rmSync(copy, { recursive: true, force: true })
+  await vitest.close()
 }
 
-async function isNoticed({ file, code, instead, test }) {
-  const path = join(copy, file)
-  const text = readFileSync(path, 'utf8')
-  if (text.split(code).length !== 2) throw new Error(`${file} does not hold once: ${code}`)
-  writeFileSync(
-    path,
-    text.replace(code, () => instead),
-  )
+/** One for all bugs: what a bug does not touch is transformed once. Each run has workers of its own. */
+async function startVitest() {
+  // The vite of vitest, which is what reads the configuration otherwise.
+  const require = createRequire(createRequire(import.meta.url).resolve('vitest/package.json'))
+  const { loadConfigFromFile } = await import(require.resolve('vite'))
+  const { config } = await loadConfigFromFile({ command: 'serve', mode: 'test' }, join(root, 'vitest.config.ts'), root)
+  const [{ test, resolve }] = config.test.projects
+  const options = { ...test, exclude: undefined, isolate: true, bail: 1, maxWorkers: 2, reporters: [{}] }
+  return createVitest('test', { config: false, watch: false, root, ...options }, { resolve, plugins: [plantedBug] })
+}
+
+async function isNoticed(bug) {
+  const path = join(root, bug.file)
+  if (readFileSync(path, 'utf8').split(bug.code).length !== 2) {
+    throw new Error(`${bug.file} does not hold once: ${bug.code}`)
+  }
+  planted = bug
+  vitest.invalidateFile(path)
   try {
-    // A file that does not even load proves nothing: a test has to have run and failed.
-    const { status, output } = await run([test])
-    return status !== 0 && /Tests .*\d+ failed/.test(output)
+    return (await failuresOf([bug.test])).length > 0
   } finally {
-    writeFileSync(path, text)
+    planted = undefined
+    vitest.invalidateFile(path)
   }
 }
 
-function run(tests) {
-  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  return runQuietly(process.execPath, [vitest, 'run', ...tests], {
-    cwd: copy,
-    env: { ...process.env, NO_COLOR: '1', POINTSMAN_TEST_COUNTS: '' },
-  })
+/** The tests of these files that failed. A file that does not even load proves nothing: a test has to have run. */
+async function failuresOf(files) {
+  const specifications = await vitest.globTestSpecifications(files.map((file) => join(root, file)))
+  const { testModules } = await vitest.runTestSpecifications(specifications)
+  const loaded = new Set(testModules.filter((module) => module.errors().length === 0).map(({ moduleId }) => moduleId))
+  for (const file of files) {
+    if (!loaded.has(join(root, file))) throw new Error(`${file} was not run`)
+  }
+  return testModules.flatMap((module) =>
+    [...module.children.allTests('failed')].map((test) => `${test.fullName}: ${test.result().errors?.[0]?.message}`),
+  )
 }

@@ -1,10 +1,14 @@
-import { execFileSync } from 'node:child_process'
 import { createIptablesBackend, NFACCT_COUNTERS, planRuleset, renderSave } from '@pointsman/backend-iptables'
 import { buildState, DEFAULT_PROXY_CONFIG, type IpFamily, type ProxyConfig, seq, type State } from '@pointsman/core'
 import { stateOf } from '@pointsman/core/testing'
 import fc from 'fast-check'
-import { createIptables, type Family, type Iptables, type Variant } from 'node-iptables'
+import type { Family, Iptables, Variant } from 'node-iptables'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import {
+  enterKernelNamespace,
+  type EnteredNamespace,
+  tablesInOrder,
+} from '../packages/backend-iptables/src/test-support/kernel.js'
 import { describeIptables } from './support/describe-iptables.js'
 import {
   configArbitrary,
@@ -21,18 +25,15 @@ const RUNS = process.env['POINTSMAN_SOAK'] === '1' ? 500 : 15
 
 describeIptables('rules in a kernel', () => {
   describe.each(KINDS)('$variant, $family', ({ variant, family }: { variant: Variant; family: Family }) => {
-    const name = `pointsman-rules-${process.pid}-${variant}-${family}`
-    const prefix = ['ip', 'netns', 'exec', name]
+    let namespace: EnteredNamespace
     let iptables: Iptables
 
     beforeEach(async () => {
-      execFileSync('ip', ['netns', 'add', name])
-      for (const object of NFACCT_COUNTERS) execFileSync('ip', [...prefix.slice(1), 'nfacct', 'add', object])
-      iptables = await createIptables({ family, variant, prefix })
+      namespace = enterKernelNamespace()
+      for (const object of NFACCT_COUNTERS) namespace.run('nfacct', 'add', object)
+      iptables = await namespace.iptables({ family, variant })
     })
-    afterEach(() => {
-      execFileSync('ip', ['netns', 'del', name])
-    })
+    afterEach(() => namespace.remove())
 
     const worlds = fc.tuple(stateArbitrary(), configArbitrary(EVERY_LAYOUT), optionsArbitrary())
 
@@ -72,8 +73,7 @@ describeIptables('rules in a kernel', () => {
     test('come into empty tables with the jumps to them', async () => {
       await fc.assert(
         fc.asyncProperty(worlds, async ([state, config, given]) => {
-          for (const table of TABLES)
-            await iptables.restore({ text: `*${table}\nCOMMIT\n`, flush: true, counters: false })
+          await iptables.restore({ text: EMPTY, flush: true, counters: false })
           const options = { ...given, randomFully: true }
           const backend = createIptablesBackend({ ...options, config, iptables: [iptables] })
           const request = { state, changed: 'all', fromSeq: seq(1), toSeq: state.seq } as const
@@ -108,14 +108,10 @@ const stateOfOddities = (family: IpFamily): State =>
     node: { addresses: ODDITIES[family] },
   })
 
-const TABLES = ['mangle', 'filter', 'nat']
+const EMPTY = '*mangle\nCOMMIT\n*filter\nCOMMIT\n*nat\nCOMMIT\n'
 
 /** Without comments, the tables in the order of a rendered save. */
-async function saved(iptables: Iptables): Promise<readonly string[]> {
-  const lines: string[] = []
-  for (const table of TABLES) {
-    const text = await iptables.save({ table })
-    lines.push(...text.split('\n').filter((line) => line !== '' && !line.startsWith('#')))
-  }
-  return lines
-}
+const saved = async (iptables: Iptables): Promise<readonly string[]> =>
+  tablesInOrder(await iptables.save())
+    .split('\n')
+    .filter((line) => line !== '')

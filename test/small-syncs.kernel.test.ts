@@ -1,11 +1,11 @@
-import { execFileSync } from 'node:child_process'
 import { createIptablesBackend } from '@pointsman/backend-iptables'
 import { seq, type State } from '@pointsman/core'
 import { changedBetween } from '@pointsman/core/testing'
 import fc from 'fast-check'
-import { createIptables, type Family, type Variant } from 'node-iptables'
+import type { Family, Variant } from 'node-iptables'
 import { createFakeIptables } from 'node-iptables/fake'
 import { describe, expect, test } from 'vitest'
+import { enterKernelNamespace } from '../packages/backend-iptables/src/test-support/kernel.js'
 import { describeIptables } from './support/describe-iptables.js'
 import { differencesOf } from './support/goldens.js'
 import { configArbitrary, EVERY_LAYOUT, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
@@ -28,7 +28,6 @@ const LIMITS = fc.constantFrom(
 describeIptables('small syncs in a kernel', () => {
   describe.each(KINDS)('$variant, $family', ({ variant, family }: { variant: Variant; family: Family }) => {
     test('leave what one whole sync leaves in tables that had nothing', async () => {
-      let count = 0
       await fc.assert(
         fc.asyncProperty(
           fc.array(stateArbitrary(), { minLength: 2, maxLength: 5 }),
@@ -37,10 +36,9 @@ describeIptables('small syncs in a kernel', () => {
           LIMITS,
           async (states, config, given, limits) => {
             const options = { ...given, family, nfacct: false }
-            const name = `pointsman-small-${process.pid}-${variant}-${family}-${++count}`
-            execFileSync('ip', ['netns', 'add', name])
+            const namespace = enterKernelNamespace()
             try {
-              const iptables = await createIptables({ family, variant, prefix: ['ip', 'netns', 'exec', name] })
+              const iptables = await namespace.iptables({ family, variant })
               const backend = createIptablesBackend({ config, iptables: [iptables], ...options, limits })
               let last: State | undefined
               for (const state of states) {
@@ -55,7 +53,7 @@ describeIptables('small syncs in a kernel', () => {
                 expect(await backend.read()).toEqual(await whole.read())
               }
             } finally {
-              execFileSync('ip', ['netns', 'del', name])
+              namespace.remove()
             }
           },
         ),

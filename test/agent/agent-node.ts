@@ -43,23 +43,25 @@ export interface Answered {
 
 export const CLUSTER_CIDR = '10.244.0.0/16'
 
+let count = 0
+
 /** `server`: what the API server does otherwise than usual. */
 export async function createAgentNode(
   folder: Folder,
   { server: settings = {} }: { readonly server?: Parameters<typeof spawnApiServer>[0] } = {},
 ): Promise<AgentNode> {
   const node = createKernelNode('nft')
-  const [, , , namespace = ''] = node.prefix
-  const server = await spawnApiServer({ bookmarkIntervalMs: 500, ...settings }, { namespace })
-  const kubeconfig = folder.path(`kubeconfig-${namespace}`)
+  const name = `node-${++count}`
+  const server = await spawnApiServer({ bookmarkIntervalMs: 500, ...settings })
+  const kubeconfig = folder.path(`kubeconfig-${name}`)
   writeFileSync(kubeconfig, await server.kubeconfig())
-  const log = folder.path(`${namespace}.db`)
+  const log = folder.path(`${name}.db`)
   const flags = [
     ['--kubeconfig', kubeconfig, '--log', log, '--hostname-override', 'node-a', '--cluster-cidr', CLUSTER_CIDR],
     // Its size is the machine's, and no namespace's.
     ['--conntrack-max-per-core', '0', '--iptables-variant', 'nft', '--family', 'ipv4'],
   ].flat()
-  const objects = folder.path(`${namespace}-objects.json`)
+  const objects = folder.path(`${name}-objects.json`)
   const question = ['--objects', objects, '--node', 'node-a', '--cluster-cidr', CLUSTER_CIDR, '--family', 'ipv4']
   const differences = async (): Promise<readonly unknown[]> => {
     writeFileSync(objects, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: await allObjects(server) }))
@@ -76,17 +78,17 @@ export async function createAgentNode(
     ...node,
     server,
     log,
-    start: (...args) => started(startAgent([...flags, ...args], { prefix: node.prefix })),
+    start: (...args) => started(startAgent([...flags, ...args])),
     startWith: (path, ...args) => {
       const env = { PATH: `${path}:${process.env['PATH'] ?? ''}` }
-      return started(startAgent([...flags, ...args], { prefix: node.prefix, env }))
+      return started(startAgent([...flags, ...args], { env }))
     },
     startAfter: (commands, ...args) => {
-      const prefix = [...node.prefix, 'sh', '-c', `set -e; ${commands}; exec "$@"`, 'sh']
+      const prefix = ['unshare', '--mount', 'sh', '-c', `set -e; ${commands}; exec "$@"`, 'sh']
       return started(startAgent([...flags, ...args], { prefix }))
     },
     async get(url) {
-      const { stdout } = await runScript('--eval', [GET, url], { prefix: node.prefix })
+      const { stdout } = await runScript('--eval', [GET, url])
       return JSON.parse(stdout) as Answered
     },
     question: () => question,

@@ -105,7 +105,7 @@ describeIptables('the agent, configured', () => {
   })
 
   test('ends in one line where a port is taken, and that is to be the end', async () => {
-    const free = await holdPort(10_256, node.prefix)
+    const free = await holdPort(10_256)
     const agent = node.start('--bind-address-hard-fail')
     expect(await agent.ended).toEqual({ status: 3, signal: null })
     free()
@@ -149,7 +149,7 @@ describeIptables('the agent, configured', () => {
   })
 
   test('keeps rules right with a full or read-only log, says so, marks the gap; and waits for a port that is taken', async () => {
-    const free = await holdPort(10_256, node.prefix)
+    const free = await holdPort(10_256)
     const mounted = '/mnt'
     const log = `${mounted}/log.db`
     const agent = node.startAfter(

@@ -42,8 +42,7 @@ describeIptables('an agent with 1,024 file descriptors whose ports are flooded w
   })
 
   const run = (args: readonly string[]): void => {
-    const [program = '', ...words] = [...node.prefix, process.execPath, ...args]
-    const child = spawn(program, words, { stdio: 'ignore' })
+    const child = spawn(process.execPath, args, { stdio: 'ignore' })
     holders.push({ kill: () => void child.kill('SIGKILL') })
   }
 

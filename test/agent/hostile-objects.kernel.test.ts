@@ -39,8 +39,7 @@ describeIptables('an agent that is sent an object nested thousands of levels', (
     const url = `https://127.0.0.1:${PORT}`
     writeFileSync(kubeconfig, kubeconfigText({ url, authority: authority.certificate, user }))
     node = createKernelNode('nft')
-    const [program, ...words] = [...node.prefix, process.execPath, HOSTILE, mode, String(PORT)]
-    server = spawn(program, words, {
+    server = spawn(process.execPath, [HOSTILE, mode, String(PORT)], {
       env: { PATH: process.env['PATH'], CERTS: folder.path('certificates'), QUIET: '1' },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -59,9 +58,8 @@ describeIptables('an agent that is sent an object nested thousands of levels', (
       ],
       ['--iptables-min-sync-period', '100ms'],
     ].flat()
-    const { prefix } = node
     return () => {
-      const agent = startAgent(flags, { prefix })
+      const agent = startAgent(flags)
       agents.push(agent)
       return agent
     }

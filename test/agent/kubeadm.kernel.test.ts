@@ -45,7 +45,7 @@ describeIptables('what kubeadm made for kube-proxy', () => {
       `mount --bind ${account.path} /run/secrets/kubernetes.io/serviceaccount`,
       'exec "$@"',
     ].join(' && ')
-    const prefix = [...node.prefix, 'sh', '-c', mounts, 'sh']
+    const prefix = ['unshare', '--mount', 'sh', '-c', mounts, 'sh']
     return startAgent([...KUBEADM_FLAGS, ...sparingFlags()], { prefix })
   }
 

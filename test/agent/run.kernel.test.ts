@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { service, slice } from '@pointsman/core/testing'
@@ -135,15 +134,9 @@ describeIptables('the agent', () => {
 })
 
 /** Processes of `nft monitor` in the node's namespace. */
-function monitorsIn({ prefix }: AgentNode): readonly number[] {
-  const pids = execFileSync('ip', ['netns', 'pids', prefix[3] ?? ''], { encoding: 'utf8' })
-  return pids
-    .split('\n')
-    .filter((pid) => pid !== '' && commandOf(pid) === 'nft monitor')
-    .map(Number)
-}
+const monitorsIn = ({ pids }: AgentNode): readonly number[] => pids().filter((pid) => commandOf(pid) === 'nft monitor')
 
-function commandOf(pid: string): string {
+function commandOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
   } catch {

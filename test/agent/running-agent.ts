@@ -14,13 +14,13 @@ export interface RunningAgent {
 }
 
 export interface AgentPlace {
-  /** Words before the command: `['ip', 'netns', 'exec', 'blue']`. */
-  readonly prefix: readonly string[]
+  /** Words before the command. */
+  readonly prefix?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
 }
 
 /** Starts `pointsman run` (`tsc -b` must have been run). */
-export function startAgent(args: readonly string[], { prefix, env = {} }: AgentPlace): RunningAgent {
+export function startAgent(args: readonly string[], { prefix = [], env = {} }: AgentPlace = {}): RunningAgent {
   const [program = '', ...words] = [...prefix, process.execPath, POINTSMAN, 'run', ...args]
   const child = spawn(program, words, {
     env: { PATH: process.env['PATH'], ...env },

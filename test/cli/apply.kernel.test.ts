@@ -77,7 +77,7 @@ describeWithKernel(
         const [, endpoint = ''] = /-p udp .*--to-destination (\S+):/.exec(node.saved('iptables-save.txt')) ?? []
         // It writes what it has done to standard error.
         const conntrack = (words: string): string =>
-          execFileSync('sh', ['-c', `${node.prefix.join(' ')} conntrack ${words} 2> /dev/null`], { encoding: 'utf8' })
+          execFileSync('sh', ['-c', `conntrack ${words} 2> /dev/null`], { encoding: 'utf8' })
         const flow = (clientPort: string, target: string): void =>
           void conntrack(
             `-I -p udp -t 100 -s 10.244.1.9 -d ${clusterIp} --sport ${clientPort} --dport 53 ` +
@@ -126,9 +126,13 @@ describeWithKernel(
 
       test('a restore that is refused ends with status 3 and names the line', async () => {
         const { args } = goldenFiles('session-affinity', folder)
-        const { status, stdout, stderr } = await runPointsman(['apply', ...args, '--iptables-variant', variant], {
-          prefix: [...node.prefix, 'env', `PATH=${refusingRestore(variant)}:${process.env['PATH'] ?? ''}`],
-        })
+        const { status, stdout, stderr } = await node.pointsmanWith(
+          `${refusingRestore(variant)}:${process.env['PATH'] ?? ''}`,
+          'apply',
+          ...args,
+          '--iptables-variant',
+          variant,
+        )
         expect({ status, stdout }).toEqual({ status: 3, stdout: '' })
         const [head, ...lines] = stderr.split('\n').filter((line) => !line.startsWith('node node-a'))
         expect(head).toMatch(

@@ -34,8 +34,8 @@ describeWithKernel('an audit of the tables of a machine', () => {
       node.run(`iptables-${variant}-restore --noflush ${path}`)
     }
 
-    /** An environment in which the command is run as soon as the IPv4 tables were read once. */
-    const afterFirstSave = (command: string): { readonly PATH: string } => {
+    /** A PATH with which the command is run as soon as the IPv4 tables were read once. */
+    const afterFirstSave = (command: string): string => {
       const programs = folder.path(`programs-${variant}-${++count}`)
       mkdirSync(programs)
       const name = `iptables-${variant}-save`
@@ -43,7 +43,7 @@ describeWithKernel('an audit of the tables of a machine', () => {
       const script = `#!/bin/sh\n${real} "$@" || exit\nmkdir ${programs}/once 2> /dev/null || exit 0\n${command} > /dev/null\n`
       writeFileSync(`${programs}/${name}`, script)
       chmodSync(`${programs}/${name}`, 0o755)
-      return { PATH: `${programs}:${process.env['PATH'] ?? ''}` }
+      return `${programs}:${process.env['PATH'] ?? ''}`
     }
 
     test('finds nothing after an apply, whatever others have there, and changes nothing', async () => {
@@ -89,11 +89,8 @@ describeWithKernel('an audit of the tables of a machine', () => {
       writeFileSync(again, `*nat\n-I ${chain} 1 ${rule.split(' ').slice(2).join(' ')}\nCOMMIT\n`)
       change(rule.replace('-A', '-D'), '-A KUBE-SERVICES -s 192.0.2.1/32 -j ACCEPT')
 
-      const env = afterFirstSave(`iptables-${variant}-restore --noflush ${again}`)
-      const { status, stdout, stderr } = await runPointsman(['audit', ...args, '--iptables-variant', variant], {
-        prefix: node.prefix,
-        env,
-      })
+      const path = afterFirstSave(`iptables-${variant}-restore --noflush ${again}`)
+      const { status, stdout, stderr } = await node.pointsmanWith(path, 'audit', ...args, '--iptables-variant', variant)
       expect({ status, stderr }).toEqual({
         status: 1,
         stderr: '1 finding of a first look had gone at a second: not told\n',
@@ -115,8 +112,8 @@ describeWithKernel('an audit of the tables of a machine', () => {
         status: 1,
         held: expect.stringContaining('compared with those expected at seq 106,') as string,
       })
-      const env = afterFirstSave(`${process.execPath} ${POINTSMAN} import ${SHOP_RECORDING} --log ${behind}`)
-      const again = await runPointsman(audited, { prefix: node.prefix, env })
+      const path = afterFirstSave(`${process.execPath} ${POINTSMAN} import ${SHOP_RECORDING} --log ${behind}`)
+      const again = await node.pointsmanWith(path, ...audited)
       expect(again.status).toBe(0)
       expect(again.stdout).toMatch(/^the rules are as they should be\n.* compared with those expected at seq 128,/)
     })
@@ -134,10 +131,8 @@ describeWithKernel('an audit of the tables of a machine', () => {
       // Heard of, and not in force yet. Meanwhile the Service is what it was, and then it changes again.
       agent.append(agent.endpoint('10.244.1.6'))
       const since = [agent.endpoint('10.244.1.5'), ...(isInForce ? [agent.sync()] : []), agent.endpoint('10.244.1.6')]
-      const audited = await runPointsman(['audit', '--log', agent.path, ...at, ...pods], {
-        prefix: node.prefix,
-        env: afterFirstSave(agent.appending(...since)),
-      })
+      const path = afterFirstSave(agent.appending(...since))
+      const audited = await node.pointsmanWith(path, 'audit', '--log', agent.path, ...at, ...pods)
       expect(audited).toMatchObject({ status })
     })
 

@@ -1,14 +1,14 @@
 // node test/support/import-and-die.mjs STEP OCCURRENCE LOG FILE...
 //
 // Imports as `pointsman import` does, in batches of ten, and ends its own process with SIGKILL at the given occurrence of a
-// named step. Prints each step as it comes, and `acknowledged N` for what was durable by then. STEP `none` counts only.
+// named step, or copies its log there (die-at.mjs). Prints each step as it comes, and `acknowledged N` for what was durable by then.
 import { writeSync } from 'node:fs'
 import { openChangeLogWriter, readRecording } from '../../packages/core/dist/io/index.js'
 import { importRecording } from '../../packages/cli/dist/commands/import/import-recording.js'
 import { dieAt } from './die-at.mjs'
 
 const [step, occurrence, path, ...files] = process.argv.slice(2)
-const onStep = dieAt(step, Number(occurrence))
+const onStep = dieAt(step, occurrence, path)
 const recording = await readRecording(files, process.stdin)
 const log = openChangeLogWriter(path, { durability: 'full', snapshotEvery: 40, onStep })
 await importRecording({

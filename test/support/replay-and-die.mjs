@@ -8,7 +8,7 @@ import { openChangeLog, openChangeLogWriter } from '../../packages/core/dist/io/
 import { dieAt } from './die-at.mjs'
 
 const [step, occurrence, path, record] = process.argv.slice(2)
-const onStep = dieAt(step, Number(occurrence))
+const onStep = dieAt(step, occurrence, record)
 const config = { ...DEFAULT_PROXY_CONFIG, nodeName: 'node-a' }
 const log = openChangeLog(path)
 const recording = openChangeLogWriter(record, { durability: 'full', snapshotEvery: 40, onStep })

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { NFACCT_COUNTERS } from './ruleset/base-rules.js'
 import { readGolden } from './test-support/goldens.js'
 import { rulesIn } from './test-support/rules-in.js'
-import { createKernelNamespace, describeWithKernel, type KernelNamespace } from './test-support/kernel.js'
+import { describeWithKernel, enterKernelNamespace, type EnteredNamespace } from './test-support/kernel.js'
 
 const TABLES = ['mangle', 'filter', 'nat']
 /** With all matches and targets that kube-proxy uses. */
@@ -13,9 +13,9 @@ describeWithKernel('what iptables itself prints of the rules of kube-proxy', () 
     ['nft', 'iptables', 'IPv4'],
     ['legacy', 'ip6tables', 'IPv6'],
   ] as const)('%s, %s', (variant, program, family) => {
-    let namespace: KernelNamespace
+    let namespace: EnteredNamespace
     beforeEach(() => {
-      namespace = createKernelNamespace()
+      namespace = enterKernelNamespace()
       for (const object of NFACCT_COUNTERS) namespace.run('nfacct', 'add', object)
     })
     afterEach(() => namespace.remove())

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createIptables } from './create-iptables.js'
 import { IptablesError } from './iptables-error.js'
 import type { Iptables } from './iptables.js'
-import { createNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
+import { createNamespace, describeKernel, enterNamespace, type Namespace } from './test-support/namespace.js'
 
 const USED = { table: 'filter', chain: 'USED' }
 const NOPE = { table: 'filter', chain: 'NOPE' }
@@ -29,8 +29,8 @@ describeKernel('what the installed iptables says when it fails', () => {
     let iptables: Iptables
 
     beforeAll(async () => {
-      namespace = createNamespace()
-      iptables = await createIptables({ family, variant, prefix: namespace.prefix })
+      namespace = enterNamespace()
+      iptables = await createIptables({ family, variant })
       await iptables.ensureChain(USED)
       const rule = { table: 'filter', chain: 'INPUT', rule: ['-j', 'USED'] }
       await iptables.ensureRule({ ...rule, position: 'append' })
@@ -86,7 +86,7 @@ describeKernel('what the installed iptables says when it fails', () => {
     })
 
     test('nobody may neither look nor change', async () => {
-      const powerless = await createIptables({ family, variant, prefix: [...namespace.prefix, ...nobody] })
+      const powerless = await createIptables({ family, variant, prefix: nobody })
       expect(await codeOf(powerless.save())).toBe('NO_PERMISSION')
       expect(await codeOf(powerless.ensureChain(USED))).toBe('NO_PERMISSION')
       const restore = powerless.restore({ text: '*filter\nCOMMIT\n', flush: false, counters: false })

@@ -3,21 +3,20 @@ import type { Iptables, Variant } from './iptables.js'
 import { createIptables } from './create-iptables.js'
 import type { Family } from './detect-variant.js'
 import { runProcess } from './run-process.js'
-import { createNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
+import { enterNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
 
 const hints = { chains: ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'], prefix: 'KUBE-' }
 
 describeKernel('which variant the node uses', () => {
   let namespace: Namespace
   beforeEach(() => {
-    namespace = createNamespace()
+    namespace = enterNamespace()
   })
   afterEach(() => namespace.remove())
 
-  const open = (family: Family, variant: Variant): Promise<Iptables> =>
-    createIptables({ family, variant, prefix: namespace.prefix })
+  const open = (family: Family, variant: Variant): Promise<Iptables> => createIptables({ family, variant })
   const found = async (): Promise<string> => {
-    const { choice, capabilities } = await createIptables({ family: 'IPv4', hints, prefix: namespace.prefix })
+    const { choice, capabilities } = await createIptables({ family: 'IPv4', hints })
     const warning = choice?.warning === undefined ? [] : ['warns']
     return [capabilities.variant, choice?.because, ...warning].join(', ')
   }
@@ -25,7 +24,7 @@ describeKernel('which variant the node uses', () => {
   test('looking makes no table', async () => {
     expect(await found()).toBe('nft, more rules')
     for (const names of ['ip_tables_names', 'ip6_tables_names']) {
-      const argv = [...namespace.prefix, 'cat', `/proc/net/${names}`]
+      const argv = ['cat', `/proc/net/${names}`]
       expect((await runProcess({ argv })).stdout).toBe('')
     }
     expect(await (await open('IPv4', 'nft')).save()).toBe('')

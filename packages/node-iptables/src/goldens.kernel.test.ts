@@ -1,12 +1,12 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createIptables } from './create-iptables.js'
 import { createFakeIptables } from './fake/index.js'
 import type { Iptables } from './iptables.js'
 import { runProcess } from './run-process.js'
-import { createNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
+import { enterNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
 
 const GOLDEN = fileURLToPath(new URL('../../../fixtures/golden', import.meta.url))
 const files = readdirSync(GOLDEN, { recursive: true, encoding: 'utf8' })
@@ -48,16 +48,22 @@ describe.each(['nft', 'legacy'] as const)(
 describeKernel('what kube-proxy wrote is saved as it is restored', () => {
   let namespace: Namespace
   beforeEach(() => {
-    namespace = createNamespace()
+    namespace = enterNamespace()
   })
   afterEach(() => namespace.remove())
 
   describe.each(['nft', 'legacy'] as const)('%s', (variant) => {
+    let iptables: { readonly IPv4: Iptables; readonly IPv6: Iptables }
+    beforeAll(async () => {
+      iptables = {
+        IPv4: await createIptables({ family: 'IPv4', variant }),
+        IPv6: await createIptables({ family: 'IPv6', variant }),
+      }
+    })
+
     test.each(files)('%s', async (path) => {
-      const { prefix } = namespace
-      for (const name of objectsIn(golden(path))) await runProcess({ argv: [...prefix, 'nfacct', 'add', name] })
-      const iptables = await createIptables({ family: familyOf(path), variant, prefix })
-      expect(await savedAfterRestore(iptables, path)).toEqual(tablesOf(golden(path)))
+      for (const name of objectsIn(golden(path))) await runProcess({ argv: ['nfacct', 'add', name] })
+      expect(await savedAfterRestore(iptables[familyOf(path)], path)).toEqual(tablesOf(golden(path)))
     })
   })
 })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createIptables } from './create-iptables.js'
 import type { Iptables } from './iptables.js'
 import type { RestoreInput } from './restore-input.js'
-import { createNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
+import { enterNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
 
 const RULES = 170_000
 const RULES_A_CHAIN = 17
@@ -11,8 +11,8 @@ describeKernel('a restore of 170,000 rules', () => {
   let namespace: Namespace
   let iptables: Iptables
   beforeAll(async () => {
-    namespace = createNamespace()
-    iptables = await createIptables({ family: 'IPv4', variant: 'legacy', prefix: namespace.prefix })
+    namespace = enterNamespace()
+    iptables = await createIptables({ family: 'IPv4', variant: 'legacy' })
   })
   afterAll(() => namespace.remove())
 

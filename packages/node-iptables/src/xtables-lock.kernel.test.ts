@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createIptables } from './create-iptables.js'
 import type { Iptables } from './iptables.js'
-import { createNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
+import { enterNamespace, describeKernel, type Namespace } from './test-support/namespace.js'
 
 const TEST = { table: 'nat', chain: 'TEST' }
 const RESTORE = { text: '*nat\n:TEST - [0:0]\nCOMMIT\n', flush: false, counters: false }
@@ -18,7 +18,7 @@ describeKernel('a lock file of its own, held by another program', () => {
   let holder: ChildProcess
 
   beforeAll(() => {
-    namespace = createNamespace()
+    namespace = enterNamespace()
   })
   afterAll(() => {
     namespace.remove()
@@ -32,7 +32,7 @@ describeKernel('a lock file of its own, held by another program', () => {
   afterEach(() => holder.kill())
 
   const open = (variant: 'nft' | 'legacy'): Promise<Iptables> =>
-    createIptables({ family: 'IPv4', variant, prefix: namespace.prefix, lockFile, waitSeconds: 1 })
+    createIptables({ family: 'IPv4', variant, lockFile, waitSeconds: 1 })
 
   test('legacy gives up after the time to wait, and the holder is named', async () => {
     const iptables = await open('legacy')

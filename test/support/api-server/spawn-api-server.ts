@@ -12,20 +12,11 @@ type Options = Extract<ToServer, { type: 'start' }>['options']
 
 const MAIN = fileURLToPath(new URL('../../../packages/core/dist/testing/api-server/main.js', import.meta.url))
 
-export interface SpawnPlace {
-  /** A network namespace (`ip netns`); default: the caller's. */
-  readonly namespace?: string
-}
-
 /**
- * The test API server as a process of its own (`tsc -b` must have been run): its work is not the caller's, and it may live in a
- * network namespace. It ends with `close`, or with the caller.
+ * The test API server as a process of its own (`tsc -b` must have been run): its work is not the caller's. It ends with `close`, or with the caller.
  */
-export async function spawnApiServer(options: Options = {}, { namespace }: SpawnPlace = {}): Promise<RemoteApiServer> {
-  const child = fork(MAIN, {
-    serialization: 'advanced',
-    ...(namespace !== undefined && { execPath: 'ip', execArgv: ['netns', 'exec', namespace, process.execPath] }),
-  })
+export async function spawnApiServer(options: Options = {}): Promise<RemoteApiServer> {
+  const child = fork(MAIN, { serialization: 'advanced' })
   const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>()
   let calls = 0
   const call = (name: Extract<ToServer, { type: 'call' }>['call'], args: readonly unknown[]): Promise<unknown> =>

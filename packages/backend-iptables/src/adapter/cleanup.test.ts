@@ -1,7 +1,8 @@
 import { DEFAULT_PROXY_CONFIG, seq } from '@pointsman/core'
 import { stateOf } from '@pointsman/core/testing'
 import { createFakeIptables } from 'node-iptables/fake'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { GOLDENS, readGolden } from '../test-support/goldens.js'
 import { createIptablesBackend } from './iptables-backend.js'
 
 it.each([1, 7, 100_000])('a cleanup in restores of %s lines leaves nothing but KUBE-FIREWALL', async (maxLines) => {
@@ -29,4 +30,19 @@ it.each([1, 7, 100_000])('a cleanup in restores of %s lines leaves nothing but K
   ).toEqual([])
   const restores = iptables.calls.filter(({ program }) => program === 'restore').length
   expect(restores === 1).toBe(maxLines === 100_000)
+})
+
+describe.each(['IPv4', 'IPv6'] as const)('a cleanup after a sync leaves nothing but KUBE-FIREWALL: %s', (family) => {
+  it.each(GOLDENS)('%s', async (scenario) => {
+    const { state, config } = readGolden(scenario)
+    for (const variant of ['nft', 'legacy'] as const) {
+      const iptables = createFakeIptables({ family, variant })
+      const backend = createIptablesBackend({ config, iptables: [iptables] })
+      await backend.sync({ state, changed: 'all', fromSeq: seq(1), toSeq: state.seq }, new AbortController().signal)
+      expect(iptables.text()).toContain('KUBE-SERVICES')
+      await backend.cleanup()
+      const left = iptables.text().match(/^.*KUBE-.*$/gm) ?? []
+      expect(left.filter((line) => !line.includes('KUBE-FIREWALL'))).toEqual([])
+    }
+  })
 })

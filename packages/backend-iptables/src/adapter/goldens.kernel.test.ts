@@ -1,11 +1,16 @@
 import { seq, type State, type SyncRequest } from '@pointsman/core'
-import type { Family, Iptables, Variant } from 'node-iptables'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createIptables, type Family, type Iptables, type Variant } from 'node-iptables'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { renderSave } from '../render/owned-rules.js'
 import { NFACCT_COUNTERS } from '../ruleset/base-rules.js'
 import { planRuleset } from '../ruleset/service-rules.js'
 import { CLASSIC_GOLDENS, differencesOf, GOLDENS, readClassicGolden, readGolden } from '../test-support/goldens.js'
-import { createKernelNamespace, describeWithKernel, type KernelNamespace } from '../test-support/kernel.js'
+import {
+  describeWithKernel,
+  enterKernelNamespace,
+  type EnteredNamespace,
+  tablesInOrder,
+} from '../test-support/kernel.js'
 import { createIptablesBackend } from './iptables-backend.js'
 
 const all = (state: State): SyncRequest => ({ state, changed: 'all', fromSeq: seq(1), toSeq: state.seq })
@@ -18,22 +23,19 @@ describeWithKernel('the rules of kube-proxy in a kernel', () => {
   )
 
   describe.each(kinds)('$variant, $family', ({ variant, family }: { variant: Variant; family: Family }) => {
-    let namespace: KernelNamespace
+    let namespace: EnteredNamespace
     let iptables: Iptables
 
-    beforeEach(async () => {
-      namespace = createKernelNamespace()
+    beforeAll(async () => {
+      iptables = await createIptables({ family, variant })
+    })
+    beforeEach(() => {
+      namespace = enterKernelNamespace()
       for (const object of NFACCT_COUNTERS) namespace.run('nfacct', 'add', object)
-      iptables = await namespace.iptables({ family, variant })
     })
     afterEach(() => namespace.remove())
 
-    /** The save without its comments, the tables in the order of a golden. */
-    const saved = async (): Promise<string> => {
-      const texts = []
-      for (const table of ['mangle', 'filter', 'nat']) texts.push(await iptables.save({ table }))
-      return texts.join('').replaceAll(/^#.*\n/gm, '')
-    }
+    const saved = async (): Promise<string> => tablesInOrder(await iptables.save())
 
     test.each(CLASSIC_GOLDENS)(
       '1.20, %s: what a sync leaves is the text of render, and equal to the recording',

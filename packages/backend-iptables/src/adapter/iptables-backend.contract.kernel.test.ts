@@ -1,7 +1,7 @@
 import { DEFAULT_PROXY_CONFIG, type ServicePortName } from '@pointsman/core'
 import { backendContract } from '@pointsman/core/testing'
 import { afterAll } from 'vitest'
-import { createKernelNamespace, describeWithKernel, type KernelNamespace } from '../test-support/kernel.js'
+import { describeWithKernel, enterKernelNamespace, type EnteredNamespace } from '../test-support/kernel.js'
 import { refusing } from '../test-support/refusing.js'
 import { createIptablesBackend } from './iptables-backend.js'
 
@@ -11,16 +11,16 @@ const unable = (): never => {
 const NO_FAULTS = 'a kernel fails when it likes: the tables in memory are made to'
 
 describeWithKernel('in a kernel', () => {
-  const namespaces: KernelNamespace[] = []
+  const namespaces: EnteredNamespace[] = []
   afterAll(() => {
-    for (const namespace of namespaces) namespace.remove()
+    for (const namespace of namespaces.toReversed()) namespace.remove()
   })
 
   for (const variant of ['nft', 'legacy'] as const) {
     backendContract({
       name: `iptables-${variant}`,
       create: async () => {
-        const namespace = createKernelNamespace()
+        const namespace = enterKernelNamespace()
         namespaces.push(namespace)
         const iptables = await Promise.all(
           (['IPv4', 'IPv6'] as const).map((family) => namespace.iptables({ family, variant })),

@@ -2,7 +2,7 @@ import { buildState, DEFAULT_PROXY_CONFIG, seq, type State, type SyncRequest } f
 import type { Iptables, Variant } from 'node-iptables'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readGolden } from '../test-support/goldens.js'
-import { createKernelNamespace, describeWithKernel, type KernelNamespace } from '../test-support/kernel.js'
+import { describeWithKernel, enterKernelNamespace, type EnteredNamespace } from '../test-support/kernel.js'
 import { createIptablesBackend } from './iptables-backend.js'
 import type { ForeignReference } from './read-found.js'
 
@@ -32,11 +32,11 @@ describeWithKernel('what is not ours', () => {
   describe.each(['nft', 'legacy'] as const)('%s', (variant: Variant) => {
     const { state } = readGolden('load-balancer-source-ranges')
     const empty = buildState({ objects: [] }).state
-    let namespace: KernelNamespace
+    let namespace: EnteredNamespace
     let iptables: Iptables
 
     beforeEach(async () => {
-      namespace = createKernelNamespace()
+      namespace = enterKernelNamespace()
       iptables = await namespace.iptables({ family: 'IPv4', variant })
       await iptables.restore({ text: OTHERS, flush: false, counters: false })
     })

@@ -2,7 +2,7 @@ import { DEFAULT_PROXY_CONFIG, seq, type ServicePortName, type State } from '@po
 import { changedBetween, type PortDescription, stateOf } from '@pointsman/core/testing'
 import type { Iptables } from 'node-iptables'
 import { expect, test } from 'vitest'
-import { createKernelNamespace, describeWithKernel } from '../test-support/kernel.js'
+import { describeWithKernel, enterKernelNamespace } from '../test-support/kernel.js'
 import { refusing } from '../test-support/refusing.js'
 import { createIptablesBackend } from './iptables-backend.js'
 
@@ -17,7 +17,7 @@ const stateAt = (generation: number, endpoint = '10.244.1.2'): State =>
 describeWithKernel('a service port that a kernel refuses', () => {
   for (const variant of ['nft', 'legacy'] as const) {
     test(`is retried without reading the tables, while others change (${variant})`, async () => {
-      const namespace = createKernelNamespace()
+      const namespace = enterKernelNamespace()
       try {
         const iptables = await namespace.iptables({ family: 'IPv4', variant })
         let [reads, owners] = [0, [] as readonly ServicePortName[]]

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { differenceFromFake } from '../test-support/compare-with-fake.js'
-import { createNamespace, describeKernel } from '../test-support/namespace.js'
+import { enterNamespace, describeKernel } from '../test-support/namespace.js'
 import type { Namespace } from '../test-support/namespace.js'
 import { runProcess } from '../run-process.js'
 
@@ -13,15 +13,15 @@ const seeds = given === '' ? Array.from({ length: isSoak ? SOAK_SEEDS : 2 }, (_,
 describeKernel('random restores end on the fake as they do in the kernel', () => {
   let namespace: Namespace
   beforeEach(async () => {
-    namespace = createNamespace()
-    await runProcess({ argv: [...namespace.prefix, 'nfacct', 'add', 'known'] })
+    namespace = enterNamespace()
+    await runProcess({ argv: ['nfacct', 'add', 'known'] })
   })
   afterEach(() => namespace.remove())
 
   describe.each(['nft', 'legacy'] as const)('%s', (variant) => {
     describe.each(['IPv4', 'IPv6'] as const)('%s', (family) => {
       test.each(seeds)('seed %i', async (seed) => {
-        expect(await differenceFromFake({ variant, family, seed, count: RESTORES, namespace })).toBeUndefined()
+        expect(await differenceFromFake({ variant, family, seed, count: RESTORES })).toBeUndefined()
       })
     })
   })

@@ -3,7 +3,6 @@ import type { Iptables, Variant } from '../iptables.js'
 import type { Family } from '../detect-variant.js'
 import { createFakeIptables } from '../fake/index.js'
 import { IptablesError } from '../iptables-error.js'
-import type { Namespace } from './namespace.js'
 import { randomChoices } from './random-numbers.js'
 import { randomRestore, type RandomRestore } from './random-restores.js'
 
@@ -12,21 +11,14 @@ export interface Comparison {
   readonly family: Family
   readonly seed: number
   readonly count: number
-  readonly namespace: Namespace
 }
 
 /**
- * Runs random restores, one after the other, on a kernel and on the fake. Undefined: the same verdicts and the same saves
+ * Runs random restores, one after the other, on the kernel of this network namespace and on the fake. Undefined: the same verdicts and the same saves
  * all along. Otherwise the seed, the restore and what differs.
  */
-export async function differenceFromFake({
-  variant,
-  family,
-  seed,
-  count,
-  namespace,
-}: Comparison): Promise<string | undefined> {
-  const real = await createIptables({ family, variant, prefix: namespace.prefix })
+export async function differenceFromFake({ variant, family, seed, count }: Comparison): Promise<string | undefined> {
+  const real = await createIptables({ family, variant })
   const fake = createFakeIptables({ family, variant, nfacctObjects: ['known'], keepTexts: false })
   const choices = randomChoices(seed)
   for (let number = 1; number <= count; number++) {

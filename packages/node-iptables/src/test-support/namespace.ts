@@ -18,6 +18,19 @@ export function createNamespace(): Namespace {
   }
 }
 
+/**
+ * The same with this thread in it, so that no words are needed before a command. Of two, remove the last one first, when whatever
+ * was started there has ended.
+ */
+export function enterNamespace(): Namespace {
+  const { leave } = enterNetwork()
+  return { prefix: [], remove: leave }
+}
+
+const { enterNetwork } = (await import(new URL('../../../../test/support/own-network.mjs', import.meta.url).href)) as {
+  readonly enterNetwork: () => { readonly leave: () => void }
+}
+
 /** Skips for lack of root or of the executables, and says so; with POINTSMAN_REQUIRE_KERNEL=1 that is a failure. */
 export function describeKernel(name: string, suite: () => void): void {
   const missing = lacking()
@@ -30,14 +43,9 @@ export function describeKernel(name: string, suite: () => void): void {
 
 function lacking(): string | undefined {
   if (process.getuid?.() !== 0) return 'it needs root'
-  for (const command of NEEDED) {
-    try {
-      execFileSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' })
-    } catch {
-      return `it needs ${command}`
-    }
-  }
-  return undefined
+  const script = 'for program; do command -v "$program" > /dev/null || { echo "$program"; break; }; done'
+  const lacking = execFileSync('sh', ['-c', script, 'sh', ...NEEDED], { encoding: 'utf8' }).trim()
+  return lacking === '' ? undefined : `it needs ${lacking}`
 }
 
 const NEEDED = ['ip', 'iptables-nft', 'iptables-legacy', 'ip6tables-nft', 'ip6tables-legacy', 'nft', 'xtables-monitor']

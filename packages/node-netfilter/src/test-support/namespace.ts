@@ -37,12 +37,8 @@ export function describeKernel(name: string, suite: () => void): void {
 
 function lacking(): string | undefined {
   if (process.getuid?.() !== 0) return 'it needs root'
-  for (const command of ['ip', 'nft', 'iptables-nft', 'iptables-nft-restore', 'setpriv']) {
-    try {
-      execFileSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' })
-    } catch {
-      return `it needs ${command}`
-    }
-  }
-  return undefined
+  const script = 'for program; do command -v "$program" > /dev/null || { echo "$program"; break; }; done'
+  const needed = ['ip', 'nft', 'iptables-nft', 'iptables-nft-restore', 'setpriv']
+  const lacking = execFileSync('sh', ['-c', script, 'sh', ...needed], { encoding: 'utf8' }).trim()
+  return lacking === '' ? undefined : `it needs ${lacking}`
 }
