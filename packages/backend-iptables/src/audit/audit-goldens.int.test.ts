@@ -2,7 +2,15 @@ import type { IpFamily } from '@pointsman/core'
 import { formatSave, parseSave, type SavedTable } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
 import { planRuleset } from '../ruleset/service-rules.js'
-import { differencesOf, GOLDENS, readGolden } from '../test-support/goldens.js'
+import {
+  CLASSIC_GOLDENS,
+  differencesOf,
+  type Golden,
+  GOLDENS,
+  readClassicGolden,
+  readGolden,
+} from '../test-support/goldens.js'
+import { withoutKubelets } from './audit-rules.js'
 import { auditTables } from './audit-tables.js'
 import type { TableFinding } from './finding.js'
 import { readTables } from './text-tables.js'
@@ -11,11 +19,21 @@ import { readTables } from './text-tables.js'
 const MOST_PLACES = process.env['POINTSMAN_SOAK'] === '1' ? 400 : 8
 const LARGE = 100
 
-const CASES = GOLDENS.flatMap((scenario) => (['IPv4', 'IPv6'] as const).map((family) => [scenario, family] as const))
+const CASES = [
+  ...GOLDENS.flatMap((scenario) => (['IPv4', 'IPv6'] as const).map((family) => [scenario, family] as const)),
+  ...CLASSIC_GOLDENS.map((scenario) => [`1.20 ${scenario}`, 'IPv4'] as const),
+]
+
+function goldenOf(name: string, family: IpFamily): Pick<Golden, 'config' | 'state'> & { readonly saved: string } {
+  const [, classic] = /^1\.20 (.*)$/.exec(name) ?? []
+  if (classic !== undefined) return readClassicGolden(classic)
+  const { saved, ...golden } = readGolden(name)
+  return { ...golden, saved: saved[family] }
+}
 
 const auditOf = (scenario: string, family: IpFamily): ((tables: readonly SavedTable[]) => readonly TableFinding[]) => {
-  const { state, config } = readGolden(scenario)
-  const ruleset = planRuleset(state, config, { family })
+  const { state, config } = goldenOf(scenario, family)
+  const ruleset = withoutKubelets(planRuleset(state, config, { family }))
   return (tables) => auditTables(ruleset, tables)
 }
 
@@ -28,7 +46,10 @@ interface Place {
 
 const placesIn = (tables: readonly SavedTable[]): readonly Place[] =>
   tables.flatMap(({ chains }, table) =>
-    chains.flatMap(({ rules }, chain) => rules.map((_, rule) => ({ table, chain, rule }))),
+    // What is in KUBE-MARK-DROP is kubelet's.
+    chains.flatMap(({ chain: name, rules }, chain) =>
+      name === 'KUBE-MARK-DROP' ? [] : rules.map((_, rule) => ({ table, chain, rule })),
+    ),
   )
 
 type Rules = SavedTable['chains'][number]['rules']
@@ -88,14 +109,14 @@ const MUTATIONS: Readonly<Record<string, (rules: Rules, at: number) => Rules>> =
 describe('an audit of what a real kube-proxy wrote', () => {
   it.each(CASES)('finds nothing against its own objects: %s, %s', async (scenario, family) => {
     const audit = auditOf(scenario, family)
-    const text = readGolden(scenario).saved[family]
+    const text = goldenOf(scenario, family).saved
     expect(audit(parseSave(text))).toEqual([])
     expect(audit(await readTables(text.split('\n')))).toEqual([])
   })
 
   describe.each(Object.keys(MUTATIONS))('with a rule %s', (mutation) => {
     it.each(CASES)('finds it, wherever it counts: %s, %s', async (scenario, family) => {
-      const recorded = readGolden(scenario).saved[family]
+      const recorded = goldenOf(scenario, family).saved
       const tables = parseSave(recorded)
       const audit = auditOf(scenario, family)
       const places = placesIn(tables)

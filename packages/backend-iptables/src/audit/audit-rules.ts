@@ -105,7 +105,7 @@ function compare(
  * In layout `classic` what drops marked packets is kubelet's to make: a kube-proxy of that time makes none of it but the empty chain
  * KUBE-MARK-DROP. `auditNotes` says where it is missing.
  */
-function withoutKubelets(ruleset: Ruleset): Ruleset {
+export function withoutKubelets(ruleset: Ruleset): Ruleset {
   const { chains, jumps } = ruleset.base
   const kubelets = new Set(chains.flatMap(({ role, chain }) => (role === 'kubelet' ? [chain] : [])))
   if (!kubelets.has(MARK_DROP)) return ruleset
@@ -215,12 +215,15 @@ export function auditNotes(
 function notDropped(tables: readonly SavedTable[], family: IpFamily): readonly AuditNote[] {
   const [filter, nat] = ['filter', 'nat'].map((name) => tables.find(({ table }) => table === name)?.chains ?? [])
   const firewall = filter?.find(({ chain }) => chain === CHAINS.firewall)?.rules ?? []
-  if (filter?.length === 0 || dropsByMark(firewall.map(({ rule }) => rule))) return []
+  const marking = nat?.find(({ chain }) => chain === MARK_DROP)?.rules ?? []
+  const marks = marking.some(({ rule }) => rule.target?.type === 'MARK')
+  if (filter?.length === 0 || (marks && dropsByMark(firewall.map(({ rule }) => rule)))) return []
   const leading = (nat ?? []).flatMap(({ chain, rules }) =>
     rules.filter(({ rule }) => chainOf(rule) === MARK_DROP).map(({ rule }) => foundRule({ table: 'nat', chain }, rule)),
   )
   if (leading.length === 0) return []
-  const text = `what ${MARK_DROP} marks is not dropped: no rule of ${CHAINS.firewall} drops by a mark, which a kubelet before 1.28 makes; the packets go on to where they were sent`
+  const why = marks ? `no rule of ${CHAINS.firewall} drops by a mark` : `${MARK_DROP} marks nothing`
+  const text = `what comes to ${MARK_DROP} is not dropped: ${why}, which a kubelet before 1.28 sees to; the packets go on to where they were sent`
   return [{ family, text, found: leading }]
 }
 

@@ -5,6 +5,7 @@ import { OwnedRule } from '../render/owned-rules.js'
 import { CHAINS, isServiceChain } from '../ruleset/layout.js'
 import { TABLES, type BaseChain, type JumpRule, type Ruleset, type Table } from '../ruleset/ruleset.js'
 import {
+  asksForMasquerading,
   auditSharedChain,
   claimOf,
   compareOrdered,
@@ -162,6 +163,7 @@ function areSame({ chain, role, wanted }: ChainAudit, found: SavedChain): boolea
   const textOf = ({ rule }: WantedRule): string => `-A ${chain} ${formatRule(rule)}`
   if (role !== 'dispatch') return wanted.every((one, at) => textOf(one) === lines[at])
   const texts = wanted.map(textOf)
+  if (wanted.some(({ rule }) => asksForMasquerading(rule))) return isEqual(texts, lines)
   const end = texts.length - wanted.filter(({ isLast }) => isLast).length
   return (
     texts.slice(end).every((text, at) => text === lines[end + at]) &&

@@ -2,7 +2,7 @@ import type { ServicePortName } from '@pointsman/core'
 import { formatRule, type Match, type Rule } from 'node-iptables'
 import { chainOf, isOurChain } from '../chain-owner.js'
 import { OwnedRule } from '../render/owned-rules.js'
-import { isEndpointChain, isServiceChain } from '../ruleset/layout.js'
+import { CHAINS, isEndpointChain, isServiceChain } from '../ruleset/layout.js'
 import type { FindingType, TableFinding } from './finding.js'
 
 export interface ExpectedRule {
@@ -262,8 +262,35 @@ function outOfOrder(
     const before = lasts[index - 1]
     return before !== undefined && (places.get(one) ?? 0) < (places.get(before) ?? 0)
   })
-  return [...late, ...swapped].map((one) => findingOf('OUT_OF_ORDER', { table, chain }, { expected: one }))
+  return [...late, ...swapped, ...tooLate(wanted, places)].map((one) =>
+    findingOf('OUT_OF_ORDER', { table, chain }, { expected: one }),
+  )
 }
+
+/** In layout `classic`: rules that ask for masquerading and stand behind one that takes the same packets to a service port. */
+function tooLate(wanted: SharedChain['wanted'], places: ReadonlyMap<ExpectedRule, number>): readonly ExpectedRule[] {
+  const earliest = new Map<string, number>()
+  for (const one of wanted) {
+    const at = places.get(one)
+    if (at === undefined || one.owner === undefined || asksForMasquerading(one.rule)) continue
+    const front = frontOf(one)
+    earliest.set(front, Math.min(earliest.get(front) ?? at, at))
+  }
+  return wanted.filter((one) => {
+    const at = places.get(one)
+    return at !== undefined && asksForMasquerading(one.rule) && at > (earliest.get(frontOf(one)) ?? at)
+  })
+}
+
+/** Whether the order of rules of one service port in a chain that all share counts. */
+export const asksForMasquerading = (rule: Rule): boolean => chainOf(rule) === CHAINS.markMasq
+
+const frontOf = ({ owner, rule: { destination, protocol, matches } }: ExpectedRule): string =>
+  `${owner ?? ''} ${formatRule({
+    ...(destination && { destination }),
+    ...(protocol && { protocol }),
+    matches: matches.filter(({ type }) => type === 'tcp' || type === 'udp' || type === 'sctp'),
+  })}`
 
 /** Rules that are missing, of which others may be an altered form: the same comment, the same packets, or the same end. */
 interface OtherForms {
