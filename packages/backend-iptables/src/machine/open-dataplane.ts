@@ -28,6 +28,7 @@ import { prepareNode } from '../adapter/prepare-node.js'
 import { readTables } from '../audit/text-tables.js'
 import { LoadedTables, type OtherTables } from '../loaded-tables.js'
 import { CHAINS } from '../ruleset/layout.js'
+import { hasIpvsDevice, removeIpvsLeftovers } from './ipvs-leftovers.js'
 import { describeChoice, openInstalled, openIptables, toolOf, withProgress } from './open-iptables.js'
 
 /**
@@ -64,9 +65,17 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
         onLeft(left.map(({ rule, ...reference }) => ({ ...reference, line: `-A ${reference.from} ${rule}` })))),
   })
   const { variant } = first.capabilities
+  let looksForIpvs = options.dryRun !== true
   return {
     backend: {
       ...backend,
+      // Services are served by rules by now, and no rule matches the ipsets any more.
+      sync: async (request, signal) => {
+        const result = await backend.sync(request, signal)
+        if (looksForIpvs) await leaveIpvsMode(own.run, machine)
+        looksForIpvs = false
+        return result
+      },
       dryRun: async (state) => {
         const restores = await backend.dryRun(state)
         return restores.map(({ family, lines }) => ({ family, command: restoreCommand(family, variant), lines }))
@@ -89,6 +98,18 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
         onError,
         onListening: (listening) => onListening(listening.type === 'deaf' ? listening : { type: 'listening' }),
       }),
+  }
+}
+
+/** Where kube-proxy ran in ipvs mode before, what that left besides rules would still take packets: it is removed. */
+async function leaveIpvsMode(run: Run, { signal, warn }: Machine): Promise<void> {
+  try {
+    if (!(await hasIpvsDevice({ run, signal }))) return
+    const { removed, left } = await removeIpvsLeftovers({ run, signal })
+    if (removed.length > 0) warn(`kube-proxy ran in ipvs mode here; removed ${removed.join(', ')}`)
+    for (const what of left) warn(`kube-proxy ran in ipvs mode here; not removed: ${what}`)
+  } catch (error) {
+    warn(`what ipvs mode left could not be looked for: ${messageOf(error)}; run pointsman cleanup if it ran here`)
   }
 }
 
