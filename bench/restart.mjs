@@ -95,6 +95,7 @@ function startAgent() {
       }
       looks.add(look)
       void ended.then(() => reject(new Error(`the agent ended:\n${said}`)))
+      setTimeout(() => reject(new Error(`the agent has not said ${line}:\n${said}`)), 180_000).unref()
       look()
     })
   const stop = async (signal = 'SIGTERM') => {

@@ -1,10 +1,7 @@
-import { readFileSync, realpathSync } from 'node:fs'
-import { join } from 'node:path'
 import { service, slice } from '@pointsman/core/testing'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { describeIptables } from '../support/describe-iptables.js'
 import { temporaryFolder } from '../support/shop.js'
-import { root } from '../support/source-tree.js'
 import { listsAskedOf, webService, webSlice, worldOf } from '../source/world.js'
 import { type AgentNode, createAgentNode } from './agent-node.js'
 
@@ -87,7 +84,6 @@ describeIptables('the agent', () => {
     node.run('iptables-nft -t nat -F KUBE-SERVICES')
     await agent.hasSaid(/IPv4 rules in 1 chain were modified externally.*nat KUBE-SERVICES/)
     expect(await node.differences()).toEqual([])
-    expect(monitorsIn(node)).toEqual([])
     const { body } = await node.get('http://127.0.0.1:10249/readyz')
     expect(JSON.parse(body)).toMatchObject({ checks: { audit: { ok: true, listening: true } } })
     agent.signal('SIGTERM')
@@ -95,56 +91,7 @@ describeIptables('the agent', () => {
     const { stdout } = await node.pointsman('log', '--log', node.log, '--limit', '5')
     expect(stdout).toMatch(/RULES_CHANGED[\s\S]*nat KUBE-SERVICES[\s\S]*iptables/)
   })
-
-  test('does so through nft monitor where netlink cannot be used, and for what happens while that is restarted', async () => {
-    const agent = node.startAfter(`mount -t tmpfs none ${KOFFI}`)
-    await agent.hasSaid(/synced everything/)
-    const listening = async (): Promise<unknown> => {
-      const { body } = await node.get('http://127.0.0.1:10249/readyz')
-      return (JSON.parse(body) as { checks: { audit: { listening: boolean } } }).checks.audit.listening
-    }
-    await expect
-      .poll(
-        () => {
-          node.run('nft add table inet others')
-          node.run('nft delete table inet others')
-          return listening()
-        },
-        { timeout: 20_000 },
-      )
-      .toBe(true)
-    const [monitor = 0] = monitorsIn(node)
-    process.kill(monitor, 'SIGKILL')
-    node.run('iptables-nft -t nat -F KUBE-SERVICES')
-    await expect.poll(() => monitorsIn(node).filter((pid) => pid !== monitor), { timeout: 20_000 }).toHaveLength(1)
-    await expect
-      .poll(
-        () => {
-          node.run('nft add table inet others')
-          node.run('nft delete table inet others')
-          return agent.said()
-        },
-        { timeout: 20_000 },
-      )
-      .toMatch(/IPv4 rules in 1 chain were modified externally.*nat KUBE-SERVICES/)
-    expect(await node.differences()).toEqual([])
-    agent.signal('SIGTERM')
-    await agent.ended
-  })
 })
-
-/** Processes of `nft monitor` in the node's namespace. */
-const monitorsIn = ({ pids }: AgentNode): readonly number[] => pids().filter((pid) => commandOf(pid) === 'nft monitor')
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
-  } catch {
-    return ''
-  }
-}
-
-const KOFFI = realpathSync(join(root, 'packages/cli/node_modules/koffi'))
 
 /** As after a start of the machine. */
 function emptyTables({ run }: AgentNode): void {

@@ -23,6 +23,14 @@ export interface FamilyOutcome {
 /** The rules of one family: what is known to be in the kernel, and how that becomes what a state wants. */
 export interface FamilySync {
   readonly sync: (request: FamilyRequest, control: SyncControl) => Promise<FamilyOutcome>
+  /**
+   * What the tables would hold if they were as this state wants them, and a call that takes them to be so: nothing is read.
+   * Undefined: not everything could be planned.
+   */
+  readonly assume: (
+    state: State,
+    signal: AbortSignal,
+  ) => Promise<{ readonly sum: RulesetSum; readonly accept: () => void } | undefined>
   /** What a first sync would restore; nothing is done, and nothing remembered. */
   readonly plan: (state: State, signal?: AbortSignal) => Promise<readonly RestoreLines[]>
   /** What is in force. Before the first sync, and after a failed one: nothing known. */
@@ -49,6 +57,8 @@ export interface Drift {
 export interface FamilyRequest {
   readonly state: State
   readonly changed: ReadonlySet<ServicePortName> | 'all'
+  /** The state was accepted as what is in force. Default: `all` reads the tables. */
+  readonly isInForce?: boolean
 }
 
 export interface SyncControl {
@@ -195,7 +205,10 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
   }
 
   return {
-    async sync({ state, changed }, { signal, tally }) {
+    async sync({ state, isInForce = false, ...request }, { signal, tally }) {
+      const changed = isInForce ? new Set<ServicePortName>() : request.changed
+      // Everything was planned, and compared with what is taken to be there.
+      if (isInForce) tally.full = true
       if (changed === 'all') known = undefined
       const asked = new Set(
         changed === 'all' || known === undefined ? idsOf(state) : steps.affected({ state, changed }, known),
@@ -241,6 +254,10 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
         known = { ...last, installed: installedAfter(found, wanted), left: reading.foreign }
         return { chains: changedChains(changes), bytes }
       }
+    },
+    async assume(state, signal) {
+      const assumed = await steps.assumed(state, signal)
+      return assumed && { sum: assumed.sum, accept: () => void (known = assumed) }
     },
     async plan(state, signal) {
       const { restores, unplanned } = await steps.first(state, { signal })

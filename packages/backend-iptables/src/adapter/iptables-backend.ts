@@ -46,10 +46,24 @@ export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 
   readonly onFamilySync?: ((report: TablesSyncReport) => void) | undefined
   /** Milliseconds that never go back, for `onFamilySync`. Default: since this process began. */
   readonly now?: (() => number) | undefined
+  /** Knows whether others have changed the tables. Default: nobody does, so that syncs have no mark. */
+  readonly witness?: TableWitness | undefined
+  /** A sync of an earlier process: where the tables have its mark, and the first state its digest, the first sync reads nothing. */
+  readonly lastSync?: { readonly digest: string; readonly mark: string } | undefined
   /** How long syncs go on while the tables are read for `repairDrift`, in milliseconds; then they wait for it. Default: 1,000. */
   readonly holdAfterMs?: number | undefined
   /** How large a restore may be. Default: as measured for the variant. */
   readonly limits?: RestoreLimits | undefined
+}
+
+/** Knows whether others have changed the tables since they were compared as a whole. */
+export interface TableWitness {
+  /** Called before the tables are read; what it gives, when all that was read is as it should be. */
+  readonly comparing: () => Promise<() => void>
+  /** Of the tables as they are now; undefined: others may have changed them since they were compared. */
+  readonly mark: () => Promise<string | undefined>
+  /** Whether the tables have this mark. If so, they count as compared. */
+  readonly has: (mark: string) => Promise<boolean>
 }
 
 /** The backend that writes kube-proxy's rules, and what only this one can do. */
@@ -84,7 +98,7 @@ export interface FamilyCleanup extends CleanupPlan {
  * IptablesError of whatever was run; each table is then as it was or as it was to be.
  */
 export function createIptablesBackend(options: IptablesBackendOptions): IptablesBackend {
-  const { config, iptables, name = 'iptables', onLeft, conntrack, onFamilySync } = options
+  const { config, iptables, name = 'iptables', onLeft, conntrack, onFamilySync, witness } = options
   const layout = layoutOf(config)
   const now = options.now ?? (() => performance.now())
   const limitsOf = (one: Iptables): RestoreLimits => options.limits ?? DEFAULT_LIMITS[one.capabilities.variant]
@@ -119,9 +133,31 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     return { rules: rulesIn(sum), digest: digestText(sum) }
   }
 
-  async function sync(request: SyncRequest, signal: AbortSignal): Promise<SyncResult> {
+  let lastSync = options.lastSync
+  /** Whether the tables are as an earlier process left them, which wanted the same rules. The first sync asks. */
+  const isInForce = async (state: State, signal: AbortSignal): Promise<boolean> => {
+    const last = lastSync
+    lastSync = undefined
+    if (last === undefined || (await witness?.has(last.mark)) !== true) return false
+    let sum = EMPTY_SUM
+    const accepts: (() => void)[] = []
+    for (const family of families) {
+      const assumed = await family.assume(state, signal)
+      if (assumed === undefined) return false
+      sum = plus(sum, assumed.sum)
+      accepts.push(assumed.accept)
+    }
+    if (digestText(sum) !== last.digest) return false
+    for (const accept of accepts) accept()
+    return true
+  }
+
+  async function sync(given: SyncRequest, signal: AbortSignal): Promise<SyncResult> {
     signal.throwIfAborted()
     await conntrack?.beforeSync()
+    const request = { ...given, isInForce: await isInForce(given.state, signal) }
+    const isRead = !request.isInForce && (request.changed === 'all' || families.some(({ sum }) => sum() === undefined))
+    const isCompared = isRead ? await witness?.comparing() : undefined
     const outcomes: FamilyOutcome[] = []
     const errors: unknown[] = []
     for (const family of families) {
@@ -134,10 +170,13 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
       }
     }
     if (errors.length > 0) throw errors[0]
+    isCompared?.()
     const left = outcomes.flatMap((outcome) => outcome.left)
     if (left.length > 0) onLeft?.(left)
     conntrack?.afterSync(request.state)
+    const mark = await witness?.mark()
     return {
+      ...(mark !== undefined && { mark }),
       full: outcomes.some(({ full }) => full),
       bytes: outcomes.reduce((total, { bytes }) => total + bytes, 0),
       ...contents(families.map(({ sum }) => sum() ?? EMPTY_SUM)),
@@ -165,6 +204,7 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     async repairDrift(signal) {
       const drifts: FamilyDrift[] = []
       let isWhole = true
+      const isCompared = await witness?.comparing()
       for (const { one, readDrift } of families) {
         // Begun between syncs, when it is known what was put there; not waited for in turn, so that syncs go on.
         const { reading } = await inTurn(async () => ({ reading: readDrift(signal) }))
@@ -174,6 +214,7 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
         if (drift === undefined) isWhole = false
         else if (drift.chains.length > 0) drifts.push({ family: one.family, ...drift })
       }
+      if (isWhole) isCompared?.()
       return isWhole || drifts.length > 0 ? drifts : undefined
     },
     planCleanup: () =>

@@ -4,7 +4,7 @@ import { TABLES, type Table } from '../ruleset/ruleset.js'
 
 /** What was sent for one family in one sync, counted as it goes; also of a sync that fails. */
 export interface SyncTally {
-  /** The tables were read. */
+  /** The tables were read, or need not be: everything was compared. */
   full: boolean
   /** Failed ones included, and their bytes. */
   restores: number
@@ -46,7 +46,8 @@ export async function sendRestores(
     tally.restores += 1
     tally.bytes += bytes
     try {
-      await iptables.restore({ lines: () => lines, flush: false, counters: true }, { signal })
+      const timeoutMs = RESTORE_TIMEOUT_MS + lines.length * RESTORE_TIMEOUT_MS_A_LINE
+      await iptables.restore({ lines: () => lines, flush: false, counters: true }, { signal, timeoutMs })
     } catch (error) {
       tally.failures += 1
       if (!tally.full) tally.partialFailures += 1
@@ -58,6 +59,10 @@ export async function sendRestores(
   }
   return sent
 }
+
+/** One that hangs is ended, and what it was to bring about is tried again. The longest take a second for 6,000 lines. */
+const RESTORE_TIMEOUT_MS = 20_000
+const RESTORE_TIMEOUT_MS_A_LINE = 2
 
 /** A COMMIT takes effect wholly or not at all, one after the other: those before the line that failed. */
 function committedBefore(lines: RestoreLines, error: unknown): number {

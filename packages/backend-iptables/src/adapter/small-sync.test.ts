@@ -1,8 +1,8 @@
 import { DEFAULT_PROXY_CONFIG, type Seq, seq, type State } from '@pointsman/core'
 import { stateOf } from '@pointsman/core/testing'
-import { createFakeIptables } from 'node-iptables/fake'
+import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
 import { describe, expect, it } from 'vitest'
-import { createIptablesBackend } from './iptables-backend.js'
+import { createIptablesBackend, type IptablesBackend, type TableWitness } from './iptables-backend.js'
 
 const ADDRESS = '203.0.113.9'
 
@@ -59,5 +59,90 @@ describe('a small sync', () => {
     }
     expect(await served('10.244.1.1:80', seq(1))).toEqual(['10.244.1.1:80'])
     expect(await served('10.244.1.2:80', seq(2))).toEqual(['10.244.1.2:80'])
+  })
+})
+
+/** The text of the tables is their mark: it is another one as soon as anything in them is. */
+const witnessOf = (fakes: readonly FakeIptables[]): TableWitness => {
+  const mark = (): string => fakes.map((fake) => fake.text()).join('\0')
+  return {
+    comparing: () => Promise.resolve(() => undefined),
+    mark: () => Promise.resolve(mark()),
+    has: (one) => Promise.resolve(one === mark()),
+  }
+}
+
+describe('a first sync after a restart', () => {
+  const portsOf = (endpoint: string) =>
+    [
+      {
+        is: 'shop/web:http',
+        clusterIP: '10.96.0.1',
+        endpoints: [endpoint],
+        externalIPs: [ADDRESS],
+        affinitySeconds: 60,
+      },
+      { is: 'shop/none:http', clusterIP: '10.96.0.2', endpoints: [], nodePort: 30_002, externalIPs: [ADDRESS] },
+      { is: 'shop/six:http', clusterIP: 'fd00:10:96::1', family: 'IPv6', endpoints: ['[fd00:10:244::1]:80@node-a'] },
+    ] as const
+  const state = stateOf({ ports: [...portsOf('10.244.1.1:80@node-a')], node: {} })
+  const changed = stateOf({ ports: [...portsOf('10.244.1.2:80@node-a')], node: {} })
+  const signal = new AbortController().signal
+  const whole = (to: State) => ({ state: to, changed: 'all', fromSeq: seq(1), toSeq: seq(1) }) as const
+
+  /** Tables with the rules of the state, and a backend of a later process. */
+  async function restarted(change: (four: FakeIptables) => void = () => undefined): Promise<{
+    readonly fakes: readonly [FakeIptables, FakeIptables]
+    readonly backend: IptablesBackend
+  }> {
+    const four = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const fakes = [four, createFakeIptables({ family: 'IPv6', variant: 'nft' })] as const
+    const options = { config: DEFAULT_PROXY_CONFIG, iptables: fakes, witness: witnessOf(fakes) }
+    const { digest, mark = '' } = await createIptablesBackend(options).sync(whole(state), signal)
+    change(four)
+    for (const fake of fakes) fake.forgetCalls()
+    return { fakes, backend: createIptablesBackend({ ...options, lastSync: { digest, mark } }) }
+  }
+  const programsOf = (fakes: readonly FakeIptables[]): readonly string[] =>
+    fakes.flatMap(({ calls }) => calls.map(({ program }) => program))
+
+  it('reads nothing where nobody has changed the tables and the rules are to be the same', async () => {
+    const { fakes, backend } = await restarted()
+    expect(await backend.sync(whole(state), signal)).toMatchObject({ full: true, bytes: 0, refused: [] })
+    expect(programsOf(fakes)).toEqual([])
+    expect(await backend.repairDrift(signal)).toEqual([])
+  })
+
+  it('goes on from there as if it had read them', async () => {
+    const { fakes, backend } = await restarted()
+    await backend.sync(whole(state), signal)
+    const small = { state: changed, changed: new Set(changed.services.keys()), fromSeq: seq(2), toSeq: seq(2) }
+    const { digest } = await backend.sync(small, signal)
+    const other = await restarted()
+    expect(await other.backend.sync(whole(changed), signal)).toMatchObject({ digest })
+    expect(fakes.map((fake) => fake.text())).toEqual(other.fakes.map((fake) => fake.text()))
+    expect(await backend.repairDrift(signal)).toEqual([])
+  })
+
+  it('reads the tables, once, where somebody has changed them', async () => {
+    const { fakes, backend } = await restarted((four) => four.change('*nat\n-F KUBE-SERVICES\nCOMMIT\n'))
+    await backend.sync(whole(state), signal)
+    expect(programsOf(fakes)).toEqual(['save', 'restore', 'save'])
+    const { fakes: right } = await restarted()
+    expect(fakes[0].text().split('\n').toSorted()).toEqual(right[0].text().split('\n').toSorted())
+  })
+
+  it('reads them where the state is another one', async () => {
+    const { fakes, backend } = await restarted()
+    await backend.sync(whole(changed), signal)
+    expect(programsOf(fakes)).toContain('save')
+    expect(fakes[0].text()).toContain('10.244.1.2')
+  })
+
+  it('reads them at each later sync of everything', async () => {
+    const { fakes, backend } = await restarted()
+    await backend.sync(whole(state), signal)
+    await backend.sync(whole(state), signal)
+    expect(programsOf(fakes)).toEqual(['save', 'save'])
   })
 })

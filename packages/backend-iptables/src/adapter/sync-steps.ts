@@ -85,6 +85,8 @@ export interface SyncSteps {
   readonly portsOf: (state: State) => readonly ServicePort[]
   /** Reads the tables and compares everything. */
   readonly first: (state: State, options?: FirstStepOptions) => Promise<SyncStep>
+  /** What is known where the tables are as this state wants them, as far as it could be planned: nothing is read. */
+  readonly assumed: (state: State, signal?: AbortSignal) => Promise<Known | undefined>
   /** The service ports of the family that may differ from what is known: of those that changed, or all. */
   readonly affected: (request: ChangedState, last: Known) => readonly ServicePortName[]
   /** Renders these service ports, and compares them with what is known to be in force. */
@@ -124,15 +126,13 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
     }
   }
 
-  async function first(state: State, { signal, held }: FirstStepOptions = {}): Promise<SyncStep> {
-    const read = readFound(iptables, { layout, signal })
-    // Awaited below: until then, a rejection must not be reported as unhandled.
-    read.catch(() => undefined)
-    const context = contextOf(state)
-    const ports = portsOf(state)
-    const planning: Planning = { state, context, unplanned: [] }
+  /** Signals and probes have their turn in between. */
+  async function renderAll(
+    ports: readonly ServicePort[],
+    planning: Planning,
+    signal?: AbortSignal,
+  ): Promise<Map<ServicePortName, PackedService>> {
     const services = new Map<ServicePortName, PackedService>()
-    // While the tables are being read: that takes as long. Signals and probes have their turn in between.
     for (const [index, port] of ports.entries()) {
       const rendered = render(port, planning)
       if (rendered !== undefined) services.set(port.id, rendered)
@@ -140,6 +140,41 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
       await nextTurn()
       signal?.throwIfAborted()
     }
+    return services
+  }
+
+  async function assumed(state: State, signal?: AbortSignal): Promise<Known | undefined> {
+    const context = contextOf(state)
+    const ports = portsOf(state)
+    const planning: Planning = { state, context, unplanned: [] }
+    const services = await renderAll(ports, planning, signal)
+    if (planning.unplanned.length > 0) return undefined
+    const overlaps = createOverlapIndex()
+    for (const port of ports) overlaps.put(port.id, port)
+    const wanted: Wanted = {
+      base: renderBase(planBase(context)),
+      services,
+      overlapping: overlaps.groupsOf(services.keys()),
+      order: () => overlaps.order(),
+    }
+    const installed = installedAfter(NOTHING_INSTALLED, wanted)
+    return { installed, context, overlaps, sum: sumOfAll(installed), left: [] }
+  }
+
+  function sumOfAll(installed: Installed): RulesetSum {
+    const sums = [...installed.services.values()].map((service) => sumOfService(family, service, installed.shared))
+    return sums.reduce(plus, plus(sumOfBase({ family, layout }, installed), sumOfKept(family, installed)))
+  }
+
+  async function first(state: State, { signal, held }: FirstStepOptions = {}): Promise<SyncStep> {
+    const read = readFound(iptables, { layout, signal })
+    // Awaited below: until then, a rejection must not be reported as unhandled.
+    read.catch(() => undefined)
+    const context = contextOf(state)
+    const ports = portsOf(state)
+    const planning: Planning = { state, context, unplanned: [] }
+    // While the tables are being read: that takes as long.
+    const services = await renderAll(ports, planning, signal)
     const reading = await read
     const kept = ports.filter(({ id }) => !services.has(id) || held?.has(id) === true)
     const shared = keepAsFound(kept, services, { ports, reading, layout })
@@ -160,14 +195,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
       unplanned: planning.unplanned,
       after: () => {
         const installed = installedAfter(before, wanted)
-        const sums = [...services.values()].map((service) => sumOfService(family, service, shared))
-        return {
-          installed,
-          context,
-          overlaps,
-          sum: sums.reduce(plus, plus(sumOfBase({ family, layout }, installed), sumOfKept(family, installed))),
-          left: reading.foreign,
-        }
+        return { installed, context, overlaps, sum: sumOfAll(installed), left: reading.foreign }
       },
     }
   }
@@ -218,7 +246,20 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
     }
   }
 
-  return { portsOf, first, affected, next }
+  return { portsOf, first, assumed, affected, next }
+}
+
+const NOTHING_INSTALLED: Installed = {
+  fixed: new Map(),
+  dispatch: new Map(),
+  kubelet: new Map(),
+  missingJumps: [],
+  extraJumps: [],
+  referred: new Set(),
+  services: new Map(),
+  shared: new Set(),
+  leftovers: { chains: [], entries: [] },
+  groups: new Map(),
 }
 
 /** The base as it was wanted last. */

@@ -30,6 +30,7 @@ import { LoadedTables, type OtherTables } from '../loaded-tables.js'
 import { CHAINS } from '../ruleset/layout.js'
 import { hasIpvsDevice, removeIpvsLeftovers } from './ipvs-leftovers.js'
 import { describeChoice, openInstalled, openIptables, toolOf, withProgress } from './open-iptables.js'
+import { createWitness } from './table-witness.js'
 
 /**
  * Finds iptables of each family, makes on the machine what the rules rely on, and gives the backend that writes them. Fails as
@@ -38,7 +39,11 @@ import { describeChoice, openInstalled, openIptables, toolOf, withProgress } fro
 export async function openDataplane(options: OpenOptions, machine: Machine): Promise<OpenDataplane> {
   const { config, choices, node, leaveOut, timeoutMs, onLeft } = options
   const own = ownProcesses({ run: runProcess })
-  const wanted = { variant: variantOf(choices), families: options.families, run: own.run, leaveOut, timeoutMs }
+  const witness = createWitness(options.bootId)
+  const chosen = variantOf(choices)
+  // The rules of both variants are as dear to count as to read.
+  const before = chosen === 'auto' ? await witness.variantOf(options.lastSync?.mark) : undefined
+  const wanted = { variant: before ?? chosen, families: options.families, run: own.run, leaveOut, timeoutMs }
   const opened = await openIptables(wanted, machine)
   const [first] = opened
   if (first === undefined) throw new Error('no family was asked for')
@@ -51,9 +56,12 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
 
   const sent = createSentInputs(machine.now)
   const iptables = opened.map((one) => sent.remembering(withProgress(one, machine)))
+  const { variant } = first.capabilities
   const backend = createIptablesBackend({
     config,
     iptables,
+    witness: variant === 'nft' ? witness : undefined,
+    lastSync: options.lastSync,
     nfacct: prepared.nfacct && choices['nfacct'] !== false,
     tcpBeLiberal: prepared.tcpBeLiberal,
     interfaceAddresses: machine.interfaceAddresses,
@@ -64,7 +72,6 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
       ((left) =>
         onLeft(left.map(({ rule, ...reference }) => ({ ...reference, line: `-A ${reference.from} ${rule}` })))),
   })
-  const { variant } = first.capabilities
   let looksForIpvs = options.dryRun !== true
   return {
     backend: {
@@ -83,7 +90,7 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
     },
     families,
     tool: toolOf(first),
-    description: `${toolOf(first).name}${describeChoice(first)}`,
+    description: `${toolOf(first).name}${before === undefined ? describeChoice(first) : ' (as before on this boot)'}`,
     skipped,
     lastSent: sent,
     hearsEveryChange: variant === 'nft',
@@ -92,11 +99,16 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
         signal,
         // kube-proxy's own, so that an audit takes it for normal.
         canary: { iptables, chain: CHAINS.canary, intervalMs },
-        monitor: variant === 'nft' ? { isOwn: own.isOwn } : undefined,
-        onChange: (change) =>
-          onChange(change.type === 'generation' ? { pid: change.pid, command: change.command } : undefined),
+        monitor: variant === 'nft' ? { isOwn: (generation) => witness.heard(generation, own) } : undefined,
+        onChange: (change) => {
+          if (change.type === 'changes-unseen') witness.missed()
+          onChange(change.type === 'generation' ? { pid: change.pid, command: change.command } : undefined)
+        },
         onError,
-        onListening: (listening) => onListening(listening.type === 'deaf' ? listening : { type: 'listening' }),
+        onListening: (listening) => {
+          witness.listens(listening)
+          onListening(listening.type === 'deaf' ? listening : { type: 'listening' })
+        },
       }),
   }
 }

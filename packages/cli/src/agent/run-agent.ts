@@ -124,6 +124,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
         dataplane,
         config: config.proxy,
         formerFronts: start.formerFronts,
+        lastSync: start.lastSync,
         onFamilySync: (report) => emit({ type: 'family', report }),
         onConntrack: (report) => emit({ type: 'conntrack', report }),
       },

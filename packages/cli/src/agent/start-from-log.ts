@@ -59,6 +59,8 @@ export interface AgentStart {
   readonly formerFronts: readonly Front[]
   /** The configuration that the log holds. */
   readonly config?: JsonObject
+  /** The last sync that succeeded, where it is known what it left. */
+  readonly lastSync?: { readonly digest: string; readonly mark: string }
 }
 
 /**
@@ -119,6 +121,8 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
   const formerSeq = maxSeq(appliedSeq ?? NO_SEQ, oldestStateOf(info))
   if (appliedSeq !== undefined && appliedSeq !== NO_SEQ && formerSeq < seq) log.eachObjectAt(formerSeq, fronts.add)
   const config = log.configAt(seq)
+  const { backend, digest, mark } = log.appliedAt(seq) ?? {}
+  const isKnown = backend === options.backend && digest !== undefined && mark !== undefined
   const common = {
     ...empty,
     head: seq,
@@ -126,6 +130,7 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
     formerFronts: fronts.all(),
     ...(appliedSeq !== undefined && { appliedSeq }),
     ...(config !== undefined && { config }),
+    ...(isKnown && { lastSync: { digest, mark } }),
   }
   if (!received.has('Service') || !received.has('EndpointSlice')) return common
   const rebooted = info.bootId !== undefined && options.bootId !== undefined && info.bootId !== options.bootId

@@ -11,6 +11,7 @@ import {
   type IpFamily,
   type Machine,
   type OpenDataplane,
+  type OpenOptions,
   type ProxyConfig,
 } from '@pointsman/core'
 import { conntrackCommands } from '@pointsman/core/io'
@@ -179,6 +180,8 @@ interface AgentMachineOptions extends VariantOptions {
   readonly nodeAddresses?: readonly string[] | undefined
   /** UDP fronts that there were before the start, whose flows may lead to what no longer serves. */
   readonly formerFronts: readonly Front[]
+  readonly lastSync?: OpenOptions['lastSync']
+  readonly bootId?: string | undefined
   readonly onFamilySync: (report: FamilySyncReport) => void
   readonly onConntrack: (report: ConntrackReport) => void
 }
@@ -206,6 +209,8 @@ export async function openAgentMachine(
       families: config.families,
       choices: { iptablesVariant: options.iptablesVariant, nfacct: options.nfacct },
       leaveOut: options.family === undefined,
+      lastSync: options.lastSync,
+      bootId: options.bootId,
       timeoutMs: COMMAND_TIMEOUT_MS,
       syncHook: (families: readonly IpFamily[]) =>
         createConntrackHook({

@@ -55,6 +55,8 @@ export interface SyncRecord extends RecordBase {
   readonly rules?: number
   readonly bytes?: number
   readonly digest?: string
+  /** Changes whenever the kernel's rules do: a restart that finds it again need not read them. Absent: not known. */
+  readonly mark?: string
   /** Service ports that kept the rules that they had, because theirs were refused; absent: none. Notices name them. */
   readonly refused?: number
   readonly error?: { readonly code: string; readonly message: string }

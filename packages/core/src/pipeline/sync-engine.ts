@@ -149,6 +149,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
         changed: report.changed === 'all' ? fold.state.services.size : report.changed.size,
         durationMs: report.endedAt - report.startedAt,
         ...(result && { rules: result.rules, bytes: result.bytes, digest: result.digest }),
+        ...(result?.mark !== undefined && { mark: result.mark }),
         ...(result !== undefined && result.refused.length > 0 && { refused: result.refused.length }),
         ...('error' in outcome && { error: { code: codeOf(outcome.error), message: messageOf(outcome.error) } }),
       })

@@ -22,6 +22,8 @@ export interface SyncResult {
   readonly bytes: number
   /** Of what is in force after the run: equal states and configurations give equal digests. */
   readonly digest: string
+  /** Changes whenever the kernel's rules do, whoever changes them; opaque. Absent: what is in force is not known for certain. */
+  readonly mark?: string
   /**
    * Service ports that keep the rules that they had; all others have those of the state. A service port stays listed, also by
    * runs that do not name it, until a run that names it (or `all`) programs it or finds it gone.

@@ -44,6 +44,10 @@ export interface OpenOptions {
   readonly dryRun?: boolean | undefined
   /** What one command of the rule system's tool may take, in milliseconds. Default: no limit. */
   readonly timeoutMs?: number | undefined
+  /** The last sync into this machine that a log knows: its digest and mark. Where both are found again, the first sync reads nothing. */
+  readonly lastSync?: { readonly digest: string; readonly mark: string } | undefined
+  /** Of the machine's present boot; absent: no sync has a mark. */
+  readonly bootId?: string | undefined
   /** Makes what is called around each sync of the families that were opened. */
   readonly syncHook?: ((families: readonly IpFamily[]) => SyncHook) | undefined
   /** Called after each family's part of each sync, failed ones included. What it throws fails the sync. */

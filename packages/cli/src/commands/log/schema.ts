@@ -56,6 +56,10 @@ export const recordItem = objectOf('Record', {
   rules: optional(integer, 'sync: rules in force after it; absent when it failed'),
   bytes: optional(integer, 'sync: bytes written; absent when it failed'),
   digest: optional(text, 'sync: of what is in force; absent when it failed'),
+  mark: optional(
+    text,
+    'sync: changes whenever the rules of the kernel do; absent where it is not known that nobody else has changed them',
+  ),
   refused: optional(
     integer,
     'sync: service ports that kept their previous rules, because theirs were refused; absent where none were',

@@ -1,6 +1,6 @@
 import { isJsonObject } from '../../model/json-value.js'
 import { OBJECT_KINDS, type Json, type JsonObject, type KubernetesObject } from '../../model/kubernetes-object.js'
-import { cutDeep } from '../../model/object-bounds.js'
+import { cutDeep, OBJECT_BOUNDS } from '../../model/object-bounds.js'
 import type { ConfigRecord, NoticeRecord, SyncRecord } from '../../model/record.js'
 import { Damage } from './errors.js'
 import { TYPE_CODES } from './schema.js'
@@ -58,11 +58,24 @@ const wrong = (name: string, value: unknown): string =>
 /** JSON; what nests deeper than an object can is cut, as older versions wrote such objects. */
 export function parseStored(text: string, place: Place, name: string): Json {
   try {
-    return cutDeep<Json>(JSON.parse(text) as Json)
+    const value = JSON.parse(text) as Json
+    return mayNestDeep(text) ? cutDeep<Json>(value) : value
   } catch (error) {
     throw new Damage(place, `${name} is not JSON`, { cause: error })
   }
 }
+
+/** Whether a text has as many levels to open as the deepest object that is stored has. Far cheaper than to walk the value. */
+function mayNestDeep(text: string): boolean {
+  let opened = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if ((code === OPENING_BRACE || code === OPENING_BRACKET) && ++opened > OBJECT_BOUNDS.depth) return true
+  }
+  return false
+}
+
+const [OPENING_BRACE, OPENING_BRACKET] = [0x7b, 0x5b]
 
 export function parseStoredObject(text: string, place: Place, name: string): JsonObject {
   const parsed = parseStored(text, place, name)
@@ -125,6 +138,7 @@ const ENGINE_BODIES: {
       ['rules', optional(isNumber)],
       ['bytes', optional(isNumber)],
       ['digest', optional(isText)],
+      ['mark', optional(isText)],
       ['refused', optional(isCount)],
       ['error', optional(isFailure)],
     ],

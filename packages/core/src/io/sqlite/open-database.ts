@@ -18,8 +18,13 @@ export interface OpenDatabase {
   close(): void
 }
 
-/** How long a statement waits for another connection, as when a writer switches a log to WAL under a reader. */
+/** How long a statement waits for another connection. */
 const BUSY_TIMEOUT_MS = 2000
+/**
+ * How long a writer that opens waits for readers when it switches a log at rest to WAL: an agent that starts reads a large state from it for
+ * seconds. Another writer is no reason to wait: its lock is found first.
+ */
+const OPENING_TIMEOUT_MS = 60_000
 
 export function openForWriting(
   file: string,
@@ -32,7 +37,7 @@ export function openForWriting(
     refuseOtherThanFile(file)
     const path = realFileOf(file)
     createPrivately(path)
-    const db = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+    const db = new Database(path, { fileMustExist: true, timeout: OPENING_TIMEOUT_MS })
     try {
       distrust(db)
       refuseForeign(db, { file, migrations })
@@ -46,6 +51,7 @@ export function openForWriting(
       db.pragma('wal_autocheckpoint = 4000')
       db.pragma(`synchronous = ${durability.toUpperCase()}`)
       migrate(db, { file, migrations })
+      db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
     } catch (error) {
       db.close()
       throw error

@@ -155,6 +155,21 @@ describe('a thread that writes', () => {
     })
   })
 
+  it('waits for a reader of a log at rest, as when an agent reads a large state while it opens its log', async () => {
+    const before = await write()
+    await before.append([{ type: 'event', event: createEventMaker().added(service({ name: 'web' })) }])
+    await before.close()
+    const reader = openChangeLog(file)
+    let opening: Promise<ThreadedChangeLogWriter> | undefined
+    reader.eachObjectAt(seq(1), () => {
+      opening = write()
+      // Longer than a reader waits for a writer.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500)
+    })
+    expect((await opening)?.head).toBe(1)
+    reader.close()
+  })
+
   it('prunes', async () => {
     const log = await write({ snapshotEvery: 2 })
     const { added } = createEventMaker(1000)
