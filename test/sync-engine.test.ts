@@ -152,6 +152,16 @@ describe('later syncs', () => {
     ])
   })
 
+  test('come for changes alone: how far a watch has come is none', async () => {
+    const engine = running()
+    const bookmark = { type: 'BOOKMARK', kind: 'Service', resourceVersion: '9', initialEventsEnd: false } as const
+    await engine.send(...listed)
+    await engine.send({ ...bookmark, observedAt: 0 }, { ...bookmark, kind: 'Node', observedAt: 0 })
+    await engine.advance(5000)
+    await engine.send(web)
+    expect(engine.lines()).toEqual(['synced 1-2 at 0: all', 'synced 3-5 at 5000: shop/web:http/TCP/IPv4'])
+  })
+
   test('take what came while one was under way into the next', async () => {
     let release = (): void => undefined
     const engine = running({ wait: () => new Promise((resolve) => (release = resolve)) })

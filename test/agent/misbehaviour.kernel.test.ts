@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { listsAskedOf, webService, webSlice, worldOf } from '../source/world.js'
@@ -82,6 +83,23 @@ describeIptables('an agent whose API server misbehaves', () => {
     await node.converged(40_000)
     expect(await lists()).toBe(before)
     await expectNothingMissed()
+  })
+
+  test('serves from its log while its kubeconfig cannot be used, and follows the cluster once it can', async () => {
+    agent.signal('SIGTERM')
+    await agent.ended
+    const kubeconfig = folder.path('broken-kubeconfig')
+    writeFileSync(kubeconfig, 'clusters: [')
+    node.run('iptables-nft -t nat -F KUBE-SERVICES')
+    const second = node.start('--kubeconfig', kubeconfig, '--iptables-min-sync-period', '100ms')
+    await second.hasSaid(/broken-kubeconfig: invalid kubeconfig: .*retrying every 5 s/)
+    await second.hasSaid(/synced everything/)
+    await node.converged(10_000)
+    expect(await node.differences()).toEqual([])
+    writeFileSync(kubeconfig, await node.server.kubeconfig())
+    await second.hasSaid(/watching EndpointSlices/)
+    await node.server.put(webSlice(6, 7))
+    await node.converged(10_000)
   })
 
   test('finds out that its connection leads nowhere any more, though nothing said so', async () => {

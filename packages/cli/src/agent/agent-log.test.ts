@@ -119,6 +119,24 @@ describe('the text log of an agent', () => {
     ])
   })
 
+  it('says that the log fails, and of a log that is slow for a moment nothing unless asked for more', () => {
+    const ok: AgentEvent = { type: 'log', health: { type: 'ok' } }
+    const degraded = (code: string): AgentEvent => ({
+      type: 'log',
+      health: { type: 'degraded', code, message: `${code}: why`, since: 1, unwritten: 3, lost: 0 },
+    })
+    const [slow, full] = [degraded('LOG_SLOW'), degraded('LOG_FULL')]
+    expect(lines([ok, slow, slow, ok, slow, ok])).toEqual([])
+    expect(lines([ok, slow, slow, ok], 2)).toEqual([
+      'warn: the change log is not writable; syncs continue without it: LOG_SLOW: why',
+      'info: the change log is writable again',
+    ])
+    expect(lines([slow, full, slow, full, ok])).toEqual([
+      'warn: the change log is not writable; syncs continue without it: LOG_FULL: why',
+      'info: the change log is writable again',
+    ])
+  })
+
   it('says which chains somebody else changed', () => {
     const chains = ['nat KUBE-SERVICES', 'nat KUBE-SVC-AAAA']
     expect(lines([{ type: 'drift', at: 1, drifts: [{ family: 'IPv4', chains, bytes: 10 }] }])).toEqual([

@@ -29,7 +29,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
   const phases = new Map<string, WatchStatus['phase']>()
   /** Of each kind, the codes of what was said of its loss: refused is something else than not reached. */
   const causes = new Map<string, Set<string>>()
-  let logHealth: LogHealth['type'] = 'ok'
+  let logTold: 'ok' | 'slow' | 'failed' = 'ok'
   let failing = false
   let doubtful = false
   const repeats = createRepeats(QUIET_MS)
@@ -68,10 +68,18 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
   }
 
   const healthLines = (health: LogHealth): readonly AgentLine[] => {
-    if (health.type === logHealth) return []
-    logHealth = health.type
-    if (health.type === 'ok') return [info('the change log is writable again')]
-    return [warning(`the change log is not writable; syncs continue without it: ${health.message}`)]
+    const before = logTold
+    if (health.type === 'ok') {
+      logTold = 'ok'
+      // A burst of changes makes an append take long, and the next one comes soon: that is for those who ask for more.
+      if (before === 'ok') return []
+      return [info('the change log is writable again', before === 'slow' ? 2 : 0)]
+    }
+    const now = health.code === 'LOG_SLOW' ? 'slow' : 'failed'
+    if (before === now || before === 'failed') return []
+    logTold = now
+    const message = `the change log is not writable; syncs continue without it: ${health.message}`
+    return [{ ...warning(message), verbosity: now === 'slow' ? 2 : 0 }]
   }
 
   const driftLines = (

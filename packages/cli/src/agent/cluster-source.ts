@@ -1,5 +1,6 @@
 import { record, type Recorded, type Recorder, type SourceItem, type WatchStatus } from '@pointsman/core'
 import {
+  ApiServerError,
   connectApiServer,
   type ConnectOptions,
   guardCluster,
@@ -8,7 +9,22 @@ import {
   type RequestReport,
   type ResumePoints,
 } from '@pointsman/core/io'
-import { asyncScheduler, defer, filter, finalize, map, merge, mergeMap, type Observable, Subject, tap } from 'rxjs'
+import {
+  asyncScheduler,
+  defer,
+  filter,
+  finalize,
+  identity,
+  map,
+  merge,
+  mergeMap,
+  type Observable,
+  retry,
+  Subject,
+  tap,
+  throwError,
+  timer,
+} from 'rxjs'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
 
@@ -24,6 +40,8 @@ interface ClusterSourceOptions {
   readonly resume: ResumePoints
   /** Fails with a CliError when the server turns out to be another cluster than this; absent: whichever it is. */
   readonly clusterId?: string | undefined
+  /** A kubeconfig that cannot be used is read again so often, in milliseconds; absent: it ends the source. */
+  readonly retryMs?: number
   readonly onRequest?: (report: RequestReport) => void
   readonly onWarning: (message: string) => void
 }
@@ -33,7 +51,7 @@ interface ClusterSourceOptions {
  * let in.
  */
 export function clusterSource(options: ClusterSourceOptions, context: Context): Observable<SourceItem> {
-  const { server, nodeName, version, known, resume, clusterId, onRequest, onWarning } = options
+  const { server, nodeName, version, known, resume, clusterId, retryMs, onRequest, onWarning } = options
   const wrong = (id: string): CliError =>
     new CliError(
       'USAGE',
@@ -49,6 +67,7 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
       now: context.now,
     })
   return defer(connect).pipe(
+    retryMs === undefined ? identity : retry({ delay: patiently(retryMs, onWarning) }),
     mergeMap((api) => {
       const other = new Subject<never>()
       const items = kubernetesSource({
@@ -62,6 +81,18 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
       return merge(items, other).pipe(finalize(() => void api.close()))
     }),
   )
+}
+
+/** Warns of each cause once. What is no fault of the kubeconfig ends the source. */
+function patiently(retryMs: number, onWarning: (message: string) => void): (error: unknown) => Observable<unknown> {
+  const told = new Set<string>()
+  return (error) => {
+    if (!(error instanceof ApiServerError)) return throwError(() => error)
+    const message = `${error.message}; the rules follow the logged state; retrying every ${retryMs / 1000} s`
+    if (!told.has(message)) onWarning(message)
+    told.add(message)
+    return timer(retryMs)
+  }
 }
 
 type SourceNotice = Extract<SourceItem, { type: 'notice' }>['notice']

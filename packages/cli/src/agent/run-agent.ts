@@ -111,6 +111,8 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       ...options,
       ...start,
       server: { kubeconfig, master, otherwise: 'pod', qps, burst },
+      // Without a logged state there is nothing to serve meanwhile.
+      ...(start.fromLog && { retryMs: KUBECONFIG_RETRY_MS }),
       onRequest: (request) => emit({ type: 'request', request }),
       onWarning: warn,
     },
@@ -183,4 +185,5 @@ function recordConfig(
 /** What an append to the log may take before rules no longer wait for it. */
 const LOG_PATIENCE_MS = 200
 const CLOSING_MS = 500
+const KUBECONFIG_RETRY_MS = 5000
 const RETENTION_RETRY_MS = 600_000

@@ -38,7 +38,9 @@ export function trackChanges(
       return source.subscribe({
         next: ({ seq, event }) => {
           fold.track(seq, event)
-          if (event.type === 'BOOKMARK' && event.initialEventsEnd) complete.add(event.kind)
+          // How far a watch has come changes no rule.
+          if (event.type === 'BOOKMARK' && !event.initialEventsEnd) return
+          if (event.type === 'BOOKMARK') complete.add(event.kind)
           ready ||= NEEDED.every((kind) => complete.has(kind))
           if (ready) subscriber.next()
           else heldBack = true

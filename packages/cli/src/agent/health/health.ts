@@ -128,6 +128,8 @@ function withWatchEvent(
   { seq, event, at }: Extract<AgentEvent, { type: 'event' }>,
   { nodeName }: HealthOptions,
 ): Health {
+  // How far a watch has come is in no rule, and no sync waits for it.
+  if (event.type === 'BOOKMARK' && !event.initialEventsEnd) return health
   const queued = withProxiers(health, queuedFamilies(event), (proxier) => ({
     ...proxier,
     waiting: withUnapplied(proxier.waiting, { seq, at }),
@@ -139,7 +141,7 @@ function withWatchEvent(
     unapplied: withUnapplied(health.unapplied, { seq, at }),
     ...(caughtUp && at <= caughtUp.at + CATCH_UP_MS && { caughtUp: { ...caughtUp, seq } }),
   }
-  if (event.type === 'BOOKMARK') return event.initialEventsEnd ? withReceived(next, { kind: event.kind, at }) : next
+  if (event.type === 'BOOKMARK') return withReceived(next, { kind: event.kind, at })
   return event.object.kind === 'Node' ? { ...next, ...nodeOf(event, nodeName) } : next
 }
 

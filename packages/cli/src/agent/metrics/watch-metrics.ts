@@ -54,7 +54,8 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
       stateAge.set(Math.max(0, event.at - event.fromLog.at) / 1000)
     }
     if (event.type === 'unusable') unusable.inc({ kind: event.kind })
-    if (event.type === 'event') head.set(event.seq)
+    if (event.type === 'event' && !(event.event.type === 'BOOKMARK' && !event.event.initialEventsEnd))
+      head.set(event.seq)
     if (event.type === 'engine' && event.report.type === 'synced') applied.set(event.report.toSeq)
     if (event.type === 'watch') {
       const { kind, phase } = event.status

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { service } from '../../testing/manifests.js'
+import { node, service } from '../../testing/manifests.js'
 import { openTrial, type Trial, type TrialOptions } from '../../testing/source-trial.js'
 import { createKnownObjects } from './known-objects.js'
 import { kubernetesSource } from './kubernetes-source.js'
@@ -183,6 +183,24 @@ describe('a server that was restored from a backup, and is past what is known wh
     expect(state('Service')).toEqual(truth('Service'))
     expect(said('Service')).toContainEqual(expect.stringMatching(/^RELIST: .* \(PERIODIC\)$/))
   })
+})
+
+test('a Node that says no more than that it lives is no event, and its watch goes on from there', async () => {
+  const heartbeat = (time: string) => ({
+    ...node({ name: 'node-a' }),
+    status: { addresses: [], conditions: [{ type: 'Ready', lastHeartbeatTime: time }] },
+  })
+  const { server, run, said, items } = begin({ resume: true, before: (api) => api.put(heartbeat('10:00')) })
+  await run(1000)
+  server.put(heartbeat('10:05'))
+  server.put(heartbeat('10:10'))
+  await run(1000)
+  expect(said('Node').filter((line) => line.startsWith('MODIFIED'))).toEqual([])
+  server.put({ ...heartbeat('10:15'), spec: { podCIDRs: ['10.244.3.0/24'] } })
+  server.breakAll()
+  await run(10_000)
+  expect(said('Node').filter((line) => line.startsWith('MODIFIED'))).toHaveLength(1)
+  expect(items.filter((item) => item.type === 'notice' && item.notice.code === 'RELIST')).toEqual([])
 })
 
 test('after an outage, a history that is gone is listed as soon as the server says so', async () => {

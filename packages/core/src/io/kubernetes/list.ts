@@ -179,7 +179,8 @@ export function listInPages(context: KindContext, { atLeast, because, everything
  */
 export function checkHistory(context: KindContext, resourceVersion: string): Observable<StepPart> {
   const { watched, known, scheduler } = context
-  const latest = known.latest()
+  // Of a Node versions are known that the log has not: heartbeats.
+  const latest = watched.kind === 'Node' ? undefined : known.latest()
   const about = latest === undefined ? undefined : placeOf(latest.object)
   const end = (failure?: Failure): StepPart =>
     stepEnded({ at: scheduler.now(), listed: false, heard: false, ...(failure && { failure }) })

@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { concat, concatMap, type Observable, takeWhile } from 'rxjs'
+import { keepObject } from '../../model/keep-object.js'
 import { assertNever } from '../../model/language.js'
 import {
   compareResourceVersions,
@@ -190,7 +192,9 @@ function follow(context: KindContext, request: ApiRequest, start: Start): Observ
     if (change.type === 'ADDED' && known.size >= limits.maxObjects)
       return [end(failureOf('LIST_TOO_LONG', { detail: `more than ${limits.maxObjects} objects` }))]
     if (isNew && resourceVersion !== '') position = resourceVersion
+    const isHeartbeat = kind === 'Node' && change.type === 'MODIFIED' && saysNothingNew(change.object, known.latest())
     known.learn(change)
+    if (isHeartbeat) return []
     return [event({ ...change, observedAt: scheduler.now() })]
   }
 
@@ -275,6 +279,19 @@ const event = (watchEvent: Extract<SourceItem, { type: 'event' }>['event']): Sou
 
 const NOT_STREAMED = { remedy: 'list-in-pages', detail: 'it watches, and leaves the list out' } as const
 const UNFINISHED_LIST = { detail: 'before the list was whole' } as const
+
+/** Of a Node: its kubelet says every few minutes that it lives, in fields that nobody here reads. */
+function saysNothingNew(object: KubernetesObject, latest: Difference | undefined): boolean {
+  if (latest === undefined || latest.type === 'DELETED' || keyOf(latest.object) !== keyOf(object)) return false
+  return isDeepStrictEqual(withoutVersion(latest.object), withoutVersion(object))
+}
+
+function withoutVersion(object: KubernetesObject): unknown {
+  const kept = keepObject(object)
+  if (kept === undefined) return object
+  const { resourceVersion: _version, managedFields: _fields, ...metadata } = kept.metadata
+  return { ...kept, metadata }
+}
 
 /** Whether a version says more than a position: it is newer, or not to be compared and another. */
 function isBeyond(resourceVersion: string, position: string | undefined): boolean {
