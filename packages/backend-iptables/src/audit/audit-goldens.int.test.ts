@@ -115,6 +115,9 @@ describe('an audit of what a real kube-proxy wrote', () => {
   })
 
   describe.each(Object.keys(MUTATIONS))('with a rule %s', (mutation) => {
+    /** Rules by the text of their chain: where a chain of another scenario is the same, so is what becomes of its rules. */
+    const tried = new Set<string>()
+
     it.each(CASES)('finds it, wherever it counts: %s, %s', async (scenario, family) => {
       const recorded = goldenOf(scenario, family).saved
       const tables = parseSave(recorded)
@@ -122,14 +125,22 @@ describe('an audit of what a real kube-proxy wrote', () => {
       const places = placesIn(tables)
       const step = places.length <= LARGE ? 1 : Math.ceil(places.length / MOST_PLACES)
       let counted = 0
+      let known = 0
       for (const place of places.filter((_, at) => at % step === mutation.length % step)) {
+        const { table, chain } = place
+        const text = JSON.stringify([family, tables[table]?.table, tables[table]?.chains[chain], place.rule])
+        if (tried.has(text)) {
+          known += 1
+          continue
+        }
+        tried.add(text)
         const mutate = MUTATIONS[mutation]
         if (mutate === undefined) throw new Error(mutation)
         const changed = withRules(tables, place, (rules) => mutate(rules, place.rule))
-        const text = formatSave(changed)
-        const differs = (await differencesOf(recorded, kubeletsFirst(text))).length > 0
+        const save = formatSave(changed)
+        const differs = (await differencesOf(recorded, kubeletsFirst(save))).length > 0
         const findings = audit(changed)
-        expect(audit(await readTables(text.split('\n')))).toEqual(findings)
+        expect(audit(await readTables(save.split('\n')))).toEqual(findings)
         const found = findings.length > 0
         expect({ mutation, place, rule: tables[place.table]?.chains[place.chain]?.rules[place.rule], found }).toEqual({
           mutation,
@@ -139,7 +150,7 @@ describe('an audit of what a real kube-proxy wrote', () => {
         })
         if (differs) counted += 1
       }
-      expect(counted).toBeGreaterThan(0)
+      expect(counted + known).toBeGreaterThan(0)
     })
   })
 })
