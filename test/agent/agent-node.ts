@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs'
+import { get as httpGet } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KubernetesObject } from '@pointsman/core'
 import { createKernelNode, type KernelNode } from '../support/kernel-node.js'
 import { differencesOf } from '../support/goldens.js'
 import type { RemoteApiServer } from '../../packages/core/src/testing/api-server/remote-calls.js'
 import { spawnApiServer } from '../support/api-server/spawn-api-server.js'
-import { runScript } from '../support/run-pointsman.js'
 import type { Folder } from '../support/shop.js'
 import { type RunningAgent, startAgent } from './running-agent.js'
 
@@ -87,10 +87,7 @@ export async function createAgentNode(
       const prefix = ['unshare', '--mount', 'sh', '-c', `set -e; ${commands}; exec "$@"`, 'sh']
       return started(startAgent([...flags, ...args], { prefix }))
     },
-    async get(url) {
-      const { stdout } = await runScript('--eval', [GET, url])
-      return JSON.parse(stdout) as Answered
-    },
+    get: getHere,
     question: () => question,
     differences,
     async converged(withinMs) {
@@ -116,14 +113,19 @@ export async function createAgentNode(
   }
 }
 
-const GET = `
-const say = (answer) => console.log(JSON.stringify(answer))
-fetch(process.argv[1]).then(
-  async (answer) =>
-    say({ status: answer.status, headers: Object.fromEntries(answer.headers), body: await answer.text() }),
-  (error) => say({ status: 0, headers: {}, body: String(error.cause.code) }),
-)
-`
+/** This thread is in the namespace, and so are the sockets that it makes. */
+const getHere = (url: string): Promise<Answered> =>
+  new Promise((resolve) => {
+    const request = httpGet(url, { agent: false }, (answer) => {
+      let body = ''
+      answer.setEncoding('utf8').on('data', (text: string) => (body += text))
+      const headers = Object.entries(answer.headers).map(([name, value]) => [name, String(value)] as const)
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, headers: Object.fromEntries(headers), body }))
+    })
+    request.on('error', (error) =>
+      resolve({ status: 0, headers: {}, body: 'code' in error ? String(error.code) : error.message }),
+    )
+  })
 
 async function allObjects(server: RemoteApiServer): Promise<readonly KubernetesObject[]> {
   const lists = [server.objects('services'), server.objects('endpointslices'), server.objects('nodes')]
