@@ -5,6 +5,7 @@ import {
   serviceName,
   TraceError,
   type Dataplane,
+  type DataplaneMetrics,
   type Endpoint,
   type LoadedRules,
   type PlannedItems,
@@ -16,7 +17,7 @@ import {
   type Trace,
   type TraceQuestion,
 } from '@pointsman/core'
-import { IptablesParseError, parseRestoreLine, runProcess, saveLinesOf } from 'node-iptables'
+import { IptablesParseError, parseRestoreLine, runProcess, saveLinesOf, type Run } from 'node-iptables'
 import { auditNotes, auditRules } from './audit/audit-rules.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
 import { otherOriginOf } from './audit/origin.js'
@@ -24,11 +25,10 @@ import { formerOwnerOfChain, ownerOfChain } from './chain-owner.js'
 import { listings } from './listed-rules.js'
 import { LoadedTables, loadedTables, readListing, recentListsIn } from './loaded-tables.js'
 import { removeIpvsLeftovers } from './machine/ipvs-leftovers.js'
-import { IPTABLES_METRICS } from './machine/metrics.js'
 import { cleanUp, failureLines, openDataplane, openRules, prepareMachine } from './machine/open-dataplane.js'
 import { OwnedRule, ownedRules, savedTablesOf } from './render/owned-rules.js'
-import { planBase } from './ruleset/base-rules.js'
-import { rulesetContext } from './ruleset/context.js'
+import { INVALID_DROPPED, LOCALHOST_ACCEPTED, planBase } from './ruleset/base-rules.js'
+import { frontPaths, rulesetContext, selectionIn } from './ruleset/context.js'
 import {
   CLASSIC,
   endpointChainName,
@@ -39,10 +39,71 @@ import {
   READING_ORDER,
   serviceChainNames,
 } from './ruleset/layout.js'
-import { frontPaths, selectionIn } from './ruleset/port-plan.js'
 import type { BaseRules, Ruleset, ServiceRules } from './ruleset/ruleset.js'
 import { planService } from './ruleset/service-rules.js'
 import { tracePacket } from './trace/trace-packet.js'
+
+/** kube-proxy has no rules in mangle but for its canary, and reports these two alone. */
+const TABLES = ['filter', 'nat']
+
+/** kube-proxy's metrics of its iptables mode. */
+const IPTABLES_METRICS: DataplaneMetrics = {
+  syncs: [
+    {
+      type: 'counter',
+      name: 'kubeproxy_sync_proxy_rules_iptables_restore_failures_total',
+      help: 'Restores that failed.',
+      value: ({ failures }) => failures,
+    },
+    {
+      type: 'counter',
+      name: 'kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total',
+      help: 'Restores of only what had changed that failed.',
+      value: ({ partialFailures, full, failures }) => partialFailures ?? (full ? 0 : failures),
+    },
+    {
+      type: 'gauge',
+      name: 'kubeproxy_sync_proxy_rules_iptables_total',
+      help: 'Rules of ours in force after the last sync.',
+      tables: TABLES,
+      value: ({ tables }, table) => tables[table]?.rules ?? 0,
+    },
+    {
+      type: 'gauge',
+      name: 'kubeproxy_sync_proxy_rules_iptables_last',
+      help: 'Rules that the last sync wrote.',
+      tables: TABLES,
+      value: ({ tables }, table) => tables[table]?.written ?? 0,
+    },
+  ],
+  packets: [
+    {
+      name: 'kubeproxy_iptables_ct_state_invalid_dropped_packets_total',
+      help: 'Packets of connections that conntrack calls invalid, which were dropped.',
+      key: INVALID_DROPPED,
+    },
+    {
+      name: 'kubeproxy_iptables_localhost_nodeports_accepted_packets_total',
+      help: 'Packets to node ports on loopback addresses that were accepted.',
+      key: LOCALHOST_ACCEPTED,
+    },
+  ],
+  readPackets: () => readNfacct(runProcess),
+}
+
+/** Packets that the kernel's accounting objects have counted, by object name, as nfacct(8) lists them; none without it. */
+async function readNfacct(run: Run): Promise<Readonly<Record<string, number>>> {
+  const { exitCode, stdout } = await run({ argv: ['nfacct', 'list'], timeoutMs: TIMEOUT_MS })
+  return exitCode === 0 ? parseNfacct(stdout) : {}
+}
+
+/** `{ pkts = 00000000000000000007, bytes = 00000000000000000420 } = ct_state_invalid_dropped_pkts;` */
+export function parseNfacct(text: string): Readonly<Record<string, number>> {
+  const counters = text.matchAll(/\{ pkts = (\d+), bytes = \d+[^}]*\} = ([^;\s]+);/g)
+  return Object.fromEntries([...counters].map(([, packets = '', name = '']) => [name, Number(packets)]))
+}
+
+const TIMEOUT_MS = 5000
 
 /** kube-proxy's iptables mode. */
 export const iptablesDataplane: Dataplane<OwnedRule> = {

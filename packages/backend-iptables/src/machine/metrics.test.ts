@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseNfacct } from './metrics.js'
+import { parseNfacct } from '../dataplane.js'
 
 test('counters of nfacct(8) are read, those with a quota too', () => {
   const text = [

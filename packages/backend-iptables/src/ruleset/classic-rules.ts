@@ -3,7 +3,7 @@ import { endpointChain, spreadRules } from './endpoint-rules.js'
 import { captureClusterIp, masqueradeClusterIp, refusals, rulesIn, toAddresses, vipsLetIn } from './front-rules.js'
 import { CHAINS } from './layout.js'
 import { comment, from, fromLocal, jumpTo, protocolOf, toLocal, toPort } from './matches.js'
-import type { PortPlan } from './port-plan.js'
+import type { PortPlan } from './context.js'
 import type { ChainRules } from './ruleset.js'
 
 /*

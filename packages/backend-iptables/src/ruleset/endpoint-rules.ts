@@ -2,7 +2,7 @@ import { type Endpoint, endpointKey, type IpFamily, type ServicePort } from '@po
 import { addressOf, type Match, type RecentMatch, type Rule } from 'node-iptables'
 import { CHAINS, endpointChainName } from './layout.js'
 import { anyPort, comment, from, jumpTo, protocolOf } from './matches.js'
-import type { PortPlan } from './port-plan.js'
+import type { PortPlan } from './context.js'
 import type { ChainRules } from './ruleset.js'
 
 /** What the rules that spread say of themselves; undefined: nothing. */

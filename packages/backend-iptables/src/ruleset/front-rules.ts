@@ -2,7 +2,7 @@ import { cidrContains, parseAddress, parseCidr, type ServicePort } from '@points
 import type { Rule, Target } from 'node-iptables'
 import { CHAINS } from './layout.js'
 import { comment, jumpTo, protocolOf, to, toLocal, toPort } from './matches.js'
-import { type PortPlan, refusal } from './port-plan.js'
+import { type PortPlan, refusal } from './context.js'
 import type { ChainRules, Table } from './ruleset.js'
 
 /*

@@ -1,7 +1,7 @@
 import {
-  type Endpoint,
   endpointKey,
   inOverlapOrder,
+  type Endpoint,
   type ProxyConfig,
   type ServicePort,
   type State,
@@ -9,12 +9,11 @@ import {
 import type { Rule } from 'node-iptables'
 import { countedBy, LOCALHOST_ACCEPTED, planBase } from './base-rules.js'
 import { classicChains, classicEntries } from './classic-rules.js'
-import { CHAINS } from './layout.js'
-import { rulesetContext, type RulesetContext, type RulesetOptions } from './context.js'
+import { portPlan, rulesetContext, type PortPlan, type RulesetContext, type RulesetOptions } from './context.js'
 import { endpointChain, spreadRules } from './endpoint-rules.js'
 import { captureClusterIp, masqueradeClusterIp, refusals, rulesIn, toAddresses, vipsLetIn } from './front-rules.js'
+import { CHAINS } from './layout.js'
 import { ACCEPT, comment, DROP, from, fromLocal, jumpTo, protocolOf, to, toPort } from './matches.js'
-import { portPlan, type PortPlan } from './port-plan.js'
 import type { ChainRules, Ruleset, ServiceRules } from './ruleset.js'
 
 /**

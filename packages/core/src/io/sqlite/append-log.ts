@@ -7,8 +7,7 @@ import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event
 import type { AppendOutcome } from '../../ports/change-log.js'
 import { MAX_TEXT_BYTES } from './checked-values.js'
 import { loadObjects } from './load-objects.js'
-import { createCounts, type LogTables } from './log-tables.js'
-import { createNotices } from './logged-notices.js'
+import { createCounts, createNotices, type LogTables } from './log-tables.js'
 import { createLives, lifeKey, type Life } from './object-lifetimes.js'
 import {
   diffPacked,
