@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { chainHash } from './ruleset/layout.js'
+import { chainHash } from './chain-hash.js'
 
 describe('the hash in a chain name', () => {
   it.each([

@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
 import { displayName, endpointKey, type Endpoint, type ProxyConfig, type ServicePort } from '@pointsman/core'
 import type { Match } from 'node-iptables'
+import { chainHash } from '../chain-hash.js'
 import { comment, isNew, jumpTo } from './matches.js'
 import type { BaseChain, JumpRule, Table } from './ruleset.js'
 
@@ -259,27 +259,3 @@ export const endpointChainName = (
 
 const hashedName = (port: Pick<ServicePort, 'service' | 'portName' | 'protocol'>): string =>
   displayName(port) + port.protocol.toLowerCase()
-
-/**
- * Sixteen characters of base32 (A-Z, 2-7) over the SHA-256 of a text: the part of a chain's name by which kube-proxy tells
- * service ports and endpoints apart, since a chain's name has at most 28 characters.
- */
-export function chainHash(text: string): string {
-  const bytes = hash('sha256', text, 'buffer')
-  return base32(bytes, 0) + base32(bytes, GROUP_BYTES)
-}
-
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
-/** Five bytes are eight characters of five bits (RFC 4648, 6). */
-const GROUP_BYTES = 5
-
-function base32(bytes: Buffer, offset: number): string {
-  // 40 bits are exact in a double; shifts are not, and so it is divided.
-  let rest = bytes.readUIntBE(offset, GROUP_BYTES)
-  let text = ''
-  for (let count = 0; count < 8; count++) {
-    text = ALPHABET.charAt(rest % 32) + text
-    rest = Math.floor(rest / 32)
-  }
-  return text
-}

@@ -1,7 +1,7 @@
 import { assertNever, parseAddress } from '@pointsman/core'
 import type { Target } from 'node-iptables'
 import { elementKey } from './ip-sets.js'
-import { maskedNumberOf, optionsOf } from './options.js'
+import { maskedNumberOf, optionsOf } from './rule-tables.js'
 import { type Claim, type Evaluated, truthIn } from './suppositions.js'
 import { ALL_BITS, knownMark, type Mark, type PacketState } from './traced-packet.js'
 import {

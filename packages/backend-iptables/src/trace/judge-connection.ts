@@ -1,7 +1,7 @@
 import type { ConntrackState, OtherMatch, RecentMatch } from 'node-iptables'
 import { allOf, anyOf, assumed, claimed, known, negatedIf, type Finding } from './finding.js'
 import { opaqueClaim, type Judged } from './judge-fields.js'
-import type { GivenOption, Options } from './options.js'
+import type { GivenOption, Options } from './rule-tables.js'
 import { networkContains, type OriginalTuple, type PacketState } from './traced-packet.js'
 
 /** Whether the connection is in one of the states, as `NEW,DNAT`. */

@@ -13,7 +13,7 @@ import {
   opaqueClaim,
 } from './judge-fields.js'
 import { addressOrder } from './traced-packet.js'
-import { type GivenOption, maskedNumberOf, type Options, optionsOf } from './options.js'
+import { type GivenOption, maskedNumberOf, type Options, optionsOf } from './rule-tables.js'
 
 /**
  * What a match comes to that rules keep word by word. What the packet decides is decided; a limit is taken not to be reached; the
