@@ -109,10 +109,7 @@ function startAgent() {
     return { rss: of('VmRSS'), peak: of('VmHWM') }
   }
   const childrenMemory = () => {
-    const pids =
-      inside('true') === undefined
-        ? []
-        : execFileSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' }).split('\n')
+    const pids = execFileSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' }).split('\n')
     return pids.flatMap((pid) => {
       try {
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()

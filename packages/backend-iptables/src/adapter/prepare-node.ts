@@ -91,20 +91,23 @@ interface NftablesOptions {
  */
 async function removeNftablesLeftovers(options: NftablesOptions): Promise<readonly string[]> {
   const { run, prefix = [], families, signal } = options
-  const attempt = async (argv: readonly string[]): Promise<string> => {
+  const succeeds = async (argv: readonly string[]): Promise<boolean> => {
     try {
-      const { exitCode, stdout } = await run({ argv: [...prefix, ...argv], signal, timeoutMs: TIMEOUT_MS })
-      return exitCode === 0 ? stdout : ''
+      const { exitCode } = await run({ argv: [...prefix, ...argv], signal, timeoutMs: TIMEOUT_MS })
+      return exitCode === 0
     } catch (error) {
       if (!(error instanceof IptablesError) || error.code === 'ABORTED') throw error
-      return ''
+      return false
     }
   }
-  // Asked for first: a kernel module is not to be loaded for nothing.
-  const listed = (await attempt(['nft', 'list', 'tables'])).split('\n')
-  const found = families.map((family) => TABLES[family]).filter((table) => listed.includes(`table ${table}`))
-  for (const table of found) await attempt(['nft', 'delete', 'table', ...table.split(' ')])
-  return found
+  const removed: string[] = []
+  for (const family of families) {
+    const table = TABLES[family]
+    // Asked by its name, without elements: `nft list tables` of nft 1.0.6 reads every rule of every table, those of iptables-nft included.
+    const isThere = await succeeds(['nft', '--terse', 'list', 'table', ...table.split(' ')])
+    if (isThere && (await succeeds(['nft', 'delete', 'table', ...table.split(' ')]))) removed.push(table)
+  }
+  return removed
 }
 
 const TABLES: { readonly [family in IpFamily]: string } = { IPv4: 'ip kube-proxy', IPv6: 'ip6 kube-proxy' }
