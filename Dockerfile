@@ -18,6 +18,6 @@ COPY deploy/image/entry.sh /usr/local/bin/pointsman-entry
 COPY deploy/image/kube-proxy.sh /usr/local/bin/kube-proxy
 RUN ln -s /opt/pointsman/bin/pointsman /usr/local/bin/pointsman \
  && chmod 0755 /usr/local/bin/pointsman-entry /usr/local/bin/kube-proxy \
- && install -d -m 0755 /var/lib/pointsman
+ && install -d -m 0755 -o 65532 -g 65532 /var/lib/pointsman
 ENTRYPOINT ["/usr/local/bin/pointsman-entry"]
 CMD ["--help"]

@@ -149,6 +149,22 @@ describe('the manifests', () => {
     expect(permitted.toSorted()).toEqual(asked.toSorted())
   })
 
+  it('mount every file that the configuration names', () => {
+    const config = resources.find(({ object }) => object['kind'] === 'ConfigMap')?.object['data'] as Fields
+    const agent = JSON.stringify(
+      resources.find(({ path, object }) => path.includes('/base/') && object['kind'] === 'DaemonSet')?.object,
+    )
+    expect(agent).toContain('"mountPath":"/etc/pointsman"')
+    const named = Object.values(config).flatMap((text) => textOf(text).match(/(?<=: )\/\S+/g) ?? [])
+    const args = agent.match(/(?<==)\/etc\/pointsman\/[\w.]+/g) ?? []
+    expect(named.length + args.length).toBeGreaterThan(4)
+    const ofPod = '/var/run/secrets/kubernetes.io/serviceaccount/'
+    expect(
+      [...named, ...args].filter((path) => !path.startsWith(ofPod) && !(path.replace('/etc/pointsman/', '') in config)),
+    ).toEqual([])
+    expect(config['kubeconfig.conf']).toContain('server: https://')
+  })
+
   it('give the agent the capabilities that `run` names, and no privilege', () => {
     const daemonSet = resources.find(
       ({ object }) => object['kind'] === 'DaemonSet' && 'selector' in (object['spec'] as Fields),

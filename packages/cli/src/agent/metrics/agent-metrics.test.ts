@@ -112,6 +112,11 @@ describe('what only Pointsman tells', () => {
     at(0, changed(web, { seq: 42, at: START }))
     const { value } = await read()
     expect([value('pointsman_head_seq'), value('pointsman_applied_seq')]).toEqual([42, 41])
+    expect(value('pointsman_behind_seconds')).toBe(0)
+    at(7000)
+    expect((await read()).value('pointsman_behind_seconds')).toBe(7)
+    at(7000, synced({ toSeq: 42, startedAt: START, endedAt: START }))
+    expect((await read()).value('pointsman_behind_seconds')).toBe(0)
   })
 
   it('is drift, found and mended', async () => {

@@ -1,5 +1,6 @@
 import { type LogHealth, OBJECT_KINDS, type ObjectKind, type WatchStatus } from '@pointsman/core'
 import { Counter, Gauge, Histogram } from 'prom-client'
+import { afterApplied, type Unapplied, withUnapplied } from '../health/health.js'
 import { type MetricGroup, REQUEST_BUCKETS } from './metric-context.js'
 
 /** How the watches are, and how far the rules are behind them. */
@@ -32,6 +33,13 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
     help: 'The position in the change log of the last watch event that is in the rules.',
     registers,
   })
+  let waiting: readonly Unapplied[] = []
+  const behind: Gauge = new Gauge({
+    name: 'pointsman_behind_seconds',
+    help: 'For how long the oldest watch event that is not in the rules has waited, in seconds; 0 where none waits.',
+    registers,
+    collect: () => behind.set(Math.max(0, clock() - (waiting[0]?.at ?? clock())) / 1000),
+  })
   const stateAge = new Gauge({
     name: 'pointsman_start_state_age_seconds',
     help: 'How old the state was that the agent began with, in seconds; 0 where it began without a log.',
@@ -54,9 +62,14 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
       stateAge.set(Math.max(0, event.at - event.fromLog.at) / 1000)
     }
     if (event.type === 'unusable') unusable.inc({ kind: event.kind })
-    if (event.type === 'event' && !(event.event.type === 'BOOKMARK' && !event.event.initialEventsEnd))
+    if (event.type === 'event' && !(event.event.type === 'BOOKMARK' && !event.event.initialEventsEnd)) {
       head.set(event.seq)
-    if (event.type === 'engine' && event.report.type === 'synced') applied.set(event.report.toSeq)
+      waiting = withUnapplied(waiting, event)
+    }
+    if (event.type === 'engine' && event.report.type === 'synced') {
+      applied.set(event.report.toSeq)
+      waiting = afterApplied(waiting, event.report.toSeq)
+    }
     if (event.type === 'watch') {
       const { kind, phase } = event.status
       watches.set(kind, event.status)

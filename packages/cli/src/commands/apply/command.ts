@@ -68,7 +68,7 @@ async function apply(files: readonly string[], options: ApplyOptions, context: C
     context,
   )
   const question = await rulesQuestion(asked, options, context)
-  warnOfDiagnostics(question.diagnostics, '`pointsman services --wide --objects` lists them', context)
+  warnOfDiagnostics(question.diagnostics, '`pointsman services --wide --objects FILE` lists them', context)
   const machine = await openBackend(question, options, context)
   const target = targetOf(machine, question)
   if (options.dryRun !== true) {
