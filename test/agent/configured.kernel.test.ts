@@ -190,6 +190,10 @@ describeIptables('the agent, configured', () => {
       const agent = node.start('--log', log, '--layout', layout)
       await agent.hasSaid(/synced everything/)
       readings.push(kube())
+      const other = layout === 'current' ? 'classic' : 'current'
+      expect(agent.said().includes(`layout ${layout}: the rules of layout ${other}, which the log says`)).toBe(
+        readings.length > 1,
+      )
       const audited = await node.pointsman('audit', '--log', log, '--cluster-cidr', CLUSTER_CIDR, '--family', 'ipv4')
       expect(audited).toMatchObject({ status: 0 })
       agent.signal('SIGTERM')

@@ -65,6 +65,7 @@ describeWithKernel('cleanup', () => {
       for (const each of [
         'ip link add kube-ipvs0 type bridge',
         'ipset create KUBE-CLUSTER-IP hash:ip,port',
+        'ipset create KUBE-6-LOAD-BALANCER-SOURCE-CID hash:ip,port,net family inet6',
         'ipset create cali40all hash:ip',
         `iptables-${variant} -N KUBE-IPVS-FILTER`,
         `iptables-${variant} -A KUBE-IPVS-FILTER -m set --match-set KUBE-CLUSTER-IP dst,dst -j RETURN`,

@@ -145,7 +145,8 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   open: openDataplane,
   prepare: prepareMachine,
   cleanup: cleanUp,
-  cleanupOtherModes: ({ dryRun }, { signal }) => removeIpvsLeftovers({ run: runProcess, dryRun, signal }),
+  cleanupOtherModes: ({ dryRun }, { signal }) =>
+    removeIpvsLeftovers({ run: runProcess, dryRun, signal, virtualServers: 'all' }),
   metrics: IPTABLES_METRICS,
   failureLines,
 }

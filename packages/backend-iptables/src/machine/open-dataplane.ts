@@ -117,7 +117,7 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
 async function leaveIpvsMode(run: Run, { signal, warn }: Machine): Promise<void> {
   try {
     if (!(await hasIpvsDevice({ run, signal }))) return
-    const { removed, left } = await removeIpvsLeftovers({ run, signal })
+    const { removed, left } = await removeIpvsLeftovers({ run, signal, virtualServers: 'of-its-addresses' })
     if (removed.length > 0) warn(`kube-proxy ran in ipvs mode here; removed ${removed.join(', ')}`)
     for (const what of left) warn(`kube-proxy ran in ipvs mode here; not removed: ${what}`)
   } catch (error) {

@@ -82,7 +82,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   const recorder = createRecorder({ log: bounded, patienceMs: LOG_PATIENCE_MS })
   emit({ type: 'start', at: now(), ...(start.fromLog && { fromLog: start.fromLog }) })
   recorder.health$.subscribe((health) => emit({ type: 'log', health }))
-  recordConfig(start, { recorder, config, now })
+  recordConfig(start, { recorder, config, now, info: observers.info })
 
   const pruning = retention(writer, { ...options, sizeOf }, asyncScheduler)
     .pipe(
@@ -172,13 +172,20 @@ async function endOfConfig(changed: Observable<string>): Promise<never> {
   throw new CliError('CANNOT', why)
 }
 
+interface ConfigRecording extends Pick<AgentObservers, 'info'> {
+  readonly recorder: Recorder
+  readonly config: AgentConfig
+  readonly now: () => number
+}
+
 /** Writes the configuration to the log where it is not the one that the log has. */
-function recordConfig(
-  start: AgentStart,
-  { recorder, config, now }: { readonly recorder: Recorder; readonly config: AgentConfig; readonly now: () => number },
-): void {
+function recordConfig(start: AgentStart, { recorder, config, now, info }: ConfigRecording): void {
   const proxy: unknown = JSON.parse(JSON.stringify(config.proxy))
   if (isEqual(start.config, proxy)) return
+  const { layout } = config.proxy
+  const before = start.config?.['layout']
+  if ((before === 'current' || before === 'classic') && before !== layout)
+    info(`layout ${layout}: the rules of layout ${before}, which the log says were written before, are replaced`)
   recorder.put({ type: 'config', observedAt: now(), config: storedConfig(config.proxy) })
 }
 

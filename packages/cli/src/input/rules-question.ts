@@ -83,6 +83,8 @@ interface RulesetOptionTexts {
   readonly family: string
   /** Where they come from by default. */
   readonly addresses: string
+  /** Where it comes from by default: the log's configuration, where that is not said. */
+  readonly layout?: string
 }
 
 /** For commands that write into the tables of this machine. */
@@ -92,13 +94,16 @@ export const ON_THIS_MACHINE: RulesetOptionTexts = {
 }
 
 /** Adds `--family`, `--layout` and `--node-address`. */
-export const withRulesetOptions = (command: Command, { family, addresses }: RulesetOptionTexts): Command =>
+export const withRulesetOptions = (
+  command: Command,
+  { family, addresses, layout = "the log's, else current" }: RulesetOptionTexts,
+): Command =>
   command
     .addOption(new Option('--family <family>', family).choices(Object.keys(FAMILIES)))
     .addOption(
       new Option(
         '--layout <layout>',
-        "the chain layout: kube-proxy 1.36's (current) or 1.20's (classic); default: the log's, else current",
+        `the chain layout: kube-proxy 1.36's (current) or 1.20's (classic); default: ${layout}`,
       ).choices(['current', 'classic']),
     )
     .option(

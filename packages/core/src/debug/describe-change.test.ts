@@ -21,6 +21,12 @@ const modified = (previous: KubernetesObject, object: KubernetesObject): ObjectC
   previous,
   object,
 })
+/** Of an Endpoints: ready addresses, and those that are not. */
+const subsets = (addresses: readonly object[], notReadyAddresses: readonly object[] = []): KubernetesObject =>
+  slice(
+    { subsets: [{ addresses, notReadyAddresses, ports: [{ name: 'http', port: 8080, protocol: 'TCP' }] }] },
+    { labels: { 'kubernetes.io/service-name': 'web' } },
+  )
 const http = [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 }]
 
 const ROWS: readonly (readonly [string, ObjectChange, readonly string[]])[] = [
@@ -36,6 +42,30 @@ const ROWS: readonly (readonly [string, ObjectChange, readonly string[]])[] = [
     'a headless Service',
     { event: 'ADDED', object: service({ type: 'ClusterIP', clusterIP: 'None' }) },
     ['ClusterIP headless'],
+  ],
+  [
+    'an Endpoints that is created',
+    { event: 'ADDED', object: subsets([{ ip: '10.1.0.1' }], [{ ip: '10.1.0.2' }]) },
+    ['2 endpoints (1 ready) of web, ports http 8080/TCP'],
+  ],
+  [
+    'an Endpoints whose addresses change',
+    modified(
+      subsets([{ ip: '10.1.0.1' }, { ip: '10.1.0.2' }]),
+      subsets(
+        [{ ip: '10.1.0.3', nodeName: 'node-a', targetRef: { kind: 'Pod', name: 'web-3' } }],
+        [{ ip: '10.1.0.1' }],
+      ),
+    ),
+    ['+10.1.0.3 (web-3 on node-a)', '10.1.0.1 ready -> not ready', '-10.1.0.2'],
+  ],
+  [
+    'an Endpoints that is emptied',
+    modified(
+      subsets([{ ip: '10.1.0.1' }, { ip: '10.1.0.2' }]),
+      slice({ subsets: [] }, { labels: { 'kubernetes.io/service-name': 'web' } }),
+    ),
+    ['endpoints: 2 -> 0', '-10.1.0.1', '-10.1.0.2'],
   ],
   [
     'an edited selector before the label that was edited with it',

@@ -51,7 +51,7 @@ function untold(object: KubernetesObject): JsonObject {
   const { [TRIGGER_TIME]: _time, ...annotations } = fieldsOf(metadata['annotations'])
   const rest: JsonObject = { ...object, metadata: { ...metadata, labels: fieldsOf(metadata['labels']), annotations } }
   if (object.kind !== 'EndpointSlice') return rest
-  const { endpoints: _endpoints, ports: _ports, ...slice } = rest
+  const { endpoints: _endpoints, ports: _ports, subsets: _subsets, ...slice } = rest
   return slice
 }
 
@@ -118,7 +118,7 @@ function describeSlice(slice: KubernetesObject): string {
   const ready = endpoints.filter((endpoint) => conditionOf(endpoint) === 'ready').length
   const readiness = ready === endpoints.length ? '' : ` (${ready} ready)`
   const of = serviceLabelOf(slice) === undefined ? '' : ` of ${serviceLabelOf(slice)}`
-  const ports = describePorts(slice['ports'])
+  const ports = describePorts(portsOf(slice))
   const size = endpoints.length === 0 ? 'no endpoints' : `${count(endpoints.length, 'endpoint')}${readiness}`
   return `${size}${of}${endpoints.length === 0 && ports === 'none' ? '' : `, ports ${ports}`}`
 }
@@ -127,7 +127,7 @@ function describeSlice(slice: KubernetesObject): string {
 function describeSliceChange(previous: KubernetesObject, slice: KubernetesObject): readonly string[] {
   const before = endpointsByAddress(previous)
   const after = endpointsByAddress(slice)
-  const ports = { before: describePorts(previous['ports']), after: describePorts(slice['ports']) }
+  const ports = { before: describePorts(portsOf(previous)), after: describePorts(portsOf(slice)) }
   // The controller takes the ports out of a slice that holds no endpoint: that says nothing new.
   const isEmptying = (before.size === 0 && ports.before === 'none') || (after.size === 0 && ports.after === 'none')
   return [
@@ -169,12 +169,32 @@ function shortened(phrases: readonly string[]): readonly string[] {
 
 function endpointsByAddress(slice: KubernetesObject): Endpoints {
   const endpoints = new Map<string, JsonObject>()
-  for (const endpoint of objectsIn(slice['endpoints'])) {
+  const listed = slice['subsets'] === undefined ? objectsIn(slice['endpoints']) : endpointsOfSubsets(slice)
+  for (const endpoint of listed) {
     // The API says that all addresses of an endpoint are the same thing; kube-proxy takes the first.
     const [address] = listOf(endpoint['addresses'])
-    endpoints.set(typeof address === 'string' ? address : '?', endpoint)
+    const key = typeof address === 'string' ? address : '?'
+    // Of subsets, one address may be ready on one port and not on another.
+    if (!endpoints.has(key) || slice['subsets'] === undefined) endpoints.set(key, endpoint)
   }
   return endpoints
+}
+
+/** Of a slice that stands for an Endpoints (`sliceOfEndpoints`), as a slice has them: those that are ready first. */
+function endpointsOfSubsets(slice: KubernetesObject): readonly JsonObject[] {
+  const subsets = objectsIn(slice['subsets'])
+  const listed = (field: string, ready: boolean): readonly JsonObject[] =>
+    subsets.flatMap((subset) =>
+      objectsIn(subset[field]).map(({ ip, ...rest }) => ({ ...rest, addresses: [ip ?? null], conditions: { ready } })),
+    )
+  return [...listed('addresses', true), ...listed('notReadyAddresses', false)]
+}
+
+/** Those of each subset, each once. */
+function portsOf(slice: KubernetesObject): Json | undefined {
+  if (slice['subsets'] === undefined) return slice['ports']
+  const ports = objectsIn(slice['subsets']).flatMap((subset) => objectsIn(subset['ports']))
+  return [...new Map(ports.map((port) => [describePort(port), port])).values()]
 }
 
 // Nil means ready, serving, and not terminating (EndpointConditions in the API of discovery.k8s.io/v1).

@@ -62,6 +62,7 @@ export function registerAudit(program: Command, context: Context): void {
   withRulesetOptions(command, {
     family: "ipv4, ipv6 or dual (default: the families of the Node's addresses; with --rules the family of the file)",
     addresses: "this machine's; with --rules those of the Node object",
+    layout: 'recognized from the rules',
   })
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
     'kubectl get services,endpointslices,nodes -A -o json | pointsman audit --objects - --node node-a --config kube-proxy.yaml',

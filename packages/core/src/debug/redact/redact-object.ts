@@ -166,6 +166,18 @@ const metadata = fields({
   uid,
 })
 
+const targetRef = fields({
+  apiVersion,
+  fieldPath: text,
+  kind,
+  name: objectName,
+  namespace: objectName,
+  resourceVersion: version,
+  uid,
+})
+const endpointPort = fields({ appProtocol: key, name: portName, port, protocol })
+const subsetAddress = fields({ hostname: text, ip: text, nodeName: objectName, targetRef })
+
 const OBJECTS: { readonly [kind in ObjectKind]: Rule } = {
   Service: fields({
     apiVersion,
@@ -226,21 +238,21 @@ const OBJECTS: { readonly [kind in ObjectKind]: Rule } = {
         conditions: fields({ ready: hidden, serving: hidden, terminating: hidden }),
         hints: fields({ forNodes: each(fields({ name: objectName })), forZones: each(fields({ name: text })) }),
         nodeName: objectName,
-        targetRef: fields({
-          apiVersion,
-          fieldPath: text,
-          kind,
-          name: objectName,
-          namespace: objectName,
-          resourceVersion: version,
-          uid,
-        }),
+        targetRef,
         zone: text,
       }),
     ),
     kind,
     metadata,
-    ports: each(fields({ appProtocol: key, name: portName, port, protocol })),
+    ports: each(endpointPort),
+    // Of one that stands for an Endpoints (`sliceOfEndpoints`).
+    subsets: each(
+      fields({
+        addresses: each(subsetAddress),
+        notReadyAddresses: each(subsetAddress),
+        ports: each(endpointPort),
+      }),
+    ),
   }),
   Node: fields({
     apiVersion,

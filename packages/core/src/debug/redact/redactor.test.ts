@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { cidrContains, parseAddress, parseCidr } from '../../model/address.js'
 import { keepObject } from '../../model/keep-object.js'
 import type { Json, KubernetesObject } from '../../model/kubernetes-object.js'
+import { sliceOfEndpoints } from '../../model/slice-endpoints.js'
 import { buildState } from '../../state/state-fold.js'
 import { addressRedactor, createRedactor } from './redactor.js'
 
@@ -246,6 +247,27 @@ describe('no text that somebody chose comes through', () => {
   })
 })
 
+test('an EndpointSlice that stands for an Endpoints keeps its endpoints', () => {
+  const slice = sliceOfEndpoints({
+    kind: 'Endpoints',
+    metadata: { name: 'web', namespace: 'shop' },
+    subsets: [
+      {
+        addresses: [{ ip: '10.244.1.2', nodeName: 'node-a', targetRef: { kind: 'Pod', name: 'web-0' } }],
+        notReadyAddresses: [{ ip: '10.244.1.3' }, { ip: 'fd00::3' }],
+        ports: [{ port: 8080, protocol: 'TCP' }],
+      },
+    ],
+  })
+  const spec = { clusterIP: '10.96.0.1', ports: [{ port: 80 }] }
+  const objects = [{ ...service('web', 'shop'), spec }, slice as KubernetesObject]
+  const redactor = redactorOf()
+  const made = buildState({ objects: objects.map((object) => redactor.object(object)) }).state
+  expect(shapeOf(made)).toEqual(shapeOf(buildState({ objects }).state))
+  expect([...made.endpoints.values()].map((list) => list.map(({ ready }) => ready))).toEqual([[true, false], [false]])
+  expect([...made.endpoints.values()].flat()[0]?.nodeName).toMatch(/./)
+})
+
 test('what the model refuses is refused in its redacted form for the same reasons', () => {
   const objects: readonly KubernetesObject[] = [
     { ...service('Web', 'shop'), spec: { clusterIP: '10.96.0.1', ports: [{ port: 80 }] } },
@@ -430,6 +452,20 @@ function fullObjects(): readonly KubernetesObject[] {
           nodeName: 'x',
           zone: 'x',
           targetRef: { kind: 'Pod', name: 'x', namespace: 'x', uid: 'x', apiVersion: 'v1', resourceVersion: '1' },
+        },
+      ],
+    },
+    {
+      kind: 'EndpointSlice',
+      apiVersion: 'discovery.k8s.io/v1',
+      metadata,
+      subsets: [
+        {
+          addresses: [
+            { ip: '10.0.0.1', hostname: 'x', nodeName: 'x', targetRef: { kind: 'Pod', name: 'x', uid: 'x' } },
+          ],
+          notReadyAddresses: [{ ip: '10.0.0.1' }],
+          ports: [port],
         },
       ],
     },
