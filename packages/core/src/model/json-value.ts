@@ -133,6 +133,20 @@ function diffMembers(from: JsonObject, to: JsonObject): JsonObject | undefined {
   return patch
 }
 
+/**
+ * For values within OBJECT_BOUNDS: whether two values cannot be the same one, read by two programs of which each may leave out or add members
+ * of objects: a member that both have differs. Lists differ by their length or by an item; a value that is absent contradicts nothing.
+ */
+export function jsonContradicts(one: Json | undefined, other: Json | undefined): boolean {
+  if (one === undefined || other === undefined || one === other) return false
+  if (Array.isArray(one) && Array.isArray(other)) {
+    const others = other as readonly Json[]
+    return one.length !== other.length || one.some((item: Json, index) => jsonContradicts(item, others[index]))
+  }
+  if (!isJsonObject(one) || !isJsonObject(other)) return true
+  return Object.keys(one).some((key) => Object.hasOwn(other, key) && jsonContradicts(one[key], other[key]))
+}
+
 /** Whether two JSON values are equal, whatever the order of members. */
 export function jsonEqual(one: Json | undefined, other: Json | undefined): boolean {
   if (one === other) return true

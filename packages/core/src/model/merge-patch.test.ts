@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Json } from './kubernetes-object.js'
-import { diffMergePatch, jsonEqual, mergePatch } from './json-value.js'
+import { diffMergePatch, jsonContradicts, jsonEqual, mergePatch } from './json-value.js'
 
 /** The examples of RFC 7396, appendix A. */
 const EXAMPLES: readonly (readonly [target: Json, patch: Json, result: Json])[] = [
@@ -86,3 +86,16 @@ function withoutNulls(value: Json | undefined): Json | undefined {
     }),
   )
 }
+
+test.each<[string, Json, Json, boolean]>([
+  ['a member that one of them has', { a: { b: 1 } }, { a: { b: 1, c: 2 }, d: 3 }, false],
+  ['a member that both have', { a: { b: 1 } }, { a: { b: 2, c: 2 } }, true],
+  ['a member of another type', { a: { b: 1 } }, { a: [1] }, true],
+  ['a list that is longer', { a: [1] }, { a: [1, 2] }, true],
+  ['an item with a member more', { a: [{ b: 1 }] }, { a: [{ b: 1, c: 2 }] }, false],
+  ['an item that differs', { a: [{ b: 1 }] }, { a: [{ b: 2, c: 2 }] }, true],
+  ['a name of a prototype', { a: 1 }, { constructor: 1 }, false],
+])('whether two readings of one value contradict each other: %s', (_, one, other, expected) => {
+  expect(jsonContradicts(one, other)).toBe(expected)
+  expect(jsonContradicts(other, one)).toBe(expected)
+})

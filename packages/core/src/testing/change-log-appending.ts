@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { bareObject } from '../model/keep-object.js'
-import type { KubernetesObject } from '../model/kubernetes-object.js'
+import type { JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
 import { type LogEntry, NO_SEQ, seq } from '../model/record.js'
 import type { WatchEvent } from '../model/watch-event.js'
 import {
@@ -255,6 +255,30 @@ export function appendingContract({ fresh }: ContractTools): void {
         'duplicate 2',
       ])
       expect(log.objectsAt(seq(2)).objects[0]?.metadata['labels']).toEqual({ version: 'kept' })
+    })
+
+    test('of a version that API servers of two versions read takes one reading, and changes it by no default', async () => {
+      const { log } = await fresh()
+      const { added, modified } = createEventMaker(START)
+      const news = (event: WatchEvent): WatchEvent => ({ ...event, isNews: true })
+      const web = (spec: JsonObject = {}): KubernetesObject => service({ name: 'web', resourceVersion: '5', spec })
+      const other = web({ trafficDistribution: 'PreferClose' })
+      const events = [
+        added(web()),
+        added(other),
+        news(modified(other)),
+        news(modified(web())),
+        news(modified(web({ sessionAffinity: 'ClientIP', trafficDistribution: 'PreferClose' }))),
+        news(modified(web({ sessionAffinity: 'ClientIP' }))),
+      ]
+      expect(positions(await log.append(entries(events)))).toEqual([
+        'appended 1',
+        'duplicate 1',
+        'duplicate 1',
+        'duplicate 1',
+        'appended 2',
+        'duplicate 2',
+      ])
     })
 
     test('refuses what was observed before the last record, and takes the rest of the batch', async () => {

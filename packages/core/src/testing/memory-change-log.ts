@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { jsonContradicts } from '../model/json-value.js'
 import { keepObject, withVersionOf } from '../model/keep-object.js'
 import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
 import { assertNever } from '../model/language.js'
@@ -132,8 +133,12 @@ function appendEntry(state: State, entry: LogEntry): AppendOutcome {
 }
 
 /** A change that says nothing of an object but what is known of it. */
-const isWhatLives = ({ event, object }: ObjectRecord, living: ObjectRecord): boolean =>
-  event === 'MODIFIED' && isDeepStrictEqual(object, living.object)
+function isWhatLives({ event, object, uid, resourceVersion }: ObjectRecord, living: ObjectRecord): boolean {
+  if (event !== 'MODIFIED' || living.uid !== uid) return false
+  if (resourceVersion === '' || living.resourceVersion !== resourceVersion)
+    return isDeepStrictEqual(object, living.object)
+  return !jsonContradicts(living.object, object)
+}
 
 const isNews = (entry: LogEntry): boolean => entry.type === 'event' && entry.event.isNews === true
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import type { JsonObject, KubernetesObject } from '../../model/kubernetes-object.js'
 import { node, service } from '../../testing/manifests.js'
 import { openTrial, type Trial, type TrialOptions } from '../../testing/source-trial.js'
 import { createKnownObjects } from './known-objects.js'
@@ -106,6 +107,28 @@ test('a server that was restored behind what is known is noticed on the next con
   expect(trial.state('Service')).toEqual(trial.truth('Service'))
 })
 
+const withSpec = (object: KubernetesObject, more: JsonObject): KubernetesObject => ({
+  ...object,
+  spec: { ...(object['spec'] as JsonObject), ...more },
+})
+
+/** Answers each check of the history of Services with the object as `read` gives it. Gives the number of these answers. */
+function answerChecksWith(
+  server: Trial['server'],
+  read: (object: KubernetesObject, nth: number) => KubernetesObject,
+): () => number {
+  let answers = 0
+  server.checkFault = ({ kind, query }) => {
+    const name = /metadata\.name=([^,]*)/.exec(query['fieldSelector'] ?? '')?.[1]
+    const object = server.objects('Service').find(({ metadata }) => metadata.name === name)
+    if (kind !== 'Service' || object === undefined) return undefined
+    const metadata = { resourceVersion: String(server.resourceVersion) }
+    const list = { kind: 'ServiceList', apiVersion: 'v1', metadata, items: [read(object, answers++)] }
+    return { type: 'line', text: JSON.stringify(list) }
+  }
+  return () => answers
+}
+
 describe('a server that was restored from a backup, and is past what is known when it is heard again', () => {
   /** What is known is of another history than the server's. Gives what is done to the server before it is heard again. */
   const restored = async (resumed: 'by the source' | 'by another', change: (server: Trial['server']) => void) => {
@@ -168,6 +191,34 @@ describe('a server that was restored from a backup, and is past what is known wh
       { version: 'lost' },
       { version: 'kept' },
     ])
+  })
+
+  test('is not assumed where API servers of two versions add other defaults to the object that is known', async () => {
+    const { server, run, said, asked } = begin({ resume: true, before: (api) => api.put(web('a')) })
+    const checks = answerChecksWith(server, (object, nth) =>
+      nth % 2 === 0 ? object : withSpec(object, { trafficDistribution: 'PreferClose' }),
+    )
+    server.put(service({ name: 'b', labels: { version: '1' } }))
+    for (let connection = 0; connection < 6; connection++) {
+      await run(MINUTE)
+      server.breakAll()
+    }
+    await run(MINUTE)
+    expect(checks()).toBeGreaterThanOrEqual(6)
+    expect(said('Service').filter((line) => /RESTORED|LIST|MODIFIED/.test(line))).toEqual([])
+    expect(new Set(asked('Service'))).toEqual(new Set(['watch']))
+  })
+
+  test('is found where a field that both have differs, whatever defaults are added', async () => {
+    const { server, run, said } = begin({ resume: true, before: (api) => api.put(web('a')) })
+    const checks = answerChecksWith(server, (object) =>
+      withSpec(object, { ports: [{ name: 'http', port: 81 }], trafficDistribution: 'PreferClose' }),
+    )
+    await run(MINUTE)
+    server.breakAll()
+    await run(MINUTE)
+    expect(checks()).toBeGreaterThan(0)
+    expect(said('Service')).toContainEqual(expect.stringMatching(/^RELIST: .* \(RESTORED\)$/))
   })
 
   test('is listed by and by where nothing that is known was changed', async () => {

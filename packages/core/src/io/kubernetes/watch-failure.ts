@@ -12,7 +12,7 @@ export const WATCH_ERRORS = {
   STREAMING_LIST_REFUSED: 'the server does not support streaming lists: falling back to paginated lists',
   UNAUTHORIZED: 'the server rejected the credentials: renew the token or the certificate in the kubeconfig',
   FORBIDDEN:
-    'permission denied: grant this user get, list and watch on services, endpointslices and nodes (ClusterRole system:node-proxier)',
+    'permission denied: grant this user list and watch on services, endpointslices and nodes (ClusterRole system:node-proxier)',
   THROTTLED: 'the server is overloaded: backing off',
   SERVER_ERROR: "internal server error: backing off; see the API server's log",
   REFUSED: 'the server rejected the request: check its version, and proxies and load balancers on the path',

@@ -1,3 +1,4 @@
+import { jsonContradicts } from '../../model/json-value.js'
 import { keepObject, withVersionOf } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
 import { assertNever } from '../../model/language.js'
@@ -122,10 +123,19 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
     return appended(position, event.observedAt)
   }
 
-  /** Whether a change that a list brings says what the log holds: after a restored backup the version alone does not tell. */
+  /**
+   * Whether a change that a list brings says what the log holds: after a restored backup the version alone does not tell. A field that
+   * only one of two readings of one version has is a default of one of two API servers, and no change.
+   */
   const isKnown = (living: Life | undefined, { type }: ObjectEvent, object: KubernetesObject): boolean => {
     const packed = living?.uid === referenceOf(object).uid ? versions.get(living.id) : undefined
-    return type === 'MODIFIED' && packed !== undefined && packedLine(packed) === packedLine(packVersion(object))
+    if (type !== 'MODIFIED' || packed === undefined) return false
+    if (packedLine(packed) === packedLine(packVersion(object))) return true
+    const held = unpackVersion(packed)
+    const { resourceVersion } = object.metadata
+    return (
+      Boolean(resourceVersion) && held.metadata['resourceVersion'] === resourceVersion && !jsonContradicts(held, object)
+    )
   }
 
   /** A bare object with all that the log holds of it. */
