@@ -35,7 +35,8 @@ async function hold(port: number): Promise<Socket & { readonly gone: Promise<unk
   const socket = connect({ port, host: '127.0.0.1' })
   sockets.push(socket)
   socket.on('error', () => undefined)
-  const gone = once(socket, 'close')
+  // A byte that is written meanwhile may end in an error: the socket is gone then as well.
+  const gone = new Promise((resolve) => socket.once('close', resolve))
   await once(socket, 'connect')
   return Object.assign(socket, { gone })
 }
