@@ -181,7 +181,13 @@ function afterRun(health: Health, { report, state }: Extract<AgentEvent, { type:
     // The watch may be ahead of the run.
     ...(health.node?.isWatched !== true && fromState && { node: fromState }),
     ...(report.type === 'synced'
-      ? { applied: toSeq, unapplied: afterApplied(health.unapplied, toSeq), refused: report.refusals.current }
+      ? {
+          applied: toSeq,
+          // A sync carries bookmarks too.
+          head: toSeq > health.head ? toSeq : health.head,
+          unapplied: afterApplied(health.unapplied, toSeq),
+          refused: report.refusals.current,
+        }
       : { syncError: report.error }),
   }
 }

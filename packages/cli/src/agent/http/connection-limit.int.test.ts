@@ -97,6 +97,8 @@ it(
       held.map(async ({ text, socket }) => {
         // A byte now and then does not help it.
         const drip = setInterval(() => text !== '' && socket.write('x'), 500)
+        // The end of a connection is seen where it is read.
+        socket.resume()
         await socket.gone
         clearInterval(drip)
       }),

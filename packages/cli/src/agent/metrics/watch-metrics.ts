@@ -1,4 +1,4 @@
-import { type LogHealth, OBJECT_KINDS, type ObjectKind, type WatchStatus } from '@pointsman/core'
+import { type LogHealth, NO_SEQ, OBJECT_KINDS, type ObjectKind, type Seq, type WatchStatus } from '@pointsman/core'
 import { Counter, Gauge, Histogram } from 'prom-client'
 import { afterApplied, type Unapplied, withUnapplied } from '../health/health.js'
 import { type MetricGroup, REQUEST_BUCKETS } from './metric-context.js'
@@ -56,18 +56,25 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
     unusable.inc({ kind }, 0)
   }
 
+  let last: Seq = NO_SEQ
+  const toHead = (seq: Seq): void => {
+    if (seq > last) head.set((last = seq))
+  }
+
   return (event) => {
     if (event.type === 'start' && event.fromLog !== undefined) {
-      head.set(event.fromLog.seq)
+      toHead(event.fromLog.seq)
       stateAge.set(Math.max(0, event.at - event.fromLog.at) / 1000)
     }
     if (event.type === 'unusable') unusable.inc({ kind: event.kind })
     if (event.type === 'event' && !(event.event.type === 'BOOKMARK' && !event.event.initialEventsEnd)) {
-      head.set(event.seq)
+      toHead(event.seq)
       waiting = withUnapplied(waiting, event)
     }
     if (event.type === 'engine' && event.report.type === 'synced') {
       applied.set(event.report.toSeq)
+      // A sync carries bookmarks too.
+      toHead(event.report.toSeq)
       waiting = afterApplied(waiting, event.report.toSeq)
     }
     if (event.type === 'watch') {
