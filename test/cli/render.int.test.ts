@@ -102,7 +102,7 @@ describe('flags', () => {
     expect(given.stderr).not.toContain('warning')
   })
 
-  test('--layout classic gives the rules of kube-proxy 1.20, of Endpoints where the objects have them', async () => {
+  test('--layout classic gives the rules of kube-proxy 1.20, of Endpoints where a Service has them', async () => {
     const golden = (file: string): string =>
       fileURLToPath(
         new URL(`../../fixtures/golden/kube-proxy-1.20/external-traffic-policy-local/${file}`, import.meta.url),
@@ -111,6 +111,30 @@ describe('flags', () => {
     const { stdout, stderr } = await render(...args)
     expect(await differencesOf(readFileSync(golden('iptables-save.txt'), 'utf8'), stdout)).toEqual([])
     expect(stderr).not.toContain('ignored')
+    expect(stderr).not.toContain('Endpoints')
+
+    const { items } = JSON.parse(readFileSync(golden('objects.json'), 'utf8')) as {
+      readonly items: readonly { readonly kind: string; readonly metadata: { readonly name: string } }[]
+    }
+    const file = folder.path('endpoints.json')
+    const rendered = (of: readonly object[]): Promise<Ended> => {
+      writeFileSync(file, JSON.stringify(of))
+      return render('--objects', file, ...args.slice(2))
+    }
+    const alone = await rendered(items.filter(({ kind }) => kind !== 'EndpointSlice'))
+    expect(alone.stdout).toBe(stdout)
+    expect(alone.stderr).toContain('warning: layout classic: the Endpoints of 2 Services are used: their')
+
+    // An Endpoints takes nothing from another Service, and nothing from the other family of its own.
+    const isOther = ({ kind, metadata }: (typeof items)[number]): boolean =>
+      kind === 'Endpoints' && metadata.name === 'local'
+    const mixed = await rendered(items.filter((item) => !isOther(item)))
+    expect(mixed.stderr).not.toContain('Endpoints of')
+    expect(mixed.stdout.split('\n').length).toBe(stdout.split('\n').length)
+    const inIpv6 = items.map((item) =>
+      isOther(item) ? { ...item, subsets: [{ addresses: [{ ip: 'fd00::9' }], ports: [{ port: 1 }] }] } : item,
+    )
+    expect((await rendered(inIpv6)).stdout).toBe(mixed.stdout)
     expect(JSON.parse((await render(...args, '-o', 'json')).stdout)).toMatchObject({ layout: 'classic' })
   })
 

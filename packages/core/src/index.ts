@@ -41,7 +41,7 @@ export {
   type SliceFinding,
   type SliceReason,
 } from './debug/compare-slices.js'
-export { describeChange, type ObjectChange } from './debug/describe-change.js'
+export { describeChange, endpointsByAddress, type ObjectChange } from './debug/describe-change.js'
 export * from './debug/diff-objects.js'
 export * from './debug/diff-rules.js'
 export { findIncidents } from './debug/find-incidents.js'

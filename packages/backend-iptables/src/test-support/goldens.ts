@@ -57,7 +57,7 @@ function readScenario(
   }
 }
 
-/** Endpoints in place of EndpointSlices: kube-proxy 1.20 read them. */
+/** Endpoints in place of EndpointSlices: the kube-proxy 1.20 of these rules read them, as their order shows. */
 const withEndpoints = (objects: readonly JsonObject[]): readonly KubernetesObject[] =>
   objects.flatMap((object) => {
     const kept = keepObject(object['kind'] === 'Endpoints' ? sliceOfEndpoints(object) : object)

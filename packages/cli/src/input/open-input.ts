@@ -1,13 +1,16 @@
-import type {
-  ChangeLogReader,
-  Dataplane,
-  IpFamily,
-  JsonObject,
-  KubernetesObject,
-  ListingFile,
-  LoadedRules,
-  ProxyConfig,
-  Seq,
+import {
+  type ChangeLogReader,
+  type Dataplane,
+  endpointsByAddress,
+  type IpFamily,
+  type JsonObject,
+  type KubernetesObject,
+  type ListingFile,
+  type LoadedRules,
+  type ProxyConfig,
+  type Seq,
+  serviceOf,
+  type ServiceName,
 } from '@pointsman/core'
 import {
   findTexts,
@@ -28,7 +31,7 @@ import { POINT_FORMS, resolvePoint, type ResolvedPoint } from './point-in-time.j
 export interface InputOptions {
   readonly log?: string
   readonly objects?: readonly string[]
-  /** With `classic`, Endpoints objects are used in place of EndpointSlices, where there are any. */
+  /** With `classic`, Endpoints objects are used in place of EndpointSlices of the same Service and family. */
   readonly layout?: ProxyConfig['layout']
   /** The layout is not known yet: Endpoints are not said to be ignored. */
   readonly mayUseEndpoints?: boolean
@@ -40,7 +43,7 @@ export type Input =
       readonly type: 'objects'
       readonly names: readonly string[]
       readonly objects: readonly KubernetesObject[]
-      /** With Endpoints in place of EndpointSlices, where there are any. */
+      /** With Endpoints in place of EndpointSlices of the same Service and family, where there are any. */
       readonly withEndpoints?: readonly KubernetesObject[] | undefined
       readonly pods: readonly PodObject[]
     }
@@ -78,7 +81,8 @@ export async function openInput(options: InputOptions, context: Context): Promis
   for (const problem of problems) warn(context, problem)
   const isOfEndpoints = options.layout === 'classic' && withEndpoints !== undefined
   const objects = isOfEndpoints ? withEndpoints : read.objects
-  const mayBeUsed = isOfEndpoints || options.mayUseEndpoints === true
+  if (isOfEndpoints) warnOfEndpoints({ objects: read.objects, withEndpoints }, context)
+  const mayBeUsed = options.layout === 'classic' || options.mayUseEndpoints === true
   const passedOver = new Map([...others].filter(([kind]) => !mayBeUsed || kind !== 'Endpoints'))
   if (passedOver.size > 0) {
     const kinds = [...passedOver].slice(0, MOST_KINDS).map(([kind, count]) => `${count} ${kind}`)
@@ -87,6 +91,38 @@ export async function openInput(options: InputOptions, context: Context): Promis
     warn(context, `ignored objects of kinds that a service proxy does not use: ${kinds.join(', ')}${rest}`)
   }
   return { type: 'objects', names, objects, withEndpoints, pods }
+}
+
+interface WithEndpoints {
+  readonly objects: readonly KubernetesObject[]
+  /** With Endpoints in place of some of its EndpointSlices. */
+  readonly withEndpoints: readonly KubernetesObject[]
+}
+
+/** Says for how many Services Endpoints count that have other addresses than the EndpointSlices in whose place they are. */
+export function warnOfEndpoints({ objects, withEndpoints }: WithEndpoints, context: Context): void {
+  const used = new Set(withEndpoints)
+  const replaced = new Map<ServiceName, Set<string>>()
+  for (const object of objects) {
+    const service = used.has(object) ? undefined : serviceOf(object)
+    if (service === undefined) continue
+    const addresses = replaced.get(service) ?? new Set<string>()
+    for (const address of endpointsByAddress(object).keys()) addresses.add(address)
+    replaced.set(service, addresses)
+  }
+  const services = new Set(objects.map((object) => (object.kind === 'Service' ? serviceOf(object) : undefined)))
+  const differ = withEndpoints.filter((object) => {
+    const service = object['subsets'] === undefined ? undefined : serviceOf(object)
+    if (service === undefined || !services.has(service)) return false
+    const addresses = [...endpointsByAddress(object).keys()]
+    const others = replaced.get(service) ?? new Set<string>()
+    return addresses.length !== others.size || addresses.some((address) => !others.has(address))
+  })
+  if (differ.length > 0)
+    warn(
+      context,
+      `layout classic: the Endpoints of ${countOf(differ.length, 'Service')} are used: their EndpointSlices are missing, or have other addresses`,
+    )
 }
 
 /** Kinds that are named. */

@@ -167,7 +167,8 @@ function shortened(phrases: readonly string[]): readonly string[] {
   return [...phrases.slice(0, MOST_ENDPOINTS), `and ${phrases.length - MOST_ENDPOINTS} more`]
 }
 
-function endpointsByAddress(slice: KubernetesObject): Endpoints {
+/** What a slice lists, also one that stands for an Endpoints, by its first address. */
+export function endpointsByAddress(slice: KubernetesObject): Endpoints {
   const endpoints = new Map<string, JsonObject>()
   const listed = slice['subsets'] === undefined ? objectsIn(slice['endpoints']) : endpointsOfSubsets(slice)
   for (const endpoint of listed) {
@@ -268,8 +269,7 @@ export const fieldsOf = (value: Json | undefined): JsonObject => (isJsonObject(v
 export const objectsIn = (value: Json | undefined): readonly JsonObject[] => listOf(value).filter(isJsonObject)
 
 /** The items of a list; none where it is no list. */
-export const listOf = (value: Json | undefined): readonly Json[] =>
-  Array.isArray(value) ? (value as readonly Json[]) : []
+const listOf = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? (value as readonly Json[]) : [])
 
 const textOf = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined)
 

@@ -4,7 +4,7 @@ import { type ServiceName, serviceOf, type ServicePortName } from '../model/name
 import type { ObjectRecord } from '../model/record.js'
 import type { ServicePort } from '../model/service-port.js'
 import { gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
-import { fieldsOf, listOf, objectsIn } from './describe-change.js'
+import { endpointsByAddress, fieldsOf } from './describe-change.js'
 
 /** A time in which a Service had no usable endpoint for a port that had some before. */
 export interface Outage {
@@ -100,7 +100,7 @@ function stillListed({ before, after }: LostPort): LostPort['after'] {
 /** Whether the slice still lists the addresses, and only the port has gone. */
 function isPortAlone({ event, object }: ObjectRecord, lost: readonly LostPort[]): boolean {
   if (event === 'DELETED') return false
-  const addresses = new Set(objectsIn(object['endpoints']).flatMap((endpoint) => listOf(endpoint['addresses'])))
+  const addresses = endpointsByAddress(object)
   return lost.some(({ before }) => before.some(({ address }) => addresses.has(address)))
 }
 

@@ -353,7 +353,7 @@ function endpointOfV1(endpoint: Json): Json {
   }
 }
 
-/** Whether an object is an Endpoints, which kube-proxies read before there were EndpointSlices, and could until 1.20. */
+/** Whether an object is an Endpoints, which kube-proxies read by default before 1.19, and could until 1.21. */
 export const isEndpoints = ({ kind, apiVersion }: JsonObject): boolean =>
   kind === 'Endpoints' && (apiVersion === undefined || apiVersion === 'v1')
 
@@ -372,3 +372,13 @@ export function sliceOfEndpoints(endpoints: JsonObject): JsonObject {
     subsets: subsets ?? [],
   }
 }
+
+/** The addresses in the subsets of such a slice, whether ready or not. */
+export function* addressesOfSubsets({ subsets }: JsonObject): Generator<string> {
+  for (const subset of itemsOf(subsets))
+    for (const field of ['addresses', 'notReadyAddresses'])
+      for (const { ip } of itemsOf(subset[field])) if (typeof ip === 'string') yield ip
+}
+
+const itemsOf = (list: Json | undefined): readonly JsonObject[] =>
+  Array.isArray(list) ? (list as readonly Json[]).filter(isJsonObject) : []

@@ -88,7 +88,7 @@ function askedLayout(question: Question, { read, source: { dataplane }, input, o
   const config = { ...question.config, layout: layout ?? dataplane.layouts[0] }
   if (config.layout !== 'classic' || input.type !== 'objects' || input.withEndpoints === undefined)
     return { ...question, config }
-  // kube-proxies of that time read Endpoints.
+  // kube-proxies of that time read EndpointSlices, or Endpoints where they were set up to.
   const { node } = question.state
   const { node: _, ...state } = buildState({ objects: input.withEndpoints }).state
   return { ...question, config, state: { ...state, ...(node && { node }) } }

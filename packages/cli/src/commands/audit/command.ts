@@ -8,6 +8,7 @@ import {
   type PointOptions,
   withInputOptions,
   withPointOptions,
+  warnOfEndpoints,
 } from '../../input/open-input.js'
 import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
 import { type RulesQuestionOptions, withRulesetOptions, withVariantOption } from '../../input/rules-question.js'
@@ -76,8 +77,7 @@ async function audit(options: AuditOptions, context: Context): Promise<void> {
   const format = parseFormat(options.output, FORMATS)
   checkOptions(options)
   try {
-    const mayUseEndpoints = options.layout === undefined
-    await withInput({ ...options, mayUseEndpoints }, context, async (input) => {
+    await withInput({ ...options, mayUseEndpoints: mayUseEndpoints(options) }, context, async (input) => {
       const report = await reportOf(input, options, context)
       if (report === undefined) return
       if (report.findings.length > 0) context.finish(1)
@@ -89,6 +89,9 @@ async function audit(options: AuditOptions, context: Context): Promise<void> {
     context.finish(130)
   }
 }
+
+/** Whether the layout, and so what is used, depends on the rules. */
+const mayUseEndpoints = ({ layout }: Pick<AuditOptions, 'layout'>): boolean => layout === undefined
 
 function checkOptions({ rules, objects, family, iptablesVariant }: AuditOptions): void {
   if (rules === undefined) return
@@ -109,6 +112,8 @@ async function reportOf(input: Input, options: AuditOptions, context: Context): 
       ? await liveSource(question, options, context)
       : await savedSource(rules, question, options, context)
   const first = await lookAt(source, question, { input, options })
+  if (mayUseEndpoints(options) && first.layout === 'classic' && input.type === 'objects' && input.withEndpoints)
+    warnOfEndpoints({ objects: input.objects, withEndpoints: input.withEndpoints }, context)
   const look =
     first.findings.length > 0 && source.isLive ? await lookAgain(first, { input, source, options }, context) : first
   const causes = await causesOf(look, { input, source, options }, context)

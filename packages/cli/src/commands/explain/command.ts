@@ -1,6 +1,6 @@
 import { nodeWithoutObject, serviceName, type ServiceName, serviceOf } from '@pointsman/core'
 import type { Command } from 'commander'
-import type { Context } from '../../context.js'
+import { type Context, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
 import {
   askedObjects,
@@ -56,6 +56,11 @@ async function explain(text: string, options: ExplainOptions, context: Context):
     const question = await rulesQuestion(asked, options, context, { anyMode: true })
     const service = serviceAsked(text, asked, input)
     const { state, config } = question
+    if (config.layout === 'classic')
+      warn(
+        context,
+        'explain says what the rules of layout current mean, and the log says layout classic: see `pointsman trace`',
+      )
     const explanation = explainService({
       service,
       objects: asked.objects,

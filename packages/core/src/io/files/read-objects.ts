@@ -1,9 +1,16 @@
 import { canonical, isJsonObject } from '../../model/json-value.js'
 import { excessOfObject, isNamedObject, keepObject } from '../../model/keep-object.js'
-import { type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
+import { type Json, type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
 import { excessOf } from '../../model/object-bounds.js'
+import { serviceLabelOf } from '../../model/names.js'
 import { printable } from '../../model/shown-text.js'
-import { asCurrentVersion, isEndpoints, isOldSlice, sliceOfEndpoints } from '../../model/slice-endpoints.js'
+import {
+  addressesOfSubsets,
+  asCurrentVersion,
+  isEndpoints,
+  isOldSlice,
+  sliceOfEndpoints,
+} from '../../model/slice-endpoints.js'
 import { FileError, MAX_TEXT_BYTES } from './read-file.js'
 import { findTexts } from './read-tree.js'
 import { foreignTextHint } from './foreign-text.js'
@@ -18,8 +25,8 @@ export interface ObjectsRead {
    */
   readonly objects: readonly KubernetesObject[]
   /**
-   * The same with the Endpoints objects in place of all EndpointSlices, for layout `classic` (`sliceOfEndpoints`); undefined: there are
-   * none. Among `passedOver` they count as well.
+   * The same with Endpoints objects (`sliceOfEndpoints`), for layout `classic`: never beside an EndpointSlice of the same Service and family,
+   * in place of which they come. Undefined: there are none. Among `passedOver` they count as well.
    */
   readonly withEndpoints?: readonly KubernetesObject[]
   /** The Pods, which no proxy reads. */
@@ -149,9 +156,7 @@ function objectsReader(): ObjectsReader {
       const slices = endpoints.end().objects
       return {
         objects,
-        ...(slices.length > 0 && {
-          withEndpoints: [...objects.filter(({ kind }) => kind !== 'EndpointSlice'), ...slices],
-        }),
+        ...(slices.length > 0 && { withEndpoints: withEndpoints(objects, slices) }),
         pods,
         passedOver,
         problems: [
@@ -163,6 +168,31 @@ function objectsReader(): ObjectsReader {
       }
     },
   }
+}
+
+/**
+ * The objects with what stands for Endpoints. An Endpoints has the addresses of one family of its Service: EndpointSlices of the other
+ * still count, as do those of Services without an Endpoints. One without addresses says that there are none in either.
+ */
+function withEndpoints(
+  objects: readonly KubernetesObject[],
+  slices: readonly KubernetesObject[],
+): readonly KubernetesObject[] {
+  const given = new Map(slices.map((slice) => [serviceKeyOf(slice), familiesOfSubsets(slice)]))
+  const isReplaced = (object: KubernetesObject): boolean => {
+    const families = object.kind === 'EndpointSlice' ? given.get(serviceKeyOf(object)) : undefined
+    return families !== undefined && (families.size === 0 || families.has(object['addressType']))
+  }
+  return [...objects.filter((object) => !isReplaced(object)), ...slices]
+}
+
+const serviceKeyOf = (slice: KubernetesObject): string =>
+  `${slice.metadata.namespace ?? ''}/${serviceLabelOf(slice) ?? ''}`
+
+function familiesOfSubsets(slice: KubernetesObject): ReadonlySet<Json | undefined> {
+  const families = new Set<Json | undefined>()
+  for (const address of addressesOfSubsets(slice)) families.add(address.includes(':') ? 'IPv6' : 'IPv4')
+  return families
 }
 
 /** Files that could not be read, each named. */
