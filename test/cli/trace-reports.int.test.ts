@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
 import { reportInput } from '../support/shop.js'
@@ -330,5 +331,29 @@ describe('rules of other programs', () => {
     expect(fate === 'depends').toBe(status === 4)
     expect(certainty === 'depends').toBe(dependsOn?.length !== 0)
     expect(cases.length === 0).toBe(dependsOn?.length === 0)
+  })
+})
+
+describe('rules of kube-proxy 1.20', () => {
+  const rules = (scenario: string): readonly string[] => [
+    '--rules',
+    fileURLToPath(new URL(`../../fixtures/golden/kube-proxy-1.20/${scenario}/iptables-save.txt`, import.meta.url)),
+  ]
+
+  test.each([
+    [
+      'tcp 203.0.113.200 -> 198.51.100.20:80',
+      'load-balancer-source-ranges',
+      /^ {2}is refused by the service port \(none of its source ranges has the source\), by rule \d+ of nat KUBE-FW-\w+, ".*", marked for dropping, and dropped by nothing on its way: it goes on to 198\.51\.100\.20:80 unchanged$/,
+    ],
+    [
+      'tcp 198.18.0.1 -> 192.168.55.10:30901',
+      'external-traffic-policy-local',
+      /^ {2}is refused by the service port \(no local endpoints\), by rule \d+ of nat KUBE-XLB-\w+, "default\/nolocal:http has no local endpoints", marked for dropping, and dropped by nothing on its way: /,
+    ],
+  ])('%s, which is marked for dropping and not dropped, is said to be refused', async (packet, scenario, line) => {
+    const { status, conclusion } = await trace(packet, [...rules(scenario), '--node-address', '192.168.55.10'])
+    expect(status).toBe(1)
+    expect(conclusion[0]).toMatch(line)
   })
 })

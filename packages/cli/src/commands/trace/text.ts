@@ -237,6 +237,9 @@ function fateText({ trace }: Summarised, { end, steps }: Way): string {
     case 'depends':
       return decidesText(end)
     case 'no-service': {
+      const refused = refusedText(steps)
+      if (refused !== undefined)
+        return `${refused}, marked for dropping, and dropped by nothing on its way: it goes on to ${placeKey(end)} unchanged`
       const unasked = steps.find((step) => step.type === 'unasked' && step.rules !== undefined)
       if (unasked?.type === 'unasked') {
         const isOwn = steps.some((step) => step.type === 'routing' && step.to === 'node')
@@ -251,6 +254,32 @@ function fateText({ trace }: Summarised, { end, steps }: Way): string {
     }
   }
 }
+
+/** What refused a packet by marking it for a kubelet to drop, as layout classic does; undefined: nothing did. */
+function refusedText(steps: readonly Step[]): string | undefined {
+  const marking = steps.findIndex(
+    (step) => step.type === 'rule' && step.chain === MARK_DROP && step.effect.type === 'mark',
+  )
+  const step = steps
+    .slice(0, Math.max(marking, 0))
+    .findLast((each) => each.type === 'rule' && each.effect.type === 'jump' && each.effect.chain === MARK_DROP)
+  if (step?.type !== 'rule') return undefined
+  const isLetIn = steps.some(
+    (each) =>
+      each.type === 'rule' &&
+      each.chain === step.chain &&
+      each.effect.type === 'jump' &&
+      !each.effect.chain.startsWith('KUBE-MARK-'),
+  )
+  const isByRanges = step.chain.startsWith('KUBE-FW-') && !isLetIn
+  const isByPolicy = step.chain.startsWith('KUBE-XLB-')
+  const why = isByRanges ? ' (none of its source ranges has the source)' : isByPolicy ? ' (no local endpoints)' : ''
+  const comment = step.rule.comment === '' ? '' : `, "${step.rule.comment}"`
+  const by = isByRanges || isByPolicy ? `the service port${why}, by ` : ''
+  return `is refused by ${by}rule ${step.number} of ${step.table} ${step.chain}${comment}`
+}
+
+const MARK_DROP = 'KUBE-MARK-DROP'
 
 /** `rule 3 of filter KUBE-SERVICES, "shop/checkout:http has no endpoints"`. */
 function placeText({ table, chain, number }: RulePlace, steps: readonly Step[]): string {
