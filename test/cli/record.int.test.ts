@@ -75,7 +75,7 @@ describe('a cluster', () => {
     expect(stdout.replaceAll(log, 'cluster.db').replace(/, \d{4}-.*\)/, ', SPAN')).toBe(
       [
         'recorded 28 events into cluster.db, SPAN',
-        '  12 of Services, 11 of EndpointSlices, 2 of Nodes',
+        '  12 of Services, 11 of EndpointSlices, 2 of Nodes, 3 bookmarks',
         'next: pointsman services --log cluster.db',
         '',
       ].join('\n'),

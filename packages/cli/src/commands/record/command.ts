@@ -37,6 +37,7 @@ export const recordSummary = objectOf('RecordSummary', {
   log: required(text, 'the path of the log'),
   events: required(integer, 'events that are new in the log, bookmarks included'),
   kinds: required(kindCounts, 'the new events of objects'),
+  bookmarks: required(integer, 'the new bookmarks'),
   firstAt: optional(time, 'the first new event; absent where there is none'),
   lastAt: optional(time, 'the last new event'),
 })
@@ -126,31 +127,40 @@ function durationOf(text: string | undefined): number | undefined {
   throw new CliError('USAGE', `--for ${JSON.stringify(text)} is not a duration such as 10m or 1h30m`)
 }
 
-const progressLine = ({ events, kinds: { Service, EndpointSlice, Node } }: RecordTally): string =>
-  `recording: ${countOf(events, 'event')} (${formatCount(Service)} of Services, ${formatCount(EndpointSlice)} of EndpointSlices, ${formatCount(Node)} of Nodes); Ctrl-C to stop`
+const progressLine = (tally: RecordTally): string =>
+  `recording: ${countOf(tally.events, 'event')} (${countsText(tally)}); Ctrl-C to stop`
+
+/** Adds up to the number of events. */
+const countsText = ({ kinds, bookmarks }: RecordTally): string =>
+  [
+    `${formatCount(kinds.Service)} of Services`,
+    `${formatCount(kinds.EndpointSlice)} of EndpointSlices`,
+    `${formatCount(kinds.Node)} of Nodes`,
+    ...(bookmarks > 0 ? [countOf(bookmarks, 'bookmark')] : []),
+  ].join(', ')
 
 /** What was recorded, and what to try next. */
-function recordText({ events, kinds, firstAt, lastAt }: RecordTally, log: string, style: Style): readonly string[] {
+function recordText(tally: RecordTally, log: string, style: Style): readonly string[] {
+  const { events, firstAt, lastAt } = tally
   const span =
     firstAt === undefined || lastAt === undefined
       ? ''
       : `, ${formatTime(firstAt)} to ${formatTime(lastAt)} (${formatDuration(lastAt - firstAt)})`
   const conclusion = events === 0 ? `nothing new for ${log}` : `recorded ${countOf(events, 'event')} into ${log}`
-  const counts = [
-    `${formatCount(kinds.Service)} of Services`,
-    `${formatCount(kinds.EndpointSlice)} of EndpointSlices`,
-    `${formatCount(kinds.Node)} of Nodes`,
-  ]
-  return [style.bold(conclusion) + span, `  ${counts.join(', ')}`, `next: pointsman services --log ${shellWord(log)}`]
+  return [style.bold(conclusion) + span, `  ${countsText(tally)}`, `next: pointsman services --log ${shellWord(log)}`]
 }
 
-function recordDocument({ events, kinds, firstAt, lastAt, head }: RecordTally, log: string): RecordSummaryJson {
+function recordDocument(
+  { events, kinds, bookmarks, firstAt, lastAt, head }: RecordTally,
+  log: string,
+): RecordSummaryJson {
   return {
     kind: 'RecordSummary',
     at: pointJson({ seq: head, time: lastAt }),
     log,
     events,
     kinds,
+    bookmarks,
     firstAt: formatTimeIfKnown(firstAt),
     lastAt: formatTimeIfKnown(lastAt),
   }

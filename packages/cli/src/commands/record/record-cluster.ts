@@ -39,6 +39,8 @@ interface RecordOptions extends RetentionOptions {
 export interface RecordTally {
   readonly events: number
   readonly kinds: { readonly [kind in ObjectKind]: number }
+  /** The other events: those of no object. */
+  readonly bookmarks: number
   readonly firstAt?: number
   readonly lastAt?: number
   /** The log's last record. */
@@ -137,6 +139,7 @@ function createTally(log: Pick<SqliteChangeLog, 'head'> & Pick<ChangeLogReader, 
 } {
   const kinds = { Service: 0, EndpointSlice: 0, Node: 0 }
   let events = 0
+  let bookmarks = 0
   let firstAt: number | undefined
   let lastAt: number | undefined
   return {
@@ -144,11 +147,13 @@ function createTally(log: Pick<SqliteChangeLog, 'head'> & Pick<ChangeLogReader, 
       events++
       firstAt ??= event.observedAt
       lastAt = event.observedAt
-      if (event.type !== 'BOOKMARK') kinds[event.object.kind]++
+      if (event.type === 'BOOKMARK') bookmarks++
+      else kinds[event.object.kind]++
     },
     now: () => ({
       events,
       kinds: { ...kinds },
+      bookmarks,
       ...(firstAt !== undefined && { firstAt }),
       ...(lastAt !== undefined && { lastAt }),
       head: log.head,

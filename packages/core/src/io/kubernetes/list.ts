@@ -239,8 +239,7 @@ function isShownBy({ type, object, isBare }: Difference, { objects, unreadable }
   if (found === undefined) return unreadable.length > 0
   const is = versionOf(found)
   if (is.uid !== uid || is.resourceVersion !== resourceVersion) return false
-  // Behind one address may be API servers of two versions: of one and the same object in etcd one of them adds a default to a field
-  // that the other does not have.
+  // Of API servers of two versions behind one address, one adds defaults that the other does not know.
   return isBare === true || !jsonContradicts(keepObject(found), keepObject(object))
 }
 
