@@ -3,10 +3,12 @@ import { Agent as HttpsAgent, type RequestOptions } from 'node:https'
 import { checkServerIdentity } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
 import { KubeConfig } from '@kubernetes/client-node'
+import { isJsonObject } from '../../../model/json-value.js'
 import { messageOf } from '../../../model/language.js'
+import { parseJson } from '../answer.js'
 import { type Credentials, type CredentialSource, type ServerAccess, type TlsMaterial, usable } from './credentials.js'
 import { isSocks, throughProxy } from './proxy-tunnel.js'
-import { ApiServerError, type ServerSettings } from './server-settings.js'
+import { ApiServerError, isHeaderText, type ServerSettings } from './server-settings.js'
 
 interface ClientNodeOptions {
   readonly proxy?: URL | undefined
@@ -50,10 +52,13 @@ export function createClientNodeAccess(
 
   const failed = (detail: string, cause?: unknown): ApiServerError =>
     new ApiServerError(
-      'EXEC_FAILED',
+      'OIDC_FAILED',
       { subject: `${source}, user ${user.name}`, detail: `auth-provider: ${detail}` },
       { cause },
     )
+
+  const noToken = (detail: string, cause?: unknown): ApiServerError =>
+    failed([badIdToken(user) ?? [], detail].flat().join('; '), cause)
 
   /** One request to the provider at a time, which all wait for: a refresh token may be good for one use. */
   const askProvider = async (config: KubeConfig): Promise<RequestOptions> => {
@@ -73,7 +78,7 @@ export function createClientNodeAccess(
     try {
       return await Promise.race([joined, late])
     } catch (error) {
-      throw error instanceof ApiServerError ? error : failed(messageOf(error).slice(0, MAX_DETAIL), error)
+      throw error instanceof ApiServerError ? error : noToken(messageOf(error).slice(0, MAX_DETAIL), error)
     } finally {
       clearTimeout(timer)
     }
@@ -84,7 +89,7 @@ export function createClientNodeAccess(
     const { identity } = configFor(own.tls)
     const { headers, auth } = await (user.authProvider ? askProvider(identity) : optionsOf(identity))
     const given = { ...(headers as Record<string, string>) }
-    if (user.authProvider && given['Authorization'] === undefined) throw failed('it returned no token')
+    if (user.authProvider && given['Authorization'] === undefined) throw noToken('it returned no token')
     if (auth) given['Authorization'] ??= `Basic ${Buffer.from(auth).toString('base64')}`
     return { headers: { ...given, ...own.headers }, tls: own.tls }
   }
@@ -117,6 +122,21 @@ export function createClientNodeAccess(
 
 const MOST_HUNG = 100
 const MAX_DETAIL = 300
+
+/** What is wrong with the id-token that the kubeconfig has; undefined: nothing, or it has none. */
+function badIdToken({ authProvider }: ServerSettings['user']): string | undefined {
+  const provider: unknown = authProvider
+  const config = isJsonObject(provider) ? provider['config'] : undefined
+  const token = isJsonObject(config) ? config['id-token'] : undefined
+  if (token == null || token === '') return undefined
+  const bad = 'the id-token is not a JSON Web Token'
+  if (typeof token !== 'string') return bad
+  const parts = token.split('.')
+  const payload = parseJson(Buffer.from(parts[1] ?? '', 'base64url'))
+  return parts.length === 3 && isHeaderText(token) && 'value' in payload && isJsonObject(payload.value)
+    ? undefined
+    : bad
+}
 
 /** The types leave out what the documentation of http.Agent has. */
 type AgentWithOptions = HttpAgent & { readonly options?: object }

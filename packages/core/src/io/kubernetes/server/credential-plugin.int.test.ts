@@ -100,6 +100,14 @@ describe.each(CLIENTS)('%s', (client) => {
       expect(seenBy(to)).toEqual([`Bearer ${token}`])
     })
 
+    it.each(['no token', 'a.b.c', 'a\nb.c'])('oidc with the id-token %j says that it is bad', async (token) => {
+      const { api } = await connectAs({ 'auth-provider': { name: 'oidc', config: { 'id-token': token } } })
+      await expect(ask(api)).rejects.toMatchObject({
+        code: 'OIDC_FAILED',
+        message: expect.stringMatching(/id-token.*the id-token is not a JSON Web Token/),
+      })
+    })
+
     it('that Kubernetes has removed is refused with what to use in its place', async () => {
       await expect(connectAs({ 'auth-provider': { name: 'gcp' } })).rejects.toMatchObject({
         code: 'KUBECONFIG_INVALID',

@@ -105,10 +105,17 @@ describe.each(CLIENTS)('%s', (client) => {
     })
 
     it('whom it stands in for', async () => {
-      const { api, to } = await connectAs({ token: 'x', as: 'ann', 'as-uid': '7', 'as-groups': ['readers', 'crew'] })
+      const { api, to } = await connectAs({
+        token: 'x',
+        as: 'ann',
+        'as-uid': '7',
+        'as-groups': ['readers', 'crew'],
+        'as-user-extra': { 'example.com/ship(s)': ['mast', 'keel'] },
+      })
       await ask(api)
       expect(to.seen[0]?.headers).toMatchObject({ 'impersonate-user': 'ann', 'impersonate-uid': '7' })
       expect(to.seen[0]?.headers['impersonate-group']).toBe('readers, crew')
+      expect(to.seen[0]?.headers['impersonate-extra-example.com%2fship%28s%29']).toBe('mast, keel')
     })
 
     it('JSON asked for, the name of the program, and no wish for compression', async () => {
@@ -193,6 +200,11 @@ describe.each(CLIENTS)('%s', (client) => {
       const error = await rejection(user, cluster)
       expect(error).toMatchObject({ code: 'CREDENTIALS_UNREADABLE', message: expect.stringContaining(words) })
       expect(error).toMatchObject({ message: expect.stringContaining('kubeconfig, context dev') })
+    })
+
+    it('a token in a file that has a line break within', async () => {
+      const error = await rejection({ tokenFile: file('broken.token', 'a\nb\n') }, {})
+      expect(error).toMatchObject({ message: expect.stringMatching(/tokenFile .*broken\.token.*line break/) })
     })
   })
 

@@ -4,6 +4,7 @@ import { isJsonObject } from '../../../model/json-value.js'
 import {
   ApiServerError,
   createRememberedFile,
+  isHeaderText,
   type ReadText,
   type ServerSettings,
   type UserSettings,
@@ -68,8 +69,17 @@ export function createCredentials(settings: ServerSettings, options: CredentialO
   const ca = remember({ file: cluster.caFile, data: cluster.caData, field: 'certificate-authority' })
   const cert = remember({ file: user.certFile, data: user.certData, field: 'client-certificate' })
   const key = remember({ file: user.keyFile, data: user.keyData, field: 'client-key' })
-  const token = remember({ file: user.tokenFile, field: 'tokenFile' })
+  const tokenText = remember({ file: user.tokenFile, field: 'tokenFile' })
   const plugin = user.exec ? createPlugin(settings, options) : undefined
+
+  const token = async (): Promise<string | undefined> => {
+    const text = (await tokenText())?.trim()
+    if (text === undefined || isHeaderText(text)) return text
+    throw new ApiServerError('CREDENTIALS_UNREADABLE', {
+      subject: `${source}, tokenFile ${user.tokenFile}`,
+      detail: 'it contains a line break or another character that an HTTP header cannot carry',
+    })
+  }
 
   const tls = async (): Promise<TlsMaterial> => {
     // One after the other, so that of several that cannot be read always the same one is reported.
@@ -135,7 +145,7 @@ function createMemory({ source }: ServerSettings, read: ReadText) {
 
 /** Bearer tokens come before passwords, as in client-go. */
 function authorizationOf(user: UserSettings, tokenInFile: string | undefined): string | undefined {
-  const token = (tokenInFile ?? '').trim() || user.token
+  const token = tokenInFile || user.token
   if (token) return `Bearer ${token}`
   if (!user.username) return undefined
   return `Basic ${Buffer.from(`${user.username}:${user.password ?? ''}`).toString('base64')}`
@@ -145,7 +155,17 @@ const impersonationOf = (user: UserSettings): Credentials['headers'] => ({
   ...(user.impersonateUser ? { 'Impersonate-User': user.impersonateUser } : {}),
   ...(user.impersonateUid ? { 'Impersonate-Uid': user.impersonateUid } : {}),
   ...(user.impersonateGroups ? { 'Impersonate-Group': [...user.impersonateGroups] } : {}),
+  ...Object.fromEntries(
+    Object.entries(user.impersonateExtra ?? {}).map(([name, texts]) => [
+      `Impersonate-Extra-${headerName(name)}`,
+      [...texts],
+    ]),
+  ),
 })
+
+/** As client-go does: percent-encoded where a name of a header may not have the character. */
+const headerName = (text: string): string =>
+  encodeURIComponent(Buffer.from(text).toString()).replaceAll('(', '%28').replaceAll(')', '%29')
 
 /** The same material, if OpenSSL can use it. It takes some in silence, and then trusts nobody or shows nothing. */
 export function usable(material: TlsMaterial): TlsMaterial {

@@ -148,6 +148,26 @@ describe('a kubeconfig that cannot be used is told in one line that names file a
       () => file(withUser({ token: 7 })),
       /users\[harbour-master\].user.token is not a string/,
     ],
+    [
+      'with a line break in a token',
+      () => file(withUser({ token: 'a\nb' })),
+      /users\[harbour-master\].user.token contains a line break/,
+    ],
+    [
+      'with a text for a list',
+      () => file(withUser({ 'as-groups': 'readers' })),
+      /users\[harbour-master\].user.as-groups is not a list of strings/,
+    ],
+    [
+      'with a text for a list in a mapping',
+      () => file(withUser({ 'as-user-extra': { ship: 'mast' } })),
+      /users\[harbour-master\].user.as-user-extra is not a mapping of names to lists of strings/,
+    ],
+    [
+      'with a text for true',
+      () => file(at('https://a').replace('"server"', '"insecure-skip-tls-verify":"true","server"')),
+      /clusters\[dock\].cluster.insecure-skip-tls-verify is not true or false/,
+    ],
   ])('%s', async (_, ask, message) => {
     const told = await ask()
     expect(told).toMatch(message)

@@ -7,6 +7,7 @@ import type { Json, JsonObject } from '../../../model/kubernetes-object.js'
 import { parseYaml } from '../../files/parse-documents.js'
 import {
   ApiServerError,
+  isHeaderText,
   type ReadText,
   type ServerSettings,
   serverUrlOf,
@@ -211,13 +212,21 @@ function required(
 
 type Part = 'cluster' | 'context' | 'user'
 
-/** What an entry says: `clusters[dock].cluster`. Throws where a field that is read is no text. */
+/** What an entry says: `clusters[dock].cluster`. Throws where a field that is read is of a wrong type, or no text for a header. */
 function fieldsOf(entry: Entry, part: Part): JsonObject {
   const fields = entry.raw[part]
   if (!isJsonObject(fields)) throw invalid(entry.file, `${part}s[${entry.name}].${part} is missing`)
   const wrong = TEXTS[part].find((name) => !['string', 'undefined'].includes(typeof (fields[name] ?? undefined)))
-  if (wrong === undefined) return fields
-  throw invalid(entry.file, `${part}s[${entry.name}].${part}.${wrong} is not a string: put it in quotes`)
+  const place = `${part}s[${entry.name}].${part}`
+  if (wrong !== undefined) throw invalid(entry.file, `${place}.${wrong} is not a string: put it in quotes`)
+  for (const [name, { isRight, wanted }] of Object.entries(OTHER_TYPES[part]))
+    if (fields[name] != null && !isRight(fields[name])) throw invalid(entry.file, `${place}.${name} is not ${wanted}`)
+  const unsendable = HEADER_FIELDS[part].find((name) => !textsIn(fields[name]).every(isHeaderText))
+  if (unsendable === undefined) return fields
+  throw invalid(
+    entry.file,
+    `${place}.${unsendable} contains a line break or another character that an HTTP header cannot carry`,
+  )
 }
 
 function textIn(fields: JsonObject, field: 'cluster' | 'server', { file, name }: Entry): string {
@@ -244,6 +253,45 @@ const TEXTS = {
   ],
 } as const
 
+interface FieldType {
+  readonly isRight: (value: Json) => boolean
+  readonly wanted: string
+}
+
+const isTextList = (value: Json | undefined): boolean =>
+  Array.isArray(value) && value.every((text) => typeof text === 'string')
+
+/** The fields that are read and are no texts. */
+const OTHER_TYPES: { readonly [part in Part]: { readonly [field: string]: FieldType } } = {
+  context: {},
+  cluster: {
+    'insecure-skip-tls-verify': {
+      isRight: (value) => typeof value === 'boolean',
+      wanted: 'true or false: remove the quotes',
+    },
+  },
+  user: {
+    'as-groups': { isRight: isTextList, wanted: 'a list of strings' },
+    'as-user-extra': {
+      isRight: (value) => isJsonObject(value) && Object.values(value).every(isTextList),
+      wanted: 'a mapping of names to lists of strings',
+    },
+  },
+}
+
+/** The fields that go into headers as they are. */
+const HEADER_FIELDS: { readonly [part in Part]: readonly string[] } = {
+  context: [],
+  cluster: [],
+  user: ['token', 'as', 'as-uid', 'as-groups', 'as-user-extra'],
+}
+
+/** A text, the texts of a list, or those of the lists of a mapping. */
+function textsIn(value: Json | undefined): readonly string[] {
+  if (typeof value === 'string') return [value]
+  return isJsonObject(value) ? Object.values(value).flatMap(textsOf) : textsOf(value)
+}
+
 function clusterOf(entry: Entry): Cluster {
   const fields = fieldsOf(entry, 'cluster')
   return {
@@ -262,9 +310,12 @@ function clusterOf(entry: Entry): Cluster {
 function userOf(entry: Entry): UserSettings {
   // `user: null`, or none, is one without credentials.
   const fields = (entry.raw['user'] ?? undefined) === undefined ? {} : fieldsOf(entry, 'user')
-  const { exec, 'auth-provider': authProvider, 'as-groups': as } = fields
+  const { exec, 'auth-provider': authProvider, 'as-groups': as, 'as-user-extra': asExtra } = fields
   const files = texts(fields, { certFile: 'client-certificate', keyFile: 'client-key', tokenFile: 'tokenFile' })
   const groups = textsOf(as)
+  const extra = isJsonObject(asExtra)
+    ? Object.entries(asExtra).map(([name, list]) => [name, textsOf(list)] as const)
+    : []
   return {
     name: entry.name,
     ...texts(fields, {
@@ -280,6 +331,7 @@ function userOf(entry: Entry): UserSettings {
     ...(exec ? { exec } : {}),
     ...(authProvider ? { authProvider } : {}),
     ...(groups.length > 0 ? { impersonateGroups: groups } : {}),
+    ...(extra.length > 0 ? { impersonateExtra: Object.fromEntries(extra) } : {}),
   }
 }
 

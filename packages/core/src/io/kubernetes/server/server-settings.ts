@@ -19,7 +19,11 @@ export interface UserSettings extends User {
   readonly tokenFile?: string
   readonly impersonateGroups?: readonly string[]
   readonly impersonateUid?: string
+  readonly impersonateExtra?: Readonly<Record<string, readonly string[]>>
 }
+
+/** Whether Node takes a text as the value of a header. https://www.rfc-editor.org/rfc/rfc9110#name-field-values */
+export const isHeaderText = (text: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
 
 /**
  * An address as client-go takes it: without a scheme it is HTTPS where there is something to verify the server by, else HTTP.
@@ -58,6 +62,8 @@ export const API_SERVER_ERRORS = {
   CONTEXT_NOT_FOUND: 'no such context: use --context with an existing one',
   CREDENTIALS_UNREADABLE: 'the credentials cannot be read: check the file and its permissions',
   EXEC_FAILED: 'the credential plugin failed: run it separately and check its output',
+  OIDC_FAILED:
+    'OpenID Connect gave no token: check the id-token, refresh-token and idp-issuer-url of this user of the kubeconfig',
   UNREACHABLE: 'the API server is unreachable: check the address, the network and the server',
   TLS_FAILED: 'TLS verification failed: check both certificates and certificate-authority',
   TIMED_OUT: 'timeout waiting for the API server: check its load and the network',
