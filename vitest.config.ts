@@ -25,6 +25,8 @@ const shared = {
   // A soak has twenty times the runs of each property.
   testTimeout: process.env['POINTSMAN_SOAK'] === '1' ? 1_200_000 : 60_000,
   hookTimeout: 60_000,
+  // What is waited for comes when the machine has time for it.
+  expect: { poll: { timeout: 20_000 } },
 }
 
 const unit = {

@@ -100,7 +100,7 @@ describe('set-up', () => {
   it('is not held up by a set-up that was killed, and waits for the installer that it left behind', async () => {
     write('slow', '')
     const first = start()
-    await vi.waitFor(() => expect(installs()).toBe('start'))
+    await vi.waitFor(() => expect(installs()).toBe('start'), { timeout: 30_000 })
     first.child.kill('SIGKILL')
     const second = start()
     await second.says('setting up: waiting for another set-up (process ')

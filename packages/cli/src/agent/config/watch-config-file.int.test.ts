@@ -79,7 +79,7 @@ describe('a configuration file is told of', () => {
     const timing = { settleMs: 100, lookMs: 1000, scheduler: clock }
     watchConfigFile({ path, text: TEXT }, timing).subscribe((change) => seen.push(change))
     // The next look, and the second one at what the first has missed.
-    await vi.waitFor(() => expect(clock.actions.length).toBeGreaterThanOrEqual(2))
+    await vi.waitFor(() => expect(clock.actions.length).toBeGreaterThanOrEqual(2), { timeout: 20_000 })
     writeFileSync(path, TEXT)
     clock.flush()
     writeFileSync(`${path}.new`, 'changed')

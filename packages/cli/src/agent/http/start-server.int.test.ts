@@ -65,7 +65,7 @@ describe('a server', () => {
     const server = start({ handler: () => (connected(), new Promise(() => undefined)) })
     const port = await server.listening
     const hanging = ask(port, '/').catch((error: unknown) => error)
-    await vi.waitFor(() => expect(connected).toHaveBeenCalledOnce())
+    await vi.waitFor(() => expect(connected).toHaveBeenCalledOnce(), { timeout: 20_000 })
     await server.close()
     expect(await hanging).toMatchObject({ code: 'ECONNRESET' })
     await letGo((await holdPort(port)).server)
@@ -76,7 +76,7 @@ describe('a port that is taken', () => {
   it('is waited for, and each attempt is told in a line', async () => {
     const { port, server } = await holdPort()
     const { listening, told } = start({ address: { host: '127.0.0.1', port } })
-    await vi.waitFor(() => expect(told.length).toBeGreaterThan(1))
+    await vi.waitFor(() => expect(told.length).toBeGreaterThan(1), { timeout: 20_000 })
     expect(told[0]).toMatchObject({
       code: 'CANNOT',
       message: `cannot serve health on 127.0.0.1:${port}: another process has the port; free it or change healthzBindAddress`,
@@ -97,11 +97,11 @@ describe('a port that is taken', () => {
   it('is waited for no longer once the server is closed', async () => {
     const { port, server } = await holdPort()
     const closed = start({ address: { host: '127.0.0.1', port } })
-    await vi.waitFor(() => expect(closed.told.length).toBeGreaterThan(0))
+    await vi.waitFor(() => expect(closed.told.length).toBeGreaterThan(0), { timeout: 20_000 })
     await closed.close()
     const attempts = closed.told.length
     const other = start({ address: { host: '127.0.0.1', port } })
-    await vi.waitFor(() => expect(other.told.length).toBeGreaterThan(3))
+    await vi.waitFor(() => expect(other.told.length).toBeGreaterThan(3), { timeout: 20_000 })
     expect(closed.told).toHaveLength(attempts)
     await letGo(server)
     expect(await other.listening).toBe(port)
