@@ -23,7 +23,7 @@ const OUTSIDE = ['**/*.int.test.ts', '**/*.kernel.test.ts', 'test/{agent,packets
 const shared = {
   setupFiles: ['./test/set-up-properties.ts'],
   // A soak has twenty times the runs of each property.
-  testTimeout: process.env['POINTSMAN_SOAK'] === '1' ? 1_200_000 : 60_000,
+  testTimeout: process.env['POINTSMAN_SOAK'] === '1' ? 1_200_000 : 120_000,
   hookTimeout: 60_000,
   // What is waited for comes when the machine has time for it.
   expect: { poll: { timeout: 20_000 } },
