@@ -1,7 +1,7 @@
 // node bench/restart.mjs [--services 10000] [--endpoints 5] [--runs 3]   (root; `tsc -b` and scripts/bundle.mjs must have been run)
 //
 // `pointsman run` in a network namespace of its own beside the test API server: from nothing, then started again with its rules in place,
-// again after somebody else has committed to nf_tables. Medians of the time from the start of the process to its "synced" line, and what
+// again after another program has committed to nf_tables. Medians of the time from the start of the process to its "synced" line, and what
 // was in memory then; one endpoint; a flush.
 import { execFileSync, fork, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -169,7 +169,7 @@ try {
     agent = startAgent()
     touched.push(await agent.hasSaid(SYNCED))
   }
-  report('restart, somebody else committed', touched)
+  report('restart, another program committed', touched)
   await new Promise((resolve) => setTimeout(resolve, 3000))
   say(`memory ${JSON.stringify(agent.memory())} children ${agent.childrenMemory().join(', ') || 'none'}`)
 

@@ -89,20 +89,9 @@ export * from './model/packet.js'
 export * from './model/proxy-config.js'
 export * from './model/record.js'
 export * from './model/service-port.js'
-export {
-  isOfAllAddresses,
-  servicePortsOf,
-  type ServicePortsResult,
-  writtenSourceRanges,
-} from './model/service-ports.js'
-export {
-  endpointsOfSlice,
-  gatherEndpoints,
-  isEndpoints,
-  type SliceEndpoints,
-  sliceOfEndpoints,
-  type UnownedSlice,
-} from './model/slice-endpoints.js'
+export { servicePortsOf, type ServicePortsResult, writtenSourceRanges } from './model/service-ports.js'
+export { endpointsOfSlice, gatherEndpoints, type SliceEndpoints, type UnownedSlice } from './model/slice-endpoints.js'
+export { isEndpoints, sliceOfEndpoints } from './model/slice-forms.js'
 export { formatGoDuration, parseGoDuration, parseRfc3339 } from './model/time-formats.js'
 export * from './model/watch-event.js'
 export * from './pipeline/bounded-frequency.js'

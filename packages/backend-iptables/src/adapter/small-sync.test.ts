@@ -124,7 +124,7 @@ describe('a first sync after a restart', () => {
     expect(await backend.repairDrift(signal)).toEqual([])
   })
 
-  it('reads the tables, once, where somebody has changed them', async () => {
+  it('reads the tables, once, where another program has changed them', async () => {
     const { fakes, backend } = await restarted((four) => four.change('*nat\n-F KUBE-SERVICES\nCOMMIT\n'))
     await backend.sync(whole(state), signal)
     expect(programsOf(fakes)).toEqual(['save', 'restore', 'save'])

@@ -13,7 +13,7 @@ export interface Witness extends TableWitness {
 }
 
 /**
- * A mark is `nft BOOT NAMESPACE GENERATION`: each commit to nf_tables of a network namespace, by whomever, has the next generation, and
+ * A mark is `nft BOOT NAMESPACE GENERATION`: each commit to nf_tables of a network namespace has the next generation, whichever program made it, and
  * the kernel gives no namespace's number again until the next boot. Tables are as they were compared where all generations
  * since are our own. Without netlink, or a boot id, there is none.
  */

@@ -131,7 +131,7 @@ export function changesTo(installed: Installed, wanted: Wanted): Changes {
   }
 }
 
-/** A rule of kubelet's does what one of ours does, whatever it is called. */
+/** A rule of kubelet's does what one of ours does, though its comment differs. */
 const withoutComment = (line: string): string => line.replace(/(^| )-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+)/, '')
 
 const isEmptyLeftover = ({ leftovers }: Installed, key: ChainKey): boolean =>

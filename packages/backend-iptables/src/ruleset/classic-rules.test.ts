@@ -106,7 +106,7 @@ describe('what no recording of kube-proxy 1.20 shows', () => {
     expect(rulesOf(scenario(later))).toEqual(rulesOf(scenario(old)))
   })
 
-  it('node ports are on loopback in both families, whatever is configured, and last in KUBE-SERVICES', () => {
+  it('node ports are always on loopback in both families, and last in KUBE-SERVICES', () => {
     const config = { localhostNodePorts: false }
     const last = (family: 'IPv4' | 'IPv6', nodePortAddresses: 'all' | readonly string[]): readonly string[] =>
       textOf({ config: { ...config, layout: 'classic', nodePortAddresses }, options: { family }, node: {} })

@@ -189,7 +189,7 @@ function generalArbitrary({ networks, interfaces }: RandomPlaces): fc.Arbitrary<
     .map((parts) => parts.filter((part) => part !== '').join(' '))
 }
 
-/** Every kind is equally likely, whatever the number of its forms: `-m NAME`, `-j NAME`. */
+/** Every kind is equally likely, though some have more forms: `-m NAME`, `-j NAME`. */
 function oneOfKinds(texts: readonly string[]): fc.Arbitrary<string> {
   const kinds = new Map<string, string[]>()
   for (const text of texts) {

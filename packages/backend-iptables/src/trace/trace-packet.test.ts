@@ -232,7 +232,7 @@ describe('what had to be assumed', () => {
     ['-m hashlimit --hashlimit-above 3/sec --hashlimit-burst 5 --hashlimit-name q -j DROP', ['RATE_LIMIT']],
     ['-p tcp -m connlimit --connlimit-above 3 --connlimit-mask 32 --connlimit-saddr -j DROP', ['RATE_LIMIT']],
     ['-j LOG --log-prefix x', []],
-    // Whatever is unknown, these rules fail by something else.
+    // These rules fail by a known fact as well.
     ['-p udp -m set --match-set blue src -j DROP', []],
     ['-s 10.0.0.1/32 -i eth7 -j DROP', []],
   ])('%s', (rule, codes) => {

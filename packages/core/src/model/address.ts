@@ -206,3 +206,6 @@ export function parseSocketAddress(text: string, defaultPort: number): SocketAdd
 
 export const formatSocketAddress = ({ host, port }: SocketAddress): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+
+/** Whether a CIDR in canonical spelling holds every address of its family: `0.0.0.0/0`, `::/0`. */
+export const isOfAllAddresses = (cidr: string): boolean => cidr.endsWith('/0')

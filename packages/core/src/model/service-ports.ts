@@ -1,4 +1,4 @@
-import { parseAddress, parseCidr, type IpFamily } from './address.js'
+import { isOfAllAddresses, parseAddress, parseCidr, type IpFamily } from './address.js'
 import {
   fieldReader,
   findingsOf,
@@ -327,9 +327,6 @@ function loadBalancerIPsOf(
   }
   return { vips, proxyIPs }
 }
-
-/** Whether a CIDR in canonical spelling holds every address of its family: `0.0.0.0/0`, `::/0`. */
-export const isOfAllAddresses = (cidr: string): boolean => cidr.endsWith('/0')
 
 /** The source ranges as a Service has them, canonical, by family; also those that have no effect beside one of all addresses. */
 export function writtenSourceRanges(service: KubernetesObject): { readonly [family in IpFamily]: readonly string[] } {

@@ -72,7 +72,7 @@ export function withAgentOptions(command: Command): Command {
     .addOption(new Option('--observe [bool]', 'write no rules, only watch, record and compare').hideHelp())
     .option('--nfacct [bool]', "add kube-proxy's nfacct packet counters (default: if nfacct(8) works)")
   withVariantOption(command, 'auto: the variant this node uses')
-  return withRulesetOptions(command, { ...ON_THIS_MACHINE, layout: 'current, whatever the log has' })
+  return withRulesetOptions(command, { ...ON_THIS_MACHINE, layout: 'current; the layout in the log does not count' })
 }
 
 function optionOf({ flag, type, description }: KubeProxyFlag): Option {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { cidrContains, parseAddress, parseCidr } from '../../model/address.js'
 import { keepObject } from '../../model/keep-object.js'
 import type { Json, KubernetesObject } from '../../model/kubernetes-object.js'
-import { sliceOfEndpoints } from '../../model/slice-endpoints.js'
+import { sliceOfEndpoints } from '../../model/slice-forms.js'
 import { buildState } from '../../state/state-fold.js'
 import { addressRedactor, createRedactor } from './redactor.js'
 

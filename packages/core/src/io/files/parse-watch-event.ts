@@ -10,7 +10,7 @@ import {
 } from '../../model/kubernetes-object.js'
 import { messageOf } from '../../model/language.js'
 import { printable } from '../../model/shown-text.js'
-import { asCurrentVersion, isEndpoints, sliceOfEndpoints } from '../../model/slice-endpoints.js'
+import { asCurrentVersion, isEndpoints, sliceOfEndpoints } from '../../model/slice-forms.js'
 import { parseRfc3339 } from '../../model/time-formats.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import { auditedRequest, isAuditEvent } from './parse-audit-event.js'

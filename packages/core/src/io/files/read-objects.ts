@@ -1,8 +1,8 @@
 import { canonical, isJsonObject } from '../../model/json-value.js'
 import { excessOfObject, isNamedObject, keepObject } from '../../model/keep-object.js'
-import { type Json, type JsonObject, type KubernetesObject, OBJECT_KINDS } from '../../model/kubernetes-object.js'
-import { excessOf } from '../../model/object-bounds.js'
+import { OBJECT_KINDS, type Json, type JsonObject, type KubernetesObject } from '../../model/kubernetes-object.js'
 import { serviceLabelOf } from '../../model/names.js'
+import { excessOf } from '../../model/object-bounds.js'
 import { printable } from '../../model/shown-text.js'
 import {
   addressesOfSubsets,
@@ -10,13 +10,13 @@ import {
   isEndpoints,
   isOldSlice,
   sliceOfEndpoints,
-} from '../../model/slice-endpoints.js'
-import { FileError, MAX_TEXT_BYTES } from './read-file.js'
-import { findTexts } from './read-tree.js'
+} from '../../model/slice-forms.js'
 import { foreignTextHint } from './foreign-text.js'
-import { kindOf, labelOf } from './parse-watch-event.js'
 import { newestVersions, type PodObject, type VersionOrigin } from './newest-versions.js'
 import { parseDocuments } from './parse-documents.js'
+import { kindOf, labelOf } from './parse-watch-event.js'
+import { FileError, MAX_TEXT_BYTES } from './read-file.js'
+import { findTexts } from './read-tree.js'
 
 export interface ObjectsRead {
   /**

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { hostileObjectArbitrary } from '../../testing/arbitraries.js'
 import { service } from '../../testing/manifests.js'
 import { readPage } from './list.js'
-import { readWatchLine } from './read-object.js'
+import { readWatchLine } from './answer.js'
 
 const bytes = (value: unknown): Uint8Array => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))
 const web = service({ name: 'web', resourceVersion: '7' })

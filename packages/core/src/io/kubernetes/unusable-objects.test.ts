@@ -5,7 +5,7 @@ import type { KubernetesObject } from '../../model/kubernetes-object.js'
 import { createKnownObjects } from './known-objects.js'
 import { kubernetesSource } from './kubernetes-source.js'
 import { readPage } from './list.js'
-import { readWatchLine } from './read-object.js'
+import { readWatchLine } from './answer.js'
 
 let trial: Trial
 const begin = (options: TrialOptions = {}): Trial =>

@@ -1,32 +1,31 @@
 import { isDeepStrictEqual } from 'node:util'
-import { concat, concatMap, type Observable, takeWhile } from 'rxjs'
+import { concat, concatMap, takeWhile, type Observable } from 'rxjs'
 import { keepObject } from '../../model/keep-object.js'
-import { assertNever } from '../../model/language.js'
 import {
   compareResourceVersions,
   isOlderVersion,
   type KubernetesObject,
   type ObjectKind,
 } from '../../model/kubernetes-object.js'
+import { assertNever } from '../../model/language.js'
 import type { ApiRequest, SourceItem } from '../../ports/api-server.js'
-import { limitSilence, type LinePart, readAnswer, toLines } from './answer.js'
+import { limitSilence, readAnswer, readWatchLine, toLines, type LinePart, type WatchLine } from './answer.js'
 import { streamingListRequest, watchRequest, watchTimeoutSeconds } from './api-requests.js'
 import {
   afterStep,
   beginKind,
+  stepByStep,
+  stepEnded,
+  stepOf,
   type KindContext,
   type KindState,
   type Next,
-  stepByStep,
   type StepEnd,
-  stepEnded,
-  stepOf,
   type StepPart,
 } from './kind-machine.js'
-import { type Difference, keyOf, versionOf } from './known-objects.js'
-import { checkHistory, createListing, type Listing, listInPages, type WantedList } from './list.js'
-import { readWatchLine, type WatchLine } from './read-object.js'
-import { type Failure, failureOf, failureOfEnding, failureOfErrorEvent } from './watch-failure.js'
+import { keyOf, versionOf, type Difference } from './known-objects.js'
+import { checkHistory, createListing, listInPages, type Listing, type WantedList } from './list.js'
+import { failureOf, failureOfEnding, failureOfErrorEvent, type Failure } from './watch-failure.js'
 
 /** Lists and watches one kind for as long as it is subscribed, whatever happens. Never completes, never fails. */
 export function watchKind(

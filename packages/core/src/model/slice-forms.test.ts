@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { JsonObject, KubernetesObject } from './kubernetes-object.js'
-import { asCurrentVersion, endpointsOfSlice } from './slice-endpoints.js'
+import { endpointsOfSlice } from './slice-endpoints.js'
+import { asCurrentVersion } from './slice-forms.js'
 
 const old = (endpoints: JsonObject['endpoints']): JsonObject => ({
   kind: 'EndpointSlice',
