@@ -13,6 +13,7 @@ const resolve = {
     { find: /^node-iptables$/, replacement: source('node-iptables/src/index.ts') },
     { find: /^node-netfilter$/, replacement: source('node-netfilter/src/index.ts') },
     { find: /^@pointsman\/backend-iptables$/, replacement: source('backend-iptables/src/index.ts') },
+    { find: /^@pointsman\/backend-nftables$/, replacement: source('backend-nftables/src/index.ts') },
     { find: /^@pointsman\/backend-mock$/, replacement: source('backend-mock/src/index.ts') },
   ],
 }

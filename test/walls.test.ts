@@ -25,6 +25,7 @@ const PLANTED: {
     ['packages/core/src/state/x.ts', "import { x } from '@pointsman/backend-mock'", 'ports'],
     ['packages/backend-mock/src/x.ts', "import type { X } from 'pointsman'", 'ports'],
     ['packages/node-iptables/src/x.ts', "import { x } from '@pointsman/backend-iptables'", 'ports'],
+    ['packages/backend-nftables/src/x.ts', "import { x } from '@pointsman/backend-iptables'", 'ports'],
     ['packages/node-netfilter/src/x.ts', "import { x } from 'node-iptables'", 'ports'],
     ['packages/core/src/io/x.ts', "import { generation } from 'node-netfilter'", 'ports'],
     ['packages/core/src/debug/x.ts', "import { x } from '@pointsman/core'", 'relative'],
@@ -102,6 +103,7 @@ const PLANTED: {
       "import { route, selectEndpoints } from '@pointsman/core'",
       'checked against',
     ],
+    ['packages/backend-nftables/src/layout/x.ts', "import { route } from '@pointsman/core'", 'checked against'],
     ['packages/core/src/route/x.ts', "import { byAge } from '../state/overlaps.js'", 'checked against'],
   ],
   'a trace knows rules alone': [
@@ -114,6 +116,7 @@ const PLANTED: {
       'trace/',
     ],
     ['packages/backend-iptables/src/trace/x.ts', "export * from '@pointsman/core'", 'trace/'],
+    ['packages/backend-nftables/src/trace/x.ts', "import { x } from '../layout/kube-proxy.js'", 'trace/'],
   ],
   'pure folders are pure': [
     ['packages/core/src/model/x.ts', 'export const now = () => Date.now()', 'observedAt'],

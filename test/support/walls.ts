@@ -125,7 +125,7 @@ export const WALLS = {
         .filter(({ target }) => PLANNED_BY.has(target ?? ''))
         .map(({ specifier }) => `${specifier}: rules are planned by it, and checked against route: write it again here`)
     }
-    if (place?.package !== 'backend-iptables' || place.isTest) return []
+    if (!RULE_SYSTEMS.has(place?.package ?? '') || place?.isTest === true) return []
     return namesFrom('@pointsman/core', file)
       .filter((name) => name === 'route')
       .map((name) => `${name}: rules are checked against it: plan them from ports and selectEndpoints`)
@@ -134,10 +134,10 @@ export const WALLS = {
   // What checks the other must not share its code: a bug in it would be in both.
   'a trace knows rules alone': (file) => {
     const place = placeOf(file.path)
-    if (place?.package !== 'backend-iptables' || place.layer !== 'trace' || place.isTest) return []
+    if (place === undefined || !RULE_SYSTEMS.has(place.package) || place.layer !== 'trace' || place.isTest) return []
     const besides = importsOf(file).filter(
       ({ specifier, target }) =>
-        target?.startsWith('packages/backend-iptables/src/trace/') !== true &&
+        !['trace', 'listing'].some((layer) => target?.startsWith(`packages/${place.package}/src/${layer}/`)) &&
         specifier !== 'node-iptables' &&
         specifier !== '@pointsman/core',
     )
@@ -182,8 +182,12 @@ const PACKAGES: { readonly [name: string]: readonly string[] } = {
   'node-netfilter': [],
   'backend-mock': ['core'],
   'backend-iptables': ['core', 'node-iptables'],
-  cli: ['core', 'node-iptables', 'node-netfilter', 'backend-mock', 'backend-iptables'],
+  'backend-nftables': ['core', 'node-iptables', 'node-netfilter'],
+  cli: ['core', 'node-iptables', 'node-netfilter', 'backend-mock', 'backend-iptables', 'backend-nftables'],
 }
+
+/** The packages that plan and trace rules of a kernel. */
+const RULE_SYSTEMS: ReadonlySet<string> = new Set(['backend-iptables', 'backend-nftables'])
 
 /** The rule systems that the command knows. */
 const REGISTRY = 'packages/cli/src/dataplanes.ts'
@@ -204,7 +208,9 @@ const LAYERS: { readonly [layer: string]: readonly string[] } = {
   testing: ['model', 'config', 'state', 'route', 'debug', 'ports', 'pipeline', 'testing'],
 }
 
-const PURE = new Set(['model', 'config', 'state', 'route', 'debug', 'ruleset', 'plan', 'render', 'trace'])
+const PURE: ReadonlySet<string> = new Set(
+  'model config state route debug ruleset plan render trace table layout listing'.split(' '),
+)
 
 /** The files that may start processes: the one runner, and the credential plugins of a kubeconfig, which need the user's environment. */
 const PROCESS_STARTERS: ReadonlySet<string> = new Set([
