@@ -1,1 +1,2 @@
-export {}
+/** The table of kube-proxy's nftables mode, in families ip and ip6. */
+export const TABLE_NAME = 'kube-proxy'
