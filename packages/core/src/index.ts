@@ -65,6 +65,8 @@ export * from './model/names.js'
 export {
   answersOnLocalhost,
   isLoopback,
+  type LocalSource,
+  localSourceOf,
   type NodeInfo,
   nodeInfoOf,
   nodeIpOf,
@@ -102,6 +104,7 @@ export * from './pipeline/restore-state.js'
 export * from './pipeline/sync-engine.js'
 export * from './ports/api-server.js'
 export * from './ports/backend.js'
+export * from './ports/chain-hash.js'
 export * from './ports/change-log.js'
 export * from './ports/dataplane.js'
 export * from './ports/machine.js'
@@ -118,6 +121,7 @@ export {
   healthCheckedServices,
   type PortTraffic,
   portTraffic,
+  vipsLetIn,
 } from './state/port-traffic.js'
 export * from './state/state-fold.js'
 export * from './state/state.js'

@@ -1,6 +1,7 @@
+import { vipsLetIn } from '@pointsman/core'
 import type { Rule } from 'node-iptables'
 import { endpointChain, spreadRules } from './endpoint-rules.js'
-import { captureClusterIp, masqueradeClusterIp, refusals, rulesIn, toAddresses, vipsLetIn } from './front-rules.js'
+import { captureClusterIp, masqueradeClusterIp, refusals, rulesIn, toAddresses } from './front-rules.js'
 import { CHAINS } from './layout.js'
 import { comment, from, fromLocal, jumpTo, protocolOf, toLocal, toPort } from './matches.js'
 import type { PortPlan } from './context.js'
@@ -84,7 +85,7 @@ function firewallChainRules(plan: PortPlan): readonly Rule[] {
     ...(isLocal(plan) ? [] : [{ matches, target: jumpTo(CHAINS.markMasq) }]),
     ...(ranges.length === 0
       ? [{ matches, target: jumpTo(spreadingChain(plan)) }]
-      : [...ranges, ...vipsLetIn(plan, [address])].map(letIn)),
+      : [...ranges, ...vipsLetIn({ ...port, loadBalancerVIPs: [address] }, plan.context.nodeIp)].map(letIn)),
     { matches, target: jumpTo(CHAINS.markDrop) },
   ])
 }

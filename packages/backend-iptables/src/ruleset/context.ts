@@ -3,9 +3,9 @@ import {
   assertNever,
   displayName,
   frontTrafficOf,
+  localSourceOf,
   nodeIpOf,
   nodePortAddressesOf,
-  parseCidr,
   portTraffic,
   selectEndpoints,
   type DetectLocal,
@@ -118,39 +118,28 @@ interface LocalTraffic {
   readonly ifNotLocal: Pick<Rule, 'source' | 'inInterface'> | undefined
 }
 
-/**
- * How local traffic is recognized in one family. Undefined: it cannot be recognized, and then no rule asks: nothing is masqueraded for
- * coming from elsewhere, and no pod is let past the external traffic policy. The modes are kube-proxy's detectLocalMode.
- */
+/** `localSourceOf` as parts of a rule. */
 function localTrafficOf(
   detectLocal: DetectLocal,
-  { node, family }: { readonly node: NodeInfo | undefined; readonly family: IpFamily },
+  of: { readonly node: NodeInfo | undefined; readonly family: IpFamily },
 ): LocalTraffic | undefined {
-  switch (detectLocal.mode) {
-    case 'None':
+  const source = localSourceOf(detectLocal, of)
+  switch (source?.type) {
+    case undefined:
       return undefined
-    case 'ClusterCIDR':
-      return byCidr(detectLocal.cidrs, family)
-    case 'NodeCIDR':
-      return byCidr(node?.podCIDRs ?? [], family)
-    case 'BridgeInterface':
-      return byInterface(detectLocal.bridge)
-    case 'InterfaceNamePrefix':
+    case 'cidr': {
+      const { text, prefix } = source.cidr
+      // iptables on nf_tables refuses a rule that matches no address, and the whole restore with it: no rule asks.
+      return { ifLocal: from(text), ifNotLocal: prefix === 0 ? undefined : notFrom(text) }
+    }
+    case 'interface':
+      return byInterface(source.name)
+    case 'interfacePrefix':
       // To iptables a name that ends in a plus stands for all that begin so.
-      return byInterface(`${detectLocal.prefix}+`)
+      return byInterface(`${source.prefix}+`)
     default:
-      return assertNever(detectLocal)
+      return assertNever(source)
   }
-}
-
-/**
- * kube-proxy uses the first of each family. Where that holds every address, it asks for packets from none: iptables on
- * nf_tables refuses such a rule, and the whole restore with it. Here no rule asks.
- */
-function byCidr(texts: readonly string[], family: IpFamily): LocalTraffic | undefined {
-  const cidr = texts.map(parseCidr).find((parsed) => parsed?.family === family)
-  if (cidr === undefined) return undefined
-  return { ifLocal: from(cidr.text), ifNotLocal: cidr.prefix === 0 ? undefined : notFrom(cidr.text) }
 }
 
 const byInterface = (name: string): LocalTraffic => ({

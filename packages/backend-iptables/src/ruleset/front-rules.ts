@@ -1,4 +1,3 @@
-import { cidrContains, parseAddress, parseCidr, type ServicePort } from '@pointsman/core'
 import type { Rule, Target } from 'node-iptables'
 import { CHAINS } from './layout.js'
 import { comment, jumpTo, protocolOf, to, toLocal, toPort } from './matches.js'
@@ -83,18 +82,3 @@ export const toAddresses = (
     matches: [comment(because), toPort(port.protocol, port.port)],
     target,
   }))
-
-/**
- * Addresses of the load balancer that are let in as sources beside the source ranges: a node that has one sends to it from the
- * address itself, so that they are where the node is.
- */
-export const vipsLetIn = (
-  { port, context }: { readonly port: Pick<ServicePort, 'loadBalancerSourceRanges'> } & Pick<PortPlan, 'context'>,
-  vips: readonly string[],
-): readonly string[] => (port.loadBalancerSourceRanges.some((range) => holds(range, context.nodeIp)) ? vips : [])
-
-function holds(range: string, address: string): boolean {
-  const cidr = parseCidr(range)
-  const parsed = parseAddress(address)
-  return cidr !== undefined && parsed !== undefined && cidrContains(cidr, parsed)
-}

@@ -1,6 +1,5 @@
-import { displayName, endpointKey, type Endpoint, type ProxyConfig, type ServicePort } from '@pointsman/core'
+import { chainHash, displayName, endpointKey, type Endpoint, type ProxyConfig, type ServicePort } from '@pointsman/core'
 import type { Match } from 'node-iptables'
-import { chainHash } from '../chain-hash.js'
 import { comment, isNew, jumpTo } from './matches.js'
 import type { BaseChain, JumpRule, Table } from './ruleset.js'
 

@@ -1,17 +1,18 @@
 import {
-  endpointKey,
   inOverlapOrder,
+  reachableEndpoints,
   type Endpoint,
   type ProxyConfig,
   type ServicePort,
   type State,
+  vipsLetIn,
 } from '@pointsman/core'
 import type { Rule } from 'node-iptables'
 import { countedBy, LOCALHOST_ACCEPTED, planBase } from './base-rules.js'
 import { classicChains, classicEntries } from './classic-rules.js'
 import { portPlan, rulesetContext, type PortPlan, type RulesetContext, type RulesetOptions } from './context.js'
 import { endpointChain, spreadRules } from './endpoint-rules.js'
-import { captureClusterIp, masqueradeClusterIp, refusals, rulesIn, toAddresses, vipsLetIn } from './front-rules.js'
+import { captureClusterIp, masqueradeClusterIp, refusals, rulesIn, toAddresses } from './front-rules.js'
 import { CHAINS } from './layout.js'
 import { ACCEPT, comment, DROP, from, fromLocal, jumpTo, protocolOf, to, toPort } from './matches.js'
 import type { ChainRules, Ruleset, ServiceRules } from './ruleset.js'
@@ -49,7 +50,7 @@ function ownChains(plan: PortPlan): readonly ChainRules[] {
     ...(usesFirewall ? [rulesIn('nat', chains.firewall, firewallChainRules(plan))] : []),
     ...spreadingChain(plan, chains.cluster, selection.cluster),
     ...spreadingChain(plan, chains.local, selection.local),
-    ...reachable(plan).map((endpoint) => endpointChain(plan, endpoint)),
+    ...reachableEndpoints(selection).map((endpoint) => endpointChain(plan, endpoint)),
   ]
 }
 
@@ -57,12 +58,6 @@ function spreadingChain(plan: PortPlan, chain: string, endpoints: readonly Endpo
   if (endpoints.length === 0) return []
   const head = chain === plan.internalChain ? masqueradeClusterIp(plan) : []
   return [rulesIn('nat', chain, [...head, ...spreadRules(plan, endpoints)])]
-}
-
-/** Endpoints of either policy, each once: one that terminates may serve the one policy and not the other. */
-function reachable({ selection: { cluster, local } }: PortPlan): readonly Endpoint[] {
-  const keys = new Set(cluster.map(endpointKey))
-  return [...cluster, ...local.filter((endpoint) => !keys.has(endpointKey(endpoint)))]
 }
 
 /** KUBE-SERVICES in nat: what is sent to an external IP goes to KUBE-EXT-. */
@@ -142,7 +137,7 @@ function shortCircuits({ name, chains, context }: PortPlan): readonly Rule[] {
 
 /** KUBE-FW-: lets sources within the ranges on to KUBE-EXT-. The rest stays as it is, for KUBE-PROXY-FIREWALL to drop. */
 function firewallChainRules({ port, name, chains, context }: PortPlan): readonly Rule[] {
-  const { loadBalancerSourceRanges: ranges, loadBalancerVIPs } = port
+  const { loadBalancerSourceRanges: ranges } = port
   const letIn = (source: string): Rule => ({
     ...from(source),
     matches: [comment(`${name} loadbalancer IP`)],
@@ -150,7 +145,7 @@ function firewallChainRules({ port, name, chains, context }: PortPlan): readonly
   })
   return [
     ...ranges.map(letIn),
-    ...vipsLetIn({ port, context }, loadBalancerVIPs).map(letIn),
+    ...vipsLetIn(port, context.nodeIp).map(letIn),
     // Does nothing: it tells readers where the story goes on.
     { matches: [comment(`other traffic to ${name} will be dropped by KUBE-PROXY-FIREWALL`)] },
   ]

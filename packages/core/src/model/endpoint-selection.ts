@@ -1,4 +1,4 @@
-import type { Endpoint } from './endpoint.js'
+import { type Endpoint, endpointKey } from './endpoint.js'
 import { type ServicePort, usesClusterEndpoints, usesLocalEndpoints } from './service-port.js'
 
 /** Hints that are followed: of this node, or of its zone. */
@@ -44,6 +44,12 @@ export function selectEndpoints({ port, endpoints, node }: SelectionInput): Endp
     localFallback: local[0]?.ready === false,
   }
   return distribution === undefined ? selection : { ...selection, distribution }
+}
+
+/** Endpoints of either policy, each once: one that terminates may serve the one policy and not the other. */
+export function reachableEndpoints({ cluster, local }: EndpointSelection): readonly Endpoint[] {
+  const keys = new Set(cluster.map(endpointKey))
+  return [...cluster, ...local.filter((endpoint) => !keys.has(endpointKey(endpoint)))]
 }
 
 export const isLocalEndpoint = (endpoint: Endpoint, node: SelectionInput['node']): boolean =>

@@ -1,7 +1,8 @@
 import { cidrContains, parseAddress, parseCidr, type Cidr, type IpAddress, type IpFamily } from './address.js'
 import { fieldReader, findingsOf, type Diagnostic, type Findings } from './diagnostic.js'
 import type { Json, JsonObject, KubernetesObject } from './kubernetes-object.js'
-import type { ProxyConfig } from './proxy-config.js'
+import { assertNever } from './language.js'
+import type { DetectLocal, ProxyConfig } from './proxy-config.js'
 
 export interface NodeResult {
   readonly node: NodeInfo
@@ -150,6 +151,40 @@ export function answersOnLocalhost(
   if (family === 'IPv6' || !config.localhostNodePorts) return false
   const cidrs = nodePortCidrs(config, family, node)
   return cidrs.length === 0 || cidrs.some((cidr) => cidr.text.startsWith('127.') || cidrContains(cidr, FIRST_LOOPBACK))
+}
+
+/** What tells packets that pods of this node send from all others. */
+export type LocalSource =
+  | { readonly type: 'cidr'; readonly cidr: Cidr }
+  | { readonly type: 'interface'; readonly name: string }
+  | { readonly type: 'interfacePrefix'; readonly prefix: string }
+
+/**
+ * How local traffic is recognized in one family. Undefined: it cannot be recognized, and then no rule asks: nothing is masqueraded for
+ * coming from elsewhere, and no pod is let past the external traffic policy. Of several CIDRs of a family kube-proxy uses the first.
+ */
+export function localSourceOf(
+  detectLocal: DetectLocal,
+  { node, family }: { readonly node: NodeInfo | undefined; readonly family: IpFamily },
+): LocalSource | undefined {
+  const first = (texts: readonly string[]): LocalSource | undefined => {
+    const cidr = texts.map(parseCidr).find((parsed) => parsed?.family === family)
+    return cidr && { type: 'cidr', cidr }
+  }
+  switch (detectLocal.mode) {
+    case 'None':
+      return undefined
+    case 'ClusterCIDR':
+      return first(detectLocal.cidrs)
+    case 'NodeCIDR':
+      return first(node?.podCIDRs ?? [])
+    case 'BridgeInterface':
+      return { type: 'interface', name: detectLocal.bridge }
+    case 'InterfaceNamePrefix':
+      return { type: 'interfacePrefix', prefix: detectLocal.prefix }
+    default:
+      return assertNever(detectLocal)
+  }
 }
 
 export const isLoopback = (address: string): boolean => address === LOOPBACK.IPv6 || address.startsWith('127.')

@@ -1,4 +1,4 @@
-import type { IpFamily } from '../model/address.js'
+import { cidrContains, type IpFamily, parseAddress, parseCidr } from '../model/address.js'
 import {
   type EndpointSelection,
   isLocalEndpoint,
@@ -45,6 +45,25 @@ export function portTraffic({ port, endpoints, node }: SelectionInput): PortTraf
     isGuarded: hasEndpoints && port.loadBalancerVIPs.length > 0 && port.loadBalancerSourceRanges.length > 0,
     refused: hasEndpoints ? 'dropped' : 'rejected',
   }
+}
+
+/**
+ * Addresses of the load balancer that are let in as sources beside the source ranges: a node that has one sends to it from the
+ * address itself, so that they are where the node is. They are those of the port, unless a layout has others.
+ */
+export function vipsLetIn(
+  {
+    loadBalancerSourceRanges: ranges,
+    loadBalancerVIPs: vips,
+  }: Pick<ServicePort, 'loadBalancerSourceRanges' | 'loadBalancerVIPs'>,
+  nodeIp: string,
+): readonly string[] {
+  const node = parseAddress(nodeIp)
+  const isWithin = (range: string): boolean => {
+    const cidr = parseCidr(range)
+    return cidr !== undefined && node !== undefined && cidrContains(cidr, node)
+  }
+  return ranges.some(isWithin) ? vips : []
 }
 
 /** What becomes of what is sent to one front of a service port. */

@@ -2,7 +2,8 @@ import { hash } from 'node:crypto'
 
 /**
  * Sixteen characters of base32 (A-Z, 2-7) over the SHA-256 of a text: the part of a chain's name by which kube-proxy tells
- * service ports and endpoints apart, since a chain's name has at most 28 characters.
+ * service ports and endpoints apart. In iptables it is all of the name but its prefix, which may have 28 characters; nftables
+ * takes its first eight, before the names themselves.
  */
 export function chainHash(text: string): string {
   const bytes = hash('sha256', text, 'buffer')
