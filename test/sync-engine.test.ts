@@ -12,7 +12,7 @@ import {
   VirtualClock,
   type WatchEvent,
 } from '@pointsman/core'
-import { createEventMaker, service, slice } from '@pointsman/core/testing'
+import { createEventMaker, service, serviceCidr, slice } from '@pointsman/core/testing'
 import { Subject } from 'rxjs'
 import { describe, expect, test } from 'vitest'
 
@@ -23,7 +23,9 @@ function running({
   wait,
   received = [],
   atEnd,
+  usesServiceCidrs = false,
 }: {
+  usesServiceCidrs?: boolean
   wait?: (request: SyncRequest, signal: AbortSignal) => Promise<void>
   received?: ('Service' | 'EndpointSlice')[]
   atEnd?: 'cut-short'
@@ -39,7 +41,9 @@ function running({
 } {
   const clock = new VirtualClock(START)
   const fold = createStateFold()
-  const backend = createMockBackend({ config: DEFAULT_PROXY_CONFIG, ...(wait && { wait }) })
+  const backend = Object.assign(createMockBackend({ config: DEFAULT_PROXY_CONFIG, ...(wait && { wait }) }), {
+    usesServiceCidrs,
+  })
   const events = new Subject<Recorded>()
   const reports: EngineReport[] = []
   const subscription = runSyncEngine({
@@ -118,6 +122,29 @@ describe('the first sync', () => {
     expect(engine.reports).toEqual([])
     await engine.complete()
     expect(engine.lines()).toEqual(['synced 1-2 at 0: all'])
+  })
+})
+
+describe('a change of the ServiceCIDRs', () => {
+  const cidr = make.added(serviceCidr({ name: 'kubernetes', cidrs: ['10.96.0.0/12'] }))
+
+  test('asks for no sync where no rule is made from them', async () => {
+    const engine = running()
+    await engine.send(web, ...listed)
+    await engine.send(cidr, make.listed('ServiceCIDR'))
+    await engine.advance(60_000)
+    expect(engine.lines()).toEqual(['synced 1-3 at 0: all'])
+    await engine.send(api)
+    await engine.advance(60_000)
+    expect(engine.lines().slice(1)).toEqual(['synced 4-6 at 60000: shop/api:http/TCP/IPv4'])
+  })
+
+  test('is a sync of everything where rules are made from them', async () => {
+    const engine = running({ usesServiceCidrs: true })
+    await engine.send(web, ...listed)
+    await engine.send(cidr)
+    await engine.advance(60_000)
+    expect(engine.lines()).toEqual(['synced 1-3 at 0: all', 'synced 4-4 at 1000: all'])
   })
 })
 

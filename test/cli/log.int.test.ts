@@ -223,7 +223,7 @@ describe('a mistake is one line', () => {
     [['chekout'], 1, 'error: the log has no service chekout: did you mean checkout?\n'],
     [['shop/nothing-like-it'], 1, 'error: the log has no service shop/nothing-like-it\n'],
     [['a/b/c'], 2, 'error: a/b/c: name a service as NAME or NAMESPACE/NAME\n'],
-    [['--kind', 'Pod'], 2, 'error: --kind Pod: give Service, EndpointSlice, Node\n'],
+    [['--kind', 'Pod'], 2, 'error: --kind Pod: give Service, EndpointSlice, Node, ServiceCIDR\n'],
     [
       ['--type', 'modifid'],
       2,

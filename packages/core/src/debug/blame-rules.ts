@@ -1,5 +1,5 @@
 import { endpointCondition, endpointKey, type Endpoint } from '../model/endpoint.js'
-import type { KubernetesObject } from '../model/kubernetes-object.js'
+import { isClusterScoped, type KubernetesObject } from '../model/kubernetes-object.js'
 import { assertNever } from '../model/language.js'
 import { serviceOf, type ServiceName } from '../model/names.js'
 import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '../model/proxy-config.js'
@@ -86,7 +86,7 @@ function objectsAt(
 }
 
 const isAbout = (object: KubernetesObject, service: ServiceName | 'none'): boolean =>
-  object.kind === 'Node' || serviceOf(object) === service
+  isClusterScoped(object.kind) || serviceOf(object) === service
 
 interface TouchingQuestion extends Pick<BlameQuestion, 'service' | 'nodeName'> {
   readonly fromSeq: Seq
@@ -97,7 +97,7 @@ interface TouchingQuestion extends Pick<BlameQuestion, 'service' | 'nodeName'> {
 
 /**
  * The records that can touch a node's rules, in order: of one Service those of itself and its slices, found by index, of the
- * Node, and of the configuration. No other record changes what that Service's rules say.
+ * Node, of ServiceCIDRs, and of the configuration. No other record changes what that Service's rules say.
  */
 function* touchingRecords(
   reader: Pick<ChangeLogReader, 'records'>,
@@ -114,6 +114,7 @@ function* touchingRecords(
     nodeName === undefined
       ? { ...span, types: ['object'], kinds: ['Node'] }
       : { ...span, types: ['object'], object: { kind: 'Node', namespace: '', name: nodeName } },
+    { ...span, types: ['object'], kinds: ['ServiceCIDR'] },
     ...(configs ? [{ ...span, types: ['config' as const] }] : []),
   ]
   yield* recordsInOrder(filters.map((filter) => reader.records(filter)))

@@ -80,6 +80,8 @@ function describeObject(object: KubernetesObject): string {
       return describeSlice(object)
     case 'Node':
       return describeNode(object)
+    case 'ServiceCIDR':
+      return describeServiceCidr(object)
     default:
       return assertNever(object.kind)
   }
@@ -108,6 +110,11 @@ function describeNode(node: KubernetesObject): string {
     ...(cidrs.length === 0 ? [] : [`pods ${cidrs.join(' ')}`]),
     ...(zone === undefined ? [] : [`zone ${zone}`]),
   ].join(', ')
+}
+
+function describeServiceCidr(serviceCidr: KubernetesObject): string {
+  const cidrs = texts(fieldsOf(serviceCidr['spec'])['cidrs'])
+  return cidrs.length === 0 ? 'no CIDR' : cidrs.join(' ')
 }
 
 const texts = (list: Json | undefined): readonly string[] => listOf(list).filter((item) => typeof item === 'string')

@@ -54,8 +54,8 @@ function differenceOf(
 
 const FOLLOWS_FROM_NEW_LIFE = /^metadata\.(?:uid|creationTimestamp) /
 
-/** Services first, then their slices, then Nodes: what people edit before what follows from it. */
-const RANK: { readonly [kind in ObjectKind]: number } = { Service: 0, EndpointSlice: 1, Node: 2 }
+/** Services first, then their slices, then Nodes and ServiceCIDRs: what people edit before what follows from it. */
+const RANK: { readonly [kind in ObjectKind]: number } = { Service: 0, EndpointSlice: 1, Node: 2, ServiceCIDR: 3 }
 
 const keyOf = ({ kind, metadata }: KubernetesObject): string =>
   `${RANK[kind]} ${metadata.namespace ?? ''}/${metadata.name}`

@@ -105,8 +105,8 @@ export function followFate<Fate extends PacketFate>({
       return true
     }
     fold.track(record.seq, watchEventOf(record))
-    const { changed, nodeChanged } = fold.apply()
-    return nodeChanged || changed.size > 0
+    const { changed, nodeChanged, serviceCidrsChanged } = fold.apply()
+    return nodeChanged || serviceCidrsChanged || changed.size > 0
   }
 
   const follow = (record: ObjectRecord | ConfigRecord, known: KnownVersion | undefined): void => {

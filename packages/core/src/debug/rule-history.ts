@@ -147,8 +147,8 @@ export function createRuleHistory<Item extends RuleItem>({
   }
 
   const apply = (cause: Cause): readonly GoneRule<Item>[] => {
-    const { changed, nodeChanged } = fold.apply()
-    if (nodeChanged) return replanAll(cause, changed)
+    const { changed, nodeChanged, serviceCidrsChanged } = fold.apply()
+    if (nodeChanged || serviceCidrsChanged) return replanAll(cause, changed)
     return [...changed].flatMap((id) => replanPort(id, { cause, always: false }))
   }
 

@@ -17,6 +17,7 @@ import { excessOf, jsonPieces, OBJECT_BOUNDS } from './object-bounds.js'
  * - EndpointSlice: metadata, addressType, ports, and of each endpoint addresses, conditions, hints, nodeName, targetRef, zone;
  *   of one that stands for an Endpoints its subsets.
  * - Node: metadata without annotations, pod CIDRs, taints, addresses.
+ * - ServiceCIDR: metadata, CIDRs, and the conditions of its status.
  *
  * managedFields entries lose `fieldsV1` and get `fieldsDigest` instead, by which a change within one second is still seen.
  * Members that are null are left out (to the API null is unset), and members are in order of their names, so that equal
@@ -91,12 +92,17 @@ function keptValues({ kind, apiVersion, metadata, ...raw }: KubernetesObject): r
       break
     case 'Node':
       values.push(...picked(raw['spec'], NODE_SPEC), ...picked(raw['status'], NODE_STATUS))
+      break
+    case 'ServiceCIDR':
+      values.push(...picked(raw['spec'], SERVICE_CIDR_SPEC), ...picked(raw['status'], SERVICE_CIDR_STATUS))
   }
   return values
 }
 
 const NODE_SPEC = ['podCIDR', 'podCIDRs', 'taints'] as const
 const NODE_STATUS = ['addresses'] as const
+const SERVICE_CIDR_SPEC = ['cidrs'] as const
+const SERVICE_CIDR_STATUS = ['conditions'] as const
 
 const picked = (value: Json | undefined, members: readonly string[]): readonly (Json | undefined)[] =>
   isJsonObject(value) ? members.map((member) => value[member]) : [value]
@@ -127,6 +133,14 @@ const keepers: { readonly [kind in ObjectKind]: (raw: JsonObject, metadata: Json
       metadata: keepNodeMetadata(metadata),
       spec: pick(raw['spec'], NODE_SPEC),
       status: pick(raw['status'], NODE_STATUS),
+    }),
+  ServiceCIDR: (raw, metadata) =>
+    compact({
+      apiVersion: canonical(raw['apiVersion']),
+      kind: raw['kind'],
+      metadata: keepMetadata(metadata),
+      spec: pick(raw['spec'], SERVICE_CIDR_SPEC),
+      status: pick(raw['status'], SERVICE_CIDR_STATUS),
     }),
 }
 

@@ -1,12 +1,20 @@
 /** The kinds that a service proxy reads. Objects of other kinds are passed over. */
-export const OBJECT_KINDS = ['Service', 'EndpointSlice', 'Node'] as const
+export const OBJECT_KINDS = ['Service', 'EndpointSlice', 'Node', 'ServiceCIDR'] as const
 export type ObjectKind = (typeof OBJECT_KINDS)[number]
+
+/** The kinds that every rule system is made from. ServiceCIDRs are for those that say so (`Dataplane.kinds`). */
+export const NEEDED_KINDS = ['Service', 'EndpointSlice', 'Node'] as const satisfies readonly ObjectKind[]
+
+/** The kinds whose objects have no namespace. */
+export type ClusterScopedKind = Extract<ObjectKind, 'Node' | 'ServiceCIDR'>
+export const isClusterScoped = (kind: unknown): kind is ClusterScopedKind => kind === 'Node' || kind === 'ServiceCIDR'
 
 /** As the API serves them. Other groups have kinds of the same names. */
 export const API_VERSIONS: { readonly [kind in ObjectKind]: string } = {
   Service: 'v1',
   EndpointSlice: 'discovery.k8s.io/v1',
   Node: 'v1',
+  ServiceCIDR: 'networking.k8s.io/v1',
 }
 
 /** Any JSON value. What the API serves is data from outside: each reader checks what it uses. */
@@ -27,7 +35,7 @@ export interface KubernetesObject extends JsonObject {
 /** What identifies one object through its life; a deleted and recreated object has another uid. */
 export interface ObjectReference {
   readonly kind: ObjectKind
-  /** Empty for a Node. */
+  /** Empty for a Node or ServiceCIDR. */
   readonly namespace: string
   readonly name: string
   /** Empty where the object has none, as in a manifest. */

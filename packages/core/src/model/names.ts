@@ -1,7 +1,7 @@
 import type { IpFamily } from './address.js'
 import type { Brand } from './language.js'
 import { isJsonObject } from './json-value.js'
-import type { Json, KubernetesObject } from './kubernetes-object.js'
+import { isClusterScoped, type Json, type KubernetesObject } from './kubernetes-object.js'
 
 export const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const
 export type Protocol = (typeof PROTOCOLS)[number]
@@ -14,11 +14,11 @@ export const serviceName = (namespace: string, name: string): ServiceName => `${
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 
 /**
- * The Service that an object belongs to: a Service itself, or the one that an EndpointSlice names. Undefined for a Node, and
+ * The Service that an object belongs to: a Service itself, or the one that an EndpointSlice names. Undefined for a Node or ServiceCIDR, and
  * for a slice that names none. Nothing is checked but that the label is a text: `endpointsOfSlice` says what is wrong with it.
  */
 export function serviceOf({ kind, metadata }: KubernetesObject): ServiceName | undefined {
-  if (kind === 'Node') return undefined
+  if (isClusterScoped(kind)) return undefined
   const { namespace = '', name } = metadata
   if (kind === 'Service') return serviceName(namespace, name)
   const owner = serviceLabelOf({ metadata })

@@ -2,19 +2,24 @@ import { isJsonObject } from './json-value.js'
 import { API_VERSIONS, type Json, type JsonObject } from './kubernetes-object.js'
 import { SERVICE_NAME_LABEL } from './names.js'
 
-/* Objects that are read as EndpointSlices of discovery.k8s.io/v1, and are none. */
+/* Objects of older versions, and those that are read as EndpointSlices of discovery.k8s.io/v1 and are none. */
 
 /** Served until Kubernetes 1.24. */
 const OLD_VERSION = 'discovery.k8s.io/v1beta1'
+/** Served from Kubernetes 1.31; v1 from 1.33. */
+const OLD_SERVICE_CIDR = 'networking.k8s.io/v1beta1'
 
 export const isOldSlice = ({ kind, apiVersion }: JsonObject): boolean =>
   kind === 'EndpointSlice' && apiVersion === OLD_VERSION
 
 /**
  * An EndpointSlice of discovery.k8s.io/v1beta1 as one of v1: an endpoint's node and zone, which stood in its `topology`, in fields of
- * their own. The kube-proxies of that version read the node from there as well. Every other object is given back as it is.
+ * their own. The kube-proxies of that version read the node from there as well. A ServiceCIDR of v1beta1 has the fields of
+ * v1. Every other object is given back as it is.
  */
 export function asCurrentVersion(object: JsonObject): JsonObject {
+  if (object['kind'] === 'ServiceCIDR' && object['apiVersion'] === OLD_SERVICE_CIDR)
+    return { ...object, apiVersion: API_VERSIONS.ServiceCIDR }
   if (!isOldSlice(object)) return object
   const { endpoints } = object
   const current = { ...object, apiVersion: API_VERSIONS.EndpointSlice }

@@ -81,6 +81,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
   const { events, fold, backend, recorder, ready = of(true), scheduler = asyncScheduler } = options
   const { received = [], atEnd = 'whole' } = options
   const retryMs = Math.min(FIRST_RETRY_MS, options.syncPeriodMs)
+  const usesServiceCidrs = backend.usesServiceCidrs === true
 
   return new Observable<EngineReport>((subscriber) => {
     const { appliedSeq } = options
@@ -93,7 +94,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
     /** Everything since the last success, in one request. */
     const takeRequest = (): SyncReport => {
       const applied = fold.apply()
-      if (applied.nodeChanged) changed = 'all'
+      if (applied.nodeChanged || (applied.serviceCidrsChanged && usesServiceCidrs)) changed = 'all'
       if (changed !== 'all') changed = new Set([...changed, ...applied.changed])
       const startedAt = scheduler.now()
       firstTaken ??= firstPending
@@ -157,7 +158,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
 
     const asked = events.pipe(
       tap((recorded) => (firstPending ??= recorded.seq)),
-      trackChanges(fold, { received, atEnd }),
+      trackChanges(fold, { received, atEnd, ...(!usesServiceCidrs && { without: ['ServiceCIDR'] }) }),
       heldUntil(ready),
     )
     return withResync(asked, options.resync)

@@ -18,6 +18,8 @@ export interface TrackOptions {
   readonly received?: Iterable<ObjectKind>
   /** What the end of the events means: a recording has said all that it has to say, a live source was cut short. */
   readonly atEnd?: 'whole' | 'cut-short'
+  /** Kinds that no rule is made from: they are tracked, and ask for no sync. Default: none. */
+  readonly without?: readonly ObjectKind[]
 }
 
 /**
@@ -26,7 +28,7 @@ export interface TrackOptions {
  */
 export function trackChanges(
   fold: StateFold,
-  { received = [], atEnd = 'whole' }: TrackOptions = {},
+  { received = [], atEnd = 'whole', without = [] }: TrackOptions = {},
 ): OperatorFunction<Recorded, void> {
   return (source) =>
     new Observable<void>((subscriber) => {
@@ -41,6 +43,7 @@ export function trackChanges(
           // How far a watch has come changes no rule.
           if (event.type === 'BOOKMARK' && !event.initialEventsEnd) return
           if (event.type === 'BOOKMARK') complete.add(event.kind)
+          if (without.includes(event.type === 'BOOKMARK' ? event.kind : event.object.kind)) return
           ready ||= NEEDED.every((kind) => complete.has(kind))
           if (ready) subscriber.next()
           else heldBack = true

@@ -51,6 +51,8 @@ export interface BackendContents {
  */
 export interface Backend {
   readonly name: string
+  /** Whether `state.serviceCidrs` has a part in what is in force: a change of them is then a sync of `all`. Default: it has none. */
+  readonly usesServiceCidrs?: boolean | undefined
   sync(request: SyncRequest, signal: AbortSignal): Promise<SyncResult>
   read(): Promise<BackendContents>
   /** Removes everything that this backend ever wrote, and nothing else. */

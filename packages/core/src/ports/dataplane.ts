@@ -23,7 +23,7 @@ import type { Trace } from './trace.js'
 
 /** What rules are made from at one point in time. */
 export interface RulesAt {
-  readonly state: Pick<State, 'node' | 'services' | 'endpoints'>
+  readonly state: Pick<State, 'node' | 'services' | 'endpoints' | 'serviceCidrs'>
   readonly config: ProxyConfig
 }
 

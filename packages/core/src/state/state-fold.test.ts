@@ -3,7 +3,7 @@ import type { KubernetesObject } from '../model/kubernetes-object.js'
 import { seq } from '../model/record.js'
 import type { WatchEvent } from '../model/watch-event.js'
 import { canonicalState } from '../testing/canonical-state.js'
-import { createEventMaker, node, service, slice } from '../testing/manifests.js'
+import { createEventMaker, node, service, serviceCidr, slice } from '../testing/manifests.js'
 import { buildState, createStateFold, type StateFold } from './state-fold.js'
 
 function folded(events: readonly WatchEvent[], fold: StateFold = createStateFold()): StateFold {
@@ -72,7 +72,34 @@ describe('what changed', () => {
       ],
       fold,
     )
-    expect(fold.apply()).toEqual({ changed: new Set(), nodeChanged: false, diagnostics: new Map() })
+    expect(fold.apply()).toEqual({
+      changed: new Set(),
+      nodeChanged: false,
+      serviceCidrsChanged: false,
+      diagnostics: new Map(),
+    })
+  })
+
+  test('the CIDRs of all ServiceCIDRs count, sorted, as long as one of them has them', () => {
+    const cidrs = (name: string, ...list: string[]) => serviceCidr({ name, cidrs: list })
+    const fold = folded([
+      make.added(cidrs('more', '10.112.0.0/16', '10.96.0.0/12')),
+      make.added(cidrs('kubernetes', 'fd00:10:96::/112', '10.96.0.0/12')),
+    ])
+    expect(fold.apply()).toMatchObject({ serviceCidrsChanged: true, nodeChanged: false, changed: new Set() })
+    expect(fold.state.serviceCidrs).toEqual(['10.112.0.0/16', '10.96.0.0/12', 'fd00:10:96::/112'])
+    folded([make.deleted(cidrs('more', '10.112.0.0/16', '10.96.0.0/12'))], fold)
+    expect(fold.apply().serviceCidrsChanged).toBe(true)
+    expect(fold.state.serviceCidrs).toEqual(['10.96.0.0/12', 'fd00:10:96::/112'])
+    folded(
+      [
+        make.modified(
+          serviceCidr({ ...cidrs('kubernetes'), name: 'kubernetes', cidrs: fold.state.serviceCidrs, ready: false }),
+        ),
+      ],
+      fold,
+    )
+    expect(fold.apply().serviceCidrsChanged).toBe(false)
   })
 
   test('what cannot be read is told when an object is read, and an empty list when it is no more', () => {

@@ -6,6 +6,7 @@ import type { ServiceName, ServicePortName } from '../model/names.js'
 import { nodeInfoOf, type NodeInfo } from '../model/node.js'
 import { NO_SEQ, type Seq } from '../model/record.js'
 import type { ServicePort, SkippedPort } from '../model/service-port.js'
+import { serviceCidrsOf, unionOfCidrs } from '../model/service-cidr.js'
 import { servicePortsOf } from '../model/service-ports.js'
 import { endpointsOfSlice, gatherEndpoints, type SliceEndpoints } from '../model/slice-endpoints.js'
 import type { WatchEvent } from '../model/watch-event.js'
@@ -30,6 +31,8 @@ export interface Applied {
   readonly changed: ReadonlySet<ServicePortName>
   /** The Node that the rules are for differs in something that rules are made from. */
   readonly nodeChanged: boolean
+  /** The CIDRs of the ServiceCIDRs are others than before. */
+  readonly serviceCidrsChanged: boolean
   /**
    * What reading found, by kind, namespace and name (`Service shop/web`): of each object that was read and holds what cannot
    * be read; empty where it did so when it was read before, and does so no more or is gone.
@@ -61,9 +64,11 @@ export function createStateFold(options: StateFoldOptions = {}): StateFold {
   const serviceChanges = createServiceChangeTracker(reader)
   const endpointChanges = createEndpointChangeTracker(reader)
   const nodeChanges = new Map<string, KubernetesObject | undefined>()
+  const serviceCidrs = new Map<string, readonly string[]>()
+  const serviceCidrChanges = new Map<string, KubernetesObject | undefined>()
   const uids = createUidGuard()
   let trackedSeq = NO_SEQ
-  let state: State = { seq: NO_SEQ, nodes, services, endpoints }
+  let state: State = { seq: NO_SEQ, nodes, services, endpoints, serviceCidrs: [] }
 
   const trackObject = (object: KubernetesObject, deleted: boolean): void => {
     if (!uids.isCurrent(object, deleted)) return
@@ -74,6 +79,9 @@ export function createStateFold(options: StateFoldOptions = {}): StateFold {
         return endpointChanges.update(object, deleted)
       case 'Node':
         nodeChanges.set(object.metadata.name, deleted ? undefined : object)
+        return
+      case 'ServiceCIDR':
+        serviceCidrChanges.set(object.metadata.name, deleted ? undefined : object)
     }
   }
 
@@ -113,10 +121,22 @@ export function createStateFold(options: StateFoldOptions = {}): StateFold {
         if (read !== undefined) nodes.set(name, read.node)
       }
       nodeChanges.clear()
+      for (const [name, object] of serviceCidrChanges) {
+        if (object === undefined) {
+          serviceCidrs.delete(name)
+          reader.forget('ServiceCIDR', `/${name}`)
+          continue
+        }
+        const read = reader.read(object, serviceCidrsOf)
+        if (read !== undefined) serviceCidrs.set(name, read.cidrs)
+      }
+      const union = serviceCidrChanges.size === 0 ? state.serviceCidrs : unionOfCidrs(serviceCidrs.values())
+      serviceCidrChanges.clear()
+      const serviceCidrsChanged = !isEqual(state.serviceCidrs, union)
       const node = nodeOfInterest(nodes, nodeName)
       const nodeChanged = !isEqual(rulesView(state.node), rulesView(node))
-      state = { seq: trackedSeq, nodes, services, endpoints, ...(node && { node }) }
-      return { changed, nodeChanged, diagnostics: reader.take() }
+      state = { seq: trackedSeq, nodes, services, endpoints, serviceCidrs: union, ...(node && { node }) }
+      return { changed, nodeChanged, serviceCidrsChanged, diagnostics: reader.take() }
     },
   }
 }
@@ -170,6 +190,7 @@ export function buildState({
   const services = new Map<ServicePortName, ServicePort>()
   const nodes = new Map<string, NodeInfo>()
   const slices = new Map<ServiceName, SliceEndpoints[]>()
+  const serviceCidrs: (readonly string[])[] = []
   const skipped: SkippedPort[] = []
   const diagnostics: Diagnostic[] = []
 
@@ -192,6 +213,12 @@ export function buildState({
         const result = nodeInfoOf(object)
         nodes.set(result.node.name, result.node)
         for (const diagnostic of result.diagnostics) diagnostics.push(diagnostic)
+        break
+      }
+      case 'ServiceCIDR': {
+        const result = serviceCidrsOf(object)
+        serviceCidrs.push(result.cidrs)
+        for (const diagnostic of result.diagnostics) diagnostics.push(diagnostic)
       }
     }
   }
@@ -201,7 +228,8 @@ export function buildState({
     for (const [id, list] of gatherEndpoints(slicesOfService)) endpoints.set(id, list)
   }
   const node = nodeOfInterest(nodes, nodeName)
-  return { state: { seq, nodes, services, endpoints, ...(node && { node }) }, skipped, diagnostics }
+  const state = { seq, nodes, services, endpoints, serviceCidrs: unionOfCidrs(serviceCidrs), ...(node && { node }) }
+  return { state, skipped, diagnostics }
 }
 
 function latestByName(objects: Iterable<KubernetesObject>): Iterable<KubernetesObject> {

@@ -22,6 +22,11 @@ export interface State {
   readonly nodes: ReadonlyMap<string, NodeInfo>
   readonly services: ServiceMap
   readonly endpoints: EndpointsMap
+  /**
+   * The CIDRs that cluster IPs are allotted from, of both families: those of every ServiceCIDR, canonical and sorted, each once.
+   * Empty: none were seen, which says nothing about which there are.
+   */
+  readonly serviceCidrs: readonly string[]
 }
 
 /** The Node that the rules are for: the named one, else the only one. */

@@ -33,7 +33,7 @@ describe('generated watch events', () => {
         const complete = events.flatMap((event) =>
           event.type === 'BOOKMARK' && event.initialEventsEnd ? [event.kind] : [],
         )
-        expect(complete.toSorted()).toEqual(['EndpointSlice', 'Node', 'Service'])
+        expect(complete.toSorted()).toEqual(['EndpointSlice', 'Node', 'Service', 'ServiceCIDR'])
       }),
     )
   })
@@ -57,12 +57,15 @@ describe('generated watch events', () => {
       'ADDED EndpointSlice',
       'ADDED Node',
       'ADDED Service',
+      'ADDED ServiceCIDR',
       'DELETED EndpointSlice',
       'DELETED Node',
       'DELETED Service',
+      'DELETED ServiceCIDR',
       'MODIFIED EndpointSlice',
       'MODIFIED Node',
       'MODIFIED Service',
+      'MODIFIED ServiceCIDR',
       'label moves',
       'returns',
     ])

@@ -4,9 +4,9 @@ import type { State } from '../state/state.js'
 export function canonicalState(state: State): string {
   const sorted = <Value>(map: ReadonlyMap<string, Value>): Record<string, Value> =>
     Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)))
-  const { node, nodes, services, endpoints } = state
+  const { node, nodes, services, endpoints, serviceCidrs } = state
   return JSON.stringify(
-    { node: node?.name, nodes: sorted(nodes), services: sorted(services), endpoints: sorted(endpoints) },
+    { node: node?.name, nodes: sorted(nodes), services: sorted(services), endpoints: sorted(endpoints), serviceCidrs },
     sortKeys,
     1,
   )

@@ -142,7 +142,7 @@ export function findingContract({ fresh }: ContractTools): void {
         lastSeq: 11,
         lastAt: [...log.records()].at(-1)?.observedAt,
         counts: { object: 7, bookmark: 1, sync: 1, config: 1, notice: 1 },
-        kinds: { Service: 3, EndpointSlice: 3, Node: 1 },
+        kinds: { Service: 3, EndpointSlice: 3, Node: 1, ServiceCIDR: 0 },
       })
     })
 

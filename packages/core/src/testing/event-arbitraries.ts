@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { type KubernetesObject, OBJECT_KINDS } from '../model/kubernetes-object.js'
 import type { WatchEvent } from '../model/watch-event.js'
-import { endpointSliceArbitrary, nodeArbitrary, serviceArbitrary } from './object-arbitraries.js'
+import { endpointSliceArbitrary, nodeArbitrary, serviceArbitrary, serviceCidrArbitrary } from './object-arbitraries.js'
 
 /**
  * Watch events as an API server could send them: an object is added before it changes or goes, resourceVersions rise over
@@ -18,6 +18,7 @@ export const eventSequenceArbitrary = ({ maxLength = 40 }: { readonly maxLength?
             { weight: 3, arbitrary: serviceArbitrary() },
             { weight: 5, arbitrary: endpointSliceArbitrary() },
             { weight: 1, arbitrary: nodeArbitrary() },
+            { weight: 1, arbitrary: serviceCidrArbitrary() },
           ),
           gone: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
           waitMs: fc.constantFrom(0, 0, 3, 700, 5000),

@@ -281,6 +281,7 @@ const KINDS: Readonly<Record<string, ObjectKind>> = {
   services: 'Service',
   endpointslices: 'EndpointSlice',
   nodes: 'Node',
+  servicecidrs: 'ServiceCIDR',
 }
 
 function readRequest({ path, query }: ApiRequest): Pick<FakeRequest, 'kind' | 'asked' | 'query'> {

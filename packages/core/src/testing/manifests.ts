@@ -112,6 +112,23 @@ export function node({
   }
 }
 
+interface ServiceCidrFields {
+  readonly name: string
+  readonly cidrs: readonly string[]
+  readonly ready?: boolean
+  readonly deleting?: boolean
+}
+
+export function serviceCidr({ name, cidrs, ready = true, deleting = false }: ServiceCidrFields): KubernetesObject {
+  return {
+    kind: 'ServiceCIDR',
+    apiVersion: 'networking.k8s.io/v1',
+    metadata: { name, ...(deleting && { deletionTimestamp: '2026-01-20T00:00:00Z' }) },
+    spec: { cidrs },
+    status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
+  }
+}
+
 /** Events of objects, a second apart from a fixed time on, with resourceVersions that rise where none is given. */
 export function createEventMaker(startMs = Date.UTC(2026, 0, 1)): {
   readonly added: (object: KubernetesObject) => WatchEvent

@@ -284,7 +284,12 @@ function infoOf(log: readonly LogRecord[]): LogInfo {
       config: count('config'),
       notice: count('notice'),
     },
-    kinds: { Service: kindCount('Service'), EndpointSlice: kindCount('EndpointSlice'), Node: kindCount('Node') },
+    kinds: {
+      Service: kindCount('Service'),
+      EndpointSlice: kindCount('EndpointSlice'),
+      Node: kindCount('Node'),
+      ServiceCIDR: kindCount('ServiceCIDR'),
+    },
     snapshots: 0,
     bytes: 0,
     applied: lastSyncs(log),

@@ -240,6 +240,25 @@ export const nodeArbitrary = (): fc.Arbitrary<KubernetesObject> =>
       status: { addresses: [...addresses, { type: 'Hostname', address: name }] },
     }))
 
+/** ServiceCIDRs that an API server would serve: of one or both families, ready or terminating. */
+export const serviceCidrArbitrary = (): fc.Arbitrary<KubernetesObject> =>
+  fc
+    .record({
+      name: fc.constantFrom('kubernetes', 'more'),
+      cidrs: fc.subarray(['10.96.0.0/12', 'fd00:10:96::/112'], { minLength: 1 }),
+      deleting: fc.oneof(
+        { weight: 9, arbitrary: fc.constant({}) },
+        { weight: 1, arbitrary: fc.constant({ deletionTimestamp: '2026-01-20T00:00:00Z' }) },
+      ),
+    })
+    .map(({ name, cidrs, deleting }) => ({
+      kind: 'ServiceCIDR',
+      apiVersion: 'networking.k8s.io/v1',
+      metadata: { ...identity({ kind: 'ServiceCIDR', name }), ...deleting },
+      spec: { cidrs },
+      status: { conditions: [{ type: 'Ready', status: 'deletionTimestamp' in deleting ? 'False' : 'True' }] },
+    }))
+
 interface Identity {
   readonly kind: ObjectKind
   readonly namespace?: string
@@ -258,4 +277,9 @@ function identity({ kind, namespace, name }: Identity): {
 
 /** Objects of a kind that an API server would serve. */
 export const validArbitrary = (kind: ObjectKind): fc.Arbitrary<KubernetesObject> =>
-  ({ Service: serviceArbitrary, EndpointSlice: endpointSliceArbitrary, Node: nodeArbitrary })[kind]()
+  ({
+    Service: serviceArbitrary,
+    EndpointSlice: endpointSliceArbitrary,
+    Node: nodeArbitrary,
+    ServiceCIDR: serviceCidrArbitrary,
+  })[kind]()

@@ -28,10 +28,11 @@ export interface StateDescription {
   readonly ports: readonly PortDescription[]
   readonly node?: Partial<NodeInfo>
   readonly seq?: number
+  readonly serviceCidrs?: readonly string[]
 }
 
 /** A state from descriptions, without objects and without a fold. Throws where a description cannot be read: a slip in a test. */
-export function stateOf({ ports, node, seq: position = 1 }: StateDescription): State {
+export function stateOf({ ports, node, seq: position = 1, serviceCidrs = [] }: StateDescription): State {
   const described = ports.map((port) => ({ port: servicePortOf(port), endpoints: endpointsOf(port.endpoints ?? []) }))
   const nodeInfo = node && nodeInfoWith(node)
   return {
@@ -42,6 +43,7 @@ export function stateOf({ ports, node, seq: position = 1 }: StateDescription): S
     endpoints: new Map(
       described.filter(({ endpoints }) => endpoints.length > 0).map(({ port, endpoints }) => [port.id, endpoints]),
     ),
+    serviceCidrs,
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   type IpFamily,
+  isClusterScoped,
   type LogHealth,
   NO_SEQ,
   type NodeInfo,
@@ -265,10 +266,10 @@ export const describeError = (error: unknown): string => messageOf(error).replac
 
 /**
  * The families whose rules an event asks to be synced, as kube-proxy's proxier of each family counts it: a slice is of one
- * family, a Service may be of both. What a Node says of itself asks for nothing by itself.
+ * family, a Service may be of both. What a Node or ServiceCIDR says asks for nothing by itself.
  */
 export function queuedFamilies(event: WatchEvent): readonly IpFamily[] {
-  if (event.type === 'BOOKMARK' || event.object.kind === 'Node') return NONE
+  if (event.type === 'BOOKMARK' || isClusterScoped(event.object.kind)) return NONE
   if (event.object.kind === 'Service') return BOTH
   return BOTH.filter((family) => family === event.object['addressType'])
 }

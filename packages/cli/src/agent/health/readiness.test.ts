@@ -1,4 +1,4 @@
-import { OBJECT_KINDS, seq } from '@pointsman/core'
+import { NEEDED_KINDS, seq } from '@pointsman/core'
 import { node, service } from '@pointsman/core/testing'
 import { describe, expect, it } from 'vitest'
 import type { AgentEvent } from '../agent-event.js'
@@ -27,11 +27,11 @@ const request = (code: string): AgentEvent => ({
 const refused = { code: 'UNREACHABLE', message: 'connection refused' }
 const READY: readonly AgentEvent[] = [
   { type: 'start', at: START },
-  ...OBJECT_KINDS.map((kind) => watch(kind, 'watching', { heardAt: START + 100 })),
+  ...NEEDED_KINDS.map((kind) => watch(kind, 'watching', { heardAt: START + 100 })),
   changed(node({ name: 'node-a' }), { seq: 1, at: START }),
   synced({ toSeq: 1, startedAt: START, endedAt: START + 50 }),
 ]
-const lost = (heardAt: number) => OBJECT_KINDS.map((kind) => watch(kind, 'lost', { heardAt, error: refused }))
+const lost = (heardAt: number) => NEEDED_KINDS.map((kind) => watch(kind, 'lost', { heardAt, error: refused }))
 
 describe('/readyz', () => {
   it('is good when all is, and tells each part', () => {
@@ -61,7 +61,7 @@ describe('/readyz', () => {
   })
 
   it('takes a watch that is opened anew for fresh for half a minute, and one that never was for none', () => {
-    const [, ...rest] = OBJECT_KINDS
+    const [, ...rest] = NEEDED_KINDS
     expect(readyzAfter([...READY, watch('Service', 'lost', { heardAt: START })], 29_999).status).toBe(200)
     expect(
       readyzAfter([...READY, watch('Service', 'lost', { heardAt: START })], 30_000).body.checks.watch,

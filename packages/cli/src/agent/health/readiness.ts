@@ -1,4 +1,4 @@
-import { type IpFamily, OBJECT_KINDS, type ObjectKind, ServicesRefusedError, type WatchStatus } from '@pointsman/core'
+import { type IpFamily, NEEDED_KINDS, type ObjectKind, ServicesRefusedError, type WatchStatus } from '@pointsman/core'
 import type { AgentEvent } from '../agent-event.js'
 import { CATCH_UP_MS, describeError, goTime, type Health, initialHealth, nextHealth } from './health.js'
 
@@ -291,7 +291,7 @@ interface AgentHealthOptions {
   readonly minSyncPeriodMs: number
   /** The agent's Node; absent: whichever is watched. */
   readonly nodeName?: string
-  /** What is watched. Default: all kinds. */
+  /** What is watched. Default: the kinds that every rule system needs. */
   readonly kinds?: readonly ObjectKind[]
   /** Milliseconds since 1970 UTC. */
   readonly clock: () => number
@@ -308,7 +308,7 @@ export interface AgentHealth {
 }
 
 export function createAgentHealth(options: AgentHealthOptions): AgentHealth {
-  const { syncPeriodMs, minSyncPeriodMs, kinds = OBJECT_KINDS, clock } = options
+  const { syncPeriodMs, minSyncPeriodMs, kinds = NEEDED_KINDS, clock } = options
   const foldOptions = { ...options, kinds }
   let health: Health = initialHealth(foldOptions)
   // kube-proxy's, which is on time twice as long as it may take to try again.

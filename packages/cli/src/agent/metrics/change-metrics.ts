@@ -1,4 +1,5 @@
 import {
+  isClusterScoped,
   type EngineReport,
   type IpFamily,
   isJsonObject,
@@ -61,7 +62,7 @@ export const changeMetrics: MetricGroup = ({ registry, families, clock }) => {
   const waiting = createPendingBySeq<number>()
 
   const countedOf = (event: WatchEvent) =>
-    event.type === 'BOOKMARK' || event.object.kind === 'Node' ? undefined : counted[event.object.kind]
+    event.type === 'BOOKMARK' || isClusterScoped(event.object.kind) ? undefined : counted[event.object.kind]
 
   const queue = ({ seq, event, at }: Extract<AgentEvent, { type: 'event' }>): void => {
     const kind = countedOf(event)

@@ -1,4 +1,4 @@
-import { type LogHealth, NO_SEQ, OBJECT_KINDS, type ObjectKind, type Seq, type WatchStatus } from '@pointsman/core'
+import { type LogHealth, NO_SEQ, NEEDED_KINDS, type ObjectKind, type Seq, type WatchStatus } from '@pointsman/core'
 import { Counter, Gauge, Histogram } from 'prom-client'
 import { afterApplied, type Unapplied, withUnapplied } from '../health/health.js'
 import { type MetricGroup, REQUEST_BUCKETS } from './metric-context.js'
@@ -51,7 +51,7 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
     labelNames: ['kind'] as const,
     registers,
   })
-  for (const kind of OBJECT_KINDS) {
+  for (const kind of NEEDED_KINDS) {
     up.set({ kind }, 0)
     unusable.inc({ kind }, 0)
   }

@@ -2,6 +2,7 @@ import {
   buildState,
   fateKey,
   findBreak,
+  isClusterScoped,
   followFate,
   loggedConfigAt,
   NO_SEQ,
@@ -138,7 +139,7 @@ function candidatesFor({ reader, target, after, toSeq, nodeName, configs }: Cand
     reader.eachObjectAt(after, noteService)
     reader.eachObjectAt(after, (object) => {
       const service = serviceOf(object)
-      if (object.kind === 'Node' || (service !== undefined && services.has(service))) objects.push(object)
+      if (isClusterScoped(object.kind) || (service !== undefined && services.has(service))) objects.push(object)
     })
   }
   const filters: readonly RecordFilter[] = [
@@ -149,6 +150,7 @@ function candidatesFor({ reader, target, after, toSeq, nodeName, configs }: Cand
     nodeName === undefined
       ? { ...span, types: ['object'], kinds: ['Node'] }
       : { ...span, types: ['object'], object: { kind: 'Node', namespace: '', name: nodeName } },
+    { ...span, types: ['object'], kinds: ['ServiceCIDR'] },
     ...(configs ? [{ ...span, types: ['config' as const] }] : []),
   ]
   return {

@@ -59,7 +59,7 @@ export const flip = objectOf('Flip', {
     oneOf('ADDED', 'MODIFIED', 'DELETED'),
     'of an object; absent for the configuration, as the next five',
   ),
-  kind: optional(oneOf('Service', 'EndpointSlice', 'Node'), 'of the object'),
+  kind: optional(oneOf('Service', 'EndpointSlice', 'Node', 'ServiceCIDR'), 'of the object'),
   namespace: optional(text, 'of the object: absent for a Node'),
   name: optional(text, 'of the object'),
   resourceVersion: optional(text, 'of the object'),

@@ -33,7 +33,7 @@ export const causeFields = {
   seq: optional(integer, 'the record; absent: it was so where the log begins'),
   time: optional(time, 'when it was observed'),
   event: optional(oneOf('ADDED', 'MODIFIED', 'DELETED'), 'of an object; absent for the configuration'),
-  kind: optional(oneOf('Service', 'EndpointSlice', 'Node'), 'of the object'),
+  kind: optional(oneOf('Service', 'EndpointSlice', 'Node', 'ServiceCIDR'), 'of the object'),
   namespace: optional(text, 'of the object: absent for a Node'),
   name: optional(text, 'of the object'),
   resourceVersion: optional(text, 'of the object'),

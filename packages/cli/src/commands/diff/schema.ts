@@ -22,7 +22,7 @@ const condition = oneOf('ready', 'not ready', 'terminating, still serving', 'ter
 
 const object = objectOf('Object', {
   event: required(event, 'from the one point to the other'),
-  kind: required(oneOf('Service', 'EndpointSlice', 'Node'), 'of the object'),
+  kind: required(oneOf('Service', 'EndpointSlice', 'Node', 'ServiceCIDR'), 'of the object'),
   namespace: optional(text, 'absent for a Node'),
   name: required(text, 'of the object'),
   recreated: optional(flag, 'true where it was deleted and made again in between'),

@@ -16,6 +16,7 @@ import {
   selectorOf,
   selectPods,
   type ServiceName,
+  isClusterScoped,
   serviceOf,
   type ServicePort,
   type SkippedPort,
@@ -92,7 +93,7 @@ interface ExplainQuestion {
 }
 
 export function explainService({ service, objects, state, config, pods = [] }: ExplainQuestion): Explanation {
-  const own = objects.filter((object) => object.kind === 'Node' || serviceOf(object) === service)
+  const own = objects.filter((object) => isClusterScoped(object.kind) || serviceOf(object) === service)
   const { rows, skipped } = serviceRows({ objects: own, built: buildState({ objects: own }), node: state.node })
   const object = own.find(({ kind }) => kind === 'Service')
   const selector = object && selectorOf(object)

@@ -1,4 +1,4 @@
-import { nodeWithoutObject, serviceName, type ServiceName, serviceOf } from '@pointsman/core'
+import { isClusterScoped, nodeWithoutObject, serviceName, type ServiceName, serviceOf } from '@pointsman/core'
 import type { Command } from 'commander'
 import { type Context, warn } from '../../context.js'
 import { CliError } from '../../errors.js'
@@ -132,7 +132,7 @@ function changesOf(service: ServiceName, { input, asked, question, configs }: As
   return latestChanges({
     reader: input.reader,
     service,
-    objects: asked.objects.filter((object) => object.kind === 'Node' || serviceOf(object) === service),
+    objects: asked.objects.filter((object) => isClusterScoped(object.kind) || serviceOf(object) === service),
     toSeq: asked.seq,
     nodeName: name,
     config,

@@ -215,7 +215,12 @@ function* floorEvents(reader: ChangeLogReader, fromSeq: Seq): Generator<Recorded
   }
 }
 
-const RANKS: { readonly [kind in ObjectKind]: number } = { Node: 0, Service: 1, EndpointSlice: 2 }
+const RANKS: { readonly [kind in ObjectKind]: number } = {
+  Node: 0,
+  ServiceCIDR: 0,
+  Service: 1,
+  EndpointSlice: 2,
+}
 const rankOf = ({ kind }: KubernetesObject): number => RANKS[kind]
 const keyOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? ''}/${metadata.name}`
 

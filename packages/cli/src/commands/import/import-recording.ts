@@ -61,7 +61,7 @@ export async function importRecording(options: ImportOptions): Promise<ImportTal
 function emptyTally(): ImportTally {
   return {
     events: 0,
-    kinds: { Service: 0, EndpointSlice: 0, Node: 0 },
+    kinds: { Service: 0, EndpointSlice: 0, Node: 0, ServiceCIDR: 0 },
     bookmarks: 0,
     duplicates: 0,
     estimated: 0,

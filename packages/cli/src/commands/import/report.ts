@@ -34,6 +34,7 @@ export const kindCounts = objectOf('Kinds', {
   Service: required(integer, 'events of Services'),
   EndpointSlice: required(integer, 'events of EndpointSlices'),
   Node: required(integer, 'events of Nodes'),
+  ServiceCIDR: required(integer, 'events of ServiceCIDRs'),
 })
 
 /** What `pointsman import -o json` prints. */
@@ -110,6 +111,7 @@ function countLines({
     [kinds.Service, 'of Services'],
     [kinds.EndpointSlice, 'of EndpointSlices'],
     [kinds.Node, 'of Nodes'],
+    [kinds.ServiceCIDR, 'of ServiceCIDRs'],
     [bookmarks, 'bookmarks'],
     [duplicates, 'in the log already'],
     [sum(passedOver.values()), `passed over: ${others}`],

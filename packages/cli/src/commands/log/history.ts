@@ -209,6 +209,7 @@ const SHORT: { readonly [kind in ObjectKind]: readonly string[] } = {
   Service: ['svc'],
   EndpointSlice: ['eps'],
   Node: ['no'],
+  ServiceCIDR: [],
 }
 const spellings = (kind: ObjectKind): readonly string[] => [
   kind.toLowerCase(),

@@ -90,7 +90,9 @@ function contents(info: LogInfo): readonly Row[] {
 }
 
 function kindCounts(kinds: LogInfo['kinds']): string {
+  // Few logs have ServiceCIDRs: those of one rule system need none.
   return Object.entries(kinds)
+    .filter(([kind, count]) => kind !== 'ServiceCIDR' || count > 0)
     .map(([kind, count]) => `${formatCount(count)} of ${kind}s`)
     .join(', ')
 }

@@ -31,7 +31,7 @@ export const recordItem = objectOf('Record', {
     'what it is; the fields below belong to some of these',
   ),
   event: optional(oneOf('ADDED', 'MODIFIED', 'DELETED'), 'object: what happened to it'),
-  kind: optional(oneOf('Service', 'EndpointSlice', 'Node'), 'object, bookmark'),
+  kind: optional(oneOf('Service', 'EndpointSlice', 'Node', 'ServiceCIDR'), 'object, bookmark'),
   namespace: optional(text, 'object: absent for a Node'),
   name: optional(text, 'object'),
   uid: optional(text, 'object: absent in recordings of manifests'),
@@ -91,6 +91,7 @@ const kinds = objectOf('Kinds', {
   Service: required(integer, 'changes of Services'),
   EndpointSlice: required(integer, 'changes of EndpointSlices'),
   Node: required(integer, 'changes of Nodes'),
+  ServiceCIDR: required(integer, 'changes of ServiceCIDRs'),
 })
 
 const applied = objectOf('Applied', {

@@ -153,6 +153,7 @@ const countsText = ({ kinds, bookmarks }: RecordTally): string =>
     `${formatCount(kinds.Service)} of Services`,
     `${formatCount(kinds.EndpointSlice)} of EndpointSlices`,
     `${formatCount(kinds.Node)} of Nodes`,
+    ...(kinds.ServiceCIDR > 0 ? [`${formatCount(kinds.ServiceCIDR)} of ServiceCIDRs`] : []),
     ...(bookmarks > 0 ? [countOf(bookmarks, 'bookmark')] : []),
   ].join(', ')
 
@@ -299,7 +300,7 @@ function createTally(log: Pick<SqliteChangeLog, 'head'> & Pick<ChangeLogReader, 
   readonly add: (recorded: Recorded) => void
   readonly now: () => RecordTally
 } {
-  const kinds = { Service: 0, EndpointSlice: 0, Node: 0 }
+  const kinds = { Service: 0, EndpointSlice: 0, Node: 0, ServiceCIDR: 0 }
   let events = 0
   let bookmarks = 0
   let firstAt: number | undefined

@@ -13,7 +13,7 @@ export interface Redaction extends Pseudonyms {
  * the numbers that a field may have, the keys in `KNOWN_KEYS`. All else gets a pseudonym, names of unknown fields included.
  */
 export const redactObject = (object: KubernetesObject, redaction: Redaction): KubernetesObject =>
-  // Its kind is one of the three, and its name a text before and after.
+  // Its kind is a known one, and its name a text before and after.
   OBJECTS[object.kind](object, redaction) as KubernetesObject
 
 export const redactManager = (manager: string, redaction: Redaction): string => textOf(manager, redaction)
@@ -110,8 +110,8 @@ const VERSION = /^\d{1,20}$/
 const version = words(VERSION)
 const port = numbers(65_535)
 const count = numbers(2 ** 31 - 1)
-const kind = words(/^(?:Service|EndpointSlice|Node|Pod|Endpoints)$/)
-const apiVersion = words(/^(?:v1|apps\/v1|discovery\.k8s\.io\/v1(?:beta1)?)$/)
+const kind = words(/^(?:Service|EndpointSlice|Node|Pod|Endpoints|ServiceCIDR)$/)
+const apiVersion = words(/^(?:v1|apps\/v1|(?:discovery|networking)\.k8s\.io\/v1(?:beta1)?)$/)
 const protocol = words(/^(?:TCP|UDP|SCTP)$/)
 const policy = words(/^(?:Cluster|Local)$/)
 const clusterIP = words(/^None$/)
@@ -268,6 +268,24 @@ const OBJECTS: { readonly [kind in ObjectKind]: Rule } = {
     status: fields({
       addresses: each(
         fields({ address: text, type: words(/^(?:InternalIP|ExternalIP|Hostname|InternalDNS|ExternalDNS)$/) }),
+      ),
+    }),
+  }),
+  ServiceCIDR: fields({
+    apiVersion,
+    kind,
+    metadata,
+    spec: fields({ cidrs: each(text) }),
+    status: fields({
+      conditions: each(
+        fields({
+          lastTransitionTime: time,
+          message: text,
+          observedGeneration: count,
+          reason: words(/^Terminating$/),
+          status: words(/^(?:True|False|Unknown)$/),
+          type: words(/^Ready$/),
+        }),
       ),
     }),
   }),

@@ -63,6 +63,7 @@ const KINDS: ReadonlyMap<string, ObjectKind> = new Map([
   ['/services', 'Service'],
   ['/nodes', 'Node'],
   ['discovery.k8s.io/endpointslices', 'EndpointSlice'],
+  ['networking.k8s.io/servicecidrs', 'ServiceCIDR'],
   // Recordings that were made by hand leave the group out; no other has this resource.
   ['/endpointslices', 'EndpointSlice'],
 ])

@@ -51,6 +51,18 @@ test('reads single objects, Lists and several documents, YAML or JSON', async ()
   ])
 })
 
+test('ServiceCIDRs of either version have no namespace', async () => {
+  const cidrs = 'metadata: {name: kubernetes}\nspec: {cidrs: [10.96.0.0/12]}\n'
+  const typed = JSON.stringify({ kind: 'ServiceCIDRList', items: [{ metadata: { name: 'more' } }] })
+  expect(
+    await namesIn(
+      `apiVersion: networking.k8s.io/v1beta1\nkind: ServiceCIDR\n${cidrs}`,
+      typed,
+      'apiVersion: example.com/v1\nkind: ServiceCIDR\nmetadata: {name: other}\n',
+    ),
+  ).toEqual(['ServiceCIDR /kubernetes', 'ServiceCIDR /more', 'passed over 1 ServiceCIDR'])
+})
+
 test('reads standard input', async () => {
   const { objects } = await readObjects(['-'], Readable.from(['{"kind":"Node",', '"metadata":{"name":"n"}}']))
   expect(objects).toHaveLength(1)

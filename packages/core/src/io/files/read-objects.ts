@@ -1,6 +1,12 @@
 import { canonical, isJsonObject } from '../../model/json-value.js'
 import { excessOfObject, isNamedObject, keepObject } from '../../model/keep-object.js'
-import { OBJECT_KINDS, type Json, type JsonObject, type KubernetesObject } from '../../model/kubernetes-object.js'
+import {
+  isClusterScoped,
+  OBJECT_KINDS,
+  type Json,
+  type JsonObject,
+  type KubernetesObject,
+} from '../../model/kubernetes-object.js'
 import { serviceLabelOf } from '../../model/names.js'
 import { excessOf } from '../../model/object-bounds.js'
 import { printable } from '../../model/shown-text.js'
@@ -79,8 +85,9 @@ const beginsLikeObjects = (beginning: string): boolean =>
     : /^(?:- )?(?:apiVersion|kind|items):/m.test(beginning)
 
 /** Of what a service proxy reads, and Pods: with their kind where an object or a List has it, as opposed to a reference. */
-const OBJECTS_IN_YAML = /^(?:- | {2})?kind: *["']?(?:Service|EndpointSlice|Endpoints|Node|Pod)(?:List)?["']? *\r?$/m
-const OBJECTS_IN_JSON = /"kind"\s*:\s*"(?:Service|EndpointSlice|Endpoints|Node|Pod)(?:List)?"/
+const OBJECTS_IN_YAML =
+  /^(?:- | {2})?kind: *["']?(?:Service|ServiceCIDR|EndpointSlice|Endpoints|Node|Pod)(?:List)?["']? *\r?$/m
+const OBJECTS_IN_JSON = /"kind"\s*:\s*"(?:Service|ServiceCIDR|EndpointSlice|Endpoints|Node|Pod)(?:List)?"/
 
 interface TextSource {
   readonly name: string
@@ -294,7 +301,7 @@ function itemsOfEvent({ type, object }: JsonObject, { file, problems }: ItemsSou
 
 function withNamespace(object: JsonObject): JsonObject {
   const { kind, metadata } = object
-  if (kind === 'Node' || !isJsonObject(metadata) || (metadata['namespace'] ?? '') !== '') return object
+  if (isClusterScoped(kind) || !isJsonObject(metadata) || (metadata['namespace'] ?? '') !== '') return object
   return { ...object, metadata: { ...metadata, namespace: 'default' } }
 }
 

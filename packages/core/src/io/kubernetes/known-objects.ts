@@ -148,6 +148,7 @@ export function createKnownObjects(): KnownObjects {
     Service: createKnownOfKind('Service'),
     EndpointSlice: createKnownOfKind('EndpointSlice'),
     Node: createKnownOfKind('Node'),
+    ServiceCIDR: createKnownOfKind('ServiceCIDR'),
   }
   return { add: (object) => known[object.kind].learn({ type: 'ADDED', object }), of: (kind) => known[kind] }
 }

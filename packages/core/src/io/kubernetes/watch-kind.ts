@@ -4,6 +4,7 @@ import { keepObject } from '../../model/keep-object.js'
 import {
   compareResourceVersions,
   isOlderVersion,
+  NEEDED_KINDS,
   type KubernetesObject,
   type ObjectKind,
 } from '../../model/kubernetes-object.js'
@@ -85,8 +86,8 @@ export interface WatchedKind {
  * The kinds that kube-proxy 1.36 watches, with its selectors (cmd/kube-proxy/app/server.go): slices are not selected by
  * proxy name, so that those of another proxy's Services come too and find no Service. Without a node's name all Nodes.
  */
-export function watchedKinds(nodeName?: string): readonly WatchedKind[] {
-  return [
+export function watchedKinds(nodeName?: string, kinds: readonly ObjectKind[] = NEEDED_KINDS): readonly WatchedKind[] {
+  const known: readonly WatchedKind[] = [
     {
       kind: 'Service',
       path: '/api/v1/services',
@@ -105,7 +106,9 @@ export function watchedKinds(nodeName?: string): readonly WatchedKind[] {
       path: '/api/v1/nodes',
       selectors: nodeName === undefined ? {} : { fieldSelector: `metadata.name=${nodeName}` },
     },
+    { kind: 'ServiceCIDR', path: '/apis/networking.k8s.io/v1/servicecidrs', selectors: {} },
   ]
+  return known.filter(({ kind }) => kinds.includes(kind))
 }
 
 /** Watches a kind from a resourceVersion on. */

@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type LogEntry, seq } from '../../model/record.js'
-import { createEventMaker, service } from '../../testing/manifests.js'
+import { createEventMaker, service, serviceCidr } from '../../testing/manifests.js'
 import { openChangeLog, openChangeLogWriter, type SqliteChangeLog, type WriterOptions } from './change-log.js'
 import { CHANGE_LOG_ERRORS, ChangeLogError } from '../../ports/change-log.js'
 import { openForReading, openForWriting } from './open-database.js'
@@ -174,7 +174,33 @@ describe('a log of an earlier version', () => {
     expect([...log.records()]).toHaveLength(1)
   })
 
-  test('cannot be read before that', () => {
+  test('of version 1 is read as it is, and takes ServiceCIDRs once it is migrated', () => {
+    filled()
+    withRaw((db) => {
+      db.exec("DELETE FROM kinds WHERE name = 'ServiceCIDR'")
+      db.pragma('user_version = 1')
+    })
+    const before = openChangeLog(file)
+    expect([...before.records()]).toHaveLength(1)
+    expect(before.info()).toMatchObject({ schemaVersion: 1, kinds: { Service: 1, ServiceCIDR: 0 } })
+    closed(before)
+
+    const log = write()
+    const { added } = createEventMaker(Date.UTC(2027, 0, 1))
+    const object = serviceCidr({ name: 'kubernetes', cidrs: ['10.96.0.0/12'] })
+    log.appendSync([{ type: 'event', event: added(object) }])
+    expect(log.info()).toMatchObject({ schemaVersion: MIGRATIONS.length, kinds: { Service: 1, ServiceCIDR: 1 } })
+    expect([...log.records({ kinds: ['ServiceCIDR'] })]).toMatchObject([{ name: 'kubernetes', object: object }])
+    closed(log)
+    withRaw((db) =>
+      expect(db.prepare('SELECT kind, name FROM history ORDER BY seq').raw().all()).toEqual([
+        ['Service', 'web'],
+        ['ServiceCIDR', 'kubernetes'],
+      ]),
+    )
+  })
+
+  test('cannot be read before that where a step changes what is there', () => {
     filled()
     expect(codeOf(() => openForReading(file, { migrations }))).toBe('LOG_TOO_OLD')
   })

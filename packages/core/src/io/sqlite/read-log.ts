@@ -139,7 +139,12 @@ function readInfo(tables: LogTables): LogInfo {
       config: countOf(CODES_OF_TYPE.config),
       notice: countOf(CODES_OF_TYPE.notice),
     },
-    kinds: { Service: kindCount('Service'), EndpointSlice: kindCount('EndpointSlice'), Node: kindCount('Node') },
+    kinds: {
+      Service: kindCount('Service'),
+      EndpointSlice: kindCount('EndpointSlice'),
+      Node: kindCount('Node'),
+      ServiceCIDR: kindCount('ServiceCIDR'),
+    },
     snapshots: Number(db.prepare('SELECT count(*) FROM snapshots').pluck().get()),
     bytes: Number(db.pragma('page_count', { simple: true })) * Number(db.pragma('page_size', { simple: true })),
     applied: meta.applied().flatMap(({ backend, seq: position }) => {

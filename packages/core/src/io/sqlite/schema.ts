@@ -8,7 +8,12 @@ import { Damage } from './errors.js'
 const APPLICATION_ID = 0x506e5473
 
 /** What is on disk. Numbers are contracts with every log that was ever written: add, never change. */
-export const KIND_CODES: { readonly [kind in ObjectKind]: number } = { Service: 1, EndpointSlice: 2, Node: 3 }
+export const KIND_CODES: { readonly [kind in ObjectKind]: number } = {
+  Service: 1,
+  EndpointSlice: 2,
+  Node: 3,
+  ServiceCIDR: 4,
+}
 
 export const TYPE_CODES = {
   ADDED: 1,
@@ -30,7 +35,13 @@ export const FLAG_AUTHOR_TIME = 4
 /** A sync that failed. */
 export const FLAG_FAILED = 8
 
-const KINDS_BY_CODE: readonly (ObjectKind | undefined)[] = [undefined, 'Service', 'EndpointSlice', 'Node']
+const KINDS_BY_CODE: readonly (ObjectKind | undefined)[] = [
+  undefined,
+  'Service',
+  'EndpointSlice',
+  'Node',
+  'ServiceCIDR',
+]
 export function kindOfCode(code: number): ObjectKind {
   const kind = KINDS_BY_CODE[code]
   if (kind === undefined) throw new Damage(`kind ${code}`, 'there is no such kind')
@@ -56,7 +67,7 @@ export const CODES_OF_TYPE: { readonly [type in LogRecord['type']]: readonly num
 /** One step of the schema. The step at index n makes version n + 1 of version n. */
 export type Migration = (db: Database.Database) => void
 
-export const MIGRATIONS: readonly Migration[] = [createTables]
+export const MIGRATIONS: readonly Migration[] = [createTables, addServiceCidr]
 
 function createTables(db: Database.Database): void {
   db.exec(`
@@ -136,6 +147,14 @@ function createTables(db: Database.Database): void {
   `)
 }
 
+/** Version 2: ServiceCIDR is a kind. Programs that know version 1 alone refuse the log, instead of taking such a record for damage. */
+function addServiceCidr(db: Database.Database): void {
+  db.exec("INSERT INTO kinds VALUES (4, 'ServiceCIDR')")
+}
+
+/** Steps that add meanings and change none: a log is read as well before them. */
+const READABLE_BEFORE: ReadonlySet<Migration> = new Set([addServiceCidr])
+
 /**
  * Brings a log to the newest version, in one transaction; an empty file becomes an empty log.
  * Throws LOG_NOT_A_LOG for another application's file, LOG_TOO_NEW for a later version's log.
@@ -172,7 +191,8 @@ export function checkVersion(
   const known = migrations.length
   const version = versionOf(db, { file, known })
   refuseOtherSchema(db, { file, migrations, version })
-  if (version < known) throw new ChangeLogError('LOG_TOO_OLD', { file, detail: `version ${version}, needed ${known}` })
+  if (migrations.slice(version).some((step) => !READABLE_BEFORE.has(step)))
+    throw new ChangeLogError('LOG_TOO_OLD', { file, detail: `version ${version}, needed ${known}` })
 }
 
 function versionOf(db: Database.Database, { file, known }: { readonly file: string; readonly known: number }): number {

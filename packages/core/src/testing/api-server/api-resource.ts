@@ -2,7 +2,7 @@ import { isJsonObject } from '../../model/json-value.js'
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 
 /** What a request's path leads to: `services` for `/api/v1/services`. */
-export type ResourceName = 'services' | 'endpointslices' | 'nodes'
+export type ResourceName = 'services' | 'endpointslices' | 'nodes' | 'servicecidrs'
 
 export interface ApiResource {
   readonly name: ResourceName
@@ -50,12 +50,23 @@ export const API_RESOURCES: { readonly [name in ResourceName]: ApiResource } = {
     empty: { spec: {}, status: { daemonEndpoints: { kubeletEndpoint: { Port: 0 } } } },
     selectableFields: ['spec.unschedulable'],
   },
+  servicecidrs: {
+    name: 'servicecidrs',
+    group: 'networking.k8s.io',
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'ServiceCIDR',
+    path: '/apis/networking.k8s.io/v1/servicecidrs',
+    isNamespaced: false,
+    empty: { spec: {}, status: {} },
+    selectableFields: [],
+  },
 }
 
 const BY_KIND: { readonly [kind in ObjectKind]: ResourceName } = {
   Service: 'services',
   EndpointSlice: 'endpointslices',
   Node: 'nodes',
+  ServiceCIDR: 'servicecidrs',
 }
 
 export const resourceOf = (object: { readonly kind: ObjectKind }): ApiResource => API_RESOURCES[BY_KIND[object.kind]]
