@@ -5,6 +5,8 @@ import type { Dataplane } from '@pointsman/core'
 export { createMockBackend } from '@pointsman/backend-mock'
 /** Runs one process to its end: the one runner, for what is no rule system's own. */
 export { runProcess } from 'node-iptables'
+/** The kernel's flows over netlink. */
+export { deleteFlows, listFlows } from 'node-netfilter'
 
 /** The rule systems that the command knows; the first is the default. No other file of cli imports one. */
 export const DATAPLANES: readonly [Dataplane, ...Dataplane[]] = [iptablesDataplane]

@@ -26,6 +26,7 @@ export {
   type FlowTuple,
   groupOf,
   isTranslated,
+  type ListedGroup,
   planFlowDeletions,
   type ServedFronts,
   type ServedFrontsInput,

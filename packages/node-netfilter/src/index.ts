@@ -13,3 +13,14 @@ export {
   type NetfilterErrorCode,
   type NetfilterErrorDetails,
 } from './netfilter-error.js'
+
+export {
+  deleteFlows,
+  listFlows,
+  type ConntrackCallOptions,
+  type FlowFilter,
+  type FlowTuple,
+  type TrackedFlow,
+} from './conntrack.js'
+
+export type { Family } from './addresses.js'

@@ -6,7 +6,9 @@ export const NETFILTER_ERRORS = {
     'netlink cannot be used from this process: it needs Linux, and the binary that koffi brings for this CPU',
   NO_PERMISSION:
     'permission denied: run as root, or with CAP_NET_ADMIN in the user namespace of this network namespace',
-  NO_KERNEL_SUPPORT: 'the kernel lacks this part of netfilter: load its module (nf_tables)',
+  NO_KERNEL_SUPPORT: 'the kernel lacks this part of netfilter: load its module (nf_tables, nf_conntrack_netlink)',
+  TIMED_OUT: 'no whole answer came within timeoutMs: raise the limit, or try again',
+  ABORTED: 'aborted by the caller',
   FAILED: 'the kernel refused: see errno',
 } as const
 

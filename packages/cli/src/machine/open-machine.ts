@@ -6,6 +6,7 @@ import {
   type ConntrackReport,
   type Dataplane,
   type FamilySyncReport,
+  type FlowTable,
   type ForeignReference,
   type Front,
   type IpFamily,
@@ -14,9 +15,9 @@ import {
   type OpenOptions,
   type ProxyConfig,
 } from '@pointsman/core'
-import { conntrackCommands } from '@pointsman/core/io'
+import { conntrackCommands, conntrackNetlink } from '@pointsman/core/io'
 import { dataplaneOf, warn, type Context } from '../context.js'
-import { runProcess } from '../dataplanes.js'
+import { deleteFlows, listFlows, runProcess } from '../dataplanes.js'
 import { CliError } from '../errors.js'
 import {
   familiesOf,
@@ -142,7 +143,7 @@ export async function openBackend(
       syncHook: (families) =>
         (conntrack = createConntrackHook({
           config,
-          flows: conntrackCommands({ run: runProcess }),
+          flows: machineFlows(),
           families,
           nodeAddresses: () => addresses,
           patienceMs: CONNTRACK_PATIENCE_MS,
@@ -193,6 +194,10 @@ export interface AgentMachine extends OpenDataplane {
   readonly refreshAddresses: () => Promise<boolean>
 }
 
+/** The flows that this machine's kernel tracks: by conntrack(8) where netlink cannot be used from this process. */
+const machineFlows = (): FlowTable =>
+  conntrackNetlink({ netlink: { listFlows, deleteFlows }, otherwise: conntrackCommands({ run: runProcess }) })
+
 /** The largest input, and the listing of the most rules, take seconds: what takes longer hangs, and is ended and tried again. */
 const COMMAND_TIMEOUT_MS = 120_000
 
@@ -215,7 +220,7 @@ export async function openAgentMachine(
       syncHook: (families: readonly IpFamily[]) =>
         createConntrackHook({
           config,
-          flows: conntrackCommands({ run: runProcess }),
+          flows: machineFlows(),
           families,
           nodeAddresses: () => addresses,
           formerFronts: options.formerFronts,

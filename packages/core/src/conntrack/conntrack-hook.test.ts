@@ -146,6 +146,32 @@ describe('after a sync', () => {
     expect(conntrack.flows()).toEqual([FLOW6])
   })
 
+  test('a call that hangs is given up, and later syncs do not wait for another one', async () => {
+    let hangs = true
+    conntrack.intercept = () => (hangs ? new Promise(() => undefined) : undefined)
+    hook.afterSync(stateWith(dns))
+    const waited = hook.beforeSync()
+    expect(pauses.map(({ ms }) => ms)).toEqual([1000])
+    pauses[0]?.end()
+    await vi.waitFor(() => expect(pauses.map(({ ms }) => ms)).toEqual([1000, 4000]))
+    pauses[1]?.end()
+    await waited
+    expect(told()).toEqual(['TIMED_OUT, 0 of 0, no retry'])
+
+    hook.afterSync(stateWith())
+    await vi.waitFor(() => expect(conntrack.commands).toHaveLength(2))
+    time += 1000
+    const again = hook.beforeSync()
+    expect(pauses.at(-1)?.ms).toBe(0)
+    pauses.at(-1)?.end()
+    await again
+    hangs = false
+    hook.afterSync(stateWith())
+    await hook.beforeSync()
+    expect(conntrack.flows()).toEqual([FLOW6])
+    expect(told().slice(2)).toEqual(['1 of 1 in 10 ms'])
+  })
+
   test('two in a row come one after the other', async () => {
     hook.afterSync(stateWith(dns))
     hook.afterSync(stateWith(dns6))

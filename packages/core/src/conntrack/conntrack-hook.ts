@@ -3,6 +3,7 @@ import type { IpFamily } from '../model/address.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import { frontKey, type Front, type State } from '../state/state.js'
 import {
+  abandonable,
   ConntrackError,
   groupOf,
   isStale,
@@ -12,6 +13,7 @@ import {
   type FlowGroup,
   type FlowRules,
   type FlowTable,
+  type ListedGroup,
   type ServedFronts,
 } from './stale-flows.js'
 
@@ -77,6 +79,11 @@ export interface ConntrackHookOptions {
   readonly retryMs?: number | undefined
   /** How long a sync waits, before no further deletion is begun. Default: 1 second. */
   readonly patienceMs?: number | undefined
+  /**
+   * How much longer it then waits for a listing or deletion that is under way, before it is given up as hanging. After that, and
+   * until an attempt succeeds, no longer at all. Default: 4 seconds.
+   */
+  readonly hangMs?: number | undefined
   /** Waits, and ends early when the signal is given; never fails. */
   readonly sleep?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined
   /** A clock in milliseconds that never goes back. */
@@ -85,22 +92,26 @@ export interface ConntrackHookOptions {
 
 export function createConntrackHook(options: ConntrackHookOptions): ConntrackHook {
   const { config, flows, families = config.families, nodeAddresses, onReport } = options
-  const { retryMs = 1000, patienceMs = 1000 } = options
+  const { retryMs = 1000, patienceMs = 1000, hangMs = 4000 } = options
   const { sleep = pause, now = () => performance.now() } = options
-  const reconcilers = families.map((family) => ({ family, ...createConntrackReconciler({ flows, now }) }))
+  const table = abandonable(flows)
+  const reconcilers = families.map((family) => ({ family, ...createConntrackReconciler({ flows: table, now }) }))
   const closing = new AbortController()
   let underWay: UnderWay | undefined
   let toldMissing = false
+  /** The last attempt that anything is known of was given up as hanging. */
+  let isHanging = false
   let former = options.formerFronts ?? []
 
   const reconcileAll = async (
     tasks: readonly Task[],
+    signal: AbortSignal,
   ): Promise<Reconciliation & { readonly families: readonly FamilyFlows[] }> => {
     const results: Reconciliation[] = []
     const each: FamilyFlows[] = []
     for (const { family, run } of tasks) {
       const startedAt = now()
-      const result = await run(closing.signal)
+      const result = await run(signal)
       results.push(result)
       each.push({ family, deleted: result.deleted, durationMs: now() - startedAt })
     }
@@ -113,12 +124,17 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
     toldMissing = isMissing
   }
 
-  const reconcileUntilDone = async (tasks: readonly Task[], giveUp: AbortSignal): Promise<void> => {
+  const reconcileUntilDone = async (tasks: readonly Task[], current: UnderWay): Promise<void> => {
+    const giveUp = current.giveUp.signal
+    const signal = AbortSignal.any([closing.signal, current.hanging.signal])
     for (let pauseMs = retryMs; ; pauseMs = Math.min(2 * pauseMs, config.syncPeriodMs)) {
       const startedAt = now()
-      const { failure, ...counts } = await reconcileAll(tasks)
+      current.startedAt = startedAt
+      const { failure: found, ...counts } = await reconcileAll(tasks, signal)
       const done = { ...counts, durationMs: now() - startedAt }
       if (closing.signal.aborted) return
+      isHanging = current.hanging.signal.aborted && found !== undefined
+      const failure = isHanging && found?.code === 'ABORTED' ? new ConntrackError('TIMED_OUT', found) : found
       if (failure === undefined) return tell({ type: 'reconciled', ...done })
       // A program that is lacking is asked for again at the next sync.
       const retries = failure.code !== 'NOT_FOUND' && !giveUp.aborted
@@ -134,12 +150,19 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
 
   const settle = async (): Promise<void> => {
     if (underWay === undefined) return
-    const { giveUp, stop, ended } = underWay
+    const { giveUp, ended } = underWay
     giveUp.abort()
     const isOver = new AbortController()
-    void sleep(patienceMs, isOver.signal).then(() => stop.abort())
+    void losePatience(underWay, isOver.signal)
     await ended
     isOver.abort()
+  }
+
+  const losePatience = async ({ stop, hanging, startedAt }: UnderWay, isOver: AbortSignal): Promise<void> => {
+    await sleep(isHanging ? Math.max(0, patienceMs - (now() - startedAt)) : patienceMs, isOver)
+    stop.abort()
+    if (!isHanging) await sleep(hangMs, isOver)
+    if (!isOver.aborted) hanging.abort()
   }
 
   return {
@@ -148,14 +171,16 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
     afterSync(state) {
       const removedFronts = former
       former = []
-      const [giveUp, stop] = [new AbortController(), new AbortController()]
+      const [giveUp, stop, hanging] = [new AbortController(), new AbortController(), new AbortController()]
       const interfaces = nodeAddresses?.()
       const tasks = reconcilers.map(({ family, reconcile }): Task => {
         const served = servedFrontsOf({ state, config, family, nodeAddresses: interfaces })
         return { family, run: (signal) => reconcile({ served, removedFronts, yieldTo: stop.signal }, signal) }
       })
       const before = settle()
-      underWay = { giveUp, stop, ended: before.then(() => reconcileUntilDone(tasks, giveUp.signal)) }
+      const current: UnderWay = { giveUp, stop, hanging, startedAt: now(), ended: before }
+      current.ended = before.then(() => reconcileUntilDone(tasks, current))
+      underWay = current
     },
 
     async close() {
@@ -175,7 +200,11 @@ interface UnderWay {
   readonly giveUp: AbortController
   /** No further deletion. */
   readonly stop: AbortController
-  readonly ended: Promise<void>
+  /** What is under way does not come to its end. */
+  readonly hanging: AbortController
+  /** Of the present attempt, by the clock of the options. */
+  startedAt: number
+  ended: Promise<void>
 }
 
 function sumOf(results: readonly Reconciliation[]): Reconciliation {
@@ -241,7 +270,7 @@ export function createConntrackReconciler(options: ReconcilerOptions): Conntrack
 
   const listStale = async (rules: FlowRules, signal: AbortSignal | undefined): Promise<StaleFlows> => {
     const { served, formerFronts } = rules
-    const groups = new Map<string, FlowGroup>()
+    const groups = new Map<string, FlowGroup & { readonly flows: Flow[] }>()
     let listed = 0
     // Without any UDP front, now or before, the kernel need not be asked.
     if (served.targets.size === 0 && formerFronts.size === 0) return { listed, groups: [] }
@@ -249,7 +278,10 @@ export function createConntrackReconciler(options: ReconcilerOptions): Conntrack
       listed++
       if (!isStale(flow, rules)) return
       const group = groupOf(flow)
-      groups.set(Object.values(group).join(' '), group)
+      const key = Object.values(group).join(' ')
+      const known = groups.get(key)
+      if (known === undefined) groups.set(key, { ...group, flows: [flow] })
+      else known.flows.push(flow)
     }
     await flows.listFlows({ family: served.family, protocol: 'udp' }, look, signal)
     return { listed, groups: [...groups.values()] }
@@ -260,7 +292,7 @@ export function createConntrackReconciler(options: ReconcilerOptions): Conntrack
     { yieldTo, signal }: { readonly yieldTo: AbortSignal | undefined; readonly signal: AbortSignal | undefined },
   ): Promise<Reconciliation> => {
     const waiting = [...groups]
-    const next = (): FlowGroup | undefined =>
+    const next = (): ListedGroup | undefined =>
       yieldTo?.aborted === true && waiting.length < groups.length ? undefined : waiting.shift()
     let deleted = 0
     let failure: ConntrackError | undefined
@@ -299,7 +331,7 @@ const NOTHING: Reconciliation = { listed: 0, deleted: 0, left: 0 }
 
 interface StaleFlows {
   readonly listed: number
-  readonly groups: readonly FlowGroup[]
+  readonly groups: readonly ListedGroup[]
 }
 
 /** Where conntrack is never there to succeed, what is remembered must not grow for ever. */

@@ -51,15 +51,45 @@ export const groupOf = ({ family, zone, original, reply }: Flow): FlowGroup => (
 /** Which flows to list. */
 export type FlowFilter = Pick<Flow, 'family' | 'protocol'>
 
-/**
- * The kernel's table of flows: conntrack(8) today, netlink as well as it. Every method fails with a ConntrackError alone,
- * or with a bug.
- */
+/** A group, and those of its flows that a listing had. */
+export interface ListedGroup extends FlowGroup {
+  readonly flows: readonly Flow[]
+}
+
+/** The kernel's table of flows, over netlink or by conntrack(8). Every method fails with a ConntrackError alone, or with a bug. */
 export interface FlowTable {
-  /** Hands over each flow as it is read; the listing is never held whole. */
+  /** Hands over each flow as it is read, some perhaps twice; the listing is never held whole. */
   readonly listFlows: (filter: FlowFilter, onFlow: (flow: Flow) => void, signal?: AbortSignal) => Promise<void>
-  /** Deletes a group, and answers how many flows that were. None: they were gone already. */
-  readonly deleteFlows: (group: FlowGroup, signal?: AbortSignal) => Promise<number>
+  /**
+   * Deletes the flows that were listed of a group, and may delete such as have come to it since. Answers how many flows that
+   * were. None: they were gone already.
+   */
+  readonly deleteFlows: (group: ListedGroup, signal?: AbortSignal) => Promise<number>
+}
+
+/** Calls end with ABORTED once their signal is aborted, whatever becomes of what they began. */
+export const abandonable = (flows: FlowTable): FlowTable => ({
+  listFlows: async (filter, onFlow, signal) => {
+    const take = (flow: Flow): void => {
+      if (signal?.aborted !== true) onFlow(flow)
+    }
+    await orAbandoned(flows.listFlows(filter, take, signal), signal)
+  },
+  deleteFlows: (group, signal) => orAbandoned(flows.deleteFlows(group, signal), signal),
+})
+
+async function orAbandoned<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+  let abandon: () => void = () => undefined
+  const abandoned = new Promise<never>((_, reject) => {
+    abandon = () => reject(new ConntrackError('ABORTED', { argv: ['conntrack'] }))
+  })
+  signal?.addEventListener('abort', abandon)
+  if (signal?.aborted === true) abandon()
+  try {
+    return await Promise.race([work, abandoned])
+  } finally {
+    signal?.removeEventListener('abort', abandon)
+  }
 }
 
 /** What can go wrong with the table of flows, and what to do about it. */
@@ -67,7 +97,7 @@ export const CONNTRACK_ERRORS = {
   NOT_FOUND: 'conntrack is not installed, so UDP clients may keep using removed endpoints: install it',
   NO_PERMISSION: 'permission denied: run as root, or with CAP_NET_ADMIN',
   NO_KERNEL_SUPPORT: 'the kernel cannot list flows: load the module nf_conntrack_netlink',
-  TIMED_OUT: 'timed out after timeoutMs and was killed: raise the limit',
+  TIMED_OUT: 'timed out after timeoutMs and was ended: raise the limit',
   ABORTED: 'aborted by the caller',
   FAILED: 'conntrack failed: see its message',
 } as const

@@ -12,6 +12,9 @@ export const NLMSG_DONE = 3
 export const NLM_F_REQUEST = 1
 export const NLM_F_MULTI = 2
 export const NLM_F_ACK = 4
+/** Of an answer: what was listed changed meanwhile, and entries may be missing or there twice. */
+export const NLM_F_DUMP_INTR = 0x10
+export const NLM_F_DUMP = 0x3_00
 
 const HEADER = 16
 /** struct nfgenmsg: family, version, and a resource id in network order. */
@@ -34,29 +37,59 @@ export function* messagesIn(datagram: Buffer): Generator<NetlinkMessage> {
 }
 
 /** The attributes after a netfilter header, by number; of one that is repeated the last. Flags of the number are dropped. */
-export function attributesIn(payload: Buffer): ReadonlyMap<number, Buffer> {
+export const attributesIn = (payload: Buffer): ReadonlyMap<number, Buffer> => attributesOf(payload, NETFILTER_HEADER)
+
+/** The attributes that an attribute holds. */
+export const nestedIn = (attribute: Buffer | undefined): ReadonlyMap<number, Buffer> =>
+  attribute === undefined ? new Map<number, Buffer>() : attributesOf(attribute, 0)
+
+function attributesOf(bytes: Buffer, start: number): ReadonlyMap<number, Buffer> {
   const attributes = new Map<number, Buffer>()
-  let at = NETFILTER_HEADER
-  while (at + 4 <= payload.length) {
-    const length = payload.readUInt16LE(at)
-    if (length < 4 || at + length > payload.length) break
-    attributes.set(payload.readUInt16LE(at + 2) & NLA_TYPE_MASK, payload.subarray(at + 4, at + length))
+  let at = start
+  while (at + 4 <= bytes.length) {
+    const length = bytes.readUInt16LE(at)
+    if (length < 4 || at + length > bytes.length) break
+    attributes.set(bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK, bytes.subarray(at + 4, at + length))
     at += aligned(length)
   }
   return attributes
 }
 
-/** A request without attributes, for a subsystem of netfilter. */
-export function requestOf(message: { readonly type: number; readonly sequence: number }): Buffer {
-  const bytes = Buffer.alloc(HEADER + NETFILTER_HEADER)
+export interface NetlinkRequest {
+  readonly type: number
+  readonly sequence: number
+  /** Besides NLM_F_REQUEST. Default: NLM_F_ACK. */
+  readonly flags?: number | undefined
+  /** AF_INET, AF_INET6; 0 where the subsystem has no families. */
+  readonly family?: number | undefined
+  readonly attributes?: readonly Buffer[] | undefined
+}
+
+/** A request to a subsystem of netfilter. */
+export function requestOf({ type, sequence, flags = NLM_F_ACK, family = 0, attributes = [] }: NetlinkRequest): Buffer {
+  const header = Buffer.alloc(HEADER + NETFILTER_HEADER)
+  const bytes = Buffer.concat([header, ...attributes])
   bytes.writeUInt32LE(bytes.length, 0)
-  bytes.writeUInt16LE(message.type, 4)
-  bytes.writeUInt16LE(NLM_F_REQUEST | NLM_F_ACK, 6)
-  bytes.writeUInt32LE(message.sequence, 8)
+  bytes.writeUInt16LE(type, 4)
+  bytes.writeUInt16LE(NLM_F_REQUEST | flags, 6)
+  bytes.writeUInt32LE(sequence, 8)
+  bytes.writeUInt8(family, HEADER)
   return bytes
 }
+
+export function attributeOf(type: number, value: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(aligned(4 + value.length))
+  bytes.writeUInt16LE(4 + value.length, 0)
+  bytes.writeUInt16LE(type, 2)
+  bytes.set(value, 4)
+  return bytes
+}
+
+export const nestedOf = (type: number, ...attributes: readonly Buffer[]): Buffer =>
+  attributeOf(type | NLA_F_NESTED, Buffer.concat(attributes))
 
 const aligned = (length: number): number => (length + 3) & ~3
 
 // Without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
 const NLA_TYPE_MASK = 0x3f_ff
+const NLA_F_NESTED = 0x80_00

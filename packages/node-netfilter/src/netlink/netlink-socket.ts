@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { errorOfErrno } from '../netfilter-error.js'
+import { errorOfErrno, NetfilterError } from '../netfilter-error.js'
 import { loadLibc, type Libc } from './libc.js'
 import { messagesIn, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR, requestOf } from './messages.js'
 import type { NetlinkMessage } from './messages.js'
@@ -13,6 +13,8 @@ export interface NetlinkSocketOptions {
   readonly onlyType?: number | undefined
   /** How much the kernel keeps until it is read. Default: net.core.rmem_default. Without CAP_NET_ADMIN no more than rmem_max. */
   readonly receiveBufferBytes?: number | undefined
+  /** Datagrams that are read before other work of the event loop has its turn. Default: 64. */
+  readonly datagramsATurn?: number | undefined
   /** Where datagrams are read to: for sockets whose messages are copied at once. Default: one of its own. */
   readonly buffer?: Buffer | undefined
 }
@@ -69,13 +71,18 @@ export function openNetlinkSocket(options: NetlinkSocketOptions): NetlinkSocket 
   address.writeUInt16LE(AF_NETLINK, 0)
   check(libc.bind(fd, address, SIZE_OF_ADDRESS))
   if (options.group !== undefined) setNumber(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, options.group)
-  return socketOn(libc, { fd, operation, buffer: options.buffer ?? Buffer.allocUnsafeSlow(RECEIVE_BYTES) })
+  const { buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES), datagramsATurn = DATAGRAMS_A_TURN } = options
+  return socketOn(libc, { fd, operation, buffer, datagramsATurn })
 }
 
-function socketOn(
-  libc: Libc,
-  { fd, operation, buffer }: { readonly fd: number; readonly operation: string; readonly buffer: Buffer },
-): NetlinkSocket {
+interface OpenSocket {
+  readonly fd: number
+  readonly operation: string
+  readonly buffer: Buffer
+  readonly datagramsATurn: number
+}
+
+function socketOn(libc: Libc, { fd, operation, buffer, datagramsATurn }: OpenSocket): NetlinkSocket {
   const isOpen = (): boolean => !isClosed
   let isClosed = false
   let stopReading = (): void => undefined
@@ -89,7 +96,7 @@ function socketOn(
   const readSome = (reader: NetlinkReader): void => {
     try {
       // As long as more is left, the poll calls again: other work of the event loop comes in between.
-      for (let count = 0; count < DATAGRAMS_A_TURN && isOpen(); count++) {
+      for (let count = 0; count < datagramsATurn && isOpen(); count++) {
         const datagram = receive(libc, { fd, buffer, operation })
         if (datagram === 'overrun') hasOverrun = true
         else if (datagram !== 'none') {
@@ -177,34 +184,86 @@ export async function askKernel<Answer>(
 
 let answerBuffer: Buffer | undefined
 
-function answerTo(
+async function answerTo(
   { operation, type }: { readonly operation: string; readonly type: number },
   socket: NetlinkSocket,
 ): Promise<readonly NetlinkMessage[]> {
   const sequence = 1
+  const answer: NetlinkMessage[] = []
+  await exchange(socket, {
+    operation,
+    bytes: requestOf({ type, sequence }),
+    onMessage: (message) => {
+      if (message.sequence !== sequence) return false
+      const errno = errnoIn(message)
+      if (errno !== undefined && errno !== 0) throw errorOfErrno(operation, errno)
+      if (errno === 0) return true
+      answer.push({ ...message, payload: Buffer.from(message.payload) })
+      return false
+    },
+  })
+  return answer
+}
+
+/** How an answer ends: 0, or the kernel's number for what failed. Undefined: the message is a part of the answer. */
+export function errnoIn({ type, flags, payload }: NetlinkMessage): number | undefined {
+  const isLast = type === NLMSG_ERROR || (type === NLMSG_DONE && (flags & NLM_F_MULTI) !== 0)
+  if (!isLast) return undefined
+  return payload.length < 4 ? 0 : -payload.readInt32LE(0)
+}
+
+export interface Exchange {
+  readonly operation: string
+  /** One request or several. The kernel works on them within the call: no more than it does at once. */
+  readonly bytes: Uint8Array
+  /** Whether the answer is whole; what it throws ends the exchange. */
+  readonly onMessage: (message: NetlinkMessage) => boolean
+  readonly signal?: AbortSignal | undefined
+  readonly timeoutMs?: number | undefined
+}
+
+/**
+ * Sends requests, and reads until the answer is whole, in turn with other work of the event loop. One exchange of a socket at a
+ * time. Fails with a NetfilterError (TIMED_OUT, ABORTED, the kernel's errno; ENOBUFS where answers were dropped for want of
+ * room), or with what `onMessage` throws; the caller closes the socket.
+ */
+export function exchange(
+  socket: NetlinkSocket,
+  { operation, bytes, onMessage, signal, timeoutMs }: Exchange,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const answer: NetlinkMessage[] = []
-    socket.send(requestOf({ type, sequence }))
-    const state = { isSettled: false }
+    if (signal?.aborted === true) return reject(new NetfilterError('ABORTED', { operation }, { cause: signal.reason }))
+    const state = { isOver: false }
     const settle = (outcome: () => void): void => {
-      state.isSettled = true
+      if (state.isOver) return
+      state.isOver = true
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
       outcome()
     }
+    const fail = (error: unknown): void =>
+      settle(() => reject(error instanceof Error ? error : new Error(String(error))))
+    const onAbort = (): void => fail(new NetfilterError('ABORTED', { operation }, { cause: signal?.reason }))
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => fail(new NetfilterError('TIMED_OUT', { operation })), timeoutMs)
+    signal?.addEventListener('abort', onAbort, { once: true })
     const reader: NetlinkReader = {
       onMessage: (message) => {
-        if (message.sequence !== sequence) return
-        if (message.type === NLMSG_ERROR) {
-          const errno = -message.payload.readInt32LE(0)
-          settle(() => (errno === 0 ? resolve(answer) : reject(errorOfErrno(operation, errno))))
-        } else if (message.type === NLMSG_DONE && (message.flags & NLM_F_MULTI) !== 0) settle(() => resolve(answer))
-        else answer.push({ ...message, payload: Buffer.from(message.payload) })
+        if (!state.isOver && onMessage(message)) settle(resolve)
       },
-      onOverrun: () => settle(() => reject(errorOfErrno(operation, constants.errno.ENOBUFS))),
-      onError: (error) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),
+      onOverrun: () => fail(errorOfErrno(operation, constants.errno.ENOBUFS)),
+      onError: fail,
     }
-    // The kernel answers within the send, as a rule: a poll would cost far more than the answer.
-    socket.readNow(reader)
-    if (!state.isSettled) socket.read(reader)
+    try {
+      socket.send(bytes)
+      // The kernel answers within the send, as a rule: a poll would cost far more than the answer.
+      socket.readNow(reader)
+      if (!state.isOver) socket.read(reader)
+    } catch (error) {
+      fail(error)
+    }
   })
 }
 

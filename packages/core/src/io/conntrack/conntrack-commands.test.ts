@@ -28,7 +28,8 @@ describe('the fake', () => {
   })
 })
 
-const GROUP = groupOf(flowOf('10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.5:5353 zone 5'))
+const LISTED = flowOf('10.0.1.2:4000 > 10.96.0.10:53 > 10.244.1.5:5353 zone 5')
+const GROUP = { ...groupOf(LISTED), flows: [LISTED] }
 
 test('a deletion names everything that makes the group, behind the words that lead into a namespace', async () => {
   const argv: string[] = []
