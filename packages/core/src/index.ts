@@ -124,5 +124,6 @@ export {
   portTraffic,
   vipsLetIn,
 } from './state/port-traffic.js'
+export { heldPortKey, portsToHold, type HeldPort } from './state/held-ports.js'
 export * from './state/state-fold.js'
 export * from './state/state.js'

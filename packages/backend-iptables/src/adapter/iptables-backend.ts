@@ -2,6 +2,7 @@ import type {
   Backend,
   FamilyDrift,
   FamilySyncReport,
+  HeldPort,
   IpFamily,
   ProxyConfig,
   State,
@@ -30,9 +31,14 @@ import {
   sumOfFound,
 } from './ruleset-digest.js'
 
-export interface IptablesBackendOptions extends Omit<RulesetOptions, 'family' | 'randomFully' | 'interfaceAddresses'> {
+export interface IptablesBackendOptions extends Omit<
+  RulesetOptions,
+  'family' | 'randomFully' | 'interfaceAddresses' | 'unheldExternalIPs'
+> {
   /** Addresses that the node's interfaces have: asked at each sync. Default: those of the Node object, and loopback. */
   readonly interfaceAddresses?: readonly string[] | (() => readonly string[]) | undefined
+  /** External IPs of the machine that no rules may lead to (layout `classic`): asked at each sync. Default: none. */
+  readonly unheldExternalIPs?: readonly HeldPort[] | (() => readonly HeldPort[]) | undefined
   readonly config: ProxyConfig
   /** iptables of each family that is to be synced, at most one a family; synced in this order. */
   readonly iptables: readonly Iptables[]
@@ -103,8 +109,12 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
   const now = options.now ?? (() => performance.now())
   const limitsOf = (one: Iptables): RestoreLimits => options.limits ?? DEFAULT_LIMITS[one.capabilities.variant]
   const rulesetOptions = (): Omit<RulesetOptions, 'family' | 'randomFully'> => {
-    const { interfaceAddresses: given, ...rest } = options
-    return { ...rest, interfaceAddresses: typeof given === 'function' ? given() : given }
+    const { interfaceAddresses: given, unheldExternalIPs: unheld, ...rest } = options
+    return {
+      ...rest,
+      interfaceAddresses: typeof given === 'function' ? given() : given,
+      unheldExternalIPs: typeof unheld === 'function' ? unheld() : unheld,
+    }
   }
   const families = iptables.map((one) => {
     const family = createFamilySync({ iptables: one, config, options: rulesetOptions, limits: limitsOf(one) })

@@ -65,6 +65,7 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
     nfacct: prepared.nfacct && choices['nfacct'] !== false,
     tcpBeLiberal: prepared.tcpBeLiberal,
     interfaceAddresses: machine.interfaceAddresses,
+    unheldExternalIPs: machine.unheldExternalIPs,
     conntrack: options.syncHook?.(families),
     onFamilySync: options.onFamilySync,
     onLeft:

@@ -125,3 +125,28 @@ describe('what no recording of kube-proxy 1.20 shows', () => {
     expect(text).toMatch(/^-A KUBE-FIREWALL .* --mark 0x4000\/0x4000 -j DROP$/m)
   })
 })
+
+describe('an external IP of the node whose port another process has', () => {
+  const unheldExternalIPs = [
+    { family: 'IPv4', protocol: 'TCP', address: '203.0.113.9', port: 80, type: 'externalIP', owners: [] },
+  ] as const
+  const options = { unheldExternalIPs }
+
+  it('has no rules, not even without endpoints, and all others have theirs', () => {
+    const port = { ...CART, port: 80, externalIPs: ['203.0.113.9', '203.0.113.10'], nodePort: 30080 }
+    const [withEndpoints, without] = [[HERE], []].map((endpoints) =>
+      rulesOf({ ...scenario({ ...port, endpoints }), options }).filter((rule) => /203\.0\.113|30080/.test(rule)),
+    )
+    expect(withEndpoints?.filter((rule) => rule.includes('203.0.113.9/'))).toEqual([])
+    expect(withEndpoints?.filter((rule) => rule.includes('203.0.113.10/'))).toHaveLength(3)
+    expect(without).toHaveLength(2)
+    expect(without?.join()).not.toContain('203.0.113.9/')
+  })
+
+  it('has them of another protocol, and in layout current', () => {
+    const port = { ...CART, port: 80, externalIPs: ['203.0.113.9'], endpoints: [HERE] }
+    const of = (one: Scenario): number => rulesOf({ ...one, options }).filter((rule) => /203\.0\.113/.test(rule)).length
+    expect(of(scenario({ ...port, protocol: 'UDP' }))).toBe(3)
+    expect(of({ ports: [port] })).toBe(1)
+  })
+})

@@ -13,6 +13,7 @@ import {
   type EndpointSelection,
   type FrontPath,
   type FrontTraffic,
+  type HeldPort,
   type IpFamily,
   type NodeInfo,
   type PortTraffic,
@@ -36,6 +37,8 @@ export interface RulesetOptions {
   readonly tcpBeLiberal?: boolean | undefined
   /** Addresses that the node's interfaces have. Default: those of the Node object, and loopback. */
   readonly interfaceAddresses?: readonly string[] | undefined
+  /** External IPs of the node whose ports other processes have: layout `classic` leaves out their rules. Default: none. */
+  readonly unheldExternalIPs?: readonly HeldPort[] | undefined
   /** Comment endpoints' rules in a large cluster too, which kube-proxy does not. Default: as kube-proxy. */
   readonly keepComments?: boolean | undefined
 }
@@ -57,6 +60,8 @@ export interface RulesetContext {
   /** Node ports answer on loopback addresses: on 127.0.0.0/8, and in layout `classic` the rules take ::1 as well. */
   readonly localhostNodePorts: boolean
   readonly nodePortAddresses: 'all' | readonly string[]
+  /** External IPs that no rules lead to: `UDP 192.168.55.10 53`. */
+  readonly unheldExternalIPs: readonly string[]
   readonly dropInvalid: boolean
   readonly randomFully: boolean
   readonly nfacct: boolean
@@ -85,12 +90,16 @@ export function rulesetContext(
     dropMark: DROP_MARKS[2 ** config.masqueradeBit === DROP_MARKS[0] ? 1 : 0],
     localhostNodePorts: isClassic || answersOnLocalhost(config, family, node),
     nodePortAddresses: nodePortAddressesOf(config, family, { node, interfaceAddresses: options.interfaceAddresses }),
+    unheldExternalIPs: isClassic ? unheldIn(family, options.unheldExternalIPs) : [],
     dropInvalid: isClassic || !(options.tcpBeLiberal ?? config.tcpBeLiberal),
     randomFully,
     nfacct: nfacct && !isClassic,
     endpointComments: keepComments || !isLargeCluster(state, { family, layout }),
   }
 }
+
+const unheldIn = (family: IpFamily, unheld: readonly HeldPort[] = []): readonly string[] =>
+  unheld.filter((one) => one.family === family).map(({ protocol, address, port }) => `${protocol} ${address} ${port}`)
 
 /**
  * Whether there are so many endpoints that kube-proxy leaves comments out: more than 1000 of the family, whatever their
@@ -170,7 +179,7 @@ export interface PortPlan {
 
 export function portPlan(given: ServicePort, all: readonly Endpoint[], context: RulesetContext): PortPlan {
   const isClassic = context.layout.name === 'classic'
-  const port = isClassic ? portAsOf120(given) : given
+  const port = isClassic ? portAsOf120(given, context) : given
   const endpoints = isClassic ? endpointsAsOf120(all) : all
   const chains = serviceChainNames(port, context.layout)
   const traffic = portTraffic({ port, endpoints, node: context.node })
@@ -196,15 +205,24 @@ export const selectionIn = (
   { port, endpoints, node }: SelectionInput,
 ): EndpointSelection =>
   name === 'classic'
-    ? selectEndpoints({ port: portAsOf120(port), endpoints: endpointsAsOf120(endpoints), node })
+    ? selectEndpoints({
+        port: portAsOf120(port, { unheldExternalIPs: [] }),
+        endpoints: endpointsAsOf120(endpoints),
+        node,
+      })
     : selectEndpoints({ port, endpoints, node })
 
 /**
  * What kube-proxy 1.20 knows of a service port: no internal traffic policy (1.21), no ipMode (1.29), an external traffic policy
- * only of types NodePort and LoadBalancer, and source ranges also where one holds every address.
+ * only of types NodePort and LoadBalancer, and source ranges also where one holds every address. It writes no rules, not even those
+ * that reject, for an external IP of the node whose port it cannot hold open; those of a node port it writes nevertheless.
  */
-function portAsOf120(port: ServicePort): ServicePort {
+function portAsOf120(
+  port: ServicePort,
+  { unheldExternalIPs: unheld }: Pick<RulesetContext, 'unheldExternalIPs'>,
+): ServicePort {
   const { externalTrafficPolicy, nodePort, healthCheckNodePort, loadBalancerProxyIPs } = port
+  const { externalIPs, protocol } = port
   const { loadBalancerSourceRanges, voidSourceRanges = loadBalancerSourceRanges } = port
   const loadBalancerVIPs = [...port.loadBalancerVIPs, ...loadBalancerProxyIPs]
   const hasPolicy = nodePort !== 0 || healthCheckNodePort !== 0 || loadBalancerVIPs.length > 0
@@ -212,6 +230,10 @@ function portAsOf120(port: ServicePort): ServicePort {
     ...port,
     internalTrafficPolicy: 'Cluster',
     externalTrafficPolicy: hasPolicy ? externalTrafficPolicy : 'Cluster',
+    externalIPs:
+      unheld.length === 0
+        ? externalIPs
+        : externalIPs.filter((address) => !unheld.includes(`${protocol} ${address} ${port.port}`)),
     loadBalancerVIPs,
     loadBalancerProxyIPs: [],
     loadBalancerSourceRanges: voidSourceRanges,

@@ -12,6 +12,7 @@ import type {
   WatchEvent,
   WatchStatus,
 } from '@pointsman/core'
+import type { HeldPortsReport } from './held-ports.js'
 
 /** What happens in an agent. Metrics, health and the text log receive each, and know nothing else of it. */
 export type AgentEvent =
@@ -25,6 +26,8 @@ export type AgentEvent =
   | { readonly type: 'conntrack'; readonly report: ConntrackReport }
   | { readonly type: 'watch'; readonly status: WatchStatus }
   | { readonly type: 'log'; readonly health: LogHealth }
+  /** Ports are held open otherwise than before. */
+  | { readonly type: 'ports'; readonly report: HeldPortsReport }
   /** The tables were compared with what was put there. */
   | {
       readonly type: 'drift'

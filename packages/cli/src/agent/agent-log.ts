@@ -5,6 +5,7 @@ import {
   type EngineReport,
   type ChangingProcess,
   type FamilyDrift,
+  heldPortKey,
   type LogHealth,
   type RefusalChanges,
   type WatchStatus,
@@ -15,6 +16,7 @@ import { pino } from 'pino'
 import { countOf } from '../output/format-text.js'
 import type { LineSink } from '../output/terminal.js'
 import type { AgentEvent } from './agent-event.js'
+import { failureText, type HeldPortsReport, portText } from './held-ports.js'
 
 /** One line of an agent's text log. */
 export interface AgentLine {
@@ -117,6 +119,8 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
         return event.report.type === 'failed' ? [warning(event.report.error.message)] : []
       case 'unusable':
         return [warning(event.message)]
+      case 'ports':
+        return portLines(event.report)
       case 'event':
       case 'family':
       case 'listening':
@@ -141,6 +145,19 @@ function refusalLines({ begun, ended }: RefusalChanges, at: number): readonly Ag
       ? [warning(`rules of ${countOf(more, 'more service port')} are refused; see /readyz and the change log`)]
       : []),
     ...(ended.length > 0 ? [info(`rules of ${shown(ended)} are no longer refused`)] : []),
+  ]
+}
+
+/** A few lines, however many ports other processes have: /readyz and the change log name the others. */
+function portLines({ held, begun, ended }: HeldPortsReport): readonly AgentLine[] {
+  const more = begun.length - MAX_SHOWN
+  const now = new Set(held.map(heldPortKey))
+  const back = ended.filter(({ port }) => now.has(heldPortKey(port))).map(({ port }) => portText(port))
+  return [
+    ...begun.slice(0, MAX_SHOWN).map((failure) => warning(failureText(failure))),
+    ...(more > 0 ? [warning(`cannot hold ${countOf(more, 'more port')} open; see /readyz and the change log`)] : []),
+    ...(back.length > 0 ? [info(`holding ${shown(back)} open now`)] : []),
+    info(`holding ${countOf(held.length, 'port')} open`, 2),
   ]
 }
 

@@ -39,6 +39,8 @@ interface FollowOptions {
   readonly start: AgentStart
   readonly recorder: Recorder
   readonly machine: AgentMachine
+  /** Tries again to hold ports that other processes had; whether the rules follow. Absent: none is held. */
+  readonly retryPorts?: (() => Promise<boolean>) | undefined
   readonly observers: Pick<AgentObservers, 'emit' | 'warn'>
   /** Asks for the end: what is known by then is brought into force, and nothing more is asked for. */
   readonly stop: AbortSignal
@@ -113,7 +115,10 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
   })
   const addresses = interval(config.syncPeriodMs)
     .pipe(
-      mergeMap(() => addressesChanged(agent), 1),
+      mergeMap(async () => {
+        const isFreed = await agent.retryPorts?.()
+        return (await addressesChanged(agent)) || isFreed === true
+      }, 1),
       filter((changed) => changed),
     )
     .subscribe(() => resync.next())

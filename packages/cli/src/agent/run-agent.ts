@@ -13,6 +13,10 @@ import { CliError } from '../errors.js'
 import type { VariantOptions } from '../input/rules-question.js'
 import { type AgentMachine, openAgentMachine } from '../machine/open-machine.js'
 import { type AgentObservers, createAgentObservers, unusableObject } from './agent-observers.js'
+import { createHeldPorts, type HeldPorts, portNotices } from './held-ports.js'
+import { descriptorShares } from './http/connection-limit.js'
+import { readProcessFigures } from './metrics/agent-metrics.js'
+import { openPort } from '../machine/port-sockets.js'
 import { startAgentServers } from './agent-servers.js'
 import { atMost, followCluster } from './follow-cluster.js'
 import { clusterSource } from './cluster-source.js'
@@ -43,6 +47,8 @@ export interface AgentOptions extends VariantOptions {
   readonly warnings: readonly string[]
   /** False: without kube-proxy's packet counters, also where they could be had. */
   readonly nfacct?: boolean | undefined
+  /** Node ports, and external IPs of this machine, are held open. */
+  readonly holdNodePorts: boolean
   /** Emits why the configuration is not what it was: the agent ends, so that it is started again with the new one. */
   readonly configChanged: Observable<string>
 }
@@ -118,20 +124,23 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     },
     context,
   )
+  const ports = options.holdNodePorts ? heldPorts(config, { emit, recorder, now }) : undefined
   const over = new Subject<void>()
   try {
-    machine = await openAgentMachine(
+    const opened = await openAgentMachine(
       {
         ...options,
         dataplane,
         config: config.proxy,
         formerFronts: start.formerFronts,
         lastSync: start.lastSync,
+        unheldExternalIPs: ports?.unheldExternalIPs,
         onFamilySync: (report) => emit({ type: 'family', report }),
         onConntrack: (report) => emit({ type: 'conntrack', report }),
       },
       observers.context,
     )
+    machine = ports === undefined ? opened : { ...opened, backend: ports.around(opened.backend, opened) }
     observers.info(`node ${options.nodeName}, ${machine.families.join(' and ')}, ${machine.description}`)
     await followCluster(
       {
@@ -141,6 +150,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
         start,
         recorder,
         machine,
+        retryPorts: ports?.retry,
         observers,
         stop: context.interrupted,
       },
@@ -155,6 +165,22 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     pruning.unsubscribe()
     await atMost(CLOSING_MS, Promise.all([servers.close(), recorder.close().then(() => writer.close())]))
   }
+}
+
+function heldPorts(
+  { proxy }: AgentConfig,
+  { emit, recorder, now }: Pick<AgentObservers, 'emit'> & Pick<ConfigRecording, 'recorder' | 'now'>,
+): HeldPorts {
+  return createHeldPorts({
+    config: proxy,
+    open: openPort,
+    maxSockets: descriptorShares(readProcessFigures().maxFiles).held,
+    now,
+    onReport: (report) => {
+      emit({ type: 'ports', report })
+      for (const notice of portNotices(report)) recorder.put(notice)
+    },
+  })
 }
 
 const isAborted = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ABORTED'

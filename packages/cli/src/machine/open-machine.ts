@@ -86,10 +86,16 @@ export const machineOf = (
   {
     addresses = () => [],
     progress,
-  }: { readonly addresses?: () => readonly string[]; readonly progress?: Progress } = {},
+    unheldExternalIPs,
+  }: {
+    readonly addresses?: () => readonly string[]
+    readonly progress?: Progress
+    readonly unheldExternalIPs?: Machine['unheldExternalIPs']
+  } = {},
 ): Machine => ({
   requireNetAdmin,
   interfaceAddresses: addresses,
+  unheldExternalIPs,
   signal: context.interrupted,
   now: context.now,
   warn: (message) => warn(context, message),
@@ -181,6 +187,7 @@ interface AgentMachineOptions extends VariantOptions {
   readonly nodeAddresses?: readonly string[] | undefined
   /** UDP fronts that there were before the start, whose flows may lead to what no longer serves. */
   readonly formerFronts: readonly Front[]
+  readonly unheldExternalIPs?: Machine['unheldExternalIPs']
   readonly lastSync?: OpenOptions['lastSync']
   readonly bootId?: string | undefined
   readonly onFamilySync: (report: FamilySyncReport) => void
@@ -232,7 +239,7 @@ export async function openAgentMachine(
           warn(context, `${chain} is kept: an external rule in ${from} jumps to it`)
       },
     },
-    machineOf(context, { addresses: () => addresses }),
+    machineOf(context, { addresses: () => addresses, unheldExternalIPs: options.unheldExternalIPs }),
   )
   return {
     ...opened,

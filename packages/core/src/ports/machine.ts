@@ -1,5 +1,6 @@
 import type { IpFamily } from '../model/address.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
+import type { HeldPort } from '../state/held-ports.js'
 import type { State } from '../state/state.js'
 import type { Backend } from './backend.js'
 
@@ -9,6 +10,8 @@ export interface Machine {
   readonly requireNetAdmin: () => void
   /** The addresses that the machine's interfaces have, as last read. */
   readonly interfaceAddresses: () => readonly string[]
+  /** External IPs of the machine that no rules may lead to, as other processes have their ports; asked at each sync. Default: none. */
+  readonly unheldExternalIPs?: (() => readonly HeldPort[]) | undefined
   /** Ends what runs, which then fails. */
   readonly signal: AbortSignal
   /** Milliseconds since 1970 UTC. */

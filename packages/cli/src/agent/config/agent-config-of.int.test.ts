@@ -44,6 +44,7 @@ describe('without a flag', () => {
         logMaxAgeMs: 168 * 3_600_000,
         logMaxBytes: 512 * 2 ** 20,
         observe: false,
+        holdNodePorts: false,
         layout: 'current',
         iptablesVariant: 'auto',
       },
@@ -277,10 +278,21 @@ describe('our own settings', () => {
       maxLogAgeAtStartMs: 1_800_000,
       observe: true,
       nfacct: false,
+      holdNodePorts: false,
       family: 'ipv4',
       layout: 'current',
       iptablesVariant: 'legacy',
       interfaceAddresses: ['10.0.0.1', '127.0.0.1', '::1'],
     })
+  })
+
+  test.each([
+    [[], false],
+    [['--layout=classic'], true],
+    [['--layout=classic', '--hold-node-ports=false'], false],
+    [['--hold-node-ports'], true],
+  ] as const)('%j: node ports are held open: %s', async (args, expected) => {
+    const { settings } = await run(...args)
+    expect(settings.holdNodePorts).toBe(expected)
   })
 })

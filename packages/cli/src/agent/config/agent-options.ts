@@ -26,6 +26,7 @@ export interface AgentOptions extends ParsedOptions, Omit<RulesetCommandOptions,
   readonly log?: string
   readonly observe?: GoFlag
   readonly nfacct?: GoFlag
+  readonly holdNodePorts?: GoFlag
   readonly logMaxAge: string
   readonly logMaxSize: string
   readonly maxLogAgeAtStart: string
@@ -71,6 +72,10 @@ export function withAgentOptions(command: Command): Command {
     // Reserved: it is refused, so that it is not in the help.
     .addOption(new Option('--observe [bool]', 'write no rules, only watch, record and compare').hideHelp())
     .option('--nfacct [bool]', "add kube-proxy's nfacct packet counters (default: if nfacct(8) works)")
+    .option(
+      '--hold-node-ports [bool]',
+      'hold node ports, and external IPs of this machine, open, so that no other process takes them (default: with --layout classic, as kube-proxy 1.20)',
+    )
   withVariantOption(command, 'auto: the variant this node uses')
   return withRulesetOptions(command, { ...ON_THIS_MACHINE, layout: 'current; the layout in the log does not count' })
 }
@@ -111,6 +116,8 @@ export interface RunSettings extends VariantOptions {
   readonly observe: boolean
   /** Absent: where nfacct(8) works. */
   readonly nfacct?: boolean
+  /** Node ports are held open. */
+  readonly holdNodePorts: boolean
   /** Absent: the families of the node's addresses. */
   readonly family?: FamilyChoice
   readonly layout: 'current' | 'classic'
@@ -132,6 +139,7 @@ export function readRunSettings(options: AgentOptions, env: Readonly<Record<stri
   const maxLogAgeAtStartMs = readAge('--max-log-age-at-start', options.maxLogAgeAtStart)
   const nfacct = readGoFlag('--nfacct', options.nfacct)
   const interfaceAddresses = interfaceAddressesOf(options)
+  const { layout = 'current' } = options
   return {
     log: options.log ?? (env['POINTSMAN_LOG'] || OWN_DEFAULTS.log),
     ...(logMaxAgeMs > 0 && { logMaxAgeMs }),
@@ -140,7 +148,8 @@ export function readRunSettings(options: AgentOptions, env: Readonly<Record<stri
     observe: readGoFlag('--observe', options.observe) ?? false,
     ...(nfacct !== undefined && { nfacct }),
     ...(options.family !== undefined && { family: options.family }),
-    layout: options.layout ?? 'current',
+    layout,
+    holdNodePorts: readGoFlag('--hold-node-ports', options.holdNodePorts) ?? layout === 'classic',
     iptablesVariant: options.iptablesVariant,
     ...(interfaceAddresses !== undefined && { interfaceAddresses }),
   }

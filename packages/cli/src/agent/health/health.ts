@@ -13,6 +13,7 @@ import {
   messageOf,
 } from '@pointsman/core'
 import type { AgentEvent, LogStart } from '../agent-event.js'
+import type { HeldPortsReport } from '../held-ports.js'
 
 /** What health is derived from: a fold over what happens in an agent. Times in milliseconds since 1970 UTC. */
 export interface Health {
@@ -43,6 +44,8 @@ export interface Health {
   /** What the last request to the API server was answered with. */
   readonly lastCode?: string
   readonly log: LogHealth
+  /** Absent: none is to be held. */
+  readonly ports?: HeldPortsReport
   readonly audit: Audit
 }
 
@@ -102,6 +105,8 @@ export function nextHealth(health: Health, event: AgentEvent, options: HealthOpt
       return withWatch(health, event.status, options)
     case 'log':
       return { ...health, log: event.health }
+    case 'ports':
+      return { ...health, ports: event.report }
     case 'drift':
       return { ...health, audit: auditAfter(health.audit, event) }
     case 'listening': {

@@ -1,5 +1,6 @@
 import { type IpFamily, NEEDED_KINDS, type ObjectKind, ServicesRefusedError, type WatchStatus } from '@pointsman/core'
 import type { AgentEvent } from '../agent-event.js'
+import { type HeldPortsStatus, heldPortsStatus } from '../held-ports.js'
 import { CATCH_UP_MS, describeError, goTime, type Health, initialHealth, nextHealth } from './health.js'
 
 /** What /readyz answers: each reason for which the rules may not be what the cluster wants, told apart. Times RFC 3339. */
@@ -21,6 +22,8 @@ export interface Readiness {
     readonly unwritten?: number
     readonly lost?: number
   }
+  /** Node ports and external IPs that are held open. Whatever it is, the rules are kept right. Absent: none ever was. */
+  readonly ports?: HeldPortsStatus
   /** What the agent began with, when it began with a log. */
   readonly startedFrom?: {
     readonly seq: number
@@ -111,6 +114,7 @@ function readyz(health: Health, limits: ReadinessLimits): ProbeAnswer<Readiness>
       currentTime: time(limits.now),
       checks,
       log: logStatus(health),
+      ...(health.ports && { ports: heldPortsStatus(health.ports) }),
       ...(fromLog && {
         startedFrom: {
           seq: fromLog.seq,

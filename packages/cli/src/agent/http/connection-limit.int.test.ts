@@ -108,10 +108,10 @@ it(
 )
 
 it.each([
-  [64, { connections: 16, listeners: 25 }],
-  [1024, { connections: 256, listeners: 409 }],
-  [1_048_576, { connections: 512, listeners: 30_000 }],
-  [undefined, { connections: 512, listeners: 30_000 }],
+  [64, { connections: 16, listeners: 25, held: 12 }],
+  [1024, { connections: 256, listeners: 409, held: 204 }],
+  [1_048_576, { connections: 512, listeners: 30_000, held: 30_000 }],
+  [undefined, { connections: 512, listeners: 30_000, held: 30_000 }],
 ])('of %s file descriptors HTTP ports take at most %j', (maxFiles, shares) => {
   expect(descriptorShares(maxFiles)).toEqual(shares)
 })

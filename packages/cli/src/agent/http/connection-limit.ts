@@ -7,12 +7,15 @@ export interface DescriptorShares {
   readonly connections: number
   /** Listening sockets of health-check node ports. */
   readonly listeners: number
+  /** Ports that are held open. */
+  readonly held: number
 }
 
-/** `maxFiles`: RLIMIT_NOFILE; absent: not known, or unlimited. At the usual 1,024 a third of all descriptors stays free at least. */
+/** `maxFiles`: RLIMIT_NOFILE; absent: not known, or unlimited. At the usual 1,024 some 150 stay free at least. */
 export const descriptorShares = (maxFiles = Infinity): DescriptorShares => ({
   connections: Math.max(8, Math.min(MOST_CONNECTIONS, Math.floor(maxFiles / 4))),
   listeners: Math.max(8, Math.min(MOST_LISTENERS, Math.floor(maxFiles * 0.4))),
+  held: Math.max(8, Math.min(MOST_LISTENERS, Math.floor(maxFiles * 0.2))),
 })
 
 const MOST_CONNECTIONS = 512

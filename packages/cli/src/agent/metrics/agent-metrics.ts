@@ -6,6 +6,7 @@ import { changeMetrics, programmingMetrics } from './change-metrics.js'
 import {
   conntrackMetrics,
   driftMetrics,
+  heldPortMetrics,
   localPolicyMetrics,
   registerPacketMetrics,
   syncMetrics,
@@ -49,6 +50,7 @@ const GROUPS = [
   programmingMetrics,
   localPolicyMetrics,
   conntrackMetrics,
+  heldPortMetrics,
   probeMetrics,
   requestMetrics,
   watchMetrics,

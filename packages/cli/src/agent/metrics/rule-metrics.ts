@@ -7,6 +7,7 @@ import {
   type SyncMetric,
 } from '@pointsman/core'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { HeldPortsReport } from '../held-ports.js'
 import { BYTES_BUCKETS, type MetricContext, type MetricGroup, SYNC_BUCKETS } from './metric-context.js'
 
 /** What each family's part of each sync took, wrote and left. */
@@ -200,6 +201,33 @@ export function registerPacketMetrics(
         else counter.inc(packets)
       },
     })
+  }
+}
+
+/** Node ports and external IPs that are held open, so that no other process takes them. */
+export const heldPortMetrics: MetricGroup = ({ registry, families }) => {
+  const labelNames = ['ip_family'] as const
+  const held = new Gauge({
+    name: 'pointsman_held_ports',
+    help: 'Node ports and external IPs that are held open, so that no other process takes them.',
+    labelNames,
+    registers: [registry],
+  })
+  const failed = new Gauge({
+    name: 'pointsman_unheld_ports',
+    help: 'Node ports and external IPs that should be held open and cannot be: other processes have them.',
+    labelNames,
+    registers: [registry],
+  })
+  const set = (ports: Pick<HeldPortsReport, 'held' | 'failed'>): void => {
+    for (const ip_family of families) {
+      held.set({ ip_family }, ports.held.filter(({ family }) => family === ip_family).length)
+      failed.set({ ip_family }, ports.failed.filter(({ port }) => port.family === ip_family).length)
+    }
+  }
+  set({ held: [], failed: [] })
+  return (event) => {
+    if (event.type === 'ports') set(event.report)
   }
 }
 
