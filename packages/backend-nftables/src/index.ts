@@ -1,2 +1,1 @@
-/** The table of kube-proxy's nftables mode, in families ip and ip6. */
-export const TABLE_NAME = 'kube-proxy'
+export { planNftables, type NftPlan } from './plan/rule-plan.js'
