@@ -45,13 +45,10 @@ export function layoutContext({ state, config }: RulesAt, options: PlanOptions):
     masqueradeAll: config.masqueradeAll,
     masqueradeMark: 2 ** config.masqueradeBit,
     nodePortAddresses: nodePortAddressesOf(config, family, { node, interfaceAddresses }),
-    serviceCidrs: serviceCidrsOf(state).filter((cidr) => cidr.includes(':') === (family === 'IPv6')),
+    serviceCidrs: state.serviceCidrs.filter((cidr) => cidr.includes(':') === (family === 'IPv6')),
     randomFully,
   }
 }
-
-const serviceCidrsOf = (state: RulesAt['state'] & { readonly serviceCidrs?: readonly string[] }): readonly string[] =>
-  state.serviceCidrs ?? []
 
 /** The shape of a table: which chains, sets and maps there are, and what stands in them. All else works the same for each. */
 export interface Layout {

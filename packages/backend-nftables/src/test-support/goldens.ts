@@ -30,12 +30,9 @@ export function readGolden(scenario: string): Golden {
   const read = (file: string): string => readFileSync(new URL(`${scenario}/${file}`, FOLDER), 'utf8')
   const { config } = readProxyConfig(JSON.parse(read('config.json')), { anyMode: true })
   const { items } = JSON.parse(read('objects.json')) as { readonly items: readonly KubernetesObject[] }
-  const serviceCidrs = items.flatMap(({ kind, spec }) =>
-    (kind as string) === 'ServiceCIDR' ? (spec as { cidrs: string[] }).cidrs : [],
-  )
   return {
     config,
-    state: Object.assign(buildState({ objects: items, nodeName: config.nodeName }).state, { serviceCidrs }),
+    state: buildState({ objects: items, nodeName: config.nodeName }).state,
     listing: { IPv4: read('nft-ip.json'), IPv6: read('nft-ip6.json') },
     text: { IPv4: read('nft-ip.txt'), IPv6: read('nft-ip6.txt') },
   }
