@@ -24,3 +24,13 @@ export {
 } from './conntrack.js'
 
 export type { Family } from './addresses.js'
+
+export {
+  commitElements,
+  readElements,
+  type CommitOptions,
+  type ElementChange,
+  type SetElement,
+  type SetPlace,
+  type SetVerdict,
+} from './set-elements.js'

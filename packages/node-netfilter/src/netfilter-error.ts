@@ -9,6 +9,7 @@ export const NETFILTER_ERRORS = {
   NO_KERNEL_SUPPORT: 'the kernel lacks this part of netfilter: load its module (nf_tables, nf_conntrack_netlink)',
   TIMED_OUT: 'no whole answer came within timeoutMs: raise the limit, or try again',
   ABORTED: 'aborted by the caller',
+  CHANGED: 'somebody else changed nf_tables meanwhile: read it again',
   FAILED: 'the kernel refused: see errno',
 } as const
 
@@ -44,8 +45,8 @@ export class NetfilterError extends Error {
 }
 
 /** The error for a kernel's answer, or for a system call that failed, whatever was asked. */
-export function errorOfErrno(operation: string, errno: number): NetfilterError {
-  return new NetfilterError(CODES[getSystemErrorName(-errno)] ?? 'FAILED', { operation, errno })
+export function errorOfErrno(operation: string, errno: number, detail?: string): NetfilterError {
+  return new NetfilterError(CODES[getSystemErrorName(-errno)] ?? 'FAILED', { operation, errno, detail })
 }
 
 const CODES: { readonly [errnoName: string]: NetfilterErrorCode } = {

@@ -62,11 +62,14 @@ export interface NetlinkRequest {
   readonly flags?: number | undefined
   /** AF_INET, AF_INET6; 0 where the subsystem has no families. */
   readonly family?: number | undefined
+  /** Of the edges of a batch: the subsystem that it is for. Default: 0. */
+  readonly resource?: number | undefined
   readonly attributes?: readonly Buffer[] | undefined
 }
 
 /** A request to a subsystem of netfilter. */
-export function requestOf({ type, sequence, flags = NLM_F_ACK, family = 0, attributes = [] }: NetlinkRequest): Buffer {
+export function requestOf(request: NetlinkRequest): Buffer {
+  const { type, sequence, flags = NLM_F_ACK, family = 0, resource = 0, attributes = [] } = request
   const header = Buffer.alloc(HEADER + NETFILTER_HEADER)
   const bytes = Buffer.concat([header, ...attributes])
   bytes.writeUInt32LE(bytes.length, 0)
@@ -74,6 +77,7 @@ export function requestOf({ type, sequence, flags = NLM_F_ACK, family = 0, attri
   bytes.writeUInt16LE(NLM_F_REQUEST | flags, 6)
   bytes.writeUInt32LE(sequence, 8)
   bytes.writeUInt8(family, HEADER)
+  bytes.writeUInt16BE(resource, HEADER + 2)
   return bytes
 }
 
@@ -92,4 +96,4 @@ const aligned = (length: number): number => (length + 3) & ~3
 
 // Without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
 const NLA_TYPE_MASK = 0x3f_ff
-const NLA_F_NESTED = 0x80_00
+export const NLA_F_NESTED = 0x80_00

@@ -13,6 +13,8 @@ export interface NetlinkSocketOptions {
   readonly onlyType?: number | undefined
   /** How much the kernel keeps until it is read. Default: net.core.rmem_default. Without CAP_NET_ADMIN no more than rmem_max. */
   readonly receiveBufferBytes?: number | undefined
+  /** How much one send may hold. Default: net.core.wmem_default. Without CAP_NET_ADMIN no more than wmem_max. */
+  readonly sendBufferBytes?: number | undefined
   /** Datagrams that are read before other work of the event loop has its turn. Default: 64. */
   readonly datagramsATurn?: number | undefined
   /** Where datagrams are read to: for sockets whose messages are copied at once. Default: one of its own. */
@@ -58,13 +60,13 @@ export function openNetlinkSocket(options: NetlinkSocketOptions): NetlinkSocket 
   const setNumber = (level: number, name: number, value: number): void => {
     check(libc.setsockopt(fd, level, name, uint32(value), 4))
   }
-  const { receiveBufferBytes } = options
-  if (receiveBufferBytes !== undefined) {
-    const bytes = uint32(receiveBufferBytes)
+  const setBuffer = (bytes: number | undefined, force: number, option: number): void => {
     // Old kernels allow no force in a user namespace, where the group may be joined all the same.
-    if (libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, 4) < 0)
-      setNumber(SOL_SOCKET, SO_RCVBUF, receiveBufferBytes)
+    if (bytes === undefined || libc.setsockopt(fd, SOL_SOCKET, force, uint32(bytes), 4) >= 0) return
+    setNumber(SOL_SOCKET, option, bytes)
   }
+  setBuffer(options.receiveBufferBytes, SO_RCVBUFFORCE, SO_RCVBUF)
+  setBuffer(options.sendBufferBytes, SO_SNDBUFFORCE, SO_SNDBUF)
   // Before the group is joined, so that nothing else gets in between.
   if (options.onlyType !== undefined) check(libc.attachFilter(fd, onlyMessagesOf(options.onlyType)))
   const address = Buffer.alloc(SIZE_OF_ADDRESS)
@@ -304,6 +306,8 @@ const SIZE_OF_ADDRESS = 12
 const SOL_SOCKET = 1
 const SO_RCVBUF = 8
 const SO_RCVBUFFORCE = 33
+const SO_SNDBUF = 7
+const SO_SNDBUFFORCE = 32
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
 const MSG_DONTWAIT = 0x40
