@@ -1,5 +1,6 @@
 import {
   type AgentConfig,
+  configOfRecord,
   createRecorder,
   isEqual,
   type KubernetesObject,
@@ -209,8 +210,8 @@ function recordConfig(start: AgentStart, { recorder, config, now, info }: Config
   const proxy: unknown = JSON.parse(JSON.stringify(config.proxy))
   if (isEqual(start.config, proxy)) return
   const { layout } = config.proxy
-  const before = start.config?.['layout']
-  if ((before === 'current' || before === 'classic') && before !== layout)
+  const { layout: before, mode } = start.config === undefined ? config.proxy : configOfRecord(start.config)
+  if (mode === config.proxy.mode && before !== layout)
     info(`layout ${layout}: the rules of layout ${before}, which the log says were written before, are replaced`)
   recorder.put({ type: 'config', observedAt: now(), config: storedConfig(config.proxy) })
 }

@@ -3,6 +3,7 @@ import {
   type ConfigError,
   configOfRecord,
   DEFAULT_PROXY_CONFIG,
+  isJsonObject,
   type Json,
   type JsonObject,
   type ProxyConfig,
@@ -235,7 +236,7 @@ export const KUBE_PROXY_FLAGS: readonly KubeProxyFlag[] = [
     'enableProfiling',
     'allow changing log verbosity via PUT /debug/flags/v, and profiles at /debug/pprof/',
   ),
-  flag('proxy-mode', 'text', 'mode', 'must be iptables'),
+  flag('proxy-mode', 'text', 'mode', "kube-proxy's name of a rule system"),
   flag('show-hidden-metrics-for-version', 'text', 'showHiddenMetricsForVersion', NO_EFFECT),
   flag('v', 'integer', 'logging.verbosity', 'log verbosity', LOGGING),
   flag('vmodule', 'vmodule', 'logging.vmodule', NO_EFFECT, LOGGING),
@@ -296,8 +297,17 @@ function pairsIn(text: string, flag: string): readonly (readonly [name: string, 
  * left as it is, for that reader to refuse.
  */
 export function overlayFlags(document: unknown, given: ReadonlyMap<string, Json>): unknown {
-  return [...given].reduce((whole, [path, value]) => withField(whole, path.split('.'), value), document)
+  const mode = given.get('mode') ?? (isJsonObject(document) ? document['mode'] : undefined)
+  return [...given].reduce((whole, [path, value]) => {
+    const field = mode === 'nftables' ? (IN_NFTABLES.get(path) ?? path) : path
+    return withField(whole, field.split('.'), value)
+  }, document)
 }
+
+/** Flags that kube-proxy uses in mode nftables as well, where they say the same as fields of that mode's section. */
+const IN_NFTABLES: ReadonlyMap<string, string> = new Map(
+  ['masqueradeAll', 'minSyncPeriod', 'syncPeriod'].map((name) => [`iptables.${name}`, `nftables.${name}`]),
+)
 
 function withField(mapping: unknown, [name = '', ...rest]: readonly string[], value: Json): unknown {
   if (typeof mapping !== 'object' || mapping === null || Array.isArray(mapping)) return mapping
@@ -316,8 +326,13 @@ export function configurationError(
   const [first, ...others] = errors
   if (first === undefined) return undefined
   const withFlags = (text: string): string =>
-    [...FLAG_OF_PATH].reduce((said, [path, flag]) => (given.has(path) ? said.replaceAll(path, flag) : said), text)
-  const field = first.path.replace(/\[\d+\]$/, '')
+    [...FLAG_OF_PATH].reduce(
+      (said, [path, flag]) =>
+        given.has(path) ? said.replaceAll(path, flag).replaceAll(IN_NFTABLES.get(path) ?? path, flag) : said,
+      text,
+    )
+  const named = first.path.replace(/\[\d+\]$/, '')
+  const field = [...IN_NFTABLES].find(([path, inNftables]) => inNftables === named && given.has(path))?.[0] ?? named
   const ofFlag = [...given.keys()].find((path) => path === field || field.startsWith(`${path}.`))
   if (ofFlag !== undefined) {
     const within = field.slice(ofFlag.length + 1)

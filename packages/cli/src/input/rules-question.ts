@@ -1,7 +1,10 @@
 import {
   buildState,
+  type Dataplane,
   type Diagnostic,
   type IpFamily,
+  type Layout,
+  LAYOUTS,
   type NodeInfo,
   nodeWithoutObject,
   parseAddress,
@@ -68,7 +71,7 @@ function warnOfUnknownNode(
 /** As commander parses what decides about rules besides kube-proxy's configuration. */
 export interface RulesetCommandOptions {
   readonly family?: FamilyChoice
-  readonly layout?: 'current' | 'classic'
+  readonly layout?: Layout
   readonly nodeAddress?: readonly string[]
 }
 
@@ -103,8 +106,8 @@ export const withRulesetOptions = (
     .addOption(
       new Option(
         '--layout <layout>',
-        `the chain layout: kube-proxy 1.36's (current) or 1.20's (classic); default: ${layout}`,
-      ).choices(['current', 'classic']),
+        `the layout of the rules: in mode iptables kube-proxy 1.36's (current) or 1.20's (classic); default: ${layout}`,
+      ).choices(LAYOUTS),
     )
     .option(
       '--node-address <address>',
@@ -112,15 +115,19 @@ export const withRulesetOptions = (
       (address: string, addresses: readonly string[] | undefined) => [...(addresses ?? []), address],
     )
 
-/** The configuration with the layout that `--layout` asks for. CliError USAGE where its data plane has no such layout. */
+/**
+ * The configuration with the layout that `--layout` asks for, else with its own where its data plane has that, else with the
+ * data plane's default. CliError USAGE where `--layout` names none that the data plane has.
+ */
 export function withLayout<Config extends Pick<ProxyConfig, 'mode' | 'layout'>>(
   { layout }: Pick<RulesetCommandOptions, 'layout'>,
   config: Config,
-  { dataplanes }: Pick<Context, 'dataplanes'>,
+  { dataplanes }: { readonly dataplanes: readonly Pick<Dataplane, 'mode' | 'layouts'>[] },
 ): Config {
-  if (layout === undefined) return config
-  const layouts = dataplanes.find(({ mode }) => mode === config.mode)?.layouts ?? [layout]
-  if (layouts.includes(layout)) return { ...config, layout }
+  const layouts = dataplanes.find(({ mode }) => mode === config.mode)?.layouts
+  if (layout === undefined)
+    return layouts === undefined || layouts.includes(config.layout) ? config : { ...config, layout: layouts[0] }
+  if (layouts === undefined || layouts.includes(layout)) return { ...config, layout }
   throw new CliError('USAGE', `--layout ${layout} is none of mode ${config.mode}: it has ${layouts.join(' and ')}`)
 }
 

@@ -130,6 +130,13 @@ const MOST_SHOWN = 80
  */
 export function configDocument(config: AgentConfig): JsonObject {
   const { proxy, client, conntrack, logging, featureGates, healthzBindAddress, metricsBindAddress } = config
+  const isNftables = proxy.mode === 'nftables'
+  const ofMode = {
+    masqueradeAll: proxy.masqueradeAll,
+    masqueradeBit: proxy.masqueradeBit,
+    minSyncPeriod: formatGoDuration(proxy.minSyncPeriodMs),
+    syncPeriod: formatGoDuration(proxy.syncPeriodMs),
+  }
   const document: JsonObject = {
     ...CONFIG_KIND,
     bindAddress: config.bindAddress,
@@ -158,11 +165,8 @@ export function configDocument(config: AgentConfig): JsonObject {
     healthzBindAddress: healthzBindAddress === undefined ? '' : formatSocketAddress(healthzBindAddress),
     hostnameOverride: proxy.nodeName ?? '',
     iptables: {
-      localhostNodePorts: proxy.localhostNodePorts,
-      masqueradeAll: proxy.masqueradeAll,
-      masqueradeBit: proxy.masqueradeBit,
-      minSyncPeriod: formatGoDuration(proxy.minSyncPeriodMs),
-      syncPeriod: formatGoDuration(proxy.syncPeriodMs),
+      localhostNodePorts: isNftables || proxy.localhostNodePorts,
+      ...(isNftables ? OF_ANOTHER_MODE : ofMode),
     },
     logging: { ...LOGGING, format: logging.format, verbosity: logging.verbosity },
     metricsBindAddress: metricsBindAddress === undefined ? '' : formatSocketAddress(metricsBindAddress),
@@ -170,6 +174,7 @@ export function configDocument(config: AgentConfig): JsonObject {
     nodePortAddresses: nodePortAddressesDocument(proxy),
     oomScoreAdj: config.oomScoreAdj,
     ...OF_OTHER_MODES,
+    nftables: isNftables ? ofMode : OF_ANOTHER_MODE,
     portRange: '',
     showHiddenMetricsForVersion: '',
   }
@@ -180,6 +185,9 @@ const LOGGING = {
   flushFrequency: '5s',
   options: { json: { infoBufferSize: '0' }, text: { infoBufferSize: '0' } },
 } as const
+
+/** The section of whichever of iptables and nftables is not the mode. */
+const OF_ANOTHER_MODE = { masqueradeAll: false, masqueradeBit: 14, minSyncPeriod: '0s', syncPeriod: '0s' } as const
 
 const OF_OTHER_MODES: JsonObject = {
   ipvs: {
@@ -192,7 +200,6 @@ const OF_OTHER_MODES: JsonObject = {
     tcpTimeout: '0s',
     udpTimeout: '0s',
   },
-  nftables: { masqueradeAll: false, masqueradeBit: 14, minSyncPeriod: '0s', syncPeriod: '0s' },
   winkernel: {
     enableDSR: false,
     forwardHealthCheckVip: false,

@@ -148,7 +148,7 @@ const WINDOWS = 'that is for Windows'
 const JSON_ALONE = 'the API server is always asked for JSON'
 const STDERR = 'every line is written at once, to standard error'
 
-/** By path. `docs/configuration.md` lists the same ones. */
+/** By path, in mode iptables. `docs/configuration.md` lists the same ones. */
 export const FIELDS_WITHOUT_EFFECT: ReadonlyMap<string, FieldWithoutEffect> = new Map<string, FieldWithoutEffect>(
   Object.entries({
     'clientConnection.acceptContentTypes': { why: JSON_ALONE, usual: 'application/json' },
@@ -184,10 +184,28 @@ export const FIELDS_WITHOUT_EFFECT: ReadonlyMap<string, FieldWithoutEffect> = ne
   }),
 )
 
-/** The fields of a document that have no effect, by their paths; those that ask for nothing are left out. */
-export function withoutEffectIn(root: ConfigFields): Readonly<Record<string, Json>> {
+const IPTABLES = 'that is for the iptables mode, and the mode is nftables'
+
+/** In mode nftables its own section has an effect, and that of mode iptables has none. */
+const WITHOUT_EFFECT_IN_NFTABLES: ReadonlyMap<string, FieldWithoutEffect> = new Map<string, FieldWithoutEffect>([
+  ...[...FIELDS_WITHOUT_EFFECT].flatMap(([path, field]): readonly (readonly [string, FieldWithoutEffect])[] => {
+    if (path.startsWith('nftables.')) return []
+    return [[path, field.why === IPVS ? { ...field, why: IPVS.replace('iptables', 'nftables') } : field]]
+  }),
+  ['iptables.localhostNodePorts', { why: 'mode nftables has no node ports on loopback', usual: true }],
+  ['iptables.masqueradeAll', { why: IPTABLES }],
+  ['iptables.masqueradeBit', { why: IPTABLES, usual: 14 }],
+  ['iptables.minSyncPeriod', { why: IPTABLES, usual: '1s' }],
+  ['iptables.syncPeriod', { why: IPTABLES, usual: '30s' }],
+])
+
+const withoutEffectOf = (mode: string): ReadonlyMap<string, FieldWithoutEffect> =>
+  mode === 'nftables' ? WITHOUT_EFFECT_IN_NFTABLES : FIELDS_WITHOUT_EFFECT
+
+/** The fields of a document that have no effect in a mode, by their paths; those that ask for nothing are left out. */
+export function withoutEffectIn(root: ConfigFields, mode: string): Readonly<Record<string, Json>> {
   const found: Record<string, Json> = {}
-  for (const [path, { usual }] of FIELDS_WITHOUT_EFFECT) {
+  for (const [path, { usual }] of withoutEffectOf(mode)) {
     const steps = path.split('.')
     const name = steps.pop() ?? ''
     const value = steps.reduce((fields, step) => fields.within(step), root).value(name)
@@ -197,10 +215,10 @@ export function withoutEffectIn(root: ConfigFields): Readonly<Record<string, Jso
 }
 
 /** A line for each reason, with the fields that it is true of. */
-export function warningsOfNoEffect(found: Readonly<Record<string, Json>>): readonly string[] {
+export function warningsOfNoEffect(found: Readonly<Record<string, Json>>, mode: string): readonly string[] {
   const byReason = new Map<string, string[]>()
   for (const path of Object.keys(found)) {
-    const why = FIELDS_WITHOUT_EFFECT.get(path)?.why ?? ''
+    const why = withoutEffectOf(mode).get(path)?.why ?? ''
     byReason.set(why, [...(byReason.get(why) ?? []), path])
   }
   return [...byReason].map(([why, paths]) => `${paths.join(', ')}: no effect here: ${why}`)

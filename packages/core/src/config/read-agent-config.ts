@@ -39,10 +39,10 @@ export function readAgentConfig(document: unknown, options: ReadConfigOptions = 
     conntrack: readConntrack(root.within('conntrack'), proxy.tcpBeLiberal),
     logging: readLogging(root.within('logging')),
     featureGates: readFeatureGates(root.within('featureGates')),
-    withoutEffect: withoutEffectIn(root),
+    withoutEffect: withoutEffectIn(root, proxy.mode),
   }
   checkWithoutEffect(root)
-  warnings.push(...warningsOfNoEffect(config.withoutEffect))
+  warnings.push(...warningsOfNoEffect(config.withoutEffect, proxy.mode))
   return { config, warnings, errors: withoutRepetitions(errors) }
 }
 

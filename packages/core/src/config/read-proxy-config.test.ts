@@ -181,6 +181,36 @@ describe('readProxyConfig', () => {
   })
 })
 
+describe('mode nftables, where there is such a data plane', () => {
+  const modes = ['iptables', 'nftables'] as const
+  const read = (fields: object) => readProxyConfig({ ...HEAD, mode: 'nftables', ...fields }, { modes })
+
+  it("has kube-proxy 1.36's defaults: node ports on the primary addresses, and none on loopback", () => {
+    expect(read({})).toMatchObject({
+      config: { mode: 'nftables', nodePortAddresses: 'primary', localhostNodePorts: false, masqueradeBit: 14 },
+      warnings: [],
+      errors: [],
+    })
+    expect(read({ nodePortAddresses: ['0.0.0.0/0'] }).config.nodePortAddresses).toEqual(['0.0.0.0/0'])
+    expect(read({ iptables: { localhostNodePorts: true } }).config.localhostNodePorts).toBe(false)
+  })
+
+  it('reads its own section, and not that of iptables', () => {
+    const iptables = { masqueradeAll: true, masqueradeBit: 3, syncPeriod: '1m', minSyncPeriod: '2s' }
+    expect(read({ iptables }).config).toMatchObject({ masqueradeAll: false, masqueradeBit: 14, syncPeriodMs: 30_000 })
+    expect(read({ nftables: iptables }).config).toMatchObject({
+      masqueradeAll: true,
+      masqueradeBit: 3,
+      syncPeriodMs: 60_000,
+      minSyncPeriodMs: 2000,
+    })
+    expect(read({ nftables: { syncPeriod: '1s', minSyncPeriod: '2s', masqueradeBit: 32 } }).errors).toEqual([
+      { path: 'nftables.masqueradeBit', message: 'must be a bit from 0 to 31, and is 32' },
+      { path: 'nftables.syncPeriod', message: 'must not be less than nftables.minSyncPeriod' },
+    ])
+  })
+})
+
 describe('a configuration of another mode', () => {
   const read = (document: object) => readProxyConfig({ kind: 'KubeProxyConfiguration', ...document }, { anyMode: true })
 

@@ -38,9 +38,10 @@ export function proxyConfigOf(
   warnings: string[],
   { modes = [DEFAULT_PROXY_CONFIG.mode], anyMode = false }: ReadConfigOptions,
 ): ProxyConfig {
-  const iptables = root.within('iptables')
   const mode = readMode(root, modes, anyMode)
   const isOther = !modes.includes(mode)
+  const isNftables = mode === 'nftables'
+  const ofMode = root.within(isNftables ? 'nftables' : 'iptables')
   if (isOther) warnings.push(otherModeWarning(mode))
   const nodeName = root.text('hostnameOverride')?.trim().toLowerCase()
   const nodeIp = readNodeIp(root)
@@ -50,19 +51,16 @@ export function proxyConfigOf(
     ...(nodeName !== undefined && nodeName !== '' && { nodeName }),
     ...(nodeIp !== undefined && { nodeIp }),
     detectLocal: readDetectLocal(root, warnings),
-    masqueradeAll:
-      root.within(isOther && mode === 'nftables' ? 'nftables' : 'iptables').flag('masqueradeAll') ??
-      DEFAULT_PROXY_CONFIG.masqueradeAll,
-    masqueradeBit: readMasqueradeBit(iptables),
-    // The field is of mode iptables: no other has node ports on loopback.
-    localhostNodePorts: !isOther && (iptables.flag('localhostNodePorts') ?? DEFAULT_PROXY_CONFIG.localhostNodePorts),
-    nodePortAddresses: readNodePortAddresses(root, isOther && mode === 'nftables' ? 'primary' : 'all'),
+    masqueradeAll: ofMode.flag('masqueradeAll') ?? DEFAULT_PROXY_CONFIG.masqueradeAll,
+    masqueradeBit: readMasqueradeBit(ofMode),
+    localhostNodePorts: readLocalhostNodePorts(root.within('iptables'), mode),
+    nodePortAddresses: readNodePortAddresses(root, isNftables ? 'primary' : 'all'),
     tcpBeLiberal: root.within('conntrack').flag('tcpBeLiberal') ?? DEFAULT_PROXY_CONFIG.tcpBeLiberal,
-    minSyncPeriodMs: readPeriod(iptables, 'minSyncPeriod', DEFAULT_PROXY_CONFIG.minSyncPeriodMs),
-    syncPeriodMs: readPeriod(iptables, 'syncPeriod', DEFAULT_PROXY_CONFIG.syncPeriodMs),
+    minSyncPeriodMs: readPeriod(ofMode, 'minSyncPeriod', DEFAULT_PROXY_CONFIG.minSyncPeriodMs),
+    syncPeriodMs: readPeriod(ofMode, 'syncPeriod', DEFAULT_PROXY_CONFIG.syncPeriodMs),
   }
   if (config.minSyncPeriodMs > config.syncPeriodMs) {
-    iptables.reject('syncPeriod', 'must not be less than iptables.minSyncPeriod')
+    ofMode.reject('syncPeriod', `must not be less than ${isNftables ? 'nftables' : 'iptables'}.minSyncPeriod`)
   }
   return config
 }
@@ -162,6 +160,12 @@ function readNodePortAddresses(root: ConfigFields, fallback: 'all' | 'primary'):
     )
   }
   return cidrs.flatMap((cidr) => cidr?.text ?? [])
+}
+
+/** The field is of mode iptables: no other has node ports on loopback. */
+function readLocalhostNodePorts(iptables: ConfigFields, mode: string): boolean {
+  const given = iptables.flag('localhostNodePorts') ?? DEFAULT_PROXY_CONFIG.localhostNodePorts
+  return mode === 'iptables' && given
 }
 
 function readMasqueradeBit(iptables: ConfigFields): number {

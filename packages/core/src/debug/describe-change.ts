@@ -81,7 +81,7 @@ function describeObject(object: KubernetesObject): string {
     case 'Node':
       return describeNode(object)
     case 'ServiceCIDR':
-      return describeServiceCidr(object)
+      return texts(fieldsOf(object['spec'])['cidrs']).join(' ') || 'no CIDR'
     default:
       return assertNever(object.kind)
   }
@@ -110,11 +110,6 @@ function describeNode(node: KubernetesObject): string {
     ...(cidrs.length === 0 ? [] : [`pods ${cidrs.join(' ')}`]),
     ...(zone === undefined ? [] : [`zone ${zone}`]),
   ].join(', ')
-}
-
-function describeServiceCidr(serviceCidr: KubernetesObject): string {
-  const cidrs = texts(fieldsOf(serviceCidr['spec'])['cidrs'])
-  return cidrs.length === 0 ? 'no CIDR' : cidrs.join(' ')
 }
 
 const texts = (list: Json | undefined): readonly string[] => listOf(list).filter((item) => typeof item === 'string')

@@ -44,6 +44,25 @@ describe('configDocument', () => {
     )
   })
 
+  it("of mode nftables has that mode's section, and reads back as what it was written from", () => {
+    const read = (document: unknown) => readAgentConfig(document, { modes: ['iptables', 'nftables'] })
+    const given = {
+      mode: 'nftables',
+      nftables: { masqueradeAll: true, syncPeriod: '1m' },
+      iptables: { masqueradeBit: 3 },
+    }
+    const { config, warnings } = read({ ...HEAD, ...given })
+    expect(warnings).toEqual([
+      'iptables.masqueradeBit: no effect here: that is for the iptables mode, and the mode is nftables',
+    ])
+    expect(configDocument(config)).toMatchObject({
+      nftables: { masqueradeAll: true, masqueradeBit: 14, minSyncPeriod: '1s', syncPeriod: '1m0s' },
+      iptables: { localhostNodePorts: true, masqueradeAll: false, masqueradeBit: 3, syncPeriod: '0s' },
+      nodePortAddresses: ['primary'],
+    })
+    expect(read(configDocument(config)).config).toEqual(config)
+  })
+
   it('keeps fields without effect as they were given', () => {
     const { config } = readAgentConfig({ ...HEAD, ipvs: { scheduler: 'rr' }, windowsRunAsService: true })
     expect(configDocument(config)).toMatchObject({

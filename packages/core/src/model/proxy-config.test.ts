@@ -32,13 +32,15 @@ describe('the configuration in a log', () => {
     { mode: 'InterfaceNamePrefix', prefix: 'cali' },
   ]
 
-  test.each([DEFAULT_PROXY_CONFIG, elsewhere, ...modes.map((detectLocal) => ({ ...elsewhere, detectLocal }))])(
-    'is read as it was written: %j',
-    (config) => {
-      const text = JSON.stringify(storedConfig(config))
-      expect(configOfRecord(JSON.parse(text) as JsonObject)).toEqual(config)
-    },
-  )
+  test.each([
+    DEFAULT_PROXY_CONFIG,
+    elsewhere,
+    { ...elsewhere, layout: 'compact' as const },
+    ...modes.map((detectLocal) => ({ ...elsewhere, detectLocal })),
+  ])('is read as it was written: %j', (config) => {
+    const text = JSON.stringify(storedConfig(config))
+    expect(configOfRecord(JSON.parse(text) as JsonObject)).toEqual(config)
+  })
 
   test('has its defaults where an older log lacks a field', () => {
     expect(configOfRecord({ masqueradeAll: true })).toEqual({ ...DEFAULT_PROXY_CONFIG, masqueradeAll: true })

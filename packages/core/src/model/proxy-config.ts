@@ -12,16 +12,23 @@ export type DetectLocal =
   | { readonly mode: 'BridgeInterface'; readonly bridge: string }
   | { readonly mode: 'InterfaceNamePrefix'; readonly prefix: string }
 
+/**
+ * The shapes of rules: of mode iptables those of kube-proxy 1.36 (`current`) and 1.20 (`classic`), of mode nftables those of
+ * kube-proxy 1.36 (`kube-proxy`) and our own (`compact`). Which ones a mode has, and its default, is known by its Dataplane.
+ */
+export const LAYOUTS = ['current', 'classic', 'kube-proxy', 'compact'] as const
+export type Layout = (typeof LAYOUTS)[number]
+
 /** The part of a KubeProxyConfiguration that decides about packets and syncs, the same for every backend. */
 export interface ProxyConfig {
-  /** kube-proxy's name of the data plane: `iptables`. */
+  /** kube-proxy's name of the data plane: `iptables`, `nftables`. */
   readonly mode: string
   /** hostnameOverride. Absent: `--node`, or the only Node in the input. */
   readonly nodeName?: string
   /** bindAddress, where it names one address: the node IP of its family, whatever the Node says. */
   readonly nodeIp?: string
   readonly families: readonly IpFamily[]
-  readonly layout: 'current' | 'classic'
+  readonly layout: Layout
   readonly detectLocal: DetectLocal
   readonly masqueradeAll: boolean
   /** The bit of the packet mark that asks for masquerading: mark `1 << masqueradeBit`. */
@@ -76,7 +83,7 @@ export function configOfRecord(stored: JsonObject): ProxyConfig {
     ...(typeof nodeName === 'string' && { nodeName }),
     ...(typeof nodeIp === 'string' && { nodeIp }),
     families: isTexts(families) ? families.filter(isFamily) : defaults.families,
-    layout: layout === 'classic' ? 'classic' : 'current',
+    layout: LAYOUTS.find((known) => known === layout) ?? defaults.layout,
     detectLocal: detectLocalOf(stored['detectLocal']) ?? defaults.detectLocal,
     masqueradeAll: flag('masqueradeAll'),
     masqueradeBit: isMarkBit(stored['masqueradeBit']) ? stored['masqueradeBit'] : defaults.masqueradeBit,

@@ -171,6 +171,8 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   readonly mode: string
   /** The shapes that its rules can have; the first is the default. */
   readonly layouts: readonly [ProxyConfig['layout'], ...ProxyConfig['layout'][]]
+  /** Whether its rules are made from ServiceCIDRs as well: the agent then watches them. Default: they are not. */
+  readonly usesServiceCidrs?: boolean | undefined
   /** The file that holds a family's listing, where listings are written into a folder: `iptables-save.txt`. */
   listingFile(family: IpFamily): string
 

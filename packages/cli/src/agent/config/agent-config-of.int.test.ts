@@ -21,14 +21,24 @@ const stdin = async function* (): AsyncGenerator<string> {
   yield `${HEAD}clusterCIDR: 10.1.0.0/16\n`
 }
 
-/** As `pointsman run ARGS` is read. */
-async function run(...args: readonly string[]): Promise<RunRequest> {
+/** As `pointsman run ARGS` is read, where there is mode iptables alone. */
+const run = async (...args: readonly string[]): Promise<RunRequest> => runWith({}, ...args)
+
+async function runWith(
+  surroundings: Partial<Parameters<typeof agentConfigOf>[1]>,
+  ...args: readonly string[]
+): Promise<RunRequest> {
   const command = withAgentOptions(new Command('run'))
     .exitOverride()
     .configureOutput({ writeErr: () => undefined })
   command.parse([...args], { from: 'user' })
   expect(command.args).toEqual([])
-  return agentConfigOf(command.opts<AgentOptions>(), { stdin: stdin(), env: {}, hostname: ' Machine-7 ' })
+  return agentConfigOf(command.opts<AgentOptions>(), {
+    stdin: stdin(),
+    env: {},
+    hostname: ' Machine-7 ',
+    ...surroundings,
+  })
 }
 
 const { proxy, client, conntrack, logging } = DEFAULT_AGENT_CONFIG
@@ -45,7 +55,6 @@ describe('without a flag', () => {
         logMaxBytes: 512 * 2 ** 20,
         observe: false,
         holdNodePorts: false,
-        layout: 'current',
         iptablesVariant: 'auto',
       },
       flags: {
@@ -246,6 +255,46 @@ describe('what is wrong is named by whoever said it', () => {
   })
 })
 
+describe('where there are several modes', () => {
+  const dataplanes = [
+    { mode: 'iptables', layouts: ['current', 'classic'] },
+    { mode: 'nftables', layouts: ['kube-proxy', 'compact'] },
+  ] as const
+  const read = async (...args: readonly string[]) =>
+    runWith({ modes: ['iptables', 'nftables'], dataplanes }, ...args).then(
+      ({
+        config: {
+          proxy: { mode, layout, syncPeriodMs, masqueradeAll },
+        },
+      }) => ({ mode, layout, syncPeriodMs, masqueradeAll }),
+      (error: unknown) => (error as Error).message,
+    )
+
+  test('each has its first layout by default, and those alone', async () => {
+    expect(await read()).toMatchObject({ mode: 'iptables', layout: 'current' })
+    expect(await read('--proxy-mode', 'nftables')).toMatchObject({ mode: 'nftables', layout: 'kube-proxy' })
+    expect(await read('--config', file('mode: nftables\n'), '--layout', 'compact')).toMatchObject({ layout: 'compact' })
+    expect(await read('--proxy-mode', 'nftables', '--layout', 'classic')).toBe(
+      '--layout classic is none of mode nftables: it has kube-proxy and compact',
+    )
+    expect(await read('--layout', 'compact')).toBe(
+      '--layout compact is none of mode iptables: it has current and classic',
+    )
+  })
+
+  test('flags that kube-proxy uses in mode nftables as well decide there, by their own names', async () => {
+    const flags = ['--iptables-sync-period=1m', '--masquerade-all']
+    expect(await read('--proxy-mode=nftables', ...flags)).toMatchObject({ syncPeriodMs: 60_000, masqueradeAll: true })
+    expect(await read('--config', file('mode: nftables\n'), ...flags)).toMatchObject({ syncPeriodMs: 60_000 })
+    expect(await read('--proxy-mode=nftables', '--iptables-sync-period=soon')).toBe(
+      '--iptables-sync-period "soon" is not a duration such as 30s or 1m0s',
+    )
+    expect(await read('--proxy-mode=nftables', '--iptables-sync-period=1s', '--iptables-min-sync-period=2s')).toBe(
+      '--iptables-sync-period must not be less than --iptables-min-sync-period',
+    )
+  })
+})
+
 describe('what is asked for besides running', () => {
   test.each([
     [['--version'], 'version'],
@@ -280,7 +329,6 @@ describe('our own settings', () => {
       nfacct: false,
       holdNodePorts: false,
       family: 'ipv4',
-      layout: 'current',
       iptablesVariant: 'legacy',
       interfaceAddresses: ['10.0.0.1', '127.0.0.1', '::1'],
     })

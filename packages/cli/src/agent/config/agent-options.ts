@@ -1,4 +1,4 @@
-import { parseGoDuration } from '@pointsman/core'
+import { type Layout, parseGoDuration } from '@pointsman/core'
 import { type Command, Option } from 'commander'
 import { CliError } from '../../errors.js'
 import { KUBE_PROXY_FLAGS, type KubeProxyFlag, type ParsedOptions } from '../../input/proxy-config.js'
@@ -77,7 +77,10 @@ export function withAgentOptions(command: Command): Command {
       'hold node ports, and external IPs of this machine, open, so that no other process takes them (default: with --layout classic, as kube-proxy 1.20)',
     )
   withVariantOption(command, 'auto: the variant this node uses')
-  return withRulesetOptions(command, { ...ON_THIS_MACHINE, layout: 'current; the layout in the log does not count' })
+  return withRulesetOptions(command, {
+    ...ON_THIS_MACHINE,
+    layout: "the mode's first; the layout in the log does not count",
+  })
 }
 
 function optionOf({ flag, type, description }: KubeProxyFlag): Option {
@@ -120,7 +123,8 @@ export interface RunSettings extends VariantOptions {
   readonly holdNodePorts: boolean
   /** Absent: the families of the node's addresses. */
   readonly family?: FamilyChoice
-  readonly layout: 'current' | 'classic'
+  /** Absent: the mode's default. */
+  readonly layout?: Layout
   /** Of the node's interfaces. Absent: they are looked at. */
   readonly interfaceAddresses?: readonly string[]
 }
@@ -139,7 +143,7 @@ export function readRunSettings(options: AgentOptions, env: Readonly<Record<stri
   const maxLogAgeAtStartMs = readAge('--max-log-age-at-start', options.maxLogAgeAtStart)
   const nfacct = readGoFlag('--nfacct', options.nfacct)
   const interfaceAddresses = interfaceAddressesOf(options)
-  const { layout = 'current' } = options
+  const { layout } = options
   return {
     log: options.log ?? (env['POINTSMAN_LOG'] || OWN_DEFAULTS.log),
     ...(logMaxAgeMs > 0 && { logMaxAgeMs }),
@@ -148,7 +152,7 @@ export function readRunSettings(options: AgentOptions, env: Readonly<Record<stri
     observe: readGoFlag('--observe', options.observe) ?? false,
     ...(nfacct !== undefined && { nfacct }),
     ...(options.family !== undefined && { family: options.family }),
-    layout,
+    ...(layout !== undefined && { layout }),
     holdNodePorts: readGoFlag('--hold-node-ports', options.holdNodePorts) ?? layout === 'classic',
     iptablesVariant: options.iptablesVariant,
     ...(interfaceAddresses !== undefined && { interfaceAddresses }),

@@ -1,3 +1,4 @@
+import { LAYOUTS } from '@pointsman/core'
 import { DATAPLANES } from '../../dataplanes.js'
 import {
   documentHead,
@@ -70,7 +71,10 @@ export const auditReport = objectOf('AuditReport', {
   ...documentHead('AuditReport'),
   at: optional(point, 'what the tables were compared with; absent where that is from `--objects`'),
   node: optional(text, 'the node that the rules are for; absent where the input has no Node'),
-  layout: required(oneOfNames('current', 'classic'), "whose rules they should be like: kube-proxy 1.36's or 1.20's"),
+  layout: required(
+    oneOfNames(...LAYOUTS),
+    "whose rules they should be like: kube-proxy 1.36's (current, kube-proxy) or 1.20's (classic), or our own (compact)",
+  ),
   clean: required(flag, 'whether there is no finding'),
   tables: required(listOf(tables), 'the tables that were looked at'),
   notes: required(

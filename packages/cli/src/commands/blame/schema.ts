@@ -1,3 +1,4 @@
+import { LAYOUTS } from '@pointsman/core'
 import { ruleFields } from '../rules/schema.js'
 import {
   documentHead,
@@ -65,7 +66,10 @@ export const blameList = objectOf('BlameList', {
   at: required(point, 'the last record that was looked at'),
   node: optional(text, 'the node that the rules are for; absent where the input has no Node'),
   family: required(oneOf('IPv4', 'IPv6'), 'of which iptables the rules are'),
-  layout: required(oneOf('current', 'classic'), "whose rules they are like: kube-proxy 1.36's or 1.20's"),
+  layout: required(
+    oneOf(...LAYOUTS),
+    "whose rules they are like: kube-proxy 1.36's (current, kube-proxy) or 1.20's (classic), or our own (compact)",
+  ),
   items: required(
     listOf(blameItem),
     'the rules, in the order in which iptables-save prints them, with their comments; where none is there any more, those that were there last',

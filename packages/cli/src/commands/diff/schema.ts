@@ -1,3 +1,4 @@
+import { LAYOUTS } from '@pointsman/core'
 import { ruleFields } from '../rules/schema.js'
 import {
   documentHead,
@@ -72,7 +73,10 @@ export const diff = objectOf('Diff', {
   from: required(point, 'the first point'),
   node: optional(text, 'the node that endpoints are used by and rules are for; absent where the input has no Node'),
   family: required(oneOf('IPv4', 'IPv6'), 'of the endpoints and rules'),
-  layout: required(oneOf('current', 'classic'), "whose rules they are like: kube-proxy 1.36's or 1.20's"),
+  layout: required(
+    oneOf(...LAYOUTS),
+    "whose rules they are like: kube-proxy 1.36's (current, kube-proxy) or 1.20's (classic), or our own (compact)",
+  ),
   objects: required(listOf(object), 'objects that differ, Services first, then EndpointSlices, then Nodes'),
   endpoints: required(listOf(endpoints), 'service ports whose endpoints differ'),
   rules: required(listOf(rule), 'rules that differ, by service port and chain, with their comments'),

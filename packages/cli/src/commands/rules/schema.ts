@@ -1,3 +1,4 @@
+import { LAYOUTS } from '@pointsman/core'
 import {
   documentHead,
   integer,
@@ -62,7 +63,10 @@ export const ruleList = objectOf('RuleList', {
   at: optional(point, 'absent where the answer is from `--objects`'),
   node: optional(text, 'the node that the rules are for; absent where the input has no Node'),
   family: required(oneOf('IPv4', 'IPv6'), 'of which iptables the rules are'),
-  layout: required(oneOf('current', 'classic'), "whose rules they are like: kube-proxy 1.36's or 1.20's"),
+  layout: required(
+    oneOf(...LAYOUTS),
+    "whose rules they are like: kube-proxy 1.36's (current, kube-proxy) or 1.20's (classic), or our own (compact)",
+  ),
   fronts: optional(listOf(front), 'where the addresses of a Service lead; absent where no Service was asked about'),
   items: required(listOf(ruleItem), 'the rules that were asked about, in the order in which iptables-save prints them'),
 })

@@ -6,6 +6,7 @@ import {
   parseAddress,
   readAgentConfig,
   type AgentConfig,
+  type Dataplane,
   type Json,
 } from '@pointsman/core'
 import { readConfigDocument, writeConfigDocument, type ConfigDocument } from '@pointsman/core/io'
@@ -24,7 +25,7 @@ import { modesOf, warn, type Context } from '../../context.js'
 import { CliError, describeFailure, exitStatusOf } from '../../errors.js'
 import { byteStream } from '../../input/open-input.js'
 import { configurationError, givenFlags, KUBE_PROXY_FLAGS, overlayFlags } from '../../input/proxy-config.js'
-import { familiesOf } from '../../input/rules-question.js'
+import { familiesOf, withLayout } from '../../input/rules-question.js'
 import { bootId } from '../../machine/open-machine.js'
 import { withExamples } from '../../output/format-text.js'
 import { PLAIN } from '../../output/terminal.js'
@@ -53,6 +54,7 @@ async function run(options: AgentOptions, version: string, context: Context): Pr
     env: context.env,
     hostname: hostname(),
     modes: modesOf(context),
+    dataplanes: context.dataplanes,
   })
   switch (request.action) {
     case 'version':
@@ -140,6 +142,8 @@ interface Surroundings {
   readonly hostname: string
   /** The data planes that there are; the first is the default. Default: iptables alone. */
   readonly modes?: readonly [string, ...string[]]
+  /** The same with the layouts of each. Default: any layout will do. */
+  readonly dataplanes?: readonly Pick<Dataplane, 'mode' | 'layouts'>[]
 }
 
 /**
@@ -155,7 +159,7 @@ export async function agentConfigOf(options: AgentOptions, surroundings: Surroun
   const { config: read, warnings, errors } = readAgentConfig(overlaid, surroundings)
   const error = configurationError(errors, { given, file: file?.name })
   if (error !== undefined) throw error
-  const proxy = { ...read.proxy, layout: settings.layout }
+  const proxy = withLayout(settings, read.proxy, { dataplanes: surroundings.dataplanes ?? [] })
   const config = withServers(
     {
       ...read,
