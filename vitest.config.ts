@@ -8,6 +8,7 @@ const resolve = {
   alias: [
     { find: /^@pointsman\/core$/, replacement: source('core/src/index.ts') },
     { find: /^@pointsman\/core\/io$/, replacement: source('core/src/io/index.ts') },
+    { find: /^@pointsman\/core\/trace$/, replacement: source('core/src/trace/index.ts') },
     { find: /^@pointsman\/core\/testing$/, replacement: source('core/src/testing/index.ts') },
     { find: /^node-iptables\/fake$/, replacement: source('node-iptables/src/fake/index.ts') },
     { find: /^node-iptables$/, replacement: source('node-iptables/src/index.ts') },

@@ -49,6 +49,7 @@ const PLANTED: {
     ['packages/core/src/conntrack/x.ts', "import { x } from '../io/conntrack/conntrack-commands.js'", 'model'],
     ['packages/core/src/debug/x.ts', "import {\n  a,\n  b,\n} from '../pipeline/replay.js'", 'model'],
     ['packages/core/src/ports/x.ts', "import { x } from '../pipeline/replay.js'", 'model'],
+    ['packages/core/src/route/x.ts', "import { known } from '../trace/finding.js'", 'model'],
     ['packages/core/src/pipeline/x.ts', "const x = await import('../debug/blame.js')", 'model'],
     ['packages/core/src/testing/x.ts', "import { x } from '../io/sqlite/open.js'", 'model'],
     ['packages/core/src/io/x.ts', "import { x } from '../testing/manifests.js'", 'model'],
@@ -117,6 +118,7 @@ const PLANTED: {
     ],
     ['packages/backend-iptables/src/trace/x.ts', "export * from '@pointsman/core'", 'trace/'],
     ['packages/backend-nftables/src/trace/x.ts', "import { x } from '../layout/kube-proxy.js'", 'trace/'],
+    ['packages/core/src/trace/x.ts', "import { isLoopback } from '../model/node.js'", 'trace/'],
   ],
   'pure folders are pure': [
     ['packages/core/src/model/x.ts', 'export const now = () => Date.now()', 'observedAt'],
@@ -172,7 +174,7 @@ const innocent: readonly SourceFile[] = [
   { path: 'packages/backend-mock/src/a.ts', text: "import type { Backend } from '@pointsman/core'" },
   {
     path: 'packages/backend-iptables/src/trace/a.ts',
-    text: "import { parseAddress, type IpFamily } from '@pointsman/core'\nimport { b } from './b.js'",
+    text: "import { parseAddress, type IpFamily } from '@pointsman/core'\nimport { known } from '@pointsman/core/trace'\nimport { b } from './b.js'",
   },
   {
     path: 'packages/cli/src/a.ts',

@@ -4,7 +4,7 @@ export interface Place {
   readonly layer: string
   /** A test, or something that only tests use. */
   readonly isTest: boolean
-  /** A package's public face: index.ts of src, of core's io and testing, and of the fake iptables. */
+  /** A package's public face: index.ts of src, of core's io, testing and trace, and of the fake iptables. */
   readonly isFrontDoor: boolean
 }
 
@@ -25,5 +25,6 @@ export function placeOf(path: string): Place | undefined {
 const FRONT_DOORS = new Set([
   'packages/core/src/io/index.ts',
   'packages/core/src/testing/index.ts',
+  'packages/core/src/trace/index.ts',
   'packages/node-iptables/src/fake/index.ts',
 ])

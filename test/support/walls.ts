@@ -134,18 +134,20 @@ export const WALLS = {
   // What checks the other must not share its code: a bug in it would be in both.
   'a trace knows rules alone': (file) => {
     const place = placeOf(file.path)
-    if (place === undefined || !RULE_SYSTEMS.has(place.package) || place.layer !== 'trace' || place.isTest) return []
+    if (place === undefined || place.layer !== 'trace' || place.isTest) return []
+    const advice = 'a trace reads rules and addresses, and nothing of what Services mean: write what it needs in trace/'
+    if (place.package === 'core')
+      return importsOf(file)
+        .filter(({ target }) => target !== undefined && !SHARED_TRACE_MAY_TAKE.test(target))
+        .map(({ specifier }) => `${specifier}: ${advice}`)
+    if (!RULE_SYSTEMS.has(place.package)) return []
     const besides = importsOf(file).filter(
       ({ specifier, target }) =>
         !['trace', 'listing'].some((layer) => target?.startsWith(`packages/${place.package}/src/${layer}/`)) &&
-        specifier !== 'node-iptables' &&
-        specifier !== '@pointsman/core',
+        !['node-iptables', '@pointsman/core', '@pointsman/core/trace'].includes(specifier),
     )
     const ofCore = namesFrom('@pointsman/core', file).filter((name) => !TRACE_MAY_TAKE.has(name))
-    return [...besides.map(({ specifier }) => specifier), ...ofCore].map(
-      (what) =>
-        `${what}: a trace reads rules and addresses, and nothing of what Services mean: write what it needs in trace/`,
-    )
+    return [...besides.map(({ specifier }) => specifier), ...ofCore].map((what) => `${what}: ${advice}`)
   },
 
   'pure folders are pure': (file) => {
@@ -202,6 +204,7 @@ const LAYERS: { readonly [layer: string]: readonly string[] } = {
   route: ['model', 'state', 'route'],
   conntrack: ['model', 'state', 'conntrack'],
   ports: ['model', 'state', 'route', 'ports'],
+  trace: ['model', 'ports', 'trace'],
   debug: ['model', 'state', 'route', 'ports', 'debug'],
   pipeline: ['model', 'config', 'state', 'route', 'ports', 'pipeline'],
   io: ['model', 'config', 'state', 'route', 'conntrack', 'debug', 'ports', 'io'],
@@ -238,6 +241,10 @@ const TRACE_MAY_TAKE: ReadonlySet<string> = new Set(
     'assertNever displayName IpFamily parseAddress parseServicePortName ServicePortName'
   ).split(' '),
 )
+
+/** The same of what traces of several rule systems share. */
+const SHARED_TRACE_MAY_TAKE =
+  /^packages\/core\/src\/(?:trace\/|model\/(?:address|language|odds)\.|ports\/trace(?:-question)?\.)/
 
 const TIMER = 'time is an input: let pipeline/ schedule it'
 const IMPURE = [

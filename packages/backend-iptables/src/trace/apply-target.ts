@@ -1,21 +1,34 @@
 import { assertNever, parseAddress } from '@pointsman/core'
+import {
+  ALL_BITS,
+  type Applied,
+  type Claim,
+  done,
+  type Evaluated,
+  type Mark,
+  masquerade,
+  mixedMark,
+  type NatRange,
+  netmap,
+  type PacketState,
+  redirect,
+  setBits,
+  sourceTranslated,
+  translate,
+  type TranslationPlace,
+  truthIn,
+  unchanged,
+} from '@pointsman/core/trace'
 import type { Target } from 'node-iptables'
 import { elementKey } from './ip-sets.js'
 import { maskedNumberOf, optionsOf } from './rule-tables.js'
-import { type Claim, type Evaluated, truthIn } from './suppositions.js'
-import { ALL_BITS, knownMark, type Mark, type PacketState } from './traced-packet.js'
-import {
-  type Applied,
-  choosesPort,
-  done,
-  masquerade,
-  netmap,
-  redirect,
-  sourceTranslated,
-  type TargetPlace,
-  translate,
-  unchanged,
-} from './translate.js'
+
+export interface TargetPlace extends TranslationPlace {
+  /** Of the rule. Empty: it has none. */
+  readonly comment: string
+  /** The rules in a chain of the table. Undefined: there is no such chain. */
+  readonly rulesIn: (chain: string) => number | undefined
+}
 
 /** What a target does in a case, or what has to be decided first. */
 export function applyTarget(target: Target | undefined, place: TargetPlace): Evaluated<Applied> {
@@ -29,9 +42,11 @@ export function applyTarget(target: Target | undefined, place: TargetPlace): Eva
     case 'MARK':
       return marked(packet, setBits(packet.mark, target))
     case 'DNAT':
-      return translate(target.to, { isRandom: target.random }, place)
+      return destinationTranslated(target.to, target.random, place)
     case 'SNAT':
-      return done(sourceTranslated(packet, target.to, choosesPort(target)))
+      return done(
+        sourceTranslated(packet, { to: target.to, range: readRange(target.to), newPort: choosesPort(target) }),
+      )
     case 'MASQUERADE':
       return done(masquerade(place, choosesPort(target)))
     case 'REJECT':
@@ -53,13 +68,6 @@ function decide(
   const truth = truthIn(supposed, whole)
   return truth === undefined ? { unknown: whole } : then(truth)
 }
-
-/** The bits in mask are cleared, then the value's are flipped: those of an unknown mark stay unknown where they are not cleared. */
-const setBits = (mark: Mark, { value, mask }: { readonly value: number; readonly mask: number }): Mark => ({
-  value: ((mark.value & ~mask) ^ (value & ~(mark.unknown & ~mask))) >>> 0,
-  unknown: (mark.unknown & ~mask) >>> 0,
-  of: (value & mark.unknown & ~mask) === 0 ? mark.of : `${mark.of}, changed by 0x${value.toString(16)}`,
-})
 
 function marked(packet: PacketState, mark: Mark): Evaluated<Applied> {
   return unchanged({ ...packet, mark }, { type: 'mark', from: packet.mark.value, to: mark.value })
@@ -100,15 +108,15 @@ function applyOther(target: OtherTarget, place: TargetPlace): Evaluated<Applied>
     case 'CT':
       return words.includes('--notrack') ? untracked(place) : unchanged(packet, { type: 'continue', what: name })
     case 'REDIRECT':
-      return redirect(valueOf('--to-ports') ?? valueOf('--to-port'), place)
+      return redirect(readRange(`:${valueOf('--to-ports') ?? valueOf('--to-port') ?? ''}`)?.ports, place)
     case 'DNAT': {
       const to = valueOf('--to-destination')
-      if (to !== undefined) return translate(to, { isRandom: words.includes('--random') }, place)
+      if (to !== undefined) return destinationTranslated(to, words.includes('--random'), place)
       break
     }
     case 'SNAT': {
       const to = valueOf('--to-source')
-      if (to !== undefined) return done(sourceTranslated(packet, to, true))
+      if (to !== undefined) return done(sourceTranslated(packet, { to, range: readRange(to), newPort: true }))
       break
     }
     case 'MASQUERADE':
@@ -188,19 +196,10 @@ function connectionMark(words: readonly string[], { packet }: TargetPlace): Eval
     const asked = maskedNumberOf(to)
     return asked && save(setBits(packet.connectionMark, asked))
   }
-  if (options.has('--save-mark')) return save(mixed(packet.connectionMark, ctmask, packet.mark, nfmask))
-  if (options.has('--restore-mark')) return marked(packet, mixed(packet.mark, nfmask, packet.connectionMark, ctmask))
+  if (options.has('--save-mark')) return save(mixedMark(packet.connectionMark, ctmask, packet.mark, nfmask))
+  if (options.has('--restore-mark'))
+    return marked(packet, mixedMark(packet.mark, nfmask, packet.connectionMark, ctmask))
   return undefined
-}
-
-/** `(to & ~toMask) ^ (from & fromMask)` */
-function mixed(to: Mark, toMask: number, from: Mark, fromMask: number): Mark {
-  const kept = (to.unknown & ~toMask) >>> 0
-  const brought = (from.unknown & fromMask) >>> 0
-  const unknown = (kept | brought) >>> 0
-  const value = (((to.value & ~toMask) ^ (from.value & fromMask)) & ~unknown) >>> 0
-  const of = kept === 0 ? from.of : brought === 0 ? to.of : `${to.of} with ${from.of}`
-  return unknown === 0 ? knownMark(value) : { value, unknown, of }
 }
 
 function changeSets(words: readonly string[], { packet }: TargetPlace): Evaluated<Applied> | undefined {
@@ -237,4 +236,36 @@ function toSocket(words: readonly string[], place: TargetPlace): Evaluated<Appli
     const next = { ...packet, socket: what, mark: setBits(packet.mark, mark) }
     return unchanged(next, { type: 'hand-over', what, outcome: 'accept' })
   })
+}
+
+type SourceTarget = Extract<Target, { readonly type: 'SNAT' | 'MASQUERADE' }>
+
+const choosesPort = (target: SourceTarget): boolean =>
+  target.random ||
+  target.randomFully ||
+  (target.type === 'SNAT' ? readRange(target.to)?.ports !== undefined : target.ports !== undefined)
+
+/** `10.0.0.1-10.0.0.9:80-90/8080`, `[fd00::1-fd00::9]:80`, `10.0.0.1`, `:8080`. Undefined: none of these. */
+function readRange(text: string): NatRange | undefined {
+  const [, bracketed, bare, portText] = /^(?:\[([^\]]*)\]|([^:]*|[^[]*:[^[]*:[^[]*?))(?::([\d/-]+))?$/.exec(text) ?? []
+  const addresses = bracketed ?? bare ?? ''
+  const [first = '', last = first] = addresses.split('-')
+  const low = first === '' ? undefined : parseAddress(first)?.text
+  const high = last === '' ? undefined : parseAddress(last)?.text
+  if (addresses !== '' && (low === undefined || high === undefined)) return undefined
+  if (portText === undefined) return { low, high, ports: undefined }
+  const [, from, to = from, base] = /^(\d+)(?:-(\d+))?(?:\/(\d+))?$/.exec(portText) ?? []
+  if (from === undefined || to === undefined) return undefined
+  return {
+    low,
+    high,
+    ports: { first: Number(from), last: Number(to), ...(base !== undefined && { base: Number(base) }) },
+  }
+}
+
+/** `-j DNAT --to-destination` */
+function destinationTranslated(to: string, isRandom: boolean, place: TargetPlace): Evaluated<Applied> {
+  const range = readRange(to)
+  if (range !== undefined) return translate(range, { to, isRandom }, place)
+  return unchanged(place.packet, { type: 'hand-over', what: `-j DNAT --to-destination ${to}`, outcome: 'end' })
 }

@@ -1,5 +1,5 @@
 import { parseAddress, type Surroundings, TraceError } from '@pointsman/core'
-import { networkContains, type PacketState } from './traced-packet.js'
+import { networkContains, type PacketState } from '@pointsman/core/trace'
 
 /** A set of the kernel, as `ipset save` or `ipset list` print it. */
 export interface IpSet {

@@ -1,15 +1,33 @@
 import type { Surroundings } from '@pointsman/core'
+import {
+  type Case,
+  type Evaluated,
+  isOwnAddress,
+  type PacketState,
+  type OtherProxy,
+  type PartialWay,
+  truthIn,
+} from '@pointsman/core/trace'
 import type { RuleTables } from './rule-tables.js'
 import { ipsetsIn, setHas } from './ip-sets.js'
-import { type Case, type Evaluated, truthIn } from './suppositions.js'
-import { isOwnAddress, type PacketState, type PartialWay } from './traced-packet.js'
+
+/** Undefined: these are rules of no such mode. */
+export function ipvsIn(tables: RuleTables, surroundings: Surroundings): OtherProxy | undefined {
+  if (ipvsSetsIn(tables) === undefined) return undefined
+  return {
+    name: 'IPVS',
+    hasAddress: (packet, supposed) => isIpvsAddress(surroundings, packet, supposed),
+    because: ({ destination }) => `${destination} is on kube-ipvs0, for IPVS`,
+    leadsTo: (way) => ipvsLeadsTo(surroundings, way),
+  }
+}
 
 /**
  * kube-proxy's ipvs mode puts the addresses of Services on the interface kube-ipvs0, so that packets for them come to INPUT; there
  * IPVS sends those of its virtual servers to endpoints. Its rules masquerade and filter alone. Undefined: these are no rules of
  * this mode; else the sets of virtual servers that they name.
  */
-export function ipvsSetsIn(tables: RuleTables): readonly string[] | undefined {
+function ipvsSetsIn(tables: RuleTables): readonly string[] | undefined {
   const sets = new Set<string>()
   let isIpvs = false
   for (const table of ['nat', 'filter']) {
@@ -29,14 +47,9 @@ export function ipvsSetsIn(tables: RuleTables): readonly string[] | undefined {
 
 const SETS = /^KUBE-(?:6-)?(?:CLUSTER-IP|LOAD-BALANCER|EXTERNAL-IP|NODE-PORT-|LOOP-BACK|IPVS-IPS)/
 
-interface Ipvs {
-  readonly ipvs: readonly string[] | undefined
-  readonly surroundings: Surroundings
-}
-
 /** Whether an address that is not the node's is on kube-ipvs0. */
-export function isIpvsAddress(
-  { surroundings }: Ipvs,
+function isIpvsAddress(
+  surroundings: Surroundings,
   packet: PacketState,
   supposed: Case | undefined,
 ): Evaluated<boolean> {
@@ -61,9 +74,9 @@ export function isIpvsAddress(
 }
 
 /** Whether IPVS may be what takes the packet on: it came to the node, for an address of a Service or a node port. */
-export function ipvsLeadsTo({ ipvs, surroundings }: Ipvs, { packet, when }: PartialWay): boolean {
+function ipvsLeadsTo(surroundings: Surroundings, { packet, when }: PartialWay): boolean {
   // The addresses of kube-ipvs0 answer pings themselves.
-  if (ipvs === undefined || packet.destinationPort === 0) return false
+  if (packet.destinationPort === 0) return false
   const sets = ipsetsIn(surroundings)
   if (sets !== undefined) {
     const servers = [...sets.keys()].filter((name) => SETS.test(name) && !/LOOP-BACK|IPVS-IPS/.test(name))

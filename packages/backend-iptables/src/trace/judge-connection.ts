@@ -1,8 +1,19 @@
+import {
+  allOf,
+  anyOf,
+  assumed,
+  claimed,
+  type Finding,
+  type Judged,
+  known,
+  negatedIf,
+  networkContains,
+  opaqueClaim,
+  type OriginalTuple,
+  type PacketState,
+} from '@pointsman/core/trace'
 import type { ConntrackState, OtherMatch, RecentMatch } from 'node-iptables'
-import { allOf, anyOf, assumed, claimed, known, negatedIf, type Finding } from './finding.js'
-import { opaqueClaim, type Judged } from './judge-fields.js'
 import type { GivenOption, Options } from './rule-tables.js'
-import { networkContains, type OriginalTuple, type PacketState } from './traced-packet.js'
 
 /** Whether the connection is in one of the states, as `NEW,DNAT`. */
 export function judgeTracking(states: string | readonly ConntrackState[], { packet, supposed }: Judged): Finding {

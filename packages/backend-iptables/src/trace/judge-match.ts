@@ -8,22 +8,27 @@ import {
   type Odds,
   type Surroundings,
 } from '@pointsman/core'
-import { STATISTIC_CHANCES, type AddrtypeMatch, type Match, type PhysdevMatch, type PortsMatch } from 'node-iptables'
-import { allOf, claimed, known, negatedIf, type Finding } from './finding.js'
-import { judgeRecent, judgeTracking } from './judge-connection.js'
 import {
+  allOf,
+  claimed,
+  type Finding,
   isNamed,
+  isOwnAddress,
+  type Judged,
   judgeDestinationPort,
   judgeFlags,
   judgeMark,
   judgeSourcePort,
+  known,
   namesLike,
+  negatedIf,
   opaqueClaim,
-  type Judged,
+  type PacketState,
   type Side,
-} from './judge-fields.js'
+} from '@pointsman/core/trace'
+import { STATISTIC_CHANCES, type AddrtypeMatch, type Match, type PhysdevMatch, type PortsMatch } from 'node-iptables'
+import { judgeRecent, judgeTracking } from './judge-connection.js'
 import { judgeOther } from './judge-other.js'
-import { isOwnAddress, type PacketState } from './traced-packet.js'
 
 /** What a match comes to. Undefined: it is no condition, but a comment or a counter. */
 export function judgeMatch(match: Match, judged: Judged): Finding | undefined {

@@ -1,18 +1,24 @@
 import { type Assumption, parseAddress } from '@pointsman/core'
-import { formatRule, type OtherMatch, type PortRange, type TcpFlag } from 'node-iptables'
-import { judgeConnection, judgeTracking } from './judge-connection.js'
-import { allOf, anyOf, assumed, claimed, type Finding, known, negatedIf } from './finding.js'
-import { elementKey, elementOf, ipsetsIn, setHas } from './ip-sets.js'
 import {
+  addressOrder,
+  allOf,
+  anyOf,
+  assumed,
+  claimed,
+  type Finding,
+  type Judged,
   judgeDestinationPort,
   judgeFlags,
-  type Judged,
   judgeMark,
   judgeSourcePort,
   judgeSourceRange,
+  known,
+  negatedIf,
   opaqueClaim,
-} from './judge-fields.js'
-import { addressOrder } from './traced-packet.js'
+} from '@pointsman/core/trace'
+import { formatRule, type OtherMatch, type PortRange, type TcpFlag } from 'node-iptables'
+import { judgeConnection, judgeTracking } from './judge-connection.js'
+import { elementKey, elementOf, ipsetsIn, setHas } from './ip-sets.js'
 import { type GivenOption, maskedNumberOf, type Options, optionsOf } from './rule-tables.js'
 
 /**

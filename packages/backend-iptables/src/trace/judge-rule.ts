@@ -1,11 +1,20 @@
 import { type Assumption, bothOdds, CERTAIN, type Condition, type Odds } from '@pointsman/core'
+import {
+  type Case,
+  type Claim,
+  type Finding,
+  isHost,
+  type Judged,
+  judgeInterface,
+  judgeSource,
+  known,
+  negatedIf,
+  networkContains,
+  type PacketState,
+} from '@pointsman/core/trace'
 import { formatRule, type Match, type Rule } from 'node-iptables'
-import { type Finding, known, negatedIf } from './finding.js'
-import { type Judged, judgeInterface, judgeSource } from './judge-fields.js'
 import { judgeMatch } from './judge-match.js'
 import { afterRecent } from './judge-connection.js'
-import type { Case, Claim } from './suppositions.js'
-import { isHost, networkContains, type PacketState } from './traced-packet.js'
 
 /** What a rule comes to for a packet. */
 export interface Judgement {

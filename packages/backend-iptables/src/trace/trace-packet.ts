@@ -1,21 +1,19 @@
+import { type Trace, TraceError, type TracedRule, type TraceQuestion } from '@pointsman/core'
 import {
-  TraceError,
-  type Assumption,
-  type Surroundings,
-  type Trace,
-  type TracedRule,
-  type TraceQuestion,
-  type Way,
-} from '@pointsman/core'
-import { casesOf, dependencesOf, endpointsOfCases, fatesOfCases } from './cases.js'
-import { throughHooks, type EndedWay } from './hooks.js'
+  type BaseChain,
+  NFT_DEPTH,
+  type PacketState,
+  type RuleSystem,
+  startOf,
+  tracePacket as traceThrough,
+  walkChain,
+  type WalkContext,
+} from '@pointsman/core/trace'
 import { ipsetsIn } from './ip-sets.js'
-import { ipvsSetsIn } from './ipvs.js'
-import { ruleTablesOf, toldRule, type OwnedRule, type OwnedTable, type RuleTables } from './rule-tables.js'
-import { ALWAYS, suppositionOf, suppositionsOf, withClaim, type Claim, type When } from './suppositions.js'
-import { checkTold, createEffort } from './trace-effort.js'
-import { isOwnAddress, startOf, stepsOf, wayOf, type PacketState, type PartialWay } from './traced-packet.js'
-import type { Walker } from './walk-chain.js'
+import { ipvsIn } from './ipvs.js'
+import { failsPlainly, judgeRule, nearlyMatches } from './judge-rule.js'
+import { meetRule } from './meet-rule.js'
+import { commentOf, ruleTablesOf, toldRule, type OwnedRule, type OwnedTable, type RuleTables } from './rule-tables.js'
 
 /** A question with the rules: what iptables-save printed, of the packet's family, kube-proxy's rules or anybody's. */
 export interface TablesQuestion extends TraceQuestion {
@@ -23,98 +21,73 @@ export interface TablesQuestion extends TraceQuestion {
 }
 
 /**
- * The way of a packet through rules, as the kernel goes it: every hook, table, chain and rule that it meets, in order. Where
- * chance decides, each way is reported with its exact odds. An unknown fact that a rule tests is assumed, and the assumption is listed.
- * Knows nothing of Services: the rules are all that it looks at. Throws a TraceError for what is no packet, or no rules that a
- * kernel would take.
+ * The way of a packet through rules, as the kernel goes it. Knows nothing of Services: the rules are all that it looks at. Throws
+ * a TraceError for what is no packet, or no rules that a kernel would take.
  */
-export function tracePacket({ tables, packet, surroundings, everyRule = false }: TablesQuestion): Trace {
-  const start = startOf(packet)
+export function tracePacket({ tables, ...question }: TablesQuestion): Trace {
+  const start = startOf(question.packet)
   const ruleTables = ruleTablesOf(tables)
   checkFamily(tables, start)
   // What is wrong with them is said also where no rule asks for one.
-  ipsetsIn(surroundings)
-  const assumptions = new Map<string, Assumption>()
-  const assume = (assumption: Assumption): void => void assumptions.set(assumption.message, assumption)
-  for (const assumption of missingTables(ruleTables)) assume(assumption)
-  const walker: Walker = {
-    tables: ruleTables,
-    surroundings: withSender(surroundings, start),
-    everyRule,
-    assume,
-    tell: createTeller(),
-    effort: createEffort(),
-    ipvs: ipvsSetsIn(ruleTables),
-  }
-  const ended = startsOf(walker.surroundings, start)
-    .flatMap((one) => throughHooks({ ...walker, surroundings: one.surroundings }, one.way, packet.connection))
-    .toSorted((a, b) => whereTheyPart(a.way.when, b.way.when))
-  checkTold(ended.map(({ way }) => way))
-  const { cases, isCut } = casesOf(ended)
-  const [first] = cases
-  const isSure = first !== undefined && cases.length === 1 && !isCut
-  const fates = isSure ? first.fates : fatesOfCases(cases)
-  return {
-    fate: isSure || fates.length === 1 ? (fates[0]?.fate ?? 'no-service') : 'depends',
-    fates,
-    endpoints: isSure ? first.endpoints : endpointsOfCases(cases),
-    ways: ended.map(wayTold),
-    assumptions: [...assumptions.values()],
-    ...(!isSure && { cases, dependsOn: dependencesOf(cases, ended) }),
-  }
+  ipsetsIn(question.surroundings)
+  const system = systemOf(ruleTables)
+  return traceThrough(question, (context) => {
+    for (const table of ['nat', 'filter'])
+      if (!ruleTables.has(table))
+        context.assume({ code: 'TABLE_MISSING', message: `the rules have no table ${table}: it is taken to be empty` })
+    return {
+      chains: baseChainsOf(ruleTables, system, context),
+      otherProxy: ipvsIn(ruleTables, context.surroundings),
+      missedNat: (packet) => unaskedRule(ruleTables, context, packet),
+    }
+  })
 }
 
-interface Start {
-  readonly surroundings: Surroundings
-  readonly way: PartialWay
+/** The tables that are asked at each hook, with the kernel's priorities: raw, mangle, destination nat, filter, security, source nat. */
+const HOOKS = {
+  PREROUTING: { raw: -300, mangle: -150, nat: -100 },
+  INPUT: { mangle: -150, filter: 0, security: 50, nat: 100 },
+  FORWARD: { mangle: -150, filter: 0, security: 50 },
+  OUTPUT: { raw: -300, mangle: -150, nat: -100, filter: 0, security: 50 },
+  POSTROUTING: { mangle: -150, nat: 100 },
+} as const satisfies { readonly [hook in BaseChain['hook']]: Readonly<Record<string, number>> }
+
+function baseChainsOf(tables: RuleTables, system: RuleSystem<OwnedRule>, context: WalkContext): readonly BaseChain[] {
+  const hooks = Object.keys(HOOKS) as readonly BaseChain['hook'][]
+  return hooks.flatMap((hook) =>
+    Object.entries(HOOKS[hook]).flatMap(([table, priority]): readonly BaseChain[] => {
+      const found = tables.chain(table, hook)
+      if (found === undefined) return []
+      const place = { table, chain: hook, hook, depth: 0, trail: [hook] }
+      return [
+        {
+          hook,
+          priority,
+          isNat: table === 'nat',
+          table,
+          rules: found.rules.length,
+          policy: found.policy === 'DROP' ? 'DROP' : 'ACCEPT',
+          walk: (way) => walkChain({ system, context }, place, way),
+        },
+      ]
+    }),
+  )
 }
 
-/** One, or two where it is unknown whether the destination is an address of the node: that decides from the first hook on. */
-function startsOf(surroundings: Surroundings, start: PacketState): readonly Start[] {
-  const way = wayOf(start)
-  const { destination } = start
-  const { nodeAddresses, maybeNodeAddresses = [] } = surroundings
-  if (isOwnAddress(surroundings, destination) || !maybeNodeAddresses.includes(destination))
-    return [{ surroundings, way }]
-  const claim: Claim = {
-    subject: `node address ${destination}`,
-    low: '',
-    high: '',
-    code: 'NODE_ADDRESS',
-    text: `${destination} is an address of the node`,
-  }
-  const having = { ...surroundings, nodeAddresses: [...nodeAddresses, destination] }
-  return [
-    { surroundings: having, way: { ...way, when: [withClaim(undefined, claim, true)] } },
-    { surroundings, way: { ...way, when: [withClaim(undefined, claim, false)] } },
-  ]
-}
-
-/** Of two ways that part by a claim, the one where it holds comes first. */
-function whereTheyPart([one]: When, [other]: When): number {
-  if (one === undefined || other === undefined) return 0
-  const others = suppositionsOf(other)
-  const at = suppositionsOf(one).findIndex(({ holds }, index) => holds !== others[index]?.holds)
-  const [a, b] = [suppositionsOf(one)[at], others[at]]
-  return a === undefined || a.claim !== b?.claim ? 0 : a.holds ? -1 : 1
-}
-
-const wayTold = ({ way, end }: EndedWay): Way => ({
-  odds: way.odds,
-  end,
-  steps: stepsOf(way),
-  ...(way.when !== ALWAYS && {
-    when: isTold(way.when) ? way.when.map((one) => suppositionsOf(one).map(suppositionOf)) : [],
+const systemOf = (tables: RuleTables): RuleSystem<OwnedRule> => ({
+  rulesOf: (table, chain) => tables.chain(table, chain)?.rules,
+  failsPlainly: ({ rule }, packet) => failsPlainly(rule, packet),
+  nearlyMatches: ({ rule }, packet) => nearlyMatches(rule, packet),
+  tell: createTeller(),
+  meet: (rule, meeting) => meetRule(tables, rule, meeting),
+  deeper: (table) => ({
+    code: 'JUMP_DEPTH',
+    message: `chains of ${table} lead into each other more than ${NFT_DEPTH} deep, which nf_tables refuses: taken to be rules of iptables-legacy`,
   }),
 })
 
-const isTold = (when: When): boolean => when.reduce((sum, one) => sum + (one?.count ?? 0), 0) <= MOST_TOLD
-
-/** The suppositions that a way lists. */
-const MOST_TOLD = 5000
-
 /** Puts each rule into words once: many ways may meet it. */
-function createTeller(): Walker['tell'] {
+function createTeller(): RuleSystem<OwnedRule>['tell'] {
   const told = new Map<OwnedRule, TracedRule>()
   return (chain, owned) => {
     const known = told.get(owned)
@@ -125,17 +98,19 @@ function createTeller(): Walker['tell'] {
   }
 }
 
-/** What the node sends is from an address of its own, whatever else is known of it. */
-const withSender = (surroundings: Surroundings, { bornHere, source }: PacketState): Surroundings =>
-  bornHere && !isOwnAddress(surroundings, source)
-    ? { ...surroundings, nodeAddresses: [...surroundings.nodeAddresses, source] }
-    : surroundings
-
-/** Those that nearly every node has rules in. */
-const missingTables = (tables: RuleTables): readonly Assumption[] =>
-  ['nat', 'filter']
-    .filter((table) => !tables.has(table))
-    .map((table) => ({ code: 'TABLE_MISSING', message: `the rules have no table ${table}: it is taken to be empty` }))
+/** The first rule of nat that names the packet's destination and would match, in words. */
+function unaskedRule(tables: RuleTables, { surroundings }: WalkContext, packet: PacketState): string {
+  for (const { chain, rules } of tables.chains('nat')) {
+    for (const [index, { rule }] of rules.entries()) {
+      if (rule.destination === undefined || rule.destination.negated || rule.target === undefined) continue
+      const { matches, unknown } = judgeRule(rule, { packet, surroundings, supposed: undefined })
+      if (!matches || unknown !== undefined) continue
+      const comment = commentOf(rule)
+      return `: rule ${index + 1} of nat ${chain}${comment === '' ? '' : `, "${comment}",`} would match otherwise`
+    }
+  }
+  return ''
+}
 
 /** Rules of the other family would match nothing, and an answer from them would be wrong. */
 function checkFamily(tables: readonly OwnedTable[], { family, destination }: PacketState): void {

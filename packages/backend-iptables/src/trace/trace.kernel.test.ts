@@ -1,4 +1,5 @@
 import type { Supposition, Trace } from '@pointsman/core'
+import { networkContains } from '@pointsman/core/trace'
 import fc from 'fast-check'
 import { formatRule, parseSave, type SavedTable, type Variant } from 'node-iptables'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -6,7 +7,6 @@ import { createKernelNamespace, describeWithKernel, type KernelNamespace } from 
 import { randomTablesArbitrary, type RandomPacket, type RandomPlaces } from '../test-support/random-tables.js'
 import { stepsTold } from '../test-support/tell-trace.js'
 import { tracePacket } from './trace-packet.js'
-import { networkContains } from './traced-packet.js'
 
 const PLACES: { readonly [family in 'IPv4' | 'IPv6']: RandomPlaces } = {
   IPv4: {

@@ -135,11 +135,12 @@ export interface RulePlace extends Place {
 export type Hook = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING'
 
 export type Step =
-  /** A table is asked at a hook. */
+  /** A table is asked at a hook: one of its base chains, where their names are not the hooks'. */
   | {
       readonly type: 'table'
       readonly hook: Hook
       readonly table: string
+      readonly chain?: string | undefined
       readonly rules: number
       readonly policy: string
     }
@@ -148,6 +149,7 @@ export type Step =
       readonly type: 'unasked'
       readonly hook: Hook
       readonly table: string
+      readonly chain?: string | undefined
       readonly because: string
       /** The rule that is the reason, and one that would match, for a person. */
       readonly rules?: string | undefined

@@ -97,7 +97,14 @@ function endItem(end: End): Omit<WayJson, 'odds' | 'steps'> {
 function stepItem(step: Step): StepJson {
   switch (step.type) {
     case 'unasked':
-      return { type: step.type, hook: step.hook, table: step.table, because: step.because, reason: step.rules }
+      return {
+        type: step.type,
+        hook: step.hook,
+        table: step.table,
+        chain: step.chain,
+        because: step.because,
+        reason: step.rules,
+      }
     case 'table':
     case 'policy':
     case 'routing':

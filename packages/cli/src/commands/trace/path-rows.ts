@@ -105,13 +105,13 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
     const rewritten = sentAt >= 0 && index > sentAt
     switch (step.type) {
       case 'table':
-        return isQuiet(step, steps[index + 1]) ? [] : [hook(`${step.hook} ${step.table}`)]
+        return isQuiet(step, steps[index + 1]) ? [] : [hook(askedText(step))]
       case 'policy':
         return isQuiet(steps[index - 1], step)
           ? []
           : [{ ...hook('the policy', step.policy === 'DROP' ? 'dropped' : 'accepted'), kind: 'policy', depth: 1 }]
       case 'unasked':
-        return [hook(`${step.hook} ${step.table}`, `is not consulted: ${step.because}`)]
+        return [hook(askedText(step), `is not consulted: ${step.because}`)]
       case 'routing':
         return [hook(ROUTING[step.to])]
       case 'conntrack':
@@ -141,6 +141,10 @@ function rowsOf(steps: readonly Step[], isTelling: IsTelling): readonly WayRow[]
     }
   })
 }
+
+/** `PREROUTING nat`, and the name of the base chain, where it has one of its own. */
+const askedText = ({ hook: at, table, chain }: Extract<Step, { readonly type: 'table' | 'unasked' }>): string =>
+  [at, table, ...(chain === undefined ? [] : [chain])].join(' ')
 
 /** A table that has no rules and lets everything go on. */
 const isQuiet = (table: Step | undefined, next: Step | undefined): boolean =>

@@ -134,7 +134,10 @@ const step = objectOf('Step', {
   ),
   hook: optional(hook, 'table, unasked'),
   table: optional(text, 'table, unasked, passed, rule, policy, again, joined'),
-  chain: optional(text, 'passed, rule, policy, again, joined'),
+  chain: optional(
+    text,
+    'passed, rule, policy, again, joined; table, unasked: the base chain, where it has a name of its own',
+  ),
   depth: optional(integer, 'passed, rule, again, joined: 0 in a built-in chain, 1 in one that it jumps to'),
   rules: optional(integer, 'table: how many rules its chain has'),
   reason: optional(text, 'unasked: the rule that is the reason, and one that would match, for a person'),

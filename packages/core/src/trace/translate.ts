@@ -1,7 +1,8 @@
-import { type Assumption, type DependenceCode, type Effect, parseAddress, type Surroundings } from '@pointsman/core'
-import type { Target } from 'node-iptables'
+import type { Surroundings } from '../ports/trace-question.js'
+import type { Assumption, DependenceCode, Effect, Hook } from '../ports/trace.js'
+import { addressAt, addressOf, addressOrder } from './networks.js'
+import { isOwnAddress, type PacketState, type RewrittenSource } from './packet-state.js'
 import { type Case, type Evaluated, truthIn } from './suppositions.js'
-import { addressAt, addressOrder, isOwnAddress, type PacketState, type RewrittenSource } from './traced-packet.js'
 
 /** What a rule does to a packet that it matches. */
 export interface Applied {
@@ -10,19 +11,15 @@ export interface Applied {
   readonly assumptions: readonly Assumption[]
 }
 
-export interface TargetPlace {
+/** Where a packet's addresses are rewritten. */
+export interface TranslationPlace {
   readonly packet: PacketState
   readonly surroundings: Surroundings
   /** The case of unknown facts. */
   readonly supposed: Case | undefined
-  /** `PREROUTING`: the built-in chain that the packet is in. */
-  readonly hook: string
+  readonly hook: Hook
   /** The rule, in words: `rule 1 of raw PREROUTING`. */
   readonly where: string
-  /** Of the rule. Empty: it has none. */
-  readonly comment: string
-  /** The rules in a chain of the table. Undefined: there is no such chain. */
-  readonly rulesIn: (chain: string) => number | undefined
 }
 
 export const done = (value: Applied): Evaluated<Applied> => ({ value })
@@ -30,15 +27,8 @@ export const done = (value: Applied): Evaluated<Applied> => ({ value })
 export const unchanged = (packet: PacketState, effect: Effect): Evaluated<Applied> =>
   done({ effect, packet, assumptions: [] })
 
-type SourceTarget = Extract<Target, { readonly type: 'SNAT' | 'MASQUERADE' }>
-
-export const choosesPort = (target: SourceTarget): boolean =>
-  target.random ||
-  target.randomFully ||
-  (target.type === 'SNAT' ? readRange(target.to)?.ports !== undefined : target.ports !== undefined)
-
 /** The first address of the interface that the packet leaves by, where that is known. */
-export function masquerade({ packet, surroundings }: TargetPlace, newPort: boolean): Applied {
+export function masquerade({ packet, surroundings }: TranslationPlace, newPort: boolean): Applied {
   const { family, destination, outInterface } = packet
   const by = 'MASQUERADE' as const
   // What goes to an address of the node comes from that address, as the kernel chooses in IPv6.
@@ -59,8 +49,10 @@ function interfaceAddress(
 }
 
 /** Of several addresses, the kernel takes one by a hash of the packet's. */
-export function sourceTranslated(packet: PacketState, to: string, newPort: boolean): Applied {
-  const range = readRange(to)
+export function sourceTranslated(
+  packet: PacketState,
+  { to, range, newPort }: { readonly to: string; readonly range: NatRange | undefined; readonly newPort: boolean },
+): Applied {
   const by = 'SNAT' as const
   if (range?.low === undefined || range.low !== range.high)
     return rewriteSource(packet, { by, unknown: `the address that SNAT takes from ${to}`, newPort })
@@ -70,10 +62,10 @@ export function sourceTranslated(packet: PacketState, to: string, newPort: boole
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const
 
 /** REDIRECT sends what arrives to the first address of the interface that it arrives by. */
-export function redirect(ports: string | undefined, place: TargetPlace): Evaluated<Applied> {
+export function redirect(ports: NatRange['ports'], place: TranslationPlace): Evaluated<Applied> {
   const { packet, surroundings } = place
   const { family, bornHere, inInterface } = packet
-  const range = readRange(ports === undefined ? '' : `:${ports}`)
+  const range = { low: undefined, high: undefined, ports }
   if (bornHere) return chosen(range, { address: LOOPBACK[family], assumptions: [] }, place)
   const known = interfaceAddress(surroundings, { name: inInterface, family })
   if (known !== undefined) return chosen(range, { address: known, assumptions: [] }, place)
@@ -84,7 +76,7 @@ export function redirect(ports: string | undefined, place: TargetPlace): Evaluat
 }
 
 /** The packet's address in another network, its host part kept. */
-export function netmap(to: string, { packet, hook }: TargetPlace): Evaluated<Applied> {
+export function netmap(to: string, { packet, hook }: TranslationPlace): Evaluated<Applied> {
   const isDestination = hook === 'PREROUTING' || hook === 'OUTPUT'
   const address = addressAt(to, isDestination ? packet.destination : packet.source)
   if (isDestination) return done(rewriteDestination(packet, { address }))
@@ -92,43 +84,21 @@ export function netmap(to: string, { packet, hook }: TargetPlace): Evaluated<App
   return done(rewriteSource(packet, { by: 'SNAT', address, newPort: false, ...unknown }))
 }
 
-interface NatRange {
+/** What an address, or a port, is chosen from. */
+export interface NatRange {
   /** Undefined: the address stays. */
   readonly low: string | undefined
   readonly high: string | undefined
   readonly ports: { readonly first: number; readonly last: number; readonly base?: number } | undefined
 }
 
-/** `10.0.0.1-10.0.0.9:80-90/8080`, `[fd00::1-fd00::9]:80`, `10.0.0.1`, `:8080`. Undefined: none of these. */
-function readRange(text: string): NatRange | undefined {
-  const [, bracketed, bare, portText] = /^(?:\[([^\]]*)\]|([^:]*|[^[]*:[^[]*:[^[]*?))(?::([\d/-]+))?$/.exec(text) ?? []
-  const addresses = bracketed ?? bare ?? ''
-  const [first = '', last = first] = addresses.split('-')
-  const low = first === '' ? undefined : parseAddress(first)?.text
-  const high = last === '' ? undefined : parseAddress(last)?.text
-  if (addresses !== '' && (low === undefined || high === undefined)) return undefined
-  if (portText === undefined) return { low, high, ports: undefined }
-  const [, from, to = from, base] = /^(\d+)(?:-(\d+))?(?:\/(\d+))?$/.exec(portText) ?? []
-  if (from === undefined || to === undefined) return undefined
-  return {
-    low,
-    high,
-    ports: { first: Number(from), last: Number(to), ...(base !== undefined && { base: Number(base) }) },
-  }
-}
-
-/** `-j DNAT --to-destination`: what is not named stays. */
+/** Sends a packet to an address and a port of a range, called `to`; what is not named stays. */
 export function translate(
-  to: string,
-  { isRandom }: { readonly isRandom: boolean },
-  place: TargetPlace,
+  range: NatRange,
+  { to, isRandom }: { readonly to: string; readonly isRandom: boolean },
+  place: TranslationPlace,
 ): Evaluated<Applied> {
-  const range = readRange(to)
   const { packet } = place
-  if (range === undefined) {
-    const what = `-j DNAT --to-destination ${to}`
-    return unchanged(packet, { type: 'hand-over', what, outcome: 'end' })
-  }
   const { low = packet.destination, high = packet.destination } = range
   if (low === high) return chosen(range, { address: low, assumptions: [], isRandom }, place)
   // The kernel takes one by a hash of the packet's addresses.
@@ -153,7 +123,7 @@ interface Choice {
 function choice(
   values: readonly string[],
   { what, to, order, code }: Choice,
-  { supposed, where }: TargetPlace,
+  { supposed, where }: TranslationPlace,
   then: (value: string) => Evaluated<Applied>,
 ): Evaluated<Applied> {
   for (const value of values.slice(0, -1)) {
@@ -177,14 +147,6 @@ function addressesBetween(low: string, high: string): readonly string[] | undefi
   return Array.from({ length: Number(count) }, (_, at) => addressOf(number(low) + BigInt(at), low.includes(':')))
 }
 
-function addressOf(number: bigint, isIPv6: boolean): string {
-  const digits = number.toString(16).padStart(isIPv6 ? 32 : 8, '0')
-  const text = isIPv6
-    ? (digits.match(/.{4}/g) ?? []).join(':')
-    : (digits.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16)).join('.')
-  return parseAddress(text)?.text ?? text
-}
-
 /** The new address, and the port: one in the range stays as it is, if it is not to be chosen at random. */
 function chosen(
   range: NatRange | undefined,
@@ -193,7 +155,7 @@ function chosen(
     assumptions,
     isRandom = false,
   }: { readonly address: string; readonly assumptions: readonly Assumption[]; readonly isRandom?: boolean },
-  place: TargetPlace,
+  place: TranslationPlace,
 ): Evaluated<Applied> {
   const { packet } = place
   const to = (port: number | undefined, more: readonly Assumption[] = []): Evaluated<Applied> => {

@@ -1,4 +1,5 @@
-import type { Assumption, Odds } from '@pointsman/core'
+import type { Odds } from '../model/odds.js'
+import type { Assumption } from '../ports/trace.js'
 import type { Case, Claim } from './suppositions.js'
 import { truthIn } from './suppositions.js'
 

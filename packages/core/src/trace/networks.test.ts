@@ -1,7 +1,7 @@
-import { cidrContains, parseAddress, parseCidr } from '@pointsman/core'
+import { cidrContains, parseAddress, parseCidr } from '../model/address.js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { networkContains } from './traced-packet.js'
+import { networkContains } from './networks.js'
 
 describe('a network', () => {
   it.each([

@@ -1,4 +1,4 @@
-import type { DependenceCode, Supposition } from '@pointsman/core'
+import type { DependenceCode, Supposition } from '../ports/trace.js'
 
 /**
  * An unknown fact: that the value of a subject lies in a range, both ends included, compared as text. The subject has

@@ -1,16 +1,8 @@
 import { ALWAYS, type When } from './suppositions.js'
-import {
-  CERTAIN,
-  type End,
-  type IpFamily,
-  type Odds,
-  parseAddress,
-  type SeenSource,
-  type Step,
-  type Surroundings,
-  type TracedPacket,
-  TraceError,
-} from '@pointsman/core'
+import { type IpFamily, parseAddress } from '../model/address.js'
+import { CERTAIN, type Odds } from '../model/odds.js'
+import { type Surroundings, type TracedPacket, TraceError } from '../ports/trace-question.js'
+import type { End, SeenSource, Step } from '../ports/trace.js'
 
 /** The packet at one point of its way. */
 export interface PacketState {
@@ -21,7 +13,7 @@ export interface PacketState {
   readonly destination: string
   readonly destinationPort: number
   readonly mark: Mark
-  /** That of its connection, which `-j CONNMARK` sets and restores. */
+  /** That of its connection. */
   readonly connectionMark: Mark
   readonly tracking: 'NEW' | 'ESTABLISHED' | 'INVALID' | 'UNTRACKED'
   /** Its addresses and ports as conntrack saw them first. */
@@ -53,7 +45,7 @@ export interface PacketState {
   readonly untrackedBy: string | undefined
   /** What it has done to the lists of `-m recent` by now, newest first. */
   readonly recent: readonly RecentChange[]
-  /** What `-j SET` has done for it by now, newest first. */
+  /** What rules have done to sets for it by now, newest first. */
   readonly setChanges: readonly SetChange[]
 }
 
@@ -68,6 +60,23 @@ export interface Mark {
 }
 
 export const knownMark = (value: number): Mark => ({ value: value >>> 0, unknown: 0, of: '' })
+
+/** The bits in mask are cleared, then the value's are flipped: those of an unknown mark stay unknown where they are not cleared. */
+export const setBits = (mark: Mark, { value, mask }: { readonly value: number; readonly mask: number }): Mark => ({
+  value: ((mark.value & ~mask) ^ (value & ~(mark.unknown & ~mask))) >>> 0,
+  unknown: (mark.unknown & ~mask) >>> 0,
+  of: (value & mark.unknown & ~mask) === 0 ? mark.of : `${mark.of}, changed by 0x${value.toString(16)}`,
+})
+
+/** `(to & ~toMask) ^ (from & fromMask)` */
+export function mixedMark(to: Mark, toMask: number, from: Mark, fromMask: number): Mark {
+  const kept = (to.unknown & ~toMask) >>> 0
+  const brought = (from.unknown & fromMask) >>> 0
+  const unknown = (kept | brought) >>> 0
+  const value = (((to.value & ~toMask) ^ (from.value & fromMask)) & ~unknown) >>> 0
+  const of = kept === 0 ? from.of : brought === 0 ? to.of : `${to.of} with ${from.of}`
+  return unknown === 0 ? knownMark(value) : { value, unknown, of }
+}
 
 export interface OriginalTuple {
   readonly source: string
@@ -89,7 +98,7 @@ interface RecentChange {
 /** An element was put into a set, or taken out. */
 interface SetChange {
   readonly set: string
-  /** Of the packet, as `-m set` names them: `src 10.0.0.1`. */
+  /** In the words of the rule system: `src 10.0.0.1`. */
   readonly element: string
   readonly isIn: boolean
 }
@@ -161,85 +170,6 @@ export const isOwnAddress = ({ nodeAddresses, interfaces = [] }: Surroundings, a
   address.startsWith('127.') ||
   nodeAddresses.includes(address) ||
   interfaces.some(({ addresses }) => addresses.includes(address))
-
-/**
- * Whether an address lies in a network as iptables spells it: `10.0.0.0/8`, `fd00::/64`, `10.0.0.1/255.0.255.0`. One of
- * the other family never does.
- */
-export function networkContains(network: string, address: string): boolean {
-  const slash = network.indexOf('/')
-  const base = network.slice(0, slash)
-  const length = network.slice(slash + 1)
-  // IPv4 has one spelling, and nearly every network of a large save is of one address.
-  if (length === '32' && !base.includes(':')) return base === address
-  const bytes = bytesOf(address)
-  const networkBytes = bytesOf(base)
-  if (bytes.length !== networkBytes.length) return false
-  const maskAt = maskOf(length)
-  return bytes.every((byte, at) => ((byte ^ (networkBytes[at] ?? 0)) & maskAt(at)) === 0)
-}
-
-/** An address as text that compares like the address does. */
-export const addressOrder = (address: string): string =>
-  bytesOf(address)
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('')
-
-/** The address in a network whose host part is that of another address, as NETMAP gives it. */
-export function addressAt(network: string, host: string): string {
-  const slash = network.indexOf('/')
-  const maskAt = maskOf(slash < 0 ? String(network.includes(':') ? 128 : 32) : network.slice(slash + 1))
-  const base = bytesOf(slash < 0 ? network : network.slice(0, slash))
-  const bytes = bytesOf(host).map((byte, at) => ((base[at] ?? 0) & maskAt(at)) | (byte & ~maskAt(at) & 255))
-  const text = network.includes(':')
-    ? Array.from({ length: 8 }, (_, at) => (((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0)).toString(16)).join(
-        ':',
-      )
-    : bytes.join('.')
-  return parseAddress(text)?.text ?? text
-}
-
-/** The first and the last address of a network as `addressOrder` has them. Undefined: they are not all in between. */
-export function networkOrder(network: string): { readonly low: string; readonly high: string } | undefined {
-  const slash = network.indexOf('/')
-  const length = network.slice(slash + 1)
-  if (!/^\d+$/.test(length)) return undefined
-  const bytes = bytesOf(network.slice(0, slash))
-  const maskAt = maskOf(length)
-  const order = (host: number): string =>
-    bytes.map((byte, at) => ((byte & maskAt(at)) | (host & ~maskAt(at) & 255)).toString(16).padStart(2, '0')).join('')
-  return { low: order(0), high: order(255) }
-}
-
-/** Whether it holds one address alone. */
-export const isHost = (network: string): boolean =>
-  network.includes(':') ? network.endsWith('/128') : network.endsWith('/32')
-
-function maskOf(length: string): (at: number) => number {
-  if (!/^\d+$/.test(length)) {
-    const mask = bytesOf(length)
-    return (at) => mask[at] ?? 0
-  }
-  const bits = Number(length)
-  return (at) => 256 - 2 ** (8 - Math.min(8, Math.max(0, bits - at * 8)))
-}
-
-function bytesOf(address: string): readonly number[] {
-  if (!address.includes(':')) return address.split('.').map(Number)
-  const [head = '', tail] = address.split('::')
-  const before = groupBytes(head)
-  const after = groupBytes(tail ?? '')
-  return [...before, ...Array<number>(16 - before.length - after.length).fill(0), ...after]
-}
-
-const groupBytes = (groups: string): readonly number[] =>
-  groups === ''
-    ? []
-    : groups.split(':').flatMap((group) => {
-        if (group.includes('.')) return group.split('.').map(Number)
-        const number = Number.parseInt(group, 16)
-        return [number >> 8, number & 255]
-      })
 
 /** A packet on its way: what it is by now, with what odds it came here, and by which steps. */
 export interface PartialWay {

@@ -1,8 +1,8 @@
-import type { Surroundings } from '@pointsman/core'
-import type { PortRange, Rule, TcpFlag } from 'node-iptables'
+import type { Surroundings } from '../ports/trace-question.js'
 import { assumed, claimed, type Finding, known, negatedIf } from './finding.js'
+import { addressOrder, networkContains, networkOrder } from './networks.js'
+import type { Mark, PacketState } from './packet-state.js'
 import type { Case, Claim } from './suppositions.js'
-import { addressOrder, type Mark, networkContains, networkOrder, type PacketState } from './traced-packet.js'
 
 /** What a condition is judged by: the packet, the node, and the case of unknown facts. */
 export interface Judged {
@@ -46,6 +46,11 @@ export const opaqueClaim = (code: Claim['code'], text: string): Claim => ({
   code,
   text,
 })
+
+export interface PortRange {
+  readonly first: number
+  readonly last: number
+}
 
 const isIn = ({ first, last }: PortRange, port: number): boolean => first <= port && port <= last
 
@@ -112,20 +117,23 @@ export function judgeSourceRange(
 
 /** The first packet of a connection has SYN alone; later ones are taken to have ACK alone. */
 export function judgeFlags(
-  { mask, set }: { readonly mask: readonly TcpFlag[]; readonly set: readonly TcpFlag[] },
+  { mask, set }: { readonly mask: readonly string[]; readonly set: readonly string[] },
   { tracking }: PacketState,
 ): Finding {
-  const actual: TcpFlag = tracking === 'NEW' ? 'SYN' : 'ACK'
+  const actual = tracking === 'NEW' ? 'SYN' : 'ACK'
   const expected = mask.filter((flag) => set.includes(flag))
   const counted = mask.filter((flag) => flag === actual)
   return known(expected.join(',') === counted.join(','), `its flag is ${actual}`)
 }
 
 export type Side = 'in' | 'out'
-type Named = NonNullable<Rule['inInterface']>
 
-/** `-i NAME` or `-o NAME`; a name that ends in `+` stands for all that begin so. */
-export function judgeInterface({ name, negated }: Named, side: Side, { packet, supposed }: Judged): Finding {
+/** Whether it comes or goes by an interface; a name that ends in `+` stands for all that begin so. */
+export function judgeInterface(
+  { name, negated }: { readonly name: string; readonly negated: boolean },
+  side: Side,
+  { packet, supposed }: Judged,
+): Finding {
   const actual = side === 'in' ? packet.inInterface : packet.outInterface
   return negatedIf(
     negated,

@@ -1,21 +1,16 @@
-import {
-  bothOdds,
-  CERTAIN,
-  IMPOSSIBLE,
-  oddsToNumber,
-  sumOfOdds,
-  type End,
-  type EndOdds,
-  type Fate,
-  type FateOdds,
-  type MissedRule,
-  type Odds,
-  type PassedRules,
-  type Step,
-  type Supposition,
-  type TraceCase,
-  type TracedEndpoint,
-} from '@pointsman/core'
+import { bothOdds, CERTAIN, IMPOSSIBLE, type Odds, oddsToNumber, sumOfOdds } from '../model/odds.js'
+import type {
+  End,
+  EndOdds,
+  Fate,
+  FateOdds,
+  MissedRule,
+  PassedRules,
+  Step,
+  Supposition,
+  TraceCase,
+  TracedEndpoint,
+} from '../ports/trace.js'
 import type { EndedWay } from './hooks.js'
 import {
   ALWAYS,
@@ -28,7 +23,7 @@ import {
   type Claim,
   type When,
 } from './suppositions.js'
-import { withStep, type PartialWay } from './traced-packet.js'
+import { withStep, type PartialWay } from './packet-state.js'
 
 /**
  * What becomes of a packet in each case of unknown facts: one case without conditions where that changes nothing. Where there

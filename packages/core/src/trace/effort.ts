@@ -1,7 +1,7 @@
-import { type Odds, TraceError } from '@pointsman/core'
-import type { Rule } from 'node-iptables'
+import type { Odds } from '../model/odds.js'
+import { TraceError } from '../ports/trace-question.js'
+import type { PacketState, PartialWay } from './packet-state.js'
 import { ALWAYS, type When } from './suppositions.js'
-import type { PacketState, PartialWay } from './traced-packet.js'
 import type { ChainOutcome, ChainPlace } from './walk-chain.js'
 
 /**
@@ -11,10 +11,10 @@ import type { ChainOutcome, ChainPlace } from './walk-chain.js'
 export interface Effort {
   /** A rule was looked at. */
   readonly passed: () => void
-  /** A rule was tried, match by match. */
-  readonly judged: (rule: Rule, packet: PacketState) => void
+  /** A rule was tried, match by match: so many. */
+  readonly judged: (matches: number, packet: PacketState) => void
   /** A rule was tried in cases of unknown facts that are alike. */
-  readonly judgedInCases: (rule: Rule, cases: When) => void
+  readonly judgedInCases: (matches: number, cases: When) => void
   /** Chance, or an unknown fact, parts ways; the odds of one of them. */
   readonly parted: (odds: Odds) => void
   /** So much was tried by now that chains are not gone through twice. */
@@ -51,13 +51,13 @@ export function createEffort(): Effort {
   }
   return {
     passed: () => spend(1),
-    judged({ matches }, { recent }) {
+    judged(matches, { recent }) {
       tried += 1
-      spend(JUDGED + matches.length * MATCH + recent.length)
+      spend(JUDGED + matches * MATCH + recent.length)
     },
-    judgedInCases({ matches }, cases) {
+    judgedInCases(matches, cases) {
       if (cases === ALWAYS) return
-      let amount = JUDGED + matches.length * MATCH
+      let amount = JUDGED + matches * MATCH
       for (const one of cases) amount += 1 + Math.ceil((one?.count ?? 0) / LITERALS)
       inCases += amount
       spend(amount)
