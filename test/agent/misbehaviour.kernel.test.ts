@@ -110,7 +110,7 @@ describeIptables('an agent whose API server misbehaves', () => {
         for (const rule of rules) node.run(`iptables-nft -I ${rule}`)
         await changeFor(500)
         // Long before two bookmarks are missed.
-        await agent.hasSaid(/watch of Services is down: .*ETIMEDOUT/)
+        await agent.hasSaid(/connection to the API server is lost: .*ETIMEDOUT/)
       },
       async end() {
         for (const rule of rules) node.run(`iptables-nft -D ${rule}`)
@@ -126,7 +126,7 @@ describeIptables('an agent whose API server misbehaves', () => {
         await node.server.setTokens({})
         await node.server.disturb({ type: 'reset' })
         await changeFor(500)
-        await agent.hasSaid(/watch of Services is (?:still )?down: .*401/)
+        await agent.hasSaid(/watches are down: .*401/)
       },
       end: () => node.server.setTokens({ [node.server.token]: 'system:kube-proxy' }),
     })

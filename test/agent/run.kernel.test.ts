@@ -66,7 +66,7 @@ describeIptables('the agent', () => {
     await agent.hasSaid(/starting from the logged state/)
     await agent.hasSaid(/synced everything/)
     expect(await node.differences()).toEqual([])
-    await agent.hasSaid(/watch of Services is down/)
+    await agent.hasSaid(/the API server cannot be reached/)
     const ready = await node.get('http://127.0.0.1:10249/readyz')
     expect(ready.status).toBe(503)
     expect(ready.body).toContain('"apiServer"')

@@ -108,16 +108,14 @@ describe('a cluster', () => {
   test('that is away is told of once, and recorded when it is there', async () => {
     await server.goAway()
     const command = start('--log', folder.path('late.db'))
-    await command.hasSaid(/watch of Services is down: .*refuse/i)
+    await command.hasSaid(/the API server cannot be reached: .*refuse/i)
     await server.comeBack()
-    await command.hasSaid(/watch of Services resumed/)
-    await command.hasSaid(/watch of EndpointSlices resumed/)
-    await command.hasSaid(/watch of Nodes resumed/)
+    await command.hasSaid(/the API server is back: all watches resumed/)
     await expect.poll(() => logged(folder.path('late.db')).objects, { timeout: 10_000 }).toEqual(wanted())
     command.signal('SIGINT')
     const { status, stderr } = await command.ended
     expect(status).toBe(0)
-    expect(stderr.match(/watch of Services is (?:still )?down/g)).toHaveLength(1)
+    expect(stderr.match(/cannot be reached|is lost|is (?:still )?down/g)).toHaveLength(1)
   })
 
   test('that is never reached in the time that is given is an error, and says why', async () => {

@@ -35,7 +35,7 @@ it.each([
 })
 
 // What kubelets make on a node that is Kubernetes', by the names of the real chains.
-const kubelet = { chains: ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'], prefix: 'KUBE-' }
+const kubelet = { chains: ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'], prefix: 'KUBE-', shared: ['KUBE-FIREWALL'] }
 const hint = '*mangle\n:KUBE-IPTABLES-HINT - [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT'
 const canary = '*mangle\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT'
 const proxy = `*mangle\n:KUBE-PROXY-CANARY - [0:0]\nCOMMIT\n*nat\n:KUBE-SERVICES - [0:0]\n${'-A KUBE-SERVICES -j ACCEPT\n'.repeat(9)}COMMIT`
@@ -48,15 +48,17 @@ it.each([
   ['the hint in legacy', foreign, hint, 'legacy, hint chain'],
   ['the hint of one family', '', secondFamily, 'legacy, hint chain'],
   ['an earlier kubelet in legacy', foreign, canary, 'legacy, hint chain'],
-  ['the hint in both', hint, hint, 'nft, hint chain, warns: nft 2, legacy 2'],
+  ['the hint in both', hint, hint, 'nft, hint chain'],
+  ['the hint in legacy, the remains of an earlier kubelet in nft', canary, hint, 'nft, hint chain'],
   [
-    'the hint in legacy, the remains of an earlier kubelet in nft',
-    canary,
-    hint,
-    'nft, hint chain, warns: nft 1, legacy 2',
+    "kubelet's own in legacy, a proxy in nft",
+    proxy,
+    `${hint}\n*filter\n:KUBE-FIREWALL - [0:0]\nCOMMIT`,
+    'legacy, hint chain',
   ],
-  ['the hint in nft, more rules in legacy', hint, proxy, 'nft, hint chain, warns: nft 2, legacy 2'],
-  ['the hint in legacy, more rules in nft', proxy, hint, 'legacy, hint chain, warns: nft 2, legacy 2'],
+  ['a proxy in both, kubelet in one', proxy, `${hint}\n${proxy}`, 'legacy, hint chain, warns: nft 2, legacy 2'],
+  ['the hint in nft, more rules in legacy', hint, proxy, 'nft, hint chain'],
+  ['the hint in legacy, more rules in nft', proxy, hint, 'legacy, hint chain'],
   ['no hint, rules in legacy', '', proxy, 'legacy, more rules'],
   ['no hint, rules in both', proxy, proxy, 'nft, more rules, warns: nft 2, legacy 2'],
 ])('on a node of Kubernetes, %s', async (_, nft, legacy, expected) => {
@@ -70,6 +72,9 @@ it.each([
 })
 
 it('warns when both variants have chains of one owner', async () => {
-  const choice = chooseVariant({ nft: await save(hinted), legacy: await save(elsewhere) }, hints)
+  const choice = chooseVariant(
+    { nft: await save('*nat\n:NODE-A - [0:0]\nCOMMIT'), legacy: await save('*filter\n:NODE-B - [0:0]\nCOMMIT') },
+    hints,
+  )
   expect(choice?.warning).toContain('NODE-* exist in both')
 })

@@ -11,15 +11,17 @@ export interface VariantHints {
    * where both variants have one, nft, whichever they are: so do the iptables-wrappers, and all on a node have to agree.
    */
   readonly chains: readonly string[]
-  /** How the chains begin that must not be in both variants: a warning says so. */
+  /** How the chains begin that must not be in both variants: a warning says so. Hint chains may be. */
   readonly prefix: string
+  /** Further chains with this prefix that may be in both: the node's manager has them as well, and a clean-up keeps them. */
+  readonly shared?: readonly string[] | undefined
 }
 
 /** What one variant's save (of all tables, both families) has. */
 export interface VariantEvidence {
   readonly hints: readonly string[]
   readonly rules: number
-  /** Chains that begin with the prefix. */
+  /** Chains that begin with the prefix, without hints and shared ones. */
   readonly chains: number
 }
 
@@ -56,6 +58,7 @@ export function chooseVariant(
 
 /** Reads one variant's saves, as they come. */
 export async function evidenceIn(lines: AsyncIterable<string>, hints: VariantHints): Promise<VariantEvidence> {
+  const shared = new Set([...hints.chains, ...(hints.shared ?? [])])
   let table = ''
   let rules = 0
   let chains = 0
@@ -65,7 +68,7 @@ export async function evidenceIn(lines: AsyncIterable<string>, hints: VariantHin
     else if (line.startsWith('-')) rules += 1
     else if (line.startsWith(':')) {
       const chain = line.slice(1).split(' ')[0] ?? ''
-      if (chain.startsWith(hints.prefix)) chains += 1
+      if (chain.startsWith(hints.prefix) && !shared.has(chain)) chains += 1
       if (table === 'mangle' && hints.chains.includes(chain)) found.add(chain)
     }
   }

@@ -10,7 +10,7 @@ import {
   type VariantChoice,
   type VariantHints,
 } from 'node-iptables'
-import { CHAIN_PREFIX } from '../ruleset/layout.js'
+import { CHAIN_PREFIX, CHAINS } from '../ruleset/layout.js'
 
 export interface IptablesWanted {
   readonly variant: 'auto' | Variant
@@ -69,7 +69,12 @@ const notInKernel = (family: IpFamily): IptablesError =>
   })
 
 /** What kubelet leaves for others to see which variant the node uses, new and old. */
-const HINTS: VariantHints = { chains: ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'], prefix: CHAIN_PREFIX }
+const HINTS: VariantHints = {
+  chains: ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'],
+  prefix: CHAIN_PREFIX,
+  // Kubelets make them as well, so `cleanup` keeps them.
+  shared: [CHAINS.firewall, CHAINS.markDrop],
+}
 
 /**
  * iptables of both families, and of each variant that is installed where none is named. The IptablesError of the last that

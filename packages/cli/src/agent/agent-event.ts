@@ -24,7 +24,8 @@ export type AgentEvent =
   /** One family's part of a sync. */
   | { readonly type: 'family'; readonly report: FamilySyncReport }
   | { readonly type: 'conntrack'; readonly report: ConntrackReport }
-  | { readonly type: 'watch'; readonly status: WatchStatus }
+  /** `at`: when it was said, in milliseconds since 1970 UTC. */
+  | { readonly type: 'watch'; readonly status: WatchStatus; readonly at: number }
   | { readonly type: 'log'; readonly health: LogHealth }
   /** Ports are held open otherwise than before. */
   | { readonly type: 'ports'; readonly report: HeldPortsReport }

@@ -22,9 +22,14 @@ const lines = (events: readonly AgentEvent[], verbosity = 0): readonly string[] 
   )
 }
 
-const watch = (phase: WatchStatus['phase'], message?: string, code = 'UNREACHABLE'): AgentEvent => ({
+const watch = (
+  phase: WatchStatus['phase'],
+  message?: string,
+  { code = 'UNREACHABLE', kind = 'Service', at = 0 }: { code?: string; kind?: WatchStatus['kind']; at?: number } = {},
+): AgentEvent => ({
   type: 'watch',
-  status: { kind: 'Service', phase, ...(message !== undefined && { error: { code, message } }) },
+  status: { kind, phase, ...(message !== undefined && { error: { code, message } }) },
+  at,
 })
 
 const run = (
@@ -52,26 +57,69 @@ const run = (
 }
 
 describe('the text log of an agent', () => {
-  it('says that a watch is lost once, and once that it is taken up again', () => {
-    const lost = watch('lost', 'https://10.0.0.1:6443 refuses connections')
-    expect(
-      lines([watch('listing'), watch('watching'), lost, watch('connecting'), lost, lost, watch('watching')]),
-    ).toEqual([
+  const KINDS = ['Service', 'EndpointSlice', 'Node'] as const
+  const all = (phase: WatchStatus['phase'], message?: string, more: { code?: string; at?: number } = {}) =>
+    KINDS.map((kind) => watch(phase, message, { ...more, kind }))
+
+  it('says once that a server is lost, however many watches it had, and once that all are back', () => {
+    const said = lines([
+      ...all('connecting'),
+      ...all('watching'),
+      ...all('lost', 'ECONNRESET', { code: 'CONNECTION_LOST' }),
+      ...all('connecting'),
+      ...all('lost', 'https://10.0.0.1:6443 refuses connections'),
+      ...all('lost', 'https://10.0.0.1:6443 refuses connections'),
+      ...all('watching', undefined, { at: 1000 }),
+      ...all('watching', undefined, { at: 100_000 }),
+    ])
+    expect(said).toEqual([
       'info: watching Services',
-      'warn: watch of Services is down: https://10.0.0.1:6443 refuses connections; retrying',
-      'info: watch of Services resumed',
+      'info: watching EndpointSlices',
+      'info: watching Nodes',
+      'warn: the connection to the API server is lost: ECONNRESET; retrying',
+      'info: the API server is back: all watches resumed',
     ])
   })
 
-  it('says of a lost watch each reason once until it is taken up again', () => {
-    const away = watch('lost', 'nobody listens')
-    const refused = watch('lost', 'the server refuses', 'UNAUTHORIZED')
-    const connecting = watch('connecting')
-    expect(lines([away, connecting, refused, away, connecting, refused, watch('watching'), refused])).toEqual([
-      'warn: watch of Services is down: nobody listens; retrying',
-      'warn: watch of Services is still down: the server refuses; retrying',
-      'info: watch of Services resumed',
-      'warn: watch of Services is down: the server refuses; retrying',
+  it('says of a server that is lost each reason once, and is not back before all watches are', () => {
+    const refused = { code: 'UNAUTHORIZED' }
+    const said = lines([
+      ...all('lost', 'nobody listens'),
+      ...all('lost', 'who are you', refused),
+      ...all('lost', 'nobody listens'),
+      ...all('lost', 'who are you', refused),
+      watch('watching', undefined, { kind: 'Node' }),
+      watch('watching', undefined, { kind: 'Service' }),
+    ])
+    expect(said).toEqual([
+      'warn: the API server cannot be reached: nobody listens; retrying',
+      'warn: watches are down: who are you; retrying',
+    ])
+  })
+
+  it('says of a server that comes and goes that it does, and then when it has stayed for a minute', () => {
+    const events = Array.from({ length: 50 }, (_, at) => [
+      ...all('lost', 'nobody listens', { at: at * 30_000 }),
+      ...all('watching', undefined, { at: at * 30_000 + 20_000 }),
+    ]).flat()
+    const steady = watch('watching', undefined, { at: 49 * 30_000 + 80_000 })
+    const later = all('lost', 'nobody listens', { at: 10_000_000 })
+    expect(lines([...events, steady, steady, ...later])).toEqual([
+      'warn: the API server cannot be reached: nobody listens; retrying',
+      'info: the API server is back: all watches resumed',
+      'warn: the API server cannot be reached again: nobody listens; retrying; the next line comes when it has stayed for a minute',
+      'info: the API server is back to stay: it was lost 50 times',
+      'warn: the API server cannot be reached: nobody listens; retrying',
+    ])
+  })
+
+  it('says of one kind what concerns it alone', () => {
+    const forbidden = watch('lost', 'Nodes are not for you', { code: 'FORBIDDEN', kind: 'Node' })
+    expect(lines([forbidden, forbidden, ...all('watching')])).toEqual([
+      'warn: watch of Nodes is down: Nodes are not for you; retrying',
+      'info: watching Services',
+      'info: watching EndpointSlices',
+      'info: watch of Nodes resumed',
     ])
   })
 

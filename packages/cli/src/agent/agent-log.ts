@@ -8,7 +8,6 @@ import {
   heldPortKey,
   type LogHealth,
   type RefusalChanges,
-  type WatchStatus,
   messageOf,
   shortList,
 } from '@pointsman/core'
@@ -17,6 +16,7 @@ import { countOf } from '../output/format-text.js'
 import type { LineSink } from '../output/terminal.js'
 import type { AgentEvent } from './agent-event.js'
 import { failureText, type HeldPortsReport, portText } from './held-ports.js'
+import { createWatchLines } from './watch-lines.js'
 
 /** One line of an agent's text log. */
 export interface AgentLine {
@@ -28,32 +28,13 @@ export interface AgentLine {
 
 /** What an agent says of what happens: once when something begins and once when it is over, however often it is tried. */
 export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] {
-  const phases = new Map<string, WatchStatus['phase']>()
-  /** Of each kind, the codes of what was said of its loss: refused is something else than not reached. */
-  const causes = new Map<string, Set<string>>()
   let logTold: 'ok' | 'slow' | 'failed' = 'ok'
   let failing = false
   let doubtful = false
   const repeats = createRepeats(QUIET_MS)
 
   const objectLines = createObjectLines()
-
-  const watchLines = ({ kind, phase, error, retryAt: _ }: WatchStatus): readonly AgentLine[] => {
-    const before = phases.get(kind)
-    const isLost = before === 'lost'
-    if (phase === 'lost') {
-      const said = isLost ? (causes.get(kind) ?? new Set()) : new Set<string>()
-      const code = error?.code ?? ''
-      const isNews = !said.has(code)
-      phases.set(kind, phase)
-      causes.set(kind, said.add(code))
-      const message = `watch of ${kind}s is ${isLost ? 'still ' : ''}down: ${error?.message ?? 'unknown reason'}; retrying`
-      return isNews ? [warning(message)] : []
-    }
-    if (phase !== 'watching' || before === 'watching') return []
-    phases.set(kind, phase)
-    return [info(isLost ? `watch of ${kind}s resumed` : `watching ${kind}s`)]
-  }
+  const watchLines = createWatchLines()
 
   const engineLines = (report: EngineReport): readonly AgentLine[] => {
     if (report.type === 'failed') {
@@ -103,7 +84,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
       case 'engine':
         return [...objectLines(event.report.diagnostics), ...engineLines(event.report)]
       case 'watch':
-        return watchLines(event.status)
+        return watchLines(event.status, event.at)
       case 'log':
         return healthLines(event.health)
       case 'drift': {

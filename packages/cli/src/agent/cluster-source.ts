@@ -42,6 +42,8 @@ interface ClusterSourceOptions {
   readonly clusterId?: string | undefined
   /** A kubeconfig that cannot be used is read again so often, in milliseconds; absent: it ends the source. */
   readonly retryMs?: number
+  /** Everything is listed again about so often, in milliseconds; Infinity: never. Default: an hour. */
+  readonly relistMs?: number | undefined
   readonly onRequest?: (report: RequestReport) => void
   readonly onWarning: (message: string) => void
 }
@@ -77,6 +79,7 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
         known,
         scheduler: asyncScheduler,
         random: Math.random,
+        ...(options.relistMs !== undefined && { limits: { relistMs: options.relistMs } }),
       })
       return merge(items, other).pipe(finalize(() => void api.close()))
     }),

@@ -60,7 +60,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
   const events = recordedEvents({
     source,
     recorder,
-    onStatus: (status) => emit({ type: 'watch', status }),
+    onStatus: (status) => emit({ type: 'watch', status, at: asyncScheduler.now() }),
     onNotice: ({ code, message, observedAt, details }) => {
       const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
       if (code === 'OBJECT_UNREADABLE' && kind !== undefined) emit({ type: 'unusable', kind, message, at: observedAt })

@@ -38,6 +38,8 @@ export interface AgentOptions extends VariantOptions {
   readonly bootId?: string | undefined
   /** How old a log's state may be that is brought into force before the API server has confirmed it. */
   readonly maxAgeMs?: number | undefined
+  /** Everything is listed again about so often; Infinity: never. */
+  readonly relistMs: number
   /** Retention of the log; absent: none. */
   readonly logMaxAgeMs?: number | undefined
   readonly logMaxBytes?: number | undefined

@@ -53,6 +53,7 @@ describe('without a flag', () => {
         log: '/var/lib/pointsman/log.db',
         logMaxAgeMs: 168 * 3_600_000,
         logMaxBytes: 512 * 2 ** 20,
+        relistMs: 3_600_000,
         observe: false,
         holdNodePorts: false,
         iptablesVariant: 'auto',
@@ -62,6 +63,7 @@ describe('without a flag', () => {
         'log-max-age': '168h',
         'log-max-size': '512Mi',
         'max-log-age-at-start': '0',
+        'relist-period': '1h',
       },
       warnings: [],
     })
@@ -317,6 +319,7 @@ describe('our own settings', () => {
       '--log-max-age=0',
       '--log-max-size=2Gi',
       '--max-log-age-at-start=30m',
+      '--relist-period=0',
       '--node-address=10.0.0.1',
     )
     expect(config.proxy.families).toEqual(['IPv4'])
@@ -325,6 +328,7 @@ describe('our own settings', () => {
       log: '/l',
       logMaxBytes: 2 ** 31,
       maxLogAgeAtStartMs: 1_800_000,
+      relistMs: Number.POSITIVE_INFINITY,
       observe: true,
       nfacct: false,
       holdNodePorts: false,

@@ -30,6 +30,7 @@ export interface AgentOptions extends ParsedOptions, Omit<RulesetCommandOptions,
   readonly logMaxAge: string
   readonly logMaxSize: string
   readonly maxLogAgeAtStart: string
+  readonly relistPeriod: string
 }
 
 type GoFlag = true | string
@@ -68,6 +69,11 @@ export function withAgentOptions(command: Command): Command {
       '--max-log-age-at-start <duration>',
       'maximum age of the logged state to program before the API server is reachable (0 = no limit)',
       OWN_DEFAULTS.maxLogAgeAtStart,
+    )
+    .option(
+      '--relist-period <duration>',
+      'list everything again about this often, to find changes that no watch reported (0 = never)',
+      OWN_DEFAULTS.relistPeriod,
     )
     // Reserved: it is refused, so that it is not in the help.
     .addOption(new Option('--observe [bool]', 'write no rules, only watch, record and compare').hideHelp())
@@ -115,6 +121,8 @@ export interface RunSettings extends VariantOptions {
   readonly logMaxBytes?: number
   /** Without the API server, a state older than this is not programmed. Absent: any is. */
   readonly maxLogAgeAtStartMs?: number
+  /** Everything is listed again about so often; Infinity: never. */
+  readonly relistMs: number
   /** No rules are written. */
   readonly observe: boolean
   /** Absent: where nfacct(8) works. */
@@ -134,6 +142,7 @@ const OWN_DEFAULTS = {
   logMaxAge: '168h',
   logMaxSize: '512Mi',
   maxLogAgeAtStart: '0',
+  relistPeriod: '1h',
 } as const
 
 /** CliError USAGE names the flag that is wrong. */
@@ -141,6 +150,7 @@ export function readRunSettings(options: AgentOptions, env: Readonly<Record<stri
   const logMaxAgeMs = readAge('--log-max-age', options.logMaxAge)
   const logMaxBytes = readSize('--log-max-size', options.logMaxSize)
   const maxLogAgeAtStartMs = readAge('--max-log-age-at-start', options.maxLogAgeAtStart)
+  const relistMs = readAge('--relist-period', options.relistPeriod)
   const nfacct = readGoFlag('--nfacct', options.nfacct)
   const interfaceAddresses = interfaceAddressesOf(options)
   const { layout } = options
@@ -149,6 +159,7 @@ export function readRunSettings(options: AgentOptions, env: Readonly<Record<stri
     ...(logMaxAgeMs > 0 && { logMaxAgeMs }),
     ...(logMaxBytes > 0 && { logMaxBytes }),
     ...(maxLogAgeAtStartMs > 0 && { maxLogAgeAtStartMs }),
+    relistMs: relistMs > 0 ? relistMs : Number.POSITIVE_INFINITY,
     observe: readGoFlag('--observe', options.observe) ?? false,
     ...(nfacct !== undefined && { nfacct }),
     ...(options.family !== undefined && { family: options.family }),

@@ -120,7 +120,7 @@ async function record(options: RecordCommandOptions, version: string, context: C
         ...(logMaxAgeMs > 0 && { logMaxAgeMs }),
         ...(logMaxBytes > 0 && { logMaxBytes }),
         onStatus: (status) => {
-          for (const { message } of linesOf({ type: 'watch', status })) {
+          for (const { message } of linesOf({ type: 'watch', status, at: context.now() })) {
             progress.end()
             context.stderr.print(message)
           }

@@ -236,6 +236,14 @@ describe('a server that was restored from a backup, and is past what is known wh
   })
 })
 
+test('everything is listed about as often as is asked for, also more often than watches end by themselves', async () => {
+  const { run, asked } = begin({ resume: true, streamingLists: false, limits: { relistMs: 2 * MINUTE } })
+  await run(HOUR)
+  const lists = asked('Service').filter((what) => what === 'first-page').length
+  expect(lists).toBeGreaterThanOrEqual(24)
+  expect(lists).toBeLessThanOrEqual(40)
+})
+
 test('a Node that says no more than that it lives is no event, and its watch goes on from there', async () => {
   const heartbeat = (time: string) => ({
     ...node({ name: 'node-a' }),

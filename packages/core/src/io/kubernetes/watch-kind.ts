@@ -113,7 +113,7 @@ export function watchedKinds(nodeName?: string, kinds: readonly ObjectKind[] = N
 
 /** Watches a kind from a resourceVersion on. */
 function watchFrom(context: KindContext, resourceVersion: string): Observable<StepPart> {
-  const timeoutSeconds = watchTimeoutSeconds(context.random)
+  const timeoutSeconds = timeoutOf(context)
   return follow(context, watchRequest(context.watched, { resourceVersion, timeoutSeconds }), { resourceVersion })
 }
 
@@ -122,13 +122,19 @@ function listAsStream(context: KindContext, { atLeast, because, everything }: Wa
   const floor = atLeast === undefined ? {} : { atLeast }
   const request = streamingListRequest(context.watched, {
     ...floor,
-    timeoutSeconds: watchTimeoutSeconds(context.random),
+    timeoutSeconds: timeoutOf(context),
   })
   return follow(context, request, {
     listing: createListing(context, { because, way: 'stream', everything }),
     everything,
     ...floor,
   })
+}
+
+/** As client-go's, or shorter where a relist, which comes between two watches, would be late else. */
+function timeoutOf({ random, limits }: KindContext): number {
+  const forRelist = Math.max(2 * limits.quickMs, limits.relistMs / 4)
+  return Math.min(watchTimeoutSeconds(random), Math.ceil(forRelist / 1000))
 }
 
 interface Start {

@@ -101,4 +101,4 @@ export const watch = (
   kind: ObjectKind,
   phase: WatchStatus['phase'],
   rest: Omit<WatchStatus, 'kind' | 'phase'> = {},
-): AgentEvent => ({ type: 'watch', status: { kind, phase, ...rest } })
+): AgentEvent => ({ type: 'watch', status: { kind, phase, ...rest }, at: 0 })
