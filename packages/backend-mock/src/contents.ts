@@ -5,6 +5,7 @@ import {
   type InForce,
   isEqual,
   type NodeInfo,
+  packetSemanticsOf,
   type ProxyConfig,
   selectEndpoints,
   type ServicePort,
@@ -20,6 +21,7 @@ export interface Contents {
   /** Names of service ports in force. */
   names(): Iterable<ServicePortName>
   setNode(node: NodeInfo | undefined): number
+  setServiceCidrs(cidrs: readonly string[]): number
   /** Puts a service port in force, or takes it out where `port` is undefined. Answers the bytes that this took: 0 for no change. */
   set(name: ServicePortName, port: ServicePort | undefined, endpoints: readonly Endpoint[]): number
 }
@@ -29,6 +31,7 @@ export function createContents(config: ProxyConfig): Contents {
   const endpointsOf = new Map<ServicePortName, readonly Endpoint[]>()
   const prints = new Map<ServicePortName, Print>()
   let node: NodeInfo | undefined
+  let serviceCidrs: readonly string[] = []
   let sum = 0n
   let rules = 0
 
@@ -38,6 +41,9 @@ export function createContents(config: ProxyConfig): Contents {
     },
     services,
     endpoints: endpointsOf,
+    get serviceCidrs() {
+      return serviceCidrs
+    },
   }
 
   function remove(name: ServicePortName): void {
@@ -66,7 +72,7 @@ export function createContents(config: ProxyConfig): Contents {
       return rules
     },
     get digest() {
-      return digestOf({ config, node, sum })
+      return digestOf({ config, node, serviceCidrs, sum })
     },
     names: () => prints.keys(),
     setNode(next) {
@@ -75,6 +81,12 @@ export function createContents(config: ProxyConfig): Contents {
       // Which endpoints may be used depends on the node's name and zone.
       recount()
       return Buffer.byteLength(canonicalJson(next ?? null))
+    },
+    setServiceCidrs(next) {
+      // In modes that do not use them, nothing that is in force differs.
+      if (!usesServiceCidrs(config) || isEqual(serviceCidrs, next)) return 0
+      serviceCidrs = [...next]
+      return Buffer.byteLength(canonicalJson(next))
     },
     set(name, port, endpoints) {
       const before = prints.get(name)
@@ -99,7 +111,10 @@ export function createContents(config: ProxyConfig): Contents {
 }
 
 /** Counts and digests what is in force from nothing: what `createContents` keeps up to date has to agree with it. */
-export function readContents({ node, services, endpoints }: InForce, config: ProxyConfig): BackendContents {
+export function readContents(
+  { node, services, endpoints, serviceCidrs }: InForce,
+  config: ProxyConfig,
+): BackendContents {
   let sum = 0n
   let rules = 0
   for (const [name, port] of services) {
@@ -107,8 +122,10 @@ export function readContents({ node, services, endpoints }: InForce, config: Pro
     sum = modulo(sum + hashOf(textOf(port, ofPort)))
     rules += countRules(port, ofPort, node)
   }
-  return { rules, digest: digestOf({ config, node, sum }) }
+  return { rules, digest: digestOf({ config, node, serviceCidrs: serviceCidrs ?? [], sum }) }
 }
+
+export const usesServiceCidrs = ({ mode }: ProxyConfig): boolean => packetSemanticsOf(mode).dropsUnallocated
 
 interface Print {
   readonly hash: bigint
@@ -144,11 +161,15 @@ const hashOf = (text: string): bigint => BigInt(`0x${createHash('sha256').update
 function digestOf(parts: {
   readonly config: ProxyConfig
   readonly node: NodeInfo | undefined
+  readonly serviceCidrs: readonly string[]
   readonly sum: bigint
 }): string {
-  const { config, node, sum } = parts
-  // When syncs run, and what rules are made of, decides about no packet.
-  const { minSyncPeriodMs: _min, syncPeriodMs: _max, mode: _mode, ...answering } = config
+  const { config, node, serviceCidrs, sum } = parts
+  // When syncs run decides about no packet.
+  const { minSyncPeriodMs: _min, syncPeriodMs: _max, mode, ...others } = config
+  // Packets of iptables and mock are answered alike: logs of both have equal digests.
+  const answering =
+    packetSemanticsOf(mode) === packetSemanticsOf('iptables') ? others : { ...others, mode, serviceCidrs }
   return createHash('sha256')
     .update(canonicalJson({ config: answering, node: node ?? null, sum: sum.toString(16) }))
     .digest('hex')

@@ -11,7 +11,7 @@ import {
   type SyncRequest,
   type SyncResult,
 } from '@pointsman/core'
-import { type Contents, createContents, readContents } from './contents.js'
+import { type Contents, createContents, readContents, usesServiceCidrs } from './contents.js'
 
 export interface MockBackendOptions {
   /** The same configuration that a backend with a kernel would take. */
@@ -96,6 +96,7 @@ export function createMockBackend({ config, name = 'mock', wait }: MockBackendOp
 
   return {
     name,
+    usesServiceCidrs: usesServiceCidrs(config),
     syncs,
     get inForce() {
       return contents.inForce
@@ -152,7 +153,7 @@ function namesToSync({ state, changed }: SyncRequest, contents: Contents): reado
 }
 
 function bringAbout(contents: Contents, { state }: SyncRequest, names: readonly ServicePortName[]): number {
-  let bytes = contents.setNode(state.node)
+  let bytes = contents.setNode(state.node) + contents.setServiceCidrs(state.serviceCidrs)
   for (const name of names) bytes += contents.set(name, state.services.get(name), state.endpoints.get(name) ?? [])
   return bytes
 }

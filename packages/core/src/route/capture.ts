@@ -79,18 +79,21 @@ export function captureBy(matched: MatchedFront, way: Way): Capture | undefined 
   return capture !== undefined && capture.endpoints.length > 0 ? capture : undefined
 }
 
-/** Whether a front has source ranges at work: those of a load-balancer VIP, where the Service has endpoints at all. */
-const isGuarded = ({ servicePort, front, selection }: MatchedFront): boolean =>
-  front.type === 'loadBalancerIP' && selection.hasEndpoints && servicePort.loadBalancerSourceRanges.length > 0
+/** Whether a front has source ranges at work: those of a load-balancer VIP; in some modes only where the Service has endpoints at all. */
+const isGuarded = ({ servicePort, front, selection }: MatchedFront, { semantics }: Pick<Way, 'semantics'>): boolean =>
+  front.type === 'loadBalancerIP' &&
+  servicePort.loadBalancerSourceRanges.length > 0 &&
+  (selection.hasEndpoints || semantics.sourceRanges === 'first')
 
 /**
  * Whether the source ranges of a load-balancer VIP turn the packet away. Where they let the node in, they let the
  * VIPs in as well: a node that has the VIP sends from it.
  */
-function isRefused(matched: MatchedFront, { inForce, config, source }: Way): boolean {
+function isRefused(matched: MatchedFront, way: Way): boolean {
   const { servicePort } = matched
+  const { inForce, config, source } = way
   const ranges = cidrsOfFamily(servicePort.loadBalancerSourceRanges, servicePort.family)
-  if (!isGuarded(matched) || sourceIsIn(ranges, source)) return false
+  if (!isGuarded(matched, way) || sourceIsIn(ranges, source)) return false
   const nodeIp = parseAddress(nodeIpOf(inForce.node, servicePort.family, config) ?? '')
   const nodeIsLetIn = nodeIp !== undefined && ranges.some((range) => cidrContains(range, nodeIp))
   return !(nodeIsLetIn && source.address !== undefined && servicePort.loadBalancerVIPs.includes(source.address.text))
@@ -139,24 +142,39 @@ function external({ servicePort, selection }: MatchedFront, { source }: Way): Ca
 
 export type Verdict = 'endpoints' | 'rejected' | 'dropped' | 'no-service'
 
-interface Fate {
+export interface Fate {
   readonly verdict: Exclude<Verdict, 'endpoints'>
   readonly reason: string
   readonly decidedBy?: MatchedFront
 }
 
+/** The fate of a packet that source ranges turn away before any front is asked, in modes that have it so. */
+export function refusedFirst(fronts: readonly MatchedFront[], way: Way): Fate | undefined {
+  if (way.semantics.sourceRanges !== 'first') return undefined
+  const decidedBy = fronts.find((matched) => isRefused(matched, way))
+  return decidedBy && outOfRanges(decidedBy, way)
+}
+
+function outOfRanges(decidedBy: MatchedFront, { source }: Way): Fate {
+  const reason = `${source.name} is not in the source ranges of ${displayName(decidedBy.servicePort)}`
+  return { verdict: 'dropped', reason, decidedBy }
+}
+
 /**
  * What becomes of a packet that no front gave to an endpoint. The first that holds, in the order in which the node
  * asks: source ranges; cluster IPs, for what the node forwards or sends; the node's own doors; external fronts, for what
- * the node forwards or takes in. A packet of the node to an address of its own is both sent and taken in.
+ * the node forwards or takes in. A packet of the node to an address of its own is both sent and taken in. Modes that refuse on
+ * every way make no difference between what is sent, forwarded and taken in.
  */
 export function fateOfUncaptured(fronts: readonly MatchedFront[], way: Way): Fate {
   return (
     strayLoopback(way) ??
     refusedByRanges(fronts, way) ??
     clusterIpWithoutEndpoints(fronts, way) ??
-    healthCheck(way) ??
+    (way.semantics.healthChecksFirst ? healthCheck(way) : undefined) ??
     externalWithoutEndpoints(fronts, way) ??
+    unusedClusterAddress(way) ??
+    healthCheck(way) ??
     noService(fronts, way)
   )
 }
@@ -175,16 +193,16 @@ function strayLoopback({ packet, source, config, inForce }: Way): Fate | undefin
 const isLoopbackSource = (address: IpAddress | undefined): boolean => address !== undefined && isLoopback(address)
 
 function refusedByRanges(fronts: readonly MatchedFront[], way: Way): Fate | undefined {
-  const decidedBy = fronts.find(isGuarded)
+  if (way.semantics.sourceRanges === 'first') return undefined
+  const decidedBy = fronts.find((matched) => isGuarded(matched, way))
   if (decidedBy === undefined) return undefined
   // Let in, and yet not taken: the packet ends at the same guard, which asks for no more than that.
   if (!isRefused(decidedBy, way)) return withoutEndpoints(decidedBy, 'externalTrafficPolicy')
-  const reason = `${way.source.name} is not in the source ranges of ${displayName(decidedBy.servicePort)}`
-  return { verdict: 'dropped', reason, decidedBy }
+  return outOfRanges(decidedBy, way)
 }
 
-function clusterIpWithoutEndpoints(fronts: readonly MatchedFront[], { source, toNode }: Way): Fate | undefined {
-  if (toNode && !source.own) return undefined
+function clusterIpWithoutEndpoints(fronts: readonly MatchedFront[], way: Way): Fate | undefined {
+  if (way.toNode && !way.source.own && !way.semantics.refusesOnEveryWay) return undefined
   const decidedBy = fronts.find(({ front }) => front.type === 'clusterIP')
   return decidedBy && withoutEndpoints(decidedBy, 'internalTrafficPolicy')
 }
@@ -200,13 +218,42 @@ function healthCheck({ inForce, packet, toNode }: Way): Fate | undefined {
   return undefined
 }
 
-function externalWithoutEndpoints(fronts: readonly MatchedFront[], { packet, source, toNode }: Way): Fate | undefined {
-  const decidedBy = fronts.find((matched) => isExternal(matched) && lacksEndpoints(matched))
+function externalWithoutEndpoints(fronts: readonly MatchedFront[], way: Way): Fate | undefined {
+  const { packet, source, toNode, semantics } = way
+  const decidedBy = fronts.find(
+    (matched) => isExternal(matched) && lacksEndpoints(matched) && !isClosedNodePort(matched, way),
+  )
   if (decidedBy === undefined) return undefined
-  if (toNode || !source.own) return withoutEndpoints(decidedBy, 'externalTrafficPolicy')
+  if (toNode || !source.own || semantics.refusesOnEveryWay) return withoutEndpoints(decidedBy, 'externalTrafficPolicy')
   const name = displayName(decidedBy.servicePort)
   const reason = `${name} has no endpoints, and the node's own packet to ${packet.to.text} goes out unchanged`
   return { verdict: 'no-service', reason, decidedBy }
+}
+
+/** A node port on an address where none answers, in modes that do not refuse there either. */
+const isClosedNodePort = ({ front }: MatchedFront, { semantics, inForce, config, packet }: Way): boolean =>
+  front.type === 'nodePort' &&
+  semantics.refusesWhereNodePortsAnswer &&
+  !nodePortsAnswerOn({ node: inForce.node, config }, packet.to)
+
+/**
+ * What is sent, by the node or through it, to a port that the Service at a cluster IP does not have, or to an address that
+ * could be a cluster IP and is none.
+ */
+function unusedClusterAddress({ inForce, packet, source, toNode, semantics }: Way): Fate | undefined {
+  const { to, port, protocol } = packet
+  if (toNode && !source.own) return undefined
+  if (semantics.rejectsUnusedPorts === 'of-cluster-ips') {
+    for (const { clusterIP, family, service } of inForce.services.values()) {
+      if (family !== to.family || clusterIP !== to.text) continue
+      const reason = `${service} at ${to.text} has no port ${port} of ${protocol}, and unused ports of cluster IPs are rejected`
+      return { verdict: 'rejected', reason }
+    }
+  }
+  if (!semantics.dropsUnallocated) return undefined
+  const cidr = cidrsOfFamily(inForce.serviceCidrs ?? [], to.family).find((each) => cidrContains(each, to))
+  if (cidr === undefined) return undefined
+  return { verdict: 'dropped', reason: `no Service has ${to.text}, which lies in the ServiceCIDR ${cidr.text}` }
 }
 
 const isExternal = ({ front }: MatchedFront): boolean => front.type !== 'clusterIP'

@@ -8,11 +8,12 @@ import { route } from './route.js'
 import { fateIn, packetOf } from './test-support/scenario.js'
 
 const GOLDENS = fileURLToPath(new URL('../../../../fixtures/golden/kube-proxy-1.36/', import.meta.url))
-const readJson = (path: string): unknown => JSON.parse(readFileSync(GOLDENS + path, 'utf8'))
+const OF_NFTABLES = fileURLToPath(new URL('../../../../fixtures/golden/kube-proxy-1.36-nftables/', import.meta.url))
+const readJson = (path: string): unknown => JSON.parse(readFileSync(path, 'utf8'))
 
-function golden(scenario: string) {
-  const { config } = readProxyConfig(readJson(`${scenario}/config.json`))
-  const { items } = readJson(`${scenario}/objects.json`) as { readonly items: readonly KubernetesObject[] }
+function golden(scenario: string, folder = GOLDENS) {
+  const { config } = readProxyConfig(readJson(`${folder}${scenario}/config.json`), { modes: ['iptables', 'nftables'] })
+  const { items } = readJson(`${folder}${scenario}/objects.json`) as { readonly items: readonly KubernetesObject[] }
   return { config, state: buildState({ objects: items, nodeName: config.nodeName }).state }
 }
 
@@ -145,6 +146,51 @@ const READ_BY_HAND: { readonly [scenario: string]: { readonly [packet: string]: 
   },
   'topology-hints': { [`tcp ${POD} -> 10.96.13.13:80`]: '10.244.1.71:8080 1/2, 10.244.2.73:8080 1/2' },
 }
+
+/** What nft-ip.txt and nft-ip6.txt of mode nftables have otherwise for the same objects, read by hand; and what only they have. */
+const OTHERWISE_IN_NFTABLES: typeof READ_BY_HAND = {
+  'cluster-ip': {
+    [`tcp ${POD} -> 10.110.243.155:7001`]:
+      'rejected: pks-system/tenant-service at 10.110.243.155 has no port 7001 of TCP, and unused ports of cluster IPs are rejected',
+    'tcp node -> 10.96.99.99:80': 'dropped: no Service has 10.96.99.99, which lies in the ServiceCIDR 10.96.0.0/12',
+  },
+  'dns-udp-tcp': {
+    [`udp ${POD} -> 10.96.0.10:9153`]:
+      'rejected: kube-system/kube-dns at 10.96.0.10 has no port 9153 of UDP, and unused ports of cluster IPs are rejected',
+  },
+  'dual-stack': {
+    'tcp node -> 127.0.0.1:30160': 'no-service: node port 30160 of default/dual:http does not answer on 127.0.0.1',
+    'tcp outside -> [fd00:10:96::99]:80':
+      'dropped: no Service has fd00:10:96::99, which lies in the ServiceCIDR fd00:10:96::/112',
+  },
+  'external-traffic-policy-local': {
+    'tcp node -> 127.0.0.1:30901': 'no-service: node port 30901 of default/nolocal:http does not answer on 127.0.0.1',
+  },
+  'no-endpoints': {
+    'tcp node -> 203.0.113.9:443': 'rejected: default/empty:https has no endpoints',
+    'tcp node -> 127.0.0.1:30443': 'no-service: node port 30443 of default/empty:https does not answer on 127.0.0.1',
+  },
+  'node-port': {
+    'tcp node -> 127.0.0.1:32719': 'no-service: node port 32719 of default/nginx-demo-1 does not answer on 127.0.0.1',
+  },
+  'skipped-services': {
+    // The Service of another proxy is none here: its address lies in the ServiceCIDR.
+    [`tcp ${POD} -> 10.96.17.17:80`]: 'dropped: no Service has 10.96.17.17, which lies in the ServiceCIDR 10.96.0.0/12',
+  },
+}
+
+describe("what a real kube-proxy's tables in mode nftables do to packets", () => {
+  const rows = Object.entries(READ_BY_HAND).flatMap(([scenario, packets]) =>
+    Object.entries({ ...packets, ...OTHERWISE_IN_NFTABLES[scenario] }).map(
+      ([packet, expected]) => [scenario, packet, expected] as const,
+    ),
+  )
+
+  it.each(rows)('%s: %s', (scenario, packet, expected) => {
+    const { state, config } = golden(scenario, OF_NFTABLES)
+    expect(fateIn(state, config, packet)).toBe(expected)
+  })
+})
 
 describe("what a real kube-proxy's rules do to packets", () => {
   const rows = Object.entries(READ_BY_HAND).flatMap(([scenario, packets]) =>

@@ -1,9 +1,19 @@
+import { isLocalEndpoint } from '../model/endpoint-selection.js'
 import { endpointKey, type Endpoint } from '../model/endpoint.js'
 import { displayName, type ServicePortName } from '../model/names.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import type { Front } from '../state/state.js'
-import { captureBy, fateOfUncaptured, matchingFronts, type MatchedFront, type Verdict } from './capture.js'
-import { isOwnAddress, readPacket, sourceOf, type InForce, type Packet, type Source, type Way } from './source.js'
+import {
+  captureBy,
+  type Fate,
+  fateOfUncaptured,
+  matchingFronts,
+  type MatchedFront,
+  refusedFirst,
+  type Verdict,
+} from './capture.js'
+import { packetSemanticsOf } from './packet-semantics.js'
+import { isOwnAddress, readPacket, sourceOf, type InForce, type Packet, type Way } from './source.js'
 
 /** What becomes of a packet. */
 export interface Route {
@@ -34,8 +44,8 @@ export interface RouteEndpoint {
 }
 
 /**
- * Where the first packet of a connection goes on a node that has this in force: what kube-proxy 1.36 in iptables mode
- * does with it, told from the meaning of Services alone. Throws a RouteError for what is no packet.
+ * Where the first packet of a connection goes on a node that has this in force: what kube-proxy 1.36 in the configuration's
+ * mode does with it (`packet-semantics.ts`), told from the meaning of Services alone. Throws a RouteError for what is no packet.
  *
  * Taken for granted: the node forwards for pods and others, no other firewall interferes, and its own addresses are
  * those of the Node object and loopback. An endpoint's address that is a front of another Service is not followed.
@@ -46,15 +56,23 @@ export function route(inForce: InForce, config: ProxyConfig, packet: Packet): Ro
     return { verdict: 'no-service', reason: `the configuration has no ${read.to.family}`, endpoints: [] }
   }
   const source = sourceOf(inForce, config, read)
-  const way: Way = { inForce, config, packet: read, source, toNode: isOwnAddress(inForce.node, read.to) }
+  const toNode = isOwnAddress(inForce.node, read.to)
+  const way: Way = { inForce, config, packet: read, source, toNode, semantics: packetSemanticsOf(config.mode) }
   const fronts = matchingFronts(inForce, read)
+  const refused = refusedFirst(fronts, way)
+  if (refused !== undefined) return withoutEndpoints(refused, way)
   for (const matched of fronts) {
     const capture = captureBy(matched, way)
     if (capture !== undefined) return toEndpoints({ ...capture, matched, way })
   }
-  const { decidedBy, ...fate } = fateOfUncaptured(fronts, way)
-  return { ...fate, ...(decidedBy && identityOf(decidedBy, way)), endpoints: [] }
+  return withoutEndpoints(fateOfUncaptured(fronts, way), way)
 }
+
+const withoutEndpoints = ({ decidedBy, ...fate }: Fate, way: Way): Route => ({
+  ...fate,
+  ...(decidedBy && identityOf(decidedBy, way)),
+  endpoints: [],
+})
 
 interface Captured {
   readonly endpoints: readonly Endpoint[]
@@ -76,14 +94,15 @@ function toEndpoints({ endpoints, masquerade, because, matched, way }: Captured)
       address: endpoint.address,
       port: endpoint.port,
       odds: 1 / endpoints.length,
-      masqueraded: masquerade || isHairpin(endpoint, way.source),
+      masqueraded: masquerade || isHairpin(endpoint, way),
       ...(endpoint.pod !== undefined && { pod: endpoint.pod }),
     })),
   }
 }
 
 /** An answer that went straight back to the sender would come from an address that the sender never asked. */
-const isHairpin = (endpoint: Endpoint, source: Source): boolean => endpoint.address === source.address?.text
+const isHairpin = (endpoint: Endpoint, { source, semantics, inForce }: Way): boolean =>
+  endpoint.address === source.address?.text && (semantics.hairpin === 'any' || isLocalEndpoint(endpoint, inForce.node))
 
 function identityOf(
   { servicePort, front }: MatchedFront,

@@ -4,10 +4,13 @@ import { PROTOCOLS, type Protocol } from '../model/names.js'
 import type { NodeInfo } from '../model/node.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
 import type { State } from '../state/state.js'
+import { type PacketSemantics, packetSemanticsOf } from './packet-semantics.js'
 
 /** The part of a state that packets are answered from. */
 export type InForce = Pick<State, 'services' | 'endpoints'> & {
   readonly node?: State['node'] | undefined
+  /** Absent: none are known. */
+  readonly serviceCidrs?: State['serviceCidrs'] | undefined
 }
 
 /** A packet, and all that its fate depends on but the fronts that it matches. */
@@ -18,6 +21,7 @@ export interface Way {
   readonly source: Source
   /** Its destination is one of the node's own addresses. */
   readonly toNode: boolean
+  readonly semantics: PacketSemantics
 }
 
 /** What the sender of a packet is to the node. */
@@ -159,7 +163,8 @@ export function nodePortsAnswerOn({ node, config }: NodePortSettings, address: I
  */
 export function hasLocalhostNodePorts({ node, config }: NodePortSettings): boolean {
   const cidrs = cidrsOfFamily(nodePortCidrs(node, config), 'IPv4')
-  return config.localhostNodePorts && (cidrs.length === 0 || cidrs.some(touchesLoopback))
+  const asksForIt = packetSemanticsOf(config.mode).loopbackNodePorts && config.localhostNodePorts
+  return asksForIt && (cidrs.length === 0 || cidrs.some(touchesLoopback))
 }
 
 interface NodePortSettings {

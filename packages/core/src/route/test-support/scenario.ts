@@ -13,11 +13,12 @@ export interface Scenario {
   readonly ports: readonly PortDescription[]
   readonly node?: StateDescription['node'] | 'unknown'
   readonly config?: Partial<ProxyConfig>
+  readonly serviceCidrs?: readonly string[]
 }
 
 /** What becomes of `tcp 10.244.1.5 -> 10.96.0.10:80 via cali1`, in one line for a table. */
-export function fate({ ports, node = {}, config = {} }: Scenario, packet: string): string {
-  const state = stateOf({ ports, ...(node !== 'unknown' && { node: nodeInfoWith(node) }) })
+export function fate({ ports, node = {}, config = {}, serviceCidrs = [] }: Scenario, packet: string): string {
+  const state = stateOf({ ports, serviceCidrs, ...(node !== 'unknown' && { node: nodeInfoWith(node) }) })
   return fateIn(state, { ...CLUSTER_CIDR, ...config }, packet)
 }
 
