@@ -13,7 +13,7 @@ import {
   type WatchEvent,
 } from '@pointsman/core'
 import { createEventMaker, service, serviceCidr, slice } from '@pointsman/core/testing'
-import { Subject } from 'rxjs'
+import { type Observable, Subject } from 'rxjs'
 import { describe, expect, test } from 'vitest'
 
 const START = Date.UTC(2026, 0, 1)
@@ -24,7 +24,9 @@ function running({
   received = [],
   atEnd,
   usesServiceCidrs = false,
+  resync,
 }: {
+  resync?: Observable<unknown>
   usesServiceCidrs?: boolean
   wait?: (request: SyncRequest, signal: AbortSignal) => Promise<void>
   received?: ('Service' | 'EndpointSlice')[]
@@ -55,6 +57,7 @@ function running({
     scheduler: clock,
     received,
     ...(atEnd && { atEnd }),
+    ...(resync && { resync }),
   }).subscribe({
     next: (report) => reports.push(report),
   })
@@ -328,4 +331,32 @@ test('a stopped engine aborts the sync under way', async () => {
   await engine.send(...listed)
   engine.stop()
   expect(aborted).toBe(true)
+})
+
+describe('a resync', () => {
+  test('runs for all where nothing in force is trusted, also one that is asked for during a run', async () => {
+    const resync = new Subject<unknown>()
+    const holds: (() => void)[] = []
+    const engine = running({
+      resync,
+      received: ['Service', 'EndpointSlice'],
+      wait: () => new Promise((resolve) => holds.push(resolve)),
+    })
+    const release = async (): Promise<void> => {
+      holds.shift()?.()
+      await engine.send()
+      await engine.advance(5000)
+    }
+    resync.next('all')
+    await engine.send(createEventMaker().added(service({ name: 'web' })))
+    await engine.advance(0)
+    resync.next('all')
+    await release()
+    await release()
+    resync.next(undefined)
+    await engine.advance(5000)
+    await release()
+    expect(engine.lines().map((line) => line.replace(/^.*: /, ''))).toEqual(['all', 'all', ''])
+    engine.stop()
+  })
 })

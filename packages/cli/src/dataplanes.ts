@@ -5,6 +5,8 @@ import type { Dataplane } from '@pointsman/core'
 export { createMockBackend } from '@pointsman/backend-mock'
 /** Runs one process to its end: the one runner, for what is no rule system's own. */
 export { runProcess } from 'node-iptables'
+/** Reports that firewalld started or reloaded, which may flush tables of any rule system. */
+export { watchFirewalld } from 'node-iptables'
 /** The kernel's flows over netlink. */
 export { deleteFlows, listFlows } from 'node-netfilter'
 

@@ -47,6 +47,9 @@ export {
   type OwnProcessesOptions,
 } from './watch/watch-generations.js'
 
+export { watchFirewalld, type FirewalldReload, type FirewalldWatchOptions } from './watch/watch-firewalld.js'
+export { BUS_ERRORS, BusError, type BusErrorCode } from './watch/system-bus.js'
+
 // Text of iptables-save and iptables-restore, and rules as data.
 export {
   formatSave,

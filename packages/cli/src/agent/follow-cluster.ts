@@ -1,5 +1,6 @@
 import {
   type EngineReport,
+  messageOf,
   OBJECT_KINDS,
   type ProxyConfig,
   type Recorded,
@@ -25,6 +26,7 @@ import {
   tap,
   timer,
 } from 'rxjs'
+import { watchFirewalld } from '../dataplanes.js'
 import type { AgentMachine } from '../machine/open-machine.js'
 import type { AgentObservers } from './agent-observers.js'
 import { recordedEvents } from './cluster-source.js'
@@ -41,7 +43,7 @@ interface FollowOptions {
   readonly machine: AgentMachine
   /** Tries again to hold ports that other processes had; whether the rules follow. Absent: none is held. */
   readonly retryPorts?: (() => Promise<boolean>) | undefined
-  readonly observers: Pick<AgentObservers, 'emit' | 'warn'>
+  readonly observers: Pick<AgentObservers, 'emit' | 'info' | 'warn'>
   /** Asks for the end: what is known by then is brought into force, and nothing more is asked for. */
   readonly stop: AbortSignal
 }
@@ -52,7 +54,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
   const { fold } = start
   const { emit } = observers
   const stop = new Subject<void>()
-  const resync = new Subject<void>()
+  const resync = new Subject<'all' | void>()
   const inForce = new Subject<void>()
   const nodeSeen = new Subject<void>()
 
@@ -106,6 +108,22 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     onWarning: observers.warn,
     onWatching: () => watching.next(),
   })
+  const firewall = watchFirewalld({
+    signal: ended.signal,
+    onReload: (reload) => {
+      const message = `firewalld ${FIREWALL_TEXT[reload]}, and may have flushed tables: resyncing all rules`
+      observers.info(message)
+      recorder.put({
+        type: 'notice',
+        observedAt: asyncScheduler.now(),
+        code: 'FIREWALL_RELOADED',
+        message,
+        details: { firewall: 'firewalld', reload },
+      })
+      resync.next('all')
+    },
+    onError: (error) => observers.warn(`restarts of firewalld go unnoticed: ${messageOf(error)}`),
+  })
   // Before the tables are read, so that no change falls between the reading and the watch.
   if (machine.hearsEveryChange) await atMost(WATCH_PATIENCE_MS, Promise.race([isWatching, kept.catch(() => undefined)]))
   hasRead = true
@@ -123,7 +141,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     )
     .subscribe(() => resync.next())
   try {
-    await Promise.race([aborted(agent.stop), done, kept, ...ends])
+    await Promise.race([aborted(agent.stop), done, kept, firewall, ...ends])
   } finally {
     addresses.unsubscribe()
     stop.next()
@@ -134,13 +152,12 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     )
     running.unsubscribe()
     ended.abort()
-    await atMost(
-      CLOSING_MS,
-      kept.catch(() => undefined),
-    )
+    await atMost(CLOSING_MS, Promise.allSettled([kept, firewall]))
     await atMost(CLOSING_MS, machine.backend.close())
   }
 }
+
+const FIREWALL_TEXT = { started: 'has started', reloaded: 'was reloaded' } as const
 
 async function addressesChanged({
   machine,

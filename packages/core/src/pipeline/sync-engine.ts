@@ -60,7 +60,10 @@ export interface SyncEngineOptions {
   readonly atEnd?: TrackOptions['atEnd']
   /** Nothing is synced before it emits; absent: at once. */
   readonly ready?: ObservableInput<unknown>
-  /** Asks for a run although nothing was observed: what is in force is in doubt. */
+  /**
+   * Asks for a run although nothing was observed: what is in force is in doubt, as the backend knows by itself, or, where this emits `all`, as
+   * it is to be asked to find out.
+   */
   readonly resync?: Observable<unknown>
   /** Called as a run begins, with a promise of its end: when it is recorded and reported. */
   readonly onRun?: (ended: Promise<void>) => void
@@ -89,12 +92,16 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
     /** The first event that no run has taken yet, and the first of those taken that no run has brought about yet. */
     let firstPending = appliedSeq === undefined ? undefined : seq(appliedSeq + 1)
     let firstTaken: Seq | undefined
+    /** The next run is for all. */
+    let isAllInDoubt = false
     const refusals = createRefusals({ retryMs, maxRetryMs: options.syncPeriodMs })
 
     /** Everything since the last success, in one request. */
     const takeRequest = (): SyncReport => {
       const applied = fold.apply()
       if (applied.nodeChanged || (applied.serviceCidrsChanged && usesServiceCidrs)) changed = 'all'
+      if (isAllInDoubt) changed = 'all'
+      isAllInDoubt = false
       if (changed !== 'all') changed = new Set([...changed, ...applied.changed])
       const startedAt = scheduler.now()
       firstTaken ??= firstPending
@@ -161,7 +168,8 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       trackChanges(fold, { received, atEnd, ...(!usesServiceCidrs && { without: ['ServiceCIDR'] }) }),
       heldUntil(ready),
     )
-    return withResync(asked, options.resync)
+    const resync = options.resync?.pipe(tap((what) => (isAllInDoubt ||= what === 'all')))
+    return withResync(asked, resync)
       .pipe(
         boundedFrequency(
           {
