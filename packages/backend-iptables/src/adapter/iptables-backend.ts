@@ -1,15 +1,16 @@
-import type {
-  Backend,
-  FamilyDrift,
-  FamilySyncReport,
-  HeldPort,
-  IpFamily,
-  ProxyConfig,
-  State,
-  SyncHook,
-  SyncRequest,
-  SyncResult,
-  TableCounts,
+import {
+  createTurns,
+  type Backend,
+  type FamilyDrift,
+  type FamilySyncReport,
+  type HeldPort,
+  type IpFamily,
+  type ProxyConfig,
+  type State,
+  type SyncHook,
+  type SyncRequest,
+  type SyncResult,
+  type TableCounts,
 } from '@pointsman/core'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Iptables, parseSaveLines, type SavedTable, type Variant } from 'node-iptables'
@@ -298,15 +299,4 @@ function countsOf(
   const of = (table: keyof RulesByTable) => ({ rules: rules[table], written: written[table] })
   const tables = { mangle: of('mangle'), filter: of('filter'), nat: of('nat') }
   return { full, restores, bytes, failures, partialFailures, tables }
-}
-
-/** Runs one piece of work after the other, in the order in which they are given. */
-function createTurns(): <Result>(work: () => Promise<Result>) => Promise<Result> {
-  let last: Promise<unknown> = Promise.resolve()
-  return (work) => {
-    const mine = last.then(work)
-    // The caller of a failed one has its error.
-    last = mine.catch(() => undefined)
-    return mine
-  }
 }

@@ -1,6 +1,5 @@
-import type { IpFamily } from '@pointsman/core'
+import { digestOfPart, type DigestSum, digestSumText, type IpFamily, minusDigest, plusDigest } from '@pointsman/core'
 import { formatRule, type SavedTable } from 'node-iptables'
-import { hash } from 'node:crypto'
 import { sizeOf } from '../audit/text-tables.js'
 import {
   chainKey,
@@ -25,8 +24,7 @@ import { isOurChain, isOurJump } from '../chain-owner.js'
  */
 export interface RulesetSum {
   readonly rules: RulesByTable
-  /** The sum of the SHA-256 of each part, modulo 2^256. */
-  readonly sum: bigint
+  readonly sum: DigestSum
 }
 
 export type RulesByTable = Readonly<Record<Table, number>>
@@ -35,16 +33,14 @@ export const EMPTY_SUM: RulesetSum = { rules: { mangle: 0, filter: 0, nat: 0 }, 
 
 export const plus = (a: RulesetSum, b: RulesetSum): RulesetSum => ({
   rules: added(a.rules, b.rules, 1),
-  sum: (a.sum + b.sum) % MODULUS,
+  sum: plusDigest(a.sum, b.sum),
 })
 export const minus = (a: RulesetSum, b: RulesetSum): RulesetSum => ({
   rules: added(a.rules, b.rules, -1),
-  sum: (a.sum - b.sum + MODULUS) % MODULUS,
+  sum: minusDigest(a.sum, b.sum),
 })
 export const rulesIn = ({ rules: { mangle, filter, nat } }: RulesetSum): number => mangle + filter + nat
-export const digestText = ({ sum }: RulesetSum): string => sum.toString(16).padStart(64, '0')
-
-const MODULUS = 2n ** 256n
+export const digestText = ({ sum }: RulesetSum): string => digestSumText(sum)
 
 const added = (a: RulesByTable, b: RulesByTable, sign: 1 | -1): RulesByTable => ({
   mangle: a.mangle + sign * b.mangle,
@@ -123,10 +119,8 @@ const total = (sums: readonly RulesetSum[]): RulesetSum => sums.reduce(plus, EMP
 
 const sumOf = (table: Table, rules: number, text: string): RulesetSum => ({
   rules: { ...EMPTY_SUM.rules, [table]: rules },
-  sum: hashed(text),
+  sum: digestOfPart(text),
 })
-
-const hashed = (text: string): bigint => BigInt(`0x${hash('sha256', text)}`)
 
 /**
  * How many rules of the proxy there are: those in its chains, and the jumps to them. What is kubelet's as well does not

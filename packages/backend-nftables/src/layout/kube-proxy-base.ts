@@ -208,3 +208,21 @@ const nodePortMatches = (context: LayoutContext): readonly Statement[] =>
   context.nodePortAddresses === 'all'
     ? [TO_THIS_NODE, isWithin(destinationAddress(context), [context.family === 'IPv4' ? '127.0.0.0/8' : '::1'], '!=')]
     : [isIn(destinationAddress(context), SETS.nodePortIPs)]
+
+/** Names that kube-proxies had before 1.36, and have no more: 1.29 to 1.35. */
+const FORMER_NAMES: readonly string[] = [
+  'filter-prerouting',
+  'filter-output-post-dnat',
+  'endpoints-check',
+  'mark-for-masquerade',
+]
+
+const BASE_NAMES: ReadonlySet<string> = new Set([
+  ...Object.values(SETS),
+  ...Object.values(CHAINS),
+  ...baseChains().map(({ name }) => name),
+  ...FORMER_NAMES,
+])
+
+/** Whether a chain or set is there whatever Services there are. */
+export const isBaseName = (name: string): boolean => BASE_NAMES.has(name)

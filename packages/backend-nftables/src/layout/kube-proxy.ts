@@ -17,11 +17,12 @@ import {
   endpointNames,
   isEndpointName,
   isServiceName,
+  namedBy,
   READING_ORDER,
   serviceChainNames,
   type ServiceChainNames,
 } from './names.js'
-import { addressType, CHAINS, planBase, rule, SETS } from './kube-proxy-base.js'
+import { addressType, CHAINS, isBaseName, planBase, rule, SETS } from './kube-proxy-base.js'
 import {
   dnat,
   DROP,
@@ -47,6 +48,12 @@ export const KUBE_PROXY: Layout = {
   service,
   fronts,
   isServiceChain: isServiceName,
+  isOwn: (name) => isServiceName(name) || isBaseName(name),
+  isOfService(name, port) {
+    const named = namedBy(name)
+    if (named === undefined || named.service !== port.service || named.protocol !== port.protocol) return false
+    return named.portName === undefined || named.portName === port.portName
+  },
   meanings: ({ port, endpoints }) => {
     const { cluster, local, external, firewall } = serviceChainNames(port)
     return new Map([

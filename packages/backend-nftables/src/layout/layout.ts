@@ -63,6 +63,10 @@ export interface Layout {
   readonly fronts: (port: ServicePort, endpoints: readonly Endpoint[], context: LayoutContext) => readonly FrontPath[]
   /** Whether a chain or set is of one service port. */
   readonly isServiceChain: (name: string) => boolean
+  /** Whether a chain or set of its table is the proxy's, of older releases too. */
+  readonly isOwn: (name: string) => boolean
+  /** Whether a chain or set is of this service port. */
+  readonly isOfService: (name: string, port: ServicePort) => boolean
   /** The chains and sets that a service port may have, with a few words for people about each. */
   readonly meanings: (service: PortEndpoints) => ReadonlyMap<string, string>
   /** The endpoints that a chain of a service port spreads over. */

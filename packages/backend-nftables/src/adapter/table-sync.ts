@@ -1,0 +1,350 @@
+import {
+  displayName,
+  parseServicePortName,
+  type IpFamily,
+  type PlanOptions,
+  type ProxyConfig,
+  type RefusedService,
+  type ServicePort,
+  type ServicePortName,
+  type State,
+} from '@pointsman/core'
+import type { Layout } from '../layout/layout.js'
+import { programmedFrom, type OwnedParts, type PlannedChange, type Programmed } from '../plan/programmed.js'
+import { layoutOf, planNftables, type NftPlan } from '../plan/rule-plan.js'
+import { changedNames, changesBetween, isNothing, transactionOf, writtenBy } from '../plan/transaction.js'
+import { readTable } from '../table/read-listing.js'
+import { EMPTY_TABLE, targetOfStatement, type Table, type TableName } from '../table/table.js'
+import { isBusyChain, isRefusal, type Nft, type NftError } from './nft.js'
+import { minus, plus, sumOfTable, type TableSum } from './table-digest.js'
+
+export interface TableSyncOptions {
+  readonly family: IpFamily
+  readonly nft: Nft
+  readonly config: ProxyConfig
+  /** Asked at each sync. */
+  readonly planOptions: () => Omit<PlanOptions, 'family'>
+}
+
+/** What one sync has done so far. */
+export interface SyncTally {
+  full: boolean
+  transactions: number
+  bytes: number
+  failures: number
+  /** Of these, those of a change of some service ports. */
+  partialFailures: number
+  written: number
+}
+
+export interface SyncControl {
+  readonly signal: AbortSignal
+  readonly tally: SyncTally
+}
+
+export interface TableRequest {
+  readonly state: State
+  readonly changed: ReadonlySet<ServicePortName> | 'all'
+}
+
+/** The table of one family: what is known to be in the kernel, and how that becomes what a state wants. */
+export interface TableSync {
+  readonly table: TableName
+  /** Fails with an NftError, or as `signal` says; the next sync then reads the table. */
+  readonly sync: (request: TableRequest, control: SyncControl) => Promise<void>
+  /** What a first sync would send; nothing is done. */
+  readonly dryRun: (state: State) => Promise<readonly string[]>
+  /** Compares the table with what the last sync left, and repairs it. Undefined: there is nothing to compare with. */
+  readonly repair: (
+    signal: AbortSignal,
+  ) => Promise<{ readonly places: readonly string[]; readonly bytes: number } | undefined>
+  /** What is in force; before the first sync, and after a failed one: undefined. */
+  readonly sum: () => TableSum | undefined
+  /** What the kernel has, of the proxy's. */
+  readonly read: () => Promise<TableSum>
+  readonly refused: () => readonly RefusedService[]
+  /** Trust nothing: the next sync reads the table. */
+  readonly forget: () => void
+}
+
+export function createTableSync({ family, nft, config, planOptions }: TableSyncOptions): TableSync {
+  const layout = layoutOf(config)
+  const table = layout.table(family)
+  const target = { table, comment: layout.tableComment }
+  let known: { readonly programmed: Programmed; sum: TableSum; context: string } | undefined
+  /** What each service port was given last, also while nothing is known of the kernel. */
+  let given: ReadonlyMap<ServicePortName, OwnedParts> = new Map()
+  /** The one that was tried longest ago comes first. */
+  const refused = new Map<ServicePortName, Error>()
+
+  const planOf = (state: State): NftPlan => planNftables({ state, config }, { ...planOptions(), family })
+
+  const readOwn = async (signal?: AbortSignal): Promise<Table> => {
+    const objects = await nft.list(table, { signal })
+    return ownPart((objects && readTable(objects, table)) ?? EMPTY_TABLE, layout)
+  }
+
+  const refuse = (owner: ServicePortName, error: Error): void => {
+    refused.delete(owner)
+    refused.set(owner, error)
+  }
+
+  async function send(lines: readonly string[], { signal, tally }: SyncControl): Promise<void> {
+    signal.throwIfAborted()
+    tally.transactions += 1
+    try {
+      tally.bytes += await nft.load(lines, { signal })
+    } catch (error) {
+      if (!isBusyChain(error)) throw error
+      await sendInTwo(lines, { signal, tally })
+    }
+  }
+
+  /** Chains that cannot be deleted with what led to them are emptied, and deleted afterwards; the next reading finds what is left. */
+  async function sendInTwo(lines: readonly string[], { signal, tally }: SyncControl): Promise<void> {
+    const isDeletion = (line: string): boolean => line.startsWith('delete chain ')
+    const last = lines.findLastIndex((line) => !isDeletion(line)) + 1
+    tally.transactions += 2
+    tally.bytes += await nft.load(lines.slice(0, last), { signal })
+    await nft.load(lines.slice(last), { signal }).catch((error: unknown) => {
+      if (!isRefusal(error)) throw error
+    })
+  }
+
+  /** Makes a change, unless it is refused: then the table is as it was, and as it is known to be. */
+  async function make(change: PlannedChange, context: string, control: SyncControl): Promise<NftError | undefined> {
+    const last = known
+    if (last === undefined) throw new Error('nothing is known of the table')
+    const lines = transactionOf(change.changes, target)
+    if (lines.length > 0) {
+      // Until it has succeeded, nothing is known of what is in force.
+      known = undefined
+      try {
+        await send(lines, control)
+      } catch (error) {
+        control.tally.failures += 1
+        if (!isRefusal(error)) throw error
+        known = last
+        return error
+      }
+      control.tally.written += writtenBy(change.changes)
+    }
+    change.accept()
+    known = {
+      programmed: last.programmed,
+      sum: plus(minus(last.sum, sumOfTable(family, change.from)), sumOfTable(family, change.to)),
+      context,
+    }
+    given = new Map(last.programmed.owners)
+    return undefined
+  }
+
+  interface Work extends SyncControl {
+    readonly state: State
+    readonly plan: NftPlan
+    readonly context: string
+    /** How many more may be refused before the rest is left for another sync. */
+    tries: number
+  }
+
+  /** The service ports as the state wants them; one that cannot be planned is refused, and not among them. */
+  function wantedOf(
+    names: Iterable<ServicePortName>,
+    { state, plan }: Work,
+  ): Map<ServicePortName, OwnedParts | undefined> {
+    const wanted = new Map<ServicePortName, OwnedParts | undefined>()
+    for (const name of names) {
+      const port = state.services.get(name)
+      try {
+        wanted.set(name, port && { port, parts: plan.ofService(port, state.endpoints.get(name) ?? []).parts })
+      } catch (error) {
+        refuse(name, error instanceof Error ? error : new Error(String(error)))
+      }
+    }
+    return wanted
+  }
+
+  /** Programs these service ports in one transaction. Answers why it was refused. */
+  async function attempt(names: readonly ServicePortName[], work: Work): Promise<NftError | undefined> {
+    const last = known
+    if (last === undefined) throw new Error('nothing is known of the table')
+    const wanted = wantedOf(names, work)
+    const refusal = await make(last.programmed.plan(wanted), work.context, work)
+    if (refusal === undefined) for (const name of wanted.keys()) refused.delete(name)
+    return refusal
+  }
+
+  /** Programs them in smaller and smaller groups, until all are but those that are refused each by itself. */
+  async function putInGroups(names: readonly ServicePortName[], cause: NftError, work: Work): Promise<void> {
+    const groups = [...splitGroup(names, cause, work)]
+    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
+      if (work.tries === 0) {
+        for (const owner of [...groups.flat(), ...group]) refuse(owner, notTried(cause))
+        return
+      }
+      const refusal = await attempt(group, work)
+      if (refusal === undefined) continue
+      const [owner] = group
+      if (group.length > 1) groups.push(...splitGroup(group, refusal, work))
+      else if (owner !== undefined) {
+        refuse(owner, refusal)
+        work.tries -= 1
+      }
+    }
+  }
+
+  /** Two groups, of which the second is tried first: all but the service port that was refused, where its line names it. */
+  function splitGroup(
+    names: readonly ServicePortName[],
+    { line }: NftError,
+    { state }: Work,
+  ): readonly (readonly ServicePortName[])[] {
+    const suspect = line && names.find((name) => isNamedBy(line.text, state.services.get(name), layout))
+    const half = Math.ceil(names.length / 2)
+    const parts =
+      suspect === undefined
+        ? [names.slice(half), names.slice(0, half)]
+        : [[suspect], names.filter((name) => name !== suspect)]
+    return parts.filter(({ length }) => length > 0)
+  }
+
+  /** Tries those that were refused before one by one, so that they hold up no other; once one is accepted, the rest in one go. */
+  async function tryAgain(names: readonly ServicePortName[], work: Work): Promise<void> {
+    for (const [at, name] of names.entries()) {
+      if (work.tries === 0) return
+      const refusal = await attempt([name], work)
+      if (refusal === undefined && !refused.has(name)) {
+        const rest = names.slice(at + 1)
+        const again = rest.length === 0 ? undefined : await attempt(rest, work)
+        if (again !== undefined) await putInGroups(rest, again, work)
+        return
+      }
+      work.tries -= 1
+      if (refusal !== undefined) refuse(name, refusal)
+    }
+  }
+
+  /** Compares all of the table, as it is known or read, with what the state wants, and programs the difference. */
+  async function putAll(work: Work): Promise<void> {
+    const { state, plan, context, tally } = work
+    const last = known
+    if (last === undefined) throw new Error('nothing is known of the table')
+    const { programmed } = last
+    const ports = portsOf(state)
+    const before = [...refused.keys()].filter((name) => state.services.has(name))
+    const wanted = wantedOf(
+      ports.map(({ id }) => id),
+      work,
+    )
+    const held = new Set([...before, ...refused.keys()])
+    const asBefore = (port: ServicePort): OwnedParts =>
+      given.get(port.id) ?? { port, parts: adopted(port, programmed.table, layout) }
+    const owners = ports.flatMap((port) => (held.has(port.id) ? asBefore(port) : (wanted.get(port.id) ?? [])))
+    const base = plan.base.parts
+    const refusal = await make(programmed.planAll({ base, owners }), context, work)
+    if (refusal !== undefined) {
+      if (!tally.full) return readAnew(work)
+      const kept = await make(programmed.planAll({ base, owners: ports.map(asBefore) }), context, work)
+      if (kept !== undefined) throw kept
+      await putInGroups(
+        owners.map(({ port }) => port.id).filter((name) => !held.has(name)),
+        refusal,
+        work,
+      )
+    }
+    await tryAgain(before, work)
+  }
+
+  async function readAnew(work: Work): Promise<void> {
+    known = undefined
+    work.tally.full = true
+    const found = await readOwn(work.signal)
+    known = { programmed: programmedFrom(found), sum: sumOfTable(family, found), context: '' }
+    await putAll(work)
+  }
+
+  const portsOf = (state: State): readonly ServicePort[] =>
+    [...state.services.values()].filter((port) => port.family === family)
+
+  return {
+    table,
+    async sync({ state, changed }, control) {
+      const plan = planOf(state)
+      const work: Work = { ...control, state, plan, context: JSON.stringify(plan.context), tries: MAX_REFUSED }
+      for (const owner of refused.keys()) if (!state.services.has(owner) && changed === 'all') refused.delete(owner)
+      if (changed === 'all' || known === undefined) return readAnew(work)
+      if (known.context !== work.context) return putAll(work)
+      const asked = [...changed].filter((name) => parseServicePortName(name).family === family)
+      if (asked.length === 0) return
+      const again = [...refused.keys()].filter((name) => changed.has(name) && state.services.has(name))
+      const names = asked.filter((name) => !again.includes(name))
+      const refusal = names.length === 0 ? undefined : await attempt(names, work)
+      if (refusal !== undefined) {
+        control.tally.partialFailures += 1
+        // It may not be as it is known to be.
+        return readAnew(work)
+      }
+      await tryAgain(again, work)
+    },
+    async dryRun(state) {
+      const plan = planOf(state)
+      const owners = portsOf(state).map((port) => ({
+        port,
+        parts: plan.ofService(port, state.endpoints.get(port.id) ?? []).parts,
+      }))
+      const { changes } = programmedFrom(await readOwn()).planAll({ base: plan.base.parts, owners })
+      return transactionOf(changes, target)
+    },
+    async repair(signal) {
+      const last = known
+      if (last === undefined) return undefined
+      const changes = changesBetween(await readOwn(signal), last.programmed.table)
+      if (isNothing(changes)) return { places: [], bytes: 0 }
+      known = undefined
+      const bytes = await nft.load(transactionOf(changes, target), { signal })
+      known = last
+      return { places: changedNames(changes).map((name) => `${table.name} ${name}`), bytes }
+    },
+    sum: () => known?.sum,
+    read: async () => sumOfTable(family, await readOwn()),
+    refused: () => [...refused].map(([owner, error]) => ({ owner, error })),
+    forget() {
+      known = undefined
+      given = new Map()
+      refused.clear()
+    },
+  }
+}
+
+/** Each costs a process, and so many have one cause in common. */
+const MAX_REFUSED = 20
+
+const notTried = (cause: Error): Error =>
+  new Error(`not tried, after ${MAX_REFUSED} other service ports were refused: ${cause.message}`, { cause })
+
+/** What is the proxy's in its table: others may have put something of theirs there. */
+const ownPart = ({ chains, sets }: Table, { isOwn }: Layout): Table => ({
+  chains: new Map([...chains].filter(([name]) => isOwn(name))),
+  sets: new Map([...sets].filter(([name]) => isOwn(name))),
+})
+
+/** Whether a line of a transaction is about a service port, by a name or a comment in it. */
+const isNamedBy = (line: string, port: ServicePort | undefined, { isOfService }: Layout): boolean =>
+  port !== undefined &&
+  (line.split(/[\s,]+/).some((word) => isOfService(word.replace(/^@/, ''), port)) ||
+    line.includes(`comment "${displayName(port)}"`))
+
+/** What a table has of a service port, as far as names and comments tell: what it keeps where nothing else is known of it. */
+function adopted(port: ServicePort, { chains, sets }: Table, { isOfService }: Layout): OwnedParts['parts'] {
+  return {
+    chains: [...chains.values()].filter(({ name }) => isOfService(name, port)),
+    sets: [...sets.values()].flatMap(({ declaration }) => (isOfService(declaration.name, port) ? [declaration] : [])),
+    elements: [...sets.values()].flatMap(({ elements }) =>
+      [...elements.values()].filter(({ verdict, comment, key }) =>
+        verdict === undefined
+          ? key.length === 1 && key[0] === port.clusterIP
+          : isOfService(targetOfStatement(verdict) ?? '', port) || comment === displayName(port),
+      ),
+    ),
+  }
+}

@@ -1,0 +1,138 @@
+import { elementValue, hookIdentity, ruleIdentity, setIdentity } from '../table/canonical.js'
+import {
+  setsOfRule,
+  type Chain,
+  type Element,
+  type SetContents,
+  type SetDeclaration,
+  type Table,
+  type TableName,
+} from '../table/table.js'
+import { addChain, addElement, addRule, addSet, addTable, changeOf, deleteElement } from '../table/text.js'
+
+/** What makes one table of another. Rules are written chain by chain: what jumps to a chain of a service port is elsewhere. */
+export interface TableChanges {
+  readonly newChains: readonly Chain[]
+  /** Chains that are there, with the rules that they are to have. */
+  readonly rewrittenChains: readonly Chain[]
+  /** Chains that have to be made anew, because their hook is another. */
+  readonly remadeChains: readonly Chain[]
+  readonly removedChains: readonly string[]
+  readonly newSets: readonly SetDeclaration[]
+  readonly removedSets: readonly SetDeclaration[]
+  readonly newElements: readonly Element[]
+  readonly removedElements: readonly Element[]
+}
+
+/**
+ * What has to be changed in `from` for it to be `to`. Both may be parts of a table, as long as they are the same parts: a chain that is
+ * rewritten because a set of it has to be made anew has to be in both.
+ */
+export function changesBetween(from: Table, to: Table): TableChanges {
+  const remadeSets = new Set<string>()
+  for (const [name, { declaration }] of to.sets) {
+    const found = from.sets.get(name)
+    if (found !== undefined && setIdentity(found.declaration) !== setIdentity(declaration)) remadeSets.add(name)
+  }
+  const chains: Record<'newChains' | 'rewrittenChains' | 'remadeChains', Chain[]> = {
+    newChains: [],
+    rewrittenChains: [],
+    remadeChains: [],
+  }
+  for (const [name, chain] of to.chains) {
+    const found = from.chains.get(name)
+    if (found === undefined) chains.newChains.push(chain)
+    else if (hookIdentity(found) !== hookIdentity(chain)) chains.remadeChains.push(chain)
+    else if (!sameRules(found, chain) || asksOneOf(found, remadeSets)) chains.rewrittenChains.push(chain)
+  }
+  const elements = [...new Set([...from.sets.keys(), ...to.sets.keys()])].map((name) =>
+    elementChanges(remadeSets.has(name) ? undefined : from.sets.get(name), to.sets.get(name)),
+  )
+  return {
+    ...chains,
+    removedChains: [...from.chains.keys()].filter((name) => !to.chains.has(name)),
+    newSets: [...to.sets].flatMap(([name, { declaration }]) =>
+      !from.sets.has(name) || remadeSets.has(name) ? [declaration] : [],
+    ),
+    removedSets: [...from.sets].flatMap(([name, { declaration }]) =>
+      !to.sets.has(name) || remadeSets.has(name) ? [declaration] : [],
+    ),
+    newElements: elements.flatMap(({ added }) => added),
+    removedElements: elements.flatMap(({ removed }) => removed),
+  }
+}
+
+const sameRules = (a: Chain, b: Chain): boolean =>
+  a.rules.length === b.rules.length &&
+  a.rules.every((rule, index) => {
+    const other = b.rules[index]
+    return other !== undefined && (rule === other || ruleIdentity(rule) === ruleIdentity(other))
+  })
+
+const asksOneOf = ({ rules }: Chain, sets: ReadonlySet<string>): boolean =>
+  sets.size > 0 && rules.some((rule) => [...setsOfRule(rule)].some((name) => sets.has(name)))
+
+/** The elements of a set that is removed go with it. */
+function elementChanges(
+  from: SetContents | undefined,
+  to: SetContents | undefined,
+): { readonly added: readonly Element[]; readonly removed: readonly Element[] } {
+  if (to === undefined) return { added: [], removed: [] }
+  const isAsBefore = (element: Element, key: string): boolean => {
+    const found = from?.elements.get(key)
+    return found !== undefined && (found === element || elementValue(found) === elementValue(element))
+  }
+  return {
+    added: [...to.elements].flatMap(([key, element]) => (isAsBefore(element, key) ? [] : [element])),
+    removed: [...(from?.elements ?? [])].flatMap(([key, element]) => {
+      const wanted = to.elements.get(key)
+      return wanted !== undefined && isAsBefore(wanted, key) ? [] : [element]
+    }),
+  }
+}
+
+export const isNothing = (changes: TableChanges): boolean =>
+  Object.values(changes as Readonly<Record<string, readonly unknown[]>>).every(({ length }) => length === 0)
+
+/** The chains, sets and maps that are changed, by name. */
+export const changedNames = (changes: TableChanges): readonly string[] =>
+  [
+    ...new Set([
+      ...[changes.newChains, changes.rewrittenChains, changes.remadeChains].flat().map(({ name }) => name),
+      ...changes.removedChains,
+      ...[...changes.newSets, ...changes.removedSets].map(({ name }) => name),
+      ...[...changes.newElements, ...changes.removedElements].map(({ set }) => set),
+    ]),
+  ].toSorted()
+
+/**
+ * One transaction, as lines for `nft -f`. Nothing refers to what is not there yet or not there any more, at any line: rules go
+ * before the sets that they ask, and elements before the chains that they lead to.
+ */
+export function transactionOf(
+  changes: TableChanges,
+  { table, comment }: { readonly table: TableName; readonly comment: string },
+): readonly string[] {
+  if (isNothing(changes)) return []
+  const { newChains, rewrittenChains, remadeChains, removedChains, newSets, removedSets } = changes
+  const change = (verb: 'flush' | 'delete', kind: 'chain' | 'set' | 'map', name: string): string =>
+    changeOf(table, { verb, kind, name })
+  const written = [...newChains, ...remadeChains, ...rewrittenChains]
+  return [
+    addTable(table, comment),
+    ...[...rewrittenChains, ...remadeChains].map(({ name }) => change('flush', 'chain', name)),
+    ...removedChains.map((name) => change('flush', 'chain', name)),
+    ...changes.removedElements.map((element) => deleteElement(table, element)),
+    ...removedSets.map(({ kind, name }) => change('delete', kind, name)),
+    ...remadeChains.map(({ name }) => change('delete', 'chain', name)),
+    ...newSets.map((set) => addSet(table, set)),
+    ...[...newChains, ...remadeChains].map((chain) => addChain(table, chain)),
+    ...written.flatMap(({ name, rules }) => rules.map((rule) => addRule(table, name, rule))),
+    ...changes.newElements.map((element) => addElement(table, element)),
+    ...removedChains.map((name) => change('delete', 'chain', name)),
+  ]
+}
+
+/** How many rules and elements a transaction writes. */
+export const writtenBy = ({ newChains, remadeChains, rewrittenChains, newElements }: TableChanges): number =>
+  [...newChains, ...remadeChains, ...rewrittenChains].reduce((sum, { rules }) => sum + rules.length, newElements.length)
