@@ -92,7 +92,7 @@ function elementChanges(
 }
 
 export const isNothing = (changes: TableChanges): boolean =>
-  Object.values(changes as Readonly<Record<string, readonly unknown[]>>).every(({ length }) => length === 0)
+  Object.values<readonly unknown[]>({ ...changes }).every(({ length }) => length === 0)
 
 /** The chains, sets and maps that are changed, by name. */
 export const changedNames = (changes: TableChanges): readonly string[] =>
