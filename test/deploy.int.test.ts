@@ -5,6 +5,7 @@ import { dirname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { watchedKinds } from '../packages/core/src/io/kubernetes/watch-kind.js'
+import { OBJECT_KINDS } from '../packages/core/src/model/kubernetes-object.js'
 import { root } from './support/source-tree.js'
 
 /*
@@ -142,7 +143,7 @@ describe('the manifests', () => {
         ),
       ),
     )
-    const asked = watchedKinds('node-a').flatMap(({ path }) => {
+    const asked = watchedKinds('node-a', OBJECT_KINDS).flatMap(({ path }) => {
       const [, group = '', resource = ''] = /^\/apis?\/(?:([^/]+)\/)?v1\/([^/?]+)$/.exec(path) ?? []
       return [`list ${group}/${resource}`, `watch ${group}/${resource}`]
     })

@@ -63,6 +63,7 @@ describe('a cluster', () => {
     const command = start()
     await command.hasSaid(/watching Services\n/)
     await command.hasSaid(/watching Nodes\n/)
+    await command.hasSaid(/watching ServiceCIDRs\n/)
     server.put(webSlice(3, 5))
     const change = `MODIFIED EndpointSlice web-3-1 ${server.resourceVersion()}`
     server.delete(webService(4))
@@ -74,8 +75,8 @@ describe('a cluster', () => {
     expect(status).toBe(0)
     expect(stdout.replaceAll(log, 'cluster.db').replace(/, \d{4}-.*\)/, ', SPAN')).toBe(
       [
-        'recorded 28 events into cluster.db, SPAN',
-        '  12 of Services, 11 of EndpointSlices, 2 of Nodes, 3 bookmarks',
+        'recorded 29 events into cluster.db, SPAN',
+        '  12 of Services, 11 of EndpointSlices, 2 of Nodes, 4 bookmarks',
         'next: pointsman services --log cluster.db',
         '',
       ].join('\n'),
@@ -84,6 +85,7 @@ describe('a cluster', () => {
       '',
       'watching EndpointSlices',
       'watching Nodes',
+      'watching ServiceCIDRs',
       'watching Services',
     ])
     expect(logged().objects).toEqual(wanted())
@@ -121,10 +123,10 @@ describe('a cluster', () => {
   test('that is never reached in the time that is given is an error, and says why', async () => {
     await server.goAway()
     const file = folder.path('never.db')
-    const { status, stdout, stderr } = await start('--log', file, '--for', '1s').ended
+    const { status, stdout, stderr } = await start('--log', file, '--for', '3s').ended
     await server.comeBack()
     expect({ status, stdout }).toEqual({ status: 3, stdout: '' })
-    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/never\.db: nothing was recorded in 1.0 s: .*refused/i)
+    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/never\.db: nothing was recorded in 3.0 s: .*refused/i)
   })
 
   test('is read, and never written to', () => {

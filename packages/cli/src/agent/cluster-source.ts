@@ -1,4 +1,11 @@
-import { record, type Recorded, type Recorder, type SourceItem, type WatchStatus } from '@pointsman/core'
+import {
+  type ObjectKind,
+  record,
+  type Recorded,
+  type Recorder,
+  type SourceItem,
+  type WatchStatus,
+} from '@pointsman/core'
 import {
   ApiServerError,
   connectApiServer,
@@ -34,6 +41,8 @@ interface ClusterSourceOptions {
   readonly log: string
   /** The Node to follow; absent: all. */
   readonly nodeName?: string
+  /** Default: those that every rule system needs. */
+  readonly kinds?: readonly ObjectKind[]
   readonly version: string
   /** What the log holds; kept up from the first item on. */
   readonly known: KnownObjects
@@ -53,7 +62,7 @@ interface ClusterSourceOptions {
  * let in.
  */
 export function clusterSource(options: ClusterSourceOptions, context: Context): Observable<SourceItem> {
-  const { server, nodeName, version, known, resume, clusterId, retryMs, onRequest, onWarning } = options
+  const { server, nodeName, kinds, version, known, resume, clusterId, retryMs, onRequest, onWarning } = options
   const wrong = (id: string): CliError =>
     new CliError(
       'USAGE',
@@ -75,6 +84,7 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
       const items = kubernetesSource({
         api: clusterId === undefined ? api : guardCluster(api, { clusterId, onOther: (id) => other.error(wrong(id)) }),
         ...(nodeName !== undefined && { nodeName }),
+        ...(kinds && { kinds }),
         resume,
         known,
         scheduler: asyncScheduler,

@@ -65,6 +65,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     onStatus: (status) => emit({ type: 'watch', status, at: asyncScheduler.now() }),
     onNotice: ({ code, message, observedAt, details }) => {
       const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
+      if (code === 'KIND_UNAVAILABLE') observers.warn(message)
       if (code === 'OBJECT_UNREADABLE' && kind !== undefined) emit({ type: 'unusable', kind, message, at: observedAt })
     },
   }).pipe(

@@ -3,6 +3,8 @@ import {
   configOfRecord,
   createRecorder,
   isEqual,
+  NEEDED_KINDS,
+  OBJECT_KINDS,
   type KubernetesObject,
   type Recorder,
   storedConfig,
@@ -120,6 +122,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       ...options,
       ...start,
       server: { kubeconfig, master, otherwise: 'pod', qps, burst },
+      kinds: dataplane.usesServiceCidrs === true ? OBJECT_KINDS : NEEDED_KINDS,
       // Without a logged state there is nothing to serve meanwhile.
       ...(start.fromLog && { retryMs: KUBECONFIG_RETRY_MS }),
       onRequest: (request) => emit({ type: 'request', request }),

@@ -16,6 +16,7 @@ export type Fault =
 
 export interface FakeRequest {
   readonly kind: ObjectKind
+  readonly path: string
   readonly asked: 'watch' | 'streaming-list' | 'first-page' | 'page' | 'check'
   readonly query: Readonly<Record<string, string>>
   /** Milliseconds of the scheduler. */
@@ -284,19 +285,19 @@ const KINDS: Readonly<Record<string, ObjectKind>> = {
   servicecidrs: 'ServiceCIDR',
 }
 
-function readRequest({ path, query }: ApiRequest): Pick<FakeRequest, 'kind' | 'asked' | 'query'> {
+function readRequest({ path, query }: ApiRequest): Pick<FakeRequest, 'kind' | 'path' | 'asked' | 'query'> {
   const kind = KINDS[path.slice(path.lastIndexOf('/') + 1)]
   if (kind === undefined) throw new Error(`nothing is served at ${path}`)
   if (query['watch'] === '1')
-    return { kind, query, asked: query['sendInitialEvents'] === undefined ? 'watch' : 'streaming-list' }
+    return { kind, path, query, asked: query['sendInitialEvents'] === undefined ? 'watch' : 'streaming-list' }
   const { limit, fieldSelector = '' } = query
   if (
     limit === '1' &&
     query['continue'] === undefined &&
     (fieldSelector.includes('metadata.name=') || query['resourceVersionMatch'] === 'Exact')
   )
-    return { kind, query, asked: 'check' }
-  return { kind, query, asked: query['continue'] === undefined ? 'first-page' : 'page' }
+    return { kind, path, query, asked: 'check' }
+  return { kind, path, query, asked: query['continue'] === undefined ? 'first-page' : 'page' }
 }
 
 const listText = (kind: ObjectKind, metadata: JsonObject, items: readonly KubernetesObject[]): string =>

@@ -17,6 +17,7 @@ export interface TrialOptions {
   readonly pieces?: () => number
   readonly limits?: KubernetesSourceOptions['limits']
   readonly seed?: number
+  readonly kinds?: readonly ObjectKind[]
 }
 
 /** What is tried. */
@@ -67,6 +68,7 @@ export function openTrial(parts: TrialParts, options: TrialOptions = {}): Trial 
     api: server,
     ...(resume && { resume: { Service: position, EndpointSlice: position, Node: position } }),
     known,
+    ...(options.kinds && { kinds: options.kinds }),
     scheduler: clock,
     random: seededRandom(seed),
     ...(options.streamingLists !== undefined && { streamingLists: options.streamingLists }),

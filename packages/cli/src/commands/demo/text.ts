@@ -95,7 +95,9 @@ function tables(
 
 function counted({ events, kinds, firstAt, lastAt, estimated }: ImportTally): string {
   const span = firstAt === undefined || lastAt === undefined ? '' : ` in ${formatDuration(lastAt - firstAt)}`
-  const counts = Object.entries(kinds).map(([kind, count]) => `${formatCount(count)} of ${kind}s`)
+  // The bundled recording has no ServiceCIDRs.
+  const { ServiceCIDR: _cidrs, ...recorded } = kinds
+  const counts = Object.entries(recorded).map(([kind, count]) => `${formatCount(count)} of ${kind}s`)
   // kubectl writes no times, and what stands in for them may be far off.
   const guessed = estimated === 0 ? '' : `, ${formatCount(estimated)} with estimated times`
   return `${formatCount(events)} watch events${span}: ${counts.join(', ')}${guessed}`

@@ -1,5 +1,6 @@
 import {
   createRecorder,
+  OBJECT_KINDS,
   parseGoDuration,
   type ChangeLogReader,
   type LogHealth,
@@ -77,7 +78,7 @@ export function registerRecord(program: Command, context: Context): void {
     .command('record')
     .summary('record the changes of a cluster into a change log, read-only')
     .description(
-      'Lists and watches Services, EndpointSlices and Nodes and appends every change to a change log, until Ctrl-C. Creates the log, or ' +
+      'Lists and watches Services, EndpointSlices, Nodes and, where the server has them, ServiceCIDRs and appends every change to a change log, until Ctrl-C. Creates the log, or ' +
         'resumes a log of the same cluster where it ended. Writes nothing to the cluster. ' +
         'Requires permission to list and watch these resources.',
     )
@@ -232,6 +233,7 @@ async function recordCluster(options: RecordOptions, context: Context): Promise<
     {
       ...options,
       server: { ...options.server, otherwise: 'user', client: 'client-node' },
+      kinds: OBJECT_KINDS,
       known,
       resume: resumePoints(log.records({ descending: true }), received),
       clusterId: log.info().clusterId,
@@ -252,7 +254,7 @@ async function recordCluster(options: RecordOptions, context: Context): Promise<
       options.onStatus(status)
     },
     onNotice: ({ code, message }) => {
-      if (code === 'OBJECT_UNREADABLE') options.onWarning(message)
+      if (code === 'OBJECT_UNREADABLE' || code === 'KIND_UNAVAILABLE') options.onWarning(message)
     },
   })
   const prune: SqliteChangeLog['prune'] = (limits) => log.prune(limits)

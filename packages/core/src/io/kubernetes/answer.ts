@@ -5,6 +5,7 @@ import { bareObject, excessOfObject, isNamedObject, keepObject } from '../../mod
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { assertNever, messageOf } from '../../model/language.js'
 import { printable } from '../../model/shown-text.js'
+import { asCurrentVersion } from '../../model/slice-forms.js'
 import type { ObjectEvent } from '../../model/watch-event.js'
 import type { ApiAnswer, ApiRequest, ApiServer } from '../../ports/api-server.js'
 import { kindOf } from '../files/parse-watch-event.js'
@@ -257,7 +258,8 @@ export interface Unreadable {
 }
 
 /** Reads what the server says is an object of a kind, as much of it as is kept. Never throws. */
-export function readObject(value: unknown, kind: ObjectKind): ObjectRead {
+export function readObject(given: unknown, kind: ObjectKind): ObjectRead {
+  const value = isJsonObject(given) ? asCurrentVersion(given) : given
   if (!isJsonObject(value)) return unreadable(`not an object where a ${kind} should be`)
   if (kindOf(value) !== kind) return unreadable(`an object of another kind where a ${kind} should be: ${nameOf(value)}`)
   if (!isNamedObject(value)) return unreadable(`the ${kind} has no usable metadata: ${nameOf(value)}`)

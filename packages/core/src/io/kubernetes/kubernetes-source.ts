@@ -7,13 +7,16 @@ import { parseJson } from './answer.js'
 import type { Limits } from './kind-machine.js'
 import type { KnownObjects } from './known-objects.js'
 import { ApiServerError } from './server/server-settings.js'
-import { watchedKinds, watchKind } from './watch-kind.js'
+import { watchOptionalKind } from './optional-kind.js'
+import { type WatchedKind, watchedKinds, watchKind } from './watch-kind.js'
 import { createWatchReport, type ReportPace } from './watch-outage.js'
 
 export interface KubernetesSourceOptions {
   readonly api: ApiServer
   /** The Node to watch; absent: all. */
   readonly nodeName?: string
+  /** What is watched. Default: NEEDED_KINDS. A server may lack the others, or keep them from this user. */
+  readonly kinds?: readonly ObjectKind[]
   /** Where each kind's watch goes on, as `resumePoints` finds it in a log; a kind that is absent is listed first. */
   readonly resume?: { readonly [kind in ObjectKind]?: { readonly resourceVersion: string } }
   /** What the log holds. The source's own from now on: it learns what the source says, as it says it. */
@@ -53,7 +56,7 @@ const DEFAULT_LIMITS: SourceLimits = {
 const PAGE_SIZE = 500
 
 /**
- * What an API server says of Services, EndpointSlices and Nodes, as kube-proxy 1.36 asks for them: each kind in a loop of its
+ * What an API server says of Services, EndpointSlices, Nodes and, where asked for, ServiceCIDRs, as kube-proxy 1.36 asks for them: each kind in a loop of its
  * own that nothing ends but unsubscribing, which closes everything at once. Never completes, never fails: what goes wrong is
  * a status, and a notice where the log has to know (SOURCE_NOTICE_CODES).
  *
@@ -62,19 +65,23 @@ const PAGE_SIZE = 500
  * so, or where the server's history was replaced: a cluster that was restored from a backup.
  */
 export function kubernetesSource(options: KubernetesSourceOptions): Observable<SourceItem> {
-  const { nodeName, resume = {}, streamingLists = true, pageSize = PAGE_SIZE } = options
+  const { nodeName, kinds, resume = {}, streamingLists = true, pageSize = PAGE_SIZE } = options
   const { api, known, scheduler, random } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits, pageSize }
 
+  const watchOne = (watched: WatchedKind): Observable<SourceItem> =>
+    defer(() => {
+      const report = createWatchReport(watched.kind, () => scheduler.now(), limits)
+      return watchKind(
+        { api, watched, known: known.of(watched.kind), report, scheduler, random, limits },
+        { resourceVersion: resume[watched.kind]?.resourceVersion, streams: streamingLists },
+      )
+    })
   return merge(
-    ...watchedKinds(nodeName).map((watched) =>
-      defer(() => {
-        const report = createWatchReport(watched.kind, () => scheduler.now(), limits)
-        return watchKind(
-          { api, watched, known: known.of(watched.kind), report, scheduler, random, limits },
-          { resourceVersion: resume[watched.kind]?.resourceVersion, streams: streamingLists },
-        )
-      }),
+    ...watchedKinds(nodeName, kinds).map((watched) =>
+      watched.olderPaths === undefined
+        ? watchOne(watched)
+        : watchOptionalKind({ api, watched, scheduler, random, limits }, watchOne),
     ),
   )
 }

@@ -80,6 +80,8 @@ export interface WatchedKind {
   readonly kind: ObjectKind
   readonly path: string
   readonly selectors: Readonly<Record<string, string>>
+  /** Whether the server may lack the kind, or keep it from this user; with where older servers have it. Default: it may not. */
+  readonly olderPaths?: readonly string[]
 }
 
 /**
@@ -106,7 +108,13 @@ export function watchedKinds(nodeName?: string, kinds: readonly ObjectKind[] = N
       path: '/api/v1/nodes',
       selectors: nodeName === undefined ? {} : { fieldSelector: `metadata.name=${nodeName}` },
     },
-    { kind: 'ServiceCIDR', path: '/apis/networking.k8s.io/v1/servicecidrs', selectors: {} },
+    {
+      kind: 'ServiceCIDR',
+      path: '/apis/networking.k8s.io/v1/servicecidrs',
+      selectors: {},
+      // v1 from Kubernetes 1.33, v1beta1 from 1.31.
+      olderPaths: ['/apis/networking.k8s.io/v1beta1/servicecidrs'],
+    },
   ]
   return known.filter(({ kind }) => kinds.includes(kind))
 }

@@ -122,6 +122,8 @@ export const SOURCE_NOTICE_CODES = {
   RELIST: 'a kind was relisted: why, and what had changed since',
   WATCH_LOST: 'the watch of a kind is down: why, and since which resourceVersion',
   WATCH_RESUMED: 'the watch of a kind resumed: how long it was down, how many attempts, and their errors',
+  KIND_UNAVAILABLE:
+    'the server does not serve this kind, or not to this user: the source goes on without it, and asks again about once an hour',
   OBJECT_UNREADABLE:
     "the server sent something else than an object of the kind, or one that is too deep or too large: it is skipped, and the object's last usable version stays in effect",
 } as const
