@@ -53,8 +53,11 @@ describe('of the jumps in the chains of the kernel', () => {
     const twice = [...forward, ...forward.slice(-1)]
     expect(judged([...twice, ...others])).toEqual({ missing: forward, extra: twice })
     const old = '-A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
-    const input = others.filter((line) => line.startsWith('-A INPUT') && !line.endsWith('KUBE-FIREWALL'))
-    expect(judged([...ALL, old])).toEqual({ missing: input, extra: [...input, old] })
+    const [firewall, ...input] = others.filter((line) => line.startsWith('-A INPUT'))
+    // Kubelet's goes on standing before them.
+    expect(judged([...ALL, old])).toEqual({ missing: [firewall, ...input], extra: [...input, old, firewall] })
+    const behind = ALL.filter((line) => line !== firewall)
+    expect(judged([...behind, old, firewall ?? ''])).toEqual({ missing: input, extra: [...input, old] })
   })
 
   it("kubelet's, where it stands twice, is taken out once, and is not missed twice", () => {

@@ -154,7 +154,8 @@ export const isJumpOfNote = ({ table, chain, rule }: JumpRule, { jumps }: Pick<L
 /**
  * What has to be done about the jumps in the kernel's chains, of which these were found, in order. Those that are there stay
  * where they are as long as putting the others before them gives their order; else all of the chain are put in anew. Those
- * to KUBE-FIREWALL may stand anywhere: kubelet puts them in as well.
+ * to KUBE-FIREWALL may stand anywhere: kubelet puts them in as well. Where one stands before ours it goes on doing so when others are put
+ * before these, as after a start.
  */
 export function jumpsFound(there: readonly JumpRule[], { jumps: all }: Pick<Layout, 'jumps'>): JumpsFound {
   const places = all.filter(
@@ -164,10 +165,12 @@ export function jumpsFound(there: readonly JumpRule[], { jumps: all }: Pick<Layo
     const [wanted, found] = [all, there].map((jumps) =>
       jumps.filter((jump) => jump.table === table && jump.chain === chain),
     )
-    return [
-      judgeOurs(wanted?.filter(isOurs), found?.filter(isOurs)),
-      judgeKubelets(wanted?.filter(isKubelets), found?.filter(isKubelets)),
-    ]
+    const ours = judgeOurs(wanted?.filter(isOurs), found?.filter(isOurs))
+    const kubelets = judgeKubelets(wanted?.filter(isKubelets), found?.filter(isKubelets))
+    const [first, ...rest] = found ?? []
+    const isFirst = first !== undefined && isKubelets(first) && rest.some(isOurs)
+    if (!isFirst || ours.missing.length === 0 || kubelets.extra.length > 0) return [ours, kubelets]
+    return [ours, { missing: wanted?.filter(isKubelets) ?? [], extra: [first] }]
   })
   const missing = new Set(judged.flatMap((one) => one.missing))
   return { missing: all.filter((jump) => missing.has(jump)), extra: judged.flatMap(({ extra }) => extra) }

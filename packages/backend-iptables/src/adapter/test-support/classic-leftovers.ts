@@ -62,11 +62,16 @@ export function describeClassicLeftovers(create: () => Promise<EmptyTables>): vo
         readings[layout].push(await saved())
         expect(await backendOf(layout).sync(all(state), signal)).toMatchObject({ bytes: 0 })
       }
-      const rendered = (layout: 'current' | 'classic'): readonly string[] =>
-        kube([...renderSave(planRuleset(state, { ...config, layout }, { family: 'IPv4' }))].join('\n')).toSorted()
+      const fresh = (layout: 'current' | 'classic'): string =>
+        [...renderSave(planRuleset(state, { ...config, layout }, { family: 'IPv4' }))].join('\n')
+      const rendered = (layout: 'current' | 'classic'): readonly string[] => kube(fresh(layout)).toSorted()
       expect(await differencesOf(recorded, readings.classic[0] ?? '')).toEqual([])
       for (const layout of ['current', 'classic'] as const)
-        for (const reading of readings[layout]) expect(kube(reading).toSorted()).toEqual(rendered(layout))
+        for (const reading of readings[layout]) {
+          expect(kube(reading).toSorted()).toEqual(rendered(layout))
+          // In the chains of the kernel in the same order as after a start on an empty node.
+          expect(jumpsIn(reading)).toEqual(jumpsIn(fresh(layout)))
+        }
       await backendOf('classic').sync(all(state), signal)
       await backendOf('classic').cleanup()
       expect(kube(await saved()).filter((line) => !line.includes('KUBE-FIREWALL'))).toEqual([])
@@ -88,6 +93,7 @@ export function describeClassicLeftovers(create: () => Promise<EmptyTables>): vo
   })
 
   const kube = (text: string): readonly string[] => text.match(/^.*KUBE-.*$/gm) ?? []
+  const jumpsIn = (text: string): readonly string[] => text.match(/^(?:\*|-A (?!KUBE-)).*$/gm) ?? []
 
   test.each(CLASSIC_GOLDENS)(
     '%s: the first sync leaves the rules of layout current, and nothing else',
