@@ -239,3 +239,67 @@ describe('drift', () => {
     expect(fake.calls).toEqual([])
   })
 })
+
+describe('in layout classic', () => {
+  const config = {
+    ...DEFAULT_PROXY_CONFIG,
+    layout: 'classic',
+    detectLocal: { mode: 'ClusterCIDR', cidrs: ['10.244.0.0/16'] },
+  } as const
+  const request = { state, changed: 'all', fromSeq: seq(1), toSeq: seq(1) } as const
+  const start = async () => {
+    const fake = createFakeIptables({ family: 'IPv4', variant: 'nft' })
+    const backend = createIptablesBackend({ config, iptables: [fake] })
+    await backend.sync(request, signal)
+    return { fake, backend }
+  }
+  /** Rules in chains that all share which mark for masquerading, each with the first one after it for the same packets, if it is the first of all. */
+  const pairs = (text: string): readonly (readonly [mark: string, jump: string])[] => {
+    const lines = text.split('\n').filter((line) => /^-A KUBE-(?:SERVICES|NODEPORTS) /.test(line))
+    const packets = (line: string): string => (line.match(/ -d \S+| --dport \S+/g) ?? []).join('')
+    return lines.flatMap((line) => {
+      const [first, next = ''] = lines.filter((other) => packets(other) === packets(line))
+      return line.endsWith('-j KUBE-MARK-MASQ') && first === line ? [[line, next] as const] : []
+    })
+  }
+
+  it('is a rule that marks for masquerading, moved behind the one that sends the packets away', async () => {
+    const { fake, backend } = await start()
+    const before = fake.text('nat')
+    const marked = pairs(before)
+    // Cluster IPs, external IPs and node ports.
+    expect(marked.length).toBeGreaterThan(8)
+    for (const [mark, jump] of marked) {
+      const chain = mark.split(' ')[1] ?? ''
+      fake.change(
+        `*nat\n${mark.replace('-A', '-D')}\n${jump.replace('-A', '-D')}\n${mark.replace('-A', '-I')}\n${jump.replace('-A', '-I')}\nCOMMIT\n`,
+      )
+      expect(pairs(fake.text('nat'))).toHaveLength(marked.length - 1)
+      expect(await backend.repairDrift(signal)).toMatchObject([{ chains: expect.arrayContaining([`nat ${chain}`]) }])
+      expect(
+        pairs(fake.text('nat'))
+          .map(([one]) => one)
+          .toSorted(),
+      ).toEqual(marked.map(([one]) => one).toSorted())
+      expect(sorted(fake.text('nat'))).toEqual(sorted(before))
+    }
+    expect(await backend.repairDrift(signal)).toEqual([])
+    // Nor does a start leave it so.
+    const [first] = marked
+    fake.change(`*nat\n${first?.[1].replace('-A', '-D') ?? ''}\n${first?.[1].replace('-A', '-I') ?? ''}\nCOMMIT\n`)
+    await createIptablesBackend({ config, iptables: [fake] }).sync(request, signal)
+    expect(pairs(fake.text('nat'))).toHaveLength(marked.length)
+  })
+
+  it('of one of two such rules is repaired in their order, and others of the service stay', async () => {
+    const { fake, backend } = await start()
+    const marked = pairs(fake.text('nat'))
+    for (const [mark, jump] of marked) {
+      for (const lost of [mark, jump]) {
+        fake.change(`*nat\n${lost.replace('-A', '-D')}\nCOMMIT\n`)
+        expect(await backend.repairDrift(signal)).toHaveLength(1)
+        expect(pairs(fake.text('nat'))).toHaveLength(marked.length)
+      }
+    }
+  })
+})

@@ -7,6 +7,7 @@ import {
   haveSameChains,
   type Installed,
   linesOf,
+  marksFirst,
   type PackedService,
   type RenderedBase,
   type RenderedService,
@@ -155,7 +156,10 @@ interface EntryQuestion {
   readonly after: (name: ServicePortName) => PackedService | undefined
 }
 
-/** Rules of one service port in one shared chain do not depend on each other's order; those of a group that overlaps do. */
+/**
+ * Rules of one service port in one shared chain do not depend on each other's order, but for those that mark (`marksFirst`); those of a
+ * group that overlaps do.
+ */
 function entryChanges(
   key: ChainKey,
   { installed, wanted, names, before, after }: EntryQuestion,
@@ -167,8 +171,13 @@ function entryChanges(
   for (const name of names) {
     if (together.has(name)) continue
     const [old, now] = [entryLines(before(name), key), entryLines(after(name), key)]
-    deleted.push(without(old, now))
-    inserted.push(without(now, old))
+    if (old.join('\n') === now.join('\n')) continue
+    const added = without(now, old)
+    const gone = without(old, now)
+    // What is put in comes before what stays.
+    const isInOrder = marksFirst([...added, ...without(old, gone)], now)
+    deleted.push(isInOrder ? gone : old)
+    inserted.push(isInOrder ? added : now)
   }
   for (const group of wanted.overlapping) {
     const old = group.flatMap((name) => entryLines(before(name), key))

@@ -1,5 +1,6 @@
 import type { Brand, OverlapGroup, ServicePortName } from '@pointsman/core'
 import { formatRule } from 'node-iptables'
+import { CHAINS as BASE_CHAINS } from '../ruleset/layout.js'
 import type { BaseRules, ChainRules, JumpRule, ServiceRules, Table } from '../ruleset/ruleset.js'
 import type { Wanted } from './changes-to.js'
 
@@ -56,9 +57,10 @@ export function adopt(found: Found, wanted: PackedServices, whole: WantedBase): 
       }),
       entries: entriesOf(service).map(([key, lines]) => [
         key,
-        linesOf(lines)
-          .filter((line) => takeOne(shared.get(key)?.counts, line))
-          .join('\n'),
+        inFoundOrder(
+          linesOf(lines).filter((line) => takeOne(shared.get(key)?.counts, line)),
+          shared.get(key)?.firstAt,
+        ).join('\n'),
       ]),
     })
     // One string in memory where there would be two.
@@ -98,8 +100,9 @@ interface WantedBase {
 interface SharedChain {
   /** Undefined: there is no such chain. */
   readonly end: RuleLines | null | undefined
-  /** How often each rule stands before the end. */
+  /** How often each rule stands before the end, and where it stands first. */
   readonly counts: Map<string, number>
+  readonly firstAt: ReadonlyMap<string, number>
 }
 
 function readShared(rules: RuleLines | undefined, last: RuleLines): SharedChain {
@@ -108,11 +111,44 @@ function readShared(rules: RuleLines | undefined, last: RuleLines): SharedChain 
   const isWhole = lines.slice(lines.length - ending.length).join('\n') === last
   const before = isWhole ? lines.slice(0, lines.length - ending.length) : lines
   const counts = new Map<string, number>()
-  for (const line of before) counts.set(line, (counts.get(line) ?? 0) + 1)
+  const firstAt = new Map<string, number>()
+  for (const [at, line] of before.entries()) {
+    counts.set(line, (counts.get(line) ?? 0) + 1)
+    if (!firstAt.has(line)) firstAt.set(line, at)
+  }
   // An end that stands in the midst of the chain as well takes packets too early.
   const end = isWhole && !ending.some((line) => counts.has(line)) ? last : null
-  return { end: rules === undefined ? undefined : end, counts }
+  return { end: rules === undefined ? undefined : end, counts, firstAt }
 }
+
+/** The rules of one service port in one chain, in another order than the wanted one where that does something else. */
+function inFoundOrder(wanted: readonly string[], firstAt: ReadonlyMap<string, number> = new Map()): readonly string[] {
+  const found = wanted.toSorted((one, other) => (firstAt.get(one) ?? 0) - (firstAt.get(other) ?? 0))
+  return marksFirst(found, wanted) ? wanted : found
+}
+
+/**
+ * Whether rules that mark packets for masquerading, which then go on in the chain, stand before those rules of the service port for the
+ * same packets that they stand before in the wanted order: behind one that sends packets away they do nothing. No other rules of one
+ * service port depend on each other's order.
+ */
+export function marksFirst(rules: readonly string[], wanted: readonly string[]): boolean {
+  if (!wanted.some(isMark)) return true
+  const places = new Map(rules.map((line, at) => [line, at]))
+  const place = (line: string): number => places.get(line) ?? Infinity
+  return wanted.every(
+    (line, at) =>
+      !isMark(line) ||
+      !places.has(line) ||
+      wanted.slice(at + 1).every((later) => packetsOf(later) !== packetsOf(line) || place(later) > place(line)),
+  )
+}
+
+const isMark = (line: string): boolean => line.endsWith(MARKS)
+const MARKS = ` -j ${BASE_CHAINS.markMasq}`
+
+/** The destination of a rule: ` -d 10.96.0.10/32 -p tcp --dport 53`, as far as it has one. */
+const packetsOf = (line: string): string => [...` ${line}`.matchAll(/ (?:-d|-p|--dport) \S+/g)].join('')
 
 function takeOne(counts: Map<string, number> | undefined, line: string): boolean {
   const count = counts?.get(line) ?? 0
