@@ -176,6 +176,20 @@ describe('the manifests', () => {
   })
 })
 
+describe('the overlay observe', () => {
+  it('asks for two capabilities, no privilege, and none of the ports of kube-proxy', () => {
+    const patch = readFileSync(join(deploy, 'overlays/observe/observer.yaml'), 'utf8')
+    expect(patch).toContain('value: [NET_ADMIN, NET_RAW]')
+    expect(patch).toContain('path: /spec/template/spec/initContainers')
+    expect(patch.replaceAll(/#.*/g, '')).not.toMatch(/10249|10256|privileged/)
+    const { spec } = resources.find(({ path, object }) => path.includes('/base/') && object['kind'] === 'DaemonSet')
+      ?.object as {
+      readonly spec: { readonly template: { readonly spec: { readonly volumes: readonly { name: string }[] } } }
+    }
+    expect(spec.template.spec.volumes[1]?.name).toBe('log')
+  })
+})
+
 describe('the monitoring', () => {
   const known = new Set(
     readFileSync(join(root, 'docs/metrics.md'), 'utf8')

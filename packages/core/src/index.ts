@@ -103,6 +103,7 @@ export { ENGINE_NOTICE_CODES, type Refusal, type RefusalChanges } from './pipeli
 export * from './pipeline/replay.js'
 export * from './pipeline/restore-state.js'
 export * from './pipeline/sync-engine.js'
+export { heldUntil, trackChanges } from './pipeline/track-changes.js'
 export * from './ports/api-server.js'
 export * from './ports/backend.js'
 export * from './ports/chain-hash.js'

@@ -249,10 +249,10 @@ function linesOf(request: Sent['request']): readonly string[] {
 
 /** The tables of each family, and what the variant of iptables that the node does not use has besides. */
 export async function openRules(
-  { families, choices }: Pick<OpenOptions, 'families' | 'choices'>,
+  { families, choices, leaveOut }: Pick<OpenOptions, 'families' | 'choices' | 'leaveOut'>,
   machine: Machine,
 ): Promise<MachineRules> {
-  const opened = await openIptables({ variant: variantOf(choices), families }, machine)
+  const opened = await openIptables({ variant: variantOf(choices), families, leaveOut }, machine)
   const [first] = opened
   if (first === undefined) throw new Error('no family was asked for')
   const { signal } = machine
@@ -273,6 +273,16 @@ export async function openRules(
       }
       return read
     },
+    ...(first.capabilities.variant === 'nft' && {
+      watchChanges: ({ onChange, onListening, ...watch }) =>
+        watchChanges({
+          ...watch,
+          monitor: { isOwn: () => false },
+          onChange: (change) =>
+            onChange(change.type === 'generation' ? { pid: change.pid, command: change.command } : undefined),
+          onListening: (listening) => onListening(listening.type === 'deaf' ? listening : { type: 'listening' }),
+        }),
+    }),
   }
 }
 

@@ -13,6 +13,7 @@ import type {
   WatchStatus,
 } from '@pointsman/core'
 import type { HeldPortsReport } from './held-ports.js'
+import type { Observation } from './observe/observe-rules.js'
 
 /** What happens in an agent. Metrics, health and the text log receive each, and know nothing else of it. */
 export type AgentEvent =
@@ -39,6 +40,8 @@ export type AgentEvent =
       /** Absent: the tables could be compared, and what differed was put right. */
       readonly error?: unknown
     }
+  /** An observer has compared the rules, or time alone says something of them. */
+  | { readonly type: 'observed'; readonly observation: Observation }
   /** Whether the watch of the tables hears of changes, when that changed. */
   | { readonly type: 'listening'; readonly listening: Listening }
   /** An object, or a change of one, that is not used: its last version counts on. `at`: when that was found. */

@@ -16,6 +16,7 @@ import { countOf } from '../output/format-text.js'
 import type { LineSink } from '../output/terminal.js'
 import type { AgentEvent } from './agent-event.js'
 import { failureText, type HeldPortsReport, portText } from './held-ports.js'
+import type { Damage, Observation } from './observe/observe-rules.js'
 import { createWatchLines } from './watch-lines.js'
 
 /** One line of an agent's text log. */
@@ -35,6 +36,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
 
   const objectLines = createObjectLines()
   const watchLines = createWatchLines()
+  const observedLines = createObservedLines()
 
   const engineLines = (report: EngineReport): readonly AgentLine[] => {
     if (report.type === 'failed') {
@@ -96,6 +98,8 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
         doubtful = true
         return isNews ? [warning(`drift check failed: ${messageOf(event.error)}`)] : []
       }
+      case 'observed':
+        return observedLines(event.observation)
       case 'conntrack':
         return event.report.type === 'failed' ? [warning(event.report.error.message)] : []
       case 'unusable':
@@ -178,6 +182,59 @@ function startText({ fromLog, at }: Extract<AgentEvent, { type: 'start' }>): str
   const reboot = fromLog.rebooted ? '; the machine has rebooted since' : ''
   return `starting from the logged state at seq ${fromLog.seq}, ${age} s old${reboot}`
 }
+
+/** What an observer says: once when the rules are in force, behind, wrong or not comparable, and once when that is over. */
+function createObservedLines(): (observation: Observation) => readonly AgentLine[] {
+  let before: Observation | undefined
+  return (now) => {
+    const { at, inForce, arrived, behind, damage, incomparable, look, error } = now
+    const lines: AgentLine[] = []
+    if (inForce !== undefined && before?.inForce === undefined) {
+      const of = look === undefined ? '' : ` (${countOf(look.rules, 'rule')}, layout ${look.layout})`
+      lines.push(info(`rules in force as of seq ${inForce}${of}`))
+    } else if (arrived.length > 0) {
+      const slowest = arrived.reduce((most, { latencyMs }) => Math.max(most, latencyMs), 0)
+      const what = countOf(arrived.length, 'change')
+      lines.push(info(`rules in force as of seq ${inForce ?? ''}: ${what}, the slowest after ${seconds(slowest)}`, 2))
+    }
+    if (behind?.late === true && before?.behind?.late !== true)
+      lines.push(
+        warning(
+          `the service proxy is behind since ${new Date(behind.since).toISOString()}: seq ${behind.seq} has not been in the rules for ${seconds(behind.forMs)}${inForce === undefined ? '' : `; they are as of seq ${inForce}`}`,
+        ),
+      )
+    if (before?.behind?.late === true && behind?.late !== true)
+      lines.push(
+        info(
+          `the service proxy has caught up after ${seconds(at - before.behind.since)}: rules in force as of seq ${inForce ?? ''}`,
+        ),
+      )
+    if (damage !== undefined && before?.damage?.texts.join() !== damage.texts.join())
+      lines.push(warning(damageText(damage)))
+    if (damage === undefined && before?.damage !== undefined) lines.push(info(rightText(before.damage, at)))
+    if (incomparable !== undefined && before?.incomparable !== incomparable)
+      lines.push(warning(`not compared as given: ${incomparable}`))
+    if (error !== undefined && before?.error === undefined)
+      lines.push(warning(`the rules cannot be read: ${messageOf(error)}`))
+    // What no look was made for is as it was.
+    before =
+      look === undefined && error === undefined
+        ? { ...now, ...(before?.error !== undefined && { error: before.error }) }
+        : now
+    return lines
+  }
+}
+
+/** `the rules are wrong: IPv4 nat KUBE-SERVICES: 3 missing rules (shop/web:http); tables were changed by iptables (process 4711)` */
+export function damageText({ texts, by }: Damage): string {
+  const who = by.length === 0 ? '' : `; tables were changed meanwhile by ${by.map(processText).join(', ')}`
+  return `the rules are wrong: ${shown(texts)}${who}`
+}
+
+export const rightText = ({ since }: Damage, at: number): string =>
+  `the rules are right again, after ${seconds(at - since)}`
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
 
 /** How often a repeated change is logged. */
 const QUIET_MS = 60_000

@@ -25,10 +25,11 @@ export interface AgentObserversOptions {
   readonly dataplane: Pick<Dataplane, 'metrics'>
   readonly nodeName: string
   readonly version: string
+  readonly observe: boolean
 }
 
 export function createAgentObservers(
-  { config, dataplane, nodeName, version }: AgentObserversOptions,
+  { config, dataplane, nodeName, version, observe }: AgentObserversOptions,
   context: Context,
 ): AgentObservers {
   const { proxy, logging } = config
@@ -46,6 +47,7 @@ export function createAgentObservers(
     },
     dataplane: dataplane.metrics,
     readProcess: readProcessFigures,
+    observe,
   })
   const listeners = [health.on, metrics.on, (event: AgentEvent) => linesOf(event).forEach(logger.say)]
   const line =

@@ -43,6 +43,7 @@ async function openOn(proxy: Pick<ProxyConfig, 'families' | 'nodePortAddresses'>
     interfaceAddresses: () => ADDRESSES,
     build: { version: '0', runtimeVersion: 'v20' },
     flags: {},
+    observe: false,
     now: () => 0,
     setVerbosity: () => undefined,
     emit: () => undefined,

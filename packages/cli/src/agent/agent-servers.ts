@@ -19,6 +19,8 @@ export interface AgentServersOptions {
   readonly state: () => State
   readonly interfaceAddresses: () => readonly string[]
   readonly build: { readonly version: string; readonly runtimeVersion: string }
+  /** Only an observer: health-check node ports are another program's. */
+  readonly observe: boolean
   /** Flags in force, by name without dashes. */
   readonly flags: Readonly<Record<string, string>>
   /** Milliseconds since 1970 UTC. */
@@ -72,20 +74,22 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
       }),
     )
   }
-  const ports = createHealthCheckPorts({
-    addresses: () => nodePortAddresses(options),
-    isServing: health.isServing,
-    onFailed: ({ reason, message }) => onWarning(`${reason}: ${message}`),
-    connections,
-    maxListeners: shares.listeners,
-  })
+  const ports = options.observe
+    ? undefined
+    : createHealthCheckPorts({
+        addresses: () => nodePortAddresses(options),
+        isServing: health.isServing,
+        onFailed: ({ reason, message }) => onWarning(`${reason}: ${message}`),
+        connections,
+        maxListeners: shares.listeners,
+      })
   const failed = Promise.race(servers.map(({ listening }) => listening.then(() => new Promise<never>(() => undefined))))
   // It may fail long before anybody asks.
   failed.catch(() => undefined)
   return {
-    on: ports.on,
+    on: (event) => ports?.on(event),
     failed,
-    close: async () => void (await Promise.all([ports.close(), ...servers.map((server) => server.close())])),
+    close: async () => void (await Promise.all([ports?.close(), ...servers.map((server) => server.close())])),
   }
 }
 

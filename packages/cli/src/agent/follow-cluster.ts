@@ -173,13 +173,13 @@ async function addressesChanged({
 }
 
 /** The Node has come; or its list is whole, and had no news of the one that the log knows. */
-const isOfNode = (event: WatchEvent, known: KnownObjects): boolean =>
+export const isOfNode = (event: WatchEvent, known: KnownObjects): boolean =>
   event.type === 'BOOKMARK'
     ? event.kind === 'Node' && event.initialEventsEnd && known.of('Node').size > 0
     : event.object.kind === 'Node'
 
 /** Rules need the node's own addresses. kube-proxy waits for them as long (30 s), and then goes on without. */
-const nodeOrPatience = (
+export const nodeOrPatience = (
   nodeSeen: Observable<void>,
   nodeName: string,
   { warn }: Pick<AgentObservers, 'warn'>,
@@ -196,7 +196,7 @@ const nodeOrPatience = (
     ),
   )
 
-const aborted = (signal: AbortSignal): Promise<void> =>
+export const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })

@@ -25,6 +25,7 @@ import { atMost, followCluster } from './follow-cluster.js'
 import { clusterSource } from './cluster-source.js'
 import { applyMachineSettings, machineFiles } from './machine-settings.js'
 import { agentLog, type AgentLogOpening, beginAgentLog, logSizeOf, retention, sizeLimited } from './open-agent-log.js'
+import { observeCluster } from './observe/observe-cluster.js'
 import { type AgentStart, startFromLog } from './start-from-log.js'
 
 export interface AgentOptions extends VariantOptions {
@@ -50,6 +51,8 @@ export interface AgentOptions extends VariantOptions {
   readonly flags: Readonly<Record<string, string>>
   /** What is to be said of the configuration. */
   readonly warnings: readonly string[]
+  /** Write nothing but the log: compare the rules that another program writes. */
+  readonly observe: boolean
   /** False: without kube-proxy's packet counters, also where they could be had. */
   readonly nfacct?: boolean | undefined
   /** Node ports, and external IPs of this machine, are held open. */
@@ -73,7 +76,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   for (const warning of options.warnings) warn(warning)
   // The rules of a node come from its log where the API server is away.
   refuseOthersLog(options.log)
-  await prepareMachine(config, observers)
+  if (!options.observe) await prepareMachine(config, observers)
   let opening: AgentLogOpening | undefined
   const onIdentified = (): void => void (opening = beginAgentLog(options))
   const onUnusable = (object: KubernetesObject, error: unknown): void => emit(unusableObject(object, error, now()))
@@ -112,6 +115,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     interfaceAddresses: () => machine?.addresses() ?? [],
     build: { version: options.version, runtimeVersion: process.version },
     flags: options.flags,
+    observe: options.observe,
     now,
     onWarning: warn,
   })
@@ -130,9 +134,16 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     },
     context,
   )
-  const ports = options.holdNodePorts ? heldPorts(config, { emit, recorder, now }) : undefined
+  const ports = options.holdNodePorts && !options.observe ? heldPorts(config, { emit, recorder, now }) : undefined
   const over = new Subject<void>()
+  const ends = [servers.failed, endOfConfig(options.configChanged.pipe(takeUntil(over)))]
+  const followed = { nodeName: options.nodeName, config: config.proxy, source, start, recorder, observers }
   try {
+    if (options.observe) {
+      await observeCluster({ ...options, ...followed, stop: context.interrupted }, ends)
+      observers.info('stopped observing')
+      return
+    }
     const opened = await openAgentMachine(
       {
         ...options,
@@ -148,20 +159,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     )
     machine = ports === undefined ? opened : { ...opened, backend: ports.around(opened.backend, opened) }
     observers.info(`node ${options.nodeName}, ${machine.families.join(' and ')}, ${machine.description}`)
-    await followCluster(
-      {
-        nodeName: options.nodeName,
-        config: config.proxy,
-        source,
-        start,
-        recorder,
-        machine,
-        retryPorts: ports?.retry,
-        observers,
-        stop: context.interrupted,
-      },
-      [servers.failed, endOfConfig(options.configChanged.pipe(takeUntil(over)))],
-    )
+    await followCluster({ ...followed, machine, retryPorts: ports?.retry, stop: context.interrupted }, ends)
     observers.info('stopped: the rules stay in place')
   } catch (error) {
     // Asked to end while the tables were opened.

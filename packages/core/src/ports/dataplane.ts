@@ -17,6 +17,7 @@ import type {
   OpenDataplane,
   OpenOptions,
   RuleTool,
+  WatchChangesOptions,
 } from './machine.js'
 import type { AffinityList, TraceQuestion } from './trace-question.js'
 import type { Trace } from './trace.js'
@@ -117,6 +118,8 @@ export interface MachineRules {
   readonly capabilities: Pick<PlanOptions, 'randomFully'>
   /** Reads those of each family anew. */
   read(): Promise<readonly FamilyRules[]>
+  /** As `OpenDataplane.watchChanges`, of what anybody changes. Absent: changes are not reported there. */
+  watchChanges?(options: Omit<WatchChangesOptions, 'intervalMs'>): Promise<void>
 }
 
 export interface FamilyRules {
@@ -201,7 +204,7 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   /** Absent: its listings are given one by one. */
   readonly listings?: ListingFinder
   /** Opens the rules of a machine for reading. Fails as `open`, and sets nothing. */
-  openRules(options: Pick<OpenOptions, 'families' | 'choices'>, machine: Machine): Promise<MachineRules>
+  openRules(options: Pick<OpenOptions, 'families' | 'choices' | 'leaveOut'>, machine: Machine): Promise<MachineRules>
   /** The rules of a plan as a node has them that has no others. */
   loaded(plan: RulePlan): LoadedRules
   /**

@@ -75,8 +75,7 @@ export function withAgentOptions(command: Command): Command {
       'list everything again about this often, to find changes that no watch reported (0 = never)',
       OWN_DEFAULTS.relistPeriod,
     )
-    // Reserved: it is refused, so that it is not in the help.
-    .addOption(new Option('--observe [bool]', 'write no rules, only watch, record and compare').hideHelp())
+    .option('--observe [bool]', 'write no rules: record, and compare the rules that the service proxy writes')
     .option('--nfacct [bool]', "add kube-proxy's nfacct packet counters (default: if nfacct(8) works)")
     .option(
       '--hold-node-ports [bool]',

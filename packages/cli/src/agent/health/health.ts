@@ -14,6 +14,7 @@ import {
 } from '@pointsman/core'
 import type { AgentEvent, LogStart } from '../agent-event.js'
 import type { HeldPortsReport } from '../held-ports.js'
+import type { Observation } from '../observe/observe-rules.js'
 
 /** What health is derived from: a fold over what happens in an agent. Times in milliseconds since 1970 UTC. */
 export interface Health {
@@ -47,6 +48,8 @@ export interface Health {
   /** Absent: none is to be held. */
   readonly ports?: HeldPortsReport
   readonly audit: Audit
+  /** Of an observer, the last that it knows of the rules. */
+  readonly observed?: Observation
 }
 
 interface Proxier {
@@ -113,6 +116,8 @@ export function nextHealth(health: Health, event: AgentEvent, options: HealthOpt
       const { type, ...rest } = event.listening
       return { ...health, audit: { ...health.audit, listening: { ok: type === 'listening', ...rest } } }
     }
+    case 'observed':
+      return afterObservation(health, event.observation)
     case 'request':
       return { ...health, lastCode: event.request.code }
     case 'conntrack':
@@ -195,6 +200,31 @@ function afterRun(health: Health, { report, state }: Extract<AgentEvent, { type:
           refused: report.refusals.current,
         }
       : { syncError: report.error }),
+  }
+}
+
+/** What is in force was written by another program, and seen. */
+function afterObservation(health: Health, observation: Observation): Health {
+  const { at, inForce, look, error } = observation
+  const checkedAt = look === undefined ? health.audit.checkedAt : at
+  const known = error !== undefined || look === undefined ? (error ?? health.audit.error) : undefined
+  const {
+    audit: { listening },
+  } = health
+  const audit = {
+    ...(checkedAt !== undefined && { checkedAt }),
+    ...(known !== undefined && { error: known }),
+    ...(listening && { listening }),
+  }
+  const next = { ...health, audit, observed: observation }
+  if (inForce === undefined) return next
+  return {
+    ...withProxiers(next, health.families, ({ waiting }) => ({
+      updatedAt: at,
+      waiting: afterApplied(waiting, inForce),
+    })),
+    applied: inForce,
+    unapplied: afterApplied(health.unapplied, inForce),
   }
 }
 

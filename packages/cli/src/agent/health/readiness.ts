@@ -1,6 +1,8 @@
 import { type IpFamily, NEEDED_KINDS, type ObjectKind, ServicesRefusedError, type WatchStatus } from '@pointsman/core'
 import type { AgentEvent } from '../agent-event.js'
 import { type HeldPortsStatus, heldPortsStatus } from '../held-ports.js'
+import { processText } from '../agent-log.js'
+import type { Damage } from '../observe/observe-rules.js'
 import { CATCH_UP_MS, describeError, goTime, type Health, initialHealth, nextHealth } from './health.js'
 
 /** What /readyz answers: each reason for which the rules may not be what the cluster wants, told apart. Times RFC 3339. */
@@ -85,7 +87,24 @@ interface AuditCheck {
   readonly listening?: boolean
   readonly checkedAt?: string
   readonly lastDrift?: { readonly at: string; readonly chains: number }
+  /** Of an observer: rules that no state of the cluster explains. Absent: there are none. */
+  readonly wrong?: WrongRules
+  /** Of an observer: what cannot be compared as given. Absent: nothing. */
+  readonly incomparable?: string
   readonly error?: string
+}
+
+interface WrongRules {
+  readonly since: string
+  /** How long the rules have been wrong. */
+  readonly forSeconds: number
+  readonly findings: readonly string[]
+  readonly findingCount: number
+  /** The first few; none: rules that are there whatever Services there are. */
+  readonly servicePorts: readonly string[]
+  readonly servicePortCount: number
+  /** `iptables (process 4711)`: who changed tables meanwhile. */
+  readonly by: readonly string[]
 }
 
 interface ReadinessLimits {
@@ -103,7 +122,7 @@ function readyz(health: Health, limits: ReadinessLimits): ProbeAnswer<Readiness>
     apiServer: apiServerCheck(health, limits),
     watch: watchCheck(health, limits),
     applied: appliedCheck(health, limits),
-    audit: auditCheck(health),
+    audit: auditCheck(health, limits),
   }
   const ready = Object.values(checks).every(({ ok }) => ok)
   const { fromLog } = health
@@ -153,11 +172,14 @@ function watchCheck({ watches, followed }: Health, { now, kinds, freshMs }: Read
   return { ok: checked.every(([, { ok }]) => ok), kinds: Object.fromEntries(checked) }
 }
 
-function appliedCheck({ head, applied, unapplied, syncError, refused }: Health, limits: ReadinessLimits): AppliedCheck {
-  const behindMs = Math.max(0, limits.now - (unapplied[0]?.at ?? limits.now))
+function appliedCheck(health: Health, limits: ReadinessLimits): AppliedCheck {
+  const { head, applied, unapplied, syncError, refused, observed } = health
+  const waitedMs = Math.max(0, limits.now - (unapplied[0]?.at ?? limits.now))
+  // What an observer has not looked at may be in the rules.
+  const behindMs = observed === undefined ? waitedMs : (observed.behind?.forMs ?? 0)
   const error = syncError ?? (refused.length === 0 ? undefined : new ServicesRefusedError(refused))
   return {
-    ok: applied !== undefined && error === undefined && behindMs <= limits.behindMs,
+    ok: applied !== undefined && error === undefined && !(observed?.behind?.late ?? behindMs > limits.behindMs),
     head,
     ...(applied !== undefined && { applied }),
     behindMs,
@@ -176,16 +198,33 @@ function appliedCheck({ head, applied, unapplied, syncError, refused }: Health, 
 
 const MAX_REFUSED = 20
 
-function auditCheck({ audit: { checkedAt, drift, listening, ...audit } }: Health): AuditCheck {
-  const error = audit.error ?? listening?.error
+function auditCheck(
+  { audit: { checkedAt, drift, listening, ...audit }, observed }: Health,
+  { now }: ReadinessLimits,
+): AuditCheck {
+  // An observer that cannot listen looks more often.
+  const error = audit.error ?? (observed === undefined ? listening?.error : undefined)
+  const { damage, incomparable } = observed ?? {}
   return {
-    ok: error === undefined,
+    ok: error === undefined && damage === undefined,
     ...(listening && { listening: listening.ok }),
     ...(checkedAt !== undefined && { checkedAt: time(checkedAt) }),
     ...(drift && { lastDrift: { at: time(drift.at), chains: drift.chains } }),
+    ...(damage && { wrong: wrongRules(damage, now) }),
+    ...(incomparable !== undefined && { incomparable }),
     ...(error !== undefined && { error: describeError(error) }),
   }
 }
+
+const wrongRules = ({ since, texts, findingCount, servicePorts, by }: Damage, now: number): WrongRules => ({
+  since: time(since),
+  forSeconds: Math.max(0, Math.round((now - since) / 1000)),
+  findings: texts.slice(0, MAX_REFUSED),
+  findingCount,
+  servicePorts: servicePorts.slice(0, MAX_REFUSED),
+  servicePortCount: servicePorts.length,
+  by: by.map(processText),
+})
 
 function logStatus({ log }: Health): Readiness['log'] {
   if (log.type === 'ok') return { ok: true }

@@ -3,6 +3,7 @@ import type { DataplaneMetrics, IpFamily } from '@pointsman/core'
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { AgentEvent } from '../agent-event.js'
 import { changeMetrics, programmingMetrics } from './change-metrics.js'
+import { observeMetrics } from './observe-metrics.js'
 import {
   conntrackMetrics,
   driftMetrics,
@@ -21,6 +22,8 @@ interface AgentMetricsOptions {
   /** What only the data plane has. */
   readonly dataplane: DataplaneMetrics
   readonly readProcess: () => ProcessFigures
+  /** Only an observer: the metrics of what it sees in place of those of what an agent writes. Default: an agent. */
+  readonly observe?: boolean | undefined
 }
 
 /** All metrics of an agent, in a registry of their own: a fold over what happens. `docs/metrics.md` lists each. */
@@ -32,8 +35,9 @@ export interface AgentMetrics {
 export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
   const { families, clock, build, dataplane, readProcess } = options
   const registry = new Registry()
-  const groups = GROUPS.map((group) => group({ registry, families, clock, dataplane }))
-  registerPacketMetrics(registry, dataplane)
+  const own = options.observe === true ? OBSERVER_GROUPS : [...WRITER_GROUPS, ...GROUPS]
+  const groups = own.map((group) => group({ registry, families, clock, dataplane }))
+  if (options.observe !== true) registerPacketMetrics(registry, dataplane)
   registerProcessMetrics(registry, readProcess)
   registerBuildInfo(registry, build)
   return {
@@ -44,19 +48,10 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
   }
 }
 
-const GROUPS = [
-  syncMetrics,
-  changeMetrics,
-  programmingMetrics,
-  localPolicyMetrics,
-  conntrackMetrics,
-  heldPortMetrics,
-  probeMetrics,
-  requestMetrics,
-  watchMetrics,
-  driftMetrics,
-  logMetrics,
-]
+/** What follows from writing rules. */
+const WRITER_GROUPS = [syncMetrics, changeMetrics, programmingMetrics, localPolicyMetrics, conntrackMetrics, heldPortMetrics]
+const GROUPS = [probeMetrics, requestMetrics, watchMetrics, driftMetrics, logMetrics]
+const OBSERVER_GROUPS = [probeMetrics, requestMetrics, watchMetrics, logMetrics, observeMetrics]
 
 /** What was built, of what, by what. */
 interface BuildInfo {

@@ -4,13 +4,16 @@ import { describe, expect, it } from 'vitest'
 import { createAgentMetrics, readProcessFigures } from './agent-metrics.js'
 import { createReading } from './test-support/reading.js'
 
-const { registry } = createAgentMetrics({
-  families: ['IPv4', 'IPv6'],
-  clock: () => Date.now(),
-  build: { version: '0.1.0', runtimeVersion: process.version, platform: 'linux/amd64' },
-  dataplane: { ...iptablesDataplane.metrics, readPackets: () => Promise.resolve({}) },
-  readProcess: readProcessFigures,
-})
+const registryOf = (observe: boolean) =>
+  createAgentMetrics({
+    families: ['IPv4', 'IPv6'],
+    clock: () => Date.now(),
+    build: { version: '0.1.0', runtimeVersion: process.version, platform: 'linux/amd64' },
+    dataplane: { ...iptablesDataplane.metrics, readPackets: () => Promise.resolve({}) },
+    readProcess: readProcessFigures,
+    observe,
+  }).registry
+const registry = registryOf(false)
 
 /** What the types of the library do not tell of a metric. */
 interface Metric {
@@ -28,7 +31,9 @@ describe('docs/metrics.md', () => {
       type,
       labelNames: [...labels.matchAll(/`(\w+)`/g)].map((match) => match[1] ?? ''),
     }))
-    const metrics = registry.getMetricsAsArray() as unknown as readonly Metric[]
+    const all = registry.getMetricsAsArray() as unknown as readonly Metric[]
+    const observers = registryOf(true).getMetricsAsArray() as unknown as readonly Metric[]
+    const metrics = [...all, ...observers.filter(({ name }) => !all.some((one) => one.name === name))]
     expect(listed).toEqual(metrics.map(({ name, type, labelNames }) => ({ name, type, labelNames: [...labelNames] })))
   })
 })

@@ -34,11 +34,13 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
     registers,
   })
   let waiting: readonly Unapplied[] = []
+  /** As an observer has seen it. */
+  let observedMs: number | undefined
   const behind: Gauge = new Gauge({
     name: 'pointsman_behind_seconds',
     help: 'For how long the oldest watch event that is not in the rules has waited, in seconds; 0 where none waits.',
     registers,
-    collect: () => behind.set(Math.max(0, clock() - (waiting[0]?.at ?? clock())) / 1000),
+    collect: () => behind.set(Math.max(0, observedMs ?? clock() - (waiting[0]?.at ?? clock())) / 1000),
   })
   const stateAge = new Gauge({
     name: 'pointsman_start_state_age_seconds',
@@ -76,6 +78,10 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
       // A sync carries bookmarks too.
       toHead(event.report.toSeq)
       waiting = afterApplied(waiting, event.report.toSeq)
+    }
+    if (event.type === 'observed' && event.observation.inForce !== undefined) {
+      applied.set(event.observation.inForce)
+      observedMs = event.observation.behind?.forMs ?? 0
     }
     if (event.type === 'watch') {
       const { kind, phase } = event.status

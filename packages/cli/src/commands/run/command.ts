@@ -38,12 +38,14 @@ export function registerRun(program: Command, context: Context): void {
     .description(
       "Programs this node's rules for the cluster's Services in place of kube-proxy, with kube-proxy's flags, KubeProxyConfiguration, " +
         'rules, metrics and health checks. The agent records what it sees and does in the change log, and starts from it while the API server is unreachable. ' +
-        'SIGTERM stops the agent; the rules stay. Requires CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
+        'SIGTERM stops the agent; the rules stay. With --observe it writes no rules and sets nothing: it runs beside a service proxy, and says since when ' +
+        'its rules are behind or wrong. Requires CAP_NET_ADMIN and, for iptables-legacy, CAP_NET_RAW.',
     )
     .action(async (options: AgentOptions) => run(options, program.version() ?? '', context))
   withExamples(withAgentOptions(command), [
     'pointsman run --config /var/lib/kube-proxy/config.conf --hostname-override node-a',
     'pointsman run --kubeconfig /etc/kubernetes/kube-proxy.conf --cluster-cidr 10.244.0.0/16',
+    'pointsman run --observe --config /var/lib/kube-proxy/config.conf --log /var/lib/pointsman/observed.db',
     'pointsman run --write-config-to kube-proxy.yaml',
   ])
 }
@@ -77,12 +79,6 @@ async function run(options: AgentOptions, version: string, context: Context): Pr
 
 async function runUntilEnded(request: RunRequest, version: string, context: Context): Promise<void> {
   const { config, settings, configFile } = request
-  if (settings.observe) {
-    throw new CliError(
-      'USAGE',
-      '--observe is not built yet: use `pointsman record` to follow a cluster and `pointsman audit` to compare rules',
-    )
-  }
   // Loading all that an agent has takes a while, which nothing else has to wait for.
   const { runAgent } = await import('../../agent/run-agent.js')
   const running = runAgent(
@@ -160,14 +156,11 @@ export async function agentConfigOf(options: AgentOptions, surroundings: Surroun
   const error = configurationError(errors, { given, file: file?.name })
   if (error !== undefined) throw error
   const proxy = withLayout(settings, read.proxy, { dataplanes: surroundings.dataplanes ?? [] })
-  const config = withServers(
-    {
-      ...read,
-      proxy: settings.family === undefined ? proxy : { ...proxy, families: familiesOf(settings, {}) },
-      client: withServer(read.client, options.master),
-    },
-    servers,
-  )
+  const config = withServers(settings.observe ? beside(given, servers) : servers, {
+    ...read,
+    proxy: settings.family === undefined ? proxy : { ...proxy, families: familiesOf(settings, {}) },
+    client: withServer(read.client, options.master),
+  })
   return {
     action: actionOf(options),
     config,
@@ -204,7 +197,9 @@ const withServer = (client: AgentConfig['client'], master = ''): AgentConfig['cl
 
 type Server = 'healthz' | 'metrics'
 /** What the command line says of a server: that there is none, or a port for an address that names none. */
-type ServerFlag = { readonly off: true } | { readonly off: false; readonly port?: number }
+type ServerFlag =
+  | { readonly off: true }
+  | { readonly off: false; readonly port?: number; readonly at?: NonNullable<AgentConfig['metricsBindAddress']> }
 type Servers = Readonly<Record<Server, ServerFlag>>
 
 /** An empty address, or port 0, is no server; the port counts for an address that was given without one (kube-proxy). */
@@ -228,11 +223,23 @@ const withoutServersOff = (given: ReadonlyMap<string, Json>, servers: Servers): 
 
 const SERVERS: readonly Server[] = ['healthz', 'metrics']
 
-function withServers(config: AgentConfig, servers: Servers): AgentConfig {
+/**
+ * An observer runs beside the service proxy, which has the ports of the configuration: it serves metrics at a port of its own, and
+ * health only where a flag asks for it.
+ */
+const beside = (given: ReadonlyMap<string, Json>, { healthz, metrics }: Servers): Servers => ({
+  healthz: given.has('healthzBindAddress') ? healthz : { off: true },
+  metrics: given.has('metricsBindAddress') || metrics.off ? metrics : { off: false, at: OBSERVER_ADDRESS },
+})
+
+const OBSERVER_ADDRESS = { host: '127.0.0.1', port: 10_349 }
+
+function withServers(servers: Servers, config: AgentConfig): AgentConfig {
   return SERVERS.reduce((configured, server) => {
     const { [`${server}BindAddress` as const]: address, ...others } = configured
     const flag = servers[server]
     if (flag.off || address === undefined) return others
+    if (flag.at !== undefined) return { ...others, [`${server}BindAddress`]: flag.at }
     return { ...others, [`${server}BindAddress`]: flag.port === undefined ? address : { ...address, port: flag.port } }
   }, config)
 }

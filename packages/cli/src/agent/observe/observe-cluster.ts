@@ -1,0 +1,174 @@
+import {
+  heldUntil,
+  type LogEntry,
+  OBJECT_KINDS,
+  type ObjectKind,
+  type ProxyConfig,
+  type Recorder,
+  type SourceItem,
+  trackChanges,
+  type WatchStatus,
+} from '@pointsman/core'
+import { asyncScheduler, identity, map, type Observable, startWith, Subject, takeUntil, tap } from 'rxjs'
+import { type Context, dataplaneOf } from '../../context.js'
+import { runProcess } from '../../dataplanes.js'
+import type { VariantOptions } from '../../input/rules-question.js'
+import { interfaceAddresses, machineOf, tcpBeLiberal } from '../../machine/open-machine.js'
+import { SILENT } from '../../output/terminal.js'
+import { damageText, rightText } from '../agent-log.js'
+import type { AgentObservers } from '../agent-observers.js'
+import { recordedEvents } from '../cluster-source.js'
+import { aborted, atMost, isOfNode, nodeOrPatience } from '../follow-cluster.js'
+import type { AgentStart } from '../start-from-log.js'
+import { observeRules, type Observation, type ObservedRules } from './observe-rules.js'
+
+interface ObserveClusterOptions extends OpenObservedOptions {
+  readonly source: Observable<SourceItem>
+  readonly start: AgentStart
+  readonly recorder: Recorder
+  readonly observers: Pick<AgentObservers, 'emit' | 'warn' | 'info' | 'context'>
+  /** Asks for the end. */
+  readonly stop: AbortSignal
+}
+
+/**
+ * Records what the cluster says and compares the rules of this machine with it, until the process is asked to end, or something
+ * of `ends` fails. Writes nothing but the log.
+ */
+export async function observeCluster(agent: ObserveClusterOptions, ends: readonly Promise<never>[]): Promise<void> {
+  const { config, nodeName, start, recorder, observers } = agent
+  const { fold } = start
+  const { emit } = observers
+  const stop = new Subject<void>()
+  const nodeSeen = new Subject<void>()
+  const phases = new Map<ObjectKind, WatchStatus['phase']>()
+  const changes = recordedEvents({
+    source: agent.source.pipe(takeUntil(stop)),
+    recorder,
+    onStatus: (status) => {
+      phases.set(status.kind, status.phase)
+      emit({ type: 'watch', status })
+    },
+    onNotice: ({ code, message, observedAt, details }) => {
+      const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
+      if (code === 'OBJECT_UNREADABLE' && kind !== undefined) emit({ type: 'unusable', kind, message, at: observedAt })
+    },
+  }).pipe(
+    tap(({ seq, event }) => {
+      emit({ type: 'event', seq, event, at: asyncScheduler.now() })
+      if (isOfNode(event, start.known)) nodeSeen.next()
+    }),
+    trackChanges(fold, { received: start.received, atEnd: 'cut-short' }),
+    start.fromLog === undefined ? heldUntil<void>(nodeOrPatience(nodeSeen, nodeName, observers)) : identity,
+    // What a log knows is compared at once.
+    start.fromLog === undefined ? identity : startWith(undefined),
+    map(() => {
+      const { changed, nodeChanged } = fold.apply()
+      return { state: fold.state, changed, nodeChanged }
+    }),
+  )
+  const ended = new AbortController()
+  let damaged: Observation['damage']
+  const observing = observeRules({
+    config,
+    changes,
+    open: () => openObserved(agent, observers.context),
+    isWatching: () => OBJECT_KINDS.every((kind) => phases.get(kind) === 'watching'),
+    scheduler: asyncScheduler,
+    signal: ended.signal,
+    onOpened: ({ dataplane, rules }) =>
+      observers.info(`observing node ${nodeName}, ${dataplane.mode} mode, ${rules.tool.name}: no rules are written`),
+    onListening: (listening) => emit({ type: 'listening', listening }),
+    onObservation: (observation) => {
+      emit({ type: 'observed', observation })
+      const notice = noticeOf(observation, damaged)
+      damaged = observation.damage
+      if (notice !== undefined) recorder.put(notice)
+    },
+  })
+  try {
+    await Promise.race([aborted(agent.stop), observing, ...ends])
+  } finally {
+    stop.next()
+    ended.abort()
+    await atMost(
+      CLOSING_MS,
+      observing.catch(() => undefined),
+    )
+  }
+}
+
+const CLOSING_MS = 500
+
+interface OpenObservedOptions extends VariantOptions {
+  readonly nodeName: string
+  readonly config: ProxyConfig
+  /** The families were asked for: one that this machine does not have is an error. Default: it is left out. */
+  readonly family?: string | undefined
+  /** Addresses that the node's interfaces have, where they are given. */
+  readonly nodeAddresses?: readonly string[] | undefined
+}
+
+/**
+ * The rule system that has rules of a proxy: the configured one if it has, else another one if that has, else the configured one.
+ * Fails as `Dataplane.openRules` of the configured one.
+ */
+async function openObserved(
+  { config, family, iptablesVariant, nodeAddresses }: OpenObservedOptions,
+  context: Context,
+): Promise<ObservedRules> {
+  const wanted = dataplaneOf(context, config)
+  const machine = machineOf({ ...context, stderr: SILENT })
+  const { families } = config
+  const options = { families, choices: { iptablesVariant }, leaveOut: family === undefined }
+  const opened = async (dataplane: typeof wanted): Promise<ObservedRules> => {
+    const rules = await dataplane.openRules(options, machine)
+    const addresses = nodeAddresses ?? (await interfaceAddresses(runProcess))
+    const rest = { interfaceAddresses: addresses, tcpBeLiberal: tcpBeLiberal(), ...rules.capabilities }
+    return { dataplane, rules, families, machine: rest }
+  }
+  const first = await opened(wanted)
+  const others = context.dataplanes.filter((one) => one !== wanted)
+  if (others.length === 0 || (await hasRules(first))) return first
+  for (const dataplane of others) {
+    const other = await opened(dataplane).catch(() => undefined)
+    if (other !== undefined && (await hasRules(other))) return other
+  }
+  return first
+}
+
+const hasRules = async ({ rules }: ObservedRules): Promise<boolean> =>
+  (await rules.read()).some(({ rules: { count } }) => count > 0)
+
+/** What an observer writes to the change log. A code is a contract: codes are added, not renamed. */
+export const OBSERVER_NOTICE_CODES = {
+  RULES_WRONG: 'rules of the service proxy are what no state of the cluster explains, and stay so',
+  RULES_RIGHT: 'the rules are those of a known state again',
+} as const
+
+function noticeOf(
+  { at, damage }: Observation,
+  before: Observation['damage'],
+): Extract<LogEntry, { type: 'notice' }> | undefined {
+  if (damage !== undefined && before === undefined) {
+    const { texts, findingCount, servicePorts, by, since } = damage
+    return {
+      type: 'notice',
+      observedAt: at,
+      code: 'RULES_WRONG',
+      message: damageText(damage),
+      details: {
+        since: new Date(since).toISOString(),
+        findings: texts.slice(0, MAX_NAMED),
+        findingCount,
+        servicePorts: servicePorts.slice(0, MAX_NAMED),
+        servicePortCount: servicePorts.length,
+        ...(by.length > 0 && { by: by.map(({ pid, command }) => ({ pid, command })) }),
+      },
+    }
+  }
+  if (damage !== undefined || before === undefined) return undefined
+  return { type: 'notice', observedAt: at, code: 'RULES_RIGHT', message: rightText(before, at) }
+}
+
+const MAX_NAMED = 20

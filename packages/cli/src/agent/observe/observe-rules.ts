@@ -1,0 +1,443 @@
+import {
+  type AuditFinding,
+  type ChangingProcess,
+  type Dataplane,
+  type FamilyRules,
+  type IpFamily,
+  type Listening,
+  type MachineRules,
+  type PlanOptions,
+  type ProxyConfig,
+  type Seq,
+  type ServicePortName,
+  shortList,
+  type State,
+} from '@pointsman/core'
+import {
+  BehaviorSubject,
+  EMPTY,
+  interval,
+  merge,
+  type Observable,
+  type SchedulerLike,
+  Subject,
+  type Subscription,
+  switchMap,
+  takeUntil,
+  timer,
+} from 'rxjs'
+import { driftChecks } from '../keep-in-force.js'
+import { type AuditedMaps, createPossibleStates, type PossibleStates } from './possible-states.js'
+
+/** The rules of the machine that are observed, and what writes them. */
+export interface ObservedRules {
+  readonly dataplane: Dataplane
+  readonly rules: MachineRules
+  readonly families: readonly IpFamily[]
+  /** What the rules should rely on there, besides their family. */
+  readonly machine: Omit<PlanOptions, 'family'>
+}
+
+/** What an observer knows of the rules at some moment. Times in milliseconds since 1970 UTC. */
+export interface Observation {
+  readonly at: number
+  /** Everything up to here is in the rules, but for what is wrong; absent: no look has seen the rules of a known state. */
+  readonly inForce?: Seq
+  /** Changes that this look has first seen in the rules, and how long each took; none where nothing was read. */
+  readonly arrived: readonly { readonly seq: Seq; readonly latencyMs: number }[]
+  /**
+   * The oldest change that the rules were not seen to have. `forMs`: how long it is known to have waited, which may be shorter than the
+   * time since, where nothing was looked at lately. `late`: that is longer than a proxy may take.
+   */
+  readonly behind?: { readonly seq: Seq; readonly since: number; readonly forMs: number; readonly late: boolean }
+  /** Differences that no possible state explains, and that last. */
+  readonly damage?: Damage
+  /** Another mode, release or proxy, or other settings than were given: what the rules are cannot be said. One sentence. */
+  readonly incomparable?: string
+  /** A look that was made: how long it took, and how many rules there are. Absent: none was made. */
+  readonly look?: { readonly durationMs: number; readonly rules: number; readonly layout: ProxyConfig['layout'] }
+  /** The rules could not be read. */
+  readonly error?: unknown
+}
+
+export interface Damage {
+  /** When a look first saw the rules wrong. */
+  readonly since: number
+  readonly findingCount: number
+  /** What is wrong where, a clause each: `IPv4 nat KUBE-SERVICES: 3 missing rules (shop/web:http)`. */
+  readonly texts: readonly string[]
+  /** Service ports whose rules are wrong; none: rules that are there whatever Services there are. */
+  readonly servicePorts: readonly string[]
+  /** Processes that changed tables between the last look that did not see it and the first that did; none: not known. */
+  readonly by: readonly ChangingProcess[]
+}
+
+export interface ObserveOptions {
+  /** Finds the rule system that the machine uses. It is found again as long as it has no rules of a proxy. */
+  readonly open: () => Promise<ObservedRules>
+  readonly config: ProxyConfig
+  /** Emits after each event: what it made of the state. Nothing is looked at before the first. */
+  readonly changes: Observable<StateChange>
+  /** Whether all watches are up: else the proxy may know what we do not. */
+  readonly isWatching: () => boolean
+  readonly scheduler: SchedulerLike
+  readonly signal: AbortSignal
+  readonly onObservation: (observation: Observation) => void
+  readonly onOpened: (observed: ObservedRules) => void
+  /** Never called where the rule system cannot be listened to. */
+  readonly onListening: (listening: Listening) => void
+}
+
+export interface StateChange {
+  readonly state: State
+  readonly changed: ReadonlySet<ServicePortName>
+  readonly nodeChanged: boolean
+}
+
+/** From the end of a look to the next one, at least; where changes are heard of, at most; and where they are not. */
+const LEAST_PAUSE_MS = 1000
+const MOST_PAUSE_MS = 60_000
+const DEAF_PAUSE_MS = 5000
+/** A difference that no possible state explains is damage when it lasts so long: a proxy may hear of a change before we do. */
+const ACCUSED_AFTER_MS = 3000
+/** What a sync may take, besides the proxy's least interval between two. */
+const SYNC_ALLOWANCE_MS = 10_000
+const ASSESS_MS = 1000
+const MAX_SUSPECTS = 5
+
+/**
+ * Compares the rules of a machine with the states that a proxy may have brought into force, and writes nothing. Settles when
+ * the signal aborts; fails where the rules cannot be opened, as `open`.
+ */
+export async function observeRules(options: ObserveOptions): Promise<void> {
+  const { config, scheduler, signal, onObservation } = options
+  const lateMs = config.minSyncPeriodMs + SYNC_ALLOWANCE_MS
+  let observed = await options.open()
+  options.onOpened(observed)
+  let possible: PossibleStates | undefined
+  /** From then on a difference may be accused: before, what the proxy had in force may be older, or newer, than is known. */
+  let sureFrom = Number.POSITIVE_INFINITY
+  let inForce: Seq | undefined
+  let isLooking = false
+  /** When the last look began that came to an end. */
+  let lookedAt = 0
+  const over = new Subject<void>()
+  const asked = new Subject<unknown>()
+  const commits = createCommits()
+  const suspicions = createSuspicions()
+  const served = new Set<IpFamily>()
+  let damage: Damage | undefined
+  let incomparable: string | undefined
+  let layout: ProxyConfig['layout'] = observed.dataplane.layouts[0]
+  let isAsking: Subscription | undefined
+
+  const told = (at: number): Omit<Observation, 'arrived'> => {
+    const [first] = possible?.waiting ?? []
+    // The rules are known as of the last look, and for as long as nobody was heard to change them since.
+    const knownAt = commits.isQuietSince(lookedAt) ? at : lookedAt
+    const forMs = Math.max(0, knownAt - (first?.at ?? knownAt))
+    return {
+      at,
+      ...(inForce !== undefined && { inForce }),
+      ...(first && { behind: { seq: first.seq, since: first.at, forMs, late: forMs > lateMs } }),
+      ...(damage && { damage }),
+      ...(incomparable !== undefined && { incomparable }),
+    }
+  }
+  const optionsOf = (family: IpFamily): PlanOptions => ({ ...observed.machine, family })
+  const doubt = (at: number): void => {
+    if (!options.isWatching()) sureFrom = Math.max(sureFrom, at + lateMs)
+  }
+
+  const look = async (): Promise<readonly Observation[] | undefined> => {
+    if (possible === undefined) return undefined
+    isLooking = true
+    try {
+      return [await lookAt(possible)]
+    } finally {
+      isLooking = false
+    }
+  }
+
+  const lookAt = async (states: PossibleStates): Promise<Observation> => {
+    const startedAt = scheduler.now()
+    const lastCommitAt = commits.begin()
+    let read = await observed.rules.read()
+    if (inForce === undefined && read.every(({ rules }) => rules.count === 0)) {
+      observed = await options.open()
+      read = await observed.rules.read()
+    }
+    const { dataplane } = observed
+    const [found] = read.flatMap(({ rules }) => dataplane.layoutFound?.(rules) ?? [])
+    layout = found ?? dataplane.layouts[0]
+    const settings = { ...config, layout }
+    const audit = ({ family, rules }: FamilyRules, state: AuditedMaps): readonly AuditFinding[] =>
+      dataplane.audit(rules, { state, config: settings }, optionsOf(family))
+    const at = scheduler.now()
+    doubt(at)
+    const asNewest = (one: FamilyRules): readonly AuditFinding[] => audit(one, states.newest)
+    const { compared, others } = comparedFamilies(read, { dataplane, served, audit: asNewest })
+    const explained = states.explain((state) => compared.flatMap((one) => audit(one, state)), at)
+    // What is about no table at all is a setting, and what follows from it was left out.
+    const isCause = ({ type, table }: AuditFinding): boolean =>
+      table === '' && dataplane.findings[type]?.comparesNothing !== true
+    const wrong = explained.unexplained.filter((finding) => !isCause(finding))
+    if (wrong.length === 0) for (const { family } of compared) served.add(family)
+    const causes = explained.unexplained.filter(isCause).map((finding) => findingText(finding, dataplane))
+    const said = [...others, ...causes]
+    incomparable = said.length === 0 ? undefined : said.join('; ')
+
+    lookedAt = startedAt
+    const by = commits.end({ isGood: wrong.length === 0 })
+    const lasting = suspicions.after(wrong, { at: startedAt, sureFrom, by })
+    damage = damageOf(lasting, { before: damage, dataplane })
+    if (suspicions.size > lasting.length) again()
+    if (served.size > 0 && compared.length > 0) inForce = explained.inForce
+    const arrived = inForce === undefined ? [] : states.takeInForce(inForce)
+    return {
+      ...told(at),
+      arrived: arrived.map((change) => ({
+        seq: change.seq,
+        latencyMs: Math.max(0, (lastCommitAt ?? startedAt) - change.at),
+      })),
+      look: {
+        durationMs: scheduler.now() - startedAt,
+        rules: read.reduce((sum, { rules }) => sum + rules.count, 0),
+        layout,
+      },
+    }
+  }
+
+  /** A difference lasts, or it does not. */
+  const again = (): void => {
+    isAsking ||= timer(ACCUSED_AFTER_MS, scheduler)
+      .pipe(takeUntil(over))
+      .subscribe(() => {
+        isAsking = undefined
+        asked.next(undefined)
+      })
+  }
+
+  const change = ({ state, changed, nodeChanged }: StateChange): void => {
+    const at = scheduler.now()
+    if (possible === undefined) {
+      possible = createPossibleStates({ dataplane: observed.dataplane, settleMs: lateMs }, { state, at })
+      sureFrom = at + lateMs
+    } else possible.note(state, { changed, nodeChanged }, at)
+    // Where commits are heard, nothing can have changed in the rules without one.
+    if (inForce === undefined) asked.next(undefined)
+  }
+
+  /** What follows from the time alone, and from what needs no look. */
+  const assess = (): void => {
+    if (possible === undefined || isLooking) return
+    const at = scheduler.now()
+    doubt(at)
+    const settings = { ...config, layout }
+    possible.settleEqual((state) =>
+      observed.families.map((family) => observed.dataplane.plan({ state, config: settings }, optionsOf(family))),
+    )
+    if (inForce !== undefined && possible.waiting.length === 0) inForce = possible.newest.seq
+    onObservation({ ...told(at), arrived: [] })
+  }
+
+  const running = options.changes.pipe(takeUntil(over)).subscribe(change)
+  const isDeaf = new BehaviorSubject(true)
+  const whileDeaf = isDeaf.pipe(switchMap((deaf) => (deaf ? interval(DEAF_PAUSE_MS, scheduler) : EMPTY)))
+  const looks = driftChecks(
+    {
+      asked: merge(asked, whileDeaf).pipe(takeUntil(over)),
+      check: look,
+      intervalMs: MOST_PAUSE_MS,
+      minIntervalMs: LEAST_PAUSE_MS,
+    },
+    scheduler,
+  ).subscribe((outcome) => {
+    if (outcome.type === 'compared') for (const observation of outcome.drifts) onObservation(observation)
+    else if (!signal.aborted) onObservation({ ...told(scheduler.now()), arrived: [], error: outcome.error })
+  })
+  const assessing = interval(ASSESS_MS, scheduler).subscribe(assess)
+  try {
+    const { watchChanges } = observed.rules
+    if (watchChanges === undefined) await new Promise<void>((resolve) => onAbort(signal, resolve))
+    else
+      await watchChanges({
+        signal,
+        onChange: (by) => {
+          commits.add(by, scheduler.now())
+          asked.next(undefined)
+        },
+        onError: (error) => options.onListening({ type: 'deaf', error }),
+        onListening: (now) => {
+          isDeaf.next(now.type === 'deaf')
+          commits.hear(now.type === 'listening')
+          options.onListening(now)
+          asked.next(undefined)
+        },
+      })
+  } finally {
+    over.next()
+    running.unsubscribe()
+    looks.unsubscribe()
+    assessing.unsubscribe()
+  }
+}
+
+const onAbort = (signal: AbortSignal, listener: () => void): void => {
+  if (signal.aborted) listener()
+  else signal.addEventListener('abort', listener, { once: true })
+}
+
+/** Families whose rules can be compared, and what is said of the others: of another mode, release or proxy, and never seen otherwise. */
+function comparedFamilies(
+  read: readonly FamilyRules[],
+  {
+    dataplane,
+    served,
+    audit,
+  }: {
+    readonly dataplane: Dataplane
+    readonly served: ReadonlySet<IpFamily>
+    readonly audit: (of: FamilyRules) => readonly AuditFinding[]
+  },
+): { readonly compared: readonly FamilyRules[]; readonly others: readonly string[] } {
+  const compared: FamilyRules[] = []
+  const others: string[] = []
+  for (const one of read) {
+    const whole = served.has(one.family)
+      ? undefined
+      : audit(one).find(({ type }) => dataplane.findings[type]?.comparesNothing === true)
+    if (whole === undefined) compared.push(one)
+    else others.push(findingText(whole, dataplane))
+  }
+  return { compared, others }
+}
+
+/** `IPv4: the table has none of the proxy's chains: nat`. */
+function findingText(
+  { type, family, table, chain, owner, claims, detail, count }: AuditFinding,
+  { findings }: Pick<Dataplane, 'findings'>,
+): string {
+  const place = [table, chain].filter((part) => part !== '').join(' ')
+  const whose = owner ?? claims
+  return [
+    [family, place].filter((part) => part !== '').join(' '),
+    `${findings[type]?.meaning ?? type}${whose === undefined ? '' : ` (${whose})`}${count === undefined ? '' : ` (${count})`}`,
+    ...(detail === undefined ? [] : [detail]),
+  ].join(': ')
+}
+
+interface Suspicion {
+  readonly finding: AuditFinding
+  /** When the look began that first saw it. */
+  readonly since: number
+  /** Who changed tables between the look before and that one. */
+  readonly by: readonly ChangingProcess[]
+}
+
+/** Differences that no possible state explains, for as long as each look sees them again. */
+function createSuspicions() {
+  let suspicions: ReadonlyMap<string, Suspicion> = new Map()
+  return {
+    /** Those that may be accused, as of a look that began at `at`. */
+    after(
+      wrong: readonly AuditFinding[],
+      { at, sureFrom, by }: { readonly at: number; readonly sureFrom: number; readonly by: Suspicion['by'] },
+    ): readonly Suspicion[] {
+      suspicions = new Map(
+        wrong.map((finding) => {
+          const key = keyOf(finding)
+          return [key, suspicions.get(key) ?? { finding, since: at, by }]
+        }),
+      )
+      return [...suspicions.values()].filter(({ since }) => at >= sureFrom && at - since >= ACCUSED_AFTER_MS)
+    },
+    get size() {
+      return suspicions.size
+    },
+  }
+}
+
+// How much there is of it may change between two looks.
+const keyOf = ({ expected, found, count: _, detail: _detail, ...rest }: AuditFinding): string =>
+  JSON.stringify([rest, expected?.map(({ line }) => line), found?.map(({ line }) => line)])
+
+function damageOf(
+  lasting: readonly Suspicion[],
+  { before, dataplane }: { readonly before: Damage | undefined; readonly dataplane: Dataplane },
+): Damage | undefined {
+  if (lasting.length === 0) return undefined
+  const findings = lasting.map(({ finding }) => finding)
+  return {
+    since: before?.since ?? Math.min(...lasting.map(({ since }) => since)),
+    findingCount: findings.length,
+    texts: placesOf(findings, dataplane),
+    servicePorts: [...new Set(findings.flatMap(({ owner, claims }) => owner ?? claims ?? []))].toSorted(),
+    by: [...new Map(lasting.flatMap(({ by }) => by.map((one) => [one.pid, one]))).values()].slice(-MAX_SUSPECTS),
+  }
+}
+
+/** What was found in each place, by its type. */
+function placesOf(
+  findings: readonly AuditFinding[],
+  { findings: kinds }: Pick<Dataplane, 'findings'>,
+): readonly string[] {
+  const groups = new Map<string, AuditFinding[]>()
+  for (const finding of findings) {
+    const key = [finding.family, finding.table, finding.chain, finding.type].join(' ')
+    groups.set(key, [...(groups.get(key) ?? []), finding])
+  }
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group
+    if (first === undefined) return []
+    const { family, table, chain, type, detail } = first
+    const [one = type, several = type] = kinds[type]?.nouns ?? []
+    const whose = [...new Set(group.flatMap(({ owner, claims }) => owner ?? claims ?? []))]
+    const what = [
+      `${group.length} ${group.length === 1 ? one : several}`,
+      ...(whose.length > 0 ? [`(${shortList(whose, MAX_WHOSE)})`] : []),
+    ].join(' ')
+    const place = [family, table, chain].filter((part) => part !== '').join(' ')
+    return [[place, what, ...(detail === undefined ? [] : [detail])].join(': ')]
+  })
+}
+
+const MAX_WHOSE = 3
+
+/** Who changed tables from one look to the next. Programs that wrote what was good are not the first to ask. */
+function createCommits() {
+  const usual = new Set<string>()
+  let isHeard = false
+  let lastAt: number | undefined
+  let recent: readonly (ChangingProcess | undefined)[] = []
+  let before = 0
+  return {
+    hear: (listens: boolean) => void (isHeard = listens),
+    add(by: ChangingProcess | undefined, at: number) {
+      lastAt = at
+      recent = [...recent, by]
+      if (recent.length <= MAX_COMMITS) return
+      recent = recent.slice(1)
+      before = Math.max(0, before - 1)
+    },
+    /** Whether all changes are heard of, and there was none since. */
+    isQuietSince: (at: number): boolean => isHeard && (lastAt === undefined || lastAt < at),
+    /** A look begins. When the last change before it was heard; undefined: there was none, or not all are heard. */
+    begin() {
+      before = recent.length
+      return isHeard ? lastAt : undefined
+    },
+    /** A look has ended: who may have made what it found. */
+    end({ isGood }: { readonly isGood: boolean }): readonly ChangingProcess[] {
+      const all = recent.flatMap((by) => by ?? [])
+      if (isGood) for (const by of recent.slice(0, before)) if (by !== undefined) usual.add(by.command)
+      // What was changed while the tables were read may be found by the next look alone.
+      recent = recent.slice(before)
+      const unusual = all.filter(({ command }) => !usual.has(command))
+      const chosen = unusual.length > 0 ? unusual : all
+      return [...new Map(chosen.map(({ pid, command }) => [pid, { pid, command }])).values()].slice(-MAX_SUSPECTS)
+    },
+  }
+}
+
+const MAX_COMMITS = 200
