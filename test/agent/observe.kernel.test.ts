@@ -160,7 +160,9 @@ describeIptables('an observer', () => {
       const before = { ruleset: ruleset(), legacy: legacy(), settings: settings() }
       const observer = node.startAfter(
         'mount -o bind,ro /proc/sys /proc/sys; set -- setpriv --bounding-set=-all,+net_admin --no-new-privs -- "$@"',
-        ...['--observe', '--log', folder.path('recorded.db'), '--metrics-bind-address', '127.0.0.1:10349'],
+        '--observe',
+        '--log',
+        folder.path('recorded.db'),
       )
       await observer.hasSaid(/rules in force as of seq/)
       expect({ ruleset: ruleset(), legacy: legacy(), settings: settings() }).toEqual(before)

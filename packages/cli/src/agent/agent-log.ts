@@ -16,7 +16,8 @@ import { countOf } from '../output/format-text.js'
 import type { LineSink } from '../output/terminal.js'
 import type { AgentEvent } from './agent-event.js'
 import { failureText, type HeldPortsReport, portText } from './held-ports.js'
-import type { Damage, Observation } from './observe/observe-rules.js'
+import type { Damage } from './observe/damage.js'
+import type { Observation } from './observe/observe-rules.js'
 import { createWatchLines } from './watch-lines.js'
 
 /** One line of an agent's text log. */

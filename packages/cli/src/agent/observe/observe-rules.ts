@@ -1,17 +1,15 @@
-import {
-  type AuditFinding,
-  type ChangingProcess,
-  type Dataplane,
-  type FamilyRules,
-  type IpFamily,
-  type Listening,
-  type MachineRules,
-  type PlanOptions,
-  type ProxyConfig,
-  type Seq,
-  type ServicePortName,
-  shortList,
-  type State,
+import type {
+  AuditFinding,
+  Dataplane,
+  FamilyRules,
+  IpFamily,
+  Listening,
+  MachineRules,
+  PlanOptions,
+  ProxyConfig,
+  Seq,
+  ServicePortName,
+  State,
 } from '@pointsman/core'
 import {
   BehaviorSubject,
@@ -27,6 +25,7 @@ import {
   timer,
 } from 'rxjs'
 import { driftChecks } from '../keep-in-force.js'
+import { ACCUSED_AFTER_MS, createCommits, createSuspicions, type Damage, damageOf, findingText } from './damage.js'
 import { type AuditedMaps, createPossibleStates, type PossibleStates } from './possible-states.js'
 
 /** The rules of the machine that are observed, and what writes them. */
@@ -60,18 +59,6 @@ export interface Observation {
   readonly error?: unknown
 }
 
-export interface Damage {
-  /** When a look first saw the rules wrong. */
-  readonly since: number
-  readonly findingCount: number
-  /** What is wrong where, a clause each: `IPv4 nat KUBE-SERVICES: 3 missing rules (shop/web:http)`. */
-  readonly texts: readonly string[]
-  /** Service ports whose rules are wrong; none: rules that are there whatever Services there are. */
-  readonly servicePorts: readonly string[]
-  /** Processes that changed tables between the last look that did not see it and the first that did; none: not known. */
-  readonly by: readonly ChangingProcess[]
-}
-
 export interface ObserveOptions {
   /** Finds the rule system that the machine uses. It is found again as long as it has no rules of a proxy. */
   readonly open: () => Promise<ObservedRules>
@@ -98,12 +85,9 @@ export interface StateChange {
 const LEAST_PAUSE_MS = 1000
 const MOST_PAUSE_MS = 60_000
 const DEAF_PAUSE_MS = 5000
-/** A difference that no possible state explains is damage when it lasts so long: a proxy may hear of a change before we do. */
-const ACCUSED_AFTER_MS = 3000
 /** What a sync may take, besides the proxy's least interval between two. */
 const SYNC_ALLOWANCE_MS = 10_000
 const ASSESS_MS = 1000
-const MAX_SUSPECTS = 5
 
 /**
  * Compares the rules of a machine with the states that a proxy may have brought into force, and writes nothing. Settles when
@@ -258,23 +242,21 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
   })
   const assessing = interval(ASSESS_MS, scheduler).subscribe(assess)
   try {
-    const { watchChanges } = observed.rules
-    if (watchChanges === undefined) await new Promise<void>((resolve) => onAbort(signal, resolve))
-    else
-      await watchChanges({
-        signal,
-        onChange: (by) => {
-          commits.add(by, scheduler.now())
-          asked.next(undefined)
-        },
-        onError: (error) => options.onListening({ type: 'deaf', error }),
-        onListening: (now) => {
-          isDeaf.next(now.type === 'deaf')
-          commits.hear(now.type === 'listening')
-          options.onListening(now)
-          asked.next(undefined)
-        },
-      })
+    const watching = observed.rules.watchChanges?.({
+      signal,
+      onChange: (by) => {
+        commits.add(by, scheduler.now())
+        asked.next(undefined)
+      },
+      onError: (error) => options.onListening({ type: 'deaf', error }),
+      onListening: (now) => {
+        isDeaf.next(now.type === 'deaf')
+        commits.hear(now.type === 'listening')
+        options.onListening(now)
+        asked.next(undefined)
+      },
+    })
+    await (watching ?? new Promise<void>((resolve) => onAbort(signal, resolve)))
   } finally {
     over.next()
     running.unsubscribe()
@@ -312,132 +294,3 @@ function comparedFamilies(
   }
   return { compared, others }
 }
-
-/** `IPv4: the table has none of the proxy's chains: nat`. */
-function findingText(
-  { type, family, table, chain, owner, claims, detail, count }: AuditFinding,
-  { findings }: Pick<Dataplane, 'findings'>,
-): string {
-  const place = [table, chain].filter((part) => part !== '').join(' ')
-  const whose = owner ?? claims
-  return [
-    [family, place].filter((part) => part !== '').join(' '),
-    `${findings[type]?.meaning ?? type}${whose === undefined ? '' : ` (${whose})`}${count === undefined ? '' : ` (${count})`}`,
-    ...(detail === undefined ? [] : [detail]),
-  ].join(': ')
-}
-
-interface Suspicion {
-  readonly finding: AuditFinding
-  /** When the look began that first saw it. */
-  readonly since: number
-  /** Who changed tables between the look before and that one. */
-  readonly by: readonly ChangingProcess[]
-}
-
-/** Differences that no possible state explains, for as long as each look sees them again. */
-function createSuspicions() {
-  let suspicions: ReadonlyMap<string, Suspicion> = new Map()
-  return {
-    /** Those that may be accused, as of a look that began at `at`. */
-    after(
-      wrong: readonly AuditFinding[],
-      { at, sureFrom, by }: { readonly at: number; readonly sureFrom: number; readonly by: Suspicion['by'] },
-    ): readonly Suspicion[] {
-      suspicions = new Map(
-        wrong.map((finding) => {
-          const key = keyOf(finding)
-          return [key, suspicions.get(key) ?? { finding, since: at, by }]
-        }),
-      )
-      return [...suspicions.values()].filter(({ since }) => at >= sureFrom && at - since >= ACCUSED_AFTER_MS)
-    },
-    get size() {
-      return suspicions.size
-    },
-  }
-}
-
-// How much there is of it may change between two looks.
-const keyOf = ({ expected, found, count: _, detail: _detail, ...rest }: AuditFinding): string =>
-  JSON.stringify([rest, expected?.map(({ line }) => line), found?.map(({ line }) => line)])
-
-function damageOf(
-  lasting: readonly Suspicion[],
-  { before, dataplane }: { readonly before: Damage | undefined; readonly dataplane: Dataplane },
-): Damage | undefined {
-  if (lasting.length === 0) return undefined
-  const findings = lasting.map(({ finding }) => finding)
-  return {
-    since: before?.since ?? Math.min(...lasting.map(({ since }) => since)),
-    findingCount: findings.length,
-    texts: placesOf(findings, dataplane),
-    servicePorts: [...new Set(findings.flatMap(({ owner, claims }) => owner ?? claims ?? []))].toSorted(),
-    by: [...new Map(lasting.flatMap(({ by }) => by.map((one) => [one.pid, one]))).values()].slice(-MAX_SUSPECTS),
-  }
-}
-
-/** What was found in each place, by its type. */
-function placesOf(
-  findings: readonly AuditFinding[],
-  { findings: kinds }: Pick<Dataplane, 'findings'>,
-): readonly string[] {
-  const groups = new Map<string, AuditFinding[]>()
-  for (const finding of findings) {
-    const key = [finding.family, finding.table, finding.chain, finding.type].join(' ')
-    groups.set(key, [...(groups.get(key) ?? []), finding])
-  }
-  return [...groups.values()].flatMap((group) => {
-    const [first] = group
-    if (first === undefined) return []
-    const { family, table, chain, type, detail } = first
-    const [one = type, several = type] = kinds[type]?.nouns ?? []
-    const whose = [...new Set(group.flatMap(({ owner, claims }) => owner ?? claims ?? []))]
-    const what = [
-      `${group.length} ${group.length === 1 ? one : several}`,
-      ...(whose.length > 0 ? [`(${shortList(whose, MAX_WHOSE)})`] : []),
-    ].join(' ')
-    const place = [family, table, chain].filter((part) => part !== '').join(' ')
-    return [[place, what, ...(detail === undefined ? [] : [detail])].join(': ')]
-  })
-}
-
-const MAX_WHOSE = 3
-
-/** Who changed tables from one look to the next. Programs that wrote what was good are not the first to ask. */
-function createCommits() {
-  const usual = new Set<string>()
-  let isHeard = false
-  let lastAt: number | undefined
-  let recent: readonly (ChangingProcess | undefined)[] = []
-  let before = 0
-  return {
-    hear: (listens: boolean) => void (isHeard = listens),
-    add(by: ChangingProcess | undefined, at: number) {
-      lastAt = at
-      recent = [...recent, by]
-      if (recent.length <= MAX_COMMITS) return
-      recent = recent.slice(1)
-      before = Math.max(0, before - 1)
-    },
-    /** Whether all changes are heard of, and there was none since. */
-    isQuietSince: (at: number): boolean => isHeard && (lastAt === undefined || lastAt < at),
-    /** A look begins. When the last change before it was heard; undefined: there was none, or not all are heard. */
-    begin() {
-      before = recent.length
-      return isHeard ? lastAt : undefined
-    },
-    /** A look has ended: who may have made what it found. */
-    end({ isGood }: { readonly isGood: boolean }): readonly ChangingProcess[] {
-      const all = recent.flatMap((by) => by ?? [])
-      if (isGood) for (const by of recent.slice(0, before)) if (by !== undefined) usual.add(by.command)
-      // What was changed while the tables were read may be found by the next look alone.
-      recent = recent.slice(before)
-      const unusual = all.filter(({ command }) => !usual.has(command))
-      const chosen = unusual.length > 0 ? unusual : all
-      return [...new Map(chosen.map(({ pid, command }) => [pid, { pid, command }])).values()].slice(-MAX_SUSPECTS)
-    },
-  }
-}
-
-const MAX_COMMITS = 200
