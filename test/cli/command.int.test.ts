@@ -36,7 +36,7 @@ describe('help', () => {
   })
 
   test('leaves out what is refused as unbuilt', () => {
-    expect(UNBUILT).toEqual(['--observe'])
+    expect(UNBUILT).toEqual([])
   })
 
   test('without a command is an error', async () => {

@@ -49,7 +49,14 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
 }
 
 /** What follows from writing rules. */
-const WRITER_GROUPS = [syncMetrics, changeMetrics, programmingMetrics, localPolicyMetrics, conntrackMetrics, heldPortMetrics]
+const WRITER_GROUPS = [
+  syncMetrics,
+  changeMetrics,
+  programmingMetrics,
+  localPolicyMetrics,
+  conntrackMetrics,
+  heldPortMetrics,
+]
 const GROUPS = [probeMetrics, requestMetrics, watchMetrics, driftMetrics, logMetrics]
 const OBSERVER_GROUPS = [probeMetrics, requestMetrics, watchMetrics, logMetrics, observeMetrics]
 

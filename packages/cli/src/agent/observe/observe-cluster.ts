@@ -1,6 +1,7 @@
 import {
   heldUntil,
   type LogEntry,
+  NEEDED_KINDS,
   OBJECT_KINDS,
   type ObjectKind,
   type ProxyConfig,
@@ -63,8 +64,8 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
     // What a log knows is compared at once.
     start.fromLog === undefined ? identity : startWith(undefined),
     map(() => {
-      const { changed, nodeChanged } = fold.apply()
-      return { state: fold.state, changed, nodeChanged }
+      const applied = fold.apply()
+      return { state: fold.state, applied }
     }),
   )
   const ended = new AbortController()
@@ -73,7 +74,7 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
     config,
     changes,
     open: () => openObserved(agent, observers.context),
-    isWatching: () => OBJECT_KINDS.every((kind) => phases.get(kind) === 'watching'),
+    isWatching: () => NEEDED_KINDS.every((kind) => phases.get(kind) === 'watching'),
     scheduler: asyncScheduler,
     signal: ended.signal,
     onOpened: ({ dataplane, rules }) =>

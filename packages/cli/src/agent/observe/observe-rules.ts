@@ -1,4 +1,5 @@
 import type {
+  Applied,
   AuditFinding,
   Dataplane,
   FamilyRules,
@@ -8,7 +9,6 @@ import type {
   PlanOptions,
   ProxyConfig,
   Seq,
-  ServicePortName,
   State,
 } from '@pointsman/core'
 import {
@@ -77,8 +77,7 @@ export interface ObserveOptions {
 
 export interface StateChange {
   readonly state: State
-  readonly changed: ReadonlySet<ServicePortName>
-  readonly nodeChanged: boolean
+  readonly applied: Omit<Applied, 'diagnostics'>
 }
 
 /** From the end of a look to the next one, at least; where changes are heard of, at most; and where they are not. */
@@ -202,12 +201,12 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
       })
   }
 
-  const change = ({ state, changed, nodeChanged }: StateChange): void => {
+  const change = ({ state, applied }: StateChange): void => {
     const at = scheduler.now()
     if (possible === undefined) {
       possible = createPossibleStates({ dataplane: observed.dataplane, settleMs: lateMs }, { state, at })
       sureFrom = at + lateMs
-    } else possible.note(state, { changed, nodeChanged }, at)
+    } else possible.note(state, applied, at)
     // Where commits are heard, nothing can have changed in the rules without one.
     if (inForce === undefined) asked.next(undefined)
   }
@@ -222,6 +221,8 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
       observed.families.map((family) => observed.dataplane.plan({ state, config: settings }, optionsOf(family))),
     )
     if (inForce !== undefined && possible.waiting.length === 0) inForce = possible.newest.seq
+    // What is not in the rules may be none of them.
+    if (possible.waiting.length > 0 && at - lookedAt >= DEAF_PAUSE_MS) asked.next(undefined)
     onObservation({ ...told(at), arrived: [] })
   }
 

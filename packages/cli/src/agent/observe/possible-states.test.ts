@@ -50,8 +50,8 @@ function watch(begin: readonly WatchEvent[]) {
   let states: PossibleStates | undefined
   const take = (event: WatchEvent): void => {
     fold.track(seq(++at), event)
-    const { changed, nodeChanged } = fold.apply()
-    states?.note(fold.state, { changed, nodeChanged }, at * 1000)
+    const applied = fold.apply()
+    states?.note(fold.state, applied, at * 1000)
   }
   begin.forEach(take)
   const possible = (states = createPossibleStates(

@@ -7,7 +7,6 @@ import {
   type AuditFinding,
   type Dataplane,
   type Endpoint,
-  type NodeInfo,
   type RulePlan,
   type Seq,
   type ServicePort,
@@ -44,7 +43,10 @@ interface Candidate {
   readonly endpoints: readonly Endpoint[]
 }
 
-export type AuditedMaps = Pick<State, 'node' | 'services' | 'endpoints'>
+/** What rules of all service ports are made from. */
+type Common = Pick<State, 'node' | 'serviceCidrs'>
+
+export type AuditedMaps = Common & Pick<State, 'services' | 'endpoints'>
 
 /** What rules that were read come to. */
 export interface Explanation {
@@ -62,13 +64,13 @@ export interface Explanation {
 export interface Change {
   readonly seq: Seq
   readonly at: number
-  /** The service ports that it changes; none: the Node. */
+  /** The service ports that it changes; none: the Node, or a ServiceCIDR. */
   readonly owners: ReadonlySet<ServicePortName>
 }
 
 export interface PossibleStates {
   /** Takes what one more event made of the state. */
-  note(state: State, applied: Pick<Applied, 'changed' | 'nodeChanged'>, at: number): void
+  note(state: State, applied: Omit<Applied, 'diagnostics'>, at: number): void
   /** The state after the last event. */
   readonly newest: State
   /** Changes that were not seen in the rules yet, the oldest first. */
@@ -101,14 +103,11 @@ export function createPossibleStates(
     endpoints: new Map(begin.state.endpoints),
   }
   const versions = new Map<ServicePortName, Versions>()
-  let nodes: readonly Dated<NodeInfo | undefined>[] = [{ value: begin.state.node, seq: begin.state.seq, at: begin.at }]
+  let commons: readonly Dated<Common>[] = [{ value: commonOf(begin.state), seq: begin.state.seq, at: begin.at }]
   let waiting: Change[] = []
 
   /** The newest state with the chosen versions in place of some. */
-  const stateWith = (
-    node: NodeInfo | undefined,
-    chosen: ReadonlyMap<ServicePortName, Candidate | undefined>,
-  ): AuditedMaps => {
+  const stateWith = (common: Common, chosen: ReadonlyMap<ServicePortName, Candidate | undefined>): AuditedMaps => {
     const services = new Map(newest.services)
     const endpoints = new Map(newest.endpoints)
     for (const [id, candidate] of chosen) {
@@ -117,7 +116,7 @@ export function createPossibleStates(
       else services.set(id, candidate.port)
       endpoints.set(id, candidate.endpoints)
     }
-    return { services, endpoints, ...(node && { node }) }
+    return { services, endpoints, ...common }
   }
 
   const waitFor = (change: Change): void => {
@@ -126,7 +125,7 @@ export function createPossibleStates(
   }
 
   return {
-    note(state, { changed, nodeChanged }, at) {
+    note(state, { changed, nodeChanged, serviceCidrsChanged }, at) {
       const { seq } = state
       newest = state
       headSeq = seq
@@ -154,8 +153,9 @@ export function createPossibleStates(
         })
         if (isNews) owners.add(id)
       }
-      if (nodeChanged) nodes = bounded([...nodes, { value: state.node, seq, at }])
-      if (owners.size > 0 || nodeChanged) waitFor({ seq, at, owners })
+      const isCommon = nodeChanged || serviceCidrsChanged
+      if (isCommon) commons = bounded([...commons, { value: commonOf(state), seq, at }])
+      if (owners.size > 0 || isCommon) waitFor({ seq, at, owners })
     },
     get newest() {
       return newest
@@ -165,7 +165,7 @@ export function createPossibleStates(
     },
     settleEqual(planOf) {
       const unknown = [...versions].filter(([, { differs }]) => differs === undefined)
-      if (unknown.length === 0 || nodes.length > 1) return
+      if (unknown.length === 0 || commons.length > 1) return
       const plans = planOf(newest)
       const settled = new Set<ServicePortName>()
       for (const [id, own] of unknown) {
@@ -186,24 +186,19 @@ export function createPossibleStates(
       })
     },
     explain(audit, at) {
-      const tried = nodes
-        .toReversed()
-        .map(({ value }) => value)
-        .filter((value, index, all) => all.findIndex((other) => isEqual(other, value)) === index)
-      let best: (Search & { readonly node: NodeInfo | undefined }) | undefined
-      for (const node of tried) {
-        const search = searchVersions({ versions, dataplane, audit: (chosen) => audit(stateWith(node, chosen)) })
-        if (best === undefined || search.unexplained.length < best.unexplained.length) best = { ...search, node }
+      let best: (Search & { readonly common: Common }) | undefined
+      for (const common of distinct(commons)) {
+        const search = searchVersions({ versions, dataplane, audit: (chosen) => audit(stateWith(common, chosen)) })
+        if (best === undefined || search.unexplained.length < best.unexplained.length) best = { ...search, common }
         if (best.unexplained.length === 0) break
       }
       if (best === undefined) throw new Error('there is a newest state')
-      const { chosen, undecided, unexplained, faulty, node } = best
+      const { chosen, undecided, unexplained, faulty } = best
       const limits: Seq[] = [headSeq]
-      const nodeAt = nodes.findLastIndex(({ value }) => isEqual(value, node))
-      const nextNode = nodes[nodeAt + 1]
-      if (nextNode !== undefined) limits.push(toSeq(nextNode.seq - 1))
-      nodes = nodes.slice(nodes.findIndex(({ value }) => isEqual(value, node)))
-      if (nextNode === undefined && (nodes.at(-1)?.at ?? at) < at - settleMs) nodes = nodes.slice(-1)
+      const common = split(commons, best.common)
+      if (common.next !== undefined) limits.push(toSeq(common.next.seq - 1))
+      const isSettled = common.next === undefined && (commons.at(-1)?.at ?? at) < at - settleMs
+      commons = isSettled ? commons.slice(-1) : common.possible
       for (const [id, own] of versions) {
         if (undecided.has(id) || faulty.has(id)) continue
         const candidate = chosen.get(id)
@@ -228,6 +223,8 @@ export function createPossibleStates(
     },
   }
 }
+
+const commonOf = ({ node, serviceCidrs }: State): Common => ({ serviceCidrs, ...(node && { node }) })
 
 const NO_ENDPOINTS: readonly Endpoint[] = []
 /** Of what was there before the first event. */
