@@ -29,7 +29,8 @@ import {
   timer,
 } from 'rxjs'
 import type { AgentEvent } from './agent-event.js'
-import { createRepeats, processText } from './agent-log.js'
+import { createRepeats } from './agent-log.js'
+import { processText } from './observe/damage.js'
 
 interface KeepInForceOptions {
   readonly machine: Pick<OpenDataplane, 'hearsEveryChange' | 'watchChanges'> & {

@@ -1,8 +1,7 @@
 import { type IpFamily, NEEDED_KINDS, type ObjectKind, ServicesRefusedError, type WatchStatus } from '@pointsman/core'
 import type { AgentEvent } from '../agent-event.js'
 import { type HeldPortsStatus, heldPortsStatus } from '../held-ports.js'
-import { processText } from '../agent-log.js'
-import type { Damage } from '../observe/damage.js'
+import { type Damage, processText } from '../observe/damage.js'
 import { CATCH_UP_MS, describeError, goTime, type Health, initialHealth, nextHealth } from './health.js'
 
 /** What /readyz answers: each reason for which the rules may not be what the cluster wants, told apart. Times RFC 3339. */

@@ -145,3 +145,6 @@ export function createCommits() {
 const MAX_COMMITS = 200
 
 const MAX_SUSPECTS = 5
+
+/** `iptables (process 4711)`. */
+export const processText = ({ pid, command }: ChangingProcess): string => `${command} (process ${pid})`

@@ -16,11 +16,11 @@ import { runProcess } from '../../dataplanes.js'
 import type { VariantOptions } from '../../input/rules-question.js'
 import { interfaceAddresses, machineOf, tcpBeLiberal } from '../../machine/open-machine.js'
 import { SILENT } from '../../output/terminal.js'
-import { damageText, rightText } from '../agent-log.js'
 import type { AgentObservers } from '../agent-observers.js'
 import { recordedEvents } from '../cluster-source.js'
 import { aborted, atMost, isOfNode, nodeOrPatience } from '../follow-cluster.js'
 import type { AgentStart } from '../start-from-log.js'
+import { damageText, rightText } from './observed-lines.js'
 import { observeRules, type Observation, type ObservedRules } from './observe-rules.js'
 
 interface ObserveClusterOptions extends OpenObservedOptions {
@@ -48,7 +48,7 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
     recorder,
     onStatus: (status) => {
       phases.set(status.kind, status.phase)
-      emit({ type: 'watch', status })
+      emit({ type: 'watch', status, at: asyncScheduler.now() })
     },
     onNotice: ({ code, message, observedAt, details }) => {
       const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
