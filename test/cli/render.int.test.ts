@@ -146,7 +146,7 @@ describe('flags', () => {
 
   test.each([
     [['--family', 'dual'], /^error: --family dual prints two files: give a directory with --output-dir\n$/],
-    [['--output-dir', 'x', '-o', 'json'], /^error: --output-dir writes iptables-save format: omit -o json\n$/],
+    [['--output-dir', 'x', '-o', 'json'], /^error: --output-dir writes the rules ready to load: omit -o json\n$/],
     [
       ['--node-address', '10.0.0.1/8'],
       /^error: --node-address "10\.0\.0\.1\/8" is not an IP address: give one without a prefix length\n$/,

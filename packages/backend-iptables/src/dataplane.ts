@@ -110,6 +110,8 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   mode: 'iptables',
   layouts: [LAYOUTS[0].name, ...LAYOUTS.slice(1).map(({ name }) => name)],
   listingFile: (family) => (family === 'IPv4' ? 'iptables-save.txt' : 'ip6tables-save.txt'),
+  loadedBy: 'iptables 1.6.2 and later',
+  isItemLine: (line) => line.startsWith('-A '),
   plan: planIptables,
   endpointOf,
   isServiceChain,

@@ -1,4 +1,5 @@
 import { iptablesDataplane } from '@pointsman/backend-iptables'
+import { nftablesDataplane } from '@pointsman/backend-nftables'
 import type { Dataplane } from '@pointsman/core'
 
 /** The backend without a kernel, for replays and the demo. */
@@ -11,4 +12,4 @@ export { watchFirewalld } from 'node-iptables'
 export { deleteFlows, listFlows } from 'node-netfilter'
 
 /** The rule systems that the command knows; the first is the default. No other file of cli imports one. */
-export const DATAPLANES: readonly [Dataplane, ...Dataplane[]] = [iptablesDataplane]
+export const DATAPLANES: readonly [Dataplane, ...Dataplane[]] = [iptablesDataplane, nftablesDataplane]

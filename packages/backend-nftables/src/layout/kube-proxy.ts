@@ -79,7 +79,7 @@ export const KUBE_PROXY: Layout = {
           return chain === name || affinitySet === name
         })
       : undefined,
-  readingRank: (name) => READING_ORDER.findIndex((prefix) => name.startsWith(prefix)),
+  readingRank: (name) => (isServiceName(name) ? READING_ORDER.findIndex((prefix) => name.startsWith(prefix)) : -1),
 }
 
 /** A service port, and what follows for all that it has in the table. */

@@ -10,6 +10,7 @@ import {
   type NodeInfo,
   type PlanOptions,
   type PortEndpoints,
+  type ProxyConfig,
   type RulesAt,
   type ServicePort,
 } from '@pointsman/core'
@@ -52,7 +53,7 @@ export function layoutContext({ state, config }: RulesAt, options: PlanOptions):
 
 /** The shape of a table: which chains, sets and maps there are, and what stands in them. All else works the same for each. */
 export interface Layout {
-  readonly name: string
+  readonly name: ProxyConfig['layout']
   readonly table: (family: IpFamily) => TableName
   readonly tableComment: string
   /** What is there whatever Services there are. */

@@ -94,6 +94,14 @@ export function namedBy(name: string): NamedByChain | undefined {
   }
 }
 
+/** The endpoint that a name of its chain or set says: `10.244.1.51:8080`. Undefined: it says none, or was cut before its end. */
+export function endpointNamedBy(name: string): string | undefined {
+  const [, address, port] = /__([^/]+)\/(\d+)$/.exec(name) ?? []
+  if (!isEndpointName(name) || address === undefined || port === undefined) return undefined
+  const isIpv4 = /^\d+\.\d+\.\d+\.\d+$/.test(address)
+  return isIpv4 ? `${address}:${port}` : `[${address.replaceAll('.', ':')}]:${port}`
+}
+
 /** The beginnings of names of nat's chains, as a packet meets them. */
 export const READING_ORDER: readonly string[] = [
   PREFIXES.firewall,

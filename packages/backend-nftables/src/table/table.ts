@@ -80,6 +80,12 @@ export interface Table {
 
 export const EMPTY_TABLE: Table = { chains: new Map(), sets: new Map() }
 
+/** How many rules and elements a table has. */
+export function sizeOfTable({ chains, sets }: Table): number {
+  const rules = [...chains.values()].reduce((sum, chain) => sum + chain.rules.length, 0)
+  return [...sets.values()].reduce((sum, { elements }) => sum + elements.size, rules)
+}
+
 /** The parts of several owners as one table. Where two have an element of one key, the first one's is taken. */
 export function tableOf(parts: Iterable<TableParts>): Table {
   const chains = new Map<string, Chain>()

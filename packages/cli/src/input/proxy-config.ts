@@ -18,6 +18,7 @@ import { byteStream } from './open-input.js'
 /** As commander parses `--config` and kube-proxy's own flags. */
 export interface ConfigOptions {
   readonly config?: string
+  readonly proxyMode?: string
   readonly clusterCidr?: string
   readonly detectLocalMode?: string
   readonly podBridgeInterface?: string
@@ -35,6 +36,7 @@ export interface ConfigOptions {
 export function withConfigOptions(command: Command): Command {
   return command
     .option('--config <file>', 'a KubeProxyConfiguration, YAML or JSON; flags override it')
+    .option('--proxy-mode <mode>', 'iptables (default) or nftables')
     .option('--cluster-cidr <cidrs>', "the CIDR of the cluster's pods, or two, one per family, comma-separated")
     .option('--detect-local-mode <mode>', 'ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix')
     .option('--pod-bridge-interface <name>', 'the bridge interface of local pods')
@@ -236,7 +238,7 @@ export const KUBE_PROXY_FLAGS: readonly KubeProxyFlag[] = [
     'enableProfiling',
     'allow changing log verbosity via PUT /debug/flags/v, and profiles at /debug/pprof/',
   ),
-  flag('proxy-mode', 'text', 'mode', "kube-proxy's name of a rule system"),
+  flag('proxy-mode', 'text', 'mode', 'iptables (default) or nftables'),
   flag('show-hidden-metrics-for-version', 'text', 'showHiddenMetricsForVersion', NO_EFFECT),
   flag('v', 'integer', 'logging.verbosity', 'log verbosity', LOGGING),
   flag('vmodule', 'vmodule', 'logging.vmodule', NO_EFFECT, LOGGING),

@@ -178,6 +178,10 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   readonly usesServiceCidrs?: boolean | undefined
   /** The file that holds a family's listing, where listings are written into a folder: `iptables-save.txt`. */
   listingFile(family: IpFamily): string
+  /** What loads its listings: `iptables 1.6.2 and later`. */
+  readonly loadedBy: string
+  /** Whether a line of its listings is an item; others declare, delete or commit. */
+  isItemLine(line: string): boolean
 
   /** Whether a chain of this name belongs to one service port, of whichever proxy's making. */
   isServiceChain(chain: string): boolean

@@ -37,6 +37,8 @@ export function createToyDataplane(): ToyDataplane {
     mode: 'toy',
     layouts: ['current'],
     listingFile: (family) => `toy-${family}.txt`,
+    loadedBy: 'the toy',
+    isItemLine: (line) => line.startsWith('add '),
     plan: ({ state }, { family }) => planToy(state, family),
     endpointOf: (item, { endpoints }) => endpoints.find((endpoint) => endpointKey(endpoint) === item.text),
     isServiceChain: (chain) => chain.startsWith('to-'),

@@ -51,13 +51,17 @@ const FORMATS = ['text', 'json', 'jsonl'] as const
 export function registerRender(program: Command, context: Context): void {
   const command = program
     .command('render')
-    .summary('print the rules as iptables-save does')
+    .summary('print the rules, ready to load')
     .description(
-      'Prints the rules that kube-proxy would write on a node, in iptables-save format. Changes nothing. The rules are those for ' +
-        'iptables 1.6.2 and later. With -o json, each rule names its service port.',
+      'Prints the rules that kube-proxy would write on a node: in mode iptables in iptables-save format, for iptables 1.6.2 and ' +
+        'later; in mode nftables as a transaction that `nft -f` loads, and that replaces the whole table. Changes nothing. With -o ' +
+        'json, each rule names its service port.',
     )
     .option('--node <name>', "print this node's rules (default: the configured node, else the only Node)")
-    .option('--output-dir <dir>', 'write iptables-save.txt and ip6tables-save.txt to this directory instead')
+    .option(
+      '--output-dir <dir>',
+      'write a file per family to this directory instead: iptables-save.txt and ip6tables-save.txt, or nft-ip.txt and nft-ip6.txt',
+    )
     .option('--nfacct', 'include the nfacct packet counters that kube-proxy adds where nfacct(8) works')
     .addOption(outputOption(FORMATS))
     .action(async (options: RenderOptions) => render(options, context))
@@ -92,7 +96,7 @@ async function render(options: RenderOptions, context: Context): Promise<void> {
       return
     }
     const [family = 'IPv4'] = families
-    await writePieces(linesOf({ format, asked, question, plan: planOf(family) }, context), context)
+    await writePieces(linesOf({ format, asked, question, dataplane, plan: planOf(family) }, context), context)
   })
 }
 
@@ -100,11 +104,12 @@ function checkOutput({ family, outputDir }: RenderOptions, format: string): void
   if (family === 'dual' && outputDir === undefined)
     throw new CliError('USAGE', '--family dual prints two files: give a directory with --output-dir')
   if (outputDir !== undefined && format !== 'text')
-    throw new CliError('USAGE', `--output-dir writes iptables-save format: omit -o ${format}`)
+    throw new CliError('USAGE', `--output-dir writes the rules ready to load: omit -o ${format}`)
 }
 
 function warnOfNodePortAddresses({ state: { node }, config }: RulesQuestion, context: Context): void {
-  if (config.nodePortAddresses === 'all' || node === undefined) return
+  // Of `primary`, the Node says all that counts.
+  if (typeof config.nodePortAddresses === 'string' || node === undefined) return
   const known = [...node.addresses, 'loopback'].join(', ')
   warn(context, `assuming that node ports answer only on ${known}: give the interface addresses with --node-address`)
 }
@@ -113,10 +118,14 @@ interface Answer {
   readonly format: Format
   readonly asked: AskedObjects
   readonly question: RulesQuestion
+  readonly dataplane: Dataplane
   readonly plan: RulePlan
 }
 
-function linesOf({ format, asked, question: { state, config }, plan }: Answer, context: Context): Iterable<string> {
+function linesOf(
+  { format, asked, question: { state, config }, dataplane, plan }: Answer,
+  context: Context,
+): Iterable<string> {
   const { family } = plan
   if (format === 'jsonl') return jsonLines(ruleItems(plan.inOrder(plan.parts()), state))
   if (format === 'json') {
@@ -127,7 +136,7 @@ function linesOf({ format, asked, question: { state, config }, plan }: Answer, c
   }
   const whose = state.node === undefined ? '' : `, node ${state.node.name}`
   context.stderr.print(
-    context.errorStyle.dim(`${describeAsked(asked)}${whose}: ${family} rules for iptables 1.6.2 and later`),
+    context.errorStyle.dim(`${describeAsked(asked)}${whose}: ${family} rules for ${dataplane.loadedBy}`),
   )
   return plan.listing(plan.parts())
 }
@@ -149,17 +158,17 @@ function writeSaves({ folder, dataplane, families, planOf }: SavesToWrite, conte
   }
   for (const family of families) {
     const path = join(folder, dataplane.listingFile(family))
-    const rules = writeSave(path, planOf(family))
+    const rules = writeSave(path, planOf(family), dataplane)
     context.stdout.print(`${path}: ${countOf(rules, `${family} rule`)}`)
   }
 }
 
-function writeSave(path: string, plan: RulePlan): number {
+function writeSave(path: string, plan: RulePlan, dataplane: Dataplane): number {
   const file = openLinesFile(path, { unique: randomBytes(6).toString('hex') })
   let rules = 0
   const counted = function* (): Generator<string> {
     for (const line of plan.listing(plan.parts())) {
-      if (line.startsWith('-A ')) rules += 1
+      if (dataplane.isItemLine(line)) rules += 1
       yield line
     }
   }
