@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { asyncScheduler } from 'rxjs'
 import { expect } from 'vitest'
-import { OBJECT_KINDS } from '@pointsman/core'
+import { NEEDED_KINDS } from '@pointsman/core'
 import { connectApiServer, createKnownObjects, kubernetesSource } from '@pointsman/core/io'
 import type { KubernetesObject, ObjectEvent, ObjectKind, SourceItem, WatchStatus } from '@pointsman/core'
 import type { KubernetesSourceOptions, SourceLimits } from '@pointsman/core/io'
@@ -64,12 +64,12 @@ export async function startSource(
   })
   const items: SourceItem[] = []
   const faults: string[] = []
-  const folds = new Map(OBJECT_KINDS.map((kind) => [kind, new Map(after?.folded(kind))]))
+  const folds = new Map(NEEDED_KINDS.map((kind) => [kind, new Map(after?.folded(kind))]))
   const fold = (kind: ObjectKind): Map<string, KubernetesObject> =>
     folds.get(kind) ?? new Map<string, KubernetesObject>()
   const points: { [kind in ObjectKind]?: { readonly resourceVersion: string } } = { ...after?.resumePoints() }
   const known = createKnownObjects()
-  for (const kind of OBJECT_KINDS) for (const object of fold(kind).values()) known.add(object)
+  for (const kind of NEEDED_KINDS) for (const object of fold(kind).values()) known.add(object)
 
   const take = (item: SourceItem): void => {
     items.push(item)
@@ -137,8 +137,8 @@ function differences(server: TestApiServer, source: LivingSource): readonly stri
     ...server.objects('nodes'),
   ]
   const there = new Map(objects.map((object) => [`${object.kind} ${keyOf(object)}`, object]))
-  const seen = OBJECT_KINDS.flatMap((kind) => [...source.folded(kind).values()])
-  const unwatched = OBJECT_KINDS.filter((kind) => source.status(kind)?.phase !== 'watching').map(
+  const seen = NEEDED_KINDS.flatMap((kind) => [...source.folded(kind).values()])
+  const unwatched = NEEDED_KINDS.filter((kind) => source.status(kind)?.phase !== 'watching').map(
     (kind) => `${kind}: ${source.status(kind)?.phase}`,
   )
   const wrong = seen.flatMap((object) => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { NEEDED_KINDS } from '@pointsman/core'
 import { startTestApiServer } from '@pointsman/core/testing'
 import { expectCaughtUp, expectSameObjects, startSource } from './living-source.js'
 import { listsAskedOf, webService, webSlice, worldOf } from './world.js'
@@ -161,6 +162,34 @@ describe('the next watch after a lost one', () => {
     server.put(webSlice(7, 7))
     await expectCaughtUp(server, source)
     expect(listsAskedOf(server) - asked).toBe(KINDS * lists)
+  })
+})
+
+describe('a server that answers while its etcd does not', () => {
+  it.each([500, 504])('with %i to every list and watch is followed again once it can, without a list', async (code) => {
+    server.putAll(worldOf(50))
+    const source = await start()
+    await expectCaughtUp(server, source)
+    const asked = listsAskedOf(server)
+    const recover = server.misbehave({ type: 'status', code }, { times: 1_000_000 })
+    server.disturb({ type: 'reset' })
+    change()
+    const isLost = (): boolean => NEEDED_KINDS.every((kind) => source.status(kind)?.error?.code === 'SERVER_ERROR')
+    await expect.poll(isLost).toBe(true)
+    recover()
+    await expectCaughtUp(server, source)
+    server.put(webSlice(7, 7))
+    await expectCaughtUp(server, source)
+    expect(listsAskedOf(server)).toBe(asked)
+  })
+
+  it('at the start is listed once it can', async () => {
+    server.putAll(worldOf(50))
+    const recover = server.misbehave({ type: 'status', code: 500 }, { times: 1_000_000 })
+    const source = await start()
+    await expect.poll(() => source.status('Service')?.error?.code).toBe('SERVER_ERROR')
+    recover()
+    await expectCaughtUp(server, source)
   })
 })
 

@@ -7,7 +7,7 @@ export type Misbehaviour =
   | { readonly type: 'hang' }
   /** The connection is cut before an answer. */
   | { readonly type: 'reset' }
-  /** A refusal: 400, 401, 403, 410, 422, 429, 500, 503. */
+  /** A refusal: 400, 401, 403, 410, 422, 429, 500, 503, 504. */
   | { readonly type: 'status'; readonly code: number; readonly retryAfterSeconds?: number }
   /** HTTP 504 with the cause ResourceVersionTooLarge: a replica that is behind, or another cluster's resourceVersion. */
   | { readonly type: 'too-large-resource-version'; readonly retryAfterSeconds?: number }
