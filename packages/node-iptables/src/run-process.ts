@@ -8,6 +8,8 @@ import { IptablesError } from './iptables-error.js'
 export interface RunRequest {
   /** The executable (a path, or a name that `searchPath` leads to) and its arguments. No shell reads them. */
   readonly argv: readonly string[]
+  /** The path of what is executed in place of the first word, which the process gets as its name all the same. */
+  readonly file?: string | undefined
   /** What the process reads, in pieces of any size; asked for no faster than the process reads. None: an empty input. */
   readonly input?: Iterable<string> | AsyncIterable<string> | undefined
   /** Takes standard output piece by piece, and is waited for; the result's `stdout` is then empty. */
@@ -88,11 +90,15 @@ const STDERR_LENGTH = 64 * 1024
 const DEFAULT_MAX_OUTPUT_BYTES = 256 * 1024 * 1024
 const PIECE_LENGTH = 64 * 1024
 
-function start({ argv, env }: RunRequest): ChildProcess {
-  const [file = '', ...args] = argv
+function start({ argv, env, file: instead }: RunRequest): ChildProcess {
+  const [name = '', ...args] = argv
   try {
     // Its own process group, so that what it starts (a wrapper script's iptables) can be ended with it.
-    return spawn(file, args, { detached: true, env: { PATH: searchPath(), ...env, LC_ALL: 'C' } })
+    return spawn(instead ?? name, args, {
+      argv0: name,
+      detached: true,
+      env: { PATH: searchPath(), ...env, LC_ALL: 'C' },
+    })
   } catch (error) {
     throw toStartError(argv, error)
   }

@@ -38,7 +38,7 @@ import { createWitness } from './table-witness.js'
  */
 export async function openDataplane(options: OpenOptions, machine: Machine): Promise<OpenDataplane> {
   const { config, choices, node, leaveOut, timeoutMs, onLeft } = options
-  const own = ownProcesses({ run: runProcess })
+  const own = ownProcesses({ run: runProcess, folder: options.folder })
   const witness = createWitness(options.bootId)
   const chosen = variantOf(choices)
   // The rules of both variants are as dear to count as to read.

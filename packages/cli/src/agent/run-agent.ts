@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path'
 import {
   type AgentConfig,
   configOfRecord,
@@ -150,6 +151,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
         dataplane,
         config: config.proxy,
         formerFronts: start.formerFronts,
+        folder: join(dirname(options.log), '.pointsman-commands'),
         lastSync: start.lastSync,
         unheldExternalIPs: ports?.unheldExternalIPs,
         onFamilySync: (report) => emit({ type: 'family', report }),

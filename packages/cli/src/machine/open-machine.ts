@@ -190,6 +190,7 @@ interface AgentMachineOptions extends VariantOptions {
   readonly unheldExternalIPs?: Machine['unheldExternalIPs']
   readonly lastSync?: OpenOptions['lastSync']
   readonly bootId?: string | undefined
+  readonly folder?: OpenOptions['folder']
   readonly onFamilySync: (report: FamilySyncReport) => void
   readonly onConntrack: (report: ConntrackReport) => void
 }
@@ -223,6 +224,7 @@ export async function openAgentMachine(
       leaveOut: options.family === undefined,
       lastSync: options.lastSync,
       bootId: options.bootId,
+      folder: options.folder,
       timeoutMs: COMMAND_TIMEOUT_MS,
       syncHook: (families: readonly IpFamily[]) =>
         createConntrackHook({

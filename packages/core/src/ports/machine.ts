@@ -49,6 +49,8 @@ export interface OpenOptions {
   readonly timeoutMs?: number | undefined
   /** The last sync into this machine that a log knows: its digest and mark. Where both are found again, the first sync reads nothing. */
   readonly lastSync?: { readonly digest: string; readonly mark: string } | undefined
+  /** A folder that only this user may change, for what the rule system needs while it is open; what is in it is replaced. */
+  readonly folder?: string | undefined
   /** Of the machine's present boot; absent: no sync has a mark. */
   readonly bootId?: string | undefined
   /** Makes what is called around each sync of the families that were opened. */

@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createIptables } from '../create-iptables.js'
 import { IptablesError } from '../iptables-error.js'
@@ -117,6 +121,22 @@ describeKernel('a watch in a namespace of its own', () => {
     expect(commandsAfter(changes, 'ip6tables-nft')).toEqual([{ pid: asKernelHas(pid), command: 'nft' }])
   })
 
+  it('in a pid namespace tells our own restores from those that another makes at the same time by the same program', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'own-commands-'))
+    const argv = [...namespace.prefix, 'unshare', '--pid', '--fork', '--mount-proc', process.execPath]
+    const index = fileURLToPath(new URL('../../dist/index.js', import.meta.url))
+    const { exitCode, stdout, stderr } = await runProcess({
+      argv: [...argv, '--input-type=module', '--eval', RESTORES, index, join(folder, 'links')],
+      timeoutMs: 60_000,
+    })
+    await rm(folder, { recursive: true })
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 0, stderr: '' })
+    const told = stdout.trim().split('\n')
+    expect(told.filter((line) => /^own own-\w{10}$/.test(line))).toHaveLength(20)
+    expect(told.filter((line) => line === 'iptables-nft-re')).toHaveLength(20)
+    expect(told.filter((line) => !/^(?:own own-\w{10}|iptables-nft-re|nft)$/.test(line))).toEqual([])
+  })
+
   const families = (['nft', 'legacy'] as const).flatMap((variant) =>
     (['IPv4', 'IPv6'] as const).map((family) => ({ variant, family })),
   )
@@ -192,3 +212,33 @@ async function processesIn(namespace: string): Promise<readonly string[]> {
   const { stdout } = await runProcess({ argv: ['ip', 'netns', 'pids', namespace] })
   return stdout.split('\n').filter((line) => line !== '')
 }
+
+/** Forty restores, every other one our own, two at a time; prints each commit as it is judged. */
+const RESTORES = `
+  const [index, folder] = process.argv.slice(1)
+  const { ownProcesses, runProcess, watchChanges } = await import(index)
+  const own = ownProcesses({ run: runProcess, folder })
+  const abort = new AbortController()
+  let listens
+  const listening = new Promise((resolve) => (listens = resolve))
+  const tell = (line) => {
+    console.log(line)
+    if (line === 'nft') abort.abort()
+  }
+  const watch = watchChanges({
+    signal: abort.signal,
+    monitor: { isOwn: (found) => (own.isOwn(found) ? (tell('own ' + found.command), true) : false) },
+    onChange: ({ command }) => tell(command),
+    onError: (error) => { throw error },
+    onListening: ({ type }) => type === 'listening' && listens(),
+  })
+  await listening
+  const restore = async (run, chain) => {
+    const input = ['*nat\\n:' + chain + ' - [0:0]\\nCOMMIT\\n']
+    const { exitCode, stderr } = await run({ argv: ['iptables-nft-restore', '--noflush'], input })
+    if (exitCode !== 0) throw new Error(stderr)
+  }
+  for (let i = 0; i < 20; i++) await Promise.all([restore(own.run, 'A' + i), restore(runProcess, 'B' + i)])
+  await runProcess({ argv: ['nft', 'add', 'table', 'inet', 'end'] })
+  await watch
+`

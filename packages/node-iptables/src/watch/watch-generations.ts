@@ -1,7 +1,8 @@
-import { readlinkSync } from 'node:fs'
-import { basename } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { closeSync, existsSync, mkdirSync, openSync, readlinkSync, readSync, rmSync, symlinkSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 import { IptablesError } from '../iptables-error.js'
-import type { Run, RunResult } from '../run-process.js'
+import { type Run, type RunResult, searchPath } from '../run-process.js'
 import type { Generation, Sleep, Watchers } from './watch-changes.js'
 
 interface GenerationWatch extends Watchers {
@@ -212,6 +213,11 @@ export interface OwnProcessesOptions {
   readonly run: Run
   /** Default: by `pid` in the initial pid namespace, by `command` in any other. */
   readonly match?: 'pid' | 'command' | undefined
+  /**
+   * By command: a folder for links that only this user may change. Programs are started through them, under a name that no other
+   * process has, so that their commits are known exactly. What is in it is removed. Default: none.
+   */
+  readonly folder?: string | undefined
   /** How long a process counts after its end: the monitor may lag. Default: 60,000 by pid, 2,000 by command. */
   readonly keepMs?: number | undefined
   /** Milliseconds that never go back. */
@@ -231,13 +237,16 @@ export interface OwnProcesses {
  * --no-fork`), not a child of it. A pid that the kernel gives out again within `keepMs` is taken for ours.
  *
  * By command: the kernel names a process as the initial pid namespace does, and in a container that number says nothing.
- * So whatever has the name of a program that runs for us at the time, or did `keepMs` ago, is taken for ours, and a change
- * that another's iptables-restore makes just then is not told. hostPID avoids it.
+ * With a `folder`, iptables and nft are started through a link with a name of their own, which the kernel reports: exact.
+ * Where that cannot be (no folder, one that cannot be written, a script in place of the program), whatever has the name of a
+ * program that runs for us at the time, or did `keepMs` ago, is taken for ours, and a change that another's
+ * iptables-restore makes just then is not told.
  */
 export function ownProcesses(options: OwnProcessesOptions): OwnProcesses {
   const { match = processMatchHere(), now = () => performance.now() } = options
   const keepMs = options.keepMs ?? (match === 'pid' ? 60_000 : 2000)
   const remembered = new Set<OwnProcess>()
+  const links = match === 'command' && options.folder !== undefined ? createLinks(options.folder) : undefined
 
   const forgetOld = (): void => {
     const oldest = now() - keepMs
@@ -247,19 +256,23 @@ export function ownProcesses(options: OwnProcessesOptions): OwnProcesses {
   return {
     run: async (request) => {
       forgetOld()
-      const process: OwnProcess = { pid: 0, commands: commandsIn(request.argv), endedAt: Number.POSITIVE_INFINITY }
+      const file = links?.linkTo(request.argv[0] ?? '')
+      // The kernel names a process by the file that was executed.
+      const commands = file === undefined ? commandsIn(request.argv) : new Set([basename(file)])
+      const process: OwnProcess = { pid: 0, commands, endedAt: Number.POSITIVE_INFINITY }
       remembered.add(process)
       const onStart = (pid: number): void => {
         process.pid = pid
         request.onStart?.(pid)
       }
       try {
-        return await options.run({ ...request, onStart })
+        return await options.run({ ...request, ...(file !== undefined && { file }), onStart })
       } finally {
         process.endedAt = now()
       }
     },
     isOwn: ({ pid, command }) => {
+      if (command === links?.name) return true
       forgetOld()
       const isIt = ({ pid: own, commands }: OwnProcess): boolean =>
         match === 'pid' ? own === pid : commands.has(command)
@@ -281,6 +294,59 @@ const commandsIn = (argv: readonly string[]): ReadonlySet<string> =>
 
 // TASK_COMM_LEN is 16 with the ending NUL.
 const LONGEST_COMMAND = 15
+
+/** Links to programs, all of one name that no other process has. */
+function createLinks(folder: string): {
+  readonly name: string
+  readonly linkTo: (program: string) => string | undefined
+} {
+  const name = `own-${randomBytes(5).toString('hex')}`
+  const links = new Map<string, string | undefined>()
+  const make = (program: string): string | undefined => {
+    const target = isCommitting(program) ? binaryOf(program) : undefined
+    if (target === undefined) return undefined
+    try {
+      if (links.size === 0) {
+        rmSync(folder, { recursive: true, force: true })
+        mkdirSync(folder, { mode: 0o700 })
+      }
+      const place = join(folder, String(links.size))
+      mkdirSync(place)
+      symlinkSync(target, join(place, name))
+      return join(place, name)
+    } catch {
+      return undefined
+    }
+  }
+  return {
+    name,
+    linkTo: (program) => {
+      if (!links.has(program)) links.set(program, make(program))
+      return links.get(program)
+    },
+  }
+}
+
+/** Whether a program makes commits itself, and does not lead to one that does. */
+const isCommitting = (program: string): boolean => /^(?:ip6?tables|xtables|nft)/.test(basename(program))
+
+/** The path of a program, of a file that the kernel executes as it is: a script leads to programs of other names. */
+function binaryOf(program: string): string | undefined {
+  const folders = searchPath().split(':')
+  const paths = program.includes('/') ? [program] : folders.map((one) => join(one, program))
+  const path = paths.find((one) => existsSync(one))
+  if (path === undefined) return undefined
+  const fd = openSync(path, 'r')
+  try {
+    const magic = Buffer.alloc(ELF.length)
+    readSync(fd, magic)
+    return magic.equals(ELF) ? resolve(path) : undefined
+  } finally {
+    closeSync(fd)
+  }
+}
+
+const ELF = Buffer.from('\x7fELF', 'latin1')
 
 /** The kernel gives the first pid namespace this number for good, PROC_PID_INIT_INO. */
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]'

@@ -1,5 +1,8 @@
+import { copyFileSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { expect, describe, it } from 'vitest'
-import type { Run, RunResult } from '../run-process.js'
+import type { Run, RunRequest, RunResult } from '../run-process.js'
 import { ownProcesses } from './watch-generations.js'
 
 const RESTORE = ['ip', 'netns', 'exec', 'blue', '/usr/sbin/iptables-nft-restore', '--noflush']
@@ -55,4 +58,36 @@ describe('own processes, by command', () => {
     clock.ms = 2001
     expect(names()).toEqual([false, false, false])
   })
+})
+
+it('programs are started under a name of their own where links can be made, and as ever where not', async () => {
+  const parent = mkdtempSync(join(tmpdir(), 'own-'))
+  const folder = join(parent, 'links')
+  const started: RunRequest[] = []
+  const run: Run = async (request) => {
+    started.push(request)
+    return { argv: request.argv, exitCode: 0, signal: null, stdout: '', stderr: '' }
+  }
+  const script = join(parent, 'iptables-save')
+  writeFileSync(script, '#!/bin/sh\n', { mode: 0o755 })
+  const binary = join(parent, 'iptables-restore')
+  copyFileSync(process.execPath, binary)
+  const own = ownProcesses({ run, match: 'command', folder })
+  for (const program of [binary, script, 'conntrack', join(parent, 'iptables-none')]) await own.run({ argv: [program] })
+  const [first, ...others] = started
+  expect(realpathSync(first?.file ?? '')).toBe(realpathSync(binary))
+  expect(first?.argv).toEqual([binary])
+  expect(others.map(({ file }) => file)).toEqual([undefined, undefined, undefined])
+  const name = basename(first?.file ?? '')
+  expect(name.length).toBeLessThanOrEqual(15)
+  const judged = [name, 'iptables-restor', 'iptables-save', 'conntrack'].map((command) =>
+    own.isOwn({ pid: 1, command }),
+  )
+  expect(judged).toEqual([true, false, true, true])
+
+  const nowhere = ownProcesses({ run, match: 'command', folder: join(script, 'no-folder') })
+  await nowhere.run({ argv: [binary] })
+  expect(started.at(-1)?.file).toBeUndefined()
+  expect(nowhere.isOwn({ pid: 1, command: 'iptables-restor' })).toBe(true)
+  rmSync(parent, { recursive: true })
 })
