@@ -64,7 +64,9 @@ export async function startSource(
   })
   const items: SourceItem[] = []
   const faults: string[] = []
-  const folds = new Map(NEEDED_KINDS.map((kind) => [kind, new Map(after?.folded(kind))]))
+  const folds = new Map<ObjectKind, Map<string, KubernetesObject>>(
+    NEEDED_KINDS.map((kind) => [kind, new Map(after?.folded(kind))]),
+  )
   const fold = (kind: ObjectKind): Map<string, KubernetesObject> =>
     folds.get(kind) ?? new Map<string, KubernetesObject>()
   const points: { [kind in ObjectKind]?: { readonly resourceVersion: string } } = { ...after?.resumePoints() }

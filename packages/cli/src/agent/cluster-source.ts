@@ -1,4 +1,5 @@
 import {
+  type ApiServer,
   type ObjectKind,
   record,
   type Recorded,
@@ -28,6 +29,8 @@ import {
   type Observable,
   retry,
   Subject,
+  take,
+  takeUntil,
   tap,
   throwError,
   timer,
@@ -47,8 +50,10 @@ interface ClusterSourceOptions {
   /** What the log holds; kept up from the first item on. */
   readonly known: KnownObjects
   readonly resume: ResumePoints
-  /** Fails with a CliError when the server turns out to be another cluster than this; absent: whichever it is. */
+  /** Which cluster the log is of; absent: whichever it is. */
   readonly clusterId?: string | undefined
+  /** When the server is another cluster's: fail with a CliError, or warn and list all that this cluster has. Default: fail. */
+  readonly ofOther?: 'fail' | 'list'
   /** A kubeconfig that cannot be used is read again so often, in milliseconds; absent: it ends the source. */
   readonly retryMs?: number
   /** Everything is listed again about so often, in milliseconds; Infinity: never. Default: an hour. */
@@ -63,11 +68,9 @@ interface ClusterSourceOptions {
  */
 export function clusterSource(options: ClusterSourceOptions, context: Context): Observable<SourceItem> {
   const { server, nodeName, kinds, version, known, resume, clusterId, retryMs, onRequest, onWarning } = options
-  const wrong = (id: string): CliError =>
-    new CliError(
-      'USAGE',
-      `${options.log}: the log is of cluster ${clusterId ?? ''}, the API server of cluster ${id} (uid of Service default/kubernetes): use another --log`,
-    )
+  const otherText = (id: string): string =>
+    `${options.log}: the log is of cluster ${clusterId ?? ''}, the API server of cluster ${id} (uid of Service default/kubernetes)`
+  const wrong = (id: string): CliError => new CliError('USAGE', `${otherText(id)}: use another --log`)
   const connect = () =>
     connectApiServer({
       ...server,
@@ -80,18 +83,27 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
   return defer(connect).pipe(
     retryMs === undefined ? identity : retry({ delay: patiently(retryMs, onWarning) }),
     mergeMap((api) => {
-      const other = new Subject<never>()
-      const items = kubernetesSource({
-        api: clusterId === undefined ? api : guardCluster(api, { clusterId, onOther: (id) => other.error(wrong(id)) }),
-        ...(nodeName !== undefined && { nodeName }),
-        ...(kinds && { kinds }),
-        resume,
-        known,
-        scheduler: asyncScheduler,
-        random: Math.random,
-        ...(options.relistMs !== undefined && { limits: { relistMs: options.relistMs } }),
-      })
-      return merge(items, other).pipe(finalize(() => void api.close()))
+      const other = new Subject<string>()
+      const itemsFrom = (from: ApiServer, points: ResumePoints): Observable<SourceItem> =>
+        kubernetesSource({
+          api: from,
+          ...(nodeName !== undefined && { nodeName }),
+          ...(kinds && { kinds }),
+          resume: points,
+          known,
+          scheduler: asyncScheduler,
+          random: Math.random,
+          ...(options.relistMs !== undefined && { limits: { relistMs: options.relistMs } }),
+        })
+      const guarded = clusterId === undefined ? api : guardCluster(api, { clusterId, onOther: (id) => other.next(id) })
+      // Positions of one cluster mean nothing in another: everything is listed anew, as what differs from what is known.
+      const anew = (id: string): Observable<SourceItem> => {
+        if (options.ofOther !== 'list') throw wrong(id)
+        onWarning(`${otherText(id)}: listing everything, and following the API server; use another --log`)
+        return itemsFrom(api, {})
+      }
+      const items = itemsFrom(guarded, resume).pipe(takeUntil(other))
+      return merge(other.pipe(take(1), mergeMap(anew)), items).pipe(finalize(() => void api.close()))
     }),
   )
 }

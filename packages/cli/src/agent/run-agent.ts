@@ -126,6 +126,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     {
       ...options,
       ...start,
+      ofOther: 'list',
       server: { kubeconfig, master, otherwise: 'pod', qps, burst },
       kinds: dataplane.usesServiceCidrs === true ? OBJECT_KINDS : NEEDED_KINDS,
       // Without a logged state there is nothing to serve meanwhile.

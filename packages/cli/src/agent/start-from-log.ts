@@ -53,6 +53,8 @@ export interface AgentStart {
   readonly received: ReadonlySet<ObjectKind>
   readonly resume: ResumePoints
   readonly appliedSeq?: Seq
+  /** Which cluster the log is of; absent: not known. */
+  readonly clusterId?: string
   /** Absent: nothing is known. */
   readonly fromLog?: LogStart
   /** UDP fronts of the state that was brought into force last, and of the log's last one. */
@@ -128,6 +130,7 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
     head: seq,
     lastObservedAt: at,
     formerFronts: fronts.all(),
+    ...(info.clusterId !== undefined && { clusterId: info.clusterId }),
     ...(appliedSeq !== undefined && { appliedSeq }),
     ...(config !== undefined && { config }),
     ...(isKnown && { lastSync: { digest, mark } }),
