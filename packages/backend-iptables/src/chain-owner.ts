@@ -121,11 +121,17 @@ export const isOurChain = (chain: string): boolean => isBaseChain(chain) || isSe
 export const hasMarkDrop = (firewall: readonly Rule[]): boolean =>
   dropsByMark(firewall.filter((rule) => !isDropMarked(rule)))
 
-/** Whether rules of KUBE-FIREWALL drop what KUBE-MARK-DROP marks, whichever program made them. */
-export const dropsByMark = (firewall: readonly Rule[]): boolean =>
+/** Whether rules of KUBE-FIREWALL drop what KUBE-MARK-DROP marks, whichever program made them. Default: by whichever mark. */
+export const dropsByMark = (firewall: readonly Rule[], mark?: number): boolean =>
   firewall.some(
     ({ matches, target }) =>
-      target?.type === 'jump' && target.chain === 'DROP' && matches.some(({ type }) => type === 'mark'),
+      target?.type === 'jump' &&
+      target.chain === 'DROP' &&
+      matches.some(
+        (match) =>
+          match.type === 'mark' &&
+          (mark === undefined || ((mark & match.mask) >>> 0 === match.value) !== match.negated),
+      ),
   )
 
 /** Whether a rule is the one that layout `classic` puts into KUBE-FIREWALL where no kubelet does. */

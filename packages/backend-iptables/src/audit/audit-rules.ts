@@ -19,7 +19,14 @@ import type { Rule, SavedChain, SavedTable } from 'node-iptables'
 import { chainOf, dropsByMark } from '../chain-owner.js'
 import { loadedTables, type LoadedTables, type SaveRemarks } from '../loaded-tables.js'
 import { isLargeCluster } from '../ruleset/context.js'
-import { CHAINS, everyServiceChainName, layoutOf, MARK_DROP, serviceChainNames } from '../ruleset/layout.js'
+import {
+  CHAINS,
+  everyServiceChainName,
+  isServiceChain,
+  layoutOf,
+  MARK_DROP,
+  serviceChainNames,
+} from '../ruleset/layout.js'
 import type { Ruleset } from '../ruleset/ruleset.js'
 import { planRuleset } from '../ruleset/service-rules.js'
 import { auditMarkBit, auditOtherVariant, auditTables } from './audit-tables.js'
@@ -65,6 +72,7 @@ function ownFindings(loaded: LoadedTables, wanted: AuditedState, options: PlanOp
   return [
     ...otherConfiguredMode(wanted),
     ...[...readable, ...repeatedByKubelet(tables, findings)].map((finding) => withDoubtfulTool(finding, remarks)),
+    ...(wanted.config.layout === 'classic' && unseen.length === 0 ? notDropped(tables) : []),
     ...unreadable,
     ...unseen,
   ]
@@ -103,7 +111,7 @@ function compare(
 
 /**
  * In layout `classic` what drops marked packets is kubelet's to make: a kube-proxy of that time makes none of it but the empty chain
- * KUBE-MARK-DROP. `auditNotes` says where it is missing.
+ * KUBE-MARK-DROP. `notDropped` finds where it is missed.
  */
 export function withoutKubelets(ruleset: Ruleset): Ruleset {
   const { chains, jumps } = ruleset.base
@@ -203,28 +211,43 @@ export function auditNotes(
   { state, config }: AuditedState,
   { family }: PlanOptions,
 ): readonly AuditNote[] {
-  const { areOfNftables, tables, remarks } = loadedTables(rules)
+  const { areOfNftables, tables } = loadedTables(rules)
   if (areOfNftables || originBesides(config.layout, tables) !== undefined) return []
-  return [
-    ...(config.layout === 'classic' && unseenTables(remarks).length === 0 ? notDropped(tables, family) : []),
-    ...claimedFronts(tables, state, family),
-  ]
+  return claimedFronts(tables, state, family)
 }
 
-/** What KUBE-MARK-DROP marks is dropped by nobody. */
-function notDropped(tables: readonly SavedTable[], family: IpFamily): readonly AuditNote[] {
-  const [filter, nat] = ['filter', 'nat'].map((name) => tables.find(({ table }) => table === name)?.chains ?? [])
-  const firewall = filter?.find(({ chain }) => chain === CHAINS.firewall)?.rules ?? []
-  const marking = nat?.find(({ chain }) => chain === MARK_DROP)?.rules ?? []
-  const marks = marking.some(({ rule }) => rule.target?.type === 'MARK')
-  if (filter?.length === 0 || (marks && dropsByMark(firewall.map(({ rule }) => rule)))) return []
-  const leading = (nat ?? []).flatMap(({ chain, rules }) =>
-    rules.filter(({ rule }) => chainOf(rule) === MARK_DROP).map(({ rule }) => foundRule({ table: 'nat', chain }, rule)),
+/**
+ * What rules of Services lead to KUBE-MARK-DROP for is dropped by nobody: the chain marks nothing, or nothing in the way of packets to
+ * this node drops by that mark. What is forwarded is dropped in no case: kubelet's chain is led to from INPUT and OUTPUT alone.
+ */
+function notDropped(tables: readonly SavedTable[]): readonly TableFinding[] {
+  const [filter = [], nat = []] = ['filter', 'nat'].map(
+    (name) => tables.find(({ table }) => table === name)?.chains ?? [],
+  )
+  // Of a table that was not saved nothing is known.
+  if (filter.length === 0) return []
+  const leading = nat.flatMap(({ chain, rules }) =>
+    isServiceChain(chain)
+      ? rules
+          .filter(({ rule }) => chainOf(rule) === MARK_DROP)
+          .map(({ rule }) => foundRule({ table: 'nat', chain }, rule))
+      : [],
   )
   if (leading.length === 0) return []
-  const why = marks ? `no rule of ${CHAINS.firewall} drops by a mark` : `${MARK_DROP} marks nothing`
-  const text = `what comes to ${MARK_DROP} is not dropped: ${why}, which a kubelet before 1.28 sees to; the packets go on to where they were sent`
-  return [{ family, text, found: leading }]
+  const rulesIn = (chains: readonly SavedChain[], name: string): readonly Rule[] =>
+    chains.find(({ chain }) => chain === name)?.rules.map(({ rule }) => rule) ?? []
+  const mark = rulesIn(nat, MARK_DROP).flatMap(({ target }) => (target?.type === 'MARK' ? target.value : []))[0]
+  const isLedTo = rulesIn(filter, 'INPUT').some((rule) => chainOf(rule) === CHAINS.firewall)
+  const why =
+    mark === undefined
+      ? `${MARK_DROP} marks nothing`
+      : !dropsByMark(rulesIn(filter, CHAINS.firewall), mark)
+        ? `no rule of ${CHAINS.firewall} drops by the mark 0x${mark.toString(16)}`
+        : isLedTo
+          ? undefined
+          : `INPUT has no jump to ${CHAINS.firewall}`
+  if (why === undefined) return []
+  return [{ type: 'MARKED_NOT_DROPPED', table: 'nat', chain: MARK_DROP, detail: why, found: leading }]
 }
 
 /**
