@@ -9,6 +9,7 @@ import { diff } from '../../packages/cli/src/commands/diff/schema.js'
 import { explanation } from '../../packages/cli/src/commands/explain/schema.js'
 import { importSummary } from '../../packages/cli/src/commands/import/report.js'
 import { logInfo, recordList } from '../../packages/cli/src/commands/log/schema.js'
+import { migration } from '../../packages/cli/src/commands/migrate/schema.js'
 import { recordSummary } from '../../packages/cli/src/commands/record/command.js'
 import { ruleList } from '../../packages/cli/src/commands/rules/schema.js'
 import { serviceList } from '../../packages/cli/src/commands/services/schema.js'
@@ -26,6 +27,7 @@ export const JSON_SCHEMAS = {
   Explanation: explanation,
   ImportSummary: importSummary,
   LogInfo: logInfo,
+  Migration: migration,
   RecordList: recordList,
   RecordSummary: recordSummary,
   ReplaySummary: replaySummary,

@@ -19,6 +19,7 @@ import {
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, runProcess, saveLinesOf, type Run } from 'node-iptables'
 import { auditNotes, auditRules } from './audit/audit-rules.js'
+import { dependentRules } from './audit/dependents.js'
 import { AUDIT_FINDINGS, toDo } from './audit/finding.js'
 import { otherOriginOf } from './audit/origin.js'
 import { formerOwnerOfChain, ownerOfChain } from './chain-owner.js'
@@ -139,6 +140,7 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   loaded: (plan) => new LoadedTables(savedTablesOf(rulesetOf(plan.parts())), { family: plan.family }),
   trace: traceTables,
   affinityLists: (rules) => recentListsIn(loadedTables(rules).tables),
+  dependents: dependentRules,
   findings: AUDIT_FINDINGS,
   audit: auditRules,
   layoutFound: (rules) => otherOriginOf(loadedTables(rules).tables)?.layout,

@@ -54,6 +54,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   trace: async () => (await import('./commands/trace/command.js')).registerTrace,
   bisect: async () => (await import('./commands/bisect/command.js')).registerBisect,
   audit: async () => (await import('./commands/audit/command.js')).registerAudit,
+  migrate: async () => (await import('./commands/migrate/command.js')).registerMigrate,
   demo: async () => (await import('./commands/demo/command.js')).registerDemo,
   completion: async () => (await import('./commands/completion/command.js')).registerCompletion,
 }

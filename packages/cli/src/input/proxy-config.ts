@@ -60,6 +60,8 @@ export const givesConfig = (options: ConfigOptions): boolean =>
 export interface ModeOptions {
   /** Whether a configuration of a mode that has no rule system here will do: the question is about Services and endpoints. */
   readonly anyMode?: boolean
+  /** The mode in place of the configuration's: what kube-proxy would have with the same file in that mode. */
+  readonly as?: string | undefined
 }
 
 /**
@@ -70,18 +72,21 @@ export async function resolveConfig(
   options: ConfigOptions,
   logged: JsonObject | undefined,
   context: Context,
-  { anyMode = false }: ModeOptions = {},
+  { anyMode = false, as }: ModeOptions = {},
 ): Promise<ProxyConfig> {
-  const modes = modesOf(context)
+  const modes: readonly [string, ...string[]] = as === undefined ? modesOf(context) : [as]
   if (!givesConfig(options)) {
-    if (logged !== undefined) return configOfRecord(logged)
+    if (logged !== undefined) return as === undefined ? configOfRecord(logged) : inMode(configOfRecord(logged), as)
     warn(
       context,
       "no configuration given: using kube-proxy's defaults with no cluster CIDR (set --config or --cluster-cidr)",
     )
-    return { ...DEFAULT_PROXY_CONFIG, mode: modes[0] }
+    return as === undefined ? { ...DEFAULT_PROXY_CONFIG, mode: modes[0] } : inMode(DEFAULT_PROXY_CONFIG, as)
   }
-  const given = givenFlags({ ...options } satisfies ParsedOptions)
+  const given = new Map([
+    ...givenFlags({ ...options } satisfies ParsedOptions),
+    ...(as === undefined ? [] : [['mode', as] as const]),
+  ])
   const file =
     options.config === undefined ? undefined : await readConfigDocument(options.config, byteStream(context.stdin))
   const { config, warnings, errors } = readProxyConfig(
@@ -92,6 +97,20 @@ export async function resolveConfig(
   if (error !== undefined) throw error
   for (const warning of warnings) warn(context, file === undefined ? warning : `${file.name}: ${warning}`)
   return config
+}
+
+/**
+ * A configuration of a log in another mode. A log does not tell what was set from what is a default: node ports on all addresses are
+ * taken for the default of that mode, and everything else is taken over.
+ */
+function inMode(config: ProxyConfig, mode: string): ProxyConfig {
+  const { nodePortAddresses } = config
+  return {
+    ...config,
+    mode,
+    localhostNodePorts: mode === 'iptables' && (config.mode !== 'iptables' || config.localhostNodePorts),
+    nodePortAddresses: mode === 'nftables' && nodePortAddresses === 'all' ? 'primary' : nodePortAddresses,
+  }
 }
 
 /** A flag of kube-proxy 1.36 that says the same as a field of its configuration. */

@@ -234,6 +234,12 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   /** One line for people: what to do about a finding. */
   toDo(finding: AuditFinding): string
 
+  /**
+   * Rules of other programs that work on what this rule system's rules leave behind, and find it no more, or otherwise, once another
+   * mode is in their place. Default: none are looked for.
+   */
+  dependents?(rules: LoadedRules, config: Pick<ProxyConfig, 'masqueradeBit'>): readonly DependentRule[]
+
   /** Reads one item as a listing prints it, as people paste it. Throws a RuleTextError that says what is wrong with it. */
   parseItem(text: string): RuleItem
   /** The chain that an item leads to; undefined: to none. */
@@ -338,6 +344,18 @@ export interface FindingKind {
   readonly cause: 'made' | 'changed' | 'removed' | 'emptied' | 'none'
   /** The rules were not compared with the planned ones, because those are of another program, release or mode. Default: they were. */
   readonly comparesNothing?: boolean | undefined
+}
+
+export interface DependentRule extends Place {
+  /** The rule, or for a policy the line of its chain, as a listing prints it. */
+  readonly line: string
+  /**
+   * On what it depends: `chain`, it leads to one of the rule system's; `mark`, it reads or sets the masquerade mark; `policy`, the
+   * chain refuses what no rule accepts, and the rule system's rules accept some of it.
+   */
+  readonly on: 'chain' | 'mark' | 'policy'
+  /** The chain, or the bits of the mark: `0x4000/0x4000`. */
+  readonly what: string
 }
 
 /** Something that is as it may be, and that a reader of an audit should know of. */

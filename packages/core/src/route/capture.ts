@@ -243,12 +243,14 @@ const isClosedNodePort = ({ front }: MatchedFront, { semantics, inForce, config,
 function unusedClusterAddress({ inForce, packet, source, toNode, semantics }: Way): Fate | undefined {
   const { to, port, protocol } = packet
   if (toNode && !source.own) return undefined
-  if (semantics.rejectsUnusedPorts === 'of-cluster-ips') {
-    for (const { clusterIP, family, service } of inForce.services.values()) {
-      if (family !== to.family || clusterIP !== to.text) continue
-      const reason = `${service} at ${to.text} has no port ${port} of ${protocol}, and unused ports of cluster IPs are rejected`
-      return { verdict: 'rejected', reason }
-    }
+  const ofAll = semantics.rejectsUnusedPorts === 'of-all-addresses'
+  for (const servicePort of semantics.rejectsUnusedPorts === 'none' ? [] : inForce.services.values()) {
+    const { clusterIP, externalIPs, loadBalancerVIPs, family, service } = servicePort
+    const addresses = ofAll ? [clusterIP, ...externalIPs, ...loadBalancerVIPs] : [clusterIP]
+    if (family !== to.family || !addresses.includes(to.text)) continue
+    const which = ofAll ? "a Service's addresses" : 'cluster IPs'
+    const reason = `${service} at ${to.text} has no port ${port} of ${protocol}, and unused ports of ${which} are rejected`
+    return { verdict: 'rejected', reason }
   }
   if (!semantics.dropsUnallocated) return undefined
   const cidr = cidrsOfFamily(inForce.serviceCidrs ?? [], to.family).find((each) => cidrContains(each, to))

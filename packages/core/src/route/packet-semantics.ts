@@ -17,7 +17,7 @@ export interface PacketSemantics {
   /** The health-check node port is let in before anything is refused. */
   readonly healthChecksFirst: boolean
   /** Which ports of a Service's addresses are rejected because the Service does not have them. */
-  readonly rejectsUnusedPorts: 'none' | 'of-cluster-ips'
+  readonly rejectsUnusedPorts: 'none' | 'of-cluster-ips' | 'of-all-addresses'
   /** What is sent to no Service's address within the ServiceCIDRs is dropped. */
   readonly dropsUnallocated: boolean
   /** Whose own packets, sent back to them, are masqueraded: those of any endpoint, or of endpoints on this node alone. */
@@ -51,5 +51,28 @@ const NFTABLES: PacketSemantics = {
   hairpin: 'local',
 }
 
+/**
+ * As far as Services mean it: the node has every address of a Service on an interface, refuses unused ports there, and a virtual
+ * server without endpoints refuses by itself. How a scheduler chooses, and policy Local on the node itself, are not modelled.
+ * Source: https://kubernetes.io/docs/reference/networking/virtual-ips/#proxy-mode-ipvs,
+ * https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/proxy/ipvs/proxier.go (KUBE-IPVS-FILTER)
+ */
+const IPVS: PacketSemantics = {
+  loopbackNodePorts: false,
+  sourceRanges: 'first',
+  refusesOnEveryWay: true,
+  refusesWhereNodePortsAnswer: true,
+  healthChecksFirst: true,
+  rejectsUnusedPorts: 'of-all-addresses',
+  dropsUnallocated: false,
+  hairpin: 'local',
+}
+
+const OF_MODE: ReadonlyMap<string, PacketSemantics> = new Map([
+  ['iptables', IPTABLES],
+  ['nftables', NFTABLES],
+  ['ipvs', IPVS],
+])
+
 /** Those of a mode; of a mode that is not known here, those of iptables. */
-export const packetSemanticsOf = (mode: string): PacketSemantics => (mode === 'nftables' ? NFTABLES : IPTABLES)
+export const packetSemanticsOf = (mode: string): PacketSemantics => OF_MODE.get(mode) ?? IPTABLES

@@ -12,7 +12,7 @@ import {
   refusedFirst,
   type Verdict,
 } from './capture.js'
-import { packetSemanticsOf } from './packet-semantics.js'
+import { type PacketSemantics, packetSemanticsOf } from './packet-semantics.js'
 import { isOwnAddress, readPacket, sourceOf, type InForce, type Packet, type Way } from './source.js'
 
 /** What becomes of a packet. */
@@ -50,14 +50,19 @@ export interface RouteEndpoint {
  * Taken for granted: the node forwards for pods and others, no other firewall interferes, and its own addresses are
  * those of the Node object and loopback. An endpoint's address that is a front of another Service is not followed.
  */
-export function route(inForce: InForce, config: ProxyConfig, packet: Packet): Route {
+export function route(
+  inForce: InForce,
+  config: ProxyConfig,
+  packet: Packet,
+  semantics: PacketSemantics = packetSemanticsOf(config.mode),
+): Route {
   const read = readPacket(packet)
   if (!config.families.includes(read.to.family)) {
     return { verdict: 'no-service', reason: `the configuration has no ${read.to.family}`, endpoints: [] }
   }
   const source = sourceOf(inForce, config, read)
   const toNode = isOwnAddress(inForce.node, read.to)
-  const way: Way = { inForce, config, packet: read, source, toNode, semantics: packetSemanticsOf(config.mode) }
+  const way: Way = { inForce, config, packet: read, source, toNode, semantics }
   const fronts = matchingFronts(inForce, read)
   const refused = refusedFirst(fronts, way)
   if (refused !== undefined) return withoutEndpoints(refused, way)

@@ -40,7 +40,7 @@ export const fateFields = {
   reason: required(text, 'why, for a person; the words may change'),
   endpoints: required(listOf(endpoint), 'where it may get to; empty unless `fate` is `endpoints`'),
 }
-const fate = objectOf('Fate', fateFields)
+export const fate = objectOf('Fate', fateFields)
 
 const cause = objectOf('Cause', {
   type: required(

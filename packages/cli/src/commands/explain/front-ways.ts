@@ -79,7 +79,7 @@ function withSomeAddress({ port: { family }, inForce, config }: FrontQuestion): 
 }
 
 /** Of the benchmarking and the documentation networks, as OUTSIDE is, and another one. */
-const SOME_ADDRESS = { IPv4: '198.18.255.254', IPv6: '2001:db8:ffff::fffe' } as const
+export const SOME_ADDRESS = { IPv4: '198.18.255.254', IPv6: '2001:db8:ffff::fffe' } as const
 
 /** Senders that only the source ranges keep out get the same words. */
 function guarded(
@@ -90,7 +90,7 @@ function guarded(
   return isKeptOut ? { ...way, reason: `not in the source ranges of ${displayName(port)}` } : way
 }
 
-type PacketSource = Pick<Packet, 'from' | 'interface'>
+export type PacketSource = Pick<Packet, 'from' | 'interface'>
 
 interface Surroundings {
   readonly node: NodeInfo | undefined
@@ -110,7 +110,7 @@ function senderOf(from: (typeof SENDERS)[number], surroundings: Surroundings): P
 }
 
 /** An address of the node's pods that no pod has, else of any pods. */
-function podOf({ node, config: { detectLocal }, family }: Surroundings): PacketSource {
+export function podOf({ node, config: { detectLocal }, family }: Surroundings): PacketSource {
   const cidrs = [...(node?.podCIDRs ?? []), ...(detectLocal.mode === 'ClusterCIDR' ? detectLocal.cidrs : [])]
   const network = cidrs.map(networkOf).find((text) => isOf(family, text))
   const from = network ?? 'outside'
@@ -118,7 +118,8 @@ function podOf({ node, config: { detectLocal }, family }: Surroundings): PacketS
   return detectLocal.mode === 'InterfaceNamePrefix' ? { from, interface: `${detectLocal.prefix}0` } : { from }
 }
 
-const networkOf = (cidr: string): string => cidr.slice(0, cidr.indexOf('/'))
+/** `10.244.1.0` of `10.244.1.0/24`. */
+export const networkOf = (cidr: string): string => cidr.slice(0, cidr.indexOf('/'))
 
 const nodeAddress = (node: NodeInfo | undefined, family: IpFamily): string | undefined =>
   node?.addresses.find((address) => isOf(family, address))
