@@ -4,6 +4,7 @@ import { runProcess } from 'node-iptables'
 import { afterAll } from 'vitest'
 import { describeWithNft, enterKernelNamespace, type EnteredNamespace } from '../test-support/kernel.js'
 import { faultyRun } from '../test-support/faulty-run.js'
+import { LAYOUTS } from '../plan/rule-plan.js'
 import { openNft } from './nft.js'
 import { createNftablesBackend } from './nftables-backend.js'
 
@@ -13,31 +14,34 @@ describeWithNft('in a kernel', () => {
     for (const namespace of namespaces.toReversed()) namespace.remove()
   })
 
-  backendContract({
-    name: 'nftables',
-    create: async () => {
-      namespaces.push(enterKernelNamespace())
-      const { run, ...faults } = faultyRun(runProcess)
-      let refused: ReadonlySet<ServicePortName> = new Set()
-      faults.refuseWhen((lines) => [...refused].some((name) => lines.some((line) => isAdded(line, name))))
-      const backend = createNftablesBackend({
-        config: { ...DEFAULT_PROXY_CONFIG, mode: 'nftables', nodePortAddresses: 'primary' },
-        families: ['IPv4', 'IPv6'],
-        nft: await openNft({ run }),
-      })
-      return { backend, fault: { ...faults, refuse: (owners) => void (refused = owners) } }
-    },
-  })
+  for (const { name: layout } of LAYOUTS)
+    backendContract({
+      name: `nftables, layout ${layout}`,
+      create: async () => {
+        namespaces.push(enterKernelNamespace())
+        const { run, ...faults } = faultyRun(runProcess)
+        let refused: ReadonlySet<ServicePortName> = new Set()
+        faults.refuseWhen((lines) => [...refused].some((name) => lines.some((line) => isAdded(line, name))))
+        const backend = createNftablesBackend({
+          config: { ...DEFAULT_PROXY_CONFIG, mode: 'nftables', layout, nodePortAddresses: 'primary' },
+          families: ['IPv4', 'IPv6'],
+          nft: await openNft({ run }),
+        })
+        return { backend, fault: { ...faults, refuse: (owners) => void (refused = owners) } }
+      },
+    })
 })
 
-/** `shop/cart:http/TCP/IPv4` is in the names of its chains as `shop/cart/tcp/http`. */
+/**
+ * `shop/cart:http/TCP/IPv4` is in the names of its chains as `shop/cart/tcp/http`; where it has no chain, in the comment of its front in the set of its number of endpoints,
+ * `10.96.0.1 . tcp . 80 comment "shop/cart:http"`.
+ */
 function isAdded(line: string, name: ServicePortName): boolean {
-  const [namespace = '', named = '', protocol = '', family = ''] = name.split('/')
-  const [service = '', port = ''] = named.split(':')
+  const [, namespace = '', service = '', port = '', protocol = '', family = ''] =
+    /^(.*?)\/(.*?):(.*?)\/(.*?)\/(.*)$/.exec(name) ?? []
   const table = family === 'IPv4' ? ' ip kube-proxy ' : ' ip6 kube-proxy '
-  return (
-    line.startsWith('add ') &&
-    line.includes(table) &&
-    new RegExp(`-${namespace}/${service}/${protocol.toLowerCase()}/${port}(?![a-z0-9-])`).test(line)
-  )
+  if (!line.startsWith('add ') || !line.includes(table)) return false
+  const chain = new RegExp(`-${namespace}/${service}/${protocol.toLowerCase()}/${port}(?![a-z0-9-])`)
+  const front = new RegExp(` ${protocol.toLowerCase()} \\. \\d+ comment "${namespace}/${service}${port && `:${port}`}"`)
+  return chain.test(line) || front.test(line)
 }

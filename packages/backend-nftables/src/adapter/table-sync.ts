@@ -1,5 +1,5 @@
+import { setTimeout } from 'node:timers/promises'
 import {
-  displayName,
   parseServicePortName,
   type IpFamily,
   type PlanOptions,
@@ -9,12 +9,12 @@ import {
   type ServicePortName,
   type State,
 } from '@pointsman/core'
-import type { Layout } from '../layout/layout.js'
 import { programmedFrom, type OwnedParts, type PlannedChange, type Programmed } from '../plan/programmed.js'
+import { adopted, isNamedBy, ownPart } from '../plan/found-parts.js'
 import { layoutOf, planNftables, type NftPlan } from '../plan/rule-plan.js'
-import { changedNames, changesBetween, isNothing, transactionOf, writtenBy } from '../plan/transaction.js'
+import { changedNames, changesBetween, isNothing, transactionsOf, writtenBy } from '../plan/transaction.js'
 import { readTable } from '../table/read-listing.js'
-import { EMPTY_TABLE, targetOfStatement, type Table, type TableName } from '../table/table.js'
+import { EMPTY_TABLE, type Table, type TableName } from '../table/table.js'
 import { isBusyChain, isRefusal, type Nft, type NftError } from './nft.js'
 import { minus, plus, sumOfTable, type TableSum } from './table-digest.js'
 
@@ -70,7 +70,7 @@ export interface TableSync {
 export function createTableSync({ family, nft, config, planOptions }: TableSyncOptions): TableSync {
   const layout = layoutOf(config)
   const table = layout.table(family)
-  const target = { table, comment: layout.tableComment }
+  const target = { table, comment: layout.tableComment, removalStage: layout.removalStage }
   let known: { readonly programmed: Programmed; sum: TableSum; context: string } | undefined
   /** What each service port was given last, also while nothing is known of the kernel. */
   let given: ReadonlyMap<ServicePortName, OwnedParts> = new Map()
@@ -115,15 +115,21 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
   async function make(change: PlannedChange, context: string, control: SyncControl): Promise<NftError | undefined> {
     const last = known
     if (last === undefined) throw new Error('nothing is known of the table')
-    const lines = transactionOf(change.changes, target)
-    if (lines.length > 0) {
+    const transactions = transactionsOf(change.changes, target)
+    if (transactions.length > 0) {
+      let made = 0
       // Until it has succeeded, nothing is known of what is in force.
       known = undefined
       try {
-        await send(lines, control)
+        for (const lines of transactions) {
+          if (made > 0) await afterPackets(control.signal)
+          await send(lines, control)
+          made += 1
+        }
       } catch (error) {
         control.tally.failures += 1
-        if (!isRefusal(error)) throw error
+        // After the first, the table is as the state wants it but for what has yet to be removed: it is read again.
+        if (!isRefusal(error) || made > 0) throw error
         known = last
         return error
       }
@@ -293,7 +299,7 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
         parts: plan.ofService(port, state.endpoints.get(port.id) ?? []).parts,
       }))
       const { changes } = programmedFrom(await readOwn()).planAll({ base: plan.base.parts, owners })
-      return transactionOf(changes, target)
+      return transactionsOf(changes, target).flat()
     },
     async repair(signal) {
       const last = known
@@ -301,7 +307,11 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
       const changes = changesBetween(await readOwn(signal), last.programmed.table)
       if (isNothing(changes)) return { places: [], bytes: 0 }
       known = undefined
-      const bytes = await nft.load(transactionOf(changes, target), { signal })
+      let bytes = 0
+      for (const [index, lines] of transactionsOf(changes, target).entries()) {
+        if (index > 0) await afterPackets(signal)
+        bytes += await nft.load(lines, { signal })
+      }
       known = last
       return { places: changedNames(changes).map((name) => `${table.name} ${name}`), bytes }
     },
@@ -316,35 +326,13 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
   }
 }
 
+/** Long enough for a packet that is between two lookups to get through, unless the machine stops for longer. */
+const PACKET_MS = 20
+
+const afterPackets = (signal: AbortSignal): Promise<void> => setTimeout(PACKET_MS, undefined, { signal })
+
 /** Each costs a process, and so many have one cause in common. */
 const MAX_REFUSED = 20
 
 const notTried = (cause: Error): Error =>
   new Error(`not tried, after ${MAX_REFUSED} other service ports were refused: ${cause.message}`, { cause })
-
-/** What is the proxy's in its table: others may have put something of theirs there. */
-const ownPart = ({ chains, sets }: Table, { isOwn }: Layout): Table => ({
-  chains: new Map([...chains].filter(([name]) => isOwn(name))),
-  sets: new Map([...sets].filter(([name]) => isOwn(name))),
-})
-
-/** Whether a line of a transaction is about a service port, by a name or a comment in it. */
-const isNamedBy = (line: string, port: ServicePort | undefined, { isOfService }: Layout): boolean =>
-  port !== undefined &&
-  (line.split(/[\s,]+/).some((word) => isOfService(word.replace(/^@/, ''), port)) ||
-    line.includes(`comment "${displayName(port)}"`))
-
-/** What a table has of a service port, as far as names and comments tell: what it keeps where nothing else is known of it. */
-function adopted(port: ServicePort, { chains, sets }: Table, { isOfService }: Layout): OwnedParts['parts'] {
-  return {
-    chains: [...chains.values()].filter(({ name }) => isOfService(name, port)),
-    sets: [...sets.values()].flatMap(({ declaration }) => (isOfService(declaration.name, port) ? [declaration] : [])),
-    elements: [...sets.values()].flatMap(({ elements }) =>
-      [...elements.values()].filter(({ verdict, comment, key }) =>
-        verdict === undefined
-          ? key.length === 1 && key[0] === port.clusterIP
-          : isOfService(targetOfStatement(verdict) ?? '', port) || comment === displayName(port),
-      ),
-    ),
-  }
-}

@@ -204,7 +204,7 @@ function masqueradeClusterIPs(context: LayoutContext): readonly Rule[] {
 }
 
 /** What is sent to an address on which node ports answer, loopback never. */
-const nodePortMatches = (context: LayoutContext): readonly Statement[] =>
+export const nodePortMatches = (context: LayoutContext): readonly Statement[] =>
   context.nodePortAddresses === 'all'
     ? [TO_THIS_NODE, isWithin(destinationAddress(context), [context.family === 'IPv4' ? '127.0.0.0/8' : '::1'], '!=')]
     : [isIn(destinationAddress(context), SETS.nodePortIPs)]

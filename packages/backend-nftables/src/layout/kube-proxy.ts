@@ -17,6 +17,7 @@ import {
   endpointNames,
   isEndpointName,
   isServiceName,
+  isSpreadName,
   namedBy,
   READING_ORDER,
   serviceChainNames,
@@ -45,10 +46,12 @@ export const KUBE_PROXY: Layout = {
   table: (family) => ({ family: family === 'IPv4' ? 'ip' : 'ip6', name: 'kube-proxy' }),
   tableComment: 'rules for kube-proxy',
   base: planBase,
-  service,
+  service: (port, endpoints, context) => serviceParts(planOf(port, endpoints, context)),
   fronts,
   isServiceChain: isServiceName,
-  isOwn: (name) => isServiceName(name) || isBaseName(name),
+  isOwn: (name) => isServiceName(name) || isBaseName(name) || isSpreadName(name),
+  // Of the other layout, which may be there before.
+  removalStage: (set) => (isSpreadName(set) ? 1 : 0),
   isOfService(name, port) {
     const named = namedBy(name)
     if (named === undefined || named.service !== port.service || named.protocol !== port.protocol) return false
@@ -83,7 +86,7 @@ export const KUBE_PROXY: Layout = {
 }
 
 /** A service port, and what follows for all that it has in the table. */
-interface PortPlan {
+export interface PortPlan {
   readonly port: ServicePort
   readonly context: LayoutContext
   readonly names: ServiceChainNames
@@ -95,7 +98,7 @@ interface PortPlan {
   readonly isGuarded: boolean
 }
 
-function planOf(port: ServicePort, endpoints: readonly Endpoint[], context: LayoutContext): PortPlan {
+export function planOf(port: ServicePort, endpoints: readonly Endpoint[], context: LayoutContext): PortPlan {
   const traffic = portTraffic({ port, endpoints, node: context.node })
   return {
     port,
@@ -108,9 +111,9 @@ function planOf(port: ServicePort, endpoints: readonly Endpoint[], context: Layo
   }
 }
 
-function service(port: ServicePort, all: readonly Endpoint[], context: LayoutContext): TableParts {
-  const plan = planOf(port, all, context)
-  const { names, traffic, endpoints, isGuarded } = plan
+/** What a service port has in kube-proxy's table. */
+export function serviceParts(plan: PortPlan): TableParts {
+  const { port, names, traffic, endpoints, isGuarded } = plan
   const { cluster, local } = traffic.selection
   const sticky = port.affinitySeconds > 0
   return {

@@ -60,6 +60,11 @@ export interface Layout {
   readonly base: (context: LayoutContext) => TableParts
   /** What one service port has. `endpoints` are those of the state, whatever their conditions. */
   readonly service: (port: ServicePort, endpoints: readonly Endpoint[], context: LayoutContext) => TableParts
+  /**
+   * In which of three transactions an element is removed that nothing takes the place of: with all that is added (0), or one (1) or
+   * two (2) later. Absent: always 0.
+   */
+  readonly removalStage?: (set: string) => 0 | 1 | 2
   /** In the order of `frontsOf`. */
   readonly fronts: (port: ServicePort, endpoints: readonly Endpoint[], context: LayoutContext) => readonly FrontPath[]
   /** Whether a chain or set is of one service port. */

@@ -66,6 +66,9 @@ const LONGEST_BASE = 256 - 16
 /** Whether a chain or set belongs to one service port: no other name of kube-proxy's has a slash. */
 export const isServiceName = (name: string): boolean => /^[a-z]+-[A-Z2-7]{8}-[^/]+\/[^/]+\//.test(name)
 
+/** Whether a chain or set is of layout `compact` alone. */
+export const isSpreadName = (name: string): boolean => /^spread(?:-|$)/.test(name)
+
 /** Whether a chain or set is of one endpoint. */
 export const isEndpointName = (name: string): boolean =>
   name.startsWith(PREFIXES.endpoint) || name.startsWith(PREFIXES.affinity)

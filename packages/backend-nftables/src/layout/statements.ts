@@ -1,4 +1,5 @@
-import { parseAddress, parseCidr, type Json, type LocalSource } from '@pointsman/core'
+import { isJsonObject, parseAddress, parseCidr, type Json, type LocalSource } from '@pointsman/core'
+import { listOf } from '../table/json.js'
 import type { Statement } from '../table/table.js'
 
 /*
@@ -100,7 +101,7 @@ export const masquerade = ({ randomFully }: { readonly randomFully: boolean }): 
 
 export const dnat = (addr: string, port: number): Statement => ({ dnat: { addr, port } })
 
-const numgen = (mod: number): Json => ({ numgen: { mode: 'random', mod, offset: 0 } })
+const numgen = (mod: number, offset = 0): Json => ({ numgen: { mode: 'random', mod, offset } })
 
 /** To one of several addresses and ports, by equal chances. */
 export const spreadDnat = (
@@ -117,6 +118,20 @@ export const spreadDnat = (
     },
   },
 })
+
+/** To what a map has under a key and one of `count` numbers from `first` on, by equal chances; where it has nothing, the rule does not match. */
+export const dnatByMap = ({ ip }: AddressFields, { key, count, first, map }: SlotChoice): Statement => ({
+  dnat: { family: ip, addr: { map: { key: { concat: [...partsOf(key), numgen(count, first)] }, data: `@${map}` } } },
+})
+
+export interface SlotChoice {
+  readonly key: Json
+  readonly count: number
+  readonly first: number
+  readonly map: string
+}
+
+const partsOf = (key: Json): readonly Json[] => (isJsonObject(key) && listOf(key['concat'])) || [key]
 
 /** To one of several chains, by equal chances. */
 export const spreadGoto = (chains: readonly string[]): Statement => ({

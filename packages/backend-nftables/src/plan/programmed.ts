@@ -1,5 +1,6 @@
 import { byAge, type ServicePort, type ServicePortName } from '@pointsman/core'
 import {
+  claimOf,
   keyText,
   tableOf,
   type Element,
@@ -42,22 +43,20 @@ export function programmedFrom(found: Table): Programmed {
   const chains = new Map(found.chains)
   const sets = new Map([...found.sets].map(([name, set]) => [name, { ...set, elements: new Map(set.elements) }]))
   const owners = new Map<ServicePortName, OwnedParts>()
-  /** The service ports that have an element, by set and key. */
+  /** The service ports that have elements of a claim. */
   const claims = new Map<string, Set<ServicePortName>>()
   let base: TableParts = { sets: [], chains: [], elements: [] }
 
-  const claimKey = (element: Element): string => `${element.set} ${keyText(element)}`
-
   function setOwner(name: ServicePortName, owned: OwnedParts | undefined): void {
     for (const element of owners.get(name)?.parts.elements ?? []) {
-      const key = claimKey(element)
+      const key = claimOf(element)
       claims.get(key)?.delete(name)
       if (claims.get(key)?.size === 0) claims.delete(key)
     }
     if (owned === undefined) owners.delete(name)
     else owners.set(name, owned)
     for (const element of owned?.parts.elements ?? []) {
-      const key = claimKey(element)
+      const key = claimOf(element)
       const names = claims.get(key)
       if (names === undefined) claims.set(key, new Set([name]))
       else names.add(name)
@@ -79,25 +78,27 @@ export function programmedFrom(found: Table): Programmed {
     }
   }
 
-  /** Of the service ports that have an element after a change, the element of the oldest Service's. */
-  function winners(
-    elements: ReadonlyMap<string, Element>,
+  /** What the service ports that have one of these claims want of it, those that change and those that stay, before and after. */
+  function contested(
+    claimed: ReadonlySet<string>,
     changed: ReadonlyMap<ServicePortName, OwnedParts | undefined>,
-  ): readonly Element[] {
-    const claimants = new Map<string, { readonly port: ServicePort; readonly element: Element }[]>()
-    const claim = ({ port, parts }: OwnedParts): void => {
-      for (const element of parts.elements) {
-        const key = claimKey(element)
-        if (elements.has(key)) claimants.set(key, [...(claimants.get(key) ?? []), { port, element }])
+  ): { readonly touched: readonly Element[]; readonly winners: readonly Element[] } {
+    const others = new Set([...claimed].flatMap((claim) => [...(claims.get(claim) ?? [])]))
+    const staying = [...others].flatMap((name) => (changed.has(name) ? [] : (owners.get(name) ?? [])))
+    const after = [...staying, ...changed.values()].filter((owned) => owned !== undefined)
+    const before = [...changed.keys()].flatMap((name) => owners.get(name) ?? [])
+    const claimedBy = ({ parts }: OwnedParts): readonly Element[] =>
+      parts.elements.filter((element) => claimed.has(claimOf(element)))
+    const holders = new Map<string, OwnedParts>()
+    for (const owned of after.toSorted((a, b) => byAge(a.port, b.port)))
+      for (const element of claimedBy(owned)) if (!holders.has(claimOf(element))) holders.set(claimOf(element), owned)
+    const winners = new Map<string, Element>()
+    for (const owned of after)
+      for (const element of claimedBy(owned)) {
+        const place = `${element.set} ${keyText(element)}`
+        if (holders.get(claimOf(element)) === owned && !winners.has(place)) winners.set(place, element)
       }
-    }
-    const others = new Set([...elements.keys()].flatMap((key) => [...(claims.get(key) ?? [])]))
-    for (const name of others) {
-      const owned = owners.get(name)
-      if (owned !== undefined && !changed.has(name)) claim(owned)
-    }
-    for (const owned of changed.values()) if (owned !== undefined) claim(owned)
-    return [...claimants.values()].flatMap((each) => each.toSorted((a, b) => byAge(a.port, b.port))[0]?.element ?? [])
+    return { touched: [...before, ...after].flatMap(claimedBy), winners: [...winners.values()] }
   }
 
   return {
@@ -111,10 +112,8 @@ export function programmedFrom(found: Table): Programmed {
       const after = [...changed.values()].flatMap((owned) => owned?.parts ?? [])
       const named = (list: (parts: TableParts) => readonly { readonly name: string }[]): ReadonlySet<string> =>
         new Set([...before, ...after].flatMap(list).map(({ name }) => name))
-      const touched = new Map<string, Element>()
-      for (const element of [...before, ...after].flatMap(({ elements }) => elements))
-        touched.set(claimKey(element), element)
-      const elements = [...touched.values()]
+      const claimed = new Set([...before, ...after].flatMap(({ elements }) => elements.map(claimOf)))
+      const { touched: elements, winners: wanted } = contested(claimed, changed)
       const fromChains = pick(
         chains,
         named((parts) => parts.chains),
@@ -128,7 +127,6 @@ export function programmedFrom(found: Table): Programmed {
           ),
         ),
       }
-      const wanted = winners(touched, changed)
       const to: Table = {
         chains: new Map(after.flatMap((parts) => parts.chains).map((chain) => [chain.name, chain])),
         sets: someElements(

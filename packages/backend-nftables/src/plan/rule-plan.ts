@@ -8,14 +8,15 @@ import {
   type RulesAt,
   type ServicePort,
 } from '@pointsman/core'
+import { COMPACT } from '../layout/compact.js'
 import { KUBE_PROXY } from '../layout/kube-proxy.js'
 import { layoutContext, type Layout, type LayoutContext } from '../layout/layout.js'
 import { itemsOf, type NftItem } from '../table/item.js'
-import { keyText, tableOf, type Table, type TableName, type TableParts } from '../table/table.js'
+import { claimOf, keyText, tableOf, type Table, type TableName, type TableParts } from '../table/table.js'
 import { addChain, addTable, deleteTable } from '../table/text.js'
 
 /** The layouts that can be planned; the first is the default. */
-export const LAYOUTS: readonly [Layout, ...Layout[]] = [KUBE_PROXY]
+export const LAYOUTS: readonly [Layout, ...Layout[]] = [KUBE_PROXY, COMPACT]
 
 /** The layout that a configuration asks for. */
 export const layoutOf = ({ layout }: Pick<ProxyConfig, 'layout'>): Layout =>
@@ -85,9 +86,10 @@ function ordered(parts: Iterable<PlannedItems>): readonly NftPart[] {
   ]
 }
 
-/** Sets, chains with their rules, and then elements, set by set, each once. */
+/** Sets, chains with their rules, and then elements, set by set, each claim once. */
 function* inListingOrder(parts: readonly NftPart[]): Generator<NftItem> {
   const elements = new Map<string, Map<string, NftItem>>()
+  const taken = new Map<string, NftPart>()
   for (const part of parts) {
     for (const item of part.items) {
       const { object } = item
@@ -96,10 +98,13 @@ function* inListingOrder(parts: readonly NftPart[]): Generator<NftItem> {
         continue
       }
       const { element } = object
+      const claim = claimOf(element)
+      const holder = taken.get(claim) ?? part
+      taken.set(claim, holder)
       const members = elements.get(element.set) ?? new Map<string, NftItem>()
       elements.set(element.set, members)
       const key = keyText(element)
-      if (!members.has(key)) members.set(key, item)
+      if (holder === part && !members.has(key)) members.set(key, item)
     }
   }
   for (const members of elements.values()) yield* members.values()

@@ -1,5 +1,7 @@
+import type { Layout } from '../layout/layout.js'
 import { elementValue, hookIdentity, ruleIdentity, setIdentity } from '../table/canonical.js'
 import {
+  keyText,
   setsOfRule,
   type Chain,
   type Element,
@@ -105,14 +107,62 @@ export const changedNames = (changes: TableChanges): readonly string[] =>
     ]),
   ].toSorted()
 
+/** How a table is written: its name and comment, and when elements that nothing takes the place of are removed. */
+export interface Target {
+  readonly table: TableName
+  readonly comment: string
+  readonly removalStage?: Layout['removalStage'] | undefined
+}
+
+/**
+ * The transactions that make the changes, each as lines for `nft -f`, in their order; none for no changes. All that a state wants is in
+ * force after the first; packets that were looked at between two lookups need the others not to come at once.
+ */
+export function transactionsOf(changes: TableChanges, target: Target): readonly (readonly string[])[] {
+  const { removalStage = () => 0 } = target
+  const placeOf = (element: Element): string => `${element.set} ${keyText(element)}`
+  const replaced = new Set(changes.newElements.map(placeOf))
+  const stages: readonly Element[][] = [[], [], []]
+  for (const element of changes.removedElements)
+    stages[replaced.has(placeOf(element)) ? 0 : removalStage(element.set)]?.push(element)
+  const [first = [], second = [], third = []] = stages
+  const isStaged =
+    second.length > 0 || third.length > 0 || changes.removedSets.some(({ name }) => removalStage(name) > 0)
+  if (!isStaged) return [transactionOf(changes, target)].filter(({ length }) => length > 0)
+  // What led to these is removed with them.
+  const { removedChains } = changes
+  const remade = new Set(changes.newSets.map(({ name }) => name))
+  const removedSets = changes.removedSets.filter(({ name }) => !remade.has(name))
+  return [
+    {
+      ...changes,
+      removedElements: first,
+      removedChains: [],
+      removedSets: changes.removedSets.filter(({ name }) => remade.has(name)),
+    },
+    { ...NO_CHANGES, removedElements: second, removedChains, removedSets },
+    { ...NO_CHANGES, removedElements: third },
+  ]
+    .map((stage) => transactionOf(stage, target))
+    .filter(({ length }) => length > 0)
+}
+
+const NO_CHANGES: TableChanges = {
+  newChains: [],
+  rewrittenChains: [],
+  remadeChains: [],
+  removedChains: [],
+  newSets: [],
+  removedSets: [],
+  newElements: [],
+  removedElements: [],
+}
+
 /**
  * One transaction, as lines for `nft -f`. Nothing refers to what is not there yet or not there any more, at any line: rules go
  * before the sets that they ask, and elements before the chains that they lead to.
  */
-export function transactionOf(
-  changes: TableChanges,
-  { table, comment }: { readonly table: TableName; readonly comment: string },
-): readonly string[] {
+function transactionOf(changes: TableChanges, { table, comment }: Target): readonly string[] {
   if (isNothing(changes)) return []
   const { newChains, rewrittenChains, remadeChains, removedChains, newSets, removedSets } = changes
   const change = (verb: 'flush' | 'delete', kind: 'chain' | 'set' | 'map', name: string): string =>

@@ -14,14 +14,14 @@ export const ruleIdentity = ({ statements, comment }: Rule): string =>
 export const bareRuleIdentity = ({ statements }: Rule): string => JSON.stringify(statements.map(canonicalStatement))
 
 /** What an element's key is mapped to, with its comment. */
-export const elementValue = ({ verdict, comment }: Element): string =>
-  JSON.stringify([verdict === undefined ? '' : canonical(verdict), comment ?? ''])
+export const elementValue = ({ verdict, data, comment }: Element): string =>
+  JSON.stringify([verdict === undefined ? (data ?? '') : canonical(verdict), comment ?? ''])
 
 export const elementIdentity = (element: Element): string => `${keyText(element)} : ${elementValue(element)}`
 
 /** Flag `dynamic` and the size are what nft fills in for a set that packets put elements into. */
-export const setIdentity = ({ kind, key, timeoutSeconds, comment }: SetDeclaration): string =>
-  JSON.stringify([kind, key, timeoutSeconds ?? 0, comment ?? ''])
+export const setIdentity = ({ kind, key, data, timeoutSeconds, comment }: SetDeclaration): string =>
+  JSON.stringify([kind, key, data ?? '', timeoutSeconds ?? 0, comment ?? ''])
 
 /** Of the chain itself, whatever its rules. */
 export const hookIdentity = ({ hook }: Pick<Chain, 'hook'>): string =>

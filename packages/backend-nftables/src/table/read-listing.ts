@@ -61,11 +61,12 @@ const ruleOf = ({ expr, comment }: JsonObject): Rule => {
 }
 
 function setOf(kind: 'set' | 'map', value: JsonObject): SetContents {
-  const { type, timeout, flags, comment, elem } = value
+  const { type, map, timeout, flags, comment, elem } = value
   const declaration: SetDeclaration = {
     kind,
     name: scalarText(value['name']),
     key: (listOf(type) ?? [type ?? '']).map(scalarText),
+    ...(typeof map === 'string' && map !== 'verdict' && { data: map.split(' . ') }),
     ...(typeof timeout === 'number' && { timeoutSeconds: timeout }),
     ...(typeof comment === 'string' && { comment }),
   }
@@ -75,13 +76,13 @@ function setOf(kind: 'set' | 'map', value: JsonObject): SetContents {
   return { declaration, elements: new Map(elements.map((element) => [keyText(element), element])) }
 }
 
-function elementOf({ name, kind }: SetDeclaration, member: Json): Element {
-  const [given = '', verdict] = kind === 'map' ? (listOf(member) ?? []) : [member]
+function elementOf({ name, kind, data }: SetDeclaration, member: Json): Element {
+  const [given = '', value] = kind === 'map' ? (listOf(member) ?? []) : [member]
   const { val, comment } = isJsonObject(given) && isJsonObject(given['elem']) ? given['elem'] : { val: given }
   return {
     set: name,
     key: partsOf(val ?? ''),
-    ...(isJsonObject(verdict) && { verdict }),
+    ...(data === undefined ? isJsonObject(value) && { verdict: value } : { data: partsOf(value ?? '') }),
     ...(typeof comment === 'string' && { comment }),
   }
 }

@@ -30,13 +30,14 @@ export interface Chain {
   readonly rules: readonly Rule[]
 }
 
-/** A set, or a map from keys to verdicts. */
+/** A set, or a map. */
 export interface SetDeclaration {
   readonly name: string
-  /** `set`, or `map` to verdicts. */
   readonly kind: 'set' | 'map'
   /** Types of the parts of a key: `['ipv4_addr', 'inet_proto', 'inet_service']`. */
   readonly key: readonly string[]
+  /** Types of the parts of what a map holds. Absent: verdicts. */
+  readonly data?: readonly string[] | undefined
   /** Elements are put in by packets, and go after so many seconds. Absent: they stay. */
   readonly timeoutSeconds?: number | undefined
   readonly comment?: string | undefined
@@ -46,9 +47,16 @@ export interface Element {
   readonly set: string
   /** One value a part: addresses, protocols in small letters, ports as numbers. */
   readonly key: readonly (string | number)[]
-  /** Of an element of a map. */
+  /** Of an element of a map to verdicts. */
   readonly verdict?: Statement | undefined
+  /** Of an element of any other map: one value a part. */
+  readonly data?: Element['key'] | undefined
   readonly comment?: string | undefined
+  /**
+   * What it is a part of: of all owners that have elements of one claim, the first one's are in the table and no others. Absent:
+   * each key of a set is a claim of its own.
+   */
+  readonly claim?: string | undefined
 }
 
 /** What one owner has in a table. */
@@ -86,26 +94,32 @@ export function sizeOfTable({ chains, sets }: Table): number {
   return [...sets.values()].reduce((sum, { elements }) => sum + elements.size, rules)
 }
 
-/** The parts of several owners as one table. Where two have an element of one key, the first one's is taken. */
+/** The parts of several owners as one table. Where two have elements of one claim, the first one's are taken. */
 export function tableOf(parts: Iterable<TableParts>): Table {
   const chains = new Map<string, Chain>()
   const sets = new Map<string, { declaration: SetDeclaration; elements: Map<string, Element> }>()
   const elements: Element[] = []
+  const taken = new Set<string>()
   for (const part of parts) {
     for (const chain of part.chains) chains.set(chain.name, chain)
     for (const declaration of part.sets) sets.set(declaration.name, { declaration, elements: new Map() })
-    elements.push(...part.elements)
+    const own = part.elements.filter((element) => !taken.has(claimOf(element)))
+    for (const element of own) taken.add(claimOf(element))
+    elements.push(...own)
   }
   for (const element of elements) {
     const key = keyText(element)
-    const taken = sets.get(element.set)?.elements
-    if (taken?.has(key) === false) taken.set(key, element)
+    const members = sets.get(element.set)?.elements
+    if (members?.has(key) === false) members.set(key, element)
   }
   return { chains, sets }
 }
 
 /** The key as nft writes it: `10.96.0.10 . tcp . 53`. */
 export const keyText = ({ key }: Pick<Element, 'key'>): string => key.join(' . ')
+
+/** What it is a part of: see `Element.claim`. */
+export const claimOf = (element: Element): string => element.claim ?? `${element.set} ${keyText(element)}`
 
 /** The chain that a statement or verdict leads to; undefined: none. */
 export function targetOfStatement(statement: Statement): string | undefined {

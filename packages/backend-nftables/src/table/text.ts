@@ -26,13 +26,28 @@ export const addChain = (table: TableName, { name, hook, comment }: Omit<Chain, 
   return `add chain ${path(table)} ${name}${properties.length === 0 ? '' : ` { ${properties.join(' ')} }`}`
 }
 
-export const addSet = (table: TableName, { name, kind, key, timeoutSeconds, comment }: SetDeclaration): string => {
+export const addSet = (table: TableName, set: SetDeclaration): string => {
+  const { name, kind, key, data, timeoutSeconds, comment } = set
+  const types = data === undefined ? undefined : [key.map(TYPEOF), data.map(TYPEOF)].map((each) => each.join(' . '))
   const properties = [
-    `type ${key.join(' . ')}${kind === 'map' ? ' : verdict' : ''} ;`,
+    types === undefined
+      ? `type ${key.join(' . ')}${kind === 'map' ? ' : verdict' : ''} ;`
+      : `typeof ${types.join(' : ')} ;`,
     ...(timeoutSeconds === undefined ? [] : [`flags dynamic,timeout ; timeout ${timeoutSeconds}s ;`]),
     ...(comment === undefined ? [] : [`comment ${quoted(comment)} ;`]),
   ]
   return `add ${kind} ${path(table)} ${name} { ${properties.join(' ')} }`
+}
+
+/** A number has a type in expressions alone, and so all of the map is declared by expressions of its types. */
+const TYPEOF = (type: string): string => EXPRESSIONS[type] ?? type
+
+const EXPRESSIONS: Readonly<Record<string, string>> = {
+  ipv4_addr: 'ip daddr',
+  ipv6_addr: 'ip6 daddr',
+  inet_proto: 'meta l4proto',
+  inet_service: 'th dport',
+  integer: 'numgen random mod 2',
 }
 
 export const addRule = (table: TableName, chain: string, rule: Rule): string =>
@@ -60,11 +75,12 @@ const path = ({ family, name }: TableName): string => `${family} ${name}`
 
 /** `10.96.0.1 . tcp . 443 comment "default/kubernetes:https" : goto reject-chain`. */
 export function elementText(element: Element): string {
-  const { verdict, comment } = element
+  const { verdict, data, comment } = element
   return [
     keyText(element),
     ...(comment === undefined ? [] : [`comment ${quoted(comment)}`]),
     ...(verdict === undefined ? [] : [`: ${statementText(verdict)}`]),
+    ...(data === undefined ? [] : [`: ${data.join(' . ')}`]),
   ].join(' ')
 }
 
@@ -154,7 +170,10 @@ function expression(value: Json | undefined): string | undefined {
     case 'prefix':
       return `${scalarText(inner['addr'])}/${scalarText(inner['len'])}`
     case 'numgen':
-      return `numgen ${scalarText(inner['mode'])} mod ${scalarText(inner['mod'])}`
+      return [
+        `numgen ${scalarText(inner['mode'])} mod ${scalarText(inner['mod'])}`,
+        ...(typeof inner['offset'] === 'number' && inner['offset'] > 0 ? [`offset ${inner['offset']}`] : []),
+      ].join(' ')
     case 'map': {
       return made([expression(inner['key']), mapText(inner['data'])], (key, data) => `${key} map ${data}`)
     }
