@@ -1,4 +1,4 @@
-import { TraceError, type Trace } from '@pointsman/core'
+import { type Assumption, TraceError, type Trace } from '@pointsman/core'
 import { Option, type Command } from 'commander'
 import { warn, type Context } from '../../context.js'
 import { CliError } from '../../errors.js'
@@ -106,13 +106,38 @@ const STATUSES = [0, 4, 1] as const
 type Answer = Summarised & { readonly asked: AskedTrace }
 
 function answerOf(asked: AskedTrace, context: Context): Answer {
-  const found = traced(asked)
+  const { found, arrival } = tracedByNoBridge(asked)
   const names = packetNames(asked.names)
   warnOfOtherNode(asked, names, context)
-  const assumptions = [...asked.assumptions, ...found.assumptions]
+  const assumptions = [...asked.assumptions, ...arrival, ...found.assumptions]
   const alsoLookAt = alsoLookAtTrace({ ...asked, trace: found })
   return { packet: asked.packet, trace: found, assumptions, names, alsoLookAt, asked }
 }
+
+/**
+ * Rules of kube-proxy 1.20 for external IPs ask whether a packet comes in by a port of a bridge, to tell pods of this node from other machines. Of
+ * a packet that is no pod's of this node, or comes by an interface that is given and is not called as bridges are, it is assumed to come
+ * by none, where the verdict depends on that. Pods of this node come by one or not, which is their network's business: that stays open.
+ */
+function tracedByNoBridge(asked: AskedTrace): { readonly found: Trace; readonly arrival: readonly Assumption[] } {
+  const found = traced(asked)
+  const { question, assumptions } = asked
+  const { from, source, inInterface, bridgeIn } = question.packet
+  const asks = (found.dependsOn ?? []).filter(({ code }) => code === 'BRIDGE_PORT')
+  const isGiven = inInterface !== undefined && !assumptions.some(({ code }) => code === 'IN_INTERFACE')
+  const isByNone = isGiven ? !BRIDGES.test(inInterface) : from === 'outside'
+  if (bridgeIn !== undefined || !isByNone || asks.length === 0 || asks.some(({ text }) => !text.endsWith(ANY_PORT)))
+    return { found, arrival: [] }
+  const why = isGiven ? `it arrives by ${inInterface}` : `${source} is no pod of this node`
+  const message = `${why}: taken to come in by no port of a bridge (--physdev-in says otherwise)`
+  return {
+    found: traced({ ...asked, question: { ...question, packet: { ...question.packet, bridgeIn: '' } } }),
+    arrival: [{ code: 'BRIDGE_PORT', message }],
+  }
+}
+
+const ANY_PORT = 'comes in by a port of a bridge'
+const BRIDGES = /^(?:cni|cbr|br|docker|virbr|weave|kube-bridge)/
 
 /** What is wrong with the rules, or with the packet for them, is the user's business. */
 function traced({ dataplane, rules, question }: AskedTrace): Trace {
