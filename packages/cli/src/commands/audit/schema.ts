@@ -27,7 +27,7 @@ export type FindingCauseJson = Json<typeof cause>
 /** An item of it: what `-o jsonl` prints. */
 export const finding = objectOf('Finding', {
   type: required(
-    oneOfNames(...DATAPLANES.flatMap(({ findings }) => Object.keys(findings))),
+    oneOfNames(...new Set(DATAPLANES.flatMap(({ findings }) => Object.keys(findings)))),
     'what it is, for a script',
   ),
   meaning: required(text, 'the same for people; the words may change'),
