@@ -106,7 +106,7 @@ export const withRulesetOptions = (
     .addOption(
       new Option(
         '--layout <layout>',
-        `the layout of the rules: in mode iptables kube-proxy 1.36's (current) or 1.20's (classic); in mode nftables kube-proxy 1.36's (kube-proxy), which is the only one yet; default: ${layout}`,
+        `the layout of the rules: in mode iptables kube-proxy 1.36's (current) or 1.20's (classic); in mode nftables kube-proxy 1.36's (kube-proxy) or our own (compact); default: ${layout}`,
       ).choices(LAYOUTS),
     )
     .option(
