@@ -2,7 +2,7 @@ import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '@pointsman/core'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { EndpointDescription, ServiceDescription } from './cluster.js'
-import { describeWorlds } from './describe-worlds.js'
+import { describeWorlds, type Worlds } from './describe-worlds.js'
 import { CLUSTER_CIDRS, FAMILIES } from './names.js'
 import { readPacket } from './packet.js'
 import type { Scenario, World } from './world.js'
@@ -10,7 +10,7 @@ import type { Scenario, World } from './world.js'
 /*
  * What the tables of the other tests do not think of: Services, and configurations, of all kinds at once.
  */
-describeWorlds('packets to any Services', (worlds) => {
+const inWorlds = (worlds: Worlds): void => {
   test('have the fate that the Services mean', async () => {
     await fc.assert(
       fc.asyncProperty(scenarioArbitrary, async (scenario) => {
@@ -22,7 +22,10 @@ describeWorlds('packets to any Services', (worlds) => {
       { numRuns: process.env['POINTSMAN_SOAK'] === '1' ? 100 : 3, endOnFailure: true },
     )
   })
-})
+}
+
+describeWorlds('packets to any Services', inWorlds)
+describeWorlds('packets to any Services, in mode nftables', inWorlds, ['nft'], ['nftables'])
 
 interface Disagreement {
   readonly packet: string

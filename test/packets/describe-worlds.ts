@@ -4,22 +4,27 @@ import { describeWithKernel } from '../../packages/backend-iptables/src/test-sup
 import { FAMILIES } from './names.js'
 import { createNetwork, type Network } from './network.js'
 import { readPacket } from './packet.js'
-import { createWorld, type Scenario, type World } from './world.js'
+import { createWorld, type RulesOf, type Scenario, type World } from './world.js'
 
-/** A world for each variant of iptables, each in a network of its own. */
+/** A world for each variant of iptables, or for mode nftables, each in a network of its own. */
 export interface Worlds {
   /** Readable once the tests run. */
   readonly all: readonly World[]
   readonly apply: (scenario: Scenario) => Promise<void>
 }
 
-/** A suite that runs in both worlds at the same time, which are built once; `also` names programs that it needs. */
-export function describeWorlds(name: string, suite: (worlds: Worlds) => void, also: readonly string[] = []): void {
+/** A suite that runs in all worlds at the same time, which are built once; `also` names programs that it needs. */
+export function describeWorlds(
+  name: string,
+  suite: (worlds: Worlds) => void,
+  also: readonly string[] = [],
+  kinds: readonly RulesOf[] = ['nft', 'legacy'],
+): void {
   const inWorlds = (): void => {
     const networks: Network[] = []
     const all: World[] = []
     beforeAll(async () => {
-      for (const variant of ['nft', 'legacy'] as const) {
+      for (const variant of kinds) {
         const network = await createNetwork()
         networks.push(network)
         all.push(await createWorld(network, variant))

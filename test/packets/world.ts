@@ -1,5 +1,6 @@
 import { createMockBackend, type MockBackend, type Packet, type Route } from '@pointsman/backend-mock'
 import { createIptablesBackend, prepareNode } from '@pointsman/backend-iptables'
+import { createNftablesBackend, openNft } from '@pointsman/backend-nftables'
 import {
   buildState,
   DEFAULT_PROXY_CONFIG,
@@ -11,7 +12,7 @@ import {
   type State,
 } from '@pointsman/core'
 import { changedBetween } from '@pointsman/core/testing'
-import { createIptables, runProcess, type Iptables, type Variant } from 'node-iptables'
+import { createIptables, runProcess, type Iptables, type Run, type Variant } from 'node-iptables'
 import { objectsOf, type ServiceDescription } from './cluster.js'
 import { fateByMeaning, fateSeen } from './fate.js'
 import type { Outcome } from './host.js'
@@ -20,11 +21,14 @@ import type { Network } from './network.js'
 import { INTERFACES } from './topology.js'
 import { readPacket, type NamedPacket, type PacketInFamily } from './packet.js'
 
+/** A variant of iptables, or kube-proxy's mode nftables. */
+export type RulesOf = Variant | 'nftables'
+
 /** The node under test in its network, and what its Services mean. */
 export interface World {
-  readonly variant: Variant
+  readonly variant: RulesOf
   readonly network: Network
-  /** iptables on the node, for each family. */
+  /** iptables on the node, for each family; none in mode nftables. */
   readonly iptables: readonly Iptables[]
   /**
    * Puts the rules of these Services on the node in place of what was there, both families, and what they mean into the
@@ -62,14 +66,21 @@ export interface FatesOfPacket {
   readonly meant: string
 }
 
-export async function createWorld(network: Network, variant: Variant): Promise<World> {
-  const iptables = await Promise.all(
-    FAMILIES.map((family) => createIptables({ family, variant, prefix: network.onNode })),
-  )
+export async function createWorld(network: Network, variant: RulesOf): Promise<World> {
+  const iptables =
+    variant === 'nftables'
+      ? []
+      : await Promise.all(FAMILIES.map((family) => createIptables({ family, variant, prefix: network.onNode })))
+  const onNode: Run = (request) => runProcess({ ...request, argv: [...network.onNode, ...request.argv] })
   let last: Synced | undefined
 
   async function backendsFor(config: ProxyConfig, state: State): Promise<Synced> {
     if (last !== undefined && isEqual(last.config, config)) return last
+    if (variant === 'nftables') {
+      const nft = await openNft({ run: onNode })
+      const backend = createNftablesBackend({ config, nft, families: FAMILIES })
+      return { config, backend, mock: createMockBackend({ config }), state: undefined }
+    }
     const prepared = await prepareNode({
       run: runProcess,
       prefix: network.onNode,
@@ -87,6 +98,7 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
       ...DEFAULT_PROXY_CONFIG,
       detectLocal: { mode: 'ClusterCIDR', cidrs: CLUSTER_CIDRS },
       ...changes,
+      ...(variant === 'nftables' && MODE_NFTABLES),
     }
     const state = stateOf(services)
     const { backend, mock, state: before } = await backendsFor(config, state)
@@ -128,6 +140,8 @@ export async function createWorld(network: Network, variant: Variant): Promise<W
       sendMany({ ...readPacket(text), family }, { times, timeoutMs: patienceMs, from }),
   }
 }
+
+const MODE_NFTABLES = { mode: 'nftables', layout: 'kube-proxy' } as const
 
 /** What is in force, and what put it there. */
 interface Synced {

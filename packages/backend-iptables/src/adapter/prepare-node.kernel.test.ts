@@ -6,61 +6,45 @@ import { prepareNode } from './prepare-node.js'
 
 const ROUTE_LOCALNET = '/proc/sys/net/ipv4/conf/all/route_localnet'
 
-describeWithKernel(
-  'a node that is prepared',
-  () => {
-    let namespace: KernelNamespace
-    beforeEach(() => {
-      namespace = createKernelNamespace()
-      // A new namespace begins with the machine's settings.
-      namespace.run('sysctl', '-q', '-w', 'net.ipv4.conf.all.route_localnet=0')
-    })
-    afterEach(() => namespace.remove())
+describeWithKernel('a node that is prepared', () => {
+  let namespace: KernelNamespace
+  beforeEach(() => {
+    namespace = createKernelNamespace()
+    // A new namespace begins with the machine's settings.
+    namespace.run('sysctl', '-q', '-w', 'net.ipv4.conf.all.route_localnet=0')
+  })
+  afterEach(() => namespace.remove())
 
-    const prepare = (config = DEFAULT_PROXY_CONFIG, run: Run = runProcess) =>
-      prepareNode({ run, prefix: namespace.prefix, config, families: ['IPv4', 'IPv6'] })
+  const prepare = (config = DEFAULT_PROXY_CONFIG, run: Run = runProcess) =>
+    prepareNode({ run, prefix: namespace.prefix, config, families: ['IPv4', 'IPv6'] })
 
-    test('has the counters, once, and routes localhost', async () => {
-      expect(namespace.run('cat', ROUTE_LOCALNET)).toBe('0\n')
-      for (let time = 0; time < 2; time++) {
-        expect(await prepare()).toEqual({ nfacct: true, tcpBeLiberal: false, warnings: [] })
-      }
-      expect(namespace.run('nfacct', 'list')).toContain('ct_state_invalid_dropped_pkts')
-      expect(namespace.run('nfacct', 'list')).toContain('localhost_nps_accepted_pkts')
-      expect(namespace.run('cat', ROUTE_LOCALNET)).toBe('1\n')
-    })
+  test('has the counters, once, and routes localhost', async () => {
+    expect(namespace.run('cat', ROUTE_LOCALNET)).toBe('0\n')
+    for (let time = 0; time < 2; time++) {
+      expect(await prepare()).toEqual({ nfacct: true, tcpBeLiberal: false, warnings: [] })
+    }
+    expect(namespace.run('nfacct', 'list')).toContain('ct_state_invalid_dropped_pkts')
+    expect(namespace.run('nfacct', 'list')).toContain('localhost_nps_accepted_pkts')
+    expect(namespace.run('cat', ROUTE_LOCALNET)).toBe('1\n')
+  })
 
-    test('does not route localhost when node ports are not to answer there', async () => {
-      await prepare({ ...DEFAULT_PROXY_CONFIG, localhostNodePorts: false })
-      await prepare({ ...DEFAULT_PROXY_CONFIG, nodePortAddresses: ['10.0.0.0/8'] })
-      expect(namespace.run('cat', ROUTE_LOCALNET)).toBe('0\n')
-    })
+  test('does not route localhost when node ports are not to answer there', async () => {
+    await prepare({ ...DEFAULT_PROXY_CONFIG, localhostNodePorts: false })
+    await prepare({ ...DEFAULT_PROXY_CONFIG, nodePortAddresses: ['10.0.0.0/8'] })
+    expect(namespace.run('cat', ROUTE_LOCALNET)).toBe('0\n')
+  })
 
-    test('says what the kernel has for connections that break the rules of TCP', async () => {
-      namespace.run('sysctl', '-q', '-w', 'net.netfilter.nf_conntrack_tcp_be_liberal=1')
-      expect(await prepare()).toMatchObject({ tcpBeLiberal: true })
-    })
+  test('says what the kernel has for connections that break the rules of TCP', async () => {
+    namespace.run('sysctl', '-q', '-w', 'net.netfilter.nf_conntrack_tcp_be_liberal=1')
+    expect(await prepare()).toMatchObject({ tcpBeLiberal: true })
+  })
 
-    test('has no tables of the nftables mode any more, and all others', async () => {
-      for (const table of ['ip kube-proxy', 'ip6 kube-proxy', 'ip other', 'inet kube-proxy']) {
-        namespace.run('nft', 'add', 'table', ...table.split(' '))
-      }
-      expect((await prepare()).warnings).toEqual([
-        "nftables table ip kube-proxy is a leftover of kube-proxy's nftables mode: it is removed",
-        "nftables table ip6 kube-proxy is a leftover of kube-proxy's nftables mode: it is removed",
-      ])
-      expect(namespace.run('nft', 'list', 'tables')).toBe('table ip other\ntable inet kube-proxy\n')
-      expect((await prepare()).warnings).toEqual([])
+  test('does without what it cannot have, and says what follows', async () => {
+    const withoutPrograms: Run = (request) =>
+      runProcess({ ...request, argv: request.argv.map((word) => (/^(?:nfacct|tee)$/.test(word) ? 'false' : word)) })
+    expect(await prepare(DEFAULT_PROXY_CONFIG, withoutPrograms)).toMatchObject({
+      nfacct: false,
+      warnings: [expect.stringContaining('node ports will not answer on localhost')],
     })
-
-    test('does without what it cannot have, and says what follows', async () => {
-      const withoutPrograms: Run = (request) =>
-        runProcess({ ...request, argv: request.argv.map((word) => (/^(?:nfacct|tee)$/.test(word) ? 'false' : word)) })
-      expect(await prepare(DEFAULT_PROXY_CONFIG, withoutPrograms)).toMatchObject({
-        nfacct: false,
-        warnings: [expect.stringContaining('node ports will not answer on localhost')],
-      })
-    })
-  },
-  ['nft'],
-)
+  })
+})

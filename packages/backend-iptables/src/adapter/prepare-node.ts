@@ -24,8 +24,7 @@ export interface PreparedNode {
 
 /**
  * Makes on the node what the rules need besides tables: the nfacct objects that kube-proxy's metrics are read from, and
- * `route_localnet`, without which the kernel drops what is sent to a node port on 127.0.0.0/8. Removes the tables of
- * kube-proxy's nftables mode. Never fails for lack of these: the rules are then made without.
+ * `route_localnet`, without which the kernel drops what is sent to a node port on 127.0.0.0/8. Never fails for lack of these: the rules are then made without.
  */
 export async function prepareNode(options: PrepareNodeOptions): Promise<PreparedNode> {
   const { run, prefix = [], config, families, node, signal } = options
@@ -60,9 +59,6 @@ export async function prepareNode(options: PrepareNodeOptions): Promise<Prepared
       if (!succeeded) warnings.push(`${ROUTE_LOCALNET} cannot be set: node ports will not answer on localhost; ${said}`)
     }
   }
-  for (const table of await removeNftablesLeftovers({ run, prefix, families, signal })) {
-    warnings.push(`nftables table ${table} is a leftover of kube-proxy's nftables mode: it is removed`)
-  }
   const liberal = (await attempt(['cat', TCP_BE_LIBERAL])).stdout.trim()
   return { nfacct, tcpBeLiberal: liberal === '' ? undefined : liberal !== '0', warnings }
 }
@@ -76,38 +72,3 @@ interface Attempt {
 const TIMEOUT_MS = 10_000
 const ROUTE_LOCALNET = '/proc/sys/net/ipv4/conf/all/route_localnet'
 const TCP_BE_LIBERAL = '/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal'
-
-interface NftablesOptions {
-  readonly run: Run
-  /** Words before every command, such as `['ip', 'netns', 'exec', 'blue']`. */
-  readonly prefix?: readonly string[] | undefined
-  readonly families: readonly IpFamily[]
-  readonly signal?: AbortSignal | undefined
-}
-
-/**
- * Removes the tables of kube-proxy's nftables mode, whose rules would go on taking packets beside ours; gives those that
- * were there, as nft names them. None where nft(8) is not installed, or the kernel has no nf_tables.
- */
-async function removeNftablesLeftovers(options: NftablesOptions): Promise<readonly string[]> {
-  const { run, prefix = [], families, signal } = options
-  const succeeds = async (argv: readonly string[]): Promise<boolean> => {
-    try {
-      const { exitCode } = await run({ argv: [...prefix, ...argv], signal, timeoutMs: TIMEOUT_MS })
-      return exitCode === 0
-    } catch (error) {
-      if (!(error instanceof IptablesError) || error.code === 'ABORTED') throw error
-      return false
-    }
-  }
-  const removed: string[] = []
-  for (const family of families) {
-    const table = TABLES[family]
-    // Asked by its name, without elements: `nft list tables` of nft 1.0.6 reads every rule of every table, those of iptables-nft included.
-    const isThere = await succeeds(['nft', '--terse', 'list', 'table', ...table.split(' ')])
-    if (isThere && (await succeeds(['nft', 'delete', 'table', ...table.split(' ')]))) removed.push(table)
-  }
-  return removed
-}
-
-const TABLES: { readonly [family in IpFamily]: string } = { IPv4: 'ip kube-proxy', IPv6: 'ip6 kube-proxy' }

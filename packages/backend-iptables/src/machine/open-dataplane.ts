@@ -193,8 +193,7 @@ function dryRunner(run: Run): { readonly run: Run; readonly skipped: readonly st
     skipped,
     run: async (request) => {
       const [program, verb] = request.argv
-      const isChange =
-        program === 'tee' || (program === 'nfacct' && verb === 'add') || (program === 'nft' && verb === 'delete')
+      const isChange = program === 'tee' || (program === 'nfacct' && verb === 'add')
       if (!isChange) return run(request)
       // It fails where there is no nfacct(8), and where the kernel does not know it, as adding would.
       if (program === 'nfacct') {

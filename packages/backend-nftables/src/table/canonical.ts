@@ -1,5 +1,5 @@
 import { isJsonObject, parseAddress, parseCidr, type IpAddress, type Json } from '@pointsman/core'
-import { listOf, scalarText } from './json.js'
+import { addressText, listOf, scalarText } from './json.js'
 import { keyText, type Chain, type Element, type Rule, type SetDeclaration, type Statement } from './table.js'
 
 /*
@@ -39,9 +39,21 @@ function canonicalStatement(statement: Statement): Json {
     case 'snat':
     case 'masquerade':
       return { [name]: canonicalNat(value) }
+    case 'match':
+      return canonical({ match: withMask(value) })
     default:
       return canonical(statement)
   }
+}
+
+/** nft lists a mask of the highest bits of a mark as a prefix: `meta mark != 0x00000000/1`. */
+function withMask(value: Json): Json {
+  if (!isJsonObject(value) || !isJsonObject(value['right'])) return value
+  const { prefix } = value['right']
+  if (!isJsonObject(prefix)) return value
+  const { addr, len } = prefix
+  if (typeof addr !== 'number' || typeof len !== 'number') return value
+  return { ...value, left: { '&': [value['left'] ?? null, 2 ** 32 - 2 ** (32 - len)] }, right: addr }
 }
 
 /** Of `reject` alone, nft lists what it stands for in the family. */
@@ -58,6 +70,7 @@ function canonicalNat(value: Json): Json {
 function canonical(value: Json): Json {
   const list = listOf(value)
   if (list !== undefined) return list.map(canonical)
+  if (typeof value === 'string') return addressText(value)
   if (!isJsonObject(value)) return value
   const { key, data, set, prefix } = value
   if (isNumgen(key) && isJsonObject(data)) {

@@ -1,5 +1,5 @@
 import { isJsonObject, type Json, type JsonObject } from '@pointsman/core'
-import { listOf, scalarText } from './json.js'
+import { addressText, listOf, scalarText } from './json.js'
 import type { Chain, Element, Hook, Rule, SetContents, SetDeclaration, Statement, Table, TableName } from './table.js'
 import { keyText } from './table.js'
 
@@ -89,5 +89,5 @@ function elementOf({ name, kind, data }: SetDeclaration, member: Json): Element 
 
 function partsOf(value: Json): Element['key'] {
   const parts = isJsonObject(value) ? listOf(value['concat']) : undefined
-  return (parts ?? [value]).map((part) => (typeof part === 'number' ? part : scalarText(part)))
+  return (parts ?? [value]).map((part) => (typeof part === 'number' ? part : addressText(scalarText(part))))
 }

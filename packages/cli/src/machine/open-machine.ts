@@ -4,13 +4,16 @@ import {
   createConntrackHook,
   type ConntrackHook,
   type ConntrackReport,
+  codeOf,
   type Dataplane,
+  type DataplaneBackend,
   type FamilySyncReport,
   type FlowTable,
   type ForeignReference,
   type Front,
   type IpFamily,
   type Machine,
+  messageOf,
   type OpenDataplane,
   type OpenOptions,
   type ProxyConfig,
@@ -158,7 +161,8 @@ export async function openBackend(
     },
     machineOf(context, { addresses: () => addresses, progress }),
   )
-  const { backend, families, tool, skipped, description } = opened
+  const { families, tool, skipped, description } = opened
+  const backend = leavingOtherModes(opened.backend, { config, machine: machineOf(context) }, context)
   const whose = state.node === undefined ? '' : `node ${state.node.name}, `
   context.stderr.print(context.errorStyle.dim(`${whose}${families.join(' and ')}, ${description}`))
   // Commands end after their last sync, and what it began is to be done by then.
@@ -245,6 +249,7 @@ export async function openAgentMachine(
   )
   return {
     ...opened,
+    backend: leavingOtherModes(opened.backend, { config, machine: machineOf(context) }, context),
     addresses: () => addresses,
     async refreshAddresses() {
       if (nodeAddresses !== undefined) return false
@@ -254,6 +259,50 @@ export async function openAgentMachine(
     },
   }
 }
+
+/**
+ * Rules of kube-proxy's other modes would go on taking packets beside those of this one. They are removed after the first sync, when
+ * these are in force, so that no new connection is without rules; what is established is translated by conntrack, whatever rules there are.
+ */
+function leavingOtherModes(
+  backend: DataplaneBackend,
+  { config: { mode }, machine }: { readonly config: Pick<ProxyConfig, 'mode'>; readonly machine: Machine },
+  { dataplanes }: Pick<Context, 'dataplanes'>,
+): DataplaneBackend {
+  let isLeft = false
+  const leave = async (other: Dataplane): Promise<void> => {
+    const cleaned = await other.cleanup({ choices: {}, dryRun: false }, machine)
+    for (const { family, tool, removedRules, removedChains } of cleaned)
+      if (removedRules + removedChains.length > 0)
+        machine.warn(
+          `rules of mode ${other.mode} were left on this node: removed ${formatCount(removedRules)} of ${family} with ${tool.name}`,
+        )
+  }
+  return {
+    ...backend,
+    async sync(request, signal) {
+      const result = await backend.sync(request, signal)
+      if (isLeft) return result
+      isLeft = true
+      for (const other of dataplanes.filter((each) => each.mode !== mode))
+        await leave(other).catch((error: unknown) => {
+          // Where its tool is not installed, nobody has written rules with it.
+          if (TOOL_MISSING.has(codeOf(error))) return
+          machine.warn(
+            `rules that mode ${other.mode} may have left are still there: ${messageOf(error)}; run pointsman cleanup`,
+          )
+        })
+      return result
+    },
+  }
+}
+
+const TOOL_MISSING: ReadonlySet<string> = new Set([
+  'NOT_FOUND',
+  'NFT_MISSING',
+  'NFT_NO_KERNEL_SUPPORT',
+  'NO_KERNEL_SUPPORT',
+])
 
 /**
  * CliError CANNOT where this process lacks CAP_NET_ADMIN: without it no table can be read, let alone written. Whether the
