@@ -16,6 +16,8 @@ import {
   kubernetesSource,
   type RequestReport,
   type ResumePoints,
+  type SlicesServed,
+  withOlderSlices,
 } from '@pointsman/core/io'
 import {
   asyncScheduler,
@@ -46,6 +48,8 @@ interface ClusterSourceOptions {
   readonly nodeName?: string
   /** Default: those that every rule system needs. */
   readonly kinds?: readonly ObjectKind[]
+  /** Endpoints are followed where the server has no EndpointSlices. Default: they are not. */
+  readonly endpoints?: boolean
   readonly version: string
   /** What the log holds; kept up from the first item on. */
   readonly known: KnownObjects
@@ -82,6 +86,9 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
     })
   return defer(connect).pipe(
     retryMs === undefined ? identity : retry({ delay: patiently(retryMs, onWarning) }),
+    map((api) =>
+      withOlderSlices(api, { endpoints: options.endpoints === true, onServed: (served) => onWarning(SERVED[served]) }),
+    ),
     mergeMap((api) => {
       const other = new Subject<string>()
       const itemsFrom = (from: ApiServer, points: ResumePoints): Observable<SourceItem> =>
@@ -106,6 +113,12 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
       return merge(other.pipe(take(1), mergeMap(anew)), items).pipe(finalize(() => void api.close()))
     }),
   )
+}
+
+const SERVED: { readonly [served in SlicesServed]: string } = {
+  v1: 'the API server has EndpointSlices of discovery.k8s.io/v1: following those',
+  v1beta1: 'the API server has no EndpointSlices of discovery.k8s.io/v1: following those of v1beta1',
+  Endpoints: 'the API server has no EndpointSlices: following Endpoints in their place',
 }
 
 /** Warns of each cause once. What is no fault of the kubeconfig ends the source. */

@@ -129,6 +129,8 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       ofOther: 'list',
       server: { kubeconfig, master, otherwise: 'pod', qps, burst },
       kinds: dataplane.usesServiceCidrs === true ? OBJECT_KINDS : NEEDED_KINDS,
+      // As kube-proxies up to 1.20 could.
+      endpoints: config.proxy.layout === 'classic',
       // Without a logged state there is nothing to serve meanwhile.
       ...(start.fromLog && { retryMs: KUBECONFIG_RETRY_MS }),
       onRequest: (request) => emit({ type: 'request', request }),

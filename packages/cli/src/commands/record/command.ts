@@ -234,6 +234,7 @@ async function recordCluster(options: RecordOptions, context: Context): Promise<
       ...options,
       server: { ...options.server, otherwise: 'user', client: 'client-node' },
       kinds: OBJECT_KINDS,
+      endpoints: true,
       known,
       resume: resumePoints(log.records({ descending: true }), received),
       clusterId: log.info().clusterId,
