@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest'
+import { GOLDEN_CASES, readGolden } from '../test-support/goldens.js'
+import { formatRule } from './format.js'
+import type { NftRuleset } from './model.js'
+import { readJsonListing } from './read-json.js'
+import { readTextListing, readTextRule } from './read-text.js'
+
+describe('a listing', () => {
+  it.each(GOLDEN_CASES)('of %s in %s is the same as text and as JSON', (scenario, family) => {
+    const { listing, text } = readGolden(scenario)
+    const model = readTextListing(text[family])
+    expect(asJsonHasIt(model)).toEqual(readJsonListing(listing[family]))
+  })
+})
+
+/** Without what the JSON of nft 1.0.6 lacks. */
+export const asJsonHasIt = ({ tables }: NftRuleset): NftRuleset => ({
+  tables: tables.map(({ comment: _, ...table }) => ({
+    ...table,
+    chains: table.chains.map(({ comment: _comment, ...chain }) => chain),
+    sets: table.sets.map((set) => ({ ...set, flags: set.flags.filter((flag) => flag !== 'dynamic') })),
+  })),
+})
+
+describe('a rule', () => {
+  it.each([
+    'ip daddr . meta l4proto . th dport vmap @service-ips',
+    'meta mark & 0x00004000 != 0x00000000 meta mark set meta mark ^ 0x00004000 masquerade fully-random',
+    'meta l4proto tcp dnat ip to numgen random mod 2 map { 0 : 10.244.1.5 . 443, 1 : 10.244.1.6 . 443 }',
+    'meta l4proto tcp dnat to [fd00::1]:8080',
+    'update @affinity-O5ZKUJWF-default/sticky/tcp/http__10.244.1.51/8080 { ip saddr }',
+  ])('reads as it is written: %s', (text) => {
+    expect(formatRule(readTextRule(text))).toBe(text)
+  })
+})
