@@ -165,18 +165,10 @@ export const BRIDGE_PRIORITIES: Readonly<Record<string, number>> = { dstnat: -30
 
 /** What a set's `typeof` comes to. */
 export function dataTypeOf(expression: Expression): string {
-  switch (expression.type) {
-    case 'field':
-      return (
-        FIELD_TYPES[`${expression.header} ${expression.name}`] ?? FIELD_TYPES[expression.name] ?? textOf(expression)
-      )
-    case 'meta':
-      return META_TYPES[expression.key] ?? textOf(expression)
-    case 'ct':
-      return expression.key === 'mark' ? 'mark' : textOf(expression)
-    default:
-      return textOf(expression)
-  }
+  if (expression.type === 'field')
+    return FIELD_TYPES[`${expression.header} ${expression.name}`] ?? FIELD_TYPES[expression.name] ?? textOf(expression)
+  if (expression.type === 'meta') return META_TYPES[expression.key] ?? textOf(expression)
+  return expression.type === 'ct' && expression.key === 'mark' ? 'mark' : textOf(expression)
 }
 
 const textOf = (expression: Expression): string => JSON.stringify(expression)

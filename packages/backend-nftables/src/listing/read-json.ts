@@ -1,4 +1,5 @@
 import { isJsonObject, type Json, type JsonObject } from '@pointsman/core'
+import { scalarText } from '../table/json.js'
 import { RulesetBuilder } from './ruleset-builder.js'
 import {
   type Comparison,
@@ -321,22 +322,22 @@ export function statementOf(value: Json): Statement {
       const text =
         typeof body === 'string'
           ? `quota name "${body}"`
-          : `quota ${inv === true ? 'over ' : ''}${String(val)} ${String(unit)}`
+          : `quota ${inv === true ? 'over ' : ''}${scalarText(val)} ${scalarText(unit)}`
       return { type: 'opaque', text }
     }
     case 'ct count':
-      return { type: 'opaque', text: `ct count ${object['inv'] === true ? 'over ' : ''}${String(object['val'])}` }
+      return { type: 'opaque', text: `ct count ${object['inv'] === true ? 'over ' : ''}${scalarText(object['val'])}` }
     case 'ct helper':
     case 'ct timeout':
     case 'ct expectation':
-      return { type: 'aside', text: `${kind} set "${String(body)}"` }
+      return { type: 'aside', text: `${kind} set "${scalarText(body)}"` }
     case 'log':
       return { type: 'aside', text: logText(object) }
     case 'xt':
       return { type: 'xt', name: textAt(object, 'name') }
     case 'tproxy': {
       const { family, addr, port } = object
-      const to = `${typeof addr === 'string' ? addr : ''}${port === undefined ? '' : `:${String(port)}`}`
+      const to = `${typeof addr === 'string' ? addr : ''}${port === undefined ? '' : `:${scalarText(port)}`}`
       return { type: 'other', text: ['tproxy', ...(typeof family === 'string' ? [family] : []), 'to', to].join(' ') }
     }
     default:
@@ -374,9 +375,10 @@ function limitText({ rate, per, burst, inv, rate_unit: unit = 'packets', burst_u
   const isPackets = unit === 'packets'
   const usual = isPackets ? 5 : 0
   const amount = isPackets
-    ? `${String(rate)}/${String(per ?? 'second')}`
-    : `${String(rate)} ${String(unit)}/${String(per ?? 'second')}`
-  const more = burst === undefined || burst === usual ? '' : ` burst ${String(burst)} ${String(burstUnit ?? unit)}`
+    ? `${scalarText(rate)}/${scalarText(per ?? 'second')}`
+    : `${scalarText(rate)} ${scalarText(unit)}/${scalarText(per ?? 'second')}`
+  const more =
+    burst === undefined || burst === usual ? '' : ` burst ${scalarText(burst)} ${scalarText(burstUnit ?? unit)}`
   return `rate ${over}${amount}${more}`
 }
 

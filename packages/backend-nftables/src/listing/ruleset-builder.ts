@@ -1,13 +1,4 @@
-import {
-  type NftChain,
-  type NftElement,
-  type NftFamily,
-  type NftObject,
-  type NftRule,
-  type NftRuleset,
-  type NftSet,
-  type NftTable,
-} from './model.js'
+import type { NftChain, NftElement, NftFamily, NftObject, NftRule, NftRuleset, NftSet, NftTable } from './model.js'
 
 interface TableKey {
   readonly family: NftFamily

@@ -34,6 +34,6 @@ export function secondsOf(token: Token): number | undefined {
   if (/^\d+$/.test(token)) return Number(token)
   const parts = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:\d+ms)?$/.exec(token)
   if (parts === null || token === '') return undefined
-  const [days, hours, minutes, seconds] = parts.slice(1).map((part) => Number(part ?? 0))
+  const [days, hours, minutes, seconds] = [1, 2, 3, 4].map((at) => Number(parts[at] ?? 0))
   return (((days ?? 0) * 24 + (hours ?? 0)) * 60 + (minutes ?? 0)) * 60 + (seconds ?? 0)
 }
