@@ -150,10 +150,7 @@ export class ExpressionReader {
     while (left !== undefined && OPERATORS.has(this.peek())) {
       const operator = OPERATOR_NAMES[this.peek()] ?? this.peek()
       this.next()
-      const right: Expression | undefined = this.takeIf('(')
-        ? this.#inBrackets()
-        : (this.#primary() ?? this.#constant())
-      if (right === undefined) return undefined
+      const right: Expression = this.takeIf('(') ? this.#inBrackets() : (this.#primary() ?? this.#constant())
       left = { type: 'binary', operator, left, right }
     }
     return left
