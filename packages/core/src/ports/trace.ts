@@ -276,6 +276,8 @@ export const ASSUMPTION_CODES = {
   TABLE_MISSING: 'a table is not among the rules: it is taken to have none',
   CONNECTION: 'how conntrack rewrites the connection is not known: it is taken to leave its addresses alone',
   JUMP_DEPTH: 'chains lead into each other deeper than nf_tables takes: the rules are taken to be of iptables-legacy',
+  CHAIN_NOT_FOLLOWED:
+    'a chain of a bridge or a device sees the packet, and is not followed: it is taken to let it go on',
   LOOPBACK: 'the kernel is taken to let packets from elsewhere get to loopback (route_localnet)',
   RATE_LIMIT: 'the packet is taken to be the first that a limit counts, and so within it',
   BROADCAST: 'an address that no interface is known for is taken to be no broadcast address',
