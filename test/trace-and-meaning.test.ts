@@ -1,6 +1,7 @@
 import {
   CERTAIN,
   isEqual,
+  type LoadedRules,
   type NodeInfo,
   oddsToNumber,
   parseAddress,
@@ -12,10 +13,12 @@ import {
   type TracedPacket,
 } from '@pointsman/core'
 import { planRuleset, renderSave, tracePacket } from '@pointsman/backend-iptables'
+import { nftablesDataplane } from '@pointsman/backend-nftables'
 import fc from 'fast-check'
 import { parseSave } from 'node-iptables'
 import { describe, expect, test } from 'vitest'
 import { GOLDENS, readGolden } from '../packages/backend-iptables/src/test-support/goldens.js'
+import { GOLDEN_CASES, readGolden as readNftGolden } from '../packages/backend-nftables/src/test-support/goldens.js'
 import { type AskedPacket, ownersOf, packetsTo, told, walked } from './support/asked-packets.js'
 import { configArbitrary, optionsArbitrary, stateArbitrary } from './support/proxy-arbitraries.js'
 
@@ -150,4 +153,41 @@ describe('through what a real kube-proxy 1.36 wrote', () => {
       expect(sumOfOdds(trace.ways.map(({ odds }) => odds))).toEqual(CERTAIN)
     }
   })
+})
+
+describe('through what a real kube-proxy 1.36 wrote in its nftables mode', () => {
+  test.each(GOLDEN_CASES.filter(([scenario]) => !LARGE.has(scenario)))('%s, %s', async (scenario, family) => {
+    const { state, config, listing, text } = readNftGolden(scenario)
+    const refuse = (message: string): Error => new Error(message)
+    const read = (one: string): Promise<LoadedRules> => nftablesDataplane.readListing(one, { name: 'nft', refuse })
+    const listed = await read(listing[family])
+    const printed = await read(text[family])
+    const surroundings = { nodeAddresses: state.node?.addresses ?? [] }
+    for (const packet of packetsTo(state, family)) {
+      const question = { packet: tracedPacket(packet, state.node), surroundings }
+      const trace = nftablesDataplane.trace(listed, question)
+      expect({ packet, fate: traced(trace) }).toEqual({ packet, fate: meant(packet, state, config) })
+      expect(unexpected(trace)).toEqual([])
+      expect(oddsToNumber(sumOfOdds(trace.ways.map(({ odds }) => odds)))).toBe(1)
+      expect(nftablesDataplane.trace(printed, question)).toEqual(trace)
+    }
+  })
+})
+
+test('a trace through the rules of nftables mode ends where the Service means the packet to go', () => {
+  fc.assert(
+    fc.property(stateArbitrary(), configArbitrary(), optionsArbitrary(), (state, settings, options) => {
+      const config = { ...settings, mode: 'nftables' as const }
+      const rules = nftablesDataplane.loaded(nftablesDataplane.plan({ state, config }, options))
+      const surroundings = { nodeAddresses: state.node?.addresses ?? [] }
+      // Which of two service ports with one front has the verdicts of its maps, kube-proxy leaves to chance.
+      const packets = packetsTo(state, options.family).filter((packet) => ownersOf(packet, [state]).size <= 1)
+      for (const packet of packets) {
+        const trace = nftablesDataplane.trace(rules, { packet: tracedPacket(packet, state.node), surroundings })
+        expect({ packet, fate: traced(trace) }).toEqual({ packet, fate: meant(packet, state, config) })
+        expect(unexpected(trace)).toEqual([])
+      }
+    }),
+    { numRuns: Math.ceil((fc.readConfigureGlobal().numRuns ?? 100) / 4) },
+  )
 })

@@ -44,6 +44,20 @@ describe('rules as they are pasted (17-pasted-rules)', () => {
     expect(stderr).toContain(`the packet comes to ${endpoint}, and the text has no rule of it`)
   })
 
+  test.each(['nft-ip.txt', 'nft-ip.json'])('are traced as nft lists them: %s', async (file) => {
+    const listing = fileURLToPath(
+      new URL(`../../fixtures/golden/kube-proxy-1.36-nftables/session-affinity/${file}`, import.meta.url),
+    )
+    const asked = (packet: string): Promise<Ended> =>
+      pointsman('trace', packet, '--rules', listing, '--node-address', '192.168.55.10', '--affinity', 'none')
+    const refused = await asked('tcp 10.244.1.9 -> 10.96.0.1:443')
+    expect(refused.status).toBe(1)
+    expect(refused.stdout).toContain('is rejected with icmp-port-unreachable by rule 1 of ip kube-proxy reject-chain')
+    const served = await asked('tcp 10.244.1.9 -> 10.96.11.11:80')
+    expect(served.status).toBe(0)
+    expect(served.stdout).toMatch(/^ +1\/3 {2}10\.244\.2\.52:8080 {2}10\.244\.1\.9$/m)
+  })
+
   test('are refused to an audit when they are a part', async () => {
     const objects = ['--objects', reportInput('22-config-as-kubeadm-has-it/base.yaml')]
     const { status, stderr } = await pointsman('audit', '--rules', pasted('iptables-save-grep-KUBE'), ...objects)
@@ -52,21 +66,6 @@ describe('rules as they are pasted (17-pasted-rules)', () => {
   })
 
   test.each<readonly [string, string | Buffer, RegExp]>([
-    [
-      'nft',
-      'table ip nat {\n\tchain PREROUTING {\n\t\ttype nat hook prerouting priority dstnat;\n\t}\n}\n',
-      /is the output of nft list ruleset: run `iptables-save` on the node/,
-    ],
-    [
-      'nft-of-kube-proxy',
-      'table ip kube-proxy {\n\tchain services {\n\t}\n}\n',
-      /has the rules of kube-proxy's nftables mode, which are not followed yet, and iptables-save has none of them/,
-    ],
-    [
-      'nft-json',
-      '{"nftables": [{"metainfo": {"version": "1.0.6"}}]}',
-      /is the output of nft list ruleset: run `iptables-save`/,
-    ],
     [
       'page',
       '<!DOCTYPE html>\n<html><title>Login</title></html>\n',

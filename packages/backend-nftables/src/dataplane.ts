@@ -3,7 +3,6 @@ import {
   selectEndpoints,
   serviceName,
   servicePortsOf,
-  TraceError,
   type ChainOwner,
   type ChangeLogReader,
   type Dataplane,
@@ -17,10 +16,11 @@ import {
 } from '@pointsman/core'
 import { AUDIT_FINDINGS, auditTable, toDo } from './audit/audit-table.js'
 import { endpointNamedBy, namedBy } from './layout/names.js'
-import { affinityLists, loadedOf, loadedTable, readListing } from './loaded-table.js'
+import { affinityLists, listings, loadedOf, loadedTable, readListing } from './loaded-table.js'
 import { cleanUp, failureLines, openDataplane, openRules } from './machine/open-dataplane.js'
 import { LAYOUTS, layoutOf, planNftables, type NftPlan } from './plan/rule-plan.js'
 import { NftItem, parseItem } from './table/item.js'
+import { traceRuleset } from './trace/trace-ruleset.js'
 
 const [DEFAULT_LAYOUT] = LAYOUTS
 
@@ -83,9 +83,8 @@ export const nftablesDataplane: Dataplane<NftItem> = {
   openRules,
   // Plans that this data plane is given are of its own making.
   loaded: (plan) => loadedOf(plan as NftPlan),
-  trace() {
-    throw new TraceError('PART_OF_RULES', 'packets are not followed through nftables rules yet')
-  },
+  listings,
+  trace: (rules, question) => traceRuleset(loadedTable(rules).ruleset, question),
   affinityLists: (rules) => affinityLists(loadedTable(rules)),
   findings: AUDIT_FINDINGS,
   audit: auditTable,

@@ -8,32 +8,24 @@ import {
   isImpossible,
   type Odds,
   otherOdds,
-  parseAddress,
 } from '@pointsman/core'
 import {
-  type Applied,
   ALL_BITS,
   type Claim,
   type Evaluated,
   evaluateInCases,
   type Finding,
   type Judged,
-  knownMark,
-  masquerade,
   type Meeting,
   type Met,
-  type NatRange,
-  netmap,
   type PacketState,
-  redirect,
-  sourceTranslated,
-  translate,
-  type TranslationPlace,
   truthIn,
 } from '@pointsman/core/trace'
+import { applyNat } from './apply-nat.js'
+import { aboutOf, chanceFinding, keyTold, partMissing, toldOf } from './conditions.js'
 import { formatExpression, formatStatement } from '../listing/format.js'
 import type { Expression, NftElement, NftRule, Statement } from '../listing/model.js'
-import { chanceIn, countIn, indexOf, keyOf, lookUp, share } from './look-up.js'
+import { chanceIn, indexOf, keyOf, lookUp } from './look-up.js'
 import { NO_ELEMENTS, type WalkedTable } from './nft-tables.js'
 import { markOf, valueOf } from './read-packet.js'
 import { claimOf, compare, type Value } from './values.js'
@@ -428,7 +420,7 @@ class RuleRun {
     }
     if (value.type !== 'map') return set(value, branch)
     return this.#mapped({ key: value.key, map: value.map, in: statement }, branch, (element, next) =>
-      set(element.data ?? { type: 'literal', value: knownMark(0).value }, next),
+      set(element.data ?? { type: 'literal', value: 0 }, next),
     )
   }
 
@@ -461,37 +453,10 @@ class RuleRun {
     { address, port }: { readonly address: Expression | undefined; readonly port: Expression | undefined },
     branch: Branch,
   ): Step {
-    const { kind, flags } = statement
     const { packet } = branch
     const { surroundings, supposed } = this.#judged
-    const place: TranslationPlace = {
-      packet,
-      surroundings,
-      supposed,
-      hook: this.#meeting.place.hook,
-      where: this.#where,
-    }
-    const range = natRange(address, port)
-    const what = formatStatement(statement)
-    if (range === undefined && address?.type !== 'prefix')
-      return this.#end(branch, { type: 'hand-over', what, outcome: 'end' })
-    const isRandom = flags.includes('random') || flags.includes('fully-random')
-    const to = [address, port].map((one) => (one === undefined ? '' : formatExpression(one))).join(':')
-    const newPort = isRandom || port !== undefined
-    const applied = ((): Evaluated<Applied> => {
-      if (address?.type === 'prefix') return netmap(`${address.address}/${address.length}`, place)
-      const known = range ?? { low: undefined, high: undefined, ports: undefined }
-      switch (kind) {
-        case 'dnat':
-          return translate(known, { to, isRandom }, place)
-        case 'redirect':
-          return redirect(known.ports, place)
-        case 'snat':
-          return { value: sourceTranslated(packet, { to, range: known, newPort }) }
-        case 'masquerade':
-          return { value: masquerade(place, newPort) }
-      }
-    })()
+    const place = { packet, surroundings, supposed, hook: this.#meeting.place.hook, where: this.#where }
+    const applied = applyNat(statement, { address, port }, place)
     if ('unknown' in applied) return applied
     const { effect, packet: after, assumptions } = applied.value
     return this.#end({ ...branch, packet: after, assumptions: [...branch.assumptions, ...assumptions] }, effect)
@@ -516,100 +481,3 @@ const HARMLESS_XT: ReadonlySet<string> = new Set([
 ])
 
 const isIdle = ({ type }: Statement): boolean => type === 'counter' || type === 'aside'
-
-function chanceFinding(
-  value: Extract<Value, { readonly type: 'chance' }>,
-  operator: string,
-  right: Expression,
-): Finding {
-  const constants = right.type === 'set' ? right.elements.map(({ key }) => key) : [orderRange(operator, right)]
-  const count = constants.reduce((sum, one) => sum + countIn(value, one), 0)
-  const isDenied = operator === '!='
-  const odds = share(isDenied ? value.count - count : count, value.count)
-  if (isCertain(odds) || isImpossible(odds)) return { holds: isCertain(odds), because: 'no chance is in it' }
-  return { holds: true, because: 'chance decides', odds, assumption: value.assumption }
-}
-
-function orderRange(operator: string, right: Expression): Expression {
-  const number = right.type === 'literal' ? Number(right.value) : Number.NaN
-  if (Number.isNaN(number)) return right
-  const range = (low: number, high: number): Expression => ({
-    type: 'range',
-    low: { type: 'literal', value: low },
-    high: { type: 'literal', value: high },
-  })
-  switch (operator) {
-    case '<':
-      return range(0, number - 1)
-    case '<=':
-      return range(0, number)
-    case '>':
-      return range(number + 1, 2 ** 32)
-    case '>=':
-      return range(number, 2 ** 32)
-    default:
-      return right
-  }
-}
-
-/** Why a packet has no such value: then no set has it. Undefined: it has. */
-const partMissing = (value: Value): string | undefined =>
-  value.type === 'absent'
-    ? value.because
-    : value.type === 'concat'
-      ? value.parts.map(partMissing).find((because) => because !== undefined)
-      : undefined
-
-/** What a condition is about, for a person who looks for the packet's own address and port. */
-function aboutOf(statement: Statement, { destination }: PacketState): Pick<Condition, 'field' | 'value'> {
-  const asked = statement.type === 'match' ? statement.left : statement.type === 'vmap' ? statement.key : undefined
-  const [first] = asked?.type === 'concat' ? asked.parts : [asked]
-  if (first?.type === 'field' && first.name === 'daddr') {
-    const isHost = statement.type === 'match' && statement.right.type === 'literal' && statement.operator !== '!='
-    return { field: 'destination', ...(isHost && { value: destination }) }
-  }
-  if (first?.type === 'field' && first.name === 'saddr') return { field: 'source' }
-  if (first?.type === 'field' && first.name === 'dport') return { field: 'port' }
-  if (first?.type === 'meta' && first.key === 'l4proto') return { field: 'protocol' }
-  return first?.type === 'meta' && /^[io]if/.test(first.key) ? { field: 'interface' } : { field: 'other' }
-}
-
-const toldOf = (value: Value): string => ('told' in value ? value.told : keyTold(value))
-
-/** `10.96.0.10 . tcp . 53`, as far as it is known. */
-function keyTold(value: Value): string {
-  switch (value.type) {
-    case 'concat':
-      return value.parts.map(keyTold).join(' . ')
-    case 'known':
-    case 'mark':
-    case 'words':
-      return value.told.replace(/^.* (?:is|by) (\S+)$/, '$1')
-    case 'unknown':
-      return value.what
-    default:
-      return 'it'
-  }
-}
-
-/** What an address and a port are chosen from. Undefined: they are none that is known here. */
-function natRange(address: Expression | undefined, port: Expression | undefined): NatRange | undefined {
-  const ends = edgesOf(address)
-  const ports = edgesOf(port)
-  if (ends === undefined || ports === undefined) return undefined
-  const [low, high] = ends.map((one) => (one === undefined ? undefined : parseAddress(String(one))?.text))
-  if (address !== undefined && (low === undefined || high === undefined)) return undefined
-  const [first, last] = ports.map(Number)
-  return {
-    low,
-    high,
-    ports: port === undefined || first === undefined || last === undefined ? undefined : { first, last },
-  }
-}
-
-function edgesOf(of: Expression | undefined): readonly [low?: string | number, high?: string | number] | undefined {
-  if (of === undefined) return []
-  if (of.type === 'literal') return [of.value, of.value]
-  if (of.type !== 'range' || of.low.type !== 'literal' || of.high.type !== 'literal') return undefined
-  return [of.low.value, of.high.value]
-}

@@ -1,6 +1,6 @@
 import type { RuleService, TracedRule } from '@pointsman/core'
-import { formatRule, formatStatement } from '../listing/format.js'
-import type { NftChain, NftElement, NftRule, NftRuleset, NftSet, NftTable } from '../listing/model.js'
+import { formatExpression, formatRule, formatStatement } from '../listing/format.js'
+import type { NftChain, NftElement, NftRule, NftRuleset, NftSet, NftTable, Statement } from '../listing/model.js'
 
 /** A table as a walk goes through it. */
 export interface WalkedTable {
@@ -37,7 +37,7 @@ export function dynamicSets({ sets, chains }: NftTable): ReadonlySet<string> {
 export function toldRule(chain: string, rule: NftRule): TracedRule {
   const { statements, comment = '' } = rule
   const text = formatRule(rule)
-  const asks = statements.filter(({ type }) => CONDITIONS.has(type)).map(formatStatement)
+  const asks = statements.filter(({ type }) => CONDITIONS.has(type)).map(shortText)
   const service = serviceOfChain(chain) ?? serviceNamedIn(comment)
   return {
     line: comment === '' ? text : `${text} comment "${comment}"`,
@@ -47,6 +47,14 @@ export function toldRule(chain: string, rule: NftRule): TracedRule {
     kind: statements.map(({ type }) => type).join(' '),
   }
 }
+
+/** Which chain each number leads to is a line for each endpoint. */
+const shortText = (statement: Statement): string =>
+  statement.type === 'vmap' && statement.map.type === 'set' && statement.map.elements.length > MOST_TOLD
+    ? `${formatExpression(statement.key)} vmap { ${statement.map.elements.length} elements }`
+    : formatStatement(statement)
+
+const MOST_TOLD = 1
 
 const CONDITIONS: ReadonlySet<string> = new Set(['match', 'vmap', 'limit', 'opaque', 'xt'])
 

@@ -41,7 +41,15 @@ export function valueOf(expression: Expression, judged: Judged): Value {
             told: `it is ${expression.value}`,
           }
         : nameValue(expression.value, `it is ${expression.value}`)
-    default:
+    case 'prefix':
+    case 'range':
+    case 'any':
+    case 'list':
+    case 'set':
+    case 'reference':
+    case 'verdict':
+    case 'map':
+    case 'other':
       return { type: 'opaque', text: formatExpression(expression), code: 'MATCH' }
   }
 }

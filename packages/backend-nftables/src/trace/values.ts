@@ -98,7 +98,20 @@ function rangeOf(kind: ValueKind, constant: Expression): Range | undefined {
     }
     case 'any':
       return { low: '', high: '\uFFFF' }
-    default:
+    case 'concat':
+    case 'list':
+    case 'set':
+    case 'reference':
+    case 'verdict':
+    case 'field':
+    case 'meta':
+    case 'ct':
+    case 'fib':
+    case 'numgen':
+    case 'hash':
+    case 'binary':
+    case 'map':
+    case 'other':
       return undefined
   }
 }

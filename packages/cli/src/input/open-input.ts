@@ -231,16 +231,21 @@ export function describeAsked({ point }: Pick<AskedObjects, 'point'>): string {
   return `at seq ${point.seq}${point.time === undefined ? '' : `, ${formatTime(point.time)}`}`
 }
 
+type ListingReader = Pick<Dataplane, 'readListing' | 'listings'>
+
 /** Rules of one family that were saved. */
-interface SavedRules {
+interface SavedRules<Reader> {
   /** Of the file, for messages. */
   readonly name: string
   readonly rules: LoadedRules
+  /** Whose they are. */
+  readonly dataplane: Reader
 }
 
-interface SaveQuestion {
+interface SaveQuestion<Reader extends ListingReader> {
   readonly path: string
-  readonly dataplane: Pick<Dataplane, 'readListing' | 'listings'>
+  /** Of several, the first that takes the text for its own reads it; else the first of all. */
+  readonly dataplanes: readonly [Reader, ...Reader[]]
   /** Of the rules to choose where a directory has both. */
   readonly family?: IpFamily | undefined
 }
@@ -249,11 +254,13 @@ interface SaveQuestion {
  * Reads a file, or standard input for `-`; of a directory or a tar archive the file that has rules. CliError BAD_INPUT for what is
  * no listing, or more than one, also when the rules are used.
  */
-export async function readSave(
-  { path, dataplane, family }: SaveQuestion,
+export async function readSave<Reader extends ListingReader>(
+  { path, dataplanes, family }: SaveQuestion<Reader>,
   context: Pick<Context, 'stdin' | 'stderr' | 'errorStyle'>,
-): Promise<SavedRules> {
-  const isWanted = (beginning: string): boolean => dataplane.listings?.isListing(beginning) === true
+): Promise<SavedRules<Reader>> {
+  const readerOf = (beginning: string): Reader | undefined =>
+    dataplanes.find(({ listings }) => listings?.isListing(beginning) === true)
+  const isWanted = (beginning: string): boolean => readerOf(beginning) !== undefined
   const found = findTexts(path, byteStream(context.stdin), { isWanted, maxBytes: MAX_SAVE_BYTES })
   const files: ListingFile[] = []
   for await (const file of found.texts) files.push(file)
@@ -264,7 +271,10 @@ export async function readSave(
   if (isOfMany && only === undefined)
     throw refuse(`${path}: none of its ${found.lookedAt()} files has rules: give what \`iptables-save\` prints`)
   const ofPath = (message: string): CliError => refuse(`${path}: ${message}`)
-  const file = isOfMany ? dataplane.listings?.choose(files, { family, refuse: ofPath }) : only
+  const readers = files.map(({ text }) => readerOf(text.slice(0, BEGINNING)))
+  const dataplane = dataplanes.find((one) => readers.includes(one)) ?? dataplanes[0]
+  const own = isOfMany ? files.filter((_, at) => readers[at] === dataplane) : files
+  const file = isOfMany ? dataplane.listings?.choose(own, { family, refuse: ofPath }) : only
   if (file === undefined) throw refuse(`${path} has no rules: give what \`iptables-save\` prints`)
   if (isOfMany) warn(context, `the rules are those of ${file.name}`)
   const { name, text } = file
@@ -273,8 +283,11 @@ export async function readSave(
     if (foreign === undefined || foreign.isRules === true) return refuse(message, options)
     return refuse(`${name} is ${foreign.what}: run \`iptables-save\` on the node, and give what it prints`, options)
   }
-  return { name, rules: await dataplane.readListing(text, { name, refuse: refuseText }) }
+  return { name, dataplane, rules: await dataplane.readListing(text, { name, refuse: refuseText }) }
 }
+
+/** Characters by which a text is told from others. */
+const BEGINNING = 65_536
 
 // 10,000 Services of 15 endpoints take half of that.
 export const MAX_SAVE_BYTES = 128 * 1024 * 1024

@@ -8,7 +8,7 @@ import { readSave } from './open-input.js'
 const read = async (text: string): Promise<LoadedRules> =>
   (
     await readSave(
-      { path: '-', dataplane: DATAPLANES[0] },
+      { path: '-', dataplanes: [DATAPLANES[0]] },
       { stdin: Readable.from([text]), stderr: SILENT, errorStyle: PLAIN },
     )
   ).rules

@@ -217,7 +217,10 @@ export async function savedSource(
 ): Promise<TableSource> {
   const [first] = context.dataplanes
   const dataplane = context.dataplanes.find(({ mode }) => mode === config.mode) ?? first
-  const { name, rules } = await readSave({ path, dataplane, family: familiesOf(options, state)[0] }, context)
+  const { name, rules } = await readSave(
+    { path, dataplanes: [dataplane], family: familiesOf(options, state)[0] },
+    context,
+  )
   if (rules.isPart === true)
     throw new CliError(
       'BAD_INPUT',

@@ -119,9 +119,11 @@ async function ofRules(
   context: Context,
 ): Promise<AskedTrace> {
   checkRulesOptions(options)
-  // No configuration says of which mode they are.
-  const [dataplane] = context.dataplanes
-  const { rules } = await readSave({ path: options.rules, dataplane, family: familyWanted(packet, options) }, context)
+  // No configuration says of which mode they are: the text does.
+  const { rules, dataplane } = await readSave(
+    { path: options.rules, dataplanes: context.dataplanes, family: familyWanted(packet, options) },
+    context,
+  )
   const names = options.log === undefined && options.objects === undefined ? undefined : await namesOf(options, context)
   const node = names === undefined ? undefined : nodeOf(options, names)
   if (node === undefined && options.nodeAddress === undefined && options.interfaceAddress === undefined)

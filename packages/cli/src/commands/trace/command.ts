@@ -30,7 +30,7 @@ export function registerTrace(program: Command, context: Context): void {
     )
     .option(
       '--rules <file>',
-      'iptables-save output (or of iptables -S, or -nvL), a directory or tar archive that has it, or - for standard input, instead of the rules for the objects',
+      'iptables-save output (or of iptables -S, or -nvL), nft list ruleset output as text or JSON, a directory or tar archive that has it, or - for standard input, instead of the rules for the objects',
     )
     .option('--node <name>', 'the node that handles the packet (default: the configured node, else the only Node)')
     .option('--in-interface <name>', 'the input interface of the packet')
