@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { asJsonHasIt } from '../test-support/as-json-has-it.js'
 import { GOLDEN_CASES, readGolden } from '../test-support/goldens.js'
 import { formatRule } from './format.js'
-import type { NftRuleset } from './model.js'
 import { readJsonListing } from './read-json.js'
 import { readTextListing, readTextRule } from './read-text.js'
 
@@ -11,15 +11,6 @@ describe('a listing', () => {
     const model = readTextListing(text[family])
     expect(asJsonHasIt(model)).toEqual(readJsonListing(listing[family]))
   })
-})
-
-/** Without what the JSON of nft 1.0.6 lacks. */
-export const asJsonHasIt = ({ tables }: NftRuleset): NftRuleset => ({
-  tables: tables.map(({ comment: _, ...table }) => ({
-    ...table,
-    chains: table.chains.map(({ comment: _comment, ...chain }) => chain),
-    sets: table.sets.map((set) => ({ ...set, flags: set.flags.filter((flag) => flag !== 'dynamic') })),
-  })),
 })
 
 describe('a rule', () => {
