@@ -234,7 +234,7 @@ const PLANNED_BY: ReadonlySet<string> = new Set([
  */
 const TRACE_MAY_TAKE: ReadonlySet<string> = new Set(
   (
-    'AffinityEntry Assumption Condition Connection DependenceCode Effect End EndOdds Fate FateOdds Hook MissedRule PassedRules ' +
+    'AffinityEntry AffinityList Assumption Condition Connection DependenceCode Effect End EndOdds Fate FateOdds Hook MissedRule PassedRules ' +
     'RuleService SeenSource Step Supposition TraceCase ' +
     'Surroundings Trace TraceError TraceQuestion TracedEndpoint TracedPacket TracedRule Way ' +
     'bothOdds CERTAIN dyadicOdds IMPOSSIBLE isCertain isImpossible Odds oddsToNumber oneIn otherOdds sumOfOdds ' +

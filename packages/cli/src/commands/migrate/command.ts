@@ -137,7 +137,7 @@ async function otherRulesIn(
 ): Promise<readonly OtherRule[] | undefined> {
   if (path === undefined) return undefined
   const dataplane = dataplaneOf(context, { mode: 'iptables' })
-  const { rules } = await readSave({ path, dataplane }, context)
+  const { rules } = await readSave({ path, dataplanes: [dataplane] }, context)
   const found = dataplane.dependents?.(rules, config) ?? []
   // What is taken in for Services are health checks of load balancers alone.
   const hasHealthChecks = [...state.services.values()].some(({ healthCheckNodePort }) => healthCheckNodePort !== 0)
