@@ -12,9 +12,9 @@ import { logInfo, recordList } from '../../packages/cli/src/commands/log/schema.
 import { migration } from '../../packages/cli/src/commands/migrate/schema.js'
 import { recordSummary } from '../../packages/cli/src/commands/record/command.js'
 import { ruleList } from '../../packages/cli/src/commands/rules/schema.js'
-import { serviceList } from '../../packages/cli/src/commands/services/schema.js'
+import { serviceList, servicesOfNodes } from '../../packages/cli/src/commands/services/schema.js'
 import { replaySummary } from '../../packages/cli/src/commands/replay/report.js'
-import { trace } from '../../packages/cli/src/commands/trace/schema.js'
+import { trace, traceOfNodes } from '../../packages/cli/src/commands/trace/schema.js'
 
 /** Each document that `-o json` prints, by its kind. Tests check real output against it, and `docs/json.md` shows it. */
 export const JSON_SCHEMAS = {
@@ -33,7 +33,9 @@ export const JSON_SCHEMAS = {
   ReplaySummary: replaySummary,
   RuleList: ruleList,
   ServiceList: serviceList,
+  ServicesOfNodes: servicesOfNodes,
   Trace: trace,
+  TraceOfNodes: traceOfNodes,
 } as const
 
 /** Where a value is not as its schema: `/items/3/port: must be integer`. A field that the schema does not have counts. */

@@ -154,6 +154,9 @@ export function interfaceAddressesOf({ nodeAddress }: RulesetCommandOptions): re
   return [...given, '127.0.0.1', '::1']
 }
 
+/** `--node all`: every Node of the input, each by itself. A Node of this name cannot be asked for. */
+export const asksEveryNode = ({ node }: Pick<RulesQuestionOptions, 'node'>): boolean => node === 'all'
+
 interface NodeQuestion {
   /** `--node`. */
   readonly given: string | undefined

@@ -188,7 +188,12 @@ export function createPossibleStates(
     explain(audit, at) {
       let best: (Search & { readonly common: Common }) | undefined
       for (const common of distinct(commons)) {
-        const search = searchVersions({ versions, dataplane, audit: (chosen) => audit(stateWith(common, chosen)) })
+        const search = searchVersions({
+          versions,
+          dataplane,
+          audit: (chosen) => audit(stateWith(common, chosen)),
+          quietSince: at - settleMs,
+        })
         if (best === undefined || search.unexplained.length < best.unexplained.length) best = { ...search, common }
         if (best.unexplained.length === 0) break
       }
@@ -232,8 +237,10 @@ const FIRST = toSeq(0)
 const MAX_WAITING = 100_000
 /** Of one service port, in flight at once. */
 const MAX_VERSIONS = 64
-/** That the rules are compared with, of one service port. */
-const MAX_CANDIDATES = 24
+/** How often all rules are compared for one explanation, besides the first time. */
+const MAX_ROUNDS = 8
+/** So many that nothing in flight explains. */
+const MANY_FINDINGS = 20
 
 function withVersion<Value>(before: readonly Dated<Value>[], next: Dated<Value>): readonly Dated<Value>[] {
   return isEqual(before.at(-1)?.value, next.value) ? before : [...before, next]
@@ -296,33 +303,38 @@ interface SearchOptions {
   readonly versions: ReadonlyMap<ServicePortName, Versions>
   readonly dataplane: PossibleStatesOptions['dataplane']
   readonly audit: (chosen: ReadonlyMap<ServicePortName, Candidate | undefined>) => readonly AuditFinding[]
+  /** Service ports that did not change since then have the newest version in force, if the proxy is in time. */
+  readonly quietSince: number
 }
 
 /**
  * Compares the rules with the newest versions, then, of all service ports at once that something was found of, with one version
  * after the other, until nothing is found or there are no more.
  */
-function searchVersions({ versions, dataplane, audit }: SearchOptions): Search {
+function searchVersions({ versions, dataplane, audit, quietSince }: SearchOptions): Search {
   const chosen = new Map<ServicePortName, Candidate | undefined>()
   const trials = new Map<ServicePortName, Trial>()
   const undecided = new Set<ServicePortName>()
   const faulty = new Set<ServicePortName>()
   let findings = audit(chosen)
   const blame = findings.length === 0 || versions.size === 0 ? () => [] : blaming(versions, dataplane)
-  for (;;) {
+  // Rules that are wrong all over are so whatever versions there are of some service ports: these are for a later look.
+  const isAllOver = findings.filter((finding) => blame(finding).length === 0).length > MANY_FINDINGS
+  for (let round = isAllOver ? MAX_ROUNDS : 0; ; round += 1) {
     const counts = new Map<ServicePortName, number>()
     for (const finding of findings) for (const id of blame(finding)) counts.set(id, (counts.get(id) ?? 0) + 1)
     let isAnother = false
     for (const [id, count] of counts) {
       const own = versions.get(id)
       if (own === undefined || faulty.has(id) || undecided.has(id)) continue
-      const trial = trials.get(id) ?? { candidates: candidatesOf(own), at: 0, best: 0, least: count }
+      const trial = trials.get(id) ?? { candidates: inTrialOrder(candidatesOf(own)), at: 0, best: 0, least: count }
       if (count < trial.least) [trial.best, trial.least] = [trial.at, count]
       trial.at += 1
       trials.set(id, trial)
       const isOver = trial.at >= trial.candidates.length
-      if (isOver || trial.at >= MAX_CANDIDATES) {
-        if (isOver && !own.isCut) faulty.add(id)
+      if (isOver || round >= MAX_ROUNDS) {
+        // A proxy that is in time has the newest by now.
+        if ((isOver && !own.isCut) || lastAt(own) < quietSince) faulty.add(id)
         else undecided.add(id)
         trial.at = trial.best
       }
@@ -335,6 +347,14 @@ function searchVersions({ versions, dataplane, audit }: SearchOptions): Search {
   }
   const unexplained = findings.filter((finding) => !blame(finding).some((id) => undecided.has(id)))
   return { chosen, undecided, faulty, unexplained }
+}
+
+const lastAt = ({ ports, endpoints }: Versions): number => Math.max(ports.at(-1)?.at ?? 0, endpoints.at(-1)?.at ?? 0)
+
+/** The newest, the one that was in force last, and then from the newest on. */
+const inTrialOrder = ([newest, ...others]: readonly Candidate[]): readonly Candidate[] => {
+  const oldest = others.at(-1)
+  return [...(newest === undefined ? [] : [newest]), ...(oldest === undefined ? [] : [oldest]), ...others.slice(0, -1)]
 }
 
 interface Trial {

@@ -12,7 +12,7 @@ import {
   withInputOptions,
   withPointOptions,
 } from '../../input/open-input.js'
-import { nodeNameFor } from '../../input/rules-question.js'
+import { asksEveryNode, nodeNameFor } from '../../input/rules-question.js'
 import { resolveConfig } from '../../input/proxy-config.js'
 import { didYouMean } from '../../input/suggest.js'
 import { FORMATS, outputOption, parseFormat, pointOf, writeDocument, writeLine } from '../../output/json.js'
@@ -20,6 +20,7 @@ import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
 import { leftSlicesHint, serviceRows, type ServicesView } from './answer.js'
 import { diagnosticItem, serviceItem, skippedItem } from './json.js'
 import type { ServiceListJson } from './schema.js'
+import { servicesOfNodes, servicesOfNodesDocument, servicesOfNodesText } from './every-node.js'
 import { servicesTable } from './text.js'
 
 interface ServicesOptions extends InputOptions, PointOptions {
@@ -37,7 +38,10 @@ export function registerServices(program: Command, context: Context): void {
     .description(
       'Lists each service port with its addresses and endpoints at a point in time. SERVICE is NAME or NAMESPACE/NAME.',
     )
-    .option('--node <name>', "show this node's view (default: the configured node, else the only Node in the input)")
+    .option(
+      '--node <name>',
+      "show this node's view, or all: which Nodes serve each service port (default: the configured node, else the only Node in the input)",
+    )
     .option('--config <file>', 'a KubeProxyConfiguration (YAML or JSON); only the node name is used')
     .option('-n, --namespace <namespace>', 'only services in this namespace')
     .option('--wide', 'list the endpoints, with a reason for each one that is not used')
@@ -45,6 +49,7 @@ export function registerServices(program: Command, context: Context): void {
     .action(async (service: string | undefined, options: ServicesOptions) => services(service, options, context))
   withExamples(withInputOptions(withPointOptions(command)), [
     'pointsman services --log shop.db --at 14:03',
+    'pointsman services --log cluster.db --node all',
     'pointsman services shop/checkout --wide --log shop.db --at -5m',
     'kubectl get services,endpointslices,nodes -A -o json | pointsman services --objects -',
   ])
@@ -56,11 +61,19 @@ async function services(service: string | undefined, options: ServicesOptions, c
     const question = askedObjects(input, options, context)
     const configured = await configuredNode(options, question, context)
     const built = buildState({ objects: question.objects })
-    const node = nodeOf({ state: built.state, configured }, options)
+    const isEvery = asksEveryNode(options)
+    const node = isEvery ? undefined : nodeOf({ state: built.state, configured }, options)
     const all = serviceRows({ objects: question.objects, built, node })
     const view = only(all, { service, namespace: options.namespace })
     if (service !== undefined && view.rows.length === 0 && view.skipped.length === 0)
       throw notFound(service, all, question)
+    if (isEvery) {
+      const every = servicesOfNodes(view.rows, { state: built.state, question })
+      if (format === 'json') writeDocument(context, servicesOfNodesDocument(every))
+      else if (format === 'jsonl') for (const item of servicesOfNodesDocument(every).items) writeLine(context, item)
+      else context.stdout.print(servicesOfNodesText(every, context.style))
+      return
+    }
     const answer: Answer = { view, node, question }
     if (format === 'json') writeDocument(context, documentOf(answer))
     else if (format === 'jsonl') for (const row of view.rows) writeLine(context, serviceItem(row))

@@ -101,3 +101,40 @@ export const serviceList = objectOf('ServiceList', {
   diagnostics: required(listOf(diagnostic), 'fields that were left out, or read otherwise than written'),
 })
 export type ServiceListJson = DocumentJson<typeof serviceList>
+
+/** What `pointsman services --node all -o json` prints; `-o jsonl` prints its items. */
+export const servicesOfNodes = objectOf('ServicesOfNodes', {
+  ...documentHead('ServicesOfNodes'),
+  at: optional(point, 'absent where the answer is from `--objects`'),
+  nodeCount: required(integer, 'how many Nodes the input has'),
+  items: required(
+    listOf(
+      objectOf('ServiceOnNodes', {
+        namespace: required(text, 'of the Service'),
+        name: required(text, 'of the Service'),
+        portName: optional(text, 'of the port; absent where it has none'),
+        protocol: required(oneOf('TCP', 'UDP', 'SCTP'), 'of the port'),
+        family: required(family, 'of the addresses'),
+        clusterIP: required(text, 'the cluster IP of the family'),
+        port: required(integer, 'the port on it'),
+        readyEndpoints: required(integer, 'endpoints that are ready'),
+        totalEndpoints: required(integer, 'endpoints of any condition'),
+        groups: required(
+          listOf(
+            objectOf('NodesOfService', {
+              nodes: required(listOf(text), 'the Nodes, by name'),
+              clusterEndpoints: optional(
+                listOf(text),
+                '`address:port` of those that they use for traffic that may leave the node; empty: they do not serve it; absent: the port has none',
+              ),
+              localEndpoints: optional(listOf(text), 'the same for traffic of policy Local'),
+            }),
+          ),
+          'Nodes that use the same endpoints; those that use the fewest first',
+        ),
+      }),
+    ),
+    'a service port of one family each, by namespace, name, port, protocol and family',
+  ),
+})
+export type ServicesOfNodesJson = DocumentJson<typeof servicesOfNodes>

@@ -189,7 +189,7 @@ interface Found {
   readonly maybeNodeAddresses: readonly string[]
 }
 
-function resolved(
+export function resolved(
   packet: PacketText,
   options: TraceOptions,
   { names, node }: { readonly names: Names | undefined; readonly node: NodeInfo | undefined },
@@ -216,7 +216,7 @@ interface AssumedArrival {
 }
 
 /** Of a packet that is no pod's, the interface stays unknown: which one it is, no configuration says. */
-function assumedArrival(
+export function assumedArrival(
   { inInterface }: TraceOptions,
   { packet, config }: { readonly packet: ResolvedPacket; readonly config: ProxyConfig },
 ): AssumedArrival {
@@ -228,7 +228,7 @@ function assumedArrival(
   return { inInterface: name, assumptions: [{ code: 'IN_INTERFACE', message }] }
 }
 
-async function questionOf(
+export async function questionOf(
   options: TraceOptions,
   {
     packet,

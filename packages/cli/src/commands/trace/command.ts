@@ -4,13 +4,14 @@ import { warn, type Context } from '../../context.js'
 import { CliError } from '../../errors.js'
 import { describeAsked, withInputOptions, withPointOptions } from '../../input/open-input.js'
 import { withConfigOptions } from '../../input/proxy-config.js'
-import { withRulesetOptions } from '../../input/rules-question.js'
+import { asksEveryNode, withRulesetOptions } from '../../input/rules-question.js'
 import { withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
 import { alsoLookAtTrace } from '../../packet/also-look-at.js'
 import { packetNames, type PacketNames } from '../../packet/names.js'
 import { PACKET_FORM } from '../../packet/resolve-packet.js'
 import { askTrace, exitStatusOf, type AskedTrace, type TraceOptions } from './answer.js'
+import { exitStatusOfNodes, traceEveryNode, traceOfNodesDocument, traceOfNodesText } from './every-node.js'
 import { traceDocument, withoutHead } from './json.js'
 import type { TraceJson } from './schema.js'
 import { traceText, type Summarised } from './text.js'
@@ -32,7 +33,10 @@ export function registerTrace(program: Command, context: Context): void {
       '--rules <file>',
       'iptables-save output (or of iptables -S, or -nvL), nft list ruleset output as text or JSON, a directory or tar archive that has it, or - for standard input, instead of the rules for the objects',
     )
-    .option('--node <name>', 'the node that handles the packet (default: the configured node, else the only Node)')
+    .option(
+      '--node <name>',
+      'the node that handles the packet, or all: each Node in turn, those with the same answer in one row (default: the configured node, else the only Node)',
+    )
     .option('--in-interface <name>', 'the input interface of the packet')
     .option('--out-interface <name>', 'the output interface of the packet')
     .addOption(
@@ -67,6 +71,7 @@ export function registerTrace(program: Command, context: Context): void {
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
     "pointsman trace 'tcp 10.244.1.9 -> shop/checkout:http' --log shop.db --at 14:03",
     "pointsman trace 'udp node -> kube-system/kube-dns:dns' --log shop.db --cluster-cidr 10.244.0.0/16",
+    "pointsman trace 'tcp outside -> 203.0.113.10:80' --log cluster.db --node all",
     "iptables-save | pointsman trace 'tcp outside -> 192.168.55.10:30080' --rules - --node-address 192.168.55.10",
     "pointsman trace 'tcp 10.244.1.9 -> 10.96.0.10:53' --log shop.db -o json | jq '.endpoints[].odds'",
   ])
@@ -78,6 +83,14 @@ async function trace(
   context: Context,
 ): Promise<void> {
   const format = parseFormat(options.output, FORMATS)
+  if (asksEveryNode(options)) {
+    const answer = await traceEveryNode(text, options, context)
+    if (format === 'json') writeDocument(context, traceOfNodesDocument(answer))
+    else context.stdout.print(traceOfNodesText(answer, context.style))
+    const found = exitStatusOfNodes(answer)
+    if (found !== 0) context.finish(found)
+    return
+  }
   const asked = await askTrace(text, options, context)
   const answers = [asked, ...(asked.otherFamily === undefined ? [] : [asked.otherFamily])].map((each) =>
     answerOf(each, context),

@@ -226,3 +226,48 @@ export const trace = objectOf('Trace', {
   ),
 })
 export type TraceJson = DocumentJson<typeof trace>
+
+const nodeGroup = objectOf('NodeGroup', {
+  nodes: required(listOf(text), 'the Nodes, by name'),
+  packet: required(
+    objectOf('NodePacket', {
+      protocol: required(oneOf('TCP', 'UDP', 'SCTP', 'ICMP'), 'the protocol; ICMP: an echo request'),
+      family: required(oneOf('IPv4', 'IPv6'), 'the family of its addresses'),
+      source: required(text, 'the sender, on the first of the nodes'),
+      destination: required(text, 'where it is sent to'),
+      destinationPort: required(integer, 'the port there; 0: the protocol has none'),
+    }),
+    'the packet, in addresses',
+  ),
+  certainty: required(oneOf('known', 'assumed', 'depends'), 'as in a Trace'),
+  fate: required(fate, 'the most likely outcome'),
+  fates: required(
+    listOf(
+      objectOf('NodeFate', {
+        fate: required(fate, 'what becomes of it'),
+        odds: required(number, '0 to 1; where the verdict depends on unknown facts, the highest of any case'),
+      }),
+    ),
+    'everything that may become of it, the likeliest first',
+  ),
+  endpoints: required(
+    listOf(
+      objectOf('NodeEndpoint', {
+        address: required(text, 'where it gets to'),
+        port: required(integer, 'the port there'),
+        odds: required(number, '0 to 1, of getting there'),
+      }),
+    ),
+    'where it may get to, by address and port',
+  ),
+})
+
+/** What `pointsman trace --node all -o json` prints. */
+export const traceOfNodes = objectOf('TraceOfNodes', {
+  ...documentHead('TraceOfNodes'),
+  at: optional(point, 'absent where the answer is from `--objects`'),
+  packet: required(text, 'the packet, as it was written'),
+  nodeCount: required(integer, 'how many Nodes the input has'),
+  groups: required(listOf(nodeGroup), 'Nodes with the same answer; those where the packet reaches nothing first'),
+})
+export type TraceOfNodesJson = DocumentJson<typeof traceOfNodes>
