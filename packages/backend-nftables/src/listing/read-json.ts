@@ -210,12 +210,14 @@ export function expressionOf(value: Json, depth = 0): Expression {
     case 'meta':
       return { type: 'meta', key: textAt(body, 'key') }
     case 'ct': {
-      const { dir, family } = body
+      const { dir } = body
+      // `ip daddr` has its family with it.
+      const [, family, key] = /^(?:(ip6?) )?(.*)$/.exec(textAt(body, 'key')) ?? []
       return {
         type: 'ct',
-        key: textAt(body, 'key'),
+        key: key ?? '',
         ...(typeof dir === 'string' && { direction: dir }),
-        ...(typeof family === 'string' && { family }),
+        ...(family !== undefined && { family }),
       }
     }
     case 'fib':

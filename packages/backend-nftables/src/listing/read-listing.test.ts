@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { asJsonHasIt } from '../test-support/as-json-has-it.js'
 import { GOLDEN_CASES, readGolden } from '../test-support/goldens.js'
 import { formatRule } from './format.js'
-import { readJsonListing } from './read-json.js'
+import { readJsonListing, statementOf } from './read-json.js'
 import { readTextListing, readTextRule } from './read-text.js'
 
 describe('a listing', () => {
@@ -23,4 +23,10 @@ describe('a rule', () => {
   ])('reads as it is written: %s', (text) => {
     expect(formatRule(readTextRule(text))).toBe(text)
   })
+})
+
+it('an address of conntrack is the same in both forms, though JSON has its family in the key', () => {
+  const left = { ct: { key: 'ip daddr', dir: 'original' } }
+  const statements = [statementOf({ match: { op: '==', left, right: '10.96.0.10' } })]
+  expect(readTextRule('ct original ip daddr 10.96.0.10').statements).toEqual(statements)
 })
