@@ -128,8 +128,8 @@ const getHere = (url: string): Promise<Answered> =>
   })
 
 async function allObjects(server: RemoteApiServer): Promise<readonly KubernetesObject[]> {
-  const lists = [server.objects('services'), server.objects('endpointslices'), server.objects('nodes')]
-  return (await Promise.all(lists)).flat()
+  const resources = ['services', 'endpointslices', 'nodes', 'servicecidrs'] as const
+  return (await Promise.all(resources.map((resource) => server.objects(resource)))).flat()
 }
 
 /** Without the chains of others. */

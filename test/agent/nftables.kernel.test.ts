@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { service, slice } from '@pointsman/core/testing'
+import { service, serviceCidr, slice } from '@pointsman/core/testing'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { describeIptables } from '../support/describe-iptables.js'
 import { temporaryFolder } from '../support/shop.js'
@@ -42,6 +42,7 @@ describeIptables('the agent in mode nftables', () => {
     before.signal('SIGTERM')
     await before.ended
     expect(node.run('iptables-nft-save')).toContain('KUBE-SVC-')
+    expect(await node.server.count({ resource: 'servicecidrs' })).toBe(0)
 
     const agent = node.start(...NFTABLES)
     await agent.hasSaid(/rules of mode iptables were left on this node: removed/)
@@ -68,6 +69,24 @@ describeIptables('the agent in mode nftables', () => {
     await expect.poll(table).toBe(right)
     node.run('nft delete table ip kube-proxy')
     await expect.poll(table).toContain('10.244.9.9')
+    await isRight(...NFTABLES)
+  })
+
+  test('says in one line that it may not see ServiceCIDRs, and follows them where it may', async () => {
+    await node.server.put(serviceCidr({ name: 'kubernetes', cidrs: ['10.96.0.0/12'] }))
+    await node.server.misbehave({ type: 'status', code: 403 }, { resource: 'servicecidrs' })
+    const blind = node.start(...NFTABLES)
+    await blind.hasSaid(/ServiceCIDR: permission denied: .* servicecidrs\.networking\.k8s\.io; continuing without/)
+    await blind.hasSaid(/synced everything/)
+    expect(table()).not.toContain('10.96.0.0/12')
+    blind.signal('SIGTERM')
+    await blind.ended
+
+    const agent = node.start(...NFTABLES)
+    await agent.hasSaid(/watching ServiceCIDRs/)
+    await expect.poll(table).toContain('ip daddr 10.96.0.0/12 drop')
+    await node.server.put(serviceCidr({ name: 'more', cidrs: ['10.200.0.0/16'] }))
+    await expect.poll(table).toContain('ip daddr { 10.96.0.0/12, 10.200.0.0/16 } drop')
     await isRight(...NFTABLES)
   })
 
