@@ -127,6 +127,11 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
       ...(incomparable !== undefined && { incomparable }),
     }
   }
+  // Another one may be found later.
+  const asObserved: Pick<Dataplane, 'ownerOfChain' | 'targetOf'> = {
+    ownerOfChain: (chain, state) => observed.dataplane.ownerOfChain(chain, state),
+    targetOf: (item) => observed.dataplane.targetOf(item),
+  }
   const optionsOf = (family: IpFamily): PlanOptions => ({ ...observed.machine, family })
   const doubt = (at: number): void => {
     if (!options.isWatching()) sureFrom = Math.max(sureFrom, at + lateMs)
@@ -204,7 +209,7 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
   const change = ({ state, applied }: StateChange): void => {
     const at = scheduler.now()
     if (possible === undefined) {
-      possible = createPossibleStates({ dataplane: observed.dataplane, settleMs: lateMs }, { state, at })
+      possible = createPossibleStates({ dataplane: asObserved, settleMs: lateMs }, { state, at })
       sureFrom = at + lateMs
     } else possible.note(state, applied, at)
     // Where commits are heard, nothing can have changed in the rules without one.
