@@ -36,7 +36,7 @@ const NFTABLES_METRICS: DataplaneMetrics = {
     {
       type: 'counter',
       name: 'kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total',
-      help: 'Transactions that only delete what is stale, which failed. Here deletions are part of each transaction.',
+      help: 'Always 0: deletions are part of syncs, and count as failures of these.',
       value: () => 0,
     },
   ],
