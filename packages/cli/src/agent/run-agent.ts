@@ -27,6 +27,7 @@ import { clusterSource } from './cluster-source.js'
 import { applyMachineSettings, machineFiles } from './machine-settings.js'
 import { agentLog, type AgentLogOpening, beginAgentLog, logSizeOf, retention, sizeLimited } from './open-agent-log.js'
 import { observeCluster } from './observe/observe-cluster.js'
+import { flowNotices } from './pending-flows.js'
 import { type AgentStart, startFromLog } from './start-from-log.js'
 
 export interface AgentOptions extends VariantOptions {
@@ -139,6 +140,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     context,
   )
   const ports = options.holdNodePorts && !options.observe ? heldPorts(config, { emit, recorder, now }) : undefined
+  const noteFlows = flowNotices({ recorder, now, pending: start.flowsPending })
   const over = new Subject<void>()
   const ends = [servers.failed, endOfConfig(options.configChanged.pipe(takeUntil(over)))]
   const followed = { nodeName: options.nodeName, config: config.proxy, source, start, recorder, observers }
@@ -158,7 +160,10 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
         lastSync: start.lastSync,
         unheldExternalIPs: ports?.unheldExternalIPs,
         onFamilySync: (report) => emit({ type: 'family', report }),
-        onConntrack: (report) => emit({ type: 'conntrack', report }),
+        onConntrack: (report) => {
+          noteFlows(report)
+          emit({ type: 'conntrack', report })
+        },
       },
       observers.context,
     )

@@ -114,12 +114,50 @@ describe('an agent that starts', () => {
     expect([start.fromLog, start.received.size]).toEqual([undefined, 0])
   })
 
-  it('remembers the UDP fronts that were in force, gone ones included', () => {
+  describe('remembers the UDP fronts', () => {
     const gone: LogEntry = { type: 'event', event: make.deleted(service({ ...dns, resourceVersion: '12' })) }
-    const { formerFronts, services } = started({ file: logWith([...ENTRIES, SYNC, gone]) })
-    expect(services).toEqual([])
-    expect(formerFronts.map(frontKey)).toEqual(started({ file: logWith(ENTRIES) }).formerFronts.map(frontKey))
-    expect(formerFronts).toHaveLength(1)
+    const notice = (code: string): LogEntry => ({ type: 'notice', observedAt: 0, code, message: '' })
+    const syncTo = (end: number): LogEntry => ({ ...SYNC, toSeq: seq(end) })
+    const other = (version: number): LogEntry => ({
+      type: 'event',
+      event: make.modified(slice({ name: 'dns-1', service: 'dns', resourceVersion: `${version}`, endpoints: [] })),
+    })
+    const former = (...entries: readonly LogEntry[]): readonly string[] =>
+      started({ file: logWith(entries) }).formerFronts.map(frontKey)
+    const DNS = [expect.stringMatching(/53/)]
+
+    it.each([
+      ['that were in force, gone ones included', [...ENTRIES, SYNC, gone], DNS],
+      ['of a sync whose flows may not have been deleted before the end', [...ENTRIES, SYNC, gone, syncTo(6)], DNS],
+      [
+        'not of one that others followed',
+        [...ENTRIES, SYNC, gone, syncTo(6), other(13), syncTo(8), other(14), syncTo(10)],
+        [],
+      ],
+      [
+        'as long as conntrack failed',
+        [
+          ...[...ENTRIES, SYNC, gone, syncTo(6), notice('FLOWS_PENDING')],
+          ...[other(13), syncTo(9), other(14), syncTo(11), other(15), syncTo(13), notice('FLOWS_PENDING')],
+        ],
+        DNS,
+      ],
+      [
+        'until that has been made up for',
+        [
+          ...[...ENTRIES, SYNC, gone, syncTo(6), notice('FLOWS_PENDING'), other(13), syncTo(9)],
+          ...[other(14), syncTo(11), notice('FLOWS_CLEARED'), other(15), syncTo(14)],
+        ],
+        [],
+      ],
+      ['none where there was no sync', ENTRIES, []],
+    ])('%s', (_, entries, expected) => expect(former(...entries)).toEqual(expected))
+
+    it('and whether flows are pending', () => {
+      const pending = [...ENTRIES, SYNC, notice('FLOWS_PENDING')]
+      expect(started({ file: logWith(pending) }).flowsPending).toBe(true)
+      expect(started({ file: logWith([...pending, notice('FLOWS_CLEARED')]) }).flowsPending).toBe(false)
+    })
   })
 
   it('has its state also where retention has removed the last sync and all before it', () => {

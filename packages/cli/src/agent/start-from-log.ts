@@ -1,15 +1,11 @@
 import {
-  udpFrontsOf,
   createStateFold,
-  frontKey,
   NO_SEQ,
   restoreState,
-  seq as toSeq,
   type ChangeLogReader,
   type Front,
   type JsonObject,
   type KubernetesObject,
-  type LogInfo,
   type ObjectKind,
   type Seq,
   type StateFold,
@@ -23,6 +19,7 @@ import {
   resumePoints,
 } from '@pointsman/core/io'
 import type { LogStart } from './agent-event.js'
+import { formerFrontsOf } from './pending-flows.js'
 
 export interface StartFromLogOptions {
   readonly file: string
@@ -57,8 +54,10 @@ export interface AgentStart {
   readonly clusterId?: string
   /** Absent: nothing is known. */
   readonly fromLog?: LogStart
-  /** UDP fronts of the state that was brought into force last, and of the log's last one. */
+  /** UDP fronts whose flows may have to be deleted, besides those of the state. */
   readonly formerFronts: readonly Front[]
+  /** The log says that flows could not be deleted. */
+  readonly flowsPending: boolean
   /** The configuration that the log holds. */
   readonly config?: JsonObject
   /** The last sync that succeeded, where it is known what it left. */
@@ -100,6 +99,7 @@ function emptyStart({ nodeName, onUnusable }: Pick<StartFromLogOptions, 'nodeNam
     received: new Set(),
     resume: {},
     formerFronts: [],
+    flowsPending: false,
   }
 }
 
@@ -113,15 +113,11 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
     return empty
   }
   const { fold, known } = empty
-  const fronts = createFronts()
-  const visit = (object: KubernetesObject): void => {
-    known.add(object)
-    fronts.add(object)
-  }
+  const visit = (object: KubernetesObject): void => known.add(object)
   const restored = restoreState(log, { fold, backend: options.backend, visit })
   const { seq, at = 0, received, appliedSeq } = restored
-  const formerSeq = maxSeq(appliedSeq ?? NO_SEQ, oldestStateOf(info))
-  if (appliedSeq !== undefined && appliedSeq !== NO_SEQ && formerSeq < seq) log.eachObjectAt(formerSeq, fronts.add)
+  const former =
+    appliedSeq === undefined || appliedSeq === NO_SEQ ? undefined : formerFrontsOf({ log, info, seq, ...options })
   const config = log.configAt(seq)
   const { backend, digest, mark } = log.appliedAt(seq) ?? {}
   const isKnown = backend === options.backend && digest !== undefined && mark !== undefined
@@ -129,7 +125,7 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
     ...empty,
     head: seq,
     lastObservedAt: at,
-    formerFronts: fronts.all(),
+    ...(former && { formerFronts: former.fronts, flowsPending: former.pending }),
     ...(info.clusterId !== undefined && { clusterId: info.clusterId }),
     ...(appliedSeq !== undefined && { appliedSeq }),
     ...(config !== undefined && { config }),
@@ -151,23 +147,4 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
   )
   // Everything is listed anew, so that it is known when all of it has been confirmed.
   return common
-}
-
-/** The first position whose state a log can tell, after what retention has removed. */
-const oldestStateOf = ({ pruned, firstSeq, lastSeq }: LogInfo): Seq => {
-  if (!pruned) return NO_SEQ
-  return firstSeq === NO_SEQ ? lastSeq : toSeq(firstSeq - 1)
-}
-
-const maxSeq = (one: Seq, other: Seq): Seq => (one > other ? one : other)
-
-/** UDP fronts of Services, gathered one object after the other. */
-function createFronts(): { readonly add: (object: KubernetesObject) => void; readonly all: () => readonly Front[] } {
-  const fronts = new Map<string, Front>()
-  return {
-    add: (object) => {
-      for (const front of udpFrontsOf([object])) fronts.set(frontKey(front), front)
-    },
-    all: () => [...fronts.values()],
-  }
 }
