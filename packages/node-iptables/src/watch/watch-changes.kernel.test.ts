@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -81,7 +83,7 @@ describeKernel('a watch in a namespace of its own', () => {
         return changes.length > 0
       })
       const name = namespace.prefix.at(-1) ?? ''
-      expect(await processesIn(name)).toHaveLength(1)
+      expect(await processesIn(name)).toHaveLength(2)
       abort.abort()
       await watch
       expect(await processesIn(name)).toEqual([])
@@ -120,6 +122,33 @@ describeKernel('a watch in a namespace of its own', () => {
     await until(async () => commandsAfter(changes, 'ip6tables-nft').length > 0)
     expect(commandsAfter(changes, 'ip6tables-nft')).toEqual([{ pid: asKernelHas(pid), command: 'nft' }])
   })
+
+  it.each(['nft', 'xtables-monitor'])(
+    'leaves no process of %s behind when the process that listens is killed',
+    async (program) => {
+      const [command, ...args] = [
+        'ip',
+        ...namespace.prefix.slice(1),
+        process.execPath,
+        '--input-type=module',
+        '--eval',
+        LISTENING,
+      ]
+      const index = fileURLToPath(new URL('../../dist/index.js', import.meta.url))
+      const child = spawn(command, [...args, index, program], { stdio: 'ignore' })
+      const name = namespace.prefix.at(-1) ?? ''
+      const monitors = async (): Promise<number> => {
+        const { stdout } = await runProcess({ argv: ['ip', 'netns', 'pids', name] })
+        return stdout.trim() === '' ? 0 : stdout.trim().split('\n').length
+      }
+      // This process, the monitor, and what ties it to this process.
+      await until(async () => (await monitors()) >= 3)
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+      await until(async () => (await monitors()) === 0)
+      expect(await monitors()).toBe(0)
+    },
+  )
 
   it('in a pid namespace tells our own restores from those that another makes at the same time by the same program', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'own-commands-'))
@@ -212,6 +241,14 @@ async function processesIn(namespace: string): Promise<readonly string[]> {
   const { stdout } = await runProcess({ argv: ['ip', 'netns', 'pids', namespace] })
   return stdout.split('\n').filter((line) => line !== '')
 }
+
+const LISTENING = `
+  const [index, program] = process.argv.slice(1)
+  const { watchChanges } = await import(index)
+  const { signal } = new AbortController()
+  const nothing = () => undefined
+  await watchChanges({ signal, monitor: { program, isOwn: nothing }, onChange: nothing, onError: nothing })
+`
 
 /** Forty restores, every other one our own, two at a time; prints each commit as it is judged. */
 const RESTORES = `

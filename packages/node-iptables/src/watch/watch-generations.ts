@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { closeSync, existsSync, mkdirSync, openSync, readlinkSync, readSync, rmSync, symlinkSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { IptablesError } from '../iptables-error.js'
@@ -157,12 +158,32 @@ async function runMonitor(watch: GenerationWatch, { begin, take }: NewsReader): 
     }
   }
   begin(undefined)
-  const end = await run({ argv, signal, onOutput }).then(
+  const end = await run({ argv: tied(argv), input: untilAborted(signal), signal, onOutput }).then(
     (result) => ({ error: monitorEnded(argv, result), isOverrun: XTABLES_OVERRUN.test(result.stderr) }),
     (cause: unknown) => ({ error: new IptablesError('MONITOR_ENDED', { argv }, { cause }), isOverrun: false }),
   )
   if (seen.thrown !== undefined) throw seen.thrown.error
   return signal.aborted ? 'aborted' : { ...end, hasWorked: seen.hasPrinted }
+}
+
+/**
+ * A command that is killed when its standard input ends, as it does when this process is killed: a monitor may have nothing to
+ * write for days, and would not notice. It and what watches its input are a process group of their own.
+ */
+const tied = (argv: readonly string[]): readonly string[] => {
+  const at = argv.findIndex((word) => COMMANDS.has(word))
+  return [...argv.slice(0, at), 'sh', '-c', TIED, 'sh', ...argv.slice(at)]
+}
+
+// What runs in the background has no standard input of its own.
+const TIED = 'exec 3<&0; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & exec "$@" </dev/null 3<&-'
+/** The first words of monitors, behind those of a prefix. */
+const COMMANDS: ReadonlySet<string> = new Set(['nft', 'stdbuf'])
+
+async function* untilAborted(signal: AbortSignal): AsyncGenerator<string> {
+  if (!signal.aborted) await once(signal, 'abort')
+  // There is nothing to write.
+  yield* []
 }
 
 const XTABLES_OVERRUN = /No buffer space available/
