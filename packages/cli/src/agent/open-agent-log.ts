@@ -24,6 +24,7 @@ export function beginAgentLog({ log: file, nodeName, bootId }: AgentLogOptions):
     makeFolder(dirname(file))
     return openThreadedChangeLogWriter(file, {
       durability: 'normal',
+      heldCharacters: HELD_CHARACTERS,
       node: nodeName,
       ...(bootId !== undefined && { bootId }),
     })
@@ -44,12 +45,13 @@ export interface AgentLogOpening {
  * another process writes is an error, LOG_LOCKED: two agents on one node would undo each other's work.
  */
 export async function agentLog(
-  { open, opening }: AgentLogOpening,
-  start: Pick<AgentStart, 'head' | 'lastObservedAt'>,
+  begun: AgentLogOpening,
+  start: Pick<AgentStart, 'head' | 'lastObservedAt' | 'damage'>,
   onWarning: (message: string) => void,
 ): Promise<AgentLogWriter> {
-  const { head, lastObservedAt } = start
-  const writer = createLateWriter({ open, opening, head, lastObservedAt })
+  const { head, lastObservedAt, damage } = start
+  const opening = damage === undefined ? begun : unusable(begun, damage)
+  const writer = createLateWriter({ ...opening, head, lastObservedAt })
   try {
     const outcome = await Promise.race([writer.append([]), sleep(PATIENCE_MS, 'late' as const, { ref: false })])
     if (outcome === 'late') onWarning('opening the change log is slow; programming rules without it')
@@ -60,7 +62,19 @@ export async function agentLog(
   return writer
 }
 
+/** The writer reads objects as it needs them: that the log is damaged is known from who read all of them. */
+function unusable({ opening }: AgentLogOpening, damage: ChangeLogError): AgentLogOpening {
+  opening.then(
+    (writer) => writer.close(),
+    () => undefined,
+  )
+  const open = (): Promise<AgentLogWriter> => Promise.reject(damage)
+  return { open, opening: open() }
+}
+
 const PATIENCE_MS = 2000
+/** The versions of some thousand objects: those that change often. */
+const HELD_CHARACTERS = 2_000_000
 
 function makeFolder(folder: string): void {
   try {

@@ -62,6 +62,8 @@ export interface AgentStart {
   readonly config?: JsonObject
   /** The last sync that succeeded, where it is known what it left. */
   readonly lastSync?: { readonly digest: string; readonly mark: string }
+  /** The log is damaged: nothing is to be appended to it. */
+  readonly damage?: ChangeLogError
 }
 
 /**
@@ -72,7 +74,7 @@ export function startFromLog(options: StartFromLogOptions): AgentStart {
   const empty = emptyStart(options)
   let log: ChangeLogReader
   try {
-    log = openChangeLog(options.file)
+    log = openChangeLog(options.file, { mode: 'read', asOfNow: true })
   } catch (error) {
     if (!(error instanceof ChangeLogError)) throw error
     if (error.code !== 'LOG_NOT_FOUND') options.onWarning(`starting without a log: ${error.message}`)
@@ -84,7 +86,7 @@ export function startFromLog(options: StartFromLogOptions): AgentStart {
   } catch (error) {
     if (!(error instanceof ChangeLogError)) throw error
     options.onWarning(`starting without a log: ${error.message}`)
-    return emptyStart(options)
+    return { ...emptyStart(options), ...(error.code === 'LOG_DAMAGED' && { damage: error }) }
   } finally {
     log.close()
   }
@@ -136,7 +138,7 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
   const start: AgentStart = {
     ...common,
     received,
-    resume: resumePoints(log.records({ descending: true }), received),
+    resume: resumePoints(log.positions(), received),
     fromLog: { seq, at, rebooted },
   }
   const { maxAgeMs } = options

@@ -1,9 +1,10 @@
 import type { IpFamily } from '../model/address.js'
 import { endpointKey, type Endpoint } from '../model/endpoint.js'
+import { isJsonObject } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import { answersOnLocalhost, isLoopback, nodePortAddressesOf } from '../model/node.js'
 import type { ProxyConfig } from '../model/proxy-config.js'
-import { servicePortsOf } from '../model/service-ports.js'
+import { protocolOf, servicePortsOf } from '../model/service-ports.js'
 import { frontKey, frontsOf, type Front, type State } from '../state/state.js'
 
 /** One end of a flow's two directions, as the kernel tracks it. Addresses in canonical spelling. */
@@ -258,11 +259,17 @@ function nodePortAddressesIn({
 export function udpFrontsOf(services: Iterable<KubernetesObject>): readonly Front[] {
   const fronts = new Map<string, Front>()
   for (const service of services) {
-    if (service.kind !== 'Service') continue
+    if (service.kind !== 'Service' || !mayHaveUdp(service)) continue
     for (const port of servicePortsOf(service).ports) {
       if (port.protocol !== 'UDP') continue
       for (const front of frontsOf(port)) fronts.set(frontKey(front), front)
     }
   }
   return [...fronts.values()]
+}
+
+/** Most Services have none, and reading one costs far more than this. */
+function mayHaveUdp({ spec }: KubernetesObject): boolean {
+  const ports = isJsonObject(spec) ? spec['ports'] : undefined
+  return Array.isArray(ports) && ports.some((port) => isJsonObject(port) && protocolOf(port['protocol']) === 'UDP')
 }

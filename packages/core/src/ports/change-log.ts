@@ -1,6 +1,14 @@
 import type { JsonObject, KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
 import { configOfRecord, type ProxyConfig } from '../model/proxy-config.js'
-import type { LogEntry, LogRecord, NoticeRecord, ObjectRecord, Seq, SyncRecord } from '../model/record.js'
+import type {
+  BookmarkRecord,
+  LogEntry,
+  LogRecord,
+  NoticeRecord,
+  ObjectRecord,
+  Seq,
+  SyncRecord,
+} from '../model/record.js'
 
 /** What became of an entry that was appended. */
 export type AppendOutcome =
@@ -41,6 +49,12 @@ export interface RecordFilter {
   readonly limit?: number
 }
 
+/** An event without its object, or a notice. The resourceVersion is empty where the event had none. */
+export type LogPosition =
+  | Pick<ObjectRecord, 'type' | 'seq' | 'kind' | 'resourceVersion'>
+  | Pick<BookmarkRecord, 'type' | 'seq' | 'kind' | 'resourceVersion'>
+  | NoticeRecord
+
 /** All objects at one point, as kept. */
 export interface ObjectsAt {
   readonly seq: Seq
@@ -79,6 +93,8 @@ export interface ChangeLogReader {
   timeOf(seq: Seq): number | undefined
   /** Records in order of seq. Object records carry the object after the event. */
   records(filter?: RecordFilter): Iterable<LogRecord>
+  /** What each event and notice says of how far the watches had come, newest first: no object is made, so that it costs little. */
+  positions(): Iterable<LogPosition>
   objectsAt(seq: Seq): ObjectsAt
   /** The same, handed over one object at a time, so that a restart costs the memory of a few. */
   eachObjectAt(seq: Seq, visit: (object: KubernetesObject) => void): Omit<ObjectsAt, 'objects'>

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { seq } from '../model/record.js'
+import { type LogRecord, seq } from '../model/record.js'
+import type { LogPosition } from '../ports/change-log.js'
 import { managedEventsArbitrary } from './managed-arbitraries.js'
 import { eventSequenceArbitrary, hostileObjectArbitrary } from './arbitraries.js'
 import {
@@ -49,6 +50,9 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
               expect([...under.log.records({ descending: true })].reverse().map(recordText)).toEqual(expected)
               expect([...under.reader().records({ fromSeq: seq(1 + (expected.length >> 1)) })].map(recordText)).toEqual(
                 expected.slice(expected.length >> 1),
+              )
+              expect([...under.log.positions()]).toEqual(
+                [...under.log.records({ descending: true })].flatMap(positionOf),
               )
             } finally {
               await under.remove()
@@ -100,4 +104,12 @@ export function readingContract({ open, canReopen }: ContractTools & { readonly 
       )
     })
   })
+}
+
+/** What `positions` gives of a record. */
+function positionOf(record: LogRecord): readonly LogPosition[] {
+  if (record.type === 'notice') return [record]
+  if (record.type !== 'object' && record.type !== 'bookmark') return []
+  const { type, seq: position, kind, resourceVersion } = record
+  return [{ type, seq: position, kind, resourceVersion }]
 }

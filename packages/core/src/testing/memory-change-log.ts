@@ -74,6 +74,14 @@ export function createMemoryChangeLog(): MemoryChangeLog {
       const found = log.filter((record) => matches(log, record, filter))
       yield* (filter.descending === true ? found.reverse() : found).slice(0, filter.limit)
     },
+    *positions() {
+      for (const record of log.toReversed()) {
+        const { type, seq: position } = record
+        if (type === 'notice') yield record
+        if (type !== 'object' && type !== 'bookmark') continue
+        yield { type, seq: position, kind: record.kind, resourceVersion: record.resourceVersion }
+      }
+    },
     objectsAt: (position) => objectsAt(log, position),
     eachObjectAt(position, visit) {
       const { objects, ...at } = objectsAt(log, position)

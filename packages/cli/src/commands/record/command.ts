@@ -236,7 +236,7 @@ async function recordCluster(options: RecordOptions, context: Context): Promise<
       kinds: OBJECT_KINDS,
       endpoints: true,
       known,
-      resume: resumePoints(log.records({ descending: true }), received),
+      resume: resumePoints(log.positions(), received),
       clusterId: log.info().clusterId,
     },
     context,

@@ -1,7 +1,7 @@
 import { defer, merge, type Observable, type SchedulerLike } from 'rxjs'
 import { isJsonObject } from '../../model/json-value.js'
 import { OBJECT_KINDS, type ObjectKind } from '../../model/kubernetes-object.js'
-import type { LogRecord } from '../../model/record.js'
+import type { LogPosition } from '../../ports/change-log.js'
 import type { ApiAnswer, ApiServer, SourceItem } from '../../ports/api-server.js'
 import { parseJson } from './answer.js'
 import type { Limits } from './kind-machine.js'
@@ -89,11 +89,11 @@ export function kubernetesSource(options: KubernetesSourceOptions): Observable<S
 export type ResumePoints = { readonly [kind in ObjectKind]?: { readonly resourceVersion: string } }
 
 /**
- * Where a log lets each watch go on: the last position that everything before is known of. `newestFirst` are a log's records
+ * Where a log lets each watch go on: the last position that everything before is known of. `newestFirst` are a log's positions
  * (no more are read than are needed), `received` the kinds whose list it holds whole. A kind is absent where only a new list
  * will do: it was never received whole, or the log ends within a list, whose events stand for no position.
  */
-export function resumePoints(newestFirst: Iterable<LogRecord>, received: ReadonlySet<ObjectKind>): ResumePoints {
+export function resumePoints(newestFirst: Iterable<LogPosition>, received: ReadonlySet<ObjectKind>): ResumePoints {
   const open = new Set(OBJECT_KINDS.filter((kind) => received.has(kind)))
   const newest: { [kind in ObjectKind]?: { readonly resourceVersion: string } } = {}
   if (open.size === 0) return newest
@@ -117,10 +117,9 @@ interface Mark {
   readonly resourceVersion: string
 }
 
-function markOf(record: LogRecord): Mark | undefined {
+function markOf(record: LogPosition): Mark | undefined {
   if (record.type === 'object') return { ...pick(record), type: 'event' }
   if (record.type === 'bookmark') return { ...pick(record), type: 'whole' }
-  if (record.type !== 'notice') return undefined
   const { code, details = {} } = record
   const { resourceVersion } = details
   const kind = OBJECT_KINDS.find((one) => one === details['kind'])

@@ -1,32 +1,20 @@
 import { expect, test } from 'vitest'
 import { OBJECT_KINDS, type ObjectKind } from '../../model/kubernetes-object.js'
-import { type LogRecord, seq } from '../../model/record.js'
-import { slice } from '../../testing/manifests.js'
+import { seq } from '../../model/record.js'
+import type { LogPosition } from '../../ports/change-log.js'
 import { resumePoints } from './kubernetes-source.js'
 
 const SLICE = 'EndpointSlice'
 
 /** `event 7`, `bookmark 7`, `begun`, `list 7`, `sync`: of slices. */
-function record(text: string, position: number): LogRecord {
+function record(text: string, position: number): LogPosition {
   const [word = '', resourceVersion = ''] = text.split(' ')
   const base = { seq: seq(position + 1), observedAt: position }
   switch (word) {
-    case 'event': {
-      const object = slice({ name: 'a', service: 'a', endpoints: [], resourceVersion })
-      return {
-        ...base,
-        type: 'object',
-        event: 'MODIFIED',
-        kind: SLICE,
-        namespace: 'shop',
-        name: 'a',
-        uid: '',
-        resourceVersion,
-        object,
-      }
-    }
+    case 'event':
+      return { seq: base.seq, type: 'object', kind: SLICE, resourceVersion }
     case 'bookmark':
-      return { ...base, type: 'bookmark', kind: SLICE, resourceVersion, initialEventsEnd: false }
+      return { seq: base.seq, type: 'bookmark', kind: SLICE, resourceVersion }
     case 'begun':
       return { ...base, type: 'notice', code: 'LIST_BEGUN', message: '', details: { kind: SLICE } }
     case 'list':
@@ -61,7 +49,7 @@ test('a kind that was never received whole is listed', () => {
 
 test('no more is read than says where all kinds stand', () => {
   let read = 0
-  function* records(): Generator<LogRecord> {
+  function* records(): Generator<LogPosition> {
     for (const text of ['bookmark 9', 'event 7', 'event 6']) {
       read++
       yield record(text, 10 - read)

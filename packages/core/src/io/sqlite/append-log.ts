@@ -7,7 +7,7 @@ import { authorOf, seq, unwritableNotice, type LogEntry } from '../../model/reco
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import type { AppendOutcome } from '../../ports/change-log.js'
 import { MAX_TEXT_BYTES } from './checked-values.js'
-import { loadObjects } from './load-objects.js'
+import { holdVersions } from './load-objects.js'
 import { createCounts, createNotices, type LogTables } from './log-tables.js'
 import { createLives, lifeKey, type Life } from './object-lifetimes.js'
 import {
@@ -37,11 +37,16 @@ export interface Appender {
 export interface AppenderOptions {
   /** Event records from one snapshot to the next. */
   readonly snapshotEvery: number
+  /** Characters of the objects' present versions that are held in memory; Infinity: all of them. */
+  readonly heldCharacters: number
   readonly onStep: (step: string) => void
 }
 
 /** Reads what the log holds at its head; afterwards that is kept up in memory. */
-export function createAppender(tables: LogTables, { snapshotEvery, onStep }: AppenderOptions): Appender {
+export function createAppender(
+  tables: LogTables,
+  { snapshotEvery, heldCharacters, onStep }: AppenderOptions,
+): Appender {
   const { db, meta, authors, snapshots } = tables
   const insert = db.prepare(`INSERT INTO records (${RECORD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
   const linkService = db.prepare('INSERT OR IGNORE INTO slice_services VALUES (?, ?, ?)')
@@ -54,12 +59,10 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
   const counts = createCounts(db)
   const lives = createLives(tables)
   const notices = createNotices(tables)
-  const versions = new Map<number, PackedVersion>()
   let head = tables.head()
   let lastObservedAt = tables.record(head)?.[3] ?? 0
-  const loaded = loadObjects(tables, head)
-  for (const id of loaded.ids) versions.set(id, packVersion(loaded.take(id) as KubernetesObject))
-  const received = loaded.received
+  const versions = holdVersions(tables, heldCharacters)
+  const { received } = versions
   let sinceSnapshot = countSinceSnapshot(tables)
 
   const number = (entry: LogEntry): number => Math.max(head + 1, entry.seq ?? 0)
@@ -212,10 +215,11 @@ export function createAppender(tables: LogTables, { snapshotEvery, onStep }: App
   }
 
   function* lines(): Generator<readonly [id: number, line: string]> {
-    const ids = [...versions.keys()].sort((a, b) => a - b)
-    for (const [index, id] of ids.entries()) {
-      if (index === ids.length >> 1) onStep('snapshot')
-      yield [id, packedLine(versions.get(id) ?? '')]
+    const ids = lives.ids().sort((a, b) => a - b)
+    let index = 0
+    for (const line of versions.lines(ids)) {
+      if (index++ === ids.length >> 1) onStep('snapshot')
+      yield line
     }
   }
 

@@ -17,6 +17,11 @@ export interface WriterOptions {
   readonly durability: Durability
   /** Event records from one snapshot to the next. */
   readonly snapshotEvery?: number
+  /**
+   * Characters of the objects' present versions that are held in memory. Default: all of them, which are read at once; else what is needed is
+   * read from the log as it is needed, and so is what is damaged.
+   */
+  readonly heldCharacters?: number
   /** The node that the log is for; a log of another node is refused with LOG_OTHER_NODE. */
   readonly node?: string
   /** Of the machine's present boot. When it differs from the log's, a notice BOOT is appended. */
@@ -34,17 +39,29 @@ export interface SqliteChangeLog extends ChangeLogWriter, ChangeLogReader {
   setNode(name: string): void
 }
 
+export interface ReaderOptions {
+  readonly mode: 'read'
+  /**
+   * All is read as it is now, until the log is closed. A writer that opens a log at rest waits for that: between two readings
+   * it would keep the second one out.
+   */
+  readonly asOfNow?: boolean
+}
+
 /**
  * Opens a log for reading, also while a writer appends to it. Throws a ChangeLogError: LOG_NOT_FOUND, LOG_NOT_A_LOG,
  * LOG_TOO_NEW, LOG_TOO_OLD, LOG_DAMAGED, LOG_IO.
  */
-export function openChangeLog(file: string, _options: { readonly mode: 'read' } = { mode: 'read' }): ChangeLogReader {
+export function openChangeLog(file: string, { asOfNow = false }: ReaderOptions = { mode: 'read' }): ChangeLogReader {
   const opened = openForReading(file)
   try {
-    return guard(file, () => ({
-      ...createLogReader(createLogTables(opened.db, file)),
-      close: () => opened.close(),
-    }))
+    return guard(file, () => {
+      const tables = createLogTables(opened.db, file)
+      if (asOfNow) opened.db.exec('BEGIN')
+      // SQLite begins with the first reading.
+      if (asOfNow) tables.head()
+      return { ...createLogReader(tables), close: () => opened.close() }
+    })
   } catch (error) {
     opened.close()
     throw error
@@ -81,12 +98,12 @@ export function openChangeLogWriter(file: string, options: WriterOptions): Sqlit
 
 function createWriter(
   tables: LogTables,
-  { snapshotEvery = 50_000, node, bootId, onStep = () => undefined }: WriterOptions,
+  { snapshotEvery = 50_000, heldCharacters = Infinity, node, bootId, onStep = () => undefined }: WriterOptions,
   close: () => void,
 ): SqliteChangeLog {
   const { db, file, meta } = tables
   const open = (): Appender =>
-    guard(file, () => db.transaction(() => createAppender(tables, { snapshotEvery, onStep }))())
+    guard(file, () => db.transaction(() => createAppender(tables, { snapshotEvery, heldCharacters, onStep }))())
   let appender: Appender | undefined = open()
   let head: number = appender.head
   let lastObservedAt = appender.lastObservedAt

@@ -3,7 +3,15 @@ import { ChangeLogError } from '../../ports/change-log.js'
 import type { Place } from './checked-values.js'
 import { Damage } from './errors.js'
 import { floorOf, type LogTables } from './log-tables.js'
-import { createVersions, fromLine, type Versions } from './packed-version.js'
+import {
+  createVersions,
+  fromLine,
+  packedLine,
+  type PackedVersion,
+  packVersion,
+  sizeOfPacked,
+  type Versions,
+} from './packed-version.js'
 import { isFull, loadObject, type RecordRow } from './record-codec.js'
 import { kindOfCode, TYPE_CODES } from './schema.js'
 
@@ -131,6 +139,101 @@ export function loadObjectById(tables: LogTables, id: number, seq: number): Kube
     return row === undefined ? [] : [row]
   })
   return applyRows(tables, rows, line === undefined ? undefined : fromLine(line, id))
+}
+
+/** The present version of each object that lives, as text: of those used last in memory, of the others in the log. */
+export interface HeldVersions {
+  get(id: number): PackedVersion | undefined
+  set(id: number, packed: PackedVersion): void
+  delete(id: number): void
+  /** The lines of a snapshot of these objects. */
+  lines(ids: readonly number[]): Iterable<readonly [id: number, line: string]>
+}
+
+/**
+ * `limit`: characters of text that are held; Infinity: all objects are read at once and held. What is not held is read from
+ * the log as it is needed, so that its records have to be written before.
+ */
+export function holdVersions(tables: LogTables, limit: number): HeldVersions & { readonly received: Set<ObjectKind> } {
+  const held = new Map<number, PackedVersion>()
+  let characters = 0
+  const forget = (id: number): void => {
+    const packed = held.get(id)
+    if (packed === undefined) return
+    characters -= sizeOfPacked(packed)
+    held.delete(id)
+  }
+  const set = (id: number, packed: PackedVersion): void => {
+    forget(id)
+    held.set(id, packed)
+    characters += sizeOfPacked(packed)
+    // The one used longest ago comes first.
+    for (const oldest of held.keys()) {
+      if (characters <= limit || oldest === id) break
+      forget(oldest)
+    }
+  }
+  const presentOf = (id: number): KubernetesObject => {
+    const object = loadObjectById(tables, id, tables.head())
+    if (object === undefined) throw new Damage(`object ${id}`, 'it lives, and no record of it is found')
+    return object
+  }
+  const get = (id: number): PackedVersion | undefined => {
+    const known = held.get(id)
+    if (known !== undefined) {
+      if (limit === Infinity) return known
+      held.delete(id)
+      held.set(id, known)
+      return known
+    }
+    if (limit === Infinity) return undefined
+    const object = loadObjectById(tables, id, tables.head())
+    if (object === undefined) return undefined
+    const packed = packVersion(object)
+    set(id, packed)
+    return packed
+  }
+  const received = limit === Infinity ? hold() : receivedBy(tables)
+  function hold(): Set<ObjectKind> {
+    const loaded = loadObjects(tables, tables.head())
+    for (const id of loaded.ids) set(id, packVersion(loaded.take(id) as KubernetesObject))
+    return loaded.received
+  }
+
+  return {
+    get,
+    set,
+    delete: forget,
+    *lines(ids) {
+      const from = tables.snapshots.before(tables.head())?.seq ?? 0
+      const changed = new Set(changedSince(tables, from))
+      const earlier = from === 0 ? undefined : tables.snapshots.lines(from)[Symbol.iterator]()
+      let line = earlier?.next()
+      for (const id of ids) {
+        while (line?.done === false && line.value[0] < id) line = earlier?.next()
+        if (line?.done === false && line.value[0] === id && !changed.has(id)) yield [id, line.value[1]]
+        else yield [id, packedLine(held.get(id) ?? packVersion(presentOf(id)))]
+      }
+    },
+    received,
+  }
+}
+
+const changedSince = ({ db }: LogTables, from: number): readonly number[] =>
+  db
+    .prepare(`SELECT DISTINCT object_id FROM records WHERE seq > ? AND type <= ${TYPE_CODES.DELETED}`)
+    .pluck()
+    .all(from) as number[]
+
+/** The kinds whose list had been received whole. */
+function receivedBy(tables: LogTables): Set<ObjectKind> {
+  const snapshot = tables.snapshots.before(tables.head())
+  const ends = tables.db
+    .prepare(
+      `SELECT DISTINCT o.kind FROM objects o JOIN records r ON r.object_id = o.id WHERE o.name = '' AND r.type = ${TYPE_CODES.LIST_END}`,
+    )
+    .pluck()
+  return new Set([...(snapshot?.received ?? []), ...(ends.all() as number[]).map(kindOfCode)])
 }
 
 export function refusePruned(tables: LogTables, seq: number): void {

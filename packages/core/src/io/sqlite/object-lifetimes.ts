@@ -19,6 +19,8 @@ export interface Life {
 /** Who lives: one life at a time of one kind, namespace and name. */
 export interface Lives {
   get(key: string): Life | undefined
+  /** Of all that live, in no order. */
+  ids(): number[]
   /** A new life; `live` says that it is the one of its name. */
   begin(reference: ObjectReference): Life
   live(key: string, life: Life): void
@@ -33,7 +35,7 @@ export interface SameEvent {
   readonly life: Life | undefined
   readonly type: number
   readonly object: KubernetesObject
-  readonly versions: ReadonlyMap<number, PackedVersion>
+  readonly versions: { readonly get: (id: number) => PackedVersion | undefined }
 }
 
 export const lifeKey = ({ kind, namespace, name }: ObjectReference): string => `${kind}/${namespace}/${name}`
@@ -95,6 +97,7 @@ export function createLives(tables: LogTables): Lives {
 
   return {
     get: (key) => lives.get(key),
+    ids: () => [...lives.values()].map(({ id }) => id),
     begin({ kind, namespace, name, uid }) {
       const { lastInsertRowid } = insert.run(KIND_CODES[kind], namespace, name, uid)
       return { id: Number(lastInsertRowid), uid, newest: undefined, service: undefined }

@@ -40,6 +40,14 @@ export function packedLine(packed: PackedVersion): string {
   return `[${rest},${metadata},${annotations},${generation},${managedFields},${version},[${packed.endpoints.join()}]]`
 }
 
+/** In characters. */
+export function sizeOfPacked(packed: PackedVersion): number {
+  if (typeof packed === 'string') return packed.length
+  const { rest, metadata, annotations = '', generation = '', managedFields = '', endpoints } = packed
+  const parts = [rest, metadata, annotations, generation, managedFields, ...endpoints]
+  return parts.reduce((sum, part) => sum + part.length, 0)
+}
+
 /** The object that a line of a snapshot holds. */
 export const fromLine = (line: string, id: number): KubernetesObject =>
   checkKept(fromParsed(parseStored(line, `object ${id}`, 'its line of a snapshot')), `object ${id}`)
