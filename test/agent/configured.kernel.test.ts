@@ -146,7 +146,11 @@ describeIptables('the agent, configured', () => {
     await agent.hasSaid(/the change log is writable again/)
     // By now the port has been had as well.
     expect(await node.get('http://127.0.0.1:10256/healthz')).toMatchObject({ status: 200 })
-    expect(await historyIn(inAgent(log))).toMatch(/LOG_GAP\n.*\(LOG_FULL\).* 0 of them are lost/)
+    // The notice is behind the entries that were kept for the log.
+    await vi.waitFor(
+      async () => expect(await historyIn(inAgent(log))).toMatch(/LOG_GAP\n.*\(LOG_FULL\).* 0 of them are lost/),
+      { timeout: 20_000, interval: 200 },
+    )
     agent.signal('SIGTERM')
     await agent.ended
 

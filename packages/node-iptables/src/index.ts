@@ -40,6 +40,7 @@ export {
 } from './watch/watch-changes.js'
 
 export {
+  hasNftTable,
   nftGeneration,
   ownProcesses,
   processMatchHere,

@@ -25,6 +25,8 @@ export {
 
 export type { Family } from './addresses.js'
 
+export { hasTable, type TablePlace } from './tables.js'
+
 export {
   commitElements,
   readElements,

@@ -2,7 +2,7 @@ import { type RefusedService, type ServicePortName, ServicesRefusedError, type S
 import type { IptablesError } from 'node-iptables'
 import { exceptSynced } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
-import { adopt, installedAfter, type PackedService } from '../plan/installed.js'
+import { adopt, installedAfter, type PackedService, type ServiceTexts } from '../plan/installed.js'
 import { planRestores, type RestoreLines } from '../plan/plan-restores.js'
 import { layoutOf } from '../ruleset/layout.js'
 import { type ForeignReference, readFound } from './read-found.js'
@@ -25,12 +25,14 @@ export interface FamilySync {
   readonly sync: (request: FamilyRequest, control: SyncControl) => Promise<FamilyOutcome>
   /**
    * What the tables would hold if they were as this state wants them, and a call that takes them to be so: nothing is read.
-   * Undefined: not everything could be planned.
+   * With a sum, which is then that of this state's rules, nothing is planned either. Undefined: not everything could be planned.
    */
   readonly assume: (
-    state: State,
+    request: { readonly state: State; readonly sum?: RulesetSum | undefined },
     signal: AbortSignal,
   ) => Promise<{ readonly sum: RulesetSum; readonly accept: () => void } | undefined>
+  /** All that the rules of a state are made from, besides its service ports and their endpoints; as text. */
+  readonly contextOf: (state: State) => string
   /** What a first sync would restore; nothing is done, and nothing remembered. */
   readonly plan: (state: State, signal?: AbortSignal) => Promise<readonly RestoreLines[]>
   /** What is in force. Before the first sync, and after a failed one: nothing known. */
@@ -225,13 +227,17 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
     },
     async readDrift(signal) {
       if (known === undefined) return undefined
-      const { fixed } = known.installed
+      const { fixed, services } = known.installed
       const synced = new Map<ServicePortName, PackedService[]>()
       readings.add(synced)
-      const reading = await readFound(iptables, { layout, signal }).catch((error: unknown) => {
-        readings.delete(synced)
-        throw error
-      })
+      // Those that were not planned yet are, while the tables are read.
+      const planning = steps.planAll(services, signal)
+      const [reading] = await Promise.all([readFound(iptables, { layout, signal }), planning]).catch(
+        (error: unknown) => {
+          readings.delete(synced)
+          throw error
+        },
+      )
       return async () => {
         // Not before: syncs may have been waiting for their turn while the tables were read.
         readings.delete(synced)
@@ -255,8 +261,9 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
         return { chains: changedChains(changes), bytes }
       }
     },
-    async assume(state, signal) {
-      const assumed = await steps.assumed(state, signal)
+    contextOf: (state) => JSON.stringify(steps.contextOf(state)),
+    async assume({ state, sum }, signal) {
+      const assumed = sum === undefined ? await steps.assumed(state, signal) : steps.trusted(state, sum)
       return assumed && { sum: assumed.sum, accept: () => void (known = assumed) }
     },
     async plan(state, signal) {
@@ -276,7 +283,7 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
 /** Of the service ports of the second map, as they are in both. */
 function noteVersions(
   seen: Map<ServicePortName, PackedService[]>,
-  [before, after]: readonly ReadonlyMap<ServicePortName, PackedService | undefined>[],
+  [before, after]: readonly ServiceTexts<PackedService | undefined>[],
 ): void {
   for (const [name, service] of after ?? []) {
     const versions = [before?.get(name), service].filter((version) => version !== undefined)

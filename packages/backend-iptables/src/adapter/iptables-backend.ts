@@ -5,6 +5,7 @@ import {
   type FamilySyncReport,
   type HeldPort,
   type IpFamily,
+  type LastSync,
   type ProxyConfig,
   type State,
   type SyncHook,
@@ -12,6 +13,7 @@ import {
   type SyncResult,
   type TableCounts,
 } from '@pointsman/core'
+import { hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Iptables, parseSaveLines, type SavedTable, type Variant } from 'node-iptables'
 import type { RestoreLimits } from '../plan/plan-restores.js'
@@ -56,7 +58,9 @@ export interface IptablesBackendOptions extends Omit<
   /** Knows whether others have changed the tables. Default: nobody does, so that syncs have no mark. */
   readonly witness?: TableWitness | undefined
   /** A sync of an earlier process: where the tables have its mark, and the first state its digest, the first sync reads nothing. */
-  readonly lastSync?: { readonly digest: string; readonly mark: string } | undefined
+  readonly lastSync?: LastSync | undefined
+  /** Of the program's code: where the last sync was another's, all is planned to be compared. Default: not known, which is another's. */
+  readonly build?: string | undefined
   /** How long syncs go on while the tables are read for `repairDrift`, in milliseconds; then they wait for it. Default: 1,000. */
   readonly holdAfterMs?: number | undefined
   /** How large a restore may be. Default: as measured for the variant. */
@@ -144,16 +148,25 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     return { rules: rulesIn(sum), digest: digestText(sum) }
   }
 
+  /** What rules are made from, and by which program, as a digest; undefined: it is not known. */
+  const originOf = ({ state, objects }: SyncRequest): string | undefined => {
+    const { build } = options
+    if (build === undefined || objects === undefined) return undefined
+    return hash('sha256', [build, objects, ...families.map(({ contextOf }) => contextOf(state))].join('\n'))
+  }
+
   let lastSync = options.lastSync
   /** Whether the tables are as an earlier process left them, which wanted the same rules. The first sync asks. */
-  const isInForce = async (state: State, signal: AbortSignal): Promise<boolean> => {
+  const isInForce = async (request: SyncRequest, signal: AbortSignal): Promise<boolean> => {
+    const { state } = request
     const last = lastSync
     lastSync = undefined
-    if (last === undefined || (await witness?.has(last.mark)) !== true) return false
+    if (last === undefined || (await witness?.has(tablesIn(last.mark))) !== true) return false
+    const sums = sumsIn(last.mark, originOf(request))
     let sum = EMPTY_SUM
     const accepts: (() => void)[] = []
-    for (const family of families) {
-      const assumed = await family.assume(state, signal)
+    for (const [index, family] of families.entries()) {
+      const assumed = await family.assume({ state, sum: sums?.[index] }, signal)
       if (assumed === undefined) return false
       sum = plus(sum, assumed.sum)
       accepts.push(assumed.accept)
@@ -166,7 +179,7 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
   async function sync(given: SyncRequest, signal: AbortSignal): Promise<SyncResult> {
     signal.throwIfAborted()
     await conntrack?.beforeSync()
-    const request = { ...given, isInForce: await isInForce(given.state, signal) }
+    const request = { ...given, isInForce: await isInForce(given, signal) }
     const isRead = !request.isInForce && (request.changed === 'all' || families.some(({ sum }) => sum() === undefined))
     const isCompared = isRead ? await witness?.comparing() : undefined
     const outcomes: FamilyOutcome[] = []
@@ -185,12 +198,14 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     const left = outcomes.flatMap((outcome) => outcome.left)
     if (left.length > 0) onLeft?.(left)
     conntrack?.afterSync(request.state)
-    const mark = await witness?.mark()
+    const tables = await witness?.mark()
+    const sums = families.map((family) => family.sum() ?? EMPTY_SUM)
+    const mark = tables === undefined ? undefined : markOf(tables, originOf(request), sums)
     return {
       ...(mark !== undefined && { mark }),
       full: outcomes.some(({ full }) => full),
       bytes: outcomes.reduce((total, { bytes }) => total + bytes, 0),
-      ...contents(families.map(({ sum }) => sum() ?? EMPTY_SUM)),
+      ...contents(sums),
       refused: outcomes.flatMap(({ refused }) => refused),
     }
   }
@@ -241,6 +256,33 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     },
     close: async () => conntrack?.close(),
   }
+}
+
+/**
+ * The mark of a sync is that of the tables; with a build also the digest of what the rules were made from, and the sum of each family:
+ * `TABLES; ORIGIN; MANGLE FILTER NAT SUM; …`. Where the origin is found again, the rules are as this program would plan them.
+ */
+const markOf = (tables: string, origin: string | undefined, sums: readonly RulesetSum[]): string =>
+  origin === undefined
+    ? tables
+    : [
+        tables,
+        origin,
+        ...sums.map(({ rules: { mangle, filter, nat }, sum }) => `${mangle} ${filter} ${nat} ${sum.toString(16)}`),
+      ].join('; ')
+
+const tablesIn = (mark: string): string => mark.split('; ')[0] ?? ''
+
+/** The sums in a mark of this origin. */
+function sumsIn(mark: string, origin: string | undefined): readonly RulesetSum[] | undefined {
+  const [, made, ...sums] = mark.split('; ')
+  if (origin === undefined || made !== origin) return undefined
+  return sums.flatMap((text) => {
+    const [, mangle, filter, nat, sum] = /^(\d+) (\d+) (\d+) ([\da-f]+)$/.exec(text) ?? []
+    return sum === undefined
+      ? []
+      : [{ rules: { mangle: Number(mangle), filter: Number(filter), nat: Number(nat) }, sum: BigInt(`0x${sum}`) }]
+  })
 }
 
 const HOLD_AFTER_MS = 1000

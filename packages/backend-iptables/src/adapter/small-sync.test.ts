@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { DEFAULT_PROXY_CONFIG, type Seq, seq, type State } from '@pointsman/core'
 import { stateOf } from '@pointsman/core/testing'
 import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
@@ -64,7 +65,7 @@ describe('a small sync', () => {
 
 /** The text of the tables is their mark: it is another one as soon as anything in them is. */
 const witnessOf = (fakes: readonly FakeIptables[]): TableWitness => {
-  const mark = (): string => fakes.map((fake) => fake.text()).join('\0')
+  const mark = (): string => hash('sha256', fakes.map((fake) => fake.text()).join('\0'))
   return {
     comparing: () => Promise.resolve(() => undefined),
     mark: () => Promise.resolve(mark()),
@@ -72,7 +73,10 @@ const witnessOf = (fakes: readonly FakeIptables[]): TableWitness => {
   }
 }
 
-describe('a first sync after a restart', () => {
+describe.each([
+  ['another build of the program', undefined],
+  ['the same build of the program', 'a build'],
+])('a first sync after a restart, by %s', (_, build) => {
   const portsOf = (endpoint: string) =>
     [
       {
@@ -88,7 +92,8 @@ describe('a first sync after a restart', () => {
   const state = stateOf({ ports: [...portsOf('10.244.1.1:80@node-a')], node: {} })
   const changed = stateOf({ ports: [...portsOf('10.244.1.2:80@node-a')], node: {} })
   const signal = new AbortController().signal
-  const whole = (to: State) => ({ state: to, changed: 'all', fromSeq: seq(1), toSeq: seq(1) }) as const
+  const whole = (to: State, objects = to === changed ? 'changed' : 'objects') =>
+    ({ state: to, changed: 'all', fromSeq: seq(1), toSeq: seq(1), objects }) as const
 
   /** Tables with the rules of the state, and a backend of a later process. */
   async function restarted(change: (four: FakeIptables) => void = () => undefined): Promise<{
@@ -97,7 +102,7 @@ describe('a first sync after a restart', () => {
   }> {
     const four = createFakeIptables({ family: 'IPv4', variant: 'nft' })
     const fakes = [four, createFakeIptables({ family: 'IPv6', variant: 'nft' })] as const
-    const options = { config: DEFAULT_PROXY_CONFIG, iptables: fakes, witness: witnessOf(fakes) }
+    const options = { config: DEFAULT_PROXY_CONFIG, iptables: fakes, witness: witnessOf(fakes), build }
     const { digest, mark = '' } = await createIptablesBackend(options).sync(whole(state), signal)
     change(four)
     for (const fake of fakes) fake.forgetCalls()
@@ -122,6 +127,37 @@ describe('a first sync after a restart', () => {
     expect(await other.backend.sync(whole(changed), signal)).toMatchObject({ digest })
     expect(fakes.map((fake) => fake.text())).toEqual(other.fakes.map((fake) => fake.text()))
     expect(await backend.repairDrift(signal)).toEqual([])
+  })
+
+  it('finds what another program changes after it', async () => {
+    const { fakes, backend } = await restarted()
+    const right = fakes.map((fake) => fake.text())
+    await backend.sync(whole(state), signal)
+    fakes[0].change('*nat\n-F KUBE-SERVICES\nCOMMIT\n')
+    expect(await backend.repairDrift(signal)).toMatchObject([{ family: 'IPv4' }])
+    const sorted = (texts: readonly string[]): unknown => texts.map((text) => text.split('\n').toSorted())
+    expect(sorted(fakes.map((fake) => fake.text()))).toEqual(sorted(right))
+  })
+
+  it('takes service ports out, and the others into another context, that it has not read', async () => {
+    const { fakes, backend } = await restarted()
+    await backend.sync(whole(state), signal)
+    const fewer = stateOf({
+      ports: portsOf('10.244.1.1:80@node-a').slice(0, 1),
+      node: { addresses: ['192.168.55.77'] },
+    })
+    await backend.sync({ ...whole(fewer), changed: new Set(state.services.keys()) }, signal)
+    const other = await restarted()
+    await other.backend.sync(whole(fewer, 'fewer'), signal)
+    expect(fakes.map((fake) => fake.text())).toEqual(other.fakes.map((fake) => fake.text()))
+    expect(await backend.repairDrift(signal)).toEqual([])
+  })
+
+  it(build === undefined ? 'plans all rules to know' : 'knows by the digest of the objects', async () => {
+    const { fakes, backend } = await restarted()
+    // Not the objects that the digest stands for.
+    await backend.sync(whole(changed, 'objects'), signal)
+    expect(programsOf(fakes).length > 0).toBe(build === undefined)
   })
 
   it('reads the tables, once, where another program has changed them', async () => {

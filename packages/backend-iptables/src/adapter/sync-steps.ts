@@ -25,6 +25,8 @@ import {
   linesOf,
   type PackedService,
   packService,
+  PlannedLater,
+  PlannedServices,
   renderBase,
   type RenderedService,
   renderService,
@@ -87,6 +89,11 @@ export interface SyncSteps {
   readonly first: (state: State, options?: FirstStepOptions) => Promise<SyncStep>
   /** What is known where the tables are as this state wants them, as far as it could be planned: nothing is read. */
   readonly assumed: (state: State, signal?: AbortSignal) => Promise<Known | undefined>
+  /** The same where that is certain, and the sum of the rules is known: nothing is planned before it is needed. */
+  readonly trusted: (state: State, sum: RulesetSum) => Known
+  /** Plans what has not been planned yet, in turn with other work. */
+  readonly planAll: (services: Installed['services'], signal?: AbortSignal) => Promise<void>
+  readonly contextOf: (state: State) => RulesetContext
   /** The service ports of the family that may differ from what is known: of those that changed, or all. */
   readonly affected: (request: ChangedState, last: Known) => readonly ServicePortName[]
   /** Renders these service ports, and compares them with what is known to be in force. */
@@ -149,16 +156,46 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
     const planning: Planning = { state, context, unplanned: [] }
     const services = await renderAll(ports, planning, signal)
     if (planning.unplanned.length > 0) return undefined
+    const { installed, overlaps } = installedOf(ports, services, context)
+    return { installed, context, overlaps, sum: sumOfAll(installed), left: [] }
+  }
+
+  function trusted(state: State, sum: RulesetSum): Known {
+    const context = contextOf(state)
+    const ports = portsOf(state)
+    const services = ports.map((port): readonly [ServicePortName, PlannedLater] => {
+      // As they are now: the state's maps are those of a later state soon.
+      const endpoints = state.endpoints.get(port.id) ?? []
+      return [port.id, new PlannedLater(() => packService(renderService(planService(port, endpoints, context))))]
+    })
+    const { installed, overlaps } = installedOf(ports, new PlannedServices(services), context)
+    return { installed, context, overlaps, sum, left: [] }
+  }
+
+  /** What is in force where all of this is, and nothing else. */
+  function installedOf(
+    ports: readonly ServicePort[],
+    services: Installed['services'],
+    context: RulesetContext,
+  ): Pick<Known, 'installed' | 'overlaps'> {
     const overlaps = createOverlapIndex()
     for (const port of ports) overlaps.put(port.id, port)
     const wanted: Wanted = {
       base: renderBase(planBase(context)),
-      services,
+      services: new Map(),
       overlapping: overlaps.groupsOf(services.keys()),
       order: () => overlaps.order(),
     }
-    const installed = installedAfter(NOTHING_INSTALLED, wanted)
-    return { installed, context, overlaps, sum: sumOfAll(installed), left: [] }
+    return { installed: installedAfter({ ...NOTHING_INSTALLED, services }, wanted), overlaps }
+  }
+
+  async function planAll(services: Installed['services'], signal?: AbortSignal): Promise<void> {
+    let count = 0
+    for (const _ of services) {
+      if (++count % PORTS_AT_ONCE !== 0) continue
+      await nextTurn()
+      signal?.throwIfAborted()
+    }
   }
 
   function sumOfAll(installed: Installed): RulesetSum {
@@ -246,7 +283,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
     }
   }
 
-  return { portsOf, first, assumed, affected, next }
+  return { portsOf, contextOf, first, assumed, trusted, planAll, affected, next }
 }
 
 const NOTHING_INSTALLED: Installed = {

@@ -62,6 +62,7 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
     iptables,
     witness: variant === 'nft' ? witness : undefined,
     lastSync: options.lastSync,
+    build: options.build,
     nfacct: prepared.nfacct && choices['nfacct'] !== false,
     tcpBeLiberal: prepared.tcpBeLiberal,
     interfaceAddresses: machine.interfaceAddresses,

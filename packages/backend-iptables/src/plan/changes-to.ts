@@ -12,6 +12,7 @@ import {
   type RenderedBase,
   type RenderedService,
   type RuleLines,
+  type ServiceTexts,
   tableOf,
 } from './installed.js'
 
@@ -19,7 +20,7 @@ import {
 export interface Wanted {
   readonly base: RenderedBase
   /** Service ports that may differ from what is installed; undefined: gone. Of others nothing is changed. */
-  readonly services: ReadonlyMap<ServicePortName, PackedService | undefined>
+  readonly services: ServiceTexts<PackedService | undefined>
   /** Groups that have, or had, one of these service ports among them. */
   readonly overlapping: readonly OverlapGroup[]
   /** Every service port that is to be there, in the order of a chain that is written anew. */

@@ -192,13 +192,10 @@ function standsInOrder(
 
 /** What is installed when all that was wanted has been brought about. */
 export function installedAfter(installed: Installed, { base, services: changed, overlapping }: Wanted): Installed {
-  const services = new Map(installed.services)
+  const { services: before } = installed
+  const services = (before instanceof PlannedServices ? before : new PlannedServices(before)).with(changed)
   const groups = new Map(installed.groups)
-  for (const [name, service] of changed) {
-    groups.delete(name)
-    if (service === undefined) services.delete(name)
-    else services.set(name, service)
-  }
+  for (const [name] of changed) groups.delete(name)
   for (const group of overlapping) for (const name of group) groups.set(name, groupText(group))
   return {
     fixed: base.fixed,
@@ -233,7 +230,69 @@ function emptied({ leftovers, referred }: Installed, wanted: Wanted['services'])
 export type PackedService = Brand<string, 'PackedService'>
 
 /** Of several service ports, by their names. */
-type PackedServices = ReadonlyMap<ServicePortName, PackedService>
+export type ServiceTexts<Text> = Pick<ReadonlyMap<ServicePortName, Text>, 'get' | 'has' | 'keys' | 'values'> &
+  Iterable<[ServicePortName, Text]>
+type PackedServices = ServiceTexts<PackedService>
+
+/**
+ * Service ports whose rules are known to be in force though nobody has read them: each is planned when it is first asked for.
+ * Those of an unchanged node are not before something changes.
+ */
+export class PlannedServices implements PackedServices {
+  readonly #services: Map<ServicePortName, PackedService | PlannedLater>
+
+  constructor(services: Iterable<readonly [ServicePortName, PackedService | PlannedLater]>) {
+    this.#services = new Map(services)
+  }
+
+  get(name: ServicePortName): PackedService | undefined {
+    const service = this.#services.get(name)
+    return typeof service === 'object' ? service.planned() : service
+  }
+
+  has(name: ServicePortName): boolean {
+    return this.#services.has(name)
+  }
+
+  keys(): MapIterator<ServicePortName> {
+    return this.#services.keys()
+  }
+
+  *values(): MapIterator<PackedService> {
+    for (const [, service] of this) yield service
+  }
+
+  *[Symbol.iterator](): MapIterator<[ServicePortName, PackedService]> {
+    for (const [name, service] of this.#services)
+      yield [name, typeof service === 'object' ? service.planned() : service]
+  }
+
+  /** The same, but for these; undefined: gone. */
+  with(changed: Iterable<readonly [ServicePortName, PackedService | undefined]>): PlannedServices {
+    const next = new PlannedServices(this.#services)
+    for (const [name, service] of changed) {
+      if (service === undefined) next.#services.delete(name)
+      else next.#services.set(name, service)
+    }
+    return next
+  }
+}
+
+/** What plans a service port's rules, once. */
+export class PlannedLater {
+  #plan: (() => PackedService) | undefined
+  #planned: PackedService | undefined
+
+  constructor(plan: () => PackedService) {
+    this.#plan = plan
+  }
+
+  planned(): PackedService {
+    if (this.#plan !== undefined) this.#planned = this.#plan()
+    this.#plan = undefined
+    return this.#planned as PackedService
+  }
+}
 
 export const packService = ({ chains, entries }: RenderedService): PackedService =>
   [entries, chains].map(packChains).join(PARTS) as PackedService

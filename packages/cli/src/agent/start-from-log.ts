@@ -1,4 +1,5 @@
 import {
+  type LastSync,
   createStateFold,
   NO_SEQ,
   restoreState,
@@ -61,7 +62,7 @@ export interface AgentStart {
   /** The configuration that the log holds. */
   readonly config?: JsonObject
   /** The last sync that succeeded, where it is known what it left. */
-  readonly lastSync?: { readonly digest: string; readonly mark: string }
+  readonly lastSync?: LastSync
   /** The log is damaged: nothing is to be appended to it. */
   readonly damage?: ChangeLogError
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import {
@@ -227,6 +228,7 @@ export async function openAgentMachine(
       choices: { iptablesVariant: options.iptablesVariant, nfacct: options.nfacct },
       leaveOut: options.family === undefined,
       lastSync: options.lastSync,
+      build: buildOf(import.meta.url),
       bootId: options.bootId,
       folder: options.folder,
       timeoutMs: COMMAND_TIMEOUT_MS,
@@ -303,6 +305,19 @@ const TOOL_MISSING: ReadonlySet<string> = new Set([
   'NFT_NO_KERNEL_SUPPORT',
   'NO_KERNEL_SUPPORT',
 ])
+
+/**
+ * Which build of the program this is, by the file of one of its modules. The bundle's first file names all others by what is in them. Undefined
+ * where the program is no bundle.
+ */
+function buildOf(module: string): string | undefined {
+  try {
+    const file = new URL('main.js', module)
+    return file.pathname.endsWith('/bundle/main.js') ? hash('sha256', readFileSync(file)) : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /**
  * CliError CANNOT where this process lacks CAP_NET_ADMIN: without it no table can be read, let alone written. Whether the

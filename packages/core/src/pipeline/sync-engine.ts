@@ -124,7 +124,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
         const request = withDue(takeRequest())
         let underWay = true
         const sync = async (): Promise<void> => {
-          const outcome = await attempt(backend, { ...request, state: fold.state }, abort.signal)
+          const outcome = await attempt(backend, { ...request, state: fold.state, objects: fold.objects }, abort.signal)
           underWay = false
           const report = { ...request, endedAt: scheduler.now() }
           recordSync({ report, outcome })
@@ -202,11 +202,11 @@ type Outcome = { readonly result: SyncResult } | { readonly result?: never; read
 
 async function attempt(
   backend: Backend,
-  { state, changed, fromSeq, toSeq }: SyncRequest,
+  { state, changed, fromSeq, toSeq, objects }: SyncRequest,
   signal: AbortSignal,
 ): Promise<Outcome> {
   try {
-    return { result: await backend.sync({ state, changed, fromSeq, toSeq }, signal) }
+    return { result: await backend.sync({ state, changed, fromSeq, toSeq, objects }, signal) }
   } catch (error) {
     return { error }
   }

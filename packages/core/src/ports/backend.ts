@@ -11,6 +11,8 @@ export interface SyncRequest {
   /** The first and last watch-event record since the last successful run. */
   readonly fromSeq: Seq
   readonly toSeq: Seq
+  /** A digest of the objects that the state is made from, as `StateFold.objects` has it; absent: it is not known which. */
+  readonly objects?: string | undefined
 }
 
 export interface SyncResult {

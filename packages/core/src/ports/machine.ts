@@ -28,6 +28,12 @@ export interface MachineProgress {
   readonly lines: number
 }
 
+/** A sync of an earlier process, as a log has it. */
+export interface LastSync {
+  readonly digest: string
+  readonly mark: string
+}
+
 /**
  * Command-line options that only one rule system knows, by the names that the command's parser gives them. A rule system
  * reads its own and ignores the others: `{ iptablesVariant: 'nft', nfacct: false }`.
@@ -48,7 +54,9 @@ export interface OpenOptions {
   /** What one command of the rule system's tool may take, in milliseconds. Default: no limit. */
   readonly timeoutMs?: number | undefined
   /** The last sync into this machine that a log knows: its digest and mark. Where both are found again, the first sync reads nothing. */
-  readonly lastSync?: { readonly digest: string; readonly mark: string } | undefined
+  readonly lastSync?: LastSync | undefined
+  /** Of the program's code; absent: not known. */
+  readonly build?: string | undefined
   /** A folder that only this user may change, for what the rule system needs while it is open; what is in it is replaced. */
   readonly folder?: string | undefined
   /** Of the machine's present boot; absent: no sync has a mark. */

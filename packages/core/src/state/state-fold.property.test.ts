@@ -26,6 +26,25 @@ test('the folded state is the state of the final objects, however often it was a
   )
 })
 
+test('folds of one digest are of one state, and the digest is that of the final objects', () => {
+  fc.assert(
+    fc.property(eventSequenceArbitrary(), fc.nat(), (events, cut) => {
+      const whole = digestOf(events)
+      expect(digestOf(finalObjects(events).map((object) => ({ type: 'ADDED', object, observedAt: 0 })))).toBe(whole)
+      const part = events.slice(0, cut % (events.length + 1))
+      fc.pre(whole !== undefined && digestOf(part) === whole)
+      expect(canonicalState(folded(part))).toBe(canonicalState(folded(events)))
+    }),
+  )
+})
+
+function digestOf(events: readonly WatchEvent[]): string | undefined {
+  const fold = createStateFold({ nodeName })
+  for (const event of events) track(fold, event)
+  fold.apply()
+  return fold.objects
+}
+
 test('events of different objects may come in any order', () => {
   fc.assert(
     fc.property(eventSequenceArbitrary(), fc.integer(), (events, seed) => {

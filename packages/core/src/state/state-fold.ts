@@ -46,6 +46,11 @@ export interface StateFold {
   readonly state: State
   /** The last event tracked; `state.seq` follows with `apply`. */
   readonly trackedSeq: Seq
+  /**
+   * A digest of the objects that `state` is made from: of two folds that have the same, so are the states. Undefined where it does not tell: an object
+   * has no version, or could not be read.
+   */
+  readonly objects: string | undefined
   track(seq: Seq, event: WatchEvent): void
   apply(): Applied
 }
@@ -60,18 +65,28 @@ export function createStateFold(options: StateFoldOptions = {}): StateFold {
   const services = new Map<ServicePortName, ServicePort>()
   const endpoints = new Map<ServicePortName, readonly Endpoint[]>()
   const nodes = new Map<string, NodeInfo>()
-  const reader = createObjectReader(options)
+  const { onUnusable } = options
+  const reader = createObjectReader({
+    onUnusable:
+      onUnusable &&
+      ((object, error) => {
+        // Its last version counts on, which another fold may not have.
+        versions.doubt()
+        onUnusable(object, error)
+      }),
+  })
   const serviceChanges = createServiceChangeTracker(reader)
   const endpointChanges = createEndpointChangeTracker(reader)
   const nodeChanges = new Map<string, KubernetesObject | undefined>()
   const serviceCidrs = new Map<string, readonly string[]>()
   const serviceCidrChanges = new Map<string, KubernetesObject | undefined>()
-  const uids = createUidGuard()
+  const versions = createVersionSum()
+  let objects: string | undefined = versions.digest()
   let trackedSeq = NO_SEQ
   let state: State = { seq: NO_SEQ, nodes, services, endpoints, serviceCidrs: [] }
 
   const trackObject = (object: KubernetesObject, deleted: boolean): void => {
-    if (!uids.isCurrent(object, deleted)) return
+    if (!versions.note(object, deleted)) return
     switch (object.kind) {
       case 'Service':
         return serviceChanges.update(object, deleted)
@@ -91,6 +106,9 @@ export function createStateFold(options: StateFoldOptions = {}): StateFold {
     },
     get trackedSeq() {
       return trackedSeq
+    },
+    get objects() {
+      return objects
     },
     track(seq, event) {
       trackedSeq = seq
@@ -135,25 +153,67 @@ export function createStateFold(options: StateFoldOptions = {}): StateFold {
       const serviceCidrsChanged = !isEqual(state.serviceCidrs, union)
       const node = nodeOfInterest(nodes, nodeName)
       const nodeChanged = !isEqual(rulesView(state.node), rulesView(node))
+      objects = versions.digest()
       state = { seq: trackedSeq, nodes, services, endpoints, serviceCidrs: union, ...(node && { node }) }
       return { changed, nodeChanged, serviceCidrsChanged, diagnostics: reader.take() }
     },
   }
 }
 
-/** Refuses the deletion of an object whose name another one, of another uid, has taken since. */
-function createUidGuard(): { isCurrent(object: KubernetesObject, deleted: boolean): boolean } {
-  const uidOf = new Map<string, string>()
+/** Which objects there are, in which versions, as a sum that a change of one costs little. */
+interface VersionSum {
+  /** False: refused, as it is the deletion of an object whose name another one, of another uid, has taken since. */
+  note(object: KubernetesObject, deleted: boolean): boolean
+  /** From now on there is no digest. */
+  doubt(): void
+  digest(): string | undefined
+}
+
+function createVersionSum(): VersionSum {
+  /** By kind, namespace and name. */
+  const living = new Map<string, Version>()
+  let [one, other] = [0, 0]
+  let isDoubtful = false
+  const add = (key: string, { uid, resourceVersion }: Version, sign: 1 | -1): void => {
+    const text = `${key} ${uid} ${resourceVersion}`
+    one = (one + sign * hashOf(text, 0x01000193)) >>> 0
+    other = (other + sign * hashOf(text, 0x85ebca6b)) >>> 0
+  }
   return {
-    isCurrent({ kind, metadata: { namespace = '', name, uid } }, deleted) {
+    note({ kind, metadata: { namespace = '', name, uid, resourceVersion } }, deleted) {
       const key = `${kind} ${namespace}/${name}`
-      const current = uidOf.get(key)
-      if (deleted && typeof uid === 'string' && current !== undefined && current !== uid) return false
-      if (deleted) uidOf.delete(key)
-      else if (typeof uid === 'string') uidOf.set(key, uid)
+      const before = living.get(key)
+      if (deleted && typeof uid === 'string' && before !== undefined && before.uid !== uid) return false
+      if (before !== undefined) add(key, before, -1)
+      if (deleted) {
+        living.delete(key)
+        return true
+      }
+      if (typeof uid !== 'string' || typeof resourceVersion !== 'string') isDoubtful = true
+      const version =
+        typeof uid === 'string'
+          ? { uid, resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : '' }
+          : before
+      if (version === undefined) return true
+      living.set(key, version)
+      add(key, version, 1)
       return true
     },
+    doubt: () => void (isDoubtful = true),
+    digest: () => (isDoubtful ? undefined : `${living.size}-${one.toString(16)}-${other.toString(16)}`),
   }
+}
+
+interface Version {
+  readonly uid: string
+  readonly resourceVersion: string
+}
+
+/** As FNV-1a, with a factor of one's own: texts of two sums that are the same are the same, unless somebody makes them so on purpose. */
+function hashOf(text: string, factor: number): number {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), factor)
+  return hash >>> 0
 }
 
 /** Each port that is new or not what it was; a removed one is the caller's matter. */

@@ -105,6 +105,18 @@ export async function nftGeneration(): Promise<{ readonly id: number; readonly n
   }
 }
 
+/** Whether nf_tables of this network namespace has a table; undefined: netlink cannot be used. */
+export async function hasNftTable(place: {
+  readonly family: 'ip' | 'ip6'
+  readonly table: string
+}): Promise<boolean | undefined> {
+  try {
+    return await (await import('node-netfilter')).hasTable(place)
+  } catch {
+    return undefined
+  }
+}
+
 interface ListeningEnd {
   readonly error: unknown
   readonly hasWorked: boolean

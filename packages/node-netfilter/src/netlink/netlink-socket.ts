@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 import { errorOfErrno, NetfilterError } from '../netfilter-error.js'
 import { loadLibc, type Libc } from './libc.js'
 import { messagesIn, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR, requestOf } from './messages.js'
-import type { NetlinkMessage } from './messages.js'
+import type { NetlinkMessage, NetlinkRequest } from './messages.js'
 
 export interface NetlinkSocketOptions {
   /** For errors. */
@@ -171,7 +171,7 @@ function receive(
  * Fails with a NetfilterError that has the kernel's errno.
  */
 export async function askKernel<Answer>(
-  request: { readonly operation: string; readonly type: number },
+  request: KernelRequest,
   decode: (answer: readonly NetlinkMessage[], socket: NetlinkSocket) => Answer,
 ): Promise<Answer> {
   answerBuffer ??= Buffer.allocUnsafeSlow(RECEIVE_BYTES)
@@ -184,17 +184,19 @@ export async function askKernel<Answer>(
   }
 }
 
+type KernelRequest = Pick<NetlinkRequest, 'type' | 'family' | 'attributes'> & { readonly operation: string }
+
 let answerBuffer: Buffer | undefined
 
 async function answerTo(
-  { operation, type }: { readonly operation: string; readonly type: number },
+  { operation, ...request }: KernelRequest,
   socket: NetlinkSocket,
 ): Promise<readonly NetlinkMessage[]> {
   const sequence = 1
   const answer: NetlinkMessage[] = []
   await exchange(socket, {
     operation,
-    bytes: requestOf({ type, sequence }),
+    bytes: requestOf({ ...request, sequence }),
     onMessage: (message) => {
       if (message.sequence !== sequence) return false
       const errno = errnoIn(message)
