@@ -93,7 +93,7 @@ describeIptables('an agent that is killed while changes go on', () => {
     const startedAt = performance.now()
     await sleep(300)
     await changes.pause()
-    await node.converged(20_000)
+    await node.converged(60_000)
     tookMs.push(performance.now() - startedAt)
     await expect.poll(() => changes.missingIn(node.log), { timeout: 10_000 }).toEqual([])
     expect(listsAskedOf({ requests: await node.server.requests() })).toBe(3)
