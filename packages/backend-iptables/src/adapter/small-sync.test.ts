@@ -153,7 +153,7 @@ describe.each([
     expect(await backend.repairDrift(signal)).toEqual([])
   })
 
-  it(build === undefined ? 'plans all rules to know' : 'knows by the digest of the objects', async () => {
+  it('goes by the digest of the objects where the build is the same, and else by the rules', async () => {
     const { fakes, backend } = await restarted()
     // Not the objects that the digest stands for.
     await backend.sync(whole(changed, 'objects'), signal)

@@ -190,9 +190,9 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
   }
 
   async function planAll(services: Installed['services'], signal?: AbortSignal): Promise<void> {
-    let count = 0
-    for (const _ of services) {
-      if (++count % PORTS_AT_ONCE !== 0) continue
+    for (const [index, name] of [...services.keys()].entries()) {
+      services.get(name)
+      if (index % PORTS_AT_ONCE !== PORTS_AT_ONCE - 1) continue
       await nextTurn()
       signal?.throwIfAborted()
     }

@@ -1,12 +1,13 @@
 import type Database from 'better-sqlite3'
 import type { JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
 import { NO_SEQ, seq, type LogRecord, type Seq, type SyncRecord } from '../../model/record.js'
-import type { ChangeLogReader, LogInfo, LogPosition, ObjectsAt, RecordFilter } from '../../ports/change-log.js'
-import { bounded, checkCount, checkText, MAX_TIME, type Place, whole } from './checked-values.js'
+import type { ChangeLogReader, LogInfo, ObjectsAt, RecordFilter } from '../../ports/change-log.js'
+import { checkCount, MAX_TIME, whole } from './checked-values.js'
 import { Damage, toChangeLogError } from './errors.js'
 import { loadObjectById, loadObjects, refusePruned } from './load-objects.js'
 import { floorOf, PAGE_CHARACTERS, type LogTables } from './log-tables.js'
 import { createVersions, type Versions } from './packed-version.js'
+import { readPositions } from './read-positions.js'
 import {
   bookmarkRecord,
   checkRow,
@@ -215,48 +216,6 @@ function* readRecords(tables: LogTables, filter: RecordFilter = {}): Generator<L
   const preload = seqs === undefined && span.limit > PAGE && span.from > floor + 1
   const versions = preload ? loadObjects(tables, span.from - 1).toVersions() : createVersions()
   for (const page of pages) yield* decodeRows(tables, page, versions)
-}
-
-/** Newest first, from the head at the first one. */
-function* readPositions(tables: LogTables): Generator<LogPosition> {
-  const notice = TYPE_CODES.NOTICE
-  const page = tables.db
-    .prepare(
-      `SELECT r.seq, ${['r.type', 'o.kind'].map(whole).join()}, ${bounded('r.resource_version')}
-       FROM records r LEFT JOIN objects o ON o.id = r.object_id
-       WHERE r.seq <= ? AND r.seq > ? AND (r.object_id IS NOT NULL OR r.type = ${notice}) ORDER BY r.seq DESC LIMIT ${PAGE}`,
-    )
-    .raw()
-  const floor = floorOf(tables.meta)
-  let next = tables.head()
-  for (;;) {
-    const rows = page.all(next, floor) as readonly (readonly unknown[])[]
-    for (const [position, type, kind, version] of rows) {
-      const place: Place = `seq ${Number(position)}`
-      const at = checkCount(position, place, 'the position')
-      if (checkCount(type, place, 'the type', notice) === notice) {
-        const row = tables.record(at)
-        const record = row === undefined ? undefined : engineRecord(row)
-        if (record?.type === 'notice') yield record
-      } else {
-        const resourceVersion =
-          version === null
-            ? ''
-            : typeof version === 'number'
-              ? String(version)
-              : checkText(version, place, 'the resourceVersion')
-        const isObject = CODES_OF_TYPE.object.includes(type as number)
-        yield {
-          type: isObject ? 'object' : 'bookmark',
-          seq: seq(at),
-          kind: kindOfCode(checkCount(kind, place, 'the kind')),
-          resourceVersion,
-        }
-      }
-      next = at - 1
-    }
-    if (rows.length < PAGE) return
-  }
 }
 
 function* scan(
