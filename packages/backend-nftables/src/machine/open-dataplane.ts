@@ -11,7 +11,7 @@ import {
   type SentInput,
   type WatchChangesOptions,
 } from '@pointsman/core'
-import { ownProcesses, runProcess, watchChanges } from 'node-iptables'
+import { hasNftTable, ownProcesses, runProcess, watchChanges } from 'node-iptables'
 import { NftError, openNft, type Nft } from '../adapter/nft.js'
 import { createNftablesBackend } from '../adapter/nftables-backend.js'
 import { loadedFrom } from '../loaded-table.js'
@@ -136,7 +136,9 @@ export async function cleanUp(
   for (const family of ['IPv4', 'IPv6'] as const) {
     machine.signal.throwIfAborted()
     const table = layout.table(family)
-    const objects = await nft.list(table, machine)
+    // nft(8) reads every rule of the family, those of iptables-nft included, to say that a table is not there.
+    const isAbsent = (await hasNftTable({ family: table.family, table: table.name })) === false
+    const objects = isAbsent ? undefined : await nft.list(table, machine)
     const found = objects && readTable(objects, table)
     const lines = found === undefined ? [] : [deleteTable(table)]
     if (lines.length > 0 && !dryRun) await nft.load(lines, machine)
