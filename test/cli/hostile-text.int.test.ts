@@ -109,6 +109,12 @@ const LINES: Readonly<Record<string, (world: World) => readonly (readonly string
     ['--rules', rules, '--objects', objects, '--node', 'node-a'],
     ['--rules', rules, '--log', log],
   ],
+  migrate: ({ log, objects, rules, evil }) => [
+    ['--log', log],
+    ['--objects', objects, '--node', 'node-a', '--rules', rules],
+    ['--log', log, '--node-address', evil],
+    ['--log', log, '--rules', evil],
+  ],
   demo: ({ recording }) => [['--recording', recording]],
   completion: () => [['bash'], ['zsh'], ['fish']],
 }

@@ -143,6 +143,7 @@ const UNHEEDING: readonly (readonly string[])[] = [
   ['blame', '--log', log],
   ['bisect', PACKET, '--log', log],
   ['trace', PACKET, '--log', log],
+  ['migrate', '--log', log],
   [
     'audit',
     '--log',
