@@ -120,7 +120,9 @@ function readStart(log: ChangeLogReader, empty: AgentStart, options: StartFromLo
   const restored = restoreState(log, { fold, backend: options.backend, visit })
   const { seq, at = 0, received, appliedSeq } = restored
   const former =
-    appliedSeq === undefined || appliedSeq === NO_SEQ ? undefined : formerFrontsOf({ log, info, seq, ...options })
+    appliedSeq === undefined || appliedSeq === NO_SEQ
+      ? undefined
+      : formerFrontsOf({ log, info, seq, backend: options.backend })
   const config = log.configAt(seq)
   const { backend, digest, mark } = log.appliedAt(seq) ?? {}
   const isKnown = backend === options.backend && digest !== undefined && mark !== undefined
