@@ -179,7 +179,8 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
     const by = commits.end({ isGood: wrong.length === 0 })
     const lasting = suspicions.after(wrong, { at: startedAt, sureFrom, by })
     damage = damageOf(lasting, { before: damage, dataplane })
-    if (suspicions.size > lasting.length) again()
+    // What is too much in flight to be decided now is quiet soon.
+    if (suspicions.size > lasting.length || explained.undecided.size > 0) again()
     if (served.size > 0 && compared.length > 0) inForce = explained.inForce
     const arrived = inForce === undefined ? [] : states.takeInForce(inForce)
     return {
