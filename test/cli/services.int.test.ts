@@ -304,4 +304,27 @@ describe('objects in place of a log', () => {
     })
     expect(await ask([service])).toMatchObject({ status: 0, stdout: expect.not.stringContaining('ON-NODE') as string })
   })
+
+  test('of Endpoints alone are what --layout classic reads, in explain too', async () => {
+    const web = { namespace: 'shop', name: 'web' }
+    const items = [
+      { kind: 'Service', apiVersion: 'v1', metadata: web, spec: { clusterIP: '10.0.0.1', ports: [{ port: 80 }] } },
+      {
+        kind: 'Endpoints',
+        apiVersion: 'v1',
+        metadata: web,
+        subsets: [{ addresses: [{ ip: '10.244.1.5' }, { ip: '10.244.1.6' }], ports: [{ port: 8080 }] }],
+      },
+    ]
+    const input = JSON.stringify({ kind: 'List', apiVersion: 'v1', items })
+    const readyWith = async (...args: readonly string[]): Promise<unknown> => {
+      const { stdout } = await runPointsman(['services', '--objects', '-', '-o', 'jsonl', ...args], { input })
+      return (JSON.parse(stdout) as { readonly readyEndpoints: unknown }).readyEndpoints
+    }
+    expect(await readyWith()).toBe(0)
+    expect(await readyWith('--layout', 'classic')).toBe(2)
+    const explained = await runPointsman(['explain', 'shop/web', '--objects', '-', '--layout', 'classic'], { input })
+    expect(explained).toMatchObject({ status: 0, stdout: expect.stringContaining('10.244.1.6:8080') as string })
+    expect(explained.stderr).toContain('those of layout classic differ in part: see `pointsman trace`')
+  })
 })

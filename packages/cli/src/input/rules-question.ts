@@ -96,6 +96,13 @@ export const ON_THIS_MACHINE: RulesetOptionTexts = {
   addresses: "this machine's",
 }
 
+/** For commands that print no rules: what is read depends on it. */
+export const endpointsLayoutOption = (): Option =>
+  new Option(
+    '--layout <layout>',
+    'with classic, that of kube-proxy 1.20, Endpoints objects of --objects are used in place of EndpointSlices',
+  ).choices(LAYOUTS)
+
 /** Adds `--family`, `--layout` and `--node-address`. */
 export const withRulesetOptions = (
   command: Command,

@@ -14,7 +14,12 @@ import {
   withPointOptions,
 } from '../../input/open-input.js'
 import { givesConfig, withConfigOptions } from '../../input/proxy-config.js'
-import { rulesQuestion, type RulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
+import {
+  endpointsLayoutOption,
+  rulesQuestion,
+  type RulesQuestion,
+  type RulesQuestionOptions,
+} from '../../input/rules-question.js'
 import { didYouMean } from '../../input/suggest.js'
 import { formatTime, outputOption, parseFormat, pointOf, writeDocument } from '../../output/json.js'
 import { warnOfDiagnostics, withExamples } from '../../output/format-text.js'
@@ -40,6 +45,7 @@ export function registerExplain(program: Command, context: Context): void {
         'the Service with its EndpointSlices and, where --objects has Pods, with the Pods that it selects. With a log, also lists the records that changed the result. SERVICE is NAME or NAMESPACE/NAME.',
     )
     .option('--node <name>', "show this node's view (default: the configured node, else the only Node)")
+    .addOption(endpointsLayoutOption())
     .addOption(outputOption(FORMATS))
     .action(async (service: string, options: ExplainOptions) => explain(service, options, context))
   withExamples(withConfigOptions(withInputOptions(withPointOptions(command))), [
@@ -59,7 +65,7 @@ async function explain(text: string, options: ExplainOptions, context: Context):
     if (config.layout === 'classic')
       warn(
         context,
-        'explain says what the rules of layout current mean, and the log says layout classic: see `pointsman trace`',
+        'explain says what the rules of kube-proxy 1.36 mean; those of layout classic differ in part: see `pointsman trace`',
       )
     const explanation = explainService({
       service,

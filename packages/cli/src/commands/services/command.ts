@@ -12,7 +12,7 @@ import {
   withInputOptions,
   withPointOptions,
 } from '../../input/open-input.js'
-import { asksEveryNode, nodeNameFor } from '../../input/rules-question.js'
+import { asksEveryNode, endpointsLayoutOption, nodeNameFor } from '../../input/rules-question.js'
 import { resolveConfig } from '../../input/proxy-config.js'
 import { didYouMean } from '../../input/suggest.js'
 import { FORMATS, outputOption, parseFormat, pointOf, writeDocument, writeLine } from '../../output/json.js'
@@ -43,6 +43,7 @@ export function registerServices(program: Command, context: Context): void {
       "show this node's view, or all: which Nodes serve each service port (default: the configured node, else the only Node in the input)",
     )
     .option('--config <file>', 'a KubeProxyConfiguration (YAML or JSON); only the node name is used')
+    .addOption(endpointsLayoutOption())
     .option('-n, --namespace <namespace>', 'only services in this namespace')
     .option('--wide', 'list the endpoints, with a reason for each one that is not used')
     .addOption(outputOption(FORMATS))
