@@ -174,20 +174,23 @@ describe('through what a real kube-proxy 1.36 wrote in its nftables mode', () =>
   })
 })
 
-test('a trace through the rules of nftables mode ends where the Service means the packet to go', () => {
-  fc.assert(
-    fc.property(stateArbitrary(), configArbitrary(), optionsArbitrary(), (state, settings, options) => {
-      const config = { ...settings, mode: 'nftables' as const }
-      const rules = nftablesDataplane.loaded(nftablesDataplane.plan({ state, config }, options))
-      const surroundings = { nodeAddresses: state.node?.addresses ?? [] }
-      // Which of two service ports with one front has the verdicts of its maps, kube-proxy leaves to chance.
-      const packets = packetsTo(state, options.family).filter((packet) => ownersOf(packet, [state]).size <= 1)
-      for (const packet of packets) {
-        const trace = nftablesDataplane.trace(rules, { packet: tracedPacket(packet, state.node), surroundings })
-        expect({ packet, fate: traced(trace) }).toEqual({ packet, fate: meant(packet, state, config) })
-        expect(unexpected(trace)).toEqual([])
-      }
-    }),
-    { numRuns: Math.ceil((fc.readConfigureGlobal().numRuns ?? 100) / 4) },
-  )
-})
+test.each(nftablesDataplane.layouts)(
+  'a trace through the rules of nftables mode, layout %s, ends where the Service means the packet to go',
+  (layout) => {
+    fc.assert(
+      fc.property(stateArbitrary(), configArbitrary(), optionsArbitrary(), (state, settings, options) => {
+        const config = { ...settings, mode: 'nftables' as const, layout }
+        const rules = nftablesDataplane.loaded(nftablesDataplane.plan({ state, config }, options))
+        const surroundings = { nodeAddresses: state.node?.addresses ?? [] }
+        // Which of two service ports with one front has the verdicts of its maps, kube-proxy leaves to chance.
+        const packets = packetsTo(state, options.family).filter((packet) => ownersOf(packet, [state]).size <= 1)
+        for (const packet of packets) {
+          const trace = nftablesDataplane.trace(rules, { packet: tracedPacket(packet, state.node), surroundings })
+          expect({ packet, fate: traced(trace) }).toEqual({ packet, fate: meant(packet, state, config) })
+          expect(unexpected(trace)).toEqual([])
+        }
+      }),
+      { numRuns: Math.ceil((fc.readConfigureGlobal().numRuns ?? 100) / 4) },
+    )
+  },
+)

@@ -15,7 +15,7 @@ import {
   type State,
 } from '@pointsman/core'
 import { AUDIT_FINDINGS, auditTable, toDo } from './audit/audit-table.js'
-import { endpointNamedBy, namedBy } from './layout/names.js'
+import { endpointNamedBy, isSpreadName, namedBy } from './layout/names.js'
 import { affinityLists, listings, loadedOf, loadedTable, readListing } from './loaded-table.js'
 import { cleanUp, failureLines, openDataplane, openRules } from './machine/open-dataplane.js'
 import { LAYOUTS, layoutOf, planNftables, type NftPlan } from './plan/rule-plan.js'
@@ -88,6 +88,9 @@ export const nftablesDataplane: Dataplane<NftItem> = {
   affinityLists: (rules) => affinityLists(loadedTable(rules)),
   findings: AUDIT_FINDINGS,
   audit: auditTable,
+  // Its sets are there whatever Services there are.
+  layoutFound: (rules) =>
+    [...(loadedTable(rules).table?.sets.keys() ?? [])].some(isSpreadName) ? 'compact' : undefined,
   toDo,
   open: openDataplane,
   // The rules rely on no setting of the machine.

@@ -2,6 +2,7 @@ import { DEFAULT_PROXY_CONFIG, type ProxyConfig } from '@pointsman/core'
 import { stateOf } from '@pointsman/core/testing'
 import { expect, it } from 'vitest'
 import { plannedTable, planNftables } from '../plan/rule-plan.js'
+import { nftablesDataplane } from '../dataplane.js'
 import type { Element } from '../table/table.js'
 import { MOST_SLOTS } from './compact.js'
 
@@ -91,4 +92,12 @@ it('gives a front that two Services claim to the older one, with all that leads 
   expect(ofFront('spread-fronts-5')).toEqual([])
   expect(ofFront('spread-endpoints').map(({ data }) => data?.[0])).toEqual(['10.244.1.1', '10.244.1.2'])
   expect(found.elements('spread-fronts-5')).toHaveLength(1)
+})
+
+it('is recognized by its sets', () => {
+  for (const layout of ['compact', 'kube-proxy'] as const) {
+    const plan = planNftables({ state: stateOf({ ports: [] }), config: { ...CONFIG, layout } }, { family: 'IPv4' })
+    const found = nftablesDataplane.layoutFound?.(nftablesDataplane.loaded(plan))
+    expect(found).toBe(layout === 'compact' ? 'compact' : undefined)
+  }
 })

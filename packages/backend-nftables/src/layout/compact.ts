@@ -109,13 +109,15 @@ function ownSets({ family }: LayoutContext): readonly SetDeclaration[] {
   return [
     set(NAMES.fronts, front, 'fronts of services without a chain'),
     set(NAMES.masqueraded, front, 'fronts from which all traffic is masqueraded'),
-    ...COUNTS.map((count) => set(frontsOf(count), front, `fronts of ${count} endpoints`)),
+    ...COUNTS.map((count) => set(frontsOf(count), front, `fronts of ${endpointsText(count)}`)),
     slots(NAMES.endpoints, front, 'endpoints by front and slot'),
     set(NAMES.nodePorts, port, 'node ports of services without a chain'),
-    ...COUNTS.map((count) => set(nodePortsOf(count), port, `node ports of ${count} endpoints`)),
+    ...COUNTS.map((count) => set(nodePortsOf(count), port, `node ports of ${endpointsText(count)}`)),
     slots(NAMES.nodePortEndpoints, port, 'endpoints by node port and slot'),
   ]
 }
+
+const endpointsText = (count: number): string => (count === 1 ? '1 endpoint' : `${count} endpoints`)
 
 /** What `numgen` is in the key of a map. */
 const SLOT_TYPE = 'integer'

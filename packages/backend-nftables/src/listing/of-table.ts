@@ -1,4 +1,5 @@
-import type { Table } from '../table/table.js'
+import type { Json } from '@pointsman/core'
+import type { Element, Table } from '../table/table.js'
 import { expressionOf, statementOf } from './read-json.js'
 import type { NftFamily, NftRuleset } from './model.js'
 
@@ -22,11 +23,13 @@ export function rulesetOfTable({ chains, sets }: Table, family: NftFamily): NftR
           kind: declaration.kind,
           name: declaration.name,
           key: declaration.key,
+          ...(declaration.kind === 'map' && { data: declaration.data ?? ['verdict'] }),
           flags: declaration.timeoutSeconds === undefined ? [] : ['dynamic', 'timeout'],
           ...(declaration.timeoutSeconds !== undefined && { timeoutSeconds: declaration.timeoutSeconds }),
-          elements: [...elements.values()].map(({ key, verdict, comment }) => ({
-            key: expressionOf(key.length === 1 ? (key[0] ?? '') : { concat: key }),
+          elements: [...elements.values()].map(({ key, verdict, data, comment }) => ({
+            key: expressionOf(inParts(key)),
             ...(verdict && { data: expressionOf(verdict) }),
+            ...(data && { data: expressionOf(inParts(data)) }),
             ...(comment !== undefined && { comment }),
           })),
         })),
@@ -35,5 +38,8 @@ export function rulesetOfTable({ chains, sets }: Table, family: NftFamily): NftR
     ],
   }
 }
+
+/** One value, or several that are one key. */
+const inParts = (parts: Element['key']): Json => (parts.length === 1 ? (parts[0] ?? '') : { concat: parts })
 
 const PLANNED = 'kube-proxy'

@@ -65,7 +65,7 @@ function subject({ dataplane, layout, asked, node, source, read, findings }: Aud
   const families = read.map(({ family }) => family).join(' and ')
   const whose = node === undefined ? '' : `, node ${node.name}`
   const isCompared = !findings.some(({ type }) => dataplane.findings[type]?.comparesNothing === true)
-  return `${families}, ${source.name}, ${countOf(rules, 'rule')}; ${isCompared ? 'compared' : 'not compared'} with those ${layout === dataplane.layouts[0] ? '' : `of layout ${layout} (kube-proxy 1.20) `}expected ${describeAsked(asked)}${whose}`
+  return `${families}, ${source.name}, ${countOf(rules, 'rule')}; ${isCompared ? 'compared' : 'not compared'} with those ${layout === dataplane.layouts[0] ? '' : `of layout ${layout}${layout === 'classic' ? ' (kube-proxy 1.20)' : ''} `}expected ${describeAsked(asked)}${whose}`
 }
 
 /** By whose they are, in the order of the first finding of each. */
