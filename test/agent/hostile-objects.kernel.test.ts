@@ -89,7 +89,7 @@ describeIptables('an agent that is sent an object nested thousands of levels', (
     await endOf(first)
     const second = start()
     // This server lists without it and sends it on the watch: it is gone after the list, and comes again.
-    await second.hasSaid(/watching Services|all watches resumed/)
+    await second.hasSaid(/watching Services|watch of Services resumed|all watches resumed/)
     await expect.poll(rules, { timeout: 30_000, interval: 200 }).toContain('10.96.0.9/32')
     await endOf(second)
   })

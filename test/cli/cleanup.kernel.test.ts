@@ -84,7 +84,9 @@ describeWithKernel('cleanup', () => {
       const { args } = goldenFiles('cluster-ip', folder)
       await node.pointsman('apply', ...args, '--iptables-variant', other)
       const warned = await node.pointsman('apply', ...args)
-      expect(warned.stderr).toMatch(/^warning: chains KUBE-\* exist in both variants .*: packets meet both; /m)
+      expect(warned.stderr).toMatch(
+        /^warning: chains KUBE-\* exist in (?:nft|legacy) \(\d+\), and \w+ is used: packets meet both; /m,
+      )
       const named = await node.pointsman('cleanup', '--iptables-variant', variant)
       expect(named.stdout.match(/^removed .*/gm)).toHaveLength(2)
       const { stdout } = await node.pointsman('cleanup')
@@ -98,7 +100,9 @@ describeWithKernel('cleanup', () => {
       const { status, stdout } = await node.pointsman('cleanup', '--iptables-variant', other)
       expect(status).toBe(0)
       expect(stdout).toMatch(
-        new RegExp(`^nothing to remove: IPv4, iptables-${other} [\\d.]+; IPv6, iptables-${other} [\\d.]+\\n$`),
+        new RegExp(
+          `^nothing to remove: IPv4, iptables-${other} [\\d.]+; IPv6, iptables-${other} [\\d.]+; IPv4, nft [\\d.]+; IPv6, nft [\\d.]+\\n$`,
+        ),
       )
     })
   })

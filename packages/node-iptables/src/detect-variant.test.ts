@@ -54,19 +54,24 @@ it.each([
     "kubelet's own in legacy, a proxy in nft",
     proxy,
     `${hint}\n*filter\n:KUBE-FIREWALL - [0:0]\nCOMMIT`,
-    'legacy, hint chain',
+    'legacy, hint chain, warns: nft (2), and legacy is used',
   ],
-  ['a proxy in both, kubelet in one', proxy, `${hint}\n${proxy}`, 'legacy, hint chain, warns: nft 2, legacy 2'],
-  ['the hint in nft, more rules in legacy', hint, proxy, 'nft, hint chain'],
-  ['the hint in legacy, more rules in nft', proxy, hint, 'legacy, hint chain'],
+  [
+    'a proxy in both, kubelet in one',
+    proxy,
+    `${hint}\n${proxy}`,
+    'legacy, hint chain, warns: both variants (nft 2, legacy 2)',
+  ],
+  ['the hint in nft, a proxy in legacy', hint, proxy, 'nft, hint chain, warns: legacy (2), and nft is used'],
+  ['the hint in legacy, a proxy in nft', proxy, hint, 'legacy, hint chain, warns: nft (2), and legacy is used'],
   ['no hint, rules in legacy', '', proxy, 'legacy, more rules'],
-  ['no hint, rules in both', proxy, proxy, 'nft, more rules, warns: nft 2, legacy 2'],
+  ['no hint, rules in both', proxy, proxy, 'nft, more rules, warns: both variants (nft 2, legacy 2)'],
 ])('on a node of Kubernetes, %s', async (_, nft, legacy, expected) => {
   const choice = chooseVariant(
     { nft: await evidenceIn(lines(nft), kubelet), legacy: await evidenceIn(lines(legacy), kubelet) },
     kubelet,
   )
-  const counts = /KUBE-\* exist in both variants \((.*)\): packets meet both/.exec(choice?.warning ?? '')?.[1]
+  const counts = /KUBE-\* exist in (.*): packets meet both/.exec(choice?.warning ?? '')?.[1]
   const warning = counts === undefined ? [] : [`warns: ${counts}`]
   expect([choice?.variant, choice?.because, ...warning].join(', ')).toBe(expected)
 })

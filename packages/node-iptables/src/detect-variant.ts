@@ -11,7 +11,7 @@ export interface VariantHints {
    * where both variants have one, nft, whichever they are: so do the iptables-wrappers, and all on a node have to agree.
    */
   readonly chains: readonly string[]
-  /** How the chains begin that must not be in both variants: a warning says so. Hint chains may be. */
+  /** How the chains begin that must not be in the variant that is not chosen: a warning says so. Hint chains may be. */
   readonly prefix: string
   /** Further chains with this prefix that may be in both: the node's manager has them as well, and a clean-up keeps them. */
   readonly shared?: readonly string[] | undefined
@@ -29,7 +29,7 @@ export interface VariantChoice {
   readonly variant: Variant
   /** `the only one installed`: or the only one that this kernel has. */
   readonly because: 'hint chain' | 'more rules' | 'the only one installed'
-  /** For a person: rules with the prefix exist in both variants. */
+  /** For a person: chains with the prefix exist in the other variant. */
   readonly warning: string | undefined
 }
 
@@ -46,14 +46,23 @@ export function chooseVariant(
     if (nft === legacy) return undefined
     return { variant: nft === undefined ? 'legacy' : 'nft', because: 'the only one installed', warning: undefined }
   }
-  const warning =
-    nft.chains === 0 || legacy.chains === 0
-      ? undefined
-      : `chains ${prefix}* exist in both variants (nft ${nft.chains}, legacy ${legacy.chains}): packets meet both; ` +
-        'clean up the one that is no longer used'
-  if (nft.hints.length > 0) return { variant: 'nft', because: 'hint chain', warning }
-  if (legacy.hints.length > 0) return { variant: 'legacy', because: 'hint chain', warning }
-  return { variant: legacy.rules > nft.rules ? 'legacy' : 'nft', because: 'more rules', warning }
+  const choice = (variant: Variant, because: VariantChoice['because']): VariantChoice => {
+    const other = variant === 'nft' ? 'legacy' : 'nft'
+    const { chains } = evidence[other] ?? { chains: 0 }
+    const own = evidence[variant]?.chains ?? 0
+    const where =
+      own > 0
+        ? `both variants (nft ${nft.chains}, legacy ${legacy.chains})`
+        : `${other} (${chains}), and ${variant} is used`
+    const warning =
+      chains === 0
+        ? undefined
+        : `chains ${prefix}* exist in ${where}: packets meet both; clean up the one that is no longer used`
+    return { variant, because, warning }
+  }
+  if (nft.hints.length > 0) return choice('nft', 'hint chain')
+  if (legacy.hints.length > 0) return choice('legacy', 'hint chain')
+  return choice(legacy.rules > nft.rules ? 'legacy' : 'nft', 'more rules')
 }
 
 /** Reads one variant's saves, as they come. */

@@ -77,4 +77,4 @@ export const refusedServicePort = objectOf('RefusedServicePort', {
 export type RefusedServicePortJson = Json<typeof refusedServicePort>
 
 /** What a dataplane's `RuleTool.fields` hold. */
-export type ToolJson = { readonly variant: string; readonly iptables: string }
+export type ToolJson = { readonly variant?: 'nft' | 'legacy'; readonly iptables?: string; readonly nft?: string }

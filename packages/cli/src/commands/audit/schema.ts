@@ -56,7 +56,8 @@ export type FindingJson = Json<typeof finding>
 const tables = objectOf('Tables', {
   family: required(oneOf('IPv4', 'IPv6'), 'of which iptables'),
   variant: optional(oneOfNames('nft', 'legacy'), 'of which variant; absent with `--rules`'),
-  iptables: optional(text, 'its version; absent with `--rules`'),
+  iptables: optional(text, 'its version; absent with `--rules` and in mode nftables'),
+  nft: optional(text, 'the version of nft(8); absent in mode iptables'),
   rules: required(integer, "of the proxy: in its chains, and those of the kernel's chains that lead there"),
 })
 

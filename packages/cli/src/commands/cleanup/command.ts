@@ -14,6 +14,7 @@ import {
   objectOf,
   oneOf,
   oneOfNames,
+  optional,
   required,
   text,
   type DocumentJson,
@@ -36,8 +37,9 @@ const left = objectOf('Left', {
 
 const tables = objectOf('Tables', {
   family: required(oneOf('IPv4', 'IPv6'), 'of which tables'),
-  variant: required(oneOfNames('nft', 'legacy'), 'of which variant of iptables'),
-  iptables: required(text, 'its version'),
+  variant: optional(oneOfNames('nft', 'legacy'), 'of which variant of iptables; absent in mode nftables'),
+  iptables: optional(text, 'its version; absent in mode nftables'),
+  nft: optional(text, 'the version of nft(8); absent in mode iptables'),
   removedRules: required(integer, "rules that were removed, the jumps from the kernel's chains included"),
   removedChains: required(listOf(chain), 'chains that were removed'),
   left: required(listOf(left), 'chains that were not'),
