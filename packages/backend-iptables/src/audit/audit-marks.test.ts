@@ -1,11 +1,10 @@
-import type { AuditFinding } from '@pointsman/core'
+import type { AuditNote } from '@pointsman/core'
 import { parseSave } from 'node-iptables'
 import { describe, expect, it } from 'vitest'
 import { LoadedTables } from '../loaded-tables.js'
 import { readClassicGolden } from '../test-support/goldens.js'
-import { auditRules } from './audit-rules.js'
+import { auditNotes, auditRules } from './audit-rules.js'
 import { auditMarkBit } from './audit-tables.js'
-import { toDo } from './finding.js'
 
 const OURS = 0x4000
 
@@ -67,32 +66,25 @@ describe('what is normal is no finding', () => {
 
 describe('what rules of Services lead to KUBE-MARK-DROP for', () => {
   const { state, config, saved } = readClassicGolden('external-traffic-policy-local')
-  const auditOf = (text: string, layout: 'current' | 'classic' = 'classic'): readonly AuditFinding[] =>
-    auditRules(
-      new LoadedTables(parseSave(text), { family: 'IPv4' }),
-      { state, config: { ...config, layout } },
-      { family: 'IPv4' },
-    )
+  const classic = { state, config: { ...config, layout: 'classic' as const } }
+  const rulesIn = (text: string): LoadedTables => new LoadedTables(parseSave(text), { family: 'IPv4' })
+  const notesOf = (text: string): readonly AuditNote[] => auditNotes(rulesIn(text), classic, { family: 'IPv4' })
   const DROPS =
     ':KUBE-FIREWALL - [0:0]\n-A INPUT -j KUBE-FIREWALL\n-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP\n'
   const withKubelet = (rules: string): string => saved.replace(/^(\*filter\n(?::.*\n)+)/m, `$1${rules}`)
 
-  it('is found where no kubelet drops it', () => {
-    const [finding, ...others] = auditOf(saved)
+  it('is noted where no kubelet drops it, and is no finding: the rules are as that kube-proxy writes them', () => {
+    expect(auditRules(rulesIn(saved), classic, { family: 'IPv4' })).toEqual([])
+    const [note, ...others] = notesOf(saved)
     expect(others).toEqual([])
-    expect(finding).toMatchObject({
-      type: 'MARKED_NOT_DROPPED',
-      chain: 'KUBE-MARK-DROP',
-      detail: 'no rule of KUBE-FIREWALL drops by the mark 0x8000',
-    })
-    expect(finding?.found?.map(({ line }) => line.split(' ')[1])).toEqual(
+    expect(note?.text).toContain('is not dropped: no rule of KUBE-FIREWALL drops by the mark 0x8000, which a kubelet')
+    expect(note?.found.map(({ line }) => line.split(' ')[1])).toEqual(
       [...saved.matchAll(/^-A (\S+) .*-j KUBE-MARK-DROP$/gm)].map(([, chain]) => chain),
     )
-    expect(finding && toDo(finding)).toMatch(/^a kubelet before 1\.28 makes the chain that marks/)
   })
 
   it('is silent where one does', () => {
-    expect(auditOf(withKubelet(DROPS))).toEqual([])
+    expect(notesOf(withKubelet(DROPS))).toEqual([])
   })
 
   it.each([
@@ -100,20 +92,18 @@ describe('what rules of Services lead to KUBE-MARK-DROP for', () => {
       'drops by another mark',
       DROPS.replaceAll('0x8000', '0x2000'),
       saved,
-      /^no rule of KUBE-FIREWALL drops by the mark 0x8000$/,
+      'no rule of KUBE-FIREWALL drops by the mark 0x8000',
     ],
-    ['is not led to', DROPS.replace('-A INPUT -j KUBE-FIREWALL\n', ''), saved, /^INPUT has no jump to KUBE-FIREWALL$/],
-    ['marks nothing', DROPS, saved.replace(/^-A KUBE-MARK-DROP .*\n/m, ''), /^KUBE-MARK-DROP marks nothing$/],
-  ])('is found where what should drop %s', (_, rules, text, detail) => {
-    const findings = auditOf(text.replace(/^(\*filter\n(?::.*\n)+)/m, `$1${rules}`))
-    expect(findings).toMatchObject([{ type: 'MARKED_NOT_DROPPED', detail: expect.stringMatching(detail) }])
+    ['is not led to', DROPS.replace('-A INPUT -j KUBE-FIREWALL\n', ''), saved, 'INPUT has no jump to KUBE-FIREWALL'],
+    ['marks nothing', DROPS, saved.replace(/^-A KUBE-MARK-DROP .*\n/m, ''), 'KUBE-MARK-DROP marks nothing'],
+  ])('is noted where what should drop %s', (_, rules, text, why) => {
+    const notes = notesOf(text.replace(/^(\*filter\n(?::.*\n)+)/m, `$1${rules}`))
+    expect(notes.map(({ text: noted }) => noted)).toEqual([expect.stringContaining(`is not dropped: ${why}`)])
   })
 
   it('is no question where no Service relies on it, nor where the filter table was not saved', () => {
     const { saved: others, ...golden } = readClassicGolden('cluster-ip')
-    const rules = new LoadedTables(parseSave(others), { family: 'IPv4' })
-    expect(auditRules(rules, golden, { family: 'IPv4' })).toEqual([])
-    const nat = saved.slice(saved.indexOf('*nat'))
-    expect(auditOf(nat).map(({ type }) => type)).not.toContain('MARKED_NOT_DROPPED')
+    expect(auditNotes(rulesIn(others), golden, { family: 'IPv4' })).toEqual([])
+    expect(notesOf(saved.slice(saved.indexOf('*nat')))).toEqual([])
   })
 })

@@ -72,7 +72,6 @@ function ownFindings(loaded: LoadedTables, wanted: AuditedState, options: PlanOp
   return [
     ...otherConfiguredMode(wanted),
     ...[...readable, ...repeatedByKubelet(tables, findings)].map((finding) => withDoubtfulTool(finding, remarks)),
-    ...(wanted.config.layout === 'classic' && unseen.length === 0 ? notDropped(tables) : []),
     ...unreadable,
     ...unseen,
   ]
@@ -111,7 +110,7 @@ function compare(
 
 /**
  * In layout `classic` what drops marked packets is kubelet's to make: a kube-proxy of that time makes none of it but the empty chain
- * KUBE-MARK-DROP. `notDropped` finds where it is missed.
+ * KUBE-MARK-DROP. `auditNotes` says where it is missing: the rules are as that kube-proxy writes them all the same.
  */
 export function withoutKubelets(ruleset: Ruleset): Ruleset {
   const { chains, jumps } = ruleset.base
@@ -211,16 +210,19 @@ export function auditNotes(
   { state, config }: AuditedState,
   { family }: PlanOptions,
 ): readonly AuditNote[] {
-  const { areOfNftables, tables } = loadedTables(rules)
+  const { areOfNftables, tables, remarks } = loadedTables(rules)
   if (areOfNftables || originBesides(config.layout, tables) !== undefined) return []
-  return claimedFronts(tables, state, family)
+  return [
+    ...(config.layout === 'classic' && unseenTables(remarks).length === 0 ? notDropped(tables, family) : []),
+    ...claimedFronts(tables, state, family),
+  ]
 }
 
 /**
  * What rules of Services lead to KUBE-MARK-DROP for is dropped by nobody: the chain marks nothing, or nothing in the way of packets to
  * this node drops by that mark. What is forwarded is dropped in no case: kubelet's chain is led to from INPUT and OUTPUT alone.
  */
-function notDropped(tables: readonly SavedTable[]): readonly TableFinding[] {
+function notDropped(tables: readonly SavedTable[], family: IpFamily): readonly AuditNote[] {
   const [filter = [], nat = []] = ['filter', 'nat'].map(
     (name) => tables.find(({ table }) => table === name)?.chains ?? [],
   )
@@ -247,7 +249,8 @@ function notDropped(tables: readonly SavedTable[]): readonly TableFinding[] {
           ? undefined
           : `INPUT has no jump to ${CHAINS.firewall}`
   if (why === undefined) return []
-  return [{ type: 'MARKED_NOT_DROPPED', table: 'nat', chain: MARK_DROP, detail: why, found: leading }]
+  const text = `what comes to ${MARK_DROP} is not dropped: ${why}, which a kubelet before 1.28 sees to; the packets go on to where they were sent`
+  return [{ family, text, found: leading }]
 }
 
 /**

@@ -69,11 +69,6 @@ export const AUDIT_FINDINGS = {
     nouns: ['use of the masquerade mark bit by another program', 'uses of the masquerade mark bit by another program'],
     cause: 'made',
   },
-  MARKED_NOT_DROPPED: {
-    meaning: `rules of Services lead to ${CHAINS.markDrop}, and what comes there is not dropped: the packets go on to where they were sent`,
-    nouns: ['marked packet flow that is not dropped', 'marked packet flows that are not dropped'],
-    cause: 'none',
-  },
   OTHER_VARIANT: {
     meaning: 'the other iptables variant also has chains of the proxy: packets traverse both',
     nouns: ['ruleset in the other variant', 'rulesets in the other variant'],
@@ -244,8 +239,6 @@ const TO_DO: Readonly<Record<string, string>> = {
   DUPLICATE_RULE: `${AGAIN}; see that no second proxy runs on the node`,
   FOREIGN_RULE: 'have its owner put it into a chain of its own: the proxy deletes what it finds in its chains',
   MARK_BIT: 'have its owner use another bit, or the proxy: iptables.masqueradeBit of its configuration',
-  MARKED_NOT_DROPPED:
-    "a kubelet before 1.28 makes the chain that marks and the rule that drops, unless it has makeIPTablesUtilChains: false: see whether one runs on the node; Pointsman's agent and `pointsman apply --layout classic` make what is missing. kube-proxy from 1.26 on needs neither",
   OTHER_RELEASE:
     '`pointsman trace --rules` follows packets through them; those of 1.20, and from 1.26 on, can be compared: leave --layout out',
   IPVS_MODE:
