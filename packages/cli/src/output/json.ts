@@ -95,7 +95,7 @@ type NothingBesides<Json, Value> = [Exclude<KeyOf<Value>, keyof Json>] extends [
 type KeyOf<Value> = Value extends unknown ? keyof Value : never
 
 /** The fields that name the program that writes the rules: a dataplane gives those that the schemas name, as tests check. */
-export const toolJson = ({ fields }: Pick<RuleTool, 'fields'>): ToolJson => fields as ToolJson
+export const toolJson = ({ fields }: Pick<RuleTool, 'fields'>): ToolJson => fields
 
 export const refusedItem = ({ owner, error }: RefusedService): RefusedServicePortJson => ({
   servicePort: owner,
