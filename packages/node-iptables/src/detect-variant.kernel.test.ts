@@ -30,13 +30,13 @@ describeKernel('which variant the node uses', () => {
     expect(await (await open('IPv4', 'nft')).save()).toBe('')
   })
 
-  test('a hint of either family decides, and of two that of nft; what is no hint in both is worth a warning', async () => {
+  test('a hint of either family decides, and of two that of nft; what is no hint in the other one is worth a warning', async () => {
     await (await open('IPv6', 'legacy')).ensureChain({ table: 'mangle', chain: 'KUBE-KUBELET-CANARY' })
     expect(await found()).toBe('legacy, hint chain')
     await (await open('IPv4', 'nft')).ensureChain({ table: 'nat', chain: 'KUBE-IPTABLES-HINT' })
     expect(await found()).toBe('legacy, hint chain')
     await (await open('IPv4', 'nft')).ensureChain({ table: 'nat', chain: 'KUBE-SERVICES' })
-    expect(await found()).toBe('legacy, hint chain')
+    expect(await found()).toBe('legacy, hint chain, warns')
     await (await open('IPv6', 'legacy')).ensureChain({ table: 'nat', chain: 'KUBE-SERVICES' })
     expect(await found()).toBe('legacy, hint chain, warns')
     await (await open('IPv6', 'nft')).ensureChain({ table: 'mangle', chain: 'KUBE-IPTABLES-HINT' })

@@ -143,9 +143,10 @@ describeKernel('elements of sets and maps', () => {
     // Whole buffers: a comparison element by element takes seconds.
     const bytes = (some: readonly SetElement[]): Buffer =>
       Buffer.concat(some.flatMap(({ key, data }) => [key, data ?? Buffer.alloc(0)]))
-    expect(bytes(await elementsOf(ENDPOINTS)).equals(bytes(elements))).toBe(true)
+    // While the kernel makes the table larger, it may list an element twice.
+    await expect.poll(async () => bytes(await elementsOf(ENDPOINTS)).equals(bytes(elements))).toBe(true)
     await commitElements([{ ...ENDPOINTS, type: 'delete', elements }])
-    expect(await elementsOf(ENDPOINTS)).toEqual([])
+    await expect.poll(async () => (await elementsOf(ENDPOINTS)).length).toBe(0)
   })
 
   it('none is no commit', async () => {

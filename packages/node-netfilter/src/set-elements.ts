@@ -78,7 +78,8 @@ const refusal = (errno: number, place: SetPlace | undefined): NetfilterError =>
     : errorOfErrno(COMMIT, errno, `${place.family} ${place.table} ${place.set}`)
 
 /**
- * Hands over the elements of a set or map as the kernel lists them, in no order. `key` and `data` are copies. Fails with a
+ * Hands over the elements of a set or map as the kernel lists them, in no order. While the kernel makes its table of a set larger or smaller, for
+ * some milliseconds after many elements were added or deleted, it may list some twice and leave others out, and does not say so. `key` and `data` are copies. Fails with a
  * NetfilterError: CHANGED where the kernel says that a commit came in between, and some may be missing or there twice.
  */
 export async function readElements(place: SetPlace, onElement: (element: SetElement) => void): Promise<void> {
