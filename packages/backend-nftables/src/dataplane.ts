@@ -88,7 +88,7 @@ export const nftablesDataplane: Dataplane<NftItem> = {
   affinityLists: (rules) => affinityLists(loadedTable(rules)),
   findings: AUDIT_FINDINGS,
   audit: auditTable,
-  // Its sets are there whatever Services there are.
+  // The sets of layout compact exist even without Services.
   layoutFound: (rules) =>
     [...(loadedTable(rules).table?.sets.keys() ?? [])].some(isSpreadName) ? 'compact' : undefined,
   toDo,

@@ -9,7 +9,7 @@ export const NETFILTER_ERRORS = {
   NO_KERNEL_SUPPORT: 'the kernel lacks this part of netfilter: load its module (nf_tables, nf_conntrack_netlink)',
   TIMED_OUT: 'no whole answer came within timeoutMs: raise the limit, or try again',
   ABORTED: 'aborted by the caller',
-  CHANGED: 'somebody else changed nf_tables meanwhile: read it again',
+  CHANGED: 'another process changed nf_tables during the call: read again',
   FAILED: 'the kernel refused: see errno',
 } as const
 

@@ -3,7 +3,7 @@ import { IptablesError, type IptablesErrorCode } from 'node-iptables'
 import type { Wanted } from '../plan/changes-to.js'
 import { chainOf, chainsOf } from '../plan/installed.js'
 
-/** Whether iptables or the kernel said no to what a restore has; anything else fails whatever it has. */
+/** Whether iptables or the kernel refused the content of a restore, so that smaller parts of it may succeed. Any other failure is not about its content. */
 export const isRefusal = (error: unknown): error is IptablesError =>
   error instanceof IptablesError && REFUSALS.has(error.code)
 

@@ -6,7 +6,7 @@ import type { TableName } from '../table/table.js'
 /** What can go wrong with nft(8). A code is a contract: codes are added, not renamed. */
 export const NFT_ERRORS = {
   NFT_MISSING: 'nft(8) cannot be run: install nftables 1.0.1 or later',
-  NFT_TOO_OLD: 'this nft(8) reads all tables whatever it is asked: install nftables 1.0.1 or later',
+  NFT_TOO_OLD: 'this nft(8) lists all tables for each request: install nftables 1.0.1 or later',
   NFT_NO_PERMISSION: 'permission denied: run as root, or with CAP_NET_ADMIN',
   NFT_NO_KERNEL_SUPPORT: 'the kernel lacks nf_tables, or a part of it: load the module that the message names',
   NFT_REFUSED: 'nft(8) or the kernel refused a transaction: the table is as it was before',
@@ -113,7 +113,7 @@ export async function openNft(
 
 const LINES_AT_ONCE = 2000
 
-/** Older ones read every table of the machine, whatever they are asked, and fail for what newer ones wrote there. */
+/** Older versions list every table of the machine for each request, and fail on tables that newer versions wrote. */
 const OLDEST = '1.0.1'
 
 function isOlder(version: string, than: string): boolean {
@@ -136,7 +136,7 @@ function codeOf(stderr: string): NftErrorCode {
     : 'NFT_FAILED'
 }
 
-/** Whether nft or the kernel said no to what a transaction has; anything else fails whatever it has. */
+/** Whether nft or the kernel refused the content of a transaction, so that smaller parts of it may succeed. Any other failure is not about its content. */
 export const isRefusal = (error: unknown): error is NftError =>
   error instanceof NftError && (error.code === 'NFT_REFUSED' || error.code === 'NFT_NO_KERNEL_SUPPORT')
 

@@ -8,7 +8,7 @@ import { auditTable, toDo } from './audit-table.js'
 
 const SCENARIO = 'external-traffic-policy-local'
 
-/** The audit of a recorded table of IPv4 that somebody has changed since. */
+/** The audit of a recorded IPv4 table after a change. */
 function auditOf(
   change: (objects: readonly JsonObject[]) => readonly JsonObject[],
   scenario = SCENARIO,

@@ -111,7 +111,7 @@ export function toDo({ type, table, chain }: AuditFinding): string {
   }
 }
 
-/** Compares the table of one family with what a state wants. Other tables, and what is not the proxy's in its own, are nobody's business here. */
+/** Compares the table of one family with what a state wants. Other tables, and chains and sets in the proxy's table that no proxy makes, are not compared. */
 export function auditTable(rules: LoadedRules, wanted: AuditedState, options: PlanOptions): readonly AuditFinding[] {
   const { family } = options
   const layout = layoutOf(wanted.config)

@@ -19,10 +19,10 @@ import { addressPortKey, dnatByMap, goto, isIn, PORT_KEY, setMark } from './stat
  * to pick from, a rule has to say, so that the fronts of 1, 2, ... 16 endpoints are in a set each. A changed endpoint is one element
  * replaced, and the kernel has no verdict of it to follow through the table.
  *
- * A packet asks for its front first, and then for the slot. Between the two a commit may come, so that whatever a front no longer needs is
- * removed later than what takes its place is added (`removalStage`), and the slots of 4 endpoints are others than those of 5.
+ * The kernel looks up the front first, and then the slot. A commit may take effect between the two lookups. For this reason, elements are removed in
+ * a later transaction than the one that adds their replacements (`removalStage`), and the slots of 4 endpoints differ from those of 5.
  *
- * Chains of their own have, as in kube-proxy's table: session affinity, external traffic policy Local, and more than 16 endpoints.
+ * Service ports with session affinity, with external traffic policy Local, or with more than 16 endpoints have chains, as in kube-proxy's table.
  */
 
 /** The most endpoints of a service port without a chain. */
