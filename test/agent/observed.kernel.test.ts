@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import type { KubernetesObject } from '@pointsman/core'
-import { service } from '@pointsman/core/testing'
+import { node as nodeObject, service, slice } from '@pointsman/core/testing'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { describeIptables } from '../support/describe-iptables.js'
 import { temporaryFolder } from '../support/shop.js'
@@ -145,6 +145,38 @@ describeIptables('the agent, observed', () => {
     await agent.hasSaid(/drift check failed/)
     // What is in force is in doubt, read back, and put right.
     await soon(async () => expect(node.run('iptables-nft-save -t nat')).toContain('-A KUBE-SERVICES'))
+    await node.converged(40_000)
+  })
+
+  test('keeps the zone of its Node when that is deleted, over a restart too, and follows the next one of its name', async () => {
+    const endpoints = ['a', 'b'].map((zone, i) => ({
+      addresses: [`10.244.8.${i}`],
+      conditions: { ready: true },
+      hints: { forZones: [{ name: `zone-${zone}` }] },
+    }))
+    const zoned = service({ name: 'zoned', spec: { clusterIP: '10.96.0.70' } })
+    await node.server.putAll([...SMALL_WORLD, zoned, slice({ name: 'zoned-1', service: 'zoned', endpoints })])
+    const first = node.start('--iptables-min-sync-period', '100ms')
+    await node.converged(40_000)
+    const used = (): readonly string[] =>
+      ['10.244.8.0:8080', '10.244.8.1:8080', '10.244.5.3:8080'].filter((to) =>
+        node.run('iptables-nft-save -t nat').includes(to),
+      )
+    expect(used()).toEqual(['10.244.8.0:8080'])
+    await node.server.delete(nodeObject({ name: 'node-a' }))
+    await first.hasSaid(/Node node-a was deleted/)
+    // A change that comes after it is programmed, and no other.
+    await node.server.put(webSliceWith('10.244.5.3'))
+    await soon(async () => expect(used()).toEqual(['10.244.8.0:8080', '10.244.5.3:8080']))
+    expect((await node.get('http://127.0.0.1:10256/healthz')).status).toBe(200)
+    first.signal('SIGKILL')
+    await first.ended
+    const second = node.start('--iptables-min-sync-period', '100ms')
+    await second.hasSaid(/synced everything .* 0 bytes written/)
+    await soon(async () => expect((await node.get('http://127.0.0.1:10256/healthz')).status).toBe(200))
+    expect(used()).toEqual(['10.244.8.0:8080', '10.244.5.3:8080'])
+    await node.server.put(nodeObject({ name: 'node-a', uid: 'another', zone: 'zone-b' }))
+    await soon(async () => expect(used()).toEqual(['10.244.8.1:8080', '10.244.5.3:8080']))
     await node.converged(40_000)
   })
 

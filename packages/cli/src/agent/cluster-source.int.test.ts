@@ -1,12 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { SourceItem } from '@pointsman/core'
+import { createRecorder, type SourceItem } from '@pointsman/core'
 import { createKnownObjects } from '@pointsman/core/io'
-import { service, startTestApiServer, type TestApiServer } from '@pointsman/core/testing'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { createMemoryChangeLog, node, service, startTestApiServer, type TestApiServer } from '@pointsman/core/testing'
+import { Subject } from 'rxjs'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Context } from '../context.js'
-import { clusterSource } from './cluster-source.js'
+import { clusterSource, recordedEvents } from './cluster-source.js'
 
 const kubernetes = (uid: string) => service({ name: 'kubernetes', namespace: 'default', uid })
 
@@ -32,6 +33,8 @@ afterEach(async () => {
 /** A source that begins where the log of a cluster ends. */
 function begin(clusterId: string, ofOther: 'fail' | 'list') {
   const items: SourceItem[] = []
+  const source = new Subject<SourceItem>()
+  source.subscribe((item) => items.push(item))
   const warnings: string[] = []
   const failures: unknown[] = []
   const known = createKnownObjects()
@@ -50,7 +53,7 @@ function begin(clusterId: string, ofOther: 'fail' | 'list') {
       onWarning: (message) => warnings.push(message),
     },
     { env: {}, now: Date.now } as unknown as Context,
-  ).subscribe({ next: (item) => items.push(item), error: (error: unknown) => failures.push(error) })
+  ).subscribe({ next: (item) => source.next(item), error: (error: unknown) => failures.push(error) })
   end = () => running.unsubscribe()
   const events = (): readonly string[] =>
     items.flatMap((item) =>
@@ -58,7 +61,7 @@ function begin(clusterId: string, ofOther: 'fail' | 'list') {
         ? [`${item.event.type} ${item.event.object.metadata.name}`]
         : [],
     )
-  return { events, warnings, failures }
+  return { events, warnings, failures, source }
 }
 
 it('a log of another cluster is not resumed from: everything is listed, and what that cluster had is gone', async () => {
@@ -85,4 +88,44 @@ it('its own log is resumed from', async () => {
   const { warnings, failures } = begin('uid-of-this', 'list')
   await expect.poll(() => server.count({ kind: 'watch' })).toBeGreaterThanOrEqual(1)
   expect([...warnings, ...failures]).toEqual([])
+})
+
+describe('a Node that is deleted', () => {
+  const nodeEvents = async (keepNode: string | undefined) => {
+    const { source, events } = begin('uid-of-this', 'list')
+    const log = createMemoryChangeLog()
+    const notices: unknown[] = []
+    const recorder = createRecorder({ log })
+    recordedEvents({
+      source,
+      recorder,
+      ...(keepNode !== undefined && { keepNode }),
+      onStatus: () => undefined,
+      onNotice: ({ code, details }) => {
+        if (code === 'NODE_DELETED') notices.push(details?.['name'])
+      },
+    }).subscribe()
+    await expect.poll(() => server.count({ kind: 'watch' })).toBeGreaterThanOrEqual(1)
+    for (const name of ['node-a', 'node-b']) server.put(node({ name }))
+    await expect.poll(events).toContain('ADDED node-b')
+    for (const name of ['node-a', 'node-b']) server.delete(node({ name }))
+    await expect.poll(events).toContain('DELETED node-b')
+    await recorder.settled()
+    const there = (): readonly string[] =>
+      log.objectsAt(log.head).objects.flatMap(({ kind, metadata }) => (kind === 'Node' ? [metadata.name] : []))
+    const deleted = there()
+    server.put(node({ name: 'node-a', uid: 'uid-of-the-next', podCIDRs: ['10.244.77.0/24'] }))
+    await expect.poll(() => events().filter((each) => each === 'ADDED node-a')).toHaveLength(2)
+    await recorder.settled()
+    const again = log.objectsAt(log.head).objects.find(({ metadata: { name } }) => name === 'node-a')
+    return { deleted, notices, uid: again?.metadata['uid'] }
+  }
+
+  it('keeps its last version in the log of its agent, with a notice, until it is there again', async () => {
+    expect(await nodeEvents('node-a')).toEqual({ deleted: ['node-a'], notices: ['node-a'], uid: 'uid-of-the-next' })
+  })
+
+  it('is gone from the log of a cluster', async () => {
+    expect(await nodeEvents(undefined)).toEqual({ deleted: [], notices: [], uid: 'uid-of-the-next' })
+  })
 })

@@ -138,14 +138,21 @@ type SourceNotice = Extract<SourceItem, { type: 'notice' }>['notice']
 interface RecordedEventsOptions {
   readonly source: Observable<SourceItem>
   readonly recorder: Recorder
+  /**
+   * The Node that rules are for: as in kube-proxy 1.36, its deletion changes no rule. It is recorded as a notice, NODE_DELETED, and the
+   * Node's last version stays in the log's state until the Node is there again. Absent: deletions of Nodes are events.
+   */
+  readonly keepNode?: string
   readonly onStatus: (status: WatchStatus) => void
   /** Told of each notice, which is in the log by then or on its way. */
   readonly onNotice?: (notice: SourceNotice) => void
 }
 
 /** What a live source says, written to the log in its order; the events of it, as they may have their effect. */
-export function recordedEvents({ source, recorder, onStatus, onNotice }: RecordedEventsOptions): Observable<Recorded> {
+export function recordedEvents(options: RecordedEventsOptions): Observable<Recorded> {
+  const { source, recorder, keepNode, onStatus, onNotice } = options
   return source.pipe(
+    map((item) => (keepNode === undefined ? item : withNodeKept(item, keepNode))),
     tap((item) => {
       if (item.type === 'notice') {
         recorder.put(item.notice)
@@ -156,4 +163,14 @@ export function recordedEvents({ source, recorder, onStatus, onNotice }: Recorde
     map(({ event }) => event),
     record(recorder),
   )
+}
+
+function withNodeKept(item: SourceItem, name: string): SourceItem {
+  if (item.type !== 'event' || item.event.type !== 'DELETED') return item
+  const { object, observedAt } = item.event
+  if (object.kind !== 'Node' || object.metadata.name !== name) return item
+  const message = `Node ${name} was deleted: its last addresses, pod CIDRs and zone stay in effect until it is there again`
+  const { uid } = object.metadata
+  const details = { kind: 'Node', name, ...(typeof uid === 'string' && { uid }) }
+  return { type: 'notice', notice: { type: 'notice', observedAt, code: 'NODE_DELETED', message, details } }
 }

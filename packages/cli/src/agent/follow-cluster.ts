@@ -62,10 +62,13 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
   const events = recordedEvents({
     source,
     recorder,
+    keepNode: agent.nodeName,
     onStatus: (status) => emit({ type: 'watch', status, at: asyncScheduler.now() }),
     onNotice: ({ code, message, observedAt, details }) => {
       const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
-      if (code === 'KIND_UNAVAILABLE') observers.warn(message)
+      if (code === 'KIND_UNAVAILABLE' || code === 'NODE_DELETED') observers.warn(message)
+      // The state has it.
+      if (code === 'NODE_DELETED') nodeSeen.next()
       if (code === 'OBJECT_UNREADABLE' && kind !== undefined) emit({ type: 'unusable', kind, message, at: observedAt })
     },
   }).pipe(

@@ -158,8 +158,9 @@ function withWatchEvent(
 
 function nodeOf(event: Exclude<WatchEvent, { type: 'BOOKMARK' }>, nodeName: string | undefined): Pick<Health, 'node'> {
   if (nodeName !== undefined && event.object.metadata.name !== nodeName) return {}
-  const isGone = event.type === 'DELETED'
-  return { node: { isEligible: !isGone && isEligible(nodeInfoOf(event.object).node), isWatched: true } }
+  // As kube-proxy, which keeps the last version of a Node that is gone.
+  if (event.type === 'DELETED') return {}
+  return { node: { isEligible: isEligible(nodeInfoOf(event.object).node), isWatched: true } }
 }
 
 /** As kube-proxy, which asks for no sync before it has received both: what comes before is not late. */

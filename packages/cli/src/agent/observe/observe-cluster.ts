@@ -46,12 +46,17 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
   const changes = recordedEvents({
     source: agent.source.pipe(takeUntil(stop)),
     recorder,
+    keepNode: nodeName,
     onStatus: (status) => {
       phases.set(status.kind, status.phase)
       emit({ type: 'watch', status, at: asyncScheduler.now() })
     },
     onNotice: ({ code, message, observedAt, details }) => {
       const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
+      if (code === 'NODE_DELETED') {
+        observers.warn(message)
+        nodeSeen.next()
+      }
       if (code === 'OBJECT_UNREADABLE' && kind !== undefined) emit({ type: 'unusable', kind, message, at: observedAt })
     },
   }).pipe(
