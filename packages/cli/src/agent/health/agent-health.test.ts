@@ -87,8 +87,17 @@ describe('/healthz', () => {
   })
 
   it.each([
+    ['green', node({ name: 'node-a' }), 200],
+    ['red', node({ name: 'node-a', taints: [TO_BE_DELETED] }), 503],
+  ])('stays %s when the Node is deleted, as with its last version', (_, object, status) => {
+    const told = running()
+    told.at(1, () => changed(object, { seq: 4, at: START }))
+    told.at(2, () => changed(object, { seq: 5, at: START }, 'DELETED'))
+    expect(told.healthz().status).toBe(status)
+  })
+
+  it.each([
     ['is tainted by the autoscaler', changed(node({ name: 'node-a', taints: [TO_BE_DELETED] }), { seq: 4, at: START })],
-    ['is deleted', changed(node({ name: 'node-a' }), { seq: 4, at: START }, 'DELETED')],
     [
       'is on its way out',
       changed(
