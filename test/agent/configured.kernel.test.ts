@@ -1,5 +1,7 @@
-import { appendFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type ChangeLogReader, seq } from '@pointsman/core'
+import { openChangeLog } from '@pointsman/core/io'
 import { service } from '@pointsman/core/testing'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { describeIptables } from '../support/describe-iptables.js'
@@ -162,6 +164,61 @@ describeIptables('the agent, configured', () => {
     expect(readOnly.said()).not.toContain('cannot serve')
   })
 
+  test('a log that comes after the start gets what happened in its order, and the next start finds what is gone', async () => {
+    const disk = folder.path('late')
+    const log = `${disk}/log.db`
+    mkdirSync(disk, { mode: 0o700 })
+    const ghost = service({ name: 'ghost', spec: { clusterIP: '10.96.0.66' } })
+    await node.server.putAll([...SMALL_WORLD, ghost])
+    const first = node.start('--log', log)
+    await first.hasSaid(/synced everything/)
+    first.signal('SIGTERM')
+    await first.ended
+    const { lastSeq: unread } = readingLog(log, (reader) => reader.info())
+    await node.server.delete(ghost)
+
+    const agent = node.startAfter(`mount -t tmpfs -o ro,mode=700 none ${disk}`, '--log', log)
+    await agent.hasSaid(/synced everything/)
+    await node.server.put(webSliceWith('10.244.3.7'))
+    await node.converged(40_000)
+    node.run(`nsenter --target ${agent.pid} --mount umount --lazy ${disk}`)
+    await agent.hasSaid(/the change log is writable again/)
+    await node.server.put(webSliceWith('10.244.3.8'))
+    await node.converged(40_000)
+    await vi.waitFor(() => {
+      const { syncs, events, codes } = readingLog(log, (reader) => {
+        const records = [...reader.records({ fromSeq: seq(unread + 1) })]
+        return {
+          syncs: records.flatMap((record) => (record.type === 'sync' ? [record] : [])),
+          events: records.flatMap((record) => (record.type === 'object' ? [[record.name, record.seq] as const] : [])),
+          codes: records.flatMap((record) => (record.type === 'notice' ? [record.code] : [])),
+        }
+      })
+      expect(codes).toContain('LOG_UNREAD')
+      for (const sync of syncs) {
+        expect(sync.toSeq).toBeGreaterThan(unread)
+        expect(sync.toSeq).toBeLessThan(sync.seq)
+      }
+      // The last sync is that of the last event.
+      expect(syncs.at(-1)?.toSeq).toBe(events.findLast(([name]) => name === 'web-1')?.[1])
+    }, SOON)
+    agent.signal('SIGKILL')
+    await agent.ended
+    const next = node.start('--log', log)
+    await next.hasSaid(/starting from the logged state/)
+    await node.converged(40_000)
+    expect(natRules() + node.run('iptables-nft-save -t filter')).not.toContain('10.96.0.66')
+    await vi.waitFor(
+      () =>
+        expect(
+          readingLog(log, (reader) =>
+            reader.objectsAt(reader.info().lastSeq).objects.map(({ metadata }) => metadata.name),
+          ),
+        ).not.toContain('ghost'),
+      SOON,
+    )
+  })
+
   test('does not program a log that is too old before the server confirms it, also where nothing has changed', async () => {
     const first = node.start()
     await first.hasSaid(/synced everything/)
@@ -212,6 +269,17 @@ describeIptables('the agent, configured', () => {
     })
   })
 })
+
+const SOON = { timeout: 20_000, interval: 200 }
+
+function readingLog<Result>(file: string, read: (reader: ChangeLogReader) => Result): Result {
+  const reader = openChangeLog(file)
+  try {
+    return read(reader)
+  } finally {
+    reader.close()
+  }
+}
 
 const HURRY = `
 const set = globalThis.setInterval

@@ -117,12 +117,19 @@ export function createLateWriter({ open, opening, head, lastObservedAt }: LateWr
     get lastObservedAt() {
       return writer?.lastObservedAt ?? lastObservedAt
     },
+    async opened() {
+      try {
+        await opened()
+      } catch (error) {
+        if (!isForGood(error)) throw error
+      }
+    },
     async append(entries) {
       let log: AgentLogWriter
       try {
         log = await opened()
       } catch (error) {
-        if (!(error instanceof ChangeLogError) || !FOR_GOOD.has(error.code)) throw error
+        if (!isForGood(error)) throw error
         return entries.map((): AppendOutcome => ({ type: 'refused', code: 'LOG_UNUSABLE', message: error.message }))
       }
       return log.append(entries)
@@ -131,6 +138,10 @@ export function createLateWriter({ open, opening, head, lastObservedAt }: LateWr
     close: async () => writer?.close(),
   }
 }
+
+/** `append` refuses then. */
+const isForGood = (error: unknown): error is ChangeLogError =>
+  error instanceof ChangeLogError && FOR_GOOD.has(error.code)
 
 const FOR_GOOD: ReadonlySet<ChangeLogErrorCode> = new Set<ChangeLogErrorCode>([
   'LOG_NOT_A_LOG',
@@ -198,6 +209,7 @@ export function sizeLimited(
     get lastObservedAt() {
       return log.lastObservedAt
     },
+    opened: async () => log.opened?.(),
     async append(entries) {
       const bytes = await sizeOf()
       if (bytes <= 2 * maxBytes + WORKING_BYTES) return log.append(entries)

@@ -95,7 +95,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   const sizeOf = (): Promise<number> => logSizeOf(options.log)
   const { logMaxBytes: maxBytes } = options
   const bounded = maxBytes === undefined ? writer : sizeLimited(writer, { file: options.log, maxBytes, sizeOf })
-  const recorder = createRecorder({ log: bounded, patienceMs: LOG_PATIENCE_MS })
+  const recorder = createRecorder({ log: bounded, stateHead: start.head, patienceMs: LOG_PATIENCE_MS })
   emit({ type: 'start', at: now(), ...(start.fromLog && { fromLog: start.fromLog }) })
   recorder.health$.subscribe((health) => emit({ type: 'log', health }))
   recordConfig(start, { recorder, config, now, info: observers.info })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { LogEntry } from '../model/record.js'
+import { type LogEntry, NO_SEQ, seq } from '../model/record.js'
+import { ChangeLogError, type ChangeLogWriter } from '../ports/change-log.js'
 import { createMemoryChangeLog, type MemoryChangeLog } from '../testing/memory-change-log.js'
 import { createEventMaker, service } from '../testing/manifests.js'
 import { createRecorder, type LogHealth, type Recorder, type RecorderOptions, type RecordOutcome } from './recorder.js'
@@ -214,3 +215,106 @@ test("another cluster's log is left alone, and the events go on", async () => {
   expect(inLog()).toEqual(['1 1'])
   expect(health.at(-1)).toMatchObject({ type: 'degraded', code: 'OTHER_CLUSTER', lost: 1 })
 })
+
+describe('a log that opens late, and holds records that the state was not made from', () => {
+  /** A log with three records that answers, once it can be opened, as any. */
+  function late() {
+    const base = createMemoryChangeLog()
+    base.appendSync([version('web', 1), version('web', 2), version('gone', 3)])
+    let isThere = false
+    const opened = async (): Promise<void> => {
+      if (!isThere) throw new ChangeLogError('LOG_READ_ONLY', { file: 'agent.db' })
+    }
+    const log: ChangeLogWriter = {
+      get head() {
+        return isThere ? base.head : NO_SEQ
+      },
+      get lastObservedAt() {
+        return isThere ? base.lastObservedAt : 0
+      },
+      opened,
+      append: async (entries) => opened().then(() => base.append(entries)),
+    }
+    const clock = new VirtualClock(START)
+    const recorder = createRecorder({ log, scheduler: clock, patienceMs: 100, retryMs: 1000 })
+    const outcomes: string[] = []
+    const put = (entry: LogEntry): void => recorder.put(entry, (outcome) => outcomes.push(describeOutcome(outcome)))
+    const comes = async (): Promise<void> => {
+      isThere = true
+      void clock.advanceTo(clock.now() + 1000)
+      await settle()
+    }
+    return { base, recorder, outcomes, put, comes }
+  }
+  const sync = (fromSeq: number, toSeq: number): LogEntry => ({
+    type: 'sync',
+    observedAt: START,
+    backend: 'mock',
+    fromSeq: seq(fromSeq),
+    toSeq: seq(toSeq),
+    full: false,
+    changed: 1,
+    durationMs: 1,
+  })
+
+  test('numbers what took effect before behind those, and every reference to it', async () => {
+    const { base, outcomes, put, comes } = late()
+    put(version('web', 10))
+    await settle()
+    put(version('web', 11))
+    put(sync(1, 2))
+    expect(outcomes).toEqual(['1 from memory', '2 from memory', '3 from memory'])
+    await comes()
+    put(version('web', 12))
+    // As the engine does: what it last took was 2, and then what has just been recorded.
+    await settle()
+    const last = Number(outcomes.at(-1))
+    put(sync(2, last))
+    await settle()
+    const records = [...base.records({ fromSeq: seq(4) })]
+    const places = new Map(
+      records.flatMap((record) => (record.type === 'object' ? [[record.resourceVersion, record.seq]] : [])),
+    )
+    expect(places.get('10')).toBeLessThan(places.get('11') ?? 0)
+    expect(places.get('12')).toBe(last)
+    expect(records.flatMap((record) => (record.type === 'sync' ? [[record.fromSeq, record.toSeq]] : []))).toEqual([
+      [places.get('10'), places.get('11')],
+      [places.get('11'), places.get('12')],
+    ])
+    const [unread, gap] = [...base.records({ types: ['notice'] })]
+    expect(unread).toMatchObject({ code: 'LOG_UNREAD', details: { fromSeq: 1, toSeq: 3 } })
+    expect(gap).toMatchObject({
+      code: 'LOG_GAP',
+      details: { fromSeq: places.get('10'), toSeq: expect.any(Number), lost: 0 },
+    })
+  })
+
+  test('an event that the log has, and the state has not, takes effect; another time it is a duplicate', async () => {
+    const { recorder, outcomes, put, comes } = late()
+    await comes()
+    put(version('web', 2))
+    await settle()
+    put(version('web', 20))
+    await settle()
+    put(version('web', 20))
+    await settle()
+    expect(outcomes.map((text) => text.replace(/of .*/, ''))).toEqual(['4', '6', 'duplicate '])
+    await recorder.close()
+  })
+
+  test('its lists are marked, and its bookmarks left out in their order, so that the next start compares both', async () => {
+    const { base, outcomes, put, comes } = late()
+    await comes()
+    const list = { kind: 'Service', resourceVersion: '30' }
+    put({ type: 'notice', observedAt: START, code: 'LIST', message: '', details: list })
+    put({ type: 'event', event: { type: 'BOOKMARK', ...BOOKMARK, resourceVersion: '31', observedAt: START } })
+    put(version('web', 32))
+    await settle()
+    expect(outcomes).toEqual(['4', '5 from memory', '6'])
+    const records = [...base.records({ fromSeq: seq(4) })]
+    expect(records.map(({ type }) => type)).toEqual(['notice', 'object', 'notice'])
+    expect(records[0]).toMatchObject({ details: { ...list, unread: true } })
+  })
+})
+
+const BOOKMARK = { kind: 'Service', initialEventsEnd: true } as const

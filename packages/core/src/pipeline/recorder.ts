@@ -49,6 +49,8 @@ export interface Recorder {
 
 export interface RecorderOptions {
   readonly log: ChangeLogWriter
+  /** The last record that the state has. What the log holds after it has had no effect yet. Default: the log's head. */
+  readonly stateHead?: Seq
   readonly scheduler?: SchedulerLike
   /** An append that takes longer is no longer waited for; absent: each is. */
   readonly patienceMs?: number
@@ -66,20 +68,22 @@ interface Trouble {
 }
 
 interface Queued {
-  readonly entry: LogEntry & { readonly seq: Seq }
+  entry: LogEntry & { readonly seq: Seq }
   /** Undefined once it was called. */
   done: ((outcome: RecordOutcome) => void) | undefined
 }
 
 export function createRecorder({
   log,
+  stateHead = log.head,
   scheduler = asyncScheduler,
   patienceMs,
   retryMs = 5000,
   unwrittenLimit = 100_000,
   maxBatch = 1000,
 }: RecorderOptions): Recorder {
-  let lastSeq: number = log.head
+  const numberedFrom = log.head
+  let lastSeq: number = numberedFrom
   let lastObservedAt = log.lastObservedAt
   let queue: Queued[] = []
   let underWay: Promise<void> | undefined
@@ -90,6 +94,8 @@ export function createRecorder({
   let closing = false
   /** The log is not ours to write: another cluster's, or another time's. */
   let refused = false
+  /** Until the log is open, entries are numbered as if it held what the state has, and nothing more. */
+  let placed: Placed | undefined
   const timers = new Subscription()
   const health$ = new BehaviorSubject<LogHealth>({ type: 'ok' })
 
@@ -133,9 +139,26 @@ export function createRecorder({
     publish()
   }
 
+  /** Once the log is open. What was numbered before gets numbers and times after all that it holds. */
+  const place = (entries: readonly Queued[]): Placed => {
+    const found = placeAfter(log.head, { stateHead, numberedFrom, lastSeq })
+    lastSeq = found.seqOf(seq(lastSeq))
+    let at = log.lastObservedAt
+    for (const queued of entries) {
+      queued.entry = monotone({ ...queued.entry, seq: found.seqOf(queued.entry.seq) }, at)
+      at = observedAtOf(queued.entry)
+    }
+    lastObservedAt = Math.max(lastObservedAt, at)
+    placed = found
+    if (found.unread !== undefined) put(unreadNotice(found.unread, scheduler.now()))
+    return found
+  }
+
   const recovered = (): void => {
     if (degraded === undefined) return
-    const { code, since, firstSeq, lastSeq: gapEnd, lost } = degraded
+    const { code, since, lost } = degraded
+    const seqOf = (given: Seq): Seq => placed?.seqOf(given) ?? given
+    const [firstSeq, gapEnd] = [seqOf(degraded.firstSeq), seqOf(degraded.lastSeq)]
     degraded = undefined
     compactAt = unwrittenLimit
     publish()
@@ -156,8 +179,15 @@ export function createRecorder({
       degrade({ code: SLOW, message: `an append took more than ${patienceMs} ms` }, batch)
     })
     try {
-      const outcomes = await log.append(batch.map(({ entry }) => entry))
-      batch.forEach((queued, i) => finish(queued, recordOutcome(queued.entry.seq, outcomes[i])))
+      if (placed === undefined) await log.opened?.()
+      const inLog = placed ?? place([...batch, ...queue])
+      const kept = batch.filter(({ entry }) => inLog.keeps(entry))
+      const outcomes = await log.append(kept.map(({ entry }) => inLog.entryOf(entry)))
+      let at = 0
+      for (const queued of batch) {
+        const outcome = inLog.keeps(queued.entry) ? outcomes[at++] : undefined
+        finish(queued, recordOutcome(queued.entry.seq, inLog.outcomeOf(outcome)))
+      }
       const refusal = outcomes.find((outcome) => outcome.type === 'refused')
       if (refusal !== undefined) giveUp(refusal)
       else if (queue.length === 0) recovered()
@@ -217,6 +247,66 @@ export function createRecorder({
     },
   }
 }
+
+/** How what the recorder numbers comes to be in a log. */
+interface Placed {
+  /** Records of the log that the state was not made from, as the log could not be read when it began. */
+  readonly unread: { readonly fromSeq: Seq; readonly toSeq: Seq } | undefined
+  /** The place in the log of what had this number before the log was open; later numbers are places. */
+  readonly seqOf: (given: Seq) => Seq
+  /** What the log is to hold of an entry, which names its records by their places. */
+  readonly entryOf: (entry: Queued['entry']) => Queued['entry']
+  readonly keeps: (entry: LogEntry) => boolean
+  /** An event that the log had, and the state had not, has its effect. */
+  readonly outcomeOf: (outcome: AppendOutcome | undefined) => AppendOutcome | undefined
+}
+
+/**
+ * Numbers before the log was open are `numberedFrom` + 1 to `lastSeq`. Where the log has come further they all move, behind what it holds and
+ * behind themselves, so that no number has two meanings.
+ *
+ * The objects of unread records are in no state, and no list finds them gone. So the next start must not go on from a list
+ * or bookmark of this run, but from the place where the log was left: its lists are marked, and its bookmarks left out.
+ */
+function placeAfter(
+  head: Seq,
+  {
+    stateHead,
+    numberedFrom,
+    lastSeq,
+  }: { readonly stateHead: Seq; readonly numberedFrom: Seq; readonly lastSeq: number },
+): Placed {
+  const by = head > numberedFrom ? Math.max(head, lastSeq) - numberedFrom : 0
+  const unread = head > stateHead ? { fromSeq: seq(stateHead + 1), toSeq: head } : undefined
+  const seqOf = (given: Seq): Seq => (given > numberedFrom && given <= lastSeq ? seq(given + by) : given)
+  return {
+    unread,
+    seqOf,
+    entryOf(entry) {
+      if (entry.type === 'sync') return { ...entry, fromSeq: seqOf(entry.fromSeq), toSeq: seqOf(entry.toSeq) }
+      if (unread === undefined || entry.type !== 'notice' || !LISTED.has(entry.code)) return entry
+      return { ...entry, details: { ...entry.details, unread: true } }
+    },
+    keeps: (entry) => unread === undefined || entry.type !== 'event' || entry.event.type !== 'BOOKMARK',
+    outcomeOf: (outcome) =>
+      unread !== undefined && outcome?.type === 'duplicate' && outcome.seq >= unread.fromSeq && outcome.seq <= head
+        ? { type: 'appended', seq: outcome.seq }
+        : outcome,
+  }
+}
+
+const LISTED: ReadonlySet<string> = new Set(['LIST', 'RELIST'])
+
+const unreadNotice = (
+  { fromSeq, toSeq }: { readonly fromSeq: Seq; readonly toSeq: Seq },
+  observedAt: number,
+): LogEntry => ({
+  type: 'notice',
+  observedAt,
+  code: 'LOG_UNREAD',
+  message: `the log could not be read when the agent started: what follows was not made from records ${fromSeq} to ${toSeq}; the next start compares both`,
+  details: { fromSeq, toSeq },
+})
 
 function finish(queued: Queued, outcome: RecordOutcome): void {
   const { done } = queued

@@ -28,6 +28,8 @@ export interface ChangeLogWriter {
   readonly head: Seq
   /** When the last record was observed, in milliseconds since 1970 UTC; 0 in an empty log. */
   readonly lastObservedAt: number
+  /** Resolves once `head` and `lastObservedAt` are those of the log; rejects while it cannot be opened. Absent: they are. */
+  opened?(): Promise<void>
   /**
    * Appends entries in order, in one transaction, and answers an outcome for each. Durable when it resolves. Rejects with a
    * ChangeLogError when the log cannot be written: then nothing of the batch is in it.

@@ -126,6 +126,8 @@ function markOf(record: LogPosition): Mark | undefined {
   if (kind === undefined) return undefined
   if (code === 'LIST_BEGUN') return { type: 'list-begun', kind, resourceVersion: '' }
   if ((code !== 'LIST' && code !== 'RELIST') || typeof resourceVersion !== 'string') return undefined
+  // A list that was not compared with what the log held: what was gone by then is not in it.
+  if (details['unread'] === true) return { type: 'list-begun', kind, resourceVersion: '' }
   return { type: 'whole', kind, resourceVersion }
 }
 

@@ -17,6 +17,14 @@ function record(text: string, position: number): LogPosition {
       return { seq: base.seq, type: 'bookmark', kind: SLICE, resourceVersion }
     case 'begun':
       return { ...base, type: 'notice', code: 'LIST_BEGUN', message: '', details: { kind: SLICE } }
+    case 'unread':
+      return {
+        ...base,
+        type: 'notice',
+        code: 'LIST',
+        message: '',
+        details: { kind: SLICE, resourceVersion, unread: true },
+      }
     case 'list':
       return { ...base, type: 'notice', code: 'RELIST', message: '', details: { kind: SLICE, resourceVersion } }
     default:
@@ -34,6 +42,7 @@ test.each<[string, string, string | undefined]>([
   ],
   ['a list that was finished', 'bookmark 5, begun, event 3, list 210, bookmark 210', '210'],
   ['a kill between the last words of a list', 'bookmark 5, begun, event 3, list 210', '210'],
+  ['a list of a run that had not read the log', 'bookmark 5, begun, event 200, unread 210, event 220', undefined],
   ['events after a list', 'begun, event 3, list 210, bookmark 210, event 211', '211'],
   ['other records are of no matter', 'event 7, gap', '7'],
   ['retention has left nothing but an event', 'event 7', '7'],
