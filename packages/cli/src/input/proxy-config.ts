@@ -91,7 +91,7 @@ export async function resolveConfig(
     options.config === undefined ? undefined : await readConfigDocument(options.config, byteStream(context.stdin))
   const { config, warnings, errors } = readProxyConfig(
     overlayFlags(file === undefined ? CONFIG_KIND : file.document, given),
-    { modes, anyMode },
+    { modes, anyMode, ofFlags: new Set(given.keys()) },
   )
   const error = configurationError(errors, { given, file: file?.name })
   if (error !== undefined) throw error

@@ -19,6 +19,11 @@ export interface ReadConfigOptions {
   readonly modes?: readonly [string, ...string[]]
   /** Whether kube-proxy's other modes are read as well, with a warning, for questions about Services and endpoints alone. */
   readonly anyMode?: boolean
+  /**
+   * Fields that flags gave, as `iptables.minSyncPeriod`. kube-proxy has its defaults in place before it reads flags: a period of 0 is the default
+   * in a file, and 0 as a flag, which is valid for `minSyncPeriod` alone.
+   */
+  readonly ofFlags?: ReadonlySet<string>
 }
 
 /**
@@ -36,7 +41,7 @@ export function readProxyConfig(document: unknown, options: ReadConfigOptions = 
 export function proxyConfigOf(
   root: ConfigFields,
   warnings: string[],
-  { modes = [DEFAULT_PROXY_CONFIG.mode], anyMode = false }: ReadConfigOptions,
+  { modes = [DEFAULT_PROXY_CONFIG.mode], anyMode = false, ofFlags = NONE }: ReadConfigOptions,
 ): ProxyConfig {
   const mode = readMode(root, modes, anyMode)
   const isOther = !modes.includes(mode)
@@ -45,6 +50,11 @@ export function proxyConfigOf(
   if (isOther) warnings.push(otherModeWarning(mode))
   const nodeName = root.text('hostnameOverride')?.trim().toLowerCase()
   const nodeIp = readNodeIp(root)
+  const readPeriod = (name: string, fallback: number): number => {
+    const period = readDuration(ofMode, name)
+    // Flags of periods are those of mode iptables, whichever mode it is.
+    return period === undefined || (period === 0 && !ofFlags.has(`iptables.${name}`)) ? fallback : period
+  }
   const config: ProxyConfig = {
     ...DEFAULT_PROXY_CONFIG,
     mode,
@@ -56,10 +66,11 @@ export function proxyConfigOf(
     localhostNodePorts: readLocalhostNodePorts(root.within('iptables'), mode),
     nodePortAddresses: readNodePortAddresses(root, isNftables ? 'primary' : 'all'),
     tcpBeLiberal: root.within('conntrack').flag('tcpBeLiberal') ?? DEFAULT_PROXY_CONFIG.tcpBeLiberal,
-    minSyncPeriodMs: readPeriod(ofMode, 'minSyncPeriod', DEFAULT_PROXY_CONFIG.minSyncPeriodMs),
-    syncPeriodMs: readPeriod(ofMode, 'syncPeriod', DEFAULT_PROXY_CONFIG.syncPeriodMs),
+    minSyncPeriodMs: readPeriod('minSyncPeriod', DEFAULT_PROXY_CONFIG.minSyncPeriodMs),
+    syncPeriodMs: readPeriod('syncPeriod', DEFAULT_PROXY_CONFIG.syncPeriodMs),
   }
-  if (config.minSyncPeriodMs > config.syncPeriodMs) {
+  if (config.syncPeriodMs === 0) ofMode.reject('syncPeriod', 'must be greater than 0')
+  else if (config.minSyncPeriodMs > config.syncPeriodMs) {
     ofMode.reject('syncPeriod', `must not be less than ${isNftables ? 'nftables' : 'iptables'}.minSyncPeriod`)
   }
   return config
@@ -175,9 +186,7 @@ function readMasqueradeBit(iptables: ConfigFields): number {
   return DEFAULT_PROXY_CONFIG.masqueradeBit
 }
 
-const readPeriod = (iptables: ConfigFields, name: string, fallback: number): number =>
-  // kube-proxy has 0s be the default too.
-  readDuration(iptables, name) || fallback
+const NONE: ReadonlySet<string> = new Set()
 
 /** A duration as Go writes it, in milliseconds; undefined where it is absent, or wrong, which the fields report. */
 export function readDuration(fields: ConfigFields, name: string): number | undefined {

@@ -54,6 +54,13 @@ describe('boundedFrequency', () => {
     })
   })
 
+  test('with no pause between runs, what came during a run is one run right after it', () => {
+    scenario(({ throttled, expectObservable }) => {
+      const runs = ['----(x|)', '(y|)', '(z|)']
+      expectObservable(throttled('abc-----d', runs, { minIntervalMs: 0 }), '^ 50ms !').toBe('----(xy)z', undefined)
+    })
+  })
+
   test('runs again unasked when the result says so, yet never sooner than between any two runs', () => {
     scenario(({ throttled, expectObservable }) => {
       const nextRunInMs = (result: string): number | undefined => ({ x: 6, y: 1 })[result]

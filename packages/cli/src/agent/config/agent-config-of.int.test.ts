@@ -94,6 +94,7 @@ describe('each flag of kube-proxy', () => {
     [['--iptables-localhost-nodeports=false'], { proxy: { ...proxy, localhostNodePorts: false } }],
     [['--iptables-masquerade-bit', '3'], { proxy: { ...proxy, masqueradeBit: 3 } }],
     [['--iptables-min-sync-period', '5s'], { proxy: { ...proxy, minSyncPeriodMs: 5000 } }],
+    [['--iptables-min-sync-period', '0'], { proxy: { ...proxy, minSyncPeriodMs: 0 } }],
     [['--iptables-sync-period', '1m'], { proxy: { ...proxy, syncPeriodMs: 60_000 } }],
     [['--kube-api-burst', '9'], { client: { ...client, burst: 9 } }],
     [['--kube-api-qps', '0.5'], { client: { ...client, qps: 0.5 } }],
@@ -226,6 +227,8 @@ describe('what is wrong is named by whoever said it', () => {
       '',
       '--iptables-sync-period must not be less than --iptables-min-sync-period',
     ],
+    [['--iptables-sync-period=0s'], '', '--iptables-sync-period must be greater than 0'],
+    [['--iptables-min-sync-period=-1s'], '', '--iptables-min-sync-period must not be negative, and is -1s'],
     [
       ['--feature-gates', 'Nothing=true'],
       '',
