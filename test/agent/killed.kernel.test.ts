@@ -145,8 +145,12 @@ describeIptables('an agent that is killed while changes go on', () => {
       const stopped = await restore.stopAt(step)
       if (step === 'half') expect(stopped.tables).toBeGreaterThan(1)
       await kill(name)
-      stopped.end()
       await expectNothingMissed()
+      // What is left of it would write rules whenever it goes on.
+      expect(agent.said()).toMatch(
+        new RegExp(`ended \\S+ \\(process ${stopped.pid}\\), which an agent that was killed had started`),
+      )
+      expect(() => process.kill(stopped.pid, 0)).toThrow('ESRCH')
     },
   )
 

@@ -15,8 +15,8 @@ export interface StoppingRestore {
 
 export interface StoppedRestore {
   readonly tables: number
-  /** Ends the process that waits; without this it would outlive the agent. */
-  readonly end: () => void
+  /** Of the process that waits, and outlives the agent. */
+  readonly pid: number
 }
 
 export function createStoppingRestore(path: string): StoppingRestore {
@@ -35,7 +35,7 @@ export function createStoppingRestore(path: string): StoppingRestore {
         await sleep(5)
       }
       const [pid = 0, tables = 0] = readFileSync(file('waiting'), 'utf8').split(' ').map(Number)
-      return { tables, end: () => process.kill(pid, 'SIGKILL') }
+      return { tables, pid }
     },
   }
 }

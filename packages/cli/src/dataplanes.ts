@@ -8,6 +8,8 @@ export { createMockBackend } from '@pointsman/backend-mock'
 export { runProcess } from 'node-iptables'
 /** Reports that firewalld started or reloaded, which may flush tables of any rule system. */
 export { watchFirewalld } from 'node-iptables'
+/** Ends what an agent that was killed has started, and what could still write rules. */
+export { endOrphans } from 'node-iptables'
 /** The kernel's flows over netlink. */
 export { deleteFlows, listFlows } from 'node-netfilter'
 

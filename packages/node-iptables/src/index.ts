@@ -48,6 +48,7 @@ export {
   type OwnProcessesOptions,
 } from './watch/watch-generations.js'
 
+export { endOrphans, type Orphan } from './orphans.js'
 export { watchFirewalld, type FirewalldReload, type FirewalldWatchOptions } from './watch/watch-firewalld.js'
 export { BUS_ERRORS, BusError, type BusErrorCode } from './watch/system-bus.js'
 

@@ -164,11 +164,12 @@ afterEach(() => {
 })
 
 describe('the environment of a process', () => {
-  it('is PATH and LC_ALL, and what the caller gives, and nothing of its own process', async () => {
+  it('is PATH and LC_ALL, whose it is, and what the caller gives, and nothing else of its own process', async () => {
     process.env['XTABLES_LIBDIR'] = '/home/somebody/libraries'
     const { stdout } = await runProcess({ argv: ['env'], env: { XTABLES_LOCKFILE: '/x.lock' } })
     expect(stdout.trimEnd().split('\n').sort()).toEqual([
       'LC_ALL=C',
+      expect.stringMatching(/^NODE_IPTABLES_OWNER=[\d/]+$/),
       `PATH=${searchPath()}`,
       'XTABLES_LOCKFILE=/x.lock',
     ])

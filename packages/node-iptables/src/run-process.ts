@@ -4,6 +4,7 @@ import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { IptablesError } from './iptables-error.js'
+import { ownerMark } from './orphans.js'
 
 export interface RunRequest {
   /** The executable (a path, or a name that `searchPath` leads to) and its arguments. No shell reads them. */
@@ -20,7 +21,7 @@ export interface RunRequest {
   readonly maxOutputBytes?: number | undefined
   /**
    * The environment, besides LC_ALL, which is always C, so that messages can be matched, and PATH, which is `searchPath()`
-   * where none is given here. Nothing else of this process's environment is handed on: a process of root loads no library,
+   * where none is given here, and a mark by which `endOrphans` finds it. Nothing else of this process's environment is handed on: a process of root loads no library,
    * plugin or configuration that a variable names.
    */
   readonly env?: Readonly<Record<string, string>> | undefined
@@ -97,7 +98,7 @@ function start({ argv, env, file: instead }: RunRequest): ChildProcess {
     return spawn(instead ?? name, args, {
       argv0: name,
       detached: true,
-      env: { PATH: searchPath(), ...env, LC_ALL: 'C' },
+      env: { PATH: searchPath(), ...env, ...ownerMark(), LC_ALL: 'C' },
     })
   } catch (error) {
     throw toStartError(argv, error)

@@ -15,6 +15,7 @@ import { asyncScheduler, firstValueFrom, type Observable, retry, Subject, takeUn
 import { type Context, dataplaneOf } from '../context.js'
 import { CliError } from '../errors.js'
 import type { VariantOptions } from '../input/rules-question.js'
+import { endOrphans } from '../dataplanes.js'
 import { type AgentMachine, openAgentMachine } from '../machine/open-machine.js'
 import { type AgentObservers, createAgentObservers, unusableObject } from './agent-observers.js'
 import { createHeldPorts, type HeldPorts, portNotices } from './held-ports.js'
@@ -78,7 +79,10 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   for (const warning of options.warnings) warn(warning)
   // The rules of a node come from its log where the API server is away.
   refuseOthersLog(options.log)
-  if (!options.observe) await prepareMachine(config, observers)
+  if (!options.observe) {
+    await prepareMachine(config, observers)
+    await endLeftProcesses(observers)
+  }
   let opening: AgentLogOpening | undefined
   const onIdentified = (): void => void (opening = beginAgentLog(options))
   const onUnusable = (object: KubernetesObject, error: unknown): void => emit(unusableObject(object, error, now()))
@@ -198,6 +202,16 @@ function heldPorts(
 }
 
 const isAborted = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ABORTED'
+
+async function endLeftProcesses({ info, warn }: Pick<AgentObservers, 'info' | 'warn'>): Promise<void> {
+  for (const { pid, name, ended } of await endOrphans()) {
+    if (ended) info(`ended ${name} (process ${pid}), which an agent that was killed had started`)
+    else
+      warn(
+        `${name} (process ${pid}), which an agent that was killed had started, was killed and has not ended yet: it may still change rules`,
+      )
+  }
+}
 
 async function prepareMachine(config: AgentConfig, { info, warn }: AgentObservers): Promise<void> {
   const { changes, warnings } = await applyMachineSettings(config, machineFiles())

@@ -152,7 +152,11 @@ export async function agentConfigOf(options: AgentOptions, surroundings: Surroun
   const file = options.config === undefined ? undefined : await readConfigDocument(options.config, surroundings.stdin)
   const servers = { healthz: serverFlag('healthz', options, given), metrics: serverFlag('metrics', options, given) }
   const overlaid = overlayFlags(file === undefined ? CONFIG_KIND : file.document, withoutServersOff(given, servers))
-  const { config: read, warnings, errors } = readAgentConfig(overlaid, {
+  const {
+    config: read,
+    warnings,
+    errors,
+  } = readAgentConfig(overlaid, {
     ...surroundings,
     ofFlags: new Set(given.keys()),
   })
