@@ -78,6 +78,8 @@ describeIptables('the agent in mode nftables', () => {
     const blind = node.start(...NFTABLES)
     await blind.hasSaid(/ServiceCIDR: permission denied: .* servicecidrs\.networking\.k8s\.io; continuing without/)
     await blind.hasSaid(/synced everything/)
+    const { body } = await node.get('http://127.0.0.1:10249/readyz')
+    expect(body).toMatch(/"ServiceCIDR":\{"ok":true,"phase":"unavailable","error":"ServiceCIDR: permission denied/)
     expect(table()).not.toContain('10.96.0.0/12')
     blind.signal('SIGTERM')
     await blind.ended
@@ -88,6 +90,17 @@ describeIptables('the agent in mode nftables', () => {
     await node.server.put(serviceCidr({ name: 'more', cidrs: ['10.200.0.0/16'] }))
     await expect.poll(table).toContain('ip daddr { 10.96.0.0/12, 10.200.0.0/16 } drop')
     await isRight(...NFTABLES)
+  })
+
+  test('does not take the rule of ServiceCIDRs away at a start without a log', async () => {
+    const dropped = 'ip daddr { 10.96.0.0/12, 10.200.0.0/16 } drop'
+    expect(table()).toContain(dropped)
+    shell(`rm -f ${node.log}*`)
+    // It comes last, and in pieces.
+    await node.server.misbehave({ type: 'slow', bytes: 100, pauseMs: 30 }, { resource: 'servicecidrs' })
+    const agent = node.start(...NFTABLES)
+    await agent.hasSaid(/synced everything .* 0 bytes written/)
+    expect(table()).toContain(dropped)
   })
 
   test('gives way to mode iptables, whose rules are in force before the table goes', async () => {

@@ -46,6 +46,8 @@ export type AgentEvent =
   | { readonly type: 'listening'; readonly listening: Listening }
   /** An object, or a change of one, that is not used: its last version counts on. `at`: when that was found. */
   | { readonly type: 'unusable'; readonly kind: ObjectKind; readonly message: string; readonly at: number }
+  /** A kind that the rules can do without: the server does not have it, or not for this user. */
+  | { readonly type: 'unavailable'; readonly kind: ObjectKind; readonly message: string; readonly at: number }
   | { readonly type: 'request'; readonly request: ApiRequestReport }
   /** The health server answered a request with this status. */
   | { readonly type: 'probe'; readonly path: 'healthz' | 'livez'; readonly status: 200 | 503 }

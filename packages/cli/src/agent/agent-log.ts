@@ -103,6 +103,7 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
       case 'conntrack':
         return event.report.type === 'failed' ? [warning(event.report.error.message)] : []
       case 'unusable':
+      case 'unavailable':
         return [warning(event.message)]
       case 'ports':
         return portLines(event.report)

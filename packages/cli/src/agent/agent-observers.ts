@@ -3,6 +3,7 @@ import type { Context } from '../context.js'
 import { PLAIN, SILENT } from '../output/terminal.js'
 import type { AgentEvent } from './agent-event.js'
 import { createAgentLines, createAgentLogger, type AgentLine } from './agent-log.js'
+import { watchedBy } from './cluster-source.js'
 import { createAgentHealth, type AgentHealth } from './health/readiness.js'
 import { createAgentMetrics, readProcessFigures, type AgentMetrics } from './metrics/agent-metrics.js'
 
@@ -22,7 +23,7 @@ export interface AgentObservers {
 
 export interface AgentObserversOptions {
   readonly config: AgentConfig
-  readonly dataplane: Pick<Dataplane, 'metrics'>
+  readonly dataplane: Pick<Dataplane, 'metrics' | 'usesServiceCidrs'>
   readonly nodeName: string
   readonly version: string
   readonly observe: boolean
@@ -36,7 +37,14 @@ export function createAgentObservers(
   const { families, syncPeriodMs, minSyncPeriodMs } = proxy
   const logger = createAgentLogger({ ...logging, sink: context.stderr, now: context.now })
   const linesOf = createAgentLines()
-  const health = createAgentHealth({ families, syncPeriodMs, minSyncPeriodMs, nodeName, clock: context.now })
+  const health = createAgentHealth({
+    families,
+    syncPeriodMs,
+    minSyncPeriodMs,
+    nodeName,
+    kinds: watchedBy(dataplane),
+    clock: context.now,
+  })
   const metrics = createAgentMetrics({
     families,
     clock: context.now,

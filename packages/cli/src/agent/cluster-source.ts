@@ -1,5 +1,8 @@
 import {
   type ApiServer,
+  type Dataplane,
+  NEEDED_KINDS,
+  OBJECT_KINDS,
   type ObjectKind,
   record,
   type Recorded,
@@ -39,6 +42,10 @@ import {
 } from 'rxjs'
 import type { Context } from '../context.js'
 import { CliError } from '../errors.js'
+
+/** The kinds that the rules of a data plane are made from. */
+export const watchedBy = ({ usesServiceCidrs }: Pick<Dataplane, 'usesServiceCidrs'>): readonly ObjectKind[] =>
+  usesServiceCidrs === true ? OBJECT_KINDS : NEEDED_KINDS
 
 interface ClusterSourceOptions {
   readonly server: Pick<ConnectOptions, 'kubeconfig' | 'context' | 'master' | 'otherwise' | 'client' | 'qps' | 'burst'>
@@ -133,7 +140,7 @@ function patiently(retryMs: number, onWarning: (message: string) => void): (erro
   }
 }
 
-type SourceNotice = Extract<SourceItem, { type: 'notice' }>['notice']
+export type SourceNotice = Extract<SourceItem, { type: 'notice' }>['notice']
 
 interface RecordedEventsOptions {
   readonly source: Observable<SourceItem>

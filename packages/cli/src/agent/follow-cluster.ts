@@ -7,29 +7,25 @@ import {
   type Recorder,
   runSyncEngine,
   type SourceItem,
-  type WatchEvent,
 } from '@pointsman/core'
-import type { KnownObjects } from '@pointsman/core/io'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   asyncScheduler,
-  delay,
   filter,
   firstValueFrom,
   interval,
   mergeMap,
   type Observable,
-  race,
   Subject,
   Subscription,
   takeUntil,
   tap,
-  timer,
 } from 'rxjs'
 import { watchFirewalld } from '../dataplanes.js'
 import type { AgentMachine } from '../machine/open-machine.js'
 import type { AgentObservers } from './agent-observers.js'
 import { recordedEvents } from './cluster-source.js'
+import { createFirstSync } from './first-sync.js'
 import { keepInForce } from './keep-in-force.js'
 import type { AgentStart } from './start-from-log.js'
 
@@ -56,7 +52,12 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
   const stop = new Subject<void>()
   const resync = new Subject<'all' | void>()
   const inForce = new Subject<void>()
-  const nodeSeen = new Subject<void>()
+  const firstSync = createFirstSync({
+    nodeName: agent.nodeName,
+    known: start.known,
+    usesServiceCidrs: machine.backend.usesServiceCidrs === true,
+    observers,
+  })
 
   const source = agent.source.pipe(takeUntil(stop))
   const events = recordedEvents({
@@ -64,17 +65,17 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     recorder,
     keepNode: agent.nodeName,
     onStatus: (status) => emit({ type: 'watch', status, at: asyncScheduler.now() }),
-    onNotice: ({ code, message, observedAt, details }) => {
+    onNotice: (notice) => {
+      firstSync.onNotice(notice)
+      const { code, message, observedAt, details } = notice
       const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
-      if (code === 'KIND_UNAVAILABLE' || code === 'NODE_DELETED') observers.warn(message)
-      // The state has it.
-      if (code === 'NODE_DELETED') nodeSeen.next()
+      if (code === 'NODE_DELETED') observers.warn(message)
       if (code === 'OBJECT_UNREADABLE' && kind !== undefined) emit({ type: 'unusable', kind, message, at: observedAt })
     },
   }).pipe(
     tap(({ seq, event }: Recorded) => {
       emit({ type: 'event', seq, event, at: asyncScheduler.now() })
-      if (isOfNode(event, start.known)) nodeSeen.next()
+      firstSync.onEvent(event)
     }),
   )
   const reports = runSyncEngine({
@@ -89,7 +90,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     minSyncPeriodMs: config.minSyncPeriodMs,
     syncPeriodMs: config.syncPeriodMs,
     ...(start.appliedSeq !== undefined && { appliedSeq: start.appliedSeq }),
-    ...(start.fromLog === undefined && { ready: nodeOrPatience(nodeSeen, agent.nodeName, observers) }),
+    ...(start.fromLog === undefined && { ready: firstSync.ready }),
   })
   const tell = (report: EngineReport): void => {
     emit({ type: 'engine', report, state: fold.state })
@@ -175,37 +176,12 @@ async function addressesChanged({
   }
 }
 
-/** The Node has come; or its list is whole, and had no news of the one that the log knows. */
-export const isOfNode = (event: WatchEvent, known: KnownObjects): boolean =>
-  event.type === 'BOOKMARK'
-    ? event.kind === 'Node' && event.initialEventsEnd && known.of('Node').size > 0
-    : event.object.kind === 'Node'
-
-/** Rules need the node's own addresses. kube-proxy waits for them as long (30 s), and then goes on without. */
-export const nodeOrPatience = (
-  nodeSeen: Observable<void>,
-  nodeName: string,
-  { warn }: Pick<AgentObservers, 'warn'>,
-): Observable<unknown> =>
-  race(
-    // The Node is tracked right after it was seen.
-    nodeSeen.pipe(delay(0)),
-    timer(NODE_PATIENCE_MS).pipe(
-      tap(() =>
-        warn(
-          `the cluster has no Node ${nodeName}: programming rules without its addresses and local endpoints; check --hostname-override`,
-        ),
-      ),
-    ),
-  )
-
 export const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 
-const NODE_PATIENCE_MS = 30_000
 /** A watch over netlink begins within milliseconds. */
 const WATCH_PATIENCE_MS = 1000
 /** Together with what closes after it less than five seconds. */

@@ -4,8 +4,6 @@ import {
   configOfRecord,
   createRecorder,
   isEqual,
-  NEEDED_KINDS,
-  OBJECT_KINDS,
   type KubernetesObject,
   type Recorder,
   storedConfig,
@@ -24,7 +22,7 @@ import { readProcessFigures } from './metrics/agent-metrics.js'
 import { openPort } from '../machine/port-sockets.js'
 import { startAgentServers } from './agent-servers.js'
 import { atMost, followCluster } from './follow-cluster.js'
-import { clusterSource } from './cluster-source.js'
+import { clusterSource, watchedBy } from './cluster-source.js'
 import { applyMachineSettings, machineFiles } from './machine-settings.js'
 import { agentLog, type AgentLogOpening, beginAgentLog, logSizeOf, retention, sizeLimited } from './open-agent-log.js'
 import { observeCluster } from './observe/observe-cluster.js'
@@ -133,7 +131,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       ...start,
       ofOther: 'list',
       server: { kubeconfig, master, otherwise: 'pod', qps, burst },
-      kinds: dataplane.usesServiceCidrs === true ? OBJECT_KINDS : NEEDED_KINDS,
+      kinds: watchedBy(dataplane),
       // As kube-proxies up to 1.20 could.
       endpoints: config.proxy.layout === 'classic',
       // Without a logged state there is nothing to serve meanwhile.

@@ -32,7 +32,9 @@ export interface Health {
   readonly watches: { readonly [kind in ObjectKind]?: WatchStatus }
   /** Kinds that have been watched since the start, for however long. */
   readonly followed: readonly ObjectKind[]
-  /** When all kinds had been, and the last event that came of it: what a watch has missed comes at its beginning. */
+  /** Kinds that the server does not have, or not for this user, and why. */
+  readonly unavailable: { readonly [kind in ObjectKind]?: string }
+  /** When all kinds had been, but for those, and the last event that came of it: what a watch has missed comes at its beginning. */
   readonly caughtUp?: { readonly at: number; readonly seq: Seq }
   /** The last watch event, and the last one that is in the rules. */
   readonly head: Seq
@@ -81,6 +83,7 @@ export const initialHealth = ({ families }: HealthOptions): Health => ({
   received: [],
   watches: {},
   followed: [],
+  unavailable: {},
   head: NO_SEQ,
   unapplied: [],
   refused: [],
@@ -106,6 +109,11 @@ export function nextHealth(health: Health, event: AgentEvent, options: HealthOpt
       return afterRun(health, event)
     case 'watch':
       return withWatch(health, event.status, options)
+    case 'unavailable': {
+      const { kind, message, at } = event
+      const unavailable = { ...health.unavailable, [kind]: message }
+      return withCaughtUp({ ...health, unavailable }, { ...options, at })
+    }
     case 'log':
       return { ...health, log: event.health }
     case 'ports':
@@ -233,13 +241,16 @@ function withWatch(health: Health, status: WatchStatus, { kinds }: HealthOptions
   const { kind, phase } = status
   const isFirst = phase === 'watching' && !health.followed.includes(kind)
   const followed = isFirst ? [...health.followed, kind] : health.followed
-  const areAll = isFirst && kinds.every((one) => followed.includes(one))
-  return {
-    ...health,
-    watches: { ...health.watches, [kind]: status },
-    followed,
-    ...(areAll && { caughtUp: { at: status.heardAt ?? 0, seq: health.head } }),
-  }
+  const { [kind]: _served, ...unavailable } = health.unavailable
+  const next = { ...health, watches: { ...health.watches, [kind]: status }, followed, unavailable }
+  return isFirst ? withCaughtUp(next, { kinds, at: status.heardAt ?? 0 }) : next
+}
+
+function withCaughtUp(health: Health, { kinds, at }: Pick<HealthOptions, 'kinds'> & { readonly at: number }): Health {
+  const { caughtUp, followed, unavailable, head } = health
+  if (caughtUp !== undefined) return health
+  const areAll = kinds.every((one) => followed.includes(one) || unavailable[one] !== undefined)
+  return areAll ? { ...health, caughtUp: { at, seq: head } } : health
 }
 
 function auditAfter({ drift, listening }: Audit, { drifts, at, error }: Extract<AgentEvent, { type: 'drift' }>): Audit {

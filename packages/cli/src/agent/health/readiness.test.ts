@@ -1,4 +1,4 @@
-import { NEEDED_KINDS, seq } from '@pointsman/core'
+import { NEEDED_KINDS, OBJECT_KINDS, type ObjectKind, seq } from '@pointsman/core'
 import { node, service } from '@pointsman/core/testing'
 import { describe, expect, it } from 'vitest'
 import type { AgentEvent } from '../agent-event.js'
@@ -9,8 +9,13 @@ const START = Date.UTC(2026, 10, 21, 9, 0, 0)
 const fromLog = { seq: seq(9), at: START - 3_600_000, rebooted: false }
 
 /** What /readyz says so many milliseconds after the start, after what has happened by then. */
-function readyzAfter(events: readonly AgentEvent[], ms = 1000): ProbeAnswer<Readiness> {
+function readyzAfter(
+  events: readonly AgentEvent[],
+  ms = 1000,
+  kinds: readonly ObjectKind[] = NEEDED_KINDS,
+): ProbeAnswer<Readiness> {
   const health = createAgentHealth({
+    kinds,
     families: ['IPv4', 'IPv6'],
     syncPeriodMs: 30_000,
     minSyncPeriodMs: 1000,
@@ -71,6 +76,21 @@ describe('/readyz', () => {
       watch('Service', 'listing', { heardAt: START }),
     ]
     expect(readyzAfter(listing).body.checks).toMatchObject({ apiServer: { ok: true }, watch: { ok: false } })
+  })
+
+  it('passes over ServiceCIDRs that are not to be had, with the reason, and asks for their watch once they are', () => {
+    const of = (...more: readonly AgentEvent[]) => readyzAfter([...READY, ...more], 60_000, OBJECT_KINDS)
+    expect(of().body.checks.watch).toMatchObject({ ok: false, kinds: { ServiceCIDR: { ok: false } } })
+    const lack: AgentEvent = { type: 'unavailable', kind: 'ServiceCIDR', message: 'permission denied', at: START }
+    const { status, body } = of(lack)
+    expect(status).toBe(200)
+    expect(body.checks.watch.kinds.ServiceCIDR).toEqual({
+      ok: true,
+      phase: 'unavailable',
+      error: 'permission denied',
+    })
+    expect(of(lack, watch('ServiceCIDR', 'watching', { heardAt: START })).status).toBe(200)
+    expect(of(lack, watch('ServiceCIDR', 'lost', { heardAt: START, error: refused })).status).toBe(503)
   })
 
   it('tells how far the rules are behind, and lets a sync have its time', () => {

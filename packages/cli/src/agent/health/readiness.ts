@@ -46,7 +46,8 @@ interface WatchCheck {
   readonly kinds: {
     readonly [kind in ObjectKind]?: {
       readonly ok: boolean
-      readonly phase: WatchStatus['phase']
+      /** `unavailable`: the server does not have the kind, or not for this user. The rules can do without, and `error` says why. */
+      readonly phase: WatchStatus['phase'] | 'unavailable'
       readonly heardAt?: string
       readonly error?: string
       readonly retryAt?: string
@@ -155,8 +156,10 @@ function apiServerCheck({ watches, lastCode }: Health, { kinds }: ReadinessLimit
   return { ok, ...(heard.length > 0 && { heardAt: time(Math.max(...heard)) }), ...(error !== undefined && { error }) }
 }
 
-function watchCheck({ watches, followed }: Health, { now, kinds, freshMs }: ReadinessLimits): WatchCheck {
+function watchCheck({ watches, followed, unavailable }: Health, { now, kinds, freshMs }: ReadinessLimits): WatchCheck {
   const checked = kinds.map((kind) => {
+    const lack = unavailable[kind]
+    if (lack !== undefined) return [kind, { ok: true, phase: 'unavailable', error: lack }] as const
     const { phase = 'connecting', heardAt, error, retryAt } = watches[kind] ?? {}
     const isRecent = followed.includes(kind) && heardAt !== undefined && now - heardAt < freshMs
     const told = {

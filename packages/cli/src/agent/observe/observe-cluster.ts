@@ -18,7 +18,8 @@ import { interfaceAddresses, machineOf, tcpBeLiberal } from '../../machine/open-
 import { SILENT } from '../../output/terminal.js'
 import type { AgentObservers } from '../agent-observers.js'
 import { recordedEvents } from '../cluster-source.js'
-import { aborted, atMost, isOfNode, nodeOrPatience } from '../follow-cluster.js'
+import { createFirstSync } from '../first-sync.js'
+import { aborted, atMost } from '../follow-cluster.js'
 import type { AgentStart } from '../start-from-log.js'
 import { damageText, rightText } from './observed-lines.js'
 import { observeRules, type Observation, type ObservedRules } from './observe-rules.js'
@@ -41,7 +42,12 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
   const { fold } = start
   const { emit } = observers
   const stop = new Subject<void>()
-  const nodeSeen = new Subject<void>()
+  const firstSync = createFirstSync({
+    nodeName,
+    known: start.known,
+    usesServiceCidrs: dataplaneOf(observers.context, config).usesServiceCidrs === true,
+    observers,
+  })
   const phases = new Map<ObjectKind, WatchStatus['phase']>()
   const changes = recordedEvents({
     source: agent.source.pipe(takeUntil(stop)),
@@ -51,7 +57,9 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
       phases.set(status.kind, status.phase)
       emit({ type: 'watch', status, at: asyncScheduler.now() })
     },
-    onNotice: ({ code, message, observedAt, details }) => {
+    onNotice: (notice) => {
+      firstSync.onNotice(notice)
+      const { code, message, observedAt, details } = notice
       const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
       if (code === 'NODE_DELETED') {
         observers.warn(message)
@@ -62,10 +70,10 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
   }).pipe(
     tap(({ seq, event }) => {
       emit({ type: 'event', seq, event, at: asyncScheduler.now() })
-      if (isOfNode(event, start.known)) nodeSeen.next()
+      firstSync.onEvent(event)
     }),
     trackChanges(fold, { received: start.received, atEnd: 'cut-short' }),
-    start.fromLog === undefined ? heldUntil<void>(nodeOrPatience(nodeSeen, nodeName, observers)) : identity,
+    start.fromLog === undefined ? heldUntil<void>(firstSync.ready) : identity,
     // What a log knows is compared at once.
     start.fromLog === undefined ? identity : startWith(undefined),
     map(() => {
