@@ -25,7 +25,7 @@ export {
 
 export type { Family } from './addresses.js'
 
-export { hasTable, type TablePlace } from './tables.js'
+export { hasTable, ruleHandles, type ChainPlace, type TablePlace } from './tables.js'
 
 export {
   commitElements,

@@ -6,30 +6,36 @@ import { DEFAULT_PROXY_CONFIG, seq, type State } from '@pointsman/core'
 import { stateOf } from '@pointsman/core/testing'
 import { runProcess } from 'node-iptables'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { describeWithNft, enterKernelNamespace, type EnteredNamespace } from '../test-support/kernel.js'
+import { LAYOUTS } from '../plan/rule-plan.js'
+import { describeWithNft, differencesOf, enterKernelNamespace, type EnteredNamespace } from '../test-support/kernel.js'
 import { openNft } from './nft.js'
 import { createNftablesBackend } from './nftables-backend.js'
 
-const FLOOD = fileURLToPath(new URL('../../src/test-support/flood.mjs', import.meta.url))
-const PORT = 'shop/dns:udp'
+const script = (name: string): string => fileURLToPath(new URL(`../../src/test-support/${name}.mjs`, import.meta.url))
 const CHANGES = 20
 
 /** Endpoints are addresses of this machine; each state has others than the one before, and one more or fewer. */
-const stateWith = (round: number): State =>
-  stateOf({
+const stateWith = (round: number): State => {
+  const endpoints = Array.from(
+    { length: 4 + (round % 2) },
+    (_, index) => `10.128.0.${1 + ((round + index) % 8)}:8080@node-b`,
+  )
+  return stateOf({
     ports: [
+      { is: 'shop/dns:udp', protocol: 'UDP', clusterIP: '10.96.0.1', port: 80, endpoints },
+      { is: 'shop/web:http', clusterIP: '10.96.0.1', port: 81, endpoints },
+      { is: 'shop/sticky:http', clusterIP: '10.96.0.1', port: 82, affinitySeconds: 600, endpoints },
       {
-        is: PORT,
-        protocol: 'UDP',
+        is: 'shop/edge:http',
         clusterIP: '10.96.0.1',
-        port: 80,
-        endpoints: Array.from(
-          { length: 4 + (round % 2) },
-          (_, index) => `10.128.0.${1 + ((round + index) % 8)}:8080@node-b`,
-        ),
+        port: 83,
+        externalIPs: ['10.96.0.2'],
+        externalTrafficPolicy: 'Local',
+        endpoints,
       },
     ],
   })
+}
 
 describeWithNft('new flows while the endpoints change', () => {
   let namespace: EnteredNamespace
@@ -58,10 +64,9 @@ describeWithNft('new flows while the endpoints change', () => {
   const counted = (name: string): number =>
     Number(/packets (\d+)/.exec(namespace.run(['nft', 'list', 'counter', 'ip', 'probe', name]))?.[1])
 
-  // In layout `kube-proxy` the kernel loses one now and then, as it does for kube-proxy: see docs/adr/0009.
-  it('all reach an endpoint, in layout compact', async () => {
+  it.each(LAYOUTS)('all reach an endpoint, and those that are held live on, in layout $name', async ({ name }) => {
     const backend = createNftablesBackend({
-      config: { ...DEFAULT_PROXY_CONFIG, mode: 'nftables', layout: 'compact', nodePortAddresses: 'primary' },
+      config: { ...DEFAULT_PROXY_CONFIG, mode: 'nftables', layout: name, nodePortAddresses: 'primary' },
       families: ['IPv4'],
       nft: await openNft({ run: runProcess }),
     })
@@ -72,21 +77,49 @@ describeWithNft('new flows while the endpoints change', () => {
       await backend.sync({ state, changed, fromSeq: seq(round + 1), toSeq: seq(round + 1) }, signal)
     }
     await sync(0)
-    const flood = spawn(process.execPath, [FLOOD, '10.96.0.1', '80'], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const talk = start('talk', '10.96.0.1', '81,82,83', '8080')
+    const talked = text(talk.stdout)
+    await once(talk.stderr, 'data')
+    const flood = start('flood', '10.96.0.1', '80')
     const sent = text(flood.stdout)
     await expect.poll(() => counted('translated')).toBeGreaterThan(0)
     for (let round = 1; round <= CHANGES; round++) await sync(round)
     flood.stdin.end()
-    await once(flood, 'exit')
+    talk.stdin.end()
+    const { opened, ...rest } = JSON.parse(await talked) as { readonly opened: number }
+    expect(rest).toEqual({ failed: [], held: 30, lost: [] })
+    expect(opened).toBeGreaterThan(CHANGES)
     expect(Number(await sent)).toBeGreaterThan(CHANGES)
     expect(counted('untranslated')).toBe(0)
     // What is no front is counted, so that the counter would have shown one.
     namespace.run([
       process.execPath,
       '-e',
-      "const s = require('dgram').createSocket('udp4'); s.send('x', 81, '10.96.0.1', () => s.close())",
+      "const s = require('dgram').createSocket('udp4'); s.send('x', 84, '10.96.0.1', () => s.close())",
     ])
     expect(counted('untranslated')).toBe(1)
     await backend.close()
   })
+
+  it('leave the table as kube-proxy would write it', async () => {
+    const nft = await openNft({ run: runProcess })
+    const config = { ...DEFAULT_PROXY_CONFIG, mode: 'nftables' as const, nodePortAddresses: 'primary' as const }
+    const backend = createNftablesBackend({ config, families: ['IPv4'], nft })
+    const { signal } = new AbortController()
+    const sync = async (round: number): Promise<unknown> => {
+      const state = stateWith(round)
+      const changed = round === 0 ? ('all' as const) : new Set(state.services.keys())
+      return backend.sync({ state, changed, fromSeq: seq(round + 1), toSeq: seq(round + 1) }, signal)
+    }
+    const listed = (): string => namespace.run(['nft', '-s', '-j', 'list', 'table', 'ip', 'kube-proxy'])
+    await sync(1)
+    const first = listed()
+    for (const round of [2, 4, 1]) await sync(round)
+    expect(differencesOf(first, listed())).toEqual([])
+    await backend.close()
+  })
 })
+
+const start = (name: string, ...args: readonly string[]): ReturnType<typeof spawnPiped> =>
+  spawnPiped([script(name), ...args])
+const spawnPiped = (args: readonly string[]) => spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] })

@@ -54,6 +54,8 @@ export interface Nft {
   readonly list: (table: TableName, limits?: NftLimits) => Promise<readonly JsonObject[] | undefined>
   /** All tables of all families. */
   readonly listAll: (limits?: NftLimits) => Promise<readonly JsonObject[]>
+  /** The handles of a chain's rules, in their order. Undefined: netlink cannot be used, or the chain changes meanwhile. */
+  readonly ruleHandles: (table: TableName, chain: string) => Promise<readonly bigint[] | undefined>
   /** One transaction: all of it is done, or nothing. Gives the bytes that were sent. */
   readonly load: (lines: readonly string[], limits?: NftLimits) => Promise<number>
 }
@@ -82,6 +84,13 @@ export async function openNft(
       } catch (error) {
         if (error instanceof NftError && /No such file or directory/.test(error.stderr)) return undefined
         throw error
+      }
+    },
+    async ruleHandles({ family, name }, chain) {
+      try {
+        return await (await import('node-netfilter')).ruleHandles({ family, table: name, chain })
+      } catch {
+        return undefined
       }
     },
     listAll: async (given) => listedObjects(await nft(['-s', '-j', 'list', 'ruleset'], undefined, given)),

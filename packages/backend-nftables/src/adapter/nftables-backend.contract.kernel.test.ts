@@ -40,7 +40,7 @@ function isAdded(line: string, name: ServicePortName): boolean {
   const [, namespace = '', service = '', port = '', protocol = '', family = ''] =
     /^(.*?)\/(.*?):(.*?)\/(.*?)\/(.*)$/.exec(name) ?? []
   const table = family === 'IPv4' ? ' ip kube-proxy ' : ' ip6 kube-proxy '
-  if (!line.startsWith('add ') || !line.includes(table)) return false
+  if (!/^(?:add|insert) /.test(line) || !line.includes(table)) return false
   const chain = new RegExp(`-${namespace}/${service}/${protocol.toLowerCase()}/${port}(?![a-z0-9-])`)
   const front = new RegExp(` ${protocol.toLowerCase()} \\. \\d+ comment "${namespace}/${service}${port && `:${port}`}"`)
   return chain.test(line) || front.test(line)

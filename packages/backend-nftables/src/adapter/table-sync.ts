@@ -12,7 +12,16 @@ import {
 import { programmedFrom, type OwnedParts, type PlannedChange, type Programmed } from '../plan/programmed.js'
 import { adopted, isNamedBy, ownPart } from '../plan/found-parts.js'
 import { layoutOf, planNftables, type NftPlan } from '../plan/rule-plan.js'
-import { changedNames, changesBetween, isNothing, transactionsOf, writtenBy } from '../plan/transaction.js'
+import {
+  changedNames,
+  changesBetween,
+  isNothing,
+  type Transaction,
+  transactionsOf,
+  trimLines,
+  wholeTransaction,
+  writtenBy,
+} from '../plan/transaction.js'
 import { readTable } from '../table/read-listing.js'
 import { EMPTY_TABLE, type Table, type TableName } from '../table/table.js'
 import { isBusyChain, isRefusal, type Nft, type NftError } from './nft.js'
@@ -89,6 +98,12 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
     refused.set(owner, error)
   }
 
+  async function linesOf({ lines, trimmed }: Transaction): Promise<readonly string[]> {
+    const trims: string[] = []
+    for (const chain of trimmed) trims.push(...trimLines(table, chain, await nft.ruleHandles(table, chain.name)))
+    return [...trims, ...lines]
+  }
+
   async function send(lines: readonly string[], { signal, tally }: SyncControl): Promise<void> {
     signal.throwIfAborted()
     tally.transactions += 1
@@ -121,9 +136,9 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
       // Until it has succeeded, nothing is known of what is in force.
       known = undefined
       try {
-        for (const lines of transactions) {
+        for (const transaction of transactions) {
           if (made > 0) await afterPackets(control.signal)
-          await send(lines, control)
+          await send(await linesOf(transaction), control)
           made += 1
         }
       } catch (error) {
@@ -299,7 +314,7 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
         parts: plan.ofService(port, state.endpoints.get(port.id) ?? []).parts,
       }))
       const { changes } = programmedFrom(await readOwn()).planAll({ base: plan.base.parts, owners })
-      return transactionsOf(changes, target).flat()
+      return wholeTransaction(changes, target)
     },
     async repair(signal) {
       const last = known
@@ -308,9 +323,9 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
       if (isNothing(changes)) return { places: [], bytes: 0 }
       known = undefined
       let bytes = 0
-      for (const [index, lines] of transactionsOf(changes, target).entries()) {
+      for (const [index, transaction] of transactionsOf(changes, target).entries()) {
         if (index > 0) await afterPackets(signal)
-        bytes += await nft.load(lines, { signal })
+        bytes += await nft.load(await linesOf(transaction), { signal })
       }
       known = last
       return { places: changedNames(changes).map((name) => `${table.name} ${name}`), bytes }

@@ -10,7 +10,18 @@ import {
   type Table,
   type TableName,
 } from '../table/table.js'
-import { addChain, addElement, addRule, addSet, addTable, changeOf, deleteElement } from '../table/text.js'
+import {
+  addChain,
+  addElement,
+  addRule,
+  addSet,
+  addTable,
+  changeOf,
+  deleteElement,
+  deleteRule,
+  insertRule,
+  ruleText,
+} from '../table/text.js'
 
 /** What makes one table of another. Rules are written chain by chain: what jumps to a chain of a service port is elsewhere. */
 export interface TableChanges {
@@ -114,11 +125,28 @@ export interface Target {
   readonly removalStage?: Layout['removalStage'] | undefined
 }
 
+/** One transaction of several. */
+export interface Transaction {
+  /** For `nft -f`. */
+  readonly lines: readonly string[]
+  /** Chains that end with rules that are no longer wanted, and are removed before the lines: see `trimLines`. */
+  readonly trimmed: readonly Chain[]
+}
+
+/** All changes at once, as lines for `nft -f`; none for no changes. */
+export const wholeTransaction = (changes: TableChanges, target: Target): readonly string[] =>
+  transactionOf(changes, target)
+
 /**
- * The transactions that make the changes, each as lines for `nft -f`, in their order; none for no changes. All that a state wants is in
+ * The transactions that make the changes, in their order; none for no changes. All that a state wants is in
  * force after the first; packets that were looked at between two lookups need the others not to come at once.
+ *
+ * A packet that has begun with a rule asks the rule's anonymous map afterwards. A commit that takes the rule away takes the elements of its map
+ * away as well, for this packet too: it finds none, and falls out of the chain. For this reason, the rules that a chain is to have are
+ * inserted before those that it has, with a return between them, and the others are deleted in the next transaction. (kube-proxy flushes
+ * the chain, and loses these packets.)
  */
-export function transactionsOf(changes: TableChanges, target: Target): readonly (readonly string[])[] {
+export function transactionsOf(changes: TableChanges, target: Target): readonly Transaction[] {
   const { removalStage = () => 0 } = target
   const placeOf = (element: Element): string => `${element.set} ${keyText(element)}`
   const replaced = new Set(changes.newElements.map(placeOf))
@@ -126,25 +154,58 @@ export function transactionsOf(changes: TableChanges, target: Target): readonly 
   for (const element of changes.removedElements)
     stages[replaced.has(placeOf(element)) ? 0 : removalStage(element.set)]?.push(element)
   const [first = [], second = [], third = []] = stages
-  const isStaged =
-    second.length > 0 || third.length > 0 || changes.removedSets.some(({ name }) => removalStage(name) > 0)
-  if (!isStaged) return [transactionOf(changes, target)].filter(({ length }) => length > 0)
-  // What led to these is removed with them.
   const { removedChains } = changes
   const remade = new Set(changes.newSets.map(({ name }) => name))
+  // A set that is made anew takes the rules that ask it with it.
+  const [trimmed, rewrittenChains] = divided(changes.rewrittenChains, (chain) => !asksOneOf(chain, remade))
+  const isStaged =
+    trimmed.length > 0 ||
+    second.length > 0 ||
+    third.length > 0 ||
+    changes.removedSets.some(({ name }) => removalStage(name) > 0)
+  if (!isStaged) return [{ lines: transactionOf(changes, target), trimmed }].filter(isSomething)
+  // What led to these is removed with them.
   const removedSets = changes.removedSets.filter(({ name }) => !remade.has(name))
-  return [
+  const [begin = [], ...rest] = [
     {
       ...changes,
+      rewrittenChains,
       removedElements: first,
       removedChains: [],
       removedSets: changes.removedSets.filter(({ name }) => remade.has(name)),
     },
     { ...NO_CHANGES, removedElements: second, removedChains, removedSets },
     { ...NO_CHANGES, removedElements: third },
-  ]
-    .map((stage) => transactionOf(stage, target))
-    .filter(({ length }) => length > 0)
+  ].map((stage) => transactionOf(stage, target))
+  const inserted = trimmed.flatMap((chain) => insertLines(target.table, chain))
+  const head = begin.length > 0 || inserted.length === 0 ? begin : [addTable(target.table, target.comment)]
+  return [[...head, ...inserted], ...rest]
+    .map((lines, index): Transaction => ({ lines, trimmed: index === 1 ? trimmed : [] }))
+    .filter(isSomething)
+}
+
+const isSomething = ({ lines, trimmed }: Transaction): boolean => lines.length > 0 || trimmed.length > 0
+
+const divided = <Item>(items: readonly Item[], isFirst: (item: Item) => boolean): readonly [Item[], Item[]] => [
+  items.filter((item) => isFirst(item)),
+  items.filter((item) => !isFirst(item)),
+]
+
+const insertLines = (table: TableName, { name, rules }: Chain): readonly string[] =>
+  [...rules.map(ruleText), 'return'].toReversed().map((rule) => insertRule(table, name, rule))
+
+/**
+ * Lines that leave a chain the rules that were inserted into it. `handles` are those of all that it has now; undefined: they are not known, and
+ * the chain is written anew, as kube-proxy does it.
+ */
+export function trimLines(
+  table: TableName,
+  { name, rules }: Chain,
+  handles: readonly bigint[] | undefined,
+): readonly string[] {
+  if (handles !== undefined && handles.length > rules.length)
+    return handles.slice(rules.length).map((handle) => deleteRule(table, name, handle))
+  return [changeOf(table, { verb: 'flush', kind: 'chain', name }), ...rules.map((rule) => addRule(table, name, rule))]
 }
 
 const NO_CHANGES: TableChanges = {

@@ -53,6 +53,13 @@ const EXPRESSIONS: Readonly<Record<string, string>> = {
 export const addRule = (table: TableName, chain: string, rule: Rule): string =>
   `add rule ${path(table)} ${chain} ${ruleText(rule)}`
 
+/** Ahead of all rules of the chain. */
+export const insertRule = (table: TableName, chain: string, rule: string): string =>
+  `insert rule ${path(table)} ${chain} ${rule}`
+
+export const deleteRule = (table: TableName, chain: string, handle: bigint): string =>
+  `delete rule ${path(table)} ${chain} handle ${handle}`
+
 export const addElement = (table: TableName, element: Element): string =>
   `add element ${path(table)} ${element.set} { ${elementText(element)} }`
 
