@@ -6,8 +6,8 @@ import { connect, createServer } from 'node:net'
 const [address = '', portList = '', server = ''] = process.argv.slice(2)
 const ports = portList.split(',').map(Number)
 const said = { opened: 0, failed: [], held: 0, lost: [] }
-let isOver = false
-process.stdin.resume().once('end', () => (isOver = true))
+const over = new AbortController()
+process.stdin.resume().once('end', () => over.abort())
 
 createServer((socket) => {
   socket.on('error', () => undefined)
@@ -32,16 +32,19 @@ async function hold(port) {
   socket.setMaxListeners(0)
   do {
     const failure = await sayOne(socket)
-    if (failure !== undefined) return said.lost.push(failure)
+    if (failure !== undefined) {
+      said.lost.push(failure)
+      return
+    }
     socket.removeAllListeners('close').removeAllListeners('error')
     await pause(10)
-  } while (!isOver)
+  } while (!over.signal.aborted)
   said.held += 1
   socket.on('error', () => undefined).destroy()
 }
 
 async function open(port) {
-  while (!isOver) {
+  while (!over.signal.aborted) {
     const socket = connect(port, address)
     const failure = await sayOne(socket)
     if (failure === undefined) said.opened += 1

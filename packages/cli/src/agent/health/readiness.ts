@@ -43,16 +43,16 @@ interface ApiServerCheck {
 
 interface WatchCheck {
   readonly ok: boolean
-  readonly kinds: {
-    readonly [kind in ObjectKind]?: {
-      readonly ok: boolean
-      /** `unavailable`: the server does not have the kind, or not for this user. The rules can do without, and `error` says why. */
-      readonly phase: WatchStatus['phase'] | 'unavailable'
-      readonly heardAt?: string
-      readonly error?: string
-      readonly retryAt?: string
-    }
-  }
+  readonly kinds: { readonly [kind in ObjectKind]?: KindCheck }
+}
+
+interface KindCheck {
+  readonly ok: boolean
+  /** `unavailable`: the server does not have the kind, or not for this user. The rules can do without, and `error` says why. */
+  readonly phase: WatchStatus['phase'] | 'unavailable'
+  readonly heardAt?: string
+  readonly error?: string
+  readonly retryAt?: string
 }
 
 interface AppliedCheck {
@@ -157,20 +157,20 @@ function apiServerCheck({ watches, lastCode }: Health, { kinds }: ReadinessLimit
 }
 
 function watchCheck({ watches, followed, unavailable }: Health, { now, kinds, freshMs }: ReadinessLimits): WatchCheck {
-  const checked = kinds.map((kind) => {
+  const checkOf = (kind: ObjectKind): KindCheck => {
     const lack = unavailable[kind]
-    if (lack !== undefined) return [kind, { ok: true, phase: 'unavailable', error: lack }] as const
+    if (lack !== undefined) return { ok: true, phase: 'unavailable', error: lack }
     const { phase = 'connecting', heardAt, error, retryAt } = watches[kind] ?? {}
     const isRecent = followed.includes(kind) && heardAt !== undefined && now - heardAt < freshMs
-    const told = {
+    return {
       ok: phase === 'watching' || isRecent,
       phase,
       ...(heardAt !== undefined && { heardAt: time(heardAt) }),
       ...(error && { error: error.message }),
       ...(retryAt !== undefined && { retryAt: time(retryAt) }),
-    } as const
-    return [kind, told] as const
-  })
+    }
+  }
+  const checked = kinds.map((kind) => [kind, checkOf(kind)] as const)
   return { ok: checked.every(([, { ok }]) => ok), kinds: Object.fromEntries(checked) }
 }
 

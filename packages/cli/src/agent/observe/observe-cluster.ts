@@ -61,10 +61,7 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
       firstSync.onNotice(notice)
       const { code, message, observedAt, details } = notice
       const kind = OBJECT_KINDS.find((each) => each === details?.['kind'])
-      if (code === 'NODE_DELETED') {
-        observers.warn(message)
-        nodeSeen.next()
-      }
+      if (code === 'NODE_DELETED') observers.warn(message)
       if (code === 'OBJECT_UNREADABLE' && kind !== undefined) emit({ type: 'unusable', kind, message, at: observedAt })
     },
   }).pipe(
