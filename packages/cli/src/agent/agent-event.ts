@@ -39,6 +39,8 @@ export type AgentEvent =
       readonly by?: readonly ChangingProcess[]
       /** Absent: the tables could be compared, and what differed was put right. */
       readonly error?: unknown
+      /** For how long what asked for the comparison had waited for the one before and the pause after it. Default: 0. */
+      readonly waitedMs?: number
     }
   /** An observer has compared the rules, or time alone says something of them. */
   | { readonly type: 'observed'; readonly observation: Observation }

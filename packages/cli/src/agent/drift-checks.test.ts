@@ -10,12 +10,14 @@ function checking(tookMs: number): {
   readonly passTo: (ms: number) => Promise<void>
   readonly looks: number[]
   readonly told: string[]
+  readonly waits: number[]
   readonly failNext: () => void
 } {
   const clock = new VirtualClock(0)
   const asked = new Subject<void>()
   const looks: number[] = []
   const told: string[] = []
+  const waits: number[] = []
   let fails = false
   const check = async (): Promise<readonly string[]> => {
     looks.push(clock.now())
@@ -24,12 +26,14 @@ function checking(tookMs: number): {
     fails = false
     throw new Error('somebody holds the lock')
   }
-  driftChecks({ asked, check, intervalMs: 60_000, minIntervalMs: 1000 }, clock).subscribe((outcome) =>
-    told.push(outcome.type === 'failed' ? `${clock.now()}: failed` : `${clock.now()}: ${outcome.drifts.join()}`),
-  )
+  driftChecks({ asked, check, intervalMs: 60_000, minIntervalMs: 1000 }, clock).subscribe((outcome) => {
+    waits.push(outcome.waitedMs)
+    told.push(outcome.type === 'failed' ? `${clock.now()}: failed` : `${clock.now()}: ${outcome.drifts.join()}`)
+  })
   return {
     looks,
     told,
+    waits,
     ask: () => asked.next(),
     failNext: () => (fails = true),
     async passTo(ms) {
@@ -54,7 +58,7 @@ describe('looks for drift', () => {
   })
 
   it('are told of at once, and followed by a pause of four times as long', async () => {
-    const { ask, passTo, looks, told } = checking(3000)
+    const { ask, passTo, looks, told, waits } = checking(3000)
     ask()
     await passTo(1000)
     ask()
@@ -62,6 +66,8 @@ describe('looks for drift', () => {
     expect(told).toEqual(['3000: nat KUBE-SERVICES', '19000: nat KUBE-SERVICES'])
     // 12 s of pause, and the least interval after it.
     expect(looks).toEqual([0, 16_000])
+    // Asked for at 1 s.
+    expect(waits).toEqual([0, 15_000])
   })
 
   it('are not put off for longer than the interval by one that took long, or by a clock that jumped meanwhile', async () => {

@@ -96,14 +96,15 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
     scheduler,
   ).subscribe((outcome) => {
     const at = scheduler.now()
+    const { waitedMs } = outcome
     if (outcome.type === 'failed') {
       if (signal.aborted) return
-      onEvent({ type: 'drift', drifts: [], at, error: outcome.error })
+      onEvent({ type: 'drift', drifts: [], at, error: outcome.error, waitedMs })
       options.onDoubt()
       return
     }
     const by = suspects.take()
-    onEvent({ type: 'drift', drifts: outcome.drifts, at, by })
+    onEvent({ type: 'drift', drifts: outcome.drifts, at, by, waitedMs })
     for (const drift of outcome.drifts) {
       const quiet = repeats.take(`${drift.family} ${drift.chains.join()}`, at)
       if (quiet !== undefined) options.onNotice(driftNotice(drift, { by, quiet }, at))
@@ -198,9 +199,13 @@ interface DriftChecksOptions<Drift> {
 }
 
 /** What a look at the tables came to. */
-type DriftOutcome<Drift> =
+type DriftOutcome<Drift> = {
+  /** For how long what asked for it had waited, for the look before and the pause after it, in milliseconds. */
+  readonly waitedMs: number
+} & (
   | { readonly type: 'compared'; readonly drifts: readonly Drift[] }
   | { readonly type: 'failed'; readonly error: unknown }
+)
 
 /**
  * Looks for drift when it is asked for, and at an interval. Low priority: a look at many rules takes seconds of a processor,
@@ -211,14 +216,17 @@ export function driftChecks<Drift>(
   scheduler: SchedulerLike,
 ): Observable<DriftOutcome<Drift>> {
   return new Observable((subscriber) => {
+    let askedAt: number | undefined
     const look = (): Observable<boolean> => {
       const startedAt = scheduler.now()
+      const waitedMs = Math.max(0, startedAt - (askedAt ?? startedAt))
+      askedAt = undefined
       return defer(check).pipe(
         tap({
           next: (drifts) => {
-            if (drifts !== undefined) subscriber.next({ type: 'compared', drifts })
+            if (drifts !== undefined) subscriber.next({ type: 'compared', drifts, waitedMs })
           },
-          error: (error: unknown) => subscriber.next({ type: 'failed', error }),
+          error: (error: unknown) => subscriber.next({ type: 'failed', error, waitedMs }),
         }),
         mergeMap(() =>
           concat(
@@ -235,7 +243,8 @@ export function driftChecks<Drift>(
       maxRetryMs: intervalMs,
       lastRetries: 0,
     }
-    return asked.pipe(boundedFrequency({ ...frequency, run: look }, scheduler), ignoreElements()).subscribe(subscriber)
+    const noted = asked.pipe(tap(() => (askedAt ??= scheduler.now())))
+    return noted.pipe(boundedFrequency({ ...frequency, run: look }, scheduler), ignoreElements()).subscribe(subscriber)
   })
 }
 

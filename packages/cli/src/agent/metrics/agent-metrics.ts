@@ -104,6 +104,13 @@ interface ProcessFigures {
   readonly virtualBytes?: number
   readonly openFiles?: number
   readonly maxFiles?: number
+  /** Of the commands that it runs. */
+  readonly children?: {
+    /** Of those that have ended. */
+    readonly cpuSeconds: number
+    /** Of those that run now, together. */
+    readonly residentBytes: number
+  }
 }
 
 /** The process metrics that Kubernetes' own components have, read on request; none of the JavaScript engine. */
@@ -121,7 +128,19 @@ function registerProcessMetrics(registry: Registry, read: () => ProcessFigures):
       cpu.inc(figures.cpuSeconds)
     },
   })
-  for (const { name, help, of } of GAUGES) {
+  for (const each of GAUGES) registerGauge(each)
+  const childrenCpu: Counter = new Counter({
+    name: 'pointsman_children_cpu_seconds_total',
+    help: 'Processor time of commands that have ended, such as iptables-restore, in seconds.',
+    registers,
+    collect: () => {
+      childrenCpu.reset()
+      childrenCpu.inc(figures.children?.cpuSeconds ?? 0)
+    },
+  })
+  registerGauge(CHILDREN_GAUGE)
+
+  function registerGauge({ name, help, of }: ProcessGauge): void {
     const gauge: Gauge = new Gauge({
       name,
       help,
@@ -153,12 +172,37 @@ const GAUGES: readonly ProcessGauge[] = [
   },
 ]
 
+const CHILDREN_GAUGE: ProcessGauge = {
+  name: 'pointsman_children_resident_memory_bytes',
+  help: 'Resident memory of the commands that run now, such as iptables-restore.',
+  of: ({ children }) => children?.residentBytes,
+}
+
+/** Of processes that were started by the main thread, as all are. */
+function readChildren(): ProcessFigures['children'] {
+  const stat = textOf('/proc/self/stat')
+  const pids = textOf(`/proc/self/task/${process.pid}/children`)
+  if (stat === undefined || pids === undefined) return undefined
+  // proc_pid_stat(5): cutime and cstime, after the name, which may hold blanks; in hundredths of a second for user space.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const residentKiB = pids.split(' ').map((pid) => {
+    const status = /^\d+$/.test(pid) ? textOf(`/proc/${pid}/status`) : undefined
+    // One that has ended has no memory.
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status ?? '')?.[1] ?? 0)
+  })
+  return {
+    cpuSeconds: (Number(fields[13]) + Number(fields[14])) / 100,
+    residentBytes: residentKiB.reduce((sum, each) => sum + each, 0) * 1024,
+  }
+}
+
 /** Reads what Node and Linux's /proc say of this process. */
 export function readProcessFigures(): ProcessFigures {
   const { user, system } = process.cpuUsage()
   const virtualKiB = Number(/^VmSize:\s+(\d+) kB/m.exec(textOf('/proc/self/status') ?? '')?.[1])
   const maxFiles = Number(/^Max open files +(\d+)/m.exec(textOf('/proc/self/limits') ?? '')?.[1])
   const openFiles = filesIn('/proc/self/fd')
+  const children = readChildren()
   return {
     cpuSeconds: (user + system) / 1e6,
     residentBytes: process.memoryUsage.rss(),
@@ -166,6 +210,7 @@ export function readProcessFigures(): ProcessFigures {
     ...(Number.isFinite(virtualKiB) && { virtualBytes: virtualKiB * 1024 }),
     ...(Number.isFinite(maxFiles) && { maxFiles }),
     ...(openFiles !== undefined && { openFiles }),
+    ...(children && { children }),
   }
 }
 

@@ -46,6 +46,7 @@ describe('the process', () => {
     expect(value('process_virtual_memory_bytes')).toBeGreaterThan(value('process_resident_memory_bytes') ?? 0)
     expect(value('process_open_fds')).toBeGreaterThan(2)
     expect(value('process_max_fds')).toBeGreaterThan(value('process_open_fds') ?? 0)
+    expect(value('pointsman_children_cpu_seconds_total')).toBeGreaterThanOrEqual(0)
     const age = Date.now() / 1000 - (value('process_start_time_seconds') ?? 0)
     expect(age).toBeGreaterThan(0)
     expect(age).toBeLessThan(600)

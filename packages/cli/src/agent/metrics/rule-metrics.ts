@@ -130,11 +130,26 @@ export const driftMetrics: MetricGroup = ({ registry, families }) => {
     labelNames,
     registers,
   })
+  const postponed = new Counter({
+    name: 'pointsman_drift_checks_postponed_total',
+    help: 'Comparisons that had to wait for the one before and the pause after it.',
+    registers,
+  })
+  const waited = new Counter({
+    name: 'pointsman_drift_checks_postponed_seconds_total',
+    help: 'How long those waited, in seconds.',
+    registers,
+  })
   for (const ip_family of families) for (const each of [found, mended]) each.inc({ ip_family }, 0)
 
   return (event) => {
     if (event.type !== 'drift') return
     checks.inc()
+    const { waitedMs = 0 } = event
+    if (waitedMs > 0) {
+      postponed.inc()
+      waited.inc(waitedMs / 1000)
+    }
     if (event.error !== undefined) failures.inc()
     for (const { family, chains } of event.drifts) {
       found.inc({ ip_family: family })
