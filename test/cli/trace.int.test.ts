@@ -294,6 +294,20 @@ test.each([
   expect(ended).toMatchObject({ status, stderr: expect.stringMatching(message) })
 })
 
+test('several listings of a node are followed together, and of saves the one of the packet’s family', async () => {
+  const nft = folder.path('nft.txt')
+  writeFileSync(
+    nft,
+    'table inet guard {\nchain after {\ntype filter hook forward priority 10; policy accept;\nip daddr 10.254.0.0/16 drop\n}\n}\n',
+  )
+  const save = SAVE('node-port')
+  const args = ['--rules', save, '--rules', save.replace('iptables-save', 'ip6tables-save'), '--rules', nft]
+  const packet = 'tcp 10.244.1.200 -> 10.96.125.27:8080'
+  const ended = await runPointsman(['trace', packet, ...args, '--node-address', '192.168.55.10'])
+  expect(ended.stderr).toBe('')
+  expect(conclusion(ended)[1]).toBe('  is dropped without an answer by rule 1 of inet guard after')
+})
+
 test('options that have no say in given rules are refused', async () => {
   const args = ['trace', 'tcp 10.0.0.1 -> 10.0.0.2:80', '--rules', SAVE('node-port')]
   const ended = await runPointsman([...args, '--masquerade-all'])

@@ -16,6 +16,7 @@ import {
   type ServicePort,
   type Trace,
   type TraceQuestion,
+  type TraceableRules,
 } from '@pointsman/core'
 import { IptablesParseError, parseRestoreLine, runProcess, saveLinesOf, type Run } from 'node-iptables'
 import { auditNotes, auditRules } from './audit/audit-rules.js'
@@ -42,7 +43,7 @@ import {
 } from './ruleset/layout.js'
 import type { BaseRules, Ruleset, ServiceRules } from './ruleset/ruleset.js'
 import { planService } from './ruleset/service-rules.js'
-import { tracePacket } from './trace/trace-packet.js'
+import { hookedTables, tracePacket } from './trace/trace-packet.js'
 
 /** kube-proxy has no rules in mangle but for its canary, and reports these two alone. */
 const TABLES = ['filter', 'nat']
@@ -139,6 +140,7 @@ export const iptablesDataplane: Dataplane<OwnedRule> = {
   openRules,
   loaded: (plan) => new LoadedTables(savedTablesOf(rulesetOf(plan.parts())), { family: plan.family }),
   trace: traceTables,
+  traceable,
   affinityLists: (rules) => recentListsIn(loadedTables(rules).tables),
   dependents: dependentRules,
   findings: AUDIT_FINDINGS,
@@ -180,18 +182,32 @@ class IptablesPart implements PlannedItems<OwnedRule> {
 
 /** Follows a packet. That it is for no Service holds only if no other program takes it before the rules, or instead of them. */
 function traceTables(rules: LoadedRules, question: TraceQuestion): Trace {
-  const { tables, isPart } = loadedTables(rules)
-  const trace = tracePacket({ ...question, tables })
+  const loaded = loadedTables(rules)
+  return judgedTrace(loaded, tracePacket({ ...question, tables: loaded.tables }))
+}
+
+/** The same where rules of other listings are followed as well. */
+function traceable(rules: LoadedRules): TraceableRules {
+  const loaded = loadedTables(rules)
+  return hookedTables(loaded.tables, {
+    variant: loaded.kind,
+    judged: (trace, others) => judgedTrace(loaded, trace, others),
+  })
+}
+
+function judgedTrace({ tables, isPart }: LoadedTables, trace: Trace, others: readonly TraceableRules[] = []): Trace {
   const missing = isPart ? chainWithoutRules(trace) : undefined
   if (missing !== undefined)
     throw new TraceError(
       'PART_OF_RULES',
       `the packet comes to ${missing}, and the text has no rule of it: give the whole output of iptables-save`,
     )
-  if (!trace.ways.some(({ end }) => end.fate === 'no-service')) return trace
+  const unserved = trace.ways.map(({ end }) => end).find((end) => end.fate === 'no-service')
+  if (unserved?.fate !== 'no-service') return trace
+  if (others.some((other) => other.tables.some((table) => /^ip6? kube-proxy$/.test(table)))) return trace
   const origin = otherOriginOf(tables)
   if (origin?.type !== 'OTHER_PROXY') return trace
-  const message = `no rules of kube-proxy are here, and ${origin.detail}; it is taken not to serve ${question.packet.destination}`
+  const message = `no rules of kube-proxy are here, and ${origin.detail}; it is taken not to serve ${unserved.address}`
   return { ...trace, assumptions: [...trace.assumptions, { code: 'OTHER_PROXY', message }] }
 }
 

@@ -20,7 +20,7 @@ import { affinityLists, listings, loadedOf, loadedTable, readListing } from './l
 import { cleanUp, failureLines, openDataplane, openRules } from './machine/open-dataplane.js'
 import { LAYOUTS, layoutOf, planNftables, type NftPlan } from './plan/rule-plan.js'
 import { NftItem, parseItem } from './table/item.js'
-import { traceRuleset } from './trace/trace-ruleset.js'
+import { hookedRuleset, traceRuleset } from './trace/trace-ruleset.js'
 
 const [DEFAULT_LAYOUT] = LAYOUTS
 
@@ -49,6 +49,7 @@ export const nftablesDataplane: Dataplane<NftItem> = {
   mode: 'nftables',
   layouts: [LAYOUTS[0].name, ...LAYOUTS.slice(1).map(({ name }) => name)],
   usesServiceCidrs: true,
+  listsAllFamilies: true,
   listingFile: (family) => (family === 'IPv4' ? 'nft-ip.txt' : 'nft-ip6.txt'),
   loadedBy: 'nft 1.0.1 and later',
   isItemLine: (line) => /^add (?:rule|element) /.test(line),
@@ -85,6 +86,7 @@ export const nftablesDataplane: Dataplane<NftItem> = {
   loaded: (plan) => loadedOf(plan as NftPlan),
   listings,
   trace: (rules, question) => traceRuleset(loadedTable(rules).ruleset, question),
+  traceable: (rules) => hookedRuleset(loadedTable(rules).ruleset),
   affinityLists: (rules) => affinityLists(loadedTable(rules)),
   findings: AUDIT_FINDINGS,
   audit: auditTable,

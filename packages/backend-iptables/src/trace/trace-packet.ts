@@ -1,6 +1,7 @@
 import { type Trace, TraceError, type TracedRule, type TraceQuestion } from '@pointsman/core'
 import {
   type BaseChain,
+  HookedRules,
   NFT_DEPTH,
   type PacketState,
   type RuleSystem,
@@ -25,22 +26,41 @@ export interface TablesQuestion extends TraceQuestion {
  * a TraceError for what is no packet, or no rules that a kernel would take.
  */
 export function tracePacket({ tables, ...question }: TablesQuestion): Trace {
-  const start = startOf(question.packet)
+  const rules = hookedTables(tables)
+  rules.check(question)
+  const { family } = startOf(question.packet)
+  return traceThrough(question, (context) => rules.rulesIn(context, family))
+}
+
+/** Tables for a walk, alone or together with other listings. `variant`: which iptables has them, if that is known. */
+export function hookedTables(
+  tables: readonly OwnedTable[],
+  { variant = 'either', judged }: HookedOptions = {},
+): HookedRules {
   const ruleTables = ruleTablesOf(tables)
-  checkFamily(tables, start)
-  // What is wrong with them is said also where no rule asks for one.
-  ipsetsIn(question.surroundings)
   const system = systemOf(ruleTables)
-  return traceThrough(question, (context) => {
-    for (const table of ['nat', 'filter'])
-      if (!ruleTables.has(table))
-        context.assume({ code: 'TABLE_MISSING', message: `the rules have no table ${table}: it is taken to be empty` })
-    return {
-      chains: baseChainsOf(ruleTables, system, context),
+  return new HookedRules({
+    tables: tables.map(({ table }) => table),
+    check({ packet, surroundings }) {
+      checkFamily(tables, startOf(packet))
+      // What is wrong with them is said also where no rule asks for one.
+      ipsetsIn(surroundings)
+    },
+    rulesIn: (context) => ({
+      chains: baseChainsOf(ruleTables, { system, context }).map((chain) => ({
+        ...chain,
+        ofIptables: { table: chain.table, listed: variant },
+      })),
+      missing: ['nat', 'filter'].filter((table) => !ruleTables.has(table)),
       otherProxy: ipvsIn(ruleTables, context.surroundings),
       missedNat: (packet) => unaskedRule(ruleTables, context, packet),
-    }
+    }),
+    ...(judged && { judged }),
   })
+}
+
+interface HookedOptions extends Partial<Pick<HookedRules, 'judged'>> {
+  readonly variant?: 'nft' | 'legacy' | 'either'
 }
 
 /** The tables that are asked at each hook, with the kernel's priorities: raw, mangle, destination nat, filter, security, source nat. */
@@ -52,7 +72,12 @@ const HOOKS = {
   POSTROUTING: { mangle: -150, nat: 100 },
 } as const satisfies { readonly [hook in BaseChain['hook']]: Readonly<Record<string, number>> }
 
-function baseChainsOf(tables: RuleTables, system: RuleSystem<OwnedRule>, context: WalkContext): readonly BaseChain[] {
+interface Walk {
+  readonly system: RuleSystem<OwnedRule>
+  readonly context: WalkContext
+}
+
+function baseChainsOf(tables: RuleTables, walk: Walk): readonly BaseChain[] {
   const hooks = Object.keys(HOOKS) as readonly BaseChain['hook'][]
   return hooks.flatMap((hook) =>
     Object.entries(HOOKS[hook]).flatMap(([table, priority]): readonly BaseChain[] => {
@@ -67,7 +92,7 @@ function baseChainsOf(tables: RuleTables, system: RuleSystem<OwnedRule>, context
           table,
           rules: found.rules.length,
           policy: found.policy === 'DROP' ? 'DROP' : 'ACCEPT',
-          walk: (way) => walkChain({ system, context }, place, way),
+          walk: (way) => walkChain(walk, place, way),
         },
       ]
     }),

@@ -1,5 +1,12 @@
 import type { AffinityList, Hook, Trace, TracedRule, TraceQuestion } from '@pointsman/core'
-import { type BaseChain, type RuleSystem, tracePacket, walkChain, type WalkContext } from '@pointsman/core/trace'
+import {
+  type BaseChain,
+  HookedRules,
+  type RuleSystem,
+  tracePacket,
+  walkChain,
+  type WalkContext,
+} from '@pointsman/core/trace'
 import type { NftChain, NftRule, NftRuleset, NftTable, Statement } from '../listing/model.js'
 import { meetRule } from './meet-rule.js'
 import { dynamicSets, toldRule, walkedTables, type WalkedTable } from './nft-tables.js'
@@ -9,18 +16,28 @@ import { dynamicSets, toldRule, walkedTables, type WalkedTable } from './nft-tab
  * priorities. Knows nothing of Services: the rules are all that it looks at. Throws a TraceError for what is no packet.
  */
 export function traceRuleset(ruleset: NftRuleset, question: TraceQuestion): Trace {
+  const rules = hookedRuleset(ruleset)
+  const family = question.packet.destination.includes(':') ? 'IPv6' : 'IPv4'
+  return tracePacket(question, (context) => rules.rulesIn(context, family))
+}
+
+/** The same rules for a walk, alone or together with other listings. */
+export function hookedRuleset(ruleset: NftRuleset): HookedRules {
   const tables = walkedTables(ruleset)
   const system = systemOf(tables)
-  return tracePacket(question, (context) => {
-    noteWhatIsNotFollowed(ruleset, context)
-    const family = question.packet.destination.includes(':') ? 'ip6' : 'ip'
-    const chains = [...tables.values()].flatMap((walked): readonly BaseChain[] => {
-      const { table } = walked
-      if (table.flags.includes('dormant') || (table.family !== family && table.family !== 'inet')) return []
-      return table.chains.flatMap((chain) => baseChainOf(walked, chain, { system, context }) ?? [])
-    })
-    // Of chains at one hook with equal priorities, the kernel asks the newest first (net/netfilter/core.c).
-    return { chains: chains.toReversed() }
+  return new HookedRules({
+    tables: [...tables.keys()],
+    rulesIn(context, family) {
+      noteWhatIsNotFollowed(ruleset, context)
+      const chains = [...tables.values()].flatMap((walked): readonly BaseChain[] => {
+        const { table } = walked
+        if (table.flags.includes('dormant')) return []
+        if (table.family !== 'inet' && table.family !== (family === 'IPv6' ? 'ip6' : 'ip')) return []
+        return table.chains.flatMap((chain) => baseChainOf(walked, chain, { system, context }) ?? [])
+      })
+      // Of chains at one hook with equal priorities, the kernel asks the newest first (net/netfilter/core.c).
+      return { chains: chains.toReversed() }
+    },
   })
 }
 
@@ -29,7 +46,11 @@ interface Walk {
   readonly context: WalkContext
 }
 
-function baseChainOf({ name: table }: WalkedTable, { name, base, rules }: NftChain, walk: Walk): BaseChain | undefined {
+function baseChainOf(
+  { name: table, table: of }: WalkedTable,
+  { name, base, rules }: NftChain,
+  walk: Walk,
+): BaseChain | undefined {
   const hook = HOOKS[base?.hook ?? '']
   if (base === undefined || hook === undefined) return undefined
   const place = { table, chain: name, hook, depth: 0, trail: [name] }
@@ -42,8 +63,23 @@ function baseChainOf({ name: table }: WalkedTable, { name, base, rules }: NftCha
     rules: rules.length,
     policy: base.policy === 'drop' ? 'DROP' : 'ACCEPT',
     walk: (way) => walkChain(walk, place, way),
+    ...(isOfIptables(of, { name, base }) && { ofIptables: { table: of.name } }),
   }
 }
+
+/** iptables-nft has its tables under their names, with the chains that the kernel has for iptables-legacy. */
+function isOfIptables({ family, name: table }: NftTable, { name, base }: Pick<NftChain, 'name' | 'base'>): boolean {
+  if (base === undefined || family === 'inet' || name !== HOOKS[base.hook]) return false
+  const priority = base.hook === 'postrouting' || base.hook === 'input' ? SOURCE_NAT : DESTINATION_NAT
+  return (
+    base.priority === (table === 'nat' ? priority : IPTABLES_PRIORITIES[table]) &&
+    (base.type === 'nat') === (table === 'nat')
+  )
+}
+
+const DESTINATION_NAT = -100
+const SOURCE_NAT = 100
+const IPTABLES_PRIORITIES: Readonly<Record<string, number>> = { raw: -300, mangle: -150, filter: 0, security: 50 }
 
 const HOOKS: Readonly<Record<string, Hook>> = {
   prerouting: 'PREROUTING',

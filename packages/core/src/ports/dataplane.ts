@@ -19,7 +19,7 @@ import type {
   RuleTool,
   WatchChangesOptions,
 } from './machine.js'
-import type { AffinityList, TraceQuestion } from './trace-question.js'
+import type { AffinityList, TraceableRules, TraceQuestion } from './trace-question.js'
 import type { Trace } from './trace.js'
 
 /** What rules are made from at one point in time. */
@@ -178,6 +178,8 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
   readonly usesServiceCidrs?: boolean | undefined
   /** The file that holds a family's listing, where listings are written into a folder: `iptables-save.txt`. */
   listingFile(family: IpFamily): string
+  /** Whether one listing may hold the rules of both families, whatever `LoadedRules.family` says. Default: it does not. */
+  readonly listsAllFamilies?: boolean | undefined
   /** What loads its listings: `iptables 1.6.2 and later`. */
   readonly loadedBy: string
   /** Whether a line of its listings is an item; others declare, delete or commit. */
@@ -217,6 +219,8 @@ export interface Dataplane<Item extends RuleItem = RuleItem> extends RulePlanner
    * TraceError for what is no packet, or no rules that a kernel would take.
    */
   trace(rules: LoadedRules, question: TraceQuestion): Trace
+  /** The same rules for `traceTogether`, which follows a packet through several listings. Default: they are followed alone. */
+  traceable?(rules: LoadedRules): TraceableRules
   /** The lists on which rules remember clients, for session affinity. */
   affinityLists(rules: LoadedRules): readonly AffinityList[]
 

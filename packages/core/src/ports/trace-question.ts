@@ -75,6 +75,15 @@ export interface AffinityList {
   readonly leadsTo: string | undefined
 }
 
+/**
+ * Rules of one listing in the form in which a packet can be followed through those of several at once. Only core's `trace/` makes
+ * and reads more of them than this.
+ */
+export interface TraceableRules {
+  /** As a trace names them: `nat`, `ip kube-proxy`. */
+  readonly tables: readonly string[]
+}
+
 /** What can be wrong with a question about a packet, or with the rules that it is asked about. */
 export const TRACE_ERRORS = {
   NOT_AN_ADDRESS: 'the source or the destination is not an IP address',

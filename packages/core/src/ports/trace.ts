@@ -64,6 +64,7 @@ export const DEPENDENCE_CODES = {
   TARGET: 'what a target that is not known here does with the packet',
   PROGRAM: 'what a program decides that the packet is handed to',
   NODE_ADDRESS: 'whether an address is one of the node',
+  CHAIN_ORDER: 'which of two base chains at one hook with equal priorities comes first',
 } as const
 export type DependenceCode = keyof typeof DEPENDENCE_CODES
 
@@ -284,5 +285,7 @@ export const ASSUMPTION_CODES = {
   POLICY_ROUTING: 'a packet that TPROXY gives to a socket is taken to be routed to the node, as `ip rule` has to say',
   OTHER_PROXY:
     'rules of a program that can serve Services without rules are there, and none of kube-proxy: it is taken not to',
+  SAME_TABLE: 'a table of iptables in what nft lists is taken to be the one that iptables-save printed',
+  CHAIN_ORDER: 'of two base chains with equal priorities it is not known which comes first; the verdict is the same',
 } as const
 export type AssumptionCode = keyof typeof ASSUMPTION_CODES

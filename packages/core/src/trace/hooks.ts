@@ -26,6 +26,11 @@ export interface BaseChain {
   readonly rules: number
   readonly policy: 'ACCEPT' | 'DROP'
   readonly walk: (way: PartialWay) => readonly ChainOutcome[]
+  /**
+   * Set where iptables made it, with the name of its table there: `listed`, it was read from iptables' own listing; else it is a chain of
+   * iptables-nft that nft lists as well.
+   */
+  readonly ofIptables?: { readonly table: string; readonly listed?: 'nft' | 'legacy' | 'either' } | undefined
 }
 
 /** What takes packets to endpoints beside rules. */
@@ -43,6 +48,8 @@ export interface OtherProxy {
 /** The rules of a node, of one rule system or several. */
 export interface NodeRules {
   readonly chains: readonly BaseChain[]
+  /** Tables that a whole listing has, and this one has not: they are taken to be empty. */
+  readonly missing?: readonly string[] | undefined
   readonly otherProxy?: OtherProxy | undefined
   /** Of a packet that is not tracked: words about the rule of a nat chain that would match it otherwise. Empty: none is known. */
   readonly missedNat?: ((packet: PacketState) => string) | undefined

@@ -25,6 +25,7 @@ export {
   truthIn,
   type When,
 } from './suppositions.js'
+export { HookedRules, traceTogether } from './together.js'
 export { tracePacket } from './trace-packet.js'
 export * from './translate.js'
 export {

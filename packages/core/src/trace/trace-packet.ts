@@ -10,21 +10,27 @@ import type { WalkContext } from './walk-chain.js'
 /**
  * The way of a packet through the rules of a node, as the kernel goes it: every hook, base chain and rule that it meets, in order.
  * Where chance decides, each way is reported with its exact odds. An unknown fact that a rule tests is assumed, and the assumption
- * is listed. `rulesIn` gives the rules for a walk: there is more than one where it is unknown whether the destination is the node's.
+ * is listed. `rulesIn` gives the rules for a walk: there is more than one where it is unknown whether the destination is the node's, or
+ * whether the claim `order` holds, which decides in which order chains are asked.
  * Throws a TraceError for what is no packet, or no rules that a kernel would take.
  */
 export function tracePacket(
   { packet, surroundings, everyRule = false }: TraceQuestion,
-  rulesIn: (context: WalkContext) => NodeRules,
+  rulesIn: (context: WalkContext, isInOrder: boolean) => NodeRules,
+  order?: Claim,
 ): Trace {
   const start = startOf(packet)
   const assumptions = new Map<string, Assumption>()
   const assume = (assumption: Assumption): void => void assumptions.set(assumption.message, assumption)
   const context = { surroundings: withSender(surroundings, start), everyRule, assume, effort: createEffort() }
   const ended = startsOf(context.surroundings, start)
+    .flatMap((one) => (order === undefined ? [one] : inEitherOrder(one, order)))
     .flatMap((one) => {
       const own = { ...context, surroundings: one.surroundings }
-      return throughHooks(own, rulesIn(own), { start: one.way, connection: packet.connection })
+      const rules = rulesIn(own, one.isInOrder !== false)
+      for (const table of rules.missing ?? [])
+        assume({ code: 'TABLE_MISSING', message: `the rules have no table ${table}: it is taken to be empty` })
+      return throughHooks(own, rules, { start: one.way, connection: packet.connection })
     })
     .toSorted((a, b) => whereTheyPart(a.way.when, b.way.when))
   checkTold(ended.map(({ way }) => way))
@@ -45,7 +51,16 @@ export function tracePacket(
 interface Start {
   readonly surroundings: Surroundings
   readonly way: PartialWay
+  /** Absent: in the order in which `rulesIn` gives chains by itself. */
+  readonly isInOrder?: boolean
 }
+
+const inEitherOrder = (start: Start, order: Claim): readonly Start[] =>
+  [true, false].map((isInOrder) => ({
+    ...start,
+    isInOrder,
+    way: { ...start.way, when: start.way.when.map((one) => withClaim(one, order, isInOrder)) },
+  }))
 
 /** One, or two where it is unknown whether the destination is an address of the node: that decides from the first hook on. */
 function startsOf(surroundings: Surroundings, start: PacketState): readonly Start[] {

@@ -46,18 +46,24 @@ import { affinityEntries, connectionOf, interfacesOf, senderOf, type PacketFacts
 
 /** As commander parses the options of `trace`. */
 export interface TraceOptions extends InputOptions, PointOptions, RulesQuestionOptions, PacketFacts {
-  readonly rules?: string
+  readonly rules?: readonly string[]
   readonly inInterface?: string
   readonly outInterface?: string
   readonly everyRule?: true
   readonly ipset?: string
 }
 
+/** Rules with what reads them. */
+export interface Listing {
+  readonly dataplane: Dataplane
+  readonly rules: LoadedRules
+}
+
 /** What the trace is asked, and what names there are. */
 export interface AskedTrace {
   readonly packet: ResolvedPacket
-  readonly dataplane: Dataplane
-  readonly rules: LoadedRules
+  /** What the packet is followed through: one listing, or several of one node. */
+  readonly listings: readonly Listing[]
   readonly question: TraceQuestion
   /** What was taken for granted to ask it. */
   readonly assumptions: readonly Assumption[]
@@ -95,13 +101,12 @@ async function ofObjects(
   const askIn = async (family: TraceOptions): Promise<AskedTrace> => {
     const found = resolved(packet, family, { names, node })
     const plan = dataplane.plan({ state, config }, { family: found.packet.family, interfaceAddresses })
-    const rules = dataplane.loaded(plan)
+    const listings = [{ dataplane, rules: dataplane.loaded(plan) }]
     const arrival = assumedArrival(options, { packet: found.packet, config })
     return {
       ...found,
-      dataplane,
-      rules,
-      question: await questionOf(options, { ...found, dataplane, rules, inInterface: arrival.inInterface }, context),
+      listings,
+      question: await questionOf(options, { ...found, listings, inInterface: arrival.inInterface }, context),
       assumptions: arrival.assumptions,
       names,
       node,
@@ -115,23 +120,38 @@ async function ofObjects(
 
 async function ofRules(
   packet: PacketText,
-  options: TraceOptions & { readonly rules: string },
+  options: TraceOptions & { readonly rules: readonly string[] },
   context: Context,
 ): Promise<AskedTrace> {
   checkRulesOptions(options)
+  const read: Listing[] = []
   // No configuration says of which mode they are: the text does.
-  const { rules, dataplane } = await readSave(
-    { path: options.rules, dataplanes: context.dataplanes, family: familyWanted(packet, options) },
-    context,
-  )
+  for (const path of options.rules)
+    read.push(await readSave({ path, dataplanes: context.dataplanes, family: familyWanted(packet, options) }, context))
   const names = options.log === undefined && options.objects === undefined ? undefined : await namesOf(options, context)
   const node = names === undefined ? undefined : nodeOf(options, names)
   if (node === undefined && options.nodeAddress === undefined && options.interfaceAddress === undefined)
     warn(context, 'no address of the node is known, so that none but loopback counts as its own: give --node-address')
   const found = resolved(packet, options, { names, node })
-  const question = await questionOf(options, { ...found, dataplane, rules, inInterface: options.inInterface }, context)
-  const assumptions = (rules.notes ?? []).map((message): Assumption => ({ code: 'RULES_INFERRED', message }))
-  return { ...found, dataplane, rules, question, assumptions, names, node }
+  const listings = listingsFor(found.packet.family, read, options.rules)
+  const question = await questionOf(options, { ...found, listings, inInterface: options.inInterface }, context)
+  const assumptions = listings
+    .flatMap(({ rules }) => rules.notes ?? [])
+    .map((message): Assumption => ({ code: 'RULES_INFERRED', message }))
+  return { ...found, listings, question, assumptions, names, node }
+}
+
+/** Of several, those that packets of a family meet: iptables prints one family at a time. */
+function listingsFor(family: IpFamily, all: readonly Listing[], paths: readonly string[]): readonly Listing[] {
+  if (all.length === 1) return all
+  const own = all.filter(
+    ({ rules, dataplane }) => dataplane.listsAllFamilies === true || (rules.family ?? family) === family,
+  )
+  if (own.length > 0) return own
+  throw new CliError(
+    'BAD_INPUT',
+    `none of ${paths.join(', ')} has ${family} rules: give what \`${family === 'IPv6' ? 'ip6' : 'ip'}tables-save\` prints`,
+  )
 }
 
 /** Of `--family`, else that of an address in the packet. */
@@ -141,7 +161,7 @@ function familyWanted({ source, destination }: PacketText, options: TraceOptions
 }
 
 /** What decides about rules has no say in those that are given. */
-function checkRulesOptions(options: TraceOptions & { readonly rules: string }): void {
+function checkRulesOptions(options: TraceOptions & { readonly rules: readonly string[] }): void {
   const given = RULE_OPTIONS.filter((option) => options[option] !== undefined)
   const [first] = given.map((option) => `--${option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
   if (first !== undefined)
@@ -149,8 +169,8 @@ function checkRulesOptions(options: TraceOptions & { readonly rules: string }): 
       'USAGE',
       `${first} decides which rules there are, and --rules gives them: leave one of the two out`,
     )
-  const fromStdin = [options.rules, options.ipset, ...(options.objects ?? [])].filter((file) => file === '-')
-  if (options.rules === '-' && options.objects?.includes('-') === true)
+  const fromStdin = [...options.rules, options.ipset, ...(options.objects ?? [])].filter((file) => file === '-')
+  if (options.rules.includes('-') && options.objects?.includes('-') === true)
     throw new CliError('USAGE', '--rules and --objects cannot both be read from standard input')
   if (fromStdin.length > 1) throw new CliError('USAGE', 'one file alone can be read from standard input')
 }
@@ -234,10 +254,9 @@ export async function questionOf(
     packet,
     nodeAddresses,
     maybeNodeAddresses,
-    dataplane,
-    rules,
+    listings,
     inInterface,
-  }: Found & Pick<AskedTrace, 'dataplane' | 'rules'> & { readonly inInterface: string | undefined },
+  }: Found & Pick<AskedTrace, 'listings'> & { readonly inInterface: string | undefined },
   { stdin }: Pick<Context, 'stdin'>,
 ): Promise<TraceQuestion> {
   const { protocol, source, sourcePort, destination, destinationPort, from } = packet
@@ -259,7 +278,10 @@ export async function questionOf(
       maybeNodeAddresses,
       interfaces: interfacesOf(options),
       ipsets: options.ipset && (await readText(options.ipset, byteStream(stdin), MAX_SAVE_BYTES)).text,
-      affinity: affinityEntries(options, { lists: () => dataplane.affinityLists(rules), source }),
+      affinity: affinityEntries(options, {
+        lists: () => listings.flatMap(({ dataplane, rules }) => dataplane.affinityLists(rules)),
+        source,
+      }),
     },
     everyRule: options.everyRule,
   }

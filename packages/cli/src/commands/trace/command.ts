@@ -1,4 +1,5 @@
 import { type Assumption, TraceError, type Trace } from '@pointsman/core'
+import { traceTogether } from '@pointsman/core/trace'
 import { Option, type Command } from 'commander'
 import { warn, type Context } from '../../context.js'
 import { CliError } from '../../errors.js'
@@ -31,7 +32,8 @@ export function registerTrace(program: Command, context: Context): void {
     )
     .option(
       '--rules <file>',
-      'iptables-save output (or of iptables -S, or -nvL), nft list ruleset output as text or JSON, a directory or tar archive that has it, or - for standard input, instead of the rules for the objects',
+      'iptables-save output (or of iptables -S, or -nvL), nft list ruleset output as text or JSON, a directory or tar archive that has it, or - for standard input, instead of the rules for the objects; several listings of one node are followed together (repeatable)',
+      (file: string, files: readonly string[] | undefined) => [...(files ?? []), file],
     )
     .option(
       '--node <name>',
@@ -73,6 +75,7 @@ export function registerTrace(program: Command, context: Context): void {
     "pointsman trace 'udp node -> kube-system/kube-dns:dns' --log shop.db --cluster-cidr 10.244.0.0/16",
     "pointsman trace 'tcp outside -> 203.0.113.10:80' --log cluster.db --node all",
     "iptables-save | pointsman trace 'tcp outside -> 192.168.55.10:30080' --rules - --node-address 192.168.55.10",
+    "pointsman trace 'tcp outside -> 192.168.55.10:30080' --rules iptables-save.txt --rules nft-ruleset.json --node-address 192.168.55.10",
     "pointsman trace 'tcp 10.244.1.9 -> 10.96.0.10:53' --log shop.db -o json | jq '.endpoints[].odds'",
   ])
 }
@@ -153,9 +156,18 @@ const ANY_PORT = 'comes in by a port of a bridge'
 const BRIDGES = /^(?:cni|cbr|br|docker|virbr|weave|kube-bridge)/
 
 /** What is wrong with the rules, or with the packet for them, is the user's business. */
-function traced({ dataplane, rules, question }: AskedTrace): Trace {
+function traced({ listings, question }: AskedTrace): Trace {
+  const [only, ...others] = listings
   try {
-    return dataplane.trace(rules, question)
+    if (only !== undefined && others.length === 0) return only.dataplane.trace(only.rules, question)
+    return traceTogether(
+      listings.map(({ dataplane, rules }) => {
+        const rulesOf = dataplane.traceable?.(rules)
+        if (rulesOf === undefined) throw new CliError('BAD_INPUT', `rules of mode ${dataplane.mode} are followed alone`)
+        return rulesOf
+      }),
+      question,
+    )
   } catch (error) {
     if (!(error instanceof TraceError)) throw error
     throw new CliError('BAD_INPUT', error.message, { cause: error })

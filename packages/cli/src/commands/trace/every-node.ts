@@ -112,7 +112,11 @@ async function answerOn(
   )
   const rules = dataplane.loaded(plan)
   const arrival = assumedArrival(options, { packet: found.packet, config })
-  const question = await questionOf(options, { ...found, dataplane, rules, inInterface: arrival.inInterface }, context)
+  const question = await questionOf(
+    options,
+    { ...found, listings: [{ dataplane, rules }], inInterface: arrival.inInterface },
+    context,
+  )
   try {
     const trace = dataplane.trace(rules, question)
     return { packet: found.packet, trace, assumptions: [...arrival.assumptions, ...trace.assumptions] }
