@@ -18,7 +18,7 @@ export function codesByTable(markdown: string): ReadonlyMap<string, readonly str
   return new Map(
     sections.flatMap((section) => {
       const name = /^[^\n]*`([A-Z_]+)`/.exec(section)?.[1]
-      const codes = [...section.matchAll(/^\| *`([A-Z0-9_]+)` *\|/gm)].map((match) => match[1] ?? '')
+      const codes = [...section.matchAll(/^\| *`([A-Z]\w+)` *\|/gm)].map((match) => match[1] ?? '')
       return name === undefined ? [] : [[name, codes] as const]
     }),
   )

@@ -8,6 +8,7 @@ import type {
   LogHealth,
   ObjectKind,
   Seq,
+  ServiceName,
   State,
   WatchEvent,
   WatchStatus,
@@ -19,6 +20,8 @@ import type { Observation } from './observe/observe-rules.js'
 export type AgentEvent =
   /** The first: the agent has begun. What it has from a log is as of the log's last record, until the watches say more. */
   | { readonly type: 'start'; readonly at: number; readonly fromLog?: LogStart }
+  /** The rule system is open: from now on rules are written, or an observer compares them. */
+  | { readonly type: 'opened'; readonly at: number }
   /** On its way to the rules. `at`: when it was recorded. */
   | { readonly type: 'event'; readonly seq: Seq; readonly event: WatchEvent; readonly at: number }
   | { readonly type: 'engine'; readonly report: EngineReport; readonly state: State }
@@ -51,8 +54,15 @@ export type AgentEvent =
   /** A kind that the rules can do without: the server does not have it, or not for this user. */
   | { readonly type: 'unavailable'; readonly kind: ObjectKind; readonly message: string; readonly at: number }
   | { readonly type: 'request'; readonly request: ApiRequestReport }
+  /** A port that the agent cannot listen on, and does not try again by itself. `error`: the cause alone. */
+  | { readonly type: 'unserved'; readonly port: UnservedPort; readonly error: string; readonly at: number }
   /** The health server answered a request with this status. */
   | { readonly type: 'probe'; readonly path: 'healthz' | 'livez'; readonly status: 200 | 503 }
+
+/** `service`: a health-check node port, tried again after each sync. The others end the agent (bindAddressHardFail). */
+export type UnservedPort =
+  | { readonly type: 'health' | 'metrics' }
+  | { readonly type: 'service'; readonly service: ServiceName; readonly port: number }
 
 /** What an agent that starts has from its log. */
 export interface LogStart {
@@ -66,7 +76,7 @@ export interface LogStart {
 
 /** One request to the API server, ended: `code` is the status, or `<error>` where no answer came. */
 export interface ApiRequestReport {
-  readonly method: 'GET'
+  readonly method: 'GET' | 'POST' | 'PATCH'
   /** Host and port. */
   readonly host: string
   readonly code: string

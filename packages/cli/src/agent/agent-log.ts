@@ -107,6 +107,8 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
         return [warning(event.message)]
       case 'ports':
         return portLines(event.report)
+      case 'opened':
+      case 'unserved':
       case 'event':
       case 'family':
       case 'listening':

@@ -1,4 +1,11 @@
-import { configDocument, nodePortAddressesOf, type AgentConfig, type SentInputs, type State } from '@pointsman/core'
+import {
+  configDocument,
+  messageOf,
+  nodePortAddressesOf,
+  type AgentConfig,
+  type SentInputs,
+  type State,
+} from '@pointsman/core'
 import type { AgentEvent } from './agent-event.js'
 import type { AgentHealth } from './health/readiness.js'
 import { createConnectionLimit, descriptorShares } from './http/connection-limit.js'
@@ -50,12 +57,18 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
     onRetry: (error: Error) => onWarning(`${error.message}; retrying`),
   }
   const servers: RunningServer[] = []
+  const serve = (server: RunningServer, type: 'health' | 'metrics'): void => {
+    servers.push(server)
+    server.listening.catch((error: unknown) =>
+      options.emit({ type: 'unserved', port: { type }, error: messageOf(error), at: now() }),
+    )
+  }
   if (config.healthzBindAddress !== undefined) {
     const address = config.healthzBindAddress
-    servers.push(createHealthServer({ ...common, address, health, onProbe: options.emit }))
+    serve(createHealthServer({ ...common, address, health, onProbe: options.emit }), 'health')
   }
   if (config.metricsBindAddress !== undefined) {
-    servers.push(
+    serve(
       createMetricsServer({
         ...common,
         address: config.metricsBindAddress,
@@ -72,6 +85,7 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
           setVerbosity: options.setVerbosity,
         },
       }),
+      'metrics',
     )
   }
   const ports = options.observe
@@ -79,7 +93,10 @@ export function startAgentServers(options: AgentServersOptions): AgentServers {
     : createHealthCheckPorts({
         addresses: () => nodePortAddresses(options),
         isServing: health.isServing,
-        onFailed: ({ reason, message }) => onWarning(`${reason}: ${message}`),
+        onFailed: ({ reason, message, service, port, error }) => {
+          onWarning(`${reason}: ${message}`)
+          options.emit({ type: 'unserved', port: { type: 'service', service, port }, error, at: now() })
+        },
         connections,
         maxListeners: shares.listeners,
       })

@@ -3,6 +3,7 @@ import {
   type Dataplane,
   NEEDED_KINDS,
   OBJECT_KINDS,
+  type ApiWriter,
   type ObjectKind,
   record,
   type Recorded,
@@ -71,6 +72,8 @@ interface ClusterSourceOptions {
   readonly relistMs?: number | undefined
   readonly onRequest?: (report: RequestReport) => void
   readonly onWarning: (message: string) => void
+  /** Where to write to, once that is known. */
+  readonly onConnected?: (writer: ApiWriter) => void
 }
 
 /**
@@ -93,6 +96,7 @@ export function clusterSource(options: ClusterSourceOptions, context: Context): 
     })
   return defer(connect).pipe(
     retryMs === undefined ? identity : retry({ delay: patiently(retryMs, onWarning) }),
+    tap((api) => options.onConnected?.(api)),
     map((api) =>
       withOlderSlices(api, { endpoints: options.endpoints === true, onServed: (served) => onWarning(SERVED[served]) }),
     ),

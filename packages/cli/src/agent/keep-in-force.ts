@@ -163,19 +163,26 @@ function createSuspects(): {
 const MAX_SUSPECTS = 5
 const MAX_CHAINS = 20
 
+/** `IPv4 rules were modified externally and have been restored: chains nat KUBE-SERVICES; modified by: iptables (process 4711)` */
+export function driftText(
+  { family, chains }: Pick<FamilyDrift, 'family' | 'chains'>,
+  { by, again = '' }: { readonly by: readonly ChangingProcess[]; readonly again?: string },
+): string {
+  const who = by.map(processText).join(', ')
+  return `${family} rules were modified externally and have been restored${again}: chains ${shortList(chains, 3)}; modified by: ${who === '' ? 'unknown' : who}`
+}
+
 function driftNotice(
   { family, chains, bytes }: FamilyDrift,
   { by, quiet }: { readonly by: readonly ChangingProcess[]; readonly quiet: number },
   observedAt: number,
 ): Extract<LogEntry, { type: 'notice' }> {
-  const who = by.map(processText).join(', ')
   const again = quiet === 0 ? '' : ` (${quiet + 1} more times since the last report)`
-  const shown = shortList(chains, 3)
   return {
     type: 'notice',
     observedAt,
     code: 'RULES_CHANGED',
-    message: `${family} rules were modified externally and have been restored${again}: chains ${shown}; modified by: ${who === '' ? 'unknown' : who}`,
+    message: driftText({ family, chains }, { by, again }),
     details: {
       family,
       chains: chains.slice(0, MAX_CHAINS),

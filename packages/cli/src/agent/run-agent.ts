@@ -16,6 +16,7 @@ import type { VariantOptions } from '../input/rules-question.js'
 import { endOrphans } from '../dataplanes.js'
 import { type AgentMachine, openAgentMachine } from '../machine/open-machine.js'
 import { type AgentObservers, createAgentObservers, unusableObject } from './agent-observers.js'
+import { postEvents } from './events/post-events.js'
 import { createHeldPorts, type HeldPorts, portNotices } from './held-ports.js'
 import { descriptorShares } from './http/connection-limit.js'
 import { readProcessFigures } from './metrics/agent-metrics.js'
@@ -58,6 +59,10 @@ export interface AgentOptions extends VariantOptions {
   readonly nfacct?: boolean | undefined
   /** Node ports, and external IPs of this machine, are held open. */
   readonly holdNodePorts: boolean
+  /** Kubernetes Events are posted. */
+  readonly events: boolean
+  /** The machine's name. */
+  readonly hostname: string
   /** Emits why the configuration is not what it was: the agent ends, so that it is started again with the new one. */
   readonly configChanged: Observable<string>
 }
@@ -124,6 +129,8 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     onWarning: warn,
   })
   observers.listen(servers.on)
+  const events = postEvents({ ...options, now: () => performance.now(), onRefused: warn })
+  if (options.events) observers.listen(events.on)
   const { kubeconfig, server: master, qps, burst } = config.client
   const source = clusterSource(
     {
@@ -138,13 +145,20 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       ...(start.fromLog && { retryMs: KUBECONFIG_RETRY_MS }),
       onRequest: (request) => emit({ type: 'request', request }),
       onWarning: warn,
+      ...(options.events && { onConnected: events.connect }),
     },
     context,
   )
   const ports = options.holdNodePorts && !options.observe ? heldPorts(config, { emit, recorder, now }) : undefined
   const noteFlows = flowNotices({ recorder, now, pending: start.flowsPending })
   const over = new Subject<void>()
-  const ends = [servers.failed, endOfConfig(options.configChanged.pipe(takeUntil(over)))]
+  const serversFailed = servers.failed.catch(async (error: unknown) => {
+    // Who looks for the cause finds it at the Node.
+    if (options.events) await atMost(LAST_EVENTS_MS, events.settled())
+    throw error
+  })
+  serversFailed.catch(() => undefined)
+  const ends = [serversFailed, endOfConfig(options.configChanged.pipe(takeUntil(over)))]
   const followed = { nodeName: options.nodeName, config: config.proxy, source, start, recorder, observers }
   try {
     if (options.observe) {
@@ -170,6 +184,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       observers.context,
     )
     machine = ports === undefined ? opened : { ...opened, backend: ports.around(opened.backend, opened) }
+    emit({ type: 'opened', at: now() })
     observers.info(`node ${options.nodeName}, ${machine.families.join(' and ')}, ${machine.description}`)
     await followCluster({ ...followed, machine, retryPorts: ports?.retry, stop: context.interrupted }, ends)
     observers.info('stopped: the rules stay in place')
@@ -178,6 +193,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     if (!context.interrupted.aborted || !isAborted(error)) throw error
   } finally {
     over.next()
+    events.close()
     pruning.unsubscribe()
     await atMost(CLOSING_MS, Promise.all([servers.close(), recorder.close().then(() => writer.close())]))
   }
@@ -244,5 +260,6 @@ function recordConfig(start: AgentStart, { recorder, config, now, info }: Config
 /** What an append to the log may take before rules no longer wait for it. */
 const LOG_PATIENCE_MS = 200
 const CLOSING_MS = 500
+const LAST_EVENTS_MS = 5000
 const KUBECONFIG_RETRY_MS = 5000
 const RETENTION_RETRY_MS = 600_000

@@ -1,4 +1,4 @@
-import type { ObjectKind } from '../model/kubernetes-object.js'
+import type { JsonObject, ObjectKind } from '../model/kubernetes-object.js'
 import type { LogEntry } from '../model/record.js'
 import type { WatchEvent } from '../model/watch-event.js'
 
@@ -13,6 +13,28 @@ export interface ApiServer {
    */
   get(request: ApiRequest, signal: AbortSignal): Promise<ApiAnswer>
   close(): Promise<void>
+}
+
+/** What is written to an API server: Events, and nothing else. */
+export interface ApiWriter {
+  /**
+   * Resolves with the answer's status, and rejects as `ApiServer.get`. It does not wait for the limit of requests. It may be sent twice
+   * where a connection breaks, so that the object has to have a name.
+   */
+  write(request: ApiWrite, signal: AbortSignal): Promise<ApiWritten>
+}
+
+export interface ApiWritten {
+  readonly status: number
+  /** What the server says of a refusal; empty: nothing. */
+  readonly message: string
+}
+
+export interface ApiWrite {
+  /** `PATCH`: a strategic merge patch. */
+  readonly method: 'POST' | 'PATCH'
+  readonly path: string
+  readonly body: JsonObject
 }
 
 export interface ApiRequest {

@@ -56,6 +56,7 @@ describe('without a flag', () => {
         relistMs: 3_600_000,
         observe: false,
         holdNodePorts: false,
+        events: true,
         iptablesVariant: 'auto',
       },
       flags: {
@@ -335,6 +336,7 @@ describe('our own settings', () => {
       observe: true,
       nfacct: false,
       holdNodePorts: false,
+      events: true,
       family: 'ipv4',
       iptablesVariant: 'legacy',
       interfaceAddresses: ['10.0.0.1', '127.0.0.1', '::1'],

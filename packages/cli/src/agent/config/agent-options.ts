@@ -27,6 +27,7 @@ export interface AgentOptions extends ParsedOptions, Omit<RulesetCommandOptions,
   readonly observe?: GoFlag
   readonly nfacct?: GoFlag
   readonly holdNodePorts?: GoFlag
+  readonly events?: GoFlag
   readonly logMaxAge: string
   readonly logMaxSize: string
   readonly maxLogAgeAtStart: string
@@ -77,6 +78,7 @@ export function withAgentOptions(command: Command): Command {
     )
     .option('--observe [bool]', 'write no rules: record, and compare the rules that the service proxy writes')
     .option('--nfacct [bool]', "add kube-proxy's nfacct packet counters (default: if nfacct(8) works)")
+    .option('--events [bool]', 'post Kubernetes Events about this node (default: true)')
     .option(
       '--hold-node-ports [bool]',
       'hold node ports, and external IPs of this machine, open, so that no other process takes them (default: with --layout classic, as kube-proxy 1.20)',
@@ -128,6 +130,8 @@ export interface RunSettings extends VariantOptions {
   readonly nfacct?: boolean
   /** Node ports are held open. */
   readonly holdNodePorts: boolean
+  /** Kubernetes Events are posted. */
+  readonly events: boolean
   /** Absent: the families of the node's addresses. */
   readonly family?: FamilyChoice
   /** Absent: the mode's default. */
@@ -164,6 +168,7 @@ export function readRunSettings(options: AgentOptions, env: Readonly<Record<stri
     ...(options.family !== undefined && { family: options.family }),
     ...(layout !== undefined && { layout }),
     holdNodePorts: readGoFlag('--hold-node-ports', options.holdNodePorts) ?? layout === 'classic',
+    events: readGoFlag('--events', options.events) ?? true,
     iptablesVariant: options.iptablesVariant,
     ...(interfaceAddresses !== undefined && { interfaceAddresses }),
   }

@@ -127,7 +127,9 @@ export function nextHealth(health: Health, event: AgentEvent, options: HealthOpt
     case 'observed':
       return afterObservation(health, event.observation)
     case 'request':
-      return { ...health, lastCode: event.request.code }
+      return event.request.method === 'GET' ? { ...health, lastCode: event.request.code } : health
+    case 'opened':
+    case 'unserved':
     case 'conntrack':
     case 'unusable':
     case 'probe':

@@ -30,6 +30,8 @@ export interface FailedPort {
   readonly service: ServiceName
   readonly port: number
   readonly message: string
+  /** The cause alone. */
+  readonly error: string
 }
 
 /** The health-check node ports of all Services: open as long as rules send load balancers' traffic here. */
@@ -79,7 +81,7 @@ export function createHealthCheckPorts(options: HealthCheckPortsOptions): Health
       const message = `cannot open the health-check node port of ${service} at ${at}: ${describeError(error)}`
       if (told.get(service) === message) return
       told.set(service, message)
-      onFailed({ reason: 'FailedToStartServiceHealthcheck', service, port, message })
+      onFailed({ reason: 'FailedToStartServiceHealthcheck', service, port, message, error: describeError(error) })
     }
   }
 

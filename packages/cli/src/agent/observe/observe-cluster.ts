@@ -87,8 +87,10 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
     isWatching: () => NEEDED_KINDS.every((kind) => phases.get(kind) === 'watching'),
     scheduler: asyncScheduler,
     signal: ended.signal,
-    onOpened: ({ dataplane, rules }) =>
-      observers.info(`observing node ${nodeName}, ${dataplane.mode} mode, ${rules.tool.name}: no rules are written`),
+    onOpened: ({ dataplane, rules }) => {
+      emit({ type: 'opened', at: asyncScheduler.now() })
+      observers.info(`observing node ${nodeName}, ${dataplane.mode} mode, ${rules.tool.name}: no rules are written`)
+    },
     onListening: (listening) => emit({ type: 'listening', listening }),
     onObservation: (observation) => {
       emit({ type: 'observed', observation })

@@ -86,6 +86,7 @@ async function runUntilEnded(request: RunRequest, version: string, context: Cont
       ...settings,
       config,
       nodeName: request.nodeName,
+      hostname: hostname(),
       nodeAddresses: settings.interfaceAddresses,
       bootId: bootId(),
       maxAgeMs: settings.maxLogAgeAtStartMs,

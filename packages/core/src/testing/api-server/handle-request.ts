@@ -16,11 +16,13 @@ import {
 import { errorLine } from './watch-event-lines.js'
 import { serveWatch, type WatchSession } from './watch-session.js'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type EventStore, eventNameIn, writeEvent } from './event-store.js'
 import type { Misbehaviour } from './misbehaviour.js'
 import type { ObjectStore } from './object-store.js'
 
 export interface RequestContext {
   readonly store: ObjectStore
+  readonly events: EventStore
   readonly users: Users
   readonly now: () => number
   readonly bookmarkIntervalMs: number
@@ -31,6 +33,7 @@ export interface RequestContext {
 }
 
 interface Exchange {
+  readonly message: IncomingMessage
   readonly request: SeenRequest
   readonly route: Route | undefined
   readonly response: ServerResponse
@@ -55,12 +58,12 @@ export async function handleRequest(
     method: message.method ?? 'GET',
     path: pathname,
     query,
-    kind: requestKindOf(route, query),
+    kind: eventNameIn(pathname) === undefined ? requestKindOf(route, query) : 'event',
     ...(route && { resource: route.resource.name }),
     ...(userAgent !== undefined && { userAgent }),
   }
   context.saw(request)
-  const exchange = { request, route, response, pretty: wantsPretty(query, userAgent), context }
+  const exchange = { message, request, route, response, pretty: wantsPretty(query, userAgent), context }
   const misbehaviour = context.misbehaviourFor(request)
   if (misbehaviour !== undefined) return misanswer(exchange, misbehaviour)
   if (authenticate(message, context.users) === undefined) return refuse(exchange, unauthorized)
@@ -85,6 +88,7 @@ interface Faults extends ListFaults {
 
 async function answer(exchange: Exchange, faults: Faults): Promise<void> {
   const { request, route, response, pretty, context } = exchange
+  if (request.kind === 'event') return answerEvent(exchange)
   if (request.method !== 'GET') return refuse(exchange, statusBody(405, 'the server does not allow this method'))
   if (route === undefined) return answerOther(exchange)
   const { resource, namespace, name } = route
@@ -187,6 +191,13 @@ async function answerError(exchange: Exchange, status: StatusBody): Promise<void
   const stream = startStream(exchange)
   stream.send(errorLine(status))
   stream.end()
+}
+
+async function answerEvent(exchange: Exchange): Promise<void> {
+  const { message, request, response, pretty, context } = exchange
+  const written = await writeEvent(context.events, message, request)
+  if (written.type === 'status') return refuse(exchange, written.status)
+  return answerJson(response, written.event, { code: written.code, pretty })
 }
 
 const VERSION = { major: '1', minor: '36', gitVersion: 'v1.36.2', platform: 'linux/amd64' }

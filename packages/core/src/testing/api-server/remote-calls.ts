@@ -6,6 +6,8 @@ export const REMOTE_CALLS = [
   'putAll',
   'delete',
   'objects',
+  'events',
+  'forgetEvents',
   'resourceVersion',
   'compact',
   'skip',

@@ -6,9 +6,9 @@ import type { RequestFilter } from './misbehaviour.js'
 /**
  * What a request asks for. `list`: a whole list or its first page; `page`: a further page; `watch`: changes alone;
  * `streaming-list`: a watch that begins with what there is; `get`: one object; `check`: a list of one object by its name, or of any
- * one at an exact resourceVersion; `other`: no resource of this server.
+ * one at an exact resourceVersion; `event`: an Event is written; `other`: no resource of this server.
  */
-export type RequestKind = 'list' | 'page' | 'watch' | 'streaming-list' | 'get' | 'check' | 'other'
+export type RequestKind = 'list' | 'page' | 'watch' | 'streaming-list' | 'get' | 'check' | 'event' | 'other'
 
 /** One request, as the server got it. */
 export interface SeenRequest {

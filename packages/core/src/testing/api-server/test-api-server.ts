@@ -1,6 +1,7 @@
 import { createServer } from 'node:https'
 import { keyOf, type ResourceName, resourceOf } from './api-resource.js'
 import { type Door, openListener } from './listener.js'
+import { createEventStore } from './event-store.js'
 import { createObjectStore } from './object-store.js'
 import { isMeant, type SeenRequest } from './request-log.js'
 import { handleRequest } from './handle-request.js'
@@ -39,7 +40,7 @@ export interface TestApiServerOptions {
 
 /**
  * An HTTPS server that does for Services, EndpointSlices and Nodes what kube-apiserver 1.36 does for a reader: list, pages,
- * watch, streaming lists, bookmarks, selectors, resourceVersions; and goes wrong when it is told to. Who asks must
+ * watch, streaming lists, bookmarks, selectors, resourceVersions; takes Events; and goes wrong when it is told to. Who asks must
  * show a token that it knows or a certificate of its authority.
  */
 export interface TestApiServer {
@@ -55,6 +56,10 @@ export interface TestApiServer {
   /** Undefined: it was not there. */
   delete(object: Pick<KubernetesObject, 'kind' | 'metadata'>): KubernetesObject | undefined
   objects(resource: ResourceName): readonly KubernetesObject[]
+  /** Events that were posted, the oldest first, as they are now. */
+  events(): readonly JsonObject[]
+  /** Forgets all Events, as an API server does after an hour. */
+  forgetEvents(): void
   resourceVersion(): number
   /** Forgets history: what begins at an older resourceVersion is 410. */
   compact(): void
@@ -92,6 +97,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
   const { host = '127.0.0.1', port = 0, authority = createTestAuthority(), now = Date.now } = options
   const token = 'test-token'
   const store = createObjectStore({ now, firstResourceVersion: options.firstResourceVersion ?? 1 })
+  const events = createEventStore()
   const sessions = new Set<WatchSession>()
   const requests: SeenRequest[] = []
   let plans: readonly { readonly misbehaviour: Misbehaviour; readonly filter: RequestFilter; left: number }[] = []
@@ -109,6 +115,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
   const https = createServer({ ...tls(issued), requestCert: true, rejectUnauthorized: false }, (request, response) => {
     void handleRequest(request, response, {
       store,
+      events,
       users,
       now,
       bookmarkIntervalMs: options.bookmarkIntervalMs ?? MINUTE_MS,
@@ -134,6 +141,8 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
     },
     delete: (object) => store.remove(resourceOf(object).name, keyOf(object)),
     objects: (resource) => store.objects(resource),
+    events: () => [...events.values()],
+    forgetEvents: () => events.clear(),
     resourceVersion: () => store.resourceVersion(),
     compact: () => store.compact(),
     skip: (count) => store.skip(count),

@@ -3,7 +3,8 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import type { ApiAnswer, ApiRequest, ApiServer } from '../../../ports/api-server.js'
+import type { ApiAnswer, ApiRequest, ApiServer, ApiWrite, ApiWriter } from '../../../ports/api-server.js'
+import { parseJson, readStatus } from '../answer.js'
 import { ApiServerError, type ReadText, readTextFile, type ServerSettings } from './server-settings.js'
 import {
   createCredentials,
@@ -53,7 +54,7 @@ export interface ConnectOptions {
 
 /** `code`: the status, or `<error>` where no answer came, as client-go has it. */
 export interface RequestReport {
-  readonly method: 'GET'
+  readonly method: 'GET' | ApiWrite['method']
   /** Host and port. */
   readonly host: string
   readonly code: string
@@ -65,7 +66,7 @@ export interface RequestReport {
  * away. Throws an ApiServerError: NO_CONFIGURATION, KUBECONFIG_INVALID, CONTEXT_NOT_FOUND, CREDENTIALS_UNREADABLE. What may
  * change later (token, certificates, what a plugin gives) is looked at anew for each request.
  */
-export async function connectApiServer(options: ConnectOptions): Promise<ApiServer> {
+export async function connectApiServer(options: ConnectOptions): Promise<ApiServer & ApiWriter> {
   const { onWarning = () => undefined, read = readTextFile, timeouts } = options
   const settings = await findServer({
     ...options,
@@ -92,13 +93,14 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
   let closed = false
 
   const attempt = async (
-    request: ApiRequest,
+    request: ApiRequest | ApiWrite,
     { headers: own, tls }: Credentials,
     signal: AbortSignal,
   ): Promise<SendOutcome> => {
     const startedAt = options.now()
+    const method = 'method' in request ? request.method : 'GET'
     const tell = (code: string): void =>
-      options.onRequest?.({ method: 'GET', host: settings.url.host, code, durationMs: options.now() - startedAt })
+      options.onRequest?.({ method, host: settings.url.host, code, durationMs: options.now() - startedAt })
     const agent = await access.agentFor({ tls })
     const lifetime = whileOpen(open, signal)
     const outcome = await sendRequest({
@@ -115,7 +117,7 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
     return outcome
   }
 
-  const ask = async (request: ApiRequest, own: Credentials, signal: AbortSignal): Promise<ApiAnswer> => {
+  const ask = async (request: ApiRequest | ApiWrite, own: Credentials, signal: AbortSignal): Promise<ApiAnswer> => {
     let outcome = await attempt(request, own, signal)
     if (outcome.type === 'failed') {
       access.renew()
@@ -125,22 +127,33 @@ export async function connectApiServer(options: ConnectOptions): Promise<ApiServ
     return outcome.answer
   }
 
+  const askAsUser = async (request: ApiRequest | ApiWrite, signal: AbortSignal): Promise<ApiAnswer> => {
+    signal.throwIfAborted()
+    if (closed) throw closedError(settings)
+    if ('query' in request && !isWatch(request)) await orAborted(limit(signal), signal)
+    const own = await orAborted(access.current(), signal)
+    const answer = await ask(request, own, signal)
+    if (answer.status !== 401) return answer
+    const renewed = await orAborted(access.renewed(), signal)
+    if (isDeepStrictEqual(renewed, own)) return answer
+    await orAborted(
+      drain(answer).catch(() => undefined),
+      signal,
+    )
+    return ask(request, renewed, signal)
+  }
+
   return {
     url: settings.url.origin,
-    async get(request, signal) {
-      signal.throwIfAborted()
-      if (closed) throw closedError(settings)
-      if (!isWatch(request)) await orAborted(limit(signal), signal)
-      const own = await orAborted(access.current(), signal)
-      const answer = await ask(request, own, signal)
-      if (answer.status !== 401) return answer
-      const renewed = await orAborted(access.renewed(), signal)
-      if (isDeepStrictEqual(renewed, own)) return answer
-      await orAborted(
-        drain(answer).catch(() => undefined),
+    get: askAsUser,
+    async write(request, signal) {
+      const answer = await askAsUser(request, signal)
+      const body = await orAborted(
+        drain(answer).catch(() => Buffer.alloc(0)),
         signal,
       )
-      return ask(request, renewed, signal)
+      const parsed = answer.status < 400 ? {} : parseJson(body)
+      return { status: answer.status, message: 'value' in parsed ? readStatus(parsed.value).message : '' }
     },
     async close() {
       closed = true
@@ -178,20 +191,23 @@ async function orAborted<Value>(value: Promise<Value>, signal: AbortSignal): Pro
   }
 }
 
-/** Reads a body that nobody wants, so that its connection is free for the next request. */
-async function drain({ body }: ApiAnswer): Promise<void> {
+/** Reads a short body to its end, so that its connection is free for the next request. */
+async function drain({ body }: ApiAnswer): Promise<Buffer> {
   const chunks = body[Symbol.asyncIterator]()
   const giveUp = (): void => void chunks.return?.()
   const timer = setTimeout(giveUp, DRAIN_MS)
+  const parts: Uint8Array[] = []
   let bytes = 0
   try {
     for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      parts.push(next.value)
       bytes += next.value.length
       if (bytes > MAX_DRAINED_BYTES) giveUp()
     }
   } finally {
     clearTimeout(timer)
   }
+  return Buffer.concat(parts)
 }
 
 const MAX_DRAINED_BYTES = 64 * 1024

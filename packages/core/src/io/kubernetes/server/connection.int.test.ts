@@ -295,6 +295,49 @@ describe.each(CLIENTS)('%s', (client) => {
     })
   })
 
+  describe('a write', () => {
+    const PATH = '/apis/events.k8s.io/v1/namespaces/default/events'
+    const POST = { method: 'POST', path: PATH, body: { kind: 'Event' } } as const
+
+    it('is a POST of JSON or a strategic merge patch, counted by its method, and waits for no limit', async () => {
+      const to = await server({
+        answer: (_, response) => void response.writeHead(201, { 'Content-Type': 'application/json' }).end('{}'),
+      })
+      const reports: RequestReport[] = []
+      const api = await connect({
+        kubeconfig: kubeconfig(to, {}),
+        qps: 0.001,
+        burst: 1,
+        onRequest: (one) => reports.push(one),
+      })
+      for (const request of [POST, POST, { ...POST, method: 'PATCH', path: `${PATH}/a` } as const])
+        expect(await api.write(request, running())).toEqual({ status: 201, message: '' })
+      expect(reports.map(({ method }) => method)).toEqual(['POST', 'POST', 'PATCH'])
+      if (client === 'lean') expect(new Set(to.seen.map(({ connection }) => connection)).size).toBe(1)
+      expect(to.seen.map(({ headers }) => headers['content-type'])).toEqual([
+        'application/json',
+        'application/json',
+        'application/strategic-merge-patch+json',
+      ])
+    })
+
+    it('that is refused has what the server says of it', async () => {
+      const body = JSON.stringify({ kind: 'Status', message: 'events is forbidden' })
+      const to = await server({
+        answer: (_, response) => void response.writeHead(403, { 'Content-Type': 'application/json' }).end(body),
+      })
+      const api = await connect({ kubeconfig: kubeconfig(to, {}) })
+      expect(await api.write(POST, running())).toEqual({ status: 403, message: 'events is forbidden' })
+    })
+
+    it('rejects where nothing answers', async () => {
+      const to = await server()
+      const api = await connect({ kubeconfig: kubeconfig(to, {}) })
+      await to.close()
+      await expect(api.write(POST, running())).rejects.toMatchObject({ code: 'UNREACHABLE' })
+    })
+  })
+
   describe('requests are counted and held back', () => {
     it('each is told with its status, host and time, or that nothing answered', async () => {
       const to = await server({

@@ -3,7 +3,7 @@ import { request as requestHttps } from 'node:https'
 import { TLSSocket } from 'node:tls'
 import { codeOf } from '../../../model/language.js'
 import { printable } from '../../../model/shown-text.js'
-import type { ApiAnswer, ApiRequest } from '../../../ports/api-server.js'
+import type { ApiAnswer, ApiRequest, ApiWrite } from '../../../ports/api-server.js'
 import { ApiServerError, type ApiServerErrorCode } from './server-settings.js'
 
 export interface RequestTimeouts {
@@ -15,7 +15,7 @@ export interface RequestTimeouts {
 
 export interface SentRequest {
   readonly url: URL
-  readonly request: ApiRequest
+  readonly request: ApiRequest | ApiWrite
   readonly headers: Readonly<Record<string, string | string[]>>
   readonly agent: Agent
   readonly timeouts: RequestTimeouts
@@ -83,7 +83,7 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
     })
     request.once('response', (response) => {
       clearTimeout(timer)
-      const strange = strangeness(response)
+      const strange = strangeness(response, sent.request)
       if (strange !== undefined) {
         fail(new ApiServerError('BAD_ANSWER', { subject, detail: strange }))
         request.destroy()
@@ -114,27 +114,31 @@ export function sendRequest(sent: SentRequest): Promise<SendOutcome> {
       fail(toError(error))
       end()
     })
-    request.end()
+    request.end('body' in sent.request ? JSON.stringify(sent.request.body) : undefined)
   })
 }
 
-function open({ url, request: { path, query }, headers, agent }: SentRequest): ClientRequest {
-  const search = new URLSearchParams(query).toString()
+function open({ url, request: asked, headers, agent }: SentRequest): ClientRequest {
+  const { path } = asked
+  const search = 'query' in asked ? new URLSearchParams(asked.query).toString() : ''
   const options = {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? undefined : Number(url.port),
     path: `${url.pathname.replace(/\/$/, '')}${path}${search === '' ? '' : `?${search}`}`,
-    headers,
+    ...('method' in asked && { method: asked.method }),
+    headers: 'method' in asked ? { ...headers, 'Content-Type': CONTENT_TYPES[asked.method] } : headers,
     agent,
   }
   return url.protocol === 'http:' ? requestHttp(options) : requestHttps(options)
 }
 
-/** What no API server answers a list or a watch with; undefined: nothing is wrong with the head. A refusal (from 400 on) may be of any form. */
-function strangeness({ statusCode = 0, headers }: IncomingMessage): string | undefined {
+const CONTENT_TYPES = { POST: 'application/json', PATCH: 'application/strategic-merge-patch+json' } as const
+
+/** What no API server answers a list, a watch or a write with; undefined: nothing is wrong with the head. A refusal (from 400 on) may be of any form. */
+function strangeness({ statusCode = 0, headers }: IncomingMessage, asked: SentRequest['request']): string | undefined {
   if (statusCode >= 400) return undefined
   const { location, 'content-type': type, 'content-encoding': encoding = 'identity' } = headers
-  if (statusCode !== 200)
+  if (statusCode !== 200 && !('method' in asked && statusCode === 201))
     return `it answers ${statusCode}${location === undefined ? '' : `, and names ${printable(location)}: redirects are not followed`}`
   // None was asked for.
   if (encoding !== 'identity') return `unsupported Content-Encoding ${printable(encoding)}`

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, onTestFinished } from 'vitest'
 import type { JsonObject } from '../../../../model/kubernetes-object.js'
-import type { ApiServer } from '../../../../ports/api-server.js'
+import type { ApiServer, ApiWriter } from '../../../../ports/api-server.js'
 import { connectApiServer, type ConnectOptions } from '../connect-api-server.js'
 import { type Answer, startTlsServer, type TlsServer } from './tls-server.js'
 
@@ -45,7 +45,7 @@ export function createWorkshop(client: (typeof CLIENTS)[number] = 'lean') {
     undo.push(() => started.close())
     return started
   }
-  const connect = async (options: Partial<ConnectOptions>): Promise<ApiServer> => {
+  const connect = async (options: Partial<ConnectOptions>): Promise<ApiServer & ApiWriter> => {
     const api = await connectApiServer({
       client,
       otherwise: 'pod',
