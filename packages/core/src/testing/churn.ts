@@ -3,10 +3,17 @@ import type { WatchEvent } from '../model/watch-event.js'
 
 export interface ChurnOptions {
   readonly services: number
-  /** Events after the lists, bookmarks not counted; the lists are two events a Service, and one for the Node. */
+  /** Events after the lists, bookmarks and heartbeats not counted; the lists are two events a Service, and one for each Node. */
   readonly events: number
   readonly endpointsPerService?: number
   readonly seed?: number
+  /**
+   * So many Nodes, each with a pod CIDR that its pods have their addresses from and a heartbeat every five minutes; every tenth Service has a node
+   * port, and external policy Local. Absent: one Node, of 100 that pods are on, and cluster IPs alone.
+   */
+  readonly nodes?: number
+  /** The mean time from one change of a Service or slice to the next. */
+  readonly changeEveryMs?: number
 }
 
 const NODES = 100
@@ -31,11 +38,12 @@ interface Workload {
 }
 
 /**
- * Watch events like those of a busy cluster, the same for the same options: the lists of Services, slices and one Node,
+ * Watch events like those of a busy cluster, the same for the same options: the lists of Services, slices and Nodes,
  * then nine in ten events from rolling updates (a pod starts, is ready, an old one terminates and goes), readiness that
  * flaps, now and then an edit of a Service. Objects carry what an API server sends: uids, owners, managedFields.
  */
-export function* churn({ services, events, endpointsPerService = 5, seed = 1 }: ChurnOptions): Generator<WatchEvent> {
+export function* churn(options: ChurnOptions): Generator<WatchEvent> {
+  const { services, events, endpointsPerService = 5, seed = 1, nodes, changeEveryMs = 200 } = options
   const random = createRandom(seed)
   let version = 1000
   let pods = 0
@@ -43,8 +51,12 @@ export function* churn({ services, events, endpointsPerService = 5, seed = 1 }: 
 
   const newEndpoint = (state: Endpoint['state']): Endpoint => {
     const pod = pods++
-    const node = pod % NODES
-    return { address: `10.${64 + ((pod >> 16) & 63)}.${(pod >> 8) & 255}.${pod & 255}`, node, pod: `pod-${pod}`, state }
+    const node = pod % (nodes ?? NODES)
+    const address =
+      nodes === undefined
+        ? `10.${64 + ((pod >> 16) & 63)}.${(pod >> 8) & 255}.${pod & 255}`
+        : `${podNetwork(node)}.${1 + (Math.floor(pod / nodes) % 254)}`
+    return { address, node, pod: `pod-${pod}`, state }
   }
   const workloads = Array.from({ length: services }, (_, index): Workload => {
     const endpoints = Array.from({ length: endpointsPerService }, () => newEndpoint('ready'))
@@ -61,7 +73,11 @@ export function* churn({ services, events, endpointsPerService = 5, seed = 1 }: 
   const service = (type: 'ADDED' | 'MODIFIED', workload: Workload): WatchEvent => ({
     type,
     observedAt,
-    object: serviceObject(workload, ++version, observedAt),
+    object: serviceObject(workload, {
+      version: ++version,
+      observedAt,
+      hasNodePort: nodes !== undefined && workload.index % 10 === 0,
+    }),
   })
   const slice = (type: 'ADDED' | 'MODIFIED', workload: Workload): WatchEvent => ({
     type,
@@ -69,15 +85,21 @@ export function* churn({ services, events, endpointsPerService = 5, seed = 1 }: 
     object: sliceObject(workload, ++version, observedAt),
   })
 
-  yield { type: 'ADDED', observedAt, object: nodeObject(++version) }
+  for (let node = 0; node < (nodes ?? 1); node++)
+    yield { type: 'ADDED', observedAt, object: nodeObject(node, ++version, observedAt) }
   for (const workload of workloads) yield service('ADDED', workload)
   for (const workload of workloads) yield slice('ADDED', workload)
   for (const kind of ['Node', 'Service', 'EndpointSlice'] as const) {
     yield { type: 'BOOKMARK', kind, resourceVersion: String(version), initialEventsEnd: true, observedAt }
   }
 
+  let beats = 0
   for (let count = 0; count < events; count++) {
-    observedAt += 1 + Math.floor(random() * 400)
+    observedAt += 1 + Math.floor(random() * 2 * changeEveryMs)
+    for (; nodes !== undefined && beats < ((observedAt - START) / HEARTBEAT_MS) * nodes; beats++) {
+      const object = nodeObject(beats % nodes, ++version, observedAt)
+      yield { type: 'MODIFIED', observedAt, object }
+    }
     // Some workloads are rolled out again and again, most hardly ever.
     const workload = workloads[Math.floor(random() ** 3 * services)]
     if (workload === undefined) continue
@@ -118,8 +140,7 @@ function nextEndpoints(
 
 function serviceObject(
   { index, namespace, name, serviceVersion, label }: Workload,
-  version: number,
-  observedAt: number,
+  { version, observedAt, hasNodePort }: { version: number; observedAt: number; hasNodePort: boolean },
 ): KubernetesObject {
   const clusterIP = `10.${96 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`
   return {
@@ -157,11 +178,20 @@ function serviceObject(
       ],
     },
     spec: {
-      ports: [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 8080 }],
+      ports: [
+        {
+          name: 'http',
+          protocol: 'TCP',
+          port: 80,
+          targetPort: 8080,
+          ...(hasNodePort && { nodePort: 30_000 + Math.floor(index / 10) }),
+        },
+      ],
       selector: { app: name },
       clusterIP,
       clusterIPs: [clusterIP],
-      type: 'ClusterIP',
+      type: hasNodePort ? 'NodePort' : 'ClusterIP',
+      ...(hasNodePort && { externalTrafficPolicy: 'Local' }),
       sessionAffinity: 'None',
       ipFamilies: ['IPv4'],
       ipFamilyPolicy: 'SingleStack',
@@ -234,18 +264,27 @@ function sliceObject(
   }
 }
 
-const nodeObject = (version: number): KubernetesObject => ({
+/** A kubelet reports an unchanged status so often (nodeStatusReportFrequency); it renews its Lease in between, which nobody here watches. */
+const HEARTBEAT_MS = 300_000
+
+/** The first three bytes of the pod CIDR of a Node. */
+const podNetwork = (node: number): string => `10.${64 + (node >> 8)}.${node & 255}`
+
+const nodeObject = (node: number, version: number, observedAt: number): KubernetesObject => ({
   kind: 'Node',
   apiVersion: 'v1',
   metadata: {
-    name: 'node-0',
-    uid: uid('40de', 0),
+    name: `node-${node}`,
+    uid: uid('40de', node),
     resourceVersion: String(version),
     creationTimestamp: timestamp(START),
-    labels: { 'topology.kubernetes.io/zone': 'zone-0' },
+    labels: { 'topology.kubernetes.io/zone': `zone-${node % 3}` },
   },
-  spec: { podCIDRs: ['10.64.0.0/24'] },
-  status: { addresses: [{ type: 'InternalIP', address: '192.168.55.10' }] },
+  spec: { podCIDRs: [`${podNetwork(node)}.0/24`] },
+  status: {
+    addresses: [{ type: 'InternalIP', address: `192.168.${55 + ((10 + node) >> 8)}.${(10 + node) & 255}` }],
+    conditions: [{ type: 'Ready', status: 'True', lastHeartbeatTime: timestamp(observedAt) }],
+  },
 })
 
 const managed = (manager: string, time: number, fieldsV1: JsonObject): JsonObject => ({
