@@ -6,6 +6,7 @@ import {
   parseAddress,
   SKIP_REASONS,
   type IpFamily,
+  type ServicePort,
   type SkippedPort,
   type SkipReason,
   type State,
@@ -76,6 +77,50 @@ export function noSuchHost(host: string, names: Names | undefined): CliError {
   )
 }
 
+/** Service ports by `namespace/name` and by `name`, and the nodes that each endpoint's address is said to be on. */
+interface NameIndex {
+  readonly ports: ReadonlyMap<string, readonly ServicePort[]>
+  readonly nodes: ReadonlyMap<string, ReadonlySet<string>>
+}
+
+const indexes = new WeakMap<Names, NameIndex>()
+
+/** Made once for each object of names: whoever asks about many nodes passes the same one. */
+function indexOf(names: Names): NameIndex {
+  const known = indexes.get(names)
+  if (known !== undefined) return known
+  const ports = new Map<string, ServicePort[]>()
+  const nodes = new Map<string, Set<string>>()
+  for (const servicePort of names.services.values())
+    for (const key of new Set([servicePort.service, servicePort.name])) listIn(ports, key).push(servicePort)
+  for (const list of names.endpoints.values())
+    for (const { address, nodeName } of list) {
+      if (nodeName === undefined) continue
+      const found = nodes.get(address)
+      if (found === undefined) nodes.set(address, new Set([nodeName]))
+      else found.add(nodeName)
+    }
+  const index = { ports, nodes }
+  indexes.set(names, index)
+  return index
+}
+
+function listIn<T>(lists: Map<string, T[]>, key: string): T[] {
+  const known = lists.get(key)
+  if (known !== undefined) return known
+  const list: T[] = []
+  lists.set(key, list)
+  return list
+}
+
+/** The ports of the Services that a name means: `namespace/name`, or a name in whatever namespace. */
+export const portsNamed = (host: string, names: Names | undefined): readonly ServicePort[] =>
+  names === undefined ? [] : (indexOf(names).ports.get(host) ?? [])
+
+/** Whether an endpoint with this address is on the node. */
+export const isEndpointOn = (address: string, nodeName: string, names: Names | undefined): boolean =>
+  names !== undefined && indexOf(names).nodes.get(address)?.has(nodeName) === true
+
 /**
  * Whether a packet is for a node port at an address that Services have outside: a load balancer's, or an external IP. Where the node has
  * that address as well, as kube-vip and some clouds configure it, the node port answers there.
@@ -84,11 +129,14 @@ export function isNodePortElsewhere(
   { protocol, family, destination, destinationPort }: ResolvedPacket,
   names: Pick<State, 'services'> | undefined,
 ): boolean {
-  const servicePorts = [...(names?.services.values() ?? [])].filter((one) => one.family === family)
-  const isExternal = servicePorts.some(({ externalIPs, loadBalancerVIPs, loadBalancerProxyIPs }) =>
-    [externalIPs, loadBalancerVIPs, loadBalancerProxyIPs].some((list) => list.includes(destination)),
-  )
-  return isExternal && servicePorts.some((one) => one.nodePort === destinationPort && one.protocol === protocol)
+  let [isExternal, isNodePort] = [false, false]
+  for (const servicePort of names?.services.values() ?? []) {
+    if (servicePort.family !== family) continue
+    const { externalIPs, loadBalancerVIPs, loadBalancerProxyIPs, nodePort } = servicePort
+    isExternal ||= [externalIPs, loadBalancerVIPs, loadBalancerProxyIPs].some((list) => list.includes(destination))
+    isNodePort ||= nodePort === destinationPort && servicePort.protocol === protocol
+  }
+  return isExternal && isNodePort
 }
 
 /** Names for addresses, as people know them. Undefined: nobody's. */

@@ -16,7 +16,7 @@ import {
 } from '@pointsman/core'
 import { CliError } from '../errors.js'
 import { familiesOf, type RulesetCommandOptions } from '../input/rules-question.js'
-import { nodeAddress, noSuchHost, onlyOne, podAddress, type Names } from './names.js'
+import { isEndpointOn, nodeAddress, noSuchHost, onlyOne, podAddress, portsNamed, type Names } from './names.js'
 
 /** A packet as it is asked about: `tcp 10.244.1.5 -> kube-system/kube-dns:dns-tcp`. */
 export interface PacketText<P extends PacketProtocol = PacketProtocol> {
@@ -143,8 +143,7 @@ export const meansBothFamilies = ({ packet, family }: Pick<PacketQuestion, 'pack
   packet.destination.host === LOCALHOST && family === undefined && parseAddress(packet.source.host) === undefined
 
 function familiesOfService({ host }: HostText, names: Names | undefined): ReadonlySet<IpFamily> {
-  const ports = [...(names?.services.values() ?? [])].filter(({ service, name }) => service === host || name === host)
-  return new Set(ports.map(({ family }) => family))
+  return new Set(portsNamed(host, names).map(({ family }) => family))
 }
 
 function checkFamilies(
@@ -216,16 +215,13 @@ function senderAt(address: string, { names, node, nodeAddresses }: SourceQuestio
     return cidr !== undefined && parsed !== undefined && cidrContains(cidr, parsed)
   })
   if (isPodOfNode || node === undefined) return isPodOfNode ? 'pod' : 'outside'
-  for (const list of names?.endpoints.values() ?? []) {
-    if (list.some((endpoint) => endpoint.address === address && endpoint.nodeName === node.name)) return 'pod'
-  }
-  return 'outside'
+  return isEndpointOn(address, node.name, names) ? 'pod' : 'outside'
 }
 
-function serviceSends(host: string, { services, endpoints }: Names): CliError | undefined {
-  const servicePort = [...services.values()].find(({ service, name }) => service === host || name === host)
+function serviceSends(host: string, names: Names): CliError | undefined {
+  const [servicePort] = portsNamed(host, names)
   if (servicePort === undefined) return undefined
-  const pod = endpoints.get(servicePort.id)?.find((endpoint) => endpoint.pod !== undefined)?.pod
+  const pod = names.endpoints.get(servicePort.id)?.find((endpoint) => endpoint.pod !== undefined)?.pod
   const instead =
     pod === undefined ? 'the address of one of its pods' : `one of its pods, as ${servicePort.namespace}/${pod}`
   return new CliError('USAGE', `${host} is a Service, and Services send no packets: give ${instead}`)
@@ -261,7 +257,7 @@ function findDestination(
 /** The one cluster IP of a Service, else a pod or a Node. */
 function pinged(host: string, { names, family }: DestinationQuestion): string {
   if (names === undefined) throw noSuchHost(host, names)
-  const ofName = [...names.services.values()].filter(({ service, name }) => service === host || name === host)
+  const ofName = portsNamed(host, names)
   const address = onlyOne(
     host,
     new Map(ofName.filter((one) => one.family === family).map(({ service, clusterIP }) => [service, clusterIP])),
@@ -298,7 +294,7 @@ function findServicePort(
   { host, port }: HostText,
   { names, protocol, family }: DestinationQuestion & { readonly names: Names },
 ): ServicePort | undefined {
-  const ofName = [...names.services.values()].filter(({ service, name }) => service === host || name === host)
+  const ofName = portsNamed(host, names)
   if (ofName.length === 0) return undefined
   onlyOne(host, new Map(ofName.map(({ service }) => [service, service])))
   const ofFamily = ofName.filter((one) => one.family === family)

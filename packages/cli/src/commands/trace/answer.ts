@@ -203,7 +203,7 @@ function nodeOf({ node: given }: TraceOptions, { nodes }: Names): NodeInfo | und
   throw new CliError('USAGE', `--node ${given} is not in the input`)
 }
 
-interface Found {
+export interface Found {
   readonly packet: ResolvedPacket
   readonly nodeAddresses: readonly string[]
   readonly maybeNodeAddresses: readonly string[]

@@ -1,5 +1,7 @@
 import {
   frontsOf,
+  nodeClassOf,
+  nodesByAddress,
   oddsToNumber,
   TraceError,
   type Assumption,
@@ -10,6 +12,7 @@ import {
   type ServicePort,
   type ServicePortName,
   shortList,
+  singledOut,
   type State,
   type Trace,
 } from '@pointsman/core'
@@ -23,7 +26,15 @@ import { renderTable } from '../../output/table.js'
 import type { Style } from '../../output/terminal.js'
 import { skippedServices, type Names } from '../../packet/names.js'
 import { parsePacket, type ResolvedPacket } from '../../packet/resolve-packet.js'
-import { assumedArrival, certaintyOf, exitStatusOf, questionOf, resolved, type TraceOptions } from './answer.js'
+import {
+  assumedArrival,
+  type Found,
+  certaintyOf,
+  exitStatusOf,
+  questionOf,
+  resolved,
+  type TraceOptions,
+} from './answer.js'
 import type { TraceOfNodesJson } from './schema.js'
 
 /** What becomes of one packet on every Node of the input. */
@@ -68,42 +79,91 @@ export async function traceEveryNode(text: string, options: TraceOptions, contex
     warnOfDiagnostics(diagnostics, '`pointsman services --wide` lists them', context)
     const names: Names = { ...state, skipped: skippedServices(skipped) }
     const dataplane = dataplaneOf(context, config)
-    const known = new Map<string, NodeGroup & { nodes: string[] }>()
-    for (const name of nodes) {
-      context.interrupted.throwIfAborted()
-      const node = state.nodes.get(name)
-      if (node === undefined) continue
-      const answer = await answerOn(node, { packet, options, names, state, config, dataplane, context })
-      const key = keyOf(answer)
-      const group = known.get(key)
-      if (group === undefined) known.set(key, { ...answer, nodes: [name] })
-      else group.nodes.push(name)
-    }
-    const groups = [...known.values()].toSorted(
-      (a, b) => RANK[exitStatusOf(a.trace)] - RANK[exitStatusOf(b.trace)] || a.nodes.length - b.nodes.length,
+    const groups = await groupsOfNodes(
+      nodes.flatMap((name) => state.nodes.get(name) ?? []),
+      { packet, options, names, state, config, dataplane, context },
     )
     return { asked, packet: text, groups, nodeCount: nodes.length }
   })
 }
 
+/**
+ * The answers of these nodes, those where the packet gets nowhere first. Of nodes that are alike to the packet (`nodeClassOf`) one is asked. CliError as
+ * `traceEveryNode`.
+ */
+export async function groupsOfNodes(
+  nodes: readonly NodeInfo[],
+  question: NodesQuestion,
+): Promise<readonly NodeGroup[]> {
+  const groups = new Map<string, NodeGroup & { nodes: string[] }>()
+  const alike = new Map<string, NodeGroup & { nodes: string[] }>()
+  const classOf = classesOf(question)
+  for (const node of nodes) {
+    question.context.interrupted.throwIfAborted()
+    const found = resolved(question.packet, { ...question.options, node: node.name }, { names: question.names, node })
+    const ofClass = classOf(node, found)
+    let group = alike.get(ofClass)
+    if (group === undefined) {
+      const answer = await answerOn(node, found, question)
+      const key = keyOf(answer)
+      group = groups.get(key) ?? { ...answer, nodes: [] }
+      groups.set(key, group)
+      alike.set(ofClass, group)
+    }
+    group.nodes.push(node.name)
+  }
+  return [...groups.values()].toSorted(
+    (a, b) => RANK[exitStatusOf(a.trace)] - RANK[exitStatusOf(b.trace)] || a.nodes.length - b.nodes.length,
+  )
+}
+
+/** A text for each node and what the packet is there: where two have the same, so are the answers. */
+function classesOf({ packet, state, config, options }: NodesQuestion): (node: NodeInfo, found: Found) => string {
+  const byAddress = nodesByAddress(state.nodes.values())
+  const known = new Map<string, ReturnType<typeof classer>>()
+  const classer = (source: string, { destination, destinationPort, family }: ResolvedPacket) => {
+    const met = portsMet({ destination, destinationPort, family }, state)
+    const packetOfClass = { family, source, destination }
+    return {
+      singled: singledOut(met.endpoints, byAddress),
+      classOf: nodeClassOf({ packet: packetOfClass, services: met.services, config, serviceCidrs: state.serviceCidrs }),
+    }
+  }
+  // Addresses that are given are those of every node.
+  const isGiven = interfaceAddressesOf(options) !== undefined
+  return (node, { packet: there, maybeNodeAddresses }) => {
+    const source = packet.source.host === 'node' && !isGiven ? 'node' : there.source
+    const common = JSON.stringify([source, there.from, there.destination, there.destinationPort, there.family])
+    const { singled, classOf } = known.get(common) ?? classer(source, there)
+    if (!known.has(common)) known.set(common, { singled, classOf })
+    return JSON.stringify([
+      common,
+      maybeNodeAddresses,
+      // What a node sends to an address of its own comes from there.
+      source === 'node' && there.source === there.destination,
+      singled.has(node.name) ? node.name : classOf(node),
+    ])
+  }
+}
+
 const RANK = { 1: 0, 4: 1, 0: 2 } as const
 
-interface NodeQuestion {
+interface NodesQuestion {
   readonly packet: ReturnType<typeof parsePacket>
   readonly options: TraceOptions
   readonly names: Names
   readonly state: State
   readonly config: ProxyConfig
   readonly dataplane: Dataplane
-  readonly context: Context
+  readonly context: Pick<Context, 'interrupted' | 'stdin'>
 }
 
 async function answerOn(
   node: NodeInfo,
-  { packet, options, names, state, config: common, dataplane, context }: NodeQuestion,
+  found: Found,
+  { options, state, config: common, dataplane, context }: NodesQuestion,
 ): Promise<Omit<NodeGroup, 'nodes'>> {
   const config = { ...common, nodeName: node.name }
-  const found = resolved(packet, { ...options, node: node.name }, { names, node })
   const met = portsMet(found.packet, state)
   const at = { ...state, node, services: met.services, endpoints: met.endpoints }
   const plan = dataplane.plan(
@@ -127,23 +187,23 @@ async function answerOn(
 }
 
 /**
- * The service ports whose rules a packet can meet: those that have its destination, and those that have an endpoint which one of them
+ * The service ports whose rules a packet can meet: those that have its destination's address or node port, and those that have an endpoint which one of them
  * leads to, since the packet goes on with that destination. Rules of all others ask for an address or a port that it never has.
  */
 function portsMet(
-  { destination, destinationPort, family }: ResolvedPacket,
+  { destination, destinationPort, family }: Pick<ResolvedPacket, 'destination' | 'destinationPort' | 'family'>,
   { services, endpoints }: Pick<State, 'services' | 'endpoints'>,
 ): Pick<State, 'services' | 'endpoints'> {
   const met = new Map<ServicePortName, ServicePort>()
   const lists = new Map<ServicePortName, readonly Endpoint[]>()
-  const byPort = portsByFront(services)
+  const byFront = portsByFront(services)
   const waiting = [{ address: destination, port: destinationPort }]
   const asked = new Set<string>()
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const key = `${next.address} ${next.port}`
     if (asked.has(key)) continue
     asked.add(key)
-    for (const port of [...(byPort.get(key) ?? []), ...(byPort.get(`* ${next.port}`) ?? [])]) {
+    for (const port of [...(byFront.get(next.address) ?? []), ...(byFront.get(`* ${next.port}`) ?? [])]) {
       if (port.family !== family || met.has(port.id)) continue
       met.set(port.id, port)
       const list = endpoints.get(port.id) ?? []
@@ -156,21 +216,24 @@ function portsMet(
 
 const indexes = new WeakMap<State['services'], ReadonlyMap<string, readonly ServicePort[]>>()
 
-/** `10.96.0.10 53`, and `* 30080` for a node port: made once for all nodes. */
+/**
+ * `10.96.0.10`, on whatever port, since some modes refuse those that a Service does not have; and `* 30080` for a node port, `* 0` for a
+ * ping, which has none. Made once for all nodes.
+ */
 function portsByFront(services: State['services']): ReadonlyMap<string, readonly ServicePort[]> {
   const known = indexes.get(services)
   if (known !== undefined) return known
   const index = new Map<string, ServicePort[]>()
-  for (const port of services.values())
-    for (const front of frontsOf(port)) {
-      // A ping has no port.
-      for (const number of [front.port, 0]) {
-        const key = `${front.address ?? '*'} ${number}`
-        const list = index.get(key)
-        if (list === undefined) index.set(key, [port])
-        else list.push(port)
-      }
-    }
+  const list = (key: string, port: ServicePort): void => {
+    const ports = index.get(key)
+    if (ports === undefined) index.set(key, [port])
+    else ports.push(port)
+  }
+  for (const port of services.values()) {
+    for (const front of frontsOf(port))
+      for (const key of front.address === undefined ? [`* ${front.port}`, '* 0'] : [front.address]) list(key, port)
+    if (port.healthCheckNodePort !== 0) list(`* ${port.healthCheckNodePort}`, port)
+  }
   indexes.set(services, index)
   return index
 }
