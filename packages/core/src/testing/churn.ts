@@ -96,8 +96,9 @@ export function* churn(options: ChurnOptions): Generator<WatchEvent> {
   let beats = 0
   for (let count = 0; count < events; count++) {
     observedAt += 1 + Math.floor(random() * 2 * changeEveryMs)
-    for (; nodes !== undefined && beats < ((observedAt - START) / HEARTBEAT_MS) * nodes; beats++) {
-      const object = nodeObject(beats % nodes, ++version, observedAt)
+    const due = Math.ceil(((observedAt - START) / HEARTBEAT_MS) * (nodes ?? 0))
+    for (; beats < due; beats++) {
+      const object = nodeObject(beats % (nodes ?? 1), ++version, observedAt)
       yield { type: 'MODIFIED', observedAt, object }
     }
     // Some workloads are rolled out again and again, most hardly ever.
