@@ -109,7 +109,7 @@ async function answerOf(node: NodeInfo, text: string, asked: Asked): Promise<obj
     const arrival = assumedArrival(options, { packet: found.packet, config })
     const question = await questionOf(
       options,
-      { ...found, dataplane, rules, inInterface: arrival.inInterface },
+      { ...found, listings: [{ dataplane, rules }], inInterface: arrival.inInterface },
       context,
     )
     const trace = dataplane.trace(rules, question)
