@@ -3,13 +3,14 @@
 // `pointsman run` in a network namespace of its own beside the test API server: from nothing, then started again with its rules in place,
 // again after another program has committed to nf_tables. Medians of the time from the start of the process to its "synced" line, and what
 // was in memory then; one endpoint; a flush.
-import { execFileSync, fork, spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { node, service, slice } from '@pointsman/core/testing'
+import { node } from '@pointsman/core/testing'
+import { memoryOf, serviceOf, sliceOf, startServer } from './agent-support.mjs'
 import { median, say } from './kernel-support.mjs'
 
 const { values } = parseArgs({
@@ -26,45 +27,6 @@ const namespace = `pointsman-restart-${process.pid}`
 const inside = (...words) => execFileSync('ip', ['netns', 'exec', namespace, ...words], { encoding: 'utf8' })
 const folder = mkdtempSync(join(tmpdir(), 'pointsman-restart-'))
 const log = join(folder, 'log.db')
-
-const named = (index) => ({ name: `service-${index}`, namespace: `ns-${index % 50}` })
-const serviceOf = (index) => {
-  const clusterIP = `10.96.${index >> 8}.${index & 255}`
-  return service({ ...named(index), spec: { clusterIP, clusterIPs: [clusterIP] } })
-}
-const sliceOf = (index, generation = 0) =>
-  slice({
-    name: `service-${index}-1`,
-    namespace: `ns-${index % 50}`,
-    service: `service-${index}`,
-    endpoints: Array.from(
-      { length: endpoints },
-      (_, at) =>
-        `10.${100 + (index >> 10)}.${(index >> 2) & 255}.${(index & 3) * 60 + at + 1 + (at === 0 ? generation * 10 : 0)}`,
-    ),
-  })
-
-function startServer() {
-  const main = fileURLToPath(new URL('../packages/core/dist/testing/api-server/main.js', import.meta.url))
-  const child = fork(main, {
-    serialization: 'advanced',
-    execPath: 'ip',
-    execArgv: ['netns', 'exec', namespace, process.execPath],
-  })
-  let calls = 0
-  const waiting = new Map()
-  child.on('message', (message) => {
-    waiting.get(message.type === 'started' ? 0 : message.id)?.(message.result)
-  })
-  const started = new Promise((resolve) => waiting.set(0, resolve))
-  child.send({ type: 'start', options: { bookmarkIntervalMs: 500 } })
-  const call = (name, ...args) =>
-    new Promise((resolve) => {
-      waiting.set(++calls, resolve)
-      child.send({ type: 'call', id: calls, call: name, args })
-    })
-  return { started, call, kill: () => child.kill('SIGKILL') }
-}
 
 const children = new Set()
 
@@ -103,11 +65,7 @@ function startAgent() {
     await ended
     children.delete(child)
   }
-  const memory = () => {
-    const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
-    const of = (name) => Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024)
-    return { rss: of('VmRSS'), peak: of('VmHWM') }
-  }
+  const memory = () => memoryOf(child.pid)
   const childrenMemory = () => {
     const pids = execFileSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' }).split('\n')
     return pids.flatMap((pid) => {
@@ -142,12 +100,12 @@ execFileSync('ip', ['netns', 'add', namespace])
 let server
 try {
   inside('ip', 'link', 'set', 'lo', 'up')
-  server = startServer()
+  server = startServer(['ip', 'netns', 'exec', namespace])
   await server.started
   writeFileSync(join(folder, 'kubeconfig'), await server.call('kubeconfig'))
   const numbers = Array.from({ length: services }, (_, index) => index)
   await server.call('putAll', [
-    ...numbers.flatMap((index) => [serviceOf(index), sliceOf(index)]),
+    ...numbers.flatMap((index) => [serviceOf(index), sliceOf(index, { endpoints })]),
     node({ name: 'node-a' }),
   ])
   let agent = startAgent()

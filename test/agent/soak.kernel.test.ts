@@ -18,7 +18,7 @@ import { createSteadyChanges, type SteadyChanges } from './steady-changes.js'
 
 const IS_LONG = process.env['POINTSMAN_SOAK_AGENT'] === '1'
 const { services, pauseMs, rounds, roundMs, faultsInRound, patienceMs } = IS_LONG
-  ? { services: 2000, pauseMs: 18, rounds: 30, roundMs: 15_000, faultsInRound: 4, patienceMs: 60_000 }
+  ? { services: 2000, pauseMs: 20, rounds: 30, roundMs: 15_000, faultsInRound: 4, patienceMs: 60_000 }
   : { services: 200, pauseMs: 40, rounds: 4, roundMs: 4000, faultsInRound: 3, patienceMs: 45_000 }
 
 const SEED = Number(process.env['POINTSMAN_SEED'] ?? (IS_LONG ? Date.now() % 1_000_000 : 7))
@@ -55,13 +55,18 @@ describeIptables('the agent under faults', () => {
   let agent: RunningAgent
   let changes: SteadyChanges
 
+  const offset = folder.path('clock-offset')
+  const clock = folder.path('clock.mjs')
+  const settings = ['--log', log, '--log-max-size', String(LOG_BYTES), '--iptables-sync-period', '5s']
   const start = (): RunningAgent =>
-    node.startWith(tools, '--log', log, '--log-max-size', String(LOG_BYTES), '--iptables-sync-period', '5s')
+    node.startAfter(`export PATH=${tools}:$PATH NODE_OPTIONS=--import=${clock}`, ...settings)
 
   beforeAll(async () => {
     mkdirSync(disk)
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32m,mode=700', 'none', disk])
     mkdirSync(tools)
+    writeFileSync(offset, '0')
+    writeFileSync(clock, clockOf(offset))
     for (const name of ['iptables-nft-restore', 'iptables-nft-save']) {
       writeFileSync(join(tools, name), wrapperOf(name))
       chmodSync(join(tools, name), 0o755)
@@ -135,6 +140,16 @@ describeIptables('the agent under faults', () => {
           await sleep(100)
         }
       },
+    },
+    {
+      name: 'the clock jumps ahead',
+      strike: () => writeFileSync(offset, String(HOUR_MS)),
+      heal: () => writeFileSync(offset, '0'),
+    },
+    {
+      name: 'the clock jumps back',
+      strike: () => writeFileSync(offset, String(-HOUR_MS)),
+      heal: () => writeFileSync(offset, '0'),
     },
     { name: 'iptables fails', strike: () => tool('fail'), heal: () => tool(undefined) },
     { name: 'iptables hangs', strike: () => tool('hang'), heal: () => tool(undefined) },
@@ -213,6 +228,29 @@ describeIptables('the agent under faults', () => {
     },
   )
 })
+
+const HOUR_MS = 3_600_000
+
+/** Loaded before the agent: the time of day is so many milliseconds off as the file says, at once or within 20 ms. */
+const clockOf = (file: string): string => `
+import { readFileSync } from 'node:fs'
+const Real = Date
+let offset = 0
+const read = () => {
+  const found = Number(readFileSync('${file}', 'utf8'))
+  if (Number.isFinite(found)) offset = found
+}
+read()
+setInterval(read, 20).unref()
+globalThis.Date = class extends Real {
+  constructor(...given) {
+    super(...(given.length === 0 ? [Real.now() + offset] : given))
+  }
+  static now() {
+    return Real.now() + offset
+  }
+}
+`
 
 /** A tool that does as a file beside it says: fails, or waits before it does its work. */
 const wrapperOf = (name: string): string => `#!/bin/sh

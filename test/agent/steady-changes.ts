@@ -18,6 +18,7 @@ export interface SteadyChanges {
   readonly missingIn: (log: string) => readonly string[]
 }
 
+/** `pauseMs`: from the beginning of a change to that of the next, at least. */
 export function createSteadyChanges(server: RemoteApiServer, services: number, pauseMs = 15): SteadyChanges {
   const made = new Set<string>()
   let changes = 0
@@ -55,8 +56,9 @@ export function createSteadyChanges(server: RemoteApiServer, services: number, p
   }
   const goOn = async ({ signal }: AbortController): Promise<void> => {
     while (!signal.aborted) {
+      const from = performance.now()
       await change()
-      await sleep(pauseMs)
+      await sleep(Math.max(1, pauseMs - (performance.now() - from)))
     }
   }
   return {
