@@ -286,6 +286,7 @@ export const ASSUMPTION_CODES = {
   OTHER_PROXY:
     'rules of a program that can serve Services without rules are there, and none of kube-proxy: it is taken not to',
   SAME_TABLE: 'a table of iptables in what nft lists is taken to be the one that iptables-save printed',
-  CHAIN_ORDER: 'of two base chains with equal priorities it is not known which comes first; the verdict is the same',
+  CHAIN_ORDER:
+    'of two base chains with equal priorities it is not known which comes first; the same rules match either way',
 } as const
 export type AssumptionCode = keyof typeof ASSUMPTION_CODES

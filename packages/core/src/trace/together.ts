@@ -61,17 +61,25 @@ export function traceTogether(listings: readonly TraceableRules[], question: Tra
     for (const tie of joined.ties) ties.set(`${tie.hook} ${tie.first}`, tie)
     return joined.rules
   }
-  const trace = all
-    .map((one) => ({ one, others: all.filter((other) => other !== one) }))
-    .reduce((before, { one, others }) => one.judged(before, others), tracePacket(question, rulesIn))
+  const judged = (trace: Trace): Trace =>
+    all.reduce(
+      (before, one) =>
+        one.judged(
+          before,
+          all.filter((other) => other !== one),
+        ),
+      trace,
+    )
+  const trace = judged(tracePacket(question, rulesIn))
   const met = [...ties.values()].filter((tie) => isMet(tie, trace))
   const [tie] = met
   if (tie === undefined) return trace
   const otherwise = tracePacket(question, (context) => rulesIn(context, false))
-  if (outcomeOf(trace) !== outcomeOf(otherwise)) return tracePacket(question, rulesIn, orderClaim(tie))
+  if (waysIn(trace) !== waysIn(otherwise))
+    return judged(tracePacket(question, rulesIn, orderClaim(tie, met.length - 1)))
   const assumed = met.map(({ hook, first, second }) => ({
     code: 'CHAIN_ORDER' as const,
-    message: `${first} and ${second} are asked at ${hook} with equal priorities: taken to be asked in this order; the verdict is the same the other way round`,
+    message: `${first} and ${second} are asked at ${hook} with equal priorities: taken to be asked in this order; the other way round, the same rules match`,
   }))
   return { ...trace, assumptions: [...trace.assumptions, ...assumed] }
 }
@@ -92,8 +100,10 @@ interface Tie {
   readonly second: string
 }
 
-const orderClaim = ({ hook, first, second }: Tie): Claim => {
-  const text = `${first} is asked before ${second} at ${hook}, which has the same priority`
+/** Of several, all are as the first or none: which of them decides, and whether they can differ, is not looked into. */
+function orderClaim({ hook, first, second }: Tie, others: number): Claim {
+  const more = others === 0 ? '' : `, and ${others} more such pair${others === 1 ? '' : 's'} likewise`
+  const text = `${first} is asked before ${second} at ${hook}, which has the same priority${more}`
   return { subject: text, low: '', high: '', code: 'CHAIN_ORDER', text }
 }
 
@@ -106,9 +116,17 @@ const isMet = ({ hook, first, second }: Tie, { ways }: Trace): boolean =>
 const nameOf = ({ table, chain, hook }: Pick<BaseChain, 'table' | 'chain' | 'hook'>): string =>
   `${table} ${chain ?? hook}`
 
-/** What a packet comes to, without how. Odds are of bigints. */
-const outcomeOf = ({ fates, endpoints, cases }: Trace): string =>
-  JSON.stringify({ fates, endpoints, cases }, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))
+/** How each way ends, and which rules match on it, in any order. Odds are of bigints. */
+const waysIn = ({ ways }: Trace): string =>
+  JSON.stringify(
+    ways.map(({ odds, end, when, steps }) => [
+      odds,
+      end,
+      when,
+      steps.flatMap((step) => (step.type === 'rule' ? [`${step.table} ${step.chain} ${step.number}`] : [])).toSorted(),
+    ]),
+    (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value),
+  )
 
 interface Joining {
   readonly context: WalkContext
