@@ -24,20 +24,23 @@ import { hookedRuleset, traceRuleset } from './trace/trace-ruleset.js'
 
 const [DEFAULT_LAYOUT] = LAYOUTS
 
-/** kube-proxy's metrics of its nftables mode. */
+/**
+ * kube-proxy's metrics of its nftables mode (pkg/proxy/metrics/metrics.go, RegisterMetrics). It counts no packets in this mode: its two nfacct counters are
+ * of rules that only mode iptables has.
+ */
 const NFTABLES_METRICS: DataplaneMetrics = {
   syncs: [
     {
       type: 'counter',
       name: 'kubeproxy_sync_proxy_rules_nftables_sync_failures_total',
-      help: 'Transactions that failed.',
-      value: ({ failures }) => failures,
+      help: 'Transactions that failed, but for those that clean up.',
+      value: ({ failures, cleanupFailures = 0 }) => failures - cleanupFailures,
     },
     {
       type: 'counter',
       name: 'kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total',
-      help: 'Always 0: deletions are part of syncs, and count as failures of these.',
-      value: () => 0,
+      help: 'Transactions that failed to remove what nothing leads to any more; the sync is tried again.',
+      value: ({ cleanupFailures = 0 }) => cleanupFailures,
     },
   ],
   packets: [],

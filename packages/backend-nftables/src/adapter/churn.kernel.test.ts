@@ -2,11 +2,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { DEFAULT_PROXY_CONFIG, seq, type State } from '@pointsman/core'
+import { DEFAULT_PROXY_CONFIG, type FamilySyncReport, seq, type State } from '@pointsman/core'
 import { stateOf } from '@pointsman/core/testing'
 import { runProcess } from 'node-iptables'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { nftablesDataplane } from '../dataplane.js'
+import { serviceChainNames } from '../layout/names.js'
 import { LAYOUTS } from '../plan/rule-plan.js'
+import { faultyRun } from '../test-support/faulty-run.js'
 import { describeWithNft, differencesOf, enterKernelNamespace, type EnteredNamespace } from '../test-support/kernel.js'
 import { openNft } from './nft.js'
 import { createNftablesBackend } from './nftables-backend.js'
@@ -119,6 +122,60 @@ describeWithNft('new flows while the endpoints change', () => {
     await backend.close()
   })
 })
+
+describeWithNft('rules that cannot be removed', () => {
+  let namespace: EnteredNamespace
+  beforeEach(() => {
+    namespace = enterKernelNamespace()
+  })
+  afterEach(() => namespace.remove())
+
+  it('are a failed cleanup: the new ones are in force, and the next sync removes the old', async () => {
+    const { run, refuseWhen } = faultyRun(runProcess)
+    const reports: FamilySyncReport[] = []
+    const backend = createNftablesBackend({
+      config: { ...DEFAULT_PROXY_CONFIG, mode: 'nftables', nodePortAddresses: 'primary' },
+      families: ['IPv4'],
+      nft: await openNft({ run }),
+      onFamilySync: (report) => void reports.push(report),
+    })
+    const { signal } = new AbortController()
+    const sync = async (round: number): Promise<unknown> => {
+      const state = stateWith(round)
+      return backend.sync({ state, changed: new Set(state.services.keys()), fromSeq: seq(1), toSeq: seq(1) }, signal)
+    }
+    const chain = namedChain(stateWith(0))
+    const rules = (): readonly string[] =>
+      namespace.run(['nft', 'list', 'chain', 'ip', 'kube-proxy', chain]).match(/numgen.*|return/g) ?? []
+    await sync(0)
+    const [before] = rules()
+    refuseWhen((lines) => lines.some((line) => line.startsWith('delete rule ')))
+    await expect(sync(1)).rejects.toThrow('refused a transaction')
+    const [inForce, between, ...old] = rules()
+    expect(inForce).not.toBe(before)
+    expect([between, ...old]).toEqual(['return', before])
+    refuseWhen(() => false)
+    await sync(1)
+    expect(rules()).toEqual([inForce])
+    const [counts] = reports.filter(({ failures }) => failures > 0)
+    expect(counts).toMatchObject({ failures: 1, cleanupFailures: 1 })
+    const counted = nftablesDataplane.metrics.syncs.map((metric) => [
+      metric.name,
+      counts && metric.value(counts, 'kube-proxy'),
+    ])
+    expect(counted).toEqual([
+      ['kubeproxy_sync_proxy_rules_nftables_sync_failures_total', 0],
+      ['kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total', 1],
+    ])
+    await backend.close()
+  })
+})
+
+const namedChain = ({ services }: State): string => {
+  const port = [...services.values()].find(({ id }) => id.startsWith('shop/web'))
+  if (port === undefined) throw new Error('the state has no shop/web')
+  return serviceChainNames(port).cluster
+}
 
 const start = (name: string, ...args: readonly string[]): ReturnType<typeof spawnPiped> =>
   spawnPiped([script(name), ...args])

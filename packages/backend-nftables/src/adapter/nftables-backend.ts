@@ -117,6 +117,7 @@ const newTally = (): SyncTally => ({
   bytes: 0,
   failures: 0,
   partialFailures: 0,
+  cleanupFailures: 0,
   written: 0,
 })
 
@@ -142,7 +143,7 @@ async function reported(
     failure = { error }
     throw error
   } finally {
-    const { full, transactions, bytes, failures, partialFailures, written } = tally
+    const { full, transactions, bytes, failures, partialFailures, cleanupFailures, written } = tally
     const count = refused().length
     onFamilySync?.({
       family,
@@ -152,6 +153,7 @@ async function reported(
       bytes,
       failures,
       partialFailures,
+      cleanupFailures,
       ...(count > 0 && { refused: count }),
       tables: { [table.name]: { rules: (sum() ?? before ?? EMPTY_SUM).count, written } },
       ...failure,

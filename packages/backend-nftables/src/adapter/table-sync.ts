@@ -43,6 +43,8 @@ export interface SyncTally {
   failures: number
   /** Of these, those of a change of some service ports. */
   partialFailures: number
+  /** Of the failures, those of removing what nothing leads to any more. */
+  cleanupFailures: number
   written: number
 }
 
@@ -143,6 +145,7 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
         }
       } catch (error) {
         control.tally.failures += 1
+        if (made > 0) control.tally.cleanupFailures += 1
         // After the first, the table is as the state wants it but for what has yet to be removed: it is read again.
         if (!isRefusal(error) || made > 0) throw error
         known = last

@@ -82,7 +82,7 @@ describeWithNft('in the kernel', () => {
     expect(dropped(rulesOf('ip6', 'cluster-ips-check'))).toEqual([
       'ip6 daddr { fd00:10:96::/112, fd00:20::/112 } drop comment "Drop traffic to unallocated ClusterIPs"',
     ])
-    expect(await backend.repairDrift?.(signal)).toEqual([])
+    expect(await backend.repairDrift(signal)).toEqual([])
     const again = await (await backendOf(layout)).sync(all(stateWith(...cidrs)), signal)
     expect(again).toMatchObject({ bytes: 0 })
     await backend.close()

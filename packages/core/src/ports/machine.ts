@@ -198,6 +198,8 @@ export interface FamilySyncReport {
   readonly failures: number
   /** Of these, the ones that held only what had changed: the next attempt holds everything. Absent: not told apart. */
   readonly partialFailures?: number
+  /** Of `failures`, those of removing what nothing leads to any more, after all that is wanted was in force. Default: none. */
+  readonly cleanupFailures?: number
   /** Service ports that keep the rules that they had: none could be planned, or the kernel refuses them. Absent: none. */
   readonly refused?: number
   /** By table. */
