@@ -13,6 +13,8 @@ import { createMemoryChangeLog, type MemoryChangeLog } from '@pointsman/core/tes
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { bisect, type Bisection } from '../packages/cli/src/commands/bisect/answer.js'
+import { bisectEveryNode } from '../packages/cli/src/commands/bisect/every-node.js'
+import type { PacketOnNode } from '../packages/cli/src/commands/bisect/question.js'
 import { recordsArbitrary } from './support/history-arbitraries.js'
 import { INCIDENT_KINDS, incidentArbitrary } from './support/incident-arbitraries.js'
 import { logOf } from './support/log-of.js'
@@ -78,6 +80,37 @@ test('--good leaves out what came before, and tells the rest with the same cause
   )
 })
 
+test('--node all finds of each node what --node finds, with the same causes', () => {
+  fc.assert(
+    fc.property(
+      recordsArbitrary(),
+      fc.constantFrom(...PACKETS),
+      fc.boolean(),
+      fc.boolean(),
+      fc.nat(10),
+      (records, packet, exact, isGoodAtFrom, at) => {
+        const log = logOf(records)
+        const from = Math.min(at, log.head)
+        const span = { exact, isGoodAtFrom, from }
+        const question = { ...spanQuestion(log, span), packetText: '', nodeAddresses: undefined }
+        const packets = new Map(NAMES.map((name) => [name, { packet: addressed(packet), mockPacket: packet }]))
+        const every = ended(bisectEveryNode({ ...question, packets }))
+        const found = every.groups.flatMap((group) => group.nodes.map((name) => [name, group.found] as const))
+        const own = NAMES.map((name) => [name, bisected(log, packet, { ...span, nodeName: name })] as const)
+        const said = ({ broken, mended, first, last, causeOf }: Bisection): object => ({
+          flips: [broken, mended].map((flip) => flip && { seq: flip.record.seq, cause: causeOf(flip).type }),
+          fates: [first, last].map((fate) => fateKey(fate, exact)),
+        })
+        expect(new Map(found.map(([name, one]) => [name, said(one)]))).toEqual(
+          new Map(own.map(([name, one]) => [name, said(one)])),
+        )
+      },
+    ),
+  )
+})
+
+const NAMES = ['node-a', 'node-b', 'node-c', 'node-d']
+
 const PACKETS: readonly Packet[] = [
   { from: '10.244.1.99', to: '10.96.0.1', port: 80, protocol: 'tcp' },
   { from: 'outside', to: '203.0.113.1', port: 80, protocol: 'tcp' },
@@ -90,30 +123,42 @@ interface Span {
   readonly exact: boolean
   readonly from: number
   readonly isGoodAtFrom?: boolean
+  readonly nodeName?: string
 }
 
-function bisected(log: MemoryChangeLog, packet: Packet, { exact, from, isGoodAtFrom = false }: Span): Bisection {
+function bisected(log: MemoryChangeLog, packet: Packet, span: Span): Bisection {
+  const known = { ...NODE, name: span.nodeName ?? NODE.name }
   const steps = bisect({
-    reader: log,
-    packet: {
-      protocol: packet.protocol === 'udp' ? 'UDP' : 'TCP',
-      family: 'IPv4',
-      source: packet.from,
-      destination: packet.to,
-      destinationPort: packet.port,
-      from: 'outside',
-    },
-    fateAt: ({ node = NODE, ...state }, config) => route({ ...state, node }, config, packet),
-    exact,
-    from: { seq: seq(from), time: log.timeOf(seq(from)) ?? 0 },
-    isGoodAtFrom,
-    to: { seq: log.head },
-    config: CONFIG,
-    configs: true,
-    node: NODE,
+    ...spanQuestion(log, span),
+    packet: addressed(packet),
+    fateAt: ({ node = known, ...state }, config) => route({ ...state, node }, config, packet),
+    node: known,
     state: buildState({ objects: [] }).state,
-    assumptions: [],
   })
+  return ended(steps)
+}
+
+const spanQuestion = (log: MemoryChangeLog, { exact, from, isGoodAtFrom = false }: Span) => ({
+  reader: log,
+  exact,
+  from: { seq: seq(from), time: log.timeOf(seq(from)) ?? 0 },
+  isGoodAtFrom,
+  to: { seq: log.head },
+  config: CONFIG,
+  configs: true,
+  assumptions: [],
+})
+
+const addressed = (packet: Packet): PacketOnNode['packet'] => ({
+  protocol: packet.protocol === 'udp' ? 'UDP' : 'TCP',
+  family: 'IPv4',
+  source: packet.from,
+  destination: packet.to,
+  destinationPort: packet.port,
+  from: 'outside',
+})
+
+function ended<Answer>(steps: Generator<unknown, Answer, undefined>): Answer {
   for (;;) {
     const next = steps.next()
     if (next.done === true) return next.value

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { node, service, slice } from '@pointsman/core/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { JSON_SCHEMAS, schemaProblems } from '../support/json-schemas.js'
 import { type Ended, runPointsman } from '../support/run-pointsman.js'
@@ -130,6 +132,71 @@ test('-o json gives every flip with its cause', async () => {
     broken: { seq: 108, cause: { type: 'service-edit', edit: { seq: 107, author: { manager: 'kubectl-edit' } } } },
     mended: { seq: 128, cause: { edit: { author: { manager: 'kubectl-rollback' } } } },
     services: ['shop/checkout'],
+  })
+})
+
+describe('--node all', () => {
+  const cluster = folder.path('cluster.db')
+  const pod = (name: string) => ({
+    addresses: [`10.244.${name.charCodeAt(0) - 96}.5`],
+    conditions: { ready: true },
+    nodeName: `node-${name}`,
+  })
+  const names = ['a', 'b', 'c', 'd']
+  beforeAll(async () => {
+    const inner = (...pods: readonly string[]) => slice({ name: 'inner-1', service: 'inner', endpoints: pods.map(pod) })
+    const events = [
+      ...names.map((name) => node({ name: `node-${name}` })),
+      service({ name: 'inner', spec: { clusterIP: '10.96.0.40', internalTrafficPolicy: 'Local' } }),
+      inner(...names),
+      inner('a', 'b'),
+      inner('a'),
+      inner('a', 'b'),
+    ].map((object, index) => ({
+      observedAt: `2026-11-21T02:24:0${index}.000Z`,
+      type: index < 6 ? 'ADDED' : 'MODIFIED',
+      object: { ...object, metadata: { ...object.metadata, resourceVersion: String(index + 1) } },
+    }))
+    const recording = folder.path('cluster.jsonl')
+    writeFileSync(recording, events.map((event) => `${JSON.stringify(event)}\n`).join(''))
+    await runPointsman(['import', recording, '--log', cluster])
+  })
+  const every = (...args: readonly string[]): Promise<Ended> =>
+    runPointsman(['bisect', 'tcp 10.9.9.9 -> shop/inner', '--node', 'all', '--log', cluster, ...args])
+
+  test('puts nodes whose path the same record broke together', async () => {
+    const answer = await every()
+    expect(answer.status).toBe(0)
+    const lines = linesOf(answer)
+    expect(lines.filter((line) => /broken on|^(?:at seq|on )/.test(line.trim()))).toEqual([
+      '  broken on 2 of 4 nodes',
+      'at seq 7 on 2 of 4 nodes: node-c, node-d',
+      'at seq 8 on 1 of 4 nodes: node-b',
+      'on 1 of 4 nodes: node-a',
+    ])
+    expect(lines.filter((line) => line.includes('until seq'))).toEqual([
+      expect.stringContaining('reached 1 endpoint until seq 7, and then was dropped'),
+      expect.stringMatching(/reached 1 endpoint until seq 8, and then was dropped.*fixed 1\.0 s later, at seq 9/),
+    ])
+  })
+
+  test('has the groups in JSON', async () => {
+    const { stdout, status } = await every('-o', 'json')
+    const document = JSON.parse(stdout) as object
+    expect(status).toBe(0)
+    expect(schemaProblems(document, JSON_SCHEMAS.BisectionOfNodes)).toEqual([])
+    expect(document).toMatchObject({
+      nodeCount: 4,
+      groups: [
+        { nodes: ['node-c', 'node-d'], broken: { seq: 7 }, last: { fate: 'dropped' } },
+        { nodes: ['node-b'], broken: { seq: 8 }, mended: { seq: 9 }, last: { fate: 'endpoints' } },
+        { nodes: ['node-a'], last: { fate: 'endpoints' } },
+      ],
+    })
+  })
+
+  test('ends with 1 where no node had it broken', async () => {
+    expect(await every('--bad', '6')).toMatchObject({ status: 1, stdout: expect.stringContaining('broken on no node') })
   })
 })
 

@@ -3,7 +3,7 @@ import { Errors } from 'typebox/value'
 import { applySummary } from '../../packages/cli/src/commands/apply/report.js'
 import { auditReport } from '../../packages/cli/src/commands/audit/schema.js'
 import { cleanupSummary } from '../../packages/cli/src/commands/cleanup/command.js'
-import { bisection } from '../../packages/cli/src/commands/bisect/schema.js'
+import { bisection, bisectionOfNodes } from '../../packages/cli/src/commands/bisect/schema.js'
 import { blameList } from '../../packages/cli/src/commands/blame/schema.js'
 import { diff } from '../../packages/cli/src/commands/diff/schema.js'
 import { explanation } from '../../packages/cli/src/commands/explain/schema.js'
@@ -21,6 +21,7 @@ export const JSON_SCHEMAS = {
   ApplySummary: applySummary,
   AuditReport: auditReport,
   Bisection: bisection,
+  BisectionOfNodes: bisectionOfNodes,
   BlameList: blameList,
   CleanupSummary: cleanupSummary,
   Diff: diff,

@@ -1,4 +1,5 @@
 import { type Endpoint, endpointKey } from '../model/endpoint.js'
+import { isEqual } from '../model/json-value.js'
 import type { KubernetesObject } from '../model/kubernetes-object.js'
 import type { ServicePortName } from '../model/names.js'
 import type { AddressedPacket } from '../model/packet.js'
@@ -7,7 +8,7 @@ import { type ConfigRecord, type LogRecord, NO_SEQ, type ObjectRecord, type Seq 
 import type { ServicePort } from '../model/service-port.js'
 import { watchEventOf } from '../model/watch-event.js'
 import { frontsOf, type State } from '../state/state.js'
-import { createStateFold } from '../state/state-fold.js'
+import { createStateFold, type StateFold } from '../state/state-fold.js'
 import { causeOf, isKeptByController, type OutageCause, type ServiceEdit } from './outage.js'
 import { createEditFinder } from './service-edits.js'
 
@@ -67,25 +68,48 @@ export interface FateHistory<Fate extends PacketFate = PacketFate> {
   readonly causeOf: (flip: FateFlip) => FlipCause
 }
 
+/** The fates of one packet on several nodes, record by record. */
+export interface FatesHistory<Fate extends PacketFate = PacketFate> extends Pick<
+  FateHistory<Fate>,
+  'take' | 'causeOf'
+> {
+  readonly ofNode: (name: string) => Pick<FateHistory<Fate>, 'first' | 'last' | 'flips'>
+}
+
+export interface FatesQuestion<Fate extends PacketFate> extends Omit<FateQuestion<Fate>, 'fateAt' | 'nodeName'> {
+  /** The fate on each node, and the names of the nodes that have it: every time the same names, each once. */
+  readonly fatesAt: (state: State, config: ProxyConfig) => Iterable<readonly [Fate, readonly string[]]>
+}
+
+/** As `followFate`, of several nodes at once: records of every Node are needed. */
+export const followFates = <Fate extends PacketFate>(question: FatesQuestion<Fate>): FatesHistory<Fate> =>
+  follow(question, { fold: createStateFold(), everyNode: true })
+
 /**
  * Follows a packet's fate. Of the records only those that can touch it are needed: of the Services that have or had a front
  * that it is sent to, of their slices, of the Node, and of the configuration. States are folded on from each other.
  */
 export function followFate<Fate extends PacketFate>({
   fateAt,
-  keyOf,
-  after,
   nodeName,
-  objects = [],
-  ...given
+  ...question
 }: FateQuestion<Fate>): FateHistory<Fate> {
   const fold = createStateFold({ ...(nodeName !== undefined && { nodeName }) })
+  const fatesAt = (state: State, config: ProxyConfig) => [[fateAt(state, config), ['']]] as const
+  const { take, causeOf: causeOfFlip, ofNode } = follow({ ...question, fatesAt }, { fold, everyNode: false })
+  return { take, causeOf: causeOfFlip, ...ofNode('') }
+}
+
+function follow<Fate extends PacketFate>(
+  { fatesAt, keyOf, after, objects = [], ...given }: FatesQuestion<Fate>,
+  { fold, everyNode }: { readonly fold: StateFold; readonly everyNode: boolean },
+): FatesHistory<Fate> {
   const versions = new Map<string, KnownVersion>()
   const edits = createEditFinder()
-  const flips: FollowedFlip<Fate>[] = []
+  const flips = new Map<string, FollowedFlip<Fate>[]>()
   let config = given.config
-  let first: Fate | undefined
-  let fate: Fate | undefined
+  let first: ReadonlyMap<string, Fate> | undefined
+  let fates: ReadonlyMap<string, Fate> | undefined
 
   for (const object of objects) {
     fold.track(NO_SEQ, { type: 'ADDED', object, observedAt: 0 })
@@ -93,9 +117,12 @@ export function followFate<Fate extends PacketFate>({
   }
   fold.apply()
 
-  const current = (): Fate => {
-    fate ??= fateAt(fold.state, config)
-    return fate
+  const current = (): ReadonlyMap<string, Fate> => {
+    if (fates !== undefined) return fates
+    const now = new Map<string, Fate>()
+    for (const [fate, names] of fatesAt(fold.state, config)) for (const name of names) now.set(name, fate)
+    fates = now
+    return now
   }
 
   /** Makes the change and gives whether it can have changed a fate. */
@@ -104,59 +131,82 @@ export function followFate<Fate extends PacketFate>({
       config = configOfRecord(record.config)
       return true
     }
+    const ofNode = everyNode && record.kind === 'Node'
+    const before = ofNode ? fold.state.nodes.get(record.name) : undefined
     fold.track(record.seq, watchEventOf(record))
     const { changed, nodeChanged, serviceCidrsChanged } = fold.apply()
+    if (ofNode && !isEqual(before, fold.state.nodes.get(record.name))) return true
     return nodeChanged || serviceCidrsChanged || changed.size > 0
   }
 
-  const follow = (record: ObjectRecord | ConfigRecord, known: KnownVersion | undefined): void => {
+  const followRecord = (record: ObjectRecord | ConfigRecord, known: KnownVersion | undefined): void => {
     const before = current()
     first ??= before
-    const decider = before.servicePort
     const listed = (id: ServicePortName | undefined): readonly Endpoint[] =>
       id === undefined ? [] : (fold.state.endpoints.get(id) ?? [])
     const listedBefore = new Map(fold.state.endpoints)
     if (!apply(record)) return
-    fate = undefined
-    const now = current()
-    if (keyOf(before) === keyOf(now)) return
-    const id = before.verdict === 'endpoints' ? decider : (now.servicePort ?? decider)
-    flips.push({
-      record,
-      ...(known !== undefined && !known.isDeleted && { previous: known.object }),
-      before,
-      after: now,
-      sliceBefore: known?.record,
-      port: id && fold.state.services.get(id),
-      listed: { before: (id && listedBefore.get(id)) ?? [], after: listed(id) },
-    })
+    fates = undefined
+    // Nodes share fates.
+    const keys = new Map<Fate, string>()
+    const key = (fate: Fate): string => {
+      const text = keys.get(fate) ?? keyOf(fate)
+      keys.set(fate, text)
+      return text
+    }
+    for (const [name, now] of current()) {
+      const was = before.get(name)
+      if (was === undefined || key(was) === key(now)) continue
+      const id = was.verdict === 'endpoints' ? was.servicePort : (now.servicePort ?? was.servicePort)
+      const flip: FollowedFlip<Fate> = {
+        record,
+        ...(known !== undefined && !known.isDeleted && { previous: known.object }),
+        before: was,
+        after: now,
+        sliceBefore: known?.record,
+        port: id && fold.state.services.get(id),
+        listed: { before: (id && listedBefore.get(id)) ?? [], after: listed(id) },
+      }
+      const list = flips.get(name)
+      if (list === undefined) flips.set(name, [flip])
+      else list.push(flip)
+      followed.set(flip, flip)
+    }
   }
+  const followed = new WeakMap<FateFlip, FollowedFlip<Fate>>()
 
   return {
     take(record) {
       if (record.type !== 'object' && record.type !== 'config') return
       const known = record.type === 'object' ? versions.get(objectKey(record.object)) : undefined
-      if (record.seq > after) follow(record, known)
+      if (record.seq > after) followRecord(record, known)
       else {
         apply(record)
-        fate = undefined
+        fates = undefined
       }
       if (record.type !== 'object') return
       edits.take(record, known?.object)
       versions.set(objectKey(record.object), { object: record.object, record, isDeleted: record.event === 'DELETED' })
     },
-    first: () => first ?? current(),
-    last: current,
-    flips: () => flips,
+    ofNode: (name) => ({
+      first: () => fateOn(name, first ?? current()),
+      last: () => fateOn(name, current()),
+      flips: () => flips.get(name) ?? [],
+    }),
     causeOf(flip) {
       const { record, before, after: now } = flip
-      const followed = flips.find((each) => each === flip)
-      if (record.type === 'config' || record.kind !== 'EndpointSlice' || followed === undefined)
-        return { type: 'itself' }
-      const edit = edits.behind({ before: followed.sliceBefore, after: record })
-      return flipCause({ record, edit, before, after: now, port: followed.port, listed: followed.listed })
+      const known = followed.get(flip)
+      if (record.type === 'config' || record.kind !== 'EndpointSlice' || known === undefined) return { type: 'itself' }
+      const edit = edits.behind({ before: known.sliceBefore, after: record })
+      return flipCause({ record, edit, before, after: now, port: known.port, listed: known.listed })
     },
   }
+}
+
+function fateOn<Fate extends PacketFate>(name: string, fates: ReadonlyMap<string, Fate>): Fate {
+  const fate = fates.get(name)
+  if (fate === undefined) throw new TypeError(`no fate was given of node ${name}`)
+  return fate
 }
 
 interface FollowedFlip<Fate extends PacketFate> extends FateFlip<Fate> {

@@ -51,10 +51,10 @@ export interface Bisection extends Broken {
 export function* bisect(question: BisectQuestion): Generator<Seq, Bisection, undefined> {
   const { reader, packet, fateAt, exact, from, isGoodAtFrom, to, config, configs, node } = question
   const keyOf = (fate: PacketFate): string => fateKey(fate, exact)
-  const start = isGoodAtFrom ? startFor(question) : floorOf(question)
+  const start = startFor(question)
   const { services, objects, records } = candidatesFor({
     reader,
-    target: packet,
+    targets: [packet],
     after: start,
     toSeq: to.seq,
     nodeName: node?.name,
@@ -82,18 +82,18 @@ export function* bisect(question: BisectQuestion): Generator<Seq, Bisection, und
   }
 }
 
-const BREATH = 500
+export const BREATH = 500
 
-function floorOf({ reader }: BisectQuestion): Seq {
+function floorOf({ reader }: Pick<BisectQuestion, 'reader'>): Seq {
   const { pruned, firstSeq } = reader.info()
   return pruned ? ((firstSeq - 1) as Seq) : NO_SEQ
 }
 
 /** An edit is behind what follows within minutes: so much more than what is asked about has to be read. */
-function startFor(question: BisectQuestion): Seq {
-  const { reader, from } = question
+export function startFor(question: Pick<BisectQuestion, 'reader' | 'from' | 'isGoodAtFrom'>): Seq {
+  const { reader, from, isGoodAtFrom } = question
   const floor = floorOf(question)
-  if (from.time === undefined) return floor
+  if (!isGoodAtFrom || from.time === undefined) return floor
   const found = reader.seqAt(from.time - LONGEST_WAY_MS)
   return found > floor ? found : floor
 }
@@ -102,7 +102,7 @@ const LONGEST_WAY_MS = 5 * 60_000
 
 interface CandidateQuestion {
   readonly reader: ChangeLogReader
-  readonly target: PacketTarget
+  readonly targets: readonly PacketTarget[]
   /** Records after this one, up to that one. */
   readonly after: Seq
   readonly toSeq: Seq
@@ -122,14 +122,17 @@ interface Candidates {
   readonly records: () => Iterable<LogRecord>
 }
 
-function candidatesFor({ reader, target, after, toSeq, nodeName, configs }: CandidateQuestion): Candidates {
+export function candidatesFor({ reader, targets, after, toSeq, nodeName, configs }: CandidateQuestion): Candidates {
   const span = { fromSeq: seq(after + 1), toSeq }
   const services = new Set<ServiceName>()
   const noteService = (object: KubernetesObject): void => {
     const { kind, metadata } = object
     if (kind !== 'Service') return
     const name = serviceName(metadata.namespace ?? '', metadata.name)
-    if (!services.has(name) && servicePortsOf(object).ports.some((port) => touchesPacket(port, target)))
+    if (
+      !services.has(name) &&
+      servicePortsOf(object).ports.some((port) => targets.some((target) => touchesPacket(port, target)))
+    )
       services.add(name)
   }
   for (const record of reader.records({ ...span, types: ['object'], kinds: ['Service'] }))

@@ -5,14 +5,15 @@ import { CliError } from '../../errors.js'
 import { openLog, withLogOption } from '../../input/open-input.js'
 import { POINT_FORMS } from '../../input/point-in-time.js'
 import { withConfigOptions } from '../../input/proxy-config.js'
-import { withRulesetOptions } from '../../input/rules-question.js'
+import { asksEveryNode, withRulesetOptions } from '../../input/rules-question.js'
 import { formatCount, withExamples } from '../../output/format-text.js'
 import { outputOption, parseFormat, writeDocument } from '../../output/json.js'
 import { runSteps } from '../../output/progress.js'
 import { PACKET_FORM } from '../../packet/resolve-packet.js'
 import { bisect } from './answer.js'
 import { bisectDocument } from './json.js'
-import { type BisectOptions, bisectQuestion } from './question.js'
+import { bisectEveryNode, bisectionOfNodesDocument, bisectionOfNodesText } from './every-node.js'
+import { type BisectOptions, bisectQuestion, nodesQuestion } from './question.js'
 import { bisectText } from './text.js'
 
 const FORMATS = ['text', 'json'] as const
@@ -33,7 +34,10 @@ export function registerBisect(program: Command, context: Context): void {
     )
     .option('--bad <point>', 'a later point in time with the wrong verdict; default: the last record')
     .option('--exact', 'also compare the endpoints, their probabilities, and the source address they see')
-    .option('--node <name>', 'the node that handles the packet (default: the configured node, else the only Node)')
+    .option(
+      '--node <name>',
+      'the node that handles the packet, or all: each Node, those that the same record broke together (default: the configured node, else the only Node)',
+    )
     .option('--in-interface <name>', 'the input interface of the packet')
     .addOption(outputOption(FORMATS))
     .action(async (words: readonly string[], options: BisectOptions & { readonly output?: string }) =>
@@ -47,6 +51,7 @@ export function registerBisect(program: Command, context: Context): void {
     "pointsman bisect 'tcp 10.244.1.9 -> shop/checkout:http' --log shop.db",
     "pointsman bisect 'tcp 10.244.1.9 -> 10.96.50.2:80' --log shop.db --good 14:00 --bad 14:03",
     "pointsman bisect 'tcp outside -> 192.168.55.10:30080' --exact --log shop.db",
+    "pointsman bisect 'tcp outside -> shop/checkout:http' --node all --log cluster.db",
     "pointsman bisect 'tcp 10.244.1.9 -> 10.96.50.2:80' --log shop.db -o json | jq .broken.cause.edit.author.manager",
   ])
 }
@@ -59,6 +64,16 @@ async function answer(
   const format = parseFormat(options.output, FORMATS)
   const input = { type: 'log', ...openLog(options, context) } as const
   try {
+    if (asksEveryNode(options)) {
+      const question = await nodesQuestion(text, options, { input, context })
+      const line = (seq: Seq): string => `seq ${formatCount(seq)} of ${formatCount(question.to.seq)}`
+      const found = await runSteps(bisectEveryNode(question), line, context)
+      if (found === undefined) return
+      if (format === 'json') writeDocument(context, bisectionOfNodesDocument(found, question))
+      else context.stdout.print(bisectionOfNodesText(found, question, context.style))
+      if (found.groups.every(({ found: { broken } }) => broken === undefined)) context.finish(1)
+      return
+    }
     const question = await bisectQuestion(text, options, { input, context })
     const line = (seq: Seq): string => `seq ${formatCount(seq)} of ${formatCount(question.to.seq)}`
     const found = await runSteps(bisect(question), line, context)

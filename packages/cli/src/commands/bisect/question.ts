@@ -15,7 +15,7 @@ import {
 } from '@pointsman/core'
 import { warn, type Context } from '../../context.js'
 import { CliError } from '../../errors.js'
-import { objectsAtPoint, type Input } from '../../input/open-input.js'
+import { type AskedObjects, objectsAtPoint, type Input } from '../../input/open-input.js'
 import { pointAt, resolvePoint, seqOfLists, type ResolvedPoint } from '../../input/point-in-time.js'
 import { givesConfig } from '../../input/proxy-config.js'
 import { interfaceAddressesOf, rulesQuestion, type RulesQuestionOptions } from '../../input/rules-question.js'
@@ -23,6 +23,7 @@ import { formatTime } from '../../output/json.js'
 import {
   meansBothFamilies,
   packetFamilyAsked,
+  type PacketText,
   parseServicePacket,
   type ResolvedPacket,
 } from '../../packet/resolve-packet.js'
@@ -37,10 +38,9 @@ export interface BisectOptions extends RulesQuestionOptions {
   readonly inInterface?: string
 }
 
-export interface BisectQuestion {
+/** Which records of which log, and what counts as a change. */
+export interface BisectSpan {
   readonly reader: ChangeLogReader
-  readonly packet: ResolvedPacket<Protocol>
-  readonly fateAt: (state: State, config: ProxyConfig) => PacketFate
   readonly exact: boolean
   /** Flips count after this record. */
   readonly from: ResolvedPoint
@@ -50,11 +50,31 @@ export interface BisectQuestion {
   readonly config: ProxyConfig
   /** Whether each configuration of the log counts from its record on. */
   readonly configs: boolean
+  /** What was taken for granted, for people. */
+  readonly assumptions: readonly string[]
+}
+
+export interface BisectQuestion extends BisectSpan {
+  readonly packet: ResolvedPacket<Protocol>
+  readonly fateAt: (state: State, config: ProxyConfig) => PacketFate
   readonly node: NodeInfo | undefined
   /** The state at `to`, for names. */
   readonly state: State
-  /** What was taken for granted, for people. */
-  readonly assumptions: readonly string[]
+}
+
+/** Of every Node at `to`. */
+export interface NodesQuestion extends BisectSpan {
+  /** As it was written. */
+  readonly packetText: string
+  /** What it is on each Node, by the Node's name, in order: in addresses, and as `route` is asked. */
+  readonly packets: ReadonlyMap<string, PacketOnNode>
+  /** The addresses that each node is given by options. */
+  readonly nodeAddresses: readonly string[] | undefined
+}
+
+export interface PacketOnNode {
+  readonly packet: ResolvedPacket<Protocol>
+  readonly mockPacket: Packet
 }
 
 /** CliError USAGE for points in the wrong order, and for what is no packet; NOT_FOUND for names that the log never had. */
@@ -69,6 +89,74 @@ export async function bisectQuestion(
   const asked = objectsAtPoint(reader, to)
   const { state, config } = await rulesQuestion(asked, options, context, { anyMode: true })
   const { node } = state
+  const { packet, mockPacket, assumptions } = packetOn(node, { packetText, options, state, config, reader, asked })
+  const addresses = interfaceAddressesOf(options)
+  return {
+    reader,
+    packet,
+    fateAt: (at, inForce) => route(onNode(at, { name: node?.name, addresses }), inForce, mockPacket),
+    exact: options.exact === true,
+    from,
+    isGoodAtFrom: options.good !== undefined,
+    to,
+    config,
+    configs: !givesConfig(options) && asked.logged !== undefined,
+    node,
+    state,
+    assumptions,
+  }
+}
+
+/** As `bisectQuestion`, of every Node. CliError BAD_INPUT where there is none. */
+export async function nodesQuestion(
+  text: string,
+  options: BisectOptions,
+  { input, context }: { readonly input: Extract<Input, { type: 'log' }>; readonly context: Context },
+): Promise<NodesQuestion> {
+  const { reader } = input
+  const packetText = parseServicePacket(text)
+  const { from, to } = spanOf(reader, options, context)
+  const asked = objectsAtPoint(reader, to)
+  const names = asked.objects.flatMap(({ kind, metadata }) => (kind === 'Node' ? [metadata.name] : [])).toSorted()
+  const [first] = names
+  if (first === undefined) throw new CliError('BAD_INPUT', '--node all: the log has no Node')
+  const { state, config } = await rulesQuestion(asked, { ...options, node: first }, context, { anyMode: true })
+  const packets = new Map<string, PacketOnNode>()
+  const assumptions = new Set<string>()
+  for (const name of names) {
+    const found = packetOn(state.nodes.get(name), { packetText, options, state, config, reader, asked })
+    packets.set(name, found)
+    for (const assumption of found.assumptions) assumptions.add(assumption)
+  }
+  return {
+    reader,
+    packetText: text,
+    packets,
+    nodeAddresses: interfaceAddressesOf(options)?.filter(isNoLoopback),
+    exact: options.exact === true,
+    from,
+    isGoodAtFrom: options.good !== undefined,
+    to,
+    config,
+    configs: !givesConfig(options) && asked.logged !== undefined,
+    assumptions: [...assumptions],
+  }
+}
+
+interface PacketQuestion {
+  readonly packetText: PacketText<Protocol>
+  readonly options: BisectOptions
+  readonly state: State
+  readonly config: ProxyConfig
+  readonly reader: ChangeLogReader
+  readonly asked: AskedObjects
+}
+
+/** The packet as it is on one node, at `to`. */
+function packetOn(
+  node: NodeInfo | undefined,
+  { packetText, options, state, config, reader, asked }: PacketQuestion,
+): PacketOnNode & { readonly assumptions: readonly string[] } {
   const givenAddresses = interfaceAddressesOf(options)
   const nodeAddresses = (givenAddresses ?? node?.addresses ?? []).filter((address) => !isLoopback(address))
   const family = packetFamilyAsked(options)
@@ -92,22 +180,8 @@ export async function bisectQuestion(
     protocol: packet.protocol,
     ...(arrival.interface !== undefined && { interface: arrival.interface }),
   }
-  return {
-    reader,
-    packet,
-    fateAt: (at, inForce) => route(onNode(at, { name: node?.name, addresses: givenAddresses }), inForce, mockPacket),
-    exact: options.exact === true,
-    from,
-    isGoodAtFrom: options.good !== undefined,
-    to,
-    config,
-    configs: !givesConfig(options) && asked.logged !== undefined,
-    node,
-    state,
-    assumptions: [assumption, arrival.assumption, localhostWords({ packet: packetText, family }, packet)].filter(
-      (each) => each !== undefined,
-    ),
-  }
+  const assumptions = [assumption, arrival.assumption, localhostWords({ packet: packetText, family }, packet)]
+  return { packet, mockPacket, assumptions: assumptions.filter((each) => each !== undefined) }
 }
 
 /** kube-proxy has no node ports on IPv6 loopback: what is sent there reaches no Service, whatever the records say. */

@@ -89,3 +89,29 @@ export const bisection = objectOf('Bisection', {
   assumptions: required(listOf(text), 'what was taken for granted, for a person'),
 })
 export type BisectionJson = DocumentJson<typeof bisection>
+
+const nodes = objectOf('BisectedNodes', {
+  nodes: required(listOf(text), 'the Nodes, by name'),
+  broken: optional(flip, 'as in a Bisection, of the first of these Nodes'),
+  mended: optional(flip, 'as in a Bisection'),
+  first: required(fate, 'the fate at `from`'),
+  last: required(fate, 'the fate at `at`'),
+})
+
+/** What `pointsman bisect --node all -o json` prints. */
+export const bisectionOfNodes = objectOf('BisectionOfNodes', {
+  ...documentHead('BisectionOfNodes'),
+  at: required(point, 'the last record that counts: `--bad`'),
+  from: required(point, 'the record after which changes count: `--good`, else the one that ended the first lists'),
+  packet: required(text, 'the packet, as it was written'),
+  exact: required(flag, 'whether other endpoints, odds and masquerading are another fate'),
+  nodeCount: required(integer, 'how many Nodes there are at `at`'),
+  groups: required(
+    listOf(nodes),
+    'Nodes whose path was broken and fixed by the same records; those where it still is come first',
+  ),
+  services: required(listOf(text), '`namespace/name` of the Services that have or had the destination'),
+  candidates: required(integer, 'records in between that could touch the packet: each was looked at'),
+  assumptions: required(listOf(text), 'what was taken for granted, for a person'),
+})
+export type BisectionOfNodesJson = DocumentJson<typeof bisectionOfNodes>

@@ -21,9 +21,10 @@ import type { BisectQuestion } from './question.js'
 export function bisectText(found: Bisection, question: BisectQuestion, style: Style): readonly string[] {
   const { broken, mended, flips } = found
   const look = { found, style }
+  const whose = question.node === undefined ? '' : `, node ${question.node.name}`
   const title = packetTitle(question.packet, packetNames(question.state))
   return [
-    style.dim(headLine(question)),
+    style.dim(`${headLine(question)}${whose}, ${question.packet.family}`),
     style.bold(title),
     `  ${conclusion(found, question, style)}`,
     ...question.assumptions.map((assumption) => `  ${style.yellow('assumed:')} ${assumption}`),
@@ -34,14 +35,13 @@ export function bisectText(found: Bisection, question: BisectQuestion, style: St
   ]
 }
 
-const breaks = ({ after }: FateFlip): boolean => after.verdict !== 'endpoints'
+export const breaks = ({ after }: FateFlip): boolean => after.verdict !== 'endpoints'
 
-function headLine({ from, to, node, packet }: BisectQuestion): string {
-  const whose = node === undefined ? '' : `, node ${node.name}`
-  return `after seq ${from.seq}, up to seq ${to.seq}${to.time === undefined ? '' : `, ${formatTime(to.time)}`}${whose}, ${packet.family}`
-}
+/** Which records were looked at. */
+export const headLine = ({ from, to }: Pick<BisectQuestion, 'from' | 'to'>): string =>
+  `after seq ${from.seq}, up to seq ${to.seq}${to.time === undefined ? '' : `, ${formatTime(to.time)}`}`
 
-function conclusion(found: Bisection, question: BisectQuestion, style: Style): string {
+export function conclusion(found: Bisection, question: Pick<BisectQuestion, 'from' | 'to'>, style: Style): string {
   const { broken, mended, flips, last } = found
   if (broken === undefined) {
     if (flips.length === 0) return `${fateText(last, style)} throughout: ${last.reason}`
@@ -82,11 +82,11 @@ function fatePlaces({ endpoints }: PacketFate): string {
 }
 
 interface FlipLook {
-  readonly found: Bisection
+  readonly found: Pick<Bisection, 'causeOf'>
   readonly style: Style
 }
 
-function flipLines(label: string, flip: FateFlip, { found, style }: FlipLook): readonly string[] {
+export function flipLines(label: string, flip: FateFlip, { found, style }: FlipLook): readonly string[] {
   const cause = found.causeOf(flip)
   const words = causeWords(cause)
   const behind = cause.type === 'service-edit' ? cause.edit : undefined
@@ -161,7 +161,7 @@ const MOST_SERVICES = 4
 /** So many take a while. */
 const MANY = 50_000
 
-function searchedLine({ candidates, services }: Bisection): string {
+export function searchedLine({ candidates, services }: Pick<Bisection, 'candidates' | 'services'>): string {
   const whose =
     services.length === 0
       ? 'no Service had this destination'
