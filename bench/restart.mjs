@@ -1,8 +1,9 @@
 // node bench/restart.mjs [--services 10000] [--endpoints 5] [--runs 3]   (root; `tsc -b` and scripts/bundle.mjs must have been run)
 //
 // `pointsman run` in a network namespace of its own beside the test API server: from nothing, then started again with its rules in place,
-// again after another program has committed to nf_tables. Medians of the time from the start of the process to its "synced" line, and what
-// was in memory then; one endpoint; a flush.
+// again after another program has committed to nf_tables. Medians of the time from the start of the process to its line that the rules of the
+// log are in force, and to its "synced" line, each with the processor time until then (the agent, user and system, and its children that have
+// ended), which tells more on a machine that others use; what was in memory; a flush.
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,6 +30,8 @@ const folder = mkdtempSync(join(tmpdir(), 'pointsman-restart-'))
 const log = join(folder, 'log.db')
 
 const children = new Set()
+/** Of /proc: USER_HZ is 100 on every architecture that Node runs on. */
+const TICK_MS = 10
 
 /** The agent: resolves with the milliseconds from its start when it has said a line. */
 function startAgent() {
@@ -48,12 +51,18 @@ function startAgent() {
     })
   }
   const ended = new Promise((resolve) => child.on('close', resolve))
+  /** Milliseconds of processor time: of the agent, and of its children that have ended. */
+  const processorMs = () => {
+    const [, rest = ''] = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')
+    const [user, system, usedUser, usedSystem] = rest.split(' ').slice(11, 15).map(Number)
+    return { own: (user + system) * TICK_MS, children: (usedUser + usedSystem) * TICK_MS }
+  }
   const hasSaid = (line) =>
     new Promise((resolve, reject) => {
       const look = () => {
         if (!line.test(said)) return
         looks.delete(look)
-        resolve(performance.now() - startedAt)
+        resolve({ ms: performance.now() - startedAt, ...processorMs() })
       }
       looks.add(look)
       void ended.then(() => reject(new Error(`the agent ended:\n${said}`)))
@@ -91,10 +100,16 @@ const until = async (isSo, ms = 120_000) => {
   return performance.now() - from
 }
 const SYNCED = /synced everything/
-const report = (name, numbers) =>
-  console.log(
-    `${name.padEnd(52)} ${(median(numbers) / 1000).toFixed(2)} s  (${numbers.map((ms) => (ms / 1000).toFixed(2)).join(', ')})`,
+const IN_FORCE = /are in force up to seq|synced everything/
+const seconds = (ms) => (ms / 1000).toFixed(2)
+const report = (name, moments) => {
+  const numbers = moments.map(({ ms }) => ms)
+  const used = moments.flatMap(({ own, children }) =>
+    own === undefined ? [] : [`${seconds(own)} + ${seconds(children)}`],
   )
+  const processor = used.length === 0 ? '' : `; processor, agent + children: ${used.join(', ')}`
+  console.log(`${name.padEnd(52)} ${seconds(median(numbers))} s  (${numbers.map(seconds).join(', ')}${processor})`)
+}
 
 execFileSync('ip', ['netns', 'add', namespace])
 let server
@@ -113,21 +128,25 @@ try {
   await new Promise((resolve) => setTimeout(resolve, 5000))
   say(`memory ${JSON.stringify(agent.memory())} children ${agent.childrenMemory().join(', ') || 'none'}`)
 
-  const untouched = []
+  const [untouchedSoon, untouched] = [[], []]
   for (let run = 0; run < runs; run++) {
     await agent.stop()
     agent = startAgent()
+    untouchedSoon.push(await agent.hasSaid(IN_FORCE))
     untouched.push(await agent.hasSaid(SYNCED))
   }
-  report('restart, nothing changed', untouched)
-  const touched = []
+  report('restart, nothing changed: rules in force', untouchedSoon)
+  report('... synced', untouched)
+  const [touchedSoon, touched] = [[], []]
   for (let run = 0; run < runs; run++) {
     await agent.stop()
     inside('nft', 'add', 'table', 'inet', `other${run}`)
     agent = startAgent()
+    touchedSoon.push(await agent.hasSaid(IN_FORCE))
     touched.push(await agent.hasSaid(SYNCED))
   }
-  report('restart, another program committed', touched)
+  report('restart, another program committed: rules in force', touchedSoon)
+  report('... synced', touched)
   await new Promise((resolve) => setTimeout(resolve, 3000))
   say(`memory ${JSON.stringify(agent.memory())} children ${agent.childrenMemory().join(', ') || 'none'}`)
 
@@ -138,7 +157,7 @@ try {
     inside('iptables-nft', '-t', 'nat', '-F', ['KUBE-POSTROUTING', 'KUBE-MARK-MASQ', 'KUBE-NODEPORTS'][run % 3])
     const ms = await until(() => /modified externally/.test(agent.said()))
     if (ms === undefined) say('a flush was not repaired in 120 s')
-    else flushes.push(ms)
+    else flushes.push({ ms })
     await new Promise((resolve) => setTimeout(resolve, 12_000))
   }
   if (flushes.length > 0) report('flush of a chain to its repair', flushes)

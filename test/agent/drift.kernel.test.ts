@@ -36,19 +36,24 @@ describeIptables('what somebody else changes', () => {
     mkdirSync(path)
     const count = 'echo save >> "$(dirname "$0")/saves"; PATH=${PATH#*:} exec iptables-nft-save "$@"'
     writeFileSync(join(path, 'iptables-nft-save'), `#!/bin/sh\n${count}\n`, { mode: 0o755 })
-    const restart = async (): Promise<void> => {
+    const restart = async (): Promise<string> => {
       const agent = node.startWith(path)
       await agent.hasSaid(/synced everything/)
       agent.signal('SIGTERM')
       expect((await agent.ended).status).toBe(0)
+      return agent.said()
     }
     await restart()
     rmSync(join(path, 'saves'), { force: true })
-    await restart()
+    expect(await restart()).toMatch(/in force up to seq \d+: the kernel reports no change[^]*synced everything/)
     expect(existsSync(join(path, 'saves'))).toBe(false)
+    node.run('nft add table inet other')
+    expect(await restart()).toMatch(/in force up to seq \d+: the tables read as[^]*synced everything/)
+    rmSync(join(path, 'saves'), { force: true })
     node.run('iptables-nft -t nat -F KUBE-SERVICES')
-    await restart()
-    expect(readFileSync(join(path, 'saves'), 'utf8')).toBe('save\n')
+    expect(await restart()).not.toMatch(/in force up to seq/)
+    // To find out that they are not as they were left, and by the sync.
+    expect(readFileSync(join(path, 'saves'), 'utf8')).toBe('save\nsave\n')
     expect(await node.differences()).toEqual([])
   })
 

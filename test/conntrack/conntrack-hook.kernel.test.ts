@@ -65,7 +65,7 @@ describeWithKernel(
           config: DEFAULT_PROXY_CONFIG,
           families: [family],
           flows: conntrackCommands({ run: runProcess, prefix: network.node.prefix }),
-          formerFronts,
+          formerFronts: () => formerFronts,
           onReport: (report) => reports.push(report),
         })
       }

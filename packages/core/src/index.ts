@@ -60,7 +60,7 @@ export * from './model/endpoint.js'
 export { diffMergePatch, isEqual, isJsonObject, jsonEqual, mergePatch } from './model/json-value.js'
 export { keepObject } from './model/keep-object.js'
 export * from './model/kubernetes-object.js'
-export { assertNever, type Brand, codeOf, messageOf, shortList } from './model/language.js'
+export { assertNever, atOnce, type Brand, codeOf, messageOf, shortList } from './model/language.js'
 export { escapeControls } from './model/shown-text.js'
 export * from './model/names.js'
 export {

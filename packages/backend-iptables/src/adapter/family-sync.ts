@@ -1,4 +1,10 @@
-import { type RefusedService, type ServicePortName, ServicesRefusedError, type State } from '@pointsman/core'
+import {
+  type RefusedService,
+  type RulesAt,
+  type ServicePortName,
+  ServicesRefusedError,
+  type State,
+} from '@pointsman/core'
 import type { IptablesError } from 'node-iptables'
 import { exceptSynced } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
@@ -32,7 +38,7 @@ export interface FamilySync {
     signal: AbortSignal,
   ) => Promise<{ readonly sum: RulesetSum; readonly accept: () => void } | undefined>
   /** All that the rules of a state are made from, besides its service ports and their endpoints; as text. */
-  readonly contextOf: (state: State) => string
+  readonly contextOf: (state: RulesAt['state']) => string
   /** What a first sync would restore; nothing is done, and nothing remembered. */
   readonly plan: (state: State, signal?: AbortSignal) => Promise<readonly RestoreLines[]>
   /** What is in force. Before the first sync, and after a failed one: nothing known. */

@@ -1,11 +1,13 @@
 import {
   createTurns,
   type Backend,
+  type Confirmation,
   type FamilyDrift,
   type FamilySyncReport,
   type HeldPort,
   type IpFamily,
   type LastSync,
+  type NodeInfo,
   type ProxyConfig,
   type State,
   type SyncHook,
@@ -27,6 +29,7 @@ import { createSyncTally, type SyncTally } from './restore-sender.js'
 import {
   digestText,
   EMPTY_SUM,
+  isEqualSum,
   plus,
   type RulesByTable,
   type RulesetSum,
@@ -75,6 +78,8 @@ export interface TableWitness {
   readonly mark: () => Promise<string | undefined>
   /** Whether the tables have this mark. If so, they count as compared. */
   readonly has: (mark: string) => Promise<boolean>
+  /** The mark that the tables have now, whoever changed them last; undefined: not known, or `like` is of another boot or network namespace. */
+  readonly presentMark: (like: string) => Promise<string | undefined>
 }
 
 /** The backend that writes kube-proxy's rules, and what only this one can do. */
@@ -88,6 +93,8 @@ export interface IptablesBackend extends Backend {
    * the tables.
    */
   repairDrift(signal: AbortSignal): Promise<readonly FamilyDrift[] | undefined>
+  /** As `DataplaneBackend.confirmLast`. */
+  confirmLast(node: NodeInfo | undefined, signal: AbortSignal): Promise<Confirmation | undefined>
   /** What `cleanup` would do. */
   planCleanup(): Promise<readonly FamilyCleanup[]>
 }
@@ -155,14 +162,44 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     return hash('sha256', [build, objects, ...families.map(({ contextOf }) => contextOf(state))].join('\n'))
   }
 
+  /** The part of it that is no object but the Node. */
+  const settingsOf = (node: NodeInfo | undefined): string | undefined => {
+    const { build } = options
+    const alone = { services: new Map(), endpoints: new Map(), serviceCidrs: [], ...(node && { node }) }
+    return build && hash('sha256', [build, ...families.map(({ contextOf }) => contextOf(alone))].join('\n'))
+  }
+
   let lastSync = options.lastSync
+  async function confirmLast(node: NodeInfo | undefined, signal: AbortSignal): Promise<Confirmation | undefined> {
+    const last = lastSync
+    const made = last && partsOf(last.mark)
+    if (last === undefined || made?.settings === undefined || made.settings !== settingsOf(node)) return undefined
+    if (witness === undefined || made.sums.length !== families.length) return undefined
+    if (await witness.has(made.tables)) return 'unchanged'
+    const present = await witness.presentMark(made.tables)
+    if (present === undefined) return undefined
+    const readings = await Promise.all(families.map(({ one }) => readFound(one, { layout, signal })))
+    const isSame = readings.every((found, index) => {
+      const expected = made.sums[index]
+      return (
+        expected !== undefined &&
+        isEqualSum(sumOfFound({ family: families[index]?.one.family ?? 'IPv4', layout }, found), expected)
+      )
+    })
+    // What was committed while they were read may not have been read.
+    if (!isSame || !(await witness.has(present))) return undefined
+    lastSync = { ...last, mark: last.mark.replace(made.tables, present) }
+    return 'read'
+  }
+
   /** Whether the tables are as an earlier process left them, which wanted the same rules. The first sync asks. */
   const isInForce = async (request: SyncRequest, signal: AbortSignal): Promise<boolean> => {
     const { state } = request
     const last = lastSync
     lastSync = undefined
-    if (last === undefined || (await witness?.has(tablesIn(last.mark))) !== true) return false
-    const sums = sumsIn(last.mark, originOf(request))
+    if (last === undefined || (await witness?.has(partsOf(last.mark).tables)) !== true) return false
+    const { origin, sums: known } = partsOf(last.mark)
+    const sums = origin !== undefined && origin === originOf(request) ? known : undefined
     let sum = EMPTY_SUM
     const accepts: (() => void)[] = []
     for (const [index, family] of families.entries()) {
@@ -198,15 +235,18 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     const left = outcomes.flatMap((outcome) => outcome.left)
     if (left.length > 0) onLeft?.(left)
     conntrack?.afterSync(request.state)
-    const tables = await witness?.mark()
+    const refused = outcomes.flatMap((outcome) => outcome.refused)
+    // Where service ports are refused, the rules are not those of the state, and the next process is to try them again.
+    const tables = refused.length > 0 ? undefined : await witness?.mark()
     const sums = families.map((family) => family.sum() ?? EMPTY_SUM)
-    const mark = tables === undefined ? undefined : markOf(tables, originOf(request), sums)
+    const { node } = request.state
+    const mark = tables && markOf({ tables, origin: originOf(request), settings: settingsOf(node), sums })
     return {
       ...(mark !== undefined && { mark }),
       full: outcomes.some(({ full }) => full),
       bytes: outcomes.reduce((total, { bytes }) => total + bytes, 0),
       ...contents(sums),
-      refused: outcomes.flatMap(({ refused }) => refused),
+      refused,
     }
   }
 
@@ -219,6 +259,7 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
   return {
     name,
     sync: (request, signal) => inTurn(() => sync(request, signal)),
+    confirmLast: (node, signal) => inTurn(() => confirmLast(node, signal)),
     async read() {
       const sums: RulesetSum[] = []
       for (const one of iptables)
@@ -258,31 +299,43 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
   }
 }
 
+interface MarkParts {
+  readonly tables: string
+  /** Of the state's objects, the settings and the build; absent: not known. */
+  readonly origin?: string | undefined
+  /** Of the Node, the settings and the build. */
+  readonly settings?: string | undefined
+  /** Of each family. */
+  readonly sums: readonly RulesetSum[]
+}
+
 /**
- * The mark of a sync is that of the tables; with a build also the digest of what the rules were made from, and the sum of each family:
- * `TABLES; ORIGIN; MANGLE FILTER NAT SUM; …`. Where the origin is found again, the rules are as this program would plan them.
+ * The mark of a sync is that of the tables; with a build also digests of what the rules were made from, and the sum of each family:
+ * `TABLES; ORIGIN SETTINGS; MANGLE FILTER NAT SUM; …`. Where the origin is found again, the rules are as this program would plan them.
  */
-const markOf = (tables: string, origin: string | undefined, sums: readonly RulesetSum[]): string =>
-  origin === undefined
+const markOf = ({ tables, origin, settings, sums }: MarkParts): string =>
+  origin === undefined || settings === undefined
     ? tables
     : [
         tables,
-        origin,
+        `${origin} ${settings}`,
         ...sums.map(({ rules: { mangle, filter, nat }, sum }) => `${mangle} ${filter} ${nat} ${sum.toString(16)}`),
       ].join('; ')
 
-const tablesIn = (mark: string): string => mark.split('; ')[0] ?? ''
-
-/** The sums in a mark of this origin. */
-function sumsIn(mark: string, origin: string | undefined): readonly RulesetSum[] | undefined {
-  const [, made, ...sums] = mark.split('; ')
-  if (origin === undefined || made !== origin) return undefined
-  return sums.flatMap((text) => {
-    const [, mangle, filter, nat, sum] = /^(\d+) (\d+) (\d+) ([\da-f]+)$/.exec(text) ?? []
-    return sum === undefined
-      ? []
-      : [{ rules: { mangle: Number(mangle), filter: Number(filter), nat: Number(nat) }, sum: BigInt(`0x${sum}`) }]
-  })
+function partsOf(mark: string): MarkParts {
+  const [tables = '', made, ...sums] = mark.split('; ')
+  const [origin, settings] = made?.split(' ') ?? []
+  return {
+    tables,
+    origin,
+    settings,
+    sums: sums.flatMap((text) => {
+      const [, mangle, filter, nat, sum] = /^(\d+) (\d+) (\d+) ([\da-f]+)$/.exec(text) ?? []
+      return sum === undefined
+        ? []
+        : [{ rules: { mangle: Number(mangle), filter: Number(filter), nat: Number(nat) }, sum: BigInt(`0x${sum}`) }]
+    }),
+  }
 }
 
 const HOLD_AFTER_MS = 1000

@@ -14,7 +14,7 @@ import {
   tableOf,
 } from '../plan/installed.js'
 import { CHAINS, chainsOfRole, type Layout, type LayoutChain } from '../ruleset/layout.js'
-import type { Table } from '../ruleset/ruleset.js'
+import { type Table, TABLES } from '../ruleset/ruleset.js'
 import { isOurChain, isOurJump } from '../chain-owner.js'
 
 /**
@@ -39,6 +39,8 @@ export const minus = (a: RulesetSum, b: RulesetSum): RulesetSum => ({
   rules: added(a.rules, b.rules, -1),
   sum: minusDigest(a.sum, b.sum),
 })
+export const isEqualSum = (a: RulesetSum, b: RulesetSum): boolean =>
+  a.sum === b.sum && TABLES.every((table) => a.rules[table] === b.rules[table])
 export const rulesIn = ({ rules: { mangle, filter, nat } }: RulesetSum): number => mangle + filter + nat
 export const digestText = ({ sum }: RulesetSum): string => digestSumText(sum)
 

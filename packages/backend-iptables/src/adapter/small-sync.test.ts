@@ -70,6 +70,7 @@ const witnessOf = (fakes: readonly FakeIptables[]): TableWitness => {
     comparing: () => Promise.resolve(() => undefined),
     mark: () => Promise.resolve(mark()),
     has: (one) => Promise.resolve(one === mark()),
+    presentMark: () => Promise.resolve(mark()),
   }
 }
 
@@ -166,6 +167,52 @@ describe.each([
     expect(programsOf(fakes)).toEqual(['save', 'restore', 'save'])
     const { fakes: right } = await restarted()
     expect(fakes[0].text().split('\n').toSorted()).toEqual(right[0].text().split('\n').toSorted())
+  })
+
+  it('is confirmed before it by the tables alone, by the same build', async () => {
+    const { fakes, backend } = await restarted()
+    expect(await backend.confirmLast(state.node, signal)).toBe(build && 'unchanged')
+    expect(programsOf(fakes)).toEqual([])
+  })
+
+  it('is confirmed by reading where another program has changed what is not ours, and then reads no more', async () => {
+    const { fakes, backend } = await restarted((four) =>
+      four.change('*nat\n:OTHER - [0:0]\n-A OTHER -j RETURN\nCOMMIT\n'),
+    )
+    expect(await backend.confirmLast(state.node, signal)).toBe(build && 'read')
+    for (const fake of fakes) fake.forgetCalls()
+    await backend.sync(whole(state), signal)
+    expect(programsOf(fakes)).toEqual(build === undefined ? ['save', 'save'] : [])
+    expect(await backend.repairDrift(signal)).toEqual([])
+  })
+
+  it.each([
+    ['a chain is empty', '*nat\n-F KUBE-SERVICES\nCOMMIT\n'],
+    ['a rule of ours is there twice', '*nat\n-A KUBE-POSTROUTING -j RETURN\nCOMMIT\n'],
+    ['a jump to our chains is gone', '*nat\n-F PREROUTING\nCOMMIT\n'],
+    [
+      'a chain of ours is new',
+      '*nat\n:KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]\n-A KUBE-SVC-AAAAAAAAAAAAAAAA -j RETURN\nCOMMIT\n',
+    ],
+  ])('is not confirmed where %s', async (_, change) => {
+    const { fakes, backend } = await restarted((four) => four.change(change))
+    expect(await backend.confirmLast(state.node, signal)).toBeUndefined()
+    await backend.sync(whole(state), signal)
+    const { fakes: right } = await restarted()
+    expect(fakes[0].text().split('\n').toSorted()).toEqual(right[0].text().split('\n').toSorted())
+  })
+
+  it('is not confirmed for a Node with other addresses, nor where there was no sync', async () => {
+    const { fakes, backend } = await restarted()
+    const { node } = stateOf({ ports: [], node: { addresses: ['192.168.55.77'] } })
+    expect(await backend.confirmLast(node, signal)).toBeUndefined()
+    const first = createIptablesBackend({
+      config: DEFAULT_PROXY_CONFIG,
+      iptables: fakes,
+      witness: witnessOf(fakes),
+      build,
+    })
+    expect(await first.confirmLast(state.node, signal)).toBeUndefined()
   })
 
   it('reads them where the state is another one', async () => {

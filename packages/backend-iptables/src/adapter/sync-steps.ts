@@ -5,6 +5,7 @@ import {
   displayName,
   type ProxyConfig,
   type RefusedService,
+  type RulesAt,
   type ServicePort,
   type ServicePortName,
   type State,
@@ -93,7 +94,7 @@ export interface SyncSteps {
   readonly trusted: (state: State, sum: RulesetSum) => Known
   /** Plans what has not been planned yet, in turn with other work. */
   readonly planAll: (services: Installed['services'], signal?: AbortSignal) => Promise<void>
-  readonly contextOf: (state: State) => RulesetContext
+  readonly contextOf: (state: RulesAt['state']) => RulesetContext
   /** The service ports of the family that may differ from what is known: of those that changed, or all. */
   readonly affected: (request: ChangedState, last: Known) => readonly ServicePortName[]
   /** Renders these service ports, and compares them with what is known to be in force. */
@@ -114,7 +115,7 @@ export function createSyncSteps({ iptables, config, options, limits }: SyncSteps
   const { family, capabilities } = iptables
   const layout = layoutOf(config)
 
-  const contextOf = (state: State): RulesetContext =>
+  const contextOf = (state: RulesAt['state']): RulesetContext =>
     rulesetContext(state, config, { ...options(), family, randomFully: capabilities.randomFully })
 
   const portsOf = (state: State): readonly ServicePort[] =>

@@ -36,6 +36,10 @@ export function createWitness(bootId: string | undefined): Witness {
       const place = mark === undefined ? undefined : (await now())?.place
       return place !== undefined && mark?.startsWith(`${place} `) === true ? 'nft' : undefined
     },
+    async presentMark(like) {
+      const found = await now()
+      return found !== undefined && like.startsWith(`${found.place} `) ? `${found.place} ${found.id}` : undefined
+    },
     async comparing() {
       const begun = await now()
       // What was missed before is compared from here on.

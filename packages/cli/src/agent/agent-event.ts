@@ -1,11 +1,13 @@
 import type {
   ChangingProcess,
+  Confirmation,
   ConntrackReport,
   EngineReport,
   FamilyDrift,
   FamilySyncReport,
   Listening,
   LogHealth,
+  NodeInfo,
   ObjectKind,
   Seq,
   ServiceName,
@@ -22,6 +24,14 @@ export type AgentEvent =
   | { readonly type: 'start'; readonly at: number; readonly fromLog?: LogStart }
   /** The rule system is open: from now on rules are written, or an observer compares them. */
   | { readonly type: 'opened'; readonly at: number }
+  /** Before anything was synced: the rules in force are those that the logged state wants. */
+  | {
+      readonly type: 'confirmed'
+      readonly at: number
+      readonly seq: Seq
+      readonly node: NodeInfo | undefined
+      readonly by: Confirmation
+    }
   /** On its way to the rules. `at`: when it was recorded. */
   | { readonly type: 'event'; readonly seq: Seq; readonly event: WatchEvent; readonly at: number }
   | { readonly type: 'engine'; readonly report: EngineReport; readonly state: State }

@@ -162,6 +162,13 @@ describe('the text log of an agent', () => {
     expect(lines([{ type: 'start', at: 61_000, fromLog }])).toEqual([
       'info: starting from the logged state at seq 40, 60 s old; the machine has rebooted since',
     ])
+    const confirmed = { type: 'confirmed', at: 62_000, seq: seq(40), node: undefined } as const
+    expect(lines([{ ...confirmed, by: 'unchanged' }])).toEqual([
+      'info: the rules of the logged state are in force up to seq 40: the kernel reports no change since the last sync',
+    ])
+    expect(lines([{ ...confirmed, by: 'read' }])).toEqual([
+      'info: the rules of the logged state are in force up to seq 40: the tables read as the last sync left them',
+    ])
     expect(lines([{ type: 'start', at: 1 }])).toEqual([
       'info: no logged state to start from: waiting for the API server',
     ])

@@ -83,6 +83,8 @@ export function createAgentLines(): (event: AgentEvent) => readonly AgentLine[] 
     switch (event.type) {
       case 'start':
         return [info(startText(event))]
+      case 'confirmed':
+        return [info(`the rules of the logged state are in force up to seq ${event.seq}: ${CONFIRMED[event.by]}`)]
       case 'engine':
         return [...objectLines(event.report.diagnostics), ...engineLines(event.report)]
       case 'watch':
@@ -178,6 +180,11 @@ function faultsText(diagnostics: readonly Diagnostic[]): string | undefined {
 
 const MAX_FAULTS = 3
 const LEGAL: ReadonlySet<DiagnosticCode> = new Set<DiagnosticCode>(['NO_SERVICE_NAME', 'UNSUPPORTED_ADDRESS_TYPE'])
+
+const CONFIRMED: { readonly [by in Extract<AgentEvent, { type: 'confirmed' }>['by']]: string } = {
+  unchanged: 'the kernel reports no change since the last sync',
+  read: 'the tables read as the last sync left them',
+}
 
 function startText({ fromLog, at }: Extract<AgentEvent, { type: 'start' }>): string {
   if (fromLog === undefined) return 'no logged state to start from: waiting for the API server'

@@ -57,17 +57,28 @@ describe('looks for drift', () => {
     expect(looks).toEqual([200_000, 260_000, 320_000])
   })
 
-  it('are told of at once, and followed by a pause of four times as long', async () => {
+  it('are told of at once, and one may follow at once; further ones take a fifth of the time', async () => {
     const { ask, passTo, looks, told, waits } = checking(3000)
-    ask()
-    await passTo(1000)
-    ask()
-    await passTo(30_000)
-    expect(told).toEqual(['3000: nat KUBE-SERVICES', '19000: nat KUBE-SERVICES'])
-    // 12 s of pause, and the least interval after it.
-    expect(looks).toEqual([0, 16_000])
-    // Asked for at 1 s.
-    expect(waits).toEqual([0, 15_000])
+    for (const ms of [0, 1000, 5000, 17_000, 32_000]) {
+      await passTo(ms)
+      ask()
+    }
+    await passTo(50_000)
+    expect(told.slice(0, 2)).toEqual(['3000: nat KUBE-SERVICES', '7000: nat KUBE-SERVICES'])
+    // From the second on each waits for the pause of the one before it, and the least interval after that.
+    expect(looks).toEqual([0, 4000, 19_000, 34_000])
+    // Asked for at 0, 1, 5, 17 and 32 s.
+    expect(waits).toEqual([0, 3000, 14_000, 2000])
+  })
+
+  it('may follow one another again after a quiet time', async () => {
+    const { ask, passTo, looks } = checking(3000)
+    for (const ms of [0, 1000, 40_000, 41_000]) {
+      await passTo(ms)
+      ask()
+    }
+    await passTo(50_000)
+    expect(looks).toEqual([0, 4000, 40_000, 44_000])
   })
 
   it('are not put off for longer than the interval by one that took long, or by a clock that jumped meanwhile', async () => {
@@ -76,7 +87,10 @@ describe('looks for drift', () => {
     await passTo(10_000)
     ask()
     await passTo(3_700_000)
-    expect(looks).toEqual([0, 3_661_000])
+    ask()
+    await passTo(7_300_000)
+    // The second may follow at once, and the third after the interval.
+    expect(looks).toEqual([0, 3_601_000, 7_261_000])
   })
 
   it('are taken again soon after one failed', async () => {

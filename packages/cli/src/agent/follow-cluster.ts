@@ -37,6 +37,8 @@ interface FollowOptions {
   readonly start: AgentStart
   readonly recorder: Recorder
   readonly machine: AgentMachine
+  /** The rules were in force before the first sync, as far as reading them tells: the tables are compared after it. */
+  readonly isCompareDue?: boolean | undefined
   /** Tries again to hold ports that other processes had; whether the rules follow. Absent: none is held. */
   readonly retryPorts?: (() => Promise<boolean>) | undefined
   readonly observers: Pick<AgentObservers, 'emit' | 'info' | 'warn'>
@@ -99,7 +101,7 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
   const ended = new AbortController()
   const watching = new Subject<void>()
   const isWatching = firstValueFrom(watching, { defaultValue: undefined })
-  let hasRead = false
+  let hasRead = agent.isCompareDue === true
   const kept = keepInForce({
     machine,
     inForce,

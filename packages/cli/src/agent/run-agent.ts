@@ -1,10 +1,14 @@
 import { dirname, join } from 'node:path'
 import {
   type AgentConfig,
+  type Confirmation,
+  type ConntrackReport,
   configOfRecord,
   createRecorder,
+  createStateFold,
   isEqual,
   type KubernetesObject,
+  messageOf,
   type Recorder,
   storedConfig,
 } from '@pointsman/core'
@@ -28,7 +32,7 @@ import { applyMachineSettings, machineFiles } from './machine-settings.js'
 import { agentLog, type AgentLogOpening, beginAgentLog, logSizeOf, retention, sizeLimited } from './open-agent-log.js'
 import { observeCluster } from './observe/observe-cluster.js'
 import { flowNotices } from './pending-flows.js'
-import { type AgentStart, startFromLog } from './start-from-log.js'
+import { type AgentStart, startFromLog, type SyncedStart } from './start-from-log.js'
 
 export interface AgentOptions extends VariantOptions {
   readonly config: AgentConfig
@@ -89,7 +93,7 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   let opening: AgentLogOpening | undefined
   const onIdentified = (): void => void (opening = beginAgentLog(options))
   const onUnusable = (object: KubernetesObject, error: unknown): void => emit(unusableObject(object, error, now()))
-  const start = startFromLog({
+  const logged = startFromLog({
     ...options,
     file: options.log,
     backend: dataplane.mode,
@@ -98,29 +102,17 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
     onIdentified,
     onUnusable,
   })
-  const writer = await agentLog(opening ?? beginAgentLog(options), start, warn)
-  const sizeOf = (): Promise<number> => logSizeOf(options.log)
-  const { logMaxBytes: maxBytes } = options
-  const bounded = maxBytes === undefined ? writer : sizeLimited(writer, { file: options.log, maxBytes, sizeOf })
-  const recorder = createRecorder({ log: bounded, stateHead: start.head, patienceMs: LOG_PATIENCE_MS })
-  emit({ type: 'start', at: now(), ...(start.fromLog && { fromLog: start.fromLog }) })
-  recorder.health$.subscribe((health) => emit({ type: 'log', health }))
-  recordConfig(start, { recorder, config, now, info: observers.info })
-
-  const pruning = retention(writer, { ...options, sizeOf }, asyncScheduler)
-    .pipe(
-      tap({ error: (error: unknown) => warn(`pruning the log failed: ${String(error)}`) }),
-      retry({ delay: RETENTION_RETRY_MS }),
-    )
-    .subscribe()
+  let start: AgentStart | undefined
   let machine: AgentMachine | undefined
-  // Who probes is answered while the tables are still being looked at.
+  let ports: HeldPorts | undefined
+  let noteFlows: (report: ConntrackReport) => void = () => undefined
+  // Who probes is answered while the log is read, and while the tables are still being looked at.
   const servers = startAgentServers({
     ...observers,
     config,
     mode: dataplane.mode,
     lastSent: () => machine?.lastSent,
-    state: () => start.fold.state,
+    state: () => (start?.fold ?? NOTHING).state,
     interfaceAddresses: () => machine?.addresses() ?? [],
     build: { version: options.version, runtimeVersion: process.version },
     flags: options.flags,
@@ -131,50 +123,16 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
   observers.listen(servers.on)
   const events = postEvents({ ...options, now: () => performance.now(), onRefused: warn })
   if (options.events) observers.listen(events.on)
-  const { kubeconfig, server: master, qps, burst } = config.client
-  const source = clusterSource(
-    {
-      ...options,
-      ...start,
-      ofOther: 'list',
-      server: { kubeconfig, master, otherwise: 'pod', qps, burst },
-      kinds: watchedBy(dataplane),
-      // As kube-proxies up to 1.20 could.
-      endpoints: config.proxy.layout === 'classic',
-      // Without a logged state there is nothing to serve meanwhile.
-      ...(start.fromLog && { retryMs: KUBECONFIG_RETRY_MS }),
-      onRequest: (request) => emit({ type: 'request', request }),
-      onWarning: warn,
-      ...(options.events && { onConnected: events.connect }),
-    },
-    context,
-  )
-  const ports = options.holdNodePorts && !options.observe ? heldPorts(config, { emit, recorder, now }) : undefined
-  const noteFlows = flowNotices({ recorder, now, pending: start.flowsPending })
-  const over = new Subject<void>()
-  const serversFailed = servers.failed.catch(async (error: unknown) => {
-    // Who looks for the cause finds it at the Node.
-    if (options.events) await atMost(LAST_EVENTS_MS, events.settled())
-    throw error
-  })
-  serversFailed.catch(() => undefined)
-  const ends = [serversFailed, endOfConfig(options.configChanged.pipe(takeUntil(over)))]
-  const followed = { nodeName: options.nodeName, config: config.proxy, source, start, recorder, observers }
-  try {
-    if (options.observe) {
-      await observeCluster({ ...options, ...followed, stop: context.interrupted }, ends)
-      observers.info('stopped observing')
-      return
-    }
-    const opened = await openAgentMachine(
+  const openMachine = (): Promise<AgentMachine> =>
+    openAgentMachine(
       {
         ...options,
         dataplane,
         config: config.proxy,
-        formerFronts: start.formerFronts,
+        formerFronts: () => start?.formerFronts ?? [],
         folder: join(dirname(options.log), '.pointsman-commands'),
-        lastSync: start.lastSync,
-        unheldExternalIPs: ports?.unheldExternalIPs,
+        lastSync: logged.lastSync,
+        unheldExternalIPs: () => ports?.unheldExternalIPs() ?? [],
         onFamilySync: (report) => emit({ type: 'family', report }),
         onConntrack: (report) => {
           noteFlows(report)
@@ -183,19 +141,118 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
       },
       observers.context,
     )
+  const over = new Subject<void>()
+  const closing: (() => unknown)[] = [() => servers.close(), () => events.close()]
+  try {
+    let confirmed: Confirmation | undefined
+    // Ports that are held open are part of what is in force, and are not held yet.
+    if (logged.synced !== undefined && !options.observe && !options.holdNodePorts) {
+      emit({ type: 'start', at: now(), fromLog: logged.synced })
+      machine = await openMachine()
+      confirmed = await confirmLast(logged.synced, { machine, observers, now, signal: context.interrupted })
+    }
+    start = await logged.read()
+    const writer = await agentLog(opening ?? beginAgentLog(options), start, warn)
+    const sizeOf = (): Promise<number> => logSizeOf(options.log)
+    const { logMaxBytes: maxBytes } = options
+    const bounded = maxBytes === undefined ? writer : sizeLimited(writer, { file: options.log, maxBytes, sizeOf })
+    const recorder = createRecorder({ log: bounded, stateHead: start.head, patienceMs: LOG_PATIENCE_MS })
+    closing.push(() => recorder.close().then(() => writer.close()))
+    if (machine === undefined || start.fromLog === undefined)
+      emit({ type: 'start', at: now(), ...(start.fromLog && { fromLog: start.fromLog }) })
+    recorder.health$.subscribe((health) => emit({ type: 'log', health }))
+    recordConfig(start, { recorder, config, now, info: observers.info })
+
+    const pruning = retention(writer, { ...options, sizeOf }, asyncScheduler)
+      .pipe(
+        tap({ error: (error: unknown) => warn(`pruning the log failed: ${String(error)}`) }),
+        retry({ delay: RETENTION_RETRY_MS }),
+      )
+      .subscribe()
+    closing.push(() => pruning.unsubscribe())
+    const { kubeconfig, server: master, qps, burst } = config.client
+    const source = clusterSource(
+      {
+        ...options,
+        ...start,
+        ofOther: 'list',
+        server: { kubeconfig, master, otherwise: 'pod', qps, burst },
+        kinds: watchedBy(dataplane),
+        // As kube-proxies up to 1.20 could.
+        endpoints: config.proxy.layout === 'classic',
+        // Without a logged state there is nothing to serve meanwhile.
+        ...(start.fromLog && { retryMs: KUBECONFIG_RETRY_MS }),
+        onRequest: (request) => emit({ type: 'request', request }),
+        onWarning: warn,
+        ...(options.events && { onConnected: events.connect }),
+      },
+      context,
+    )
+    ports = options.holdNodePorts && !options.observe ? heldPorts(config, { emit, recorder, now }) : undefined
+    noteFlows = flowNotices({ recorder, now, pending: start.flowsPending })
+    const serversFailed = servers.failed.catch(async (error: unknown) => {
+      // Who looks for the cause finds it at the Node.
+      if (options.events) await atMost(LAST_EVENTS_MS, events.settled())
+      throw error
+    })
+    serversFailed.catch(() => undefined)
+    const ends = [serversFailed, endOfConfig(options.configChanged.pipe(takeUntil(over)))]
+    const followed = { nodeName: options.nodeName, config: config.proxy, source, start, recorder, observers }
+    if (options.observe) {
+      await observeCluster({ ...options, ...followed, stop: context.interrupted }, ends)
+      observers.info('stopped observing')
+      return
+    }
+    const opened = machine ?? (await openMachine())
     machine = ports === undefined ? opened : { ...opened, backend: ports.around(opened.backend, opened) }
     emit({ type: 'opened', at: now() })
     observers.info(`node ${options.nodeName}, ${machine.families.join(' and ')}, ${machine.description}`)
-    await followCluster({ ...followed, machine, retryPorts: ports?.retry, stop: context.interrupted }, ends)
+    await followCluster(
+      {
+        ...followed,
+        machine,
+        isCompareDue: confirmed === 'read',
+        retryPorts: ports?.retry,
+        stop: context.interrupted,
+      },
+      ends,
+    )
     observers.info('stopped: the rules stay in place')
   } catch (error) {
     // Asked to end while the tables were opened.
     if (!context.interrupted.aborted || !isAborted(error)) throw error
   } finally {
     over.next()
-    events.close()
-    pruning.unsubscribe()
-    await atMost(CLOSING_MS, Promise.all([servers.close(), recorder.close().then(() => writer.close())]))
+    await atMost(CLOSING_MS, Promise.all(closing.map((close) => close())))
+  }
+}
+
+const NOTHING = createStateFold()
+
+/** Says that rules are in force where that is certain before the objects of the log are read: probes then have their answer seconds sooner. */
+async function confirmLast(
+  { seq, node }: SyncedStart,
+  {
+    machine: { backend },
+    observers: { emit, warn },
+    now,
+    signal,
+  }: {
+    readonly machine: AgentMachine
+    readonly observers: Pick<AgentObservers, 'emit' | 'warn'>
+    readonly now: () => number
+    readonly signal: AbortSignal
+  },
+): Promise<Confirmation | undefined> {
+  try {
+    const by = await backend.confirmLast?.(node, signal)
+    if (by !== undefined) emit({ type: 'confirmed', at: now(), seq, node, by })
+    return by
+  } catch (error) {
+    if (signal.aborted) throw error
+    // The first sync reads the tables, and says what it finds.
+    warn(`the rules in force could not be compared with the last sync: ${messageOf(error)}`)
+    return undefined
   }
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { frontKey, type LogEntry, seq } from '@pointsman/core'
 import { openChangeLogWriter } from '@pointsman/core/io'
-import { createEventMaker, service, slice } from '@pointsman/core/testing'
+import { createEventMaker, node, service, slice } from '@pointsman/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type StartFromLogOptions, startFromLog } from './start-from-log.js'
 
@@ -61,9 +61,9 @@ const SYNC = {
   digest: 'x',
 } as const
 
-function started(options: Partial<StartFromLogOptions> & { readonly file: string }) {
+async function started(options: Partial<StartFromLogOptions> & { readonly file: string }) {
   const warnings: string[] = []
-  const start = startFromLog({
+  const logged = startFromLog({
     backend: 'iptables',
     nodeName: 'node-a',
     bootId: 'first',
@@ -71,47 +71,85 @@ function started(options: Partial<StartFromLogOptions> & { readonly file: string
     onWarning: (message) => warnings.push(message),
     ...options,
   })
+  const start = await logged.read()
   start.fold.apply()
-  return { ...start, warnings, services: [...start.fold.state.services.keys()] }
+  return { ...start, synced: logged.synced, warnings, services: [...start.fold.state.services.keys()] }
 }
 
 describe('an agent that starts', () => {
-  it('has the state of its log, its age, and where each watch goes on', () => {
-    const start = started({ file: logWith(ENTRIES) })
+  it('has the state of its log, its age, and where each watch goes on', async () => {
+    const start = await started({ file: logWith(ENTRIES) })
     expect(start.services).toHaveLength(1)
     expect(start.fromLog).toEqual({ seq: 4, at: START + 3000, rebooted: false })
     expect(start.resume).toEqual({ Service: { resourceVersion: '9' }, EndpointSlice: { resourceVersion: '9' } })
     expect(start.warnings).toEqual([])
   })
 
-  it('has nothing without a log, and says nothing of it', () => {
-    expect(started({ file: newFile() })).toMatchObject({ head: 0, services: [], warnings: [] })
+  it('has nothing without a log, and says nothing of it', async () => {
+    expect(await started({ file: newFile() })).toMatchObject({ head: 0, services: [], warnings: [] })
   })
 
-  it('has nothing from a log that is none, or of another node, and says why', () => {
+  it('has nothing from a log that is none, or of another node, and says why', async () => {
     const noLog = newFile()
     writeFileSync(noLog, 'something else altogether'.repeat(100))
-    expect(started({ file: noLog }).warnings).toEqual([expect.stringContaining('not a change log')])
-    const other = started({ file: logWith(ENTRIES), nodeName: 'node-b' })
+    expect((await started({ file: noLog })).warnings).toEqual([expect.stringContaining('not a change log')])
+    const other = await started({ file: logWith(ENTRIES), nodeName: 'node-b' })
     expect([other.services, other.fromLog]).toEqual([[], undefined])
     expect(other.warnings).toEqual([expect.stringContaining('is the log of node node-a, not of node-b')])
   })
 
-  it('knows that the machine has been started since', () => {
-    expect(started({ file: logWith(ENTRIES), bootId: 'second' }).fromLog?.rebooted).toBe(true)
+  it('knows that the machine has been started since', async () => {
+    expect((await started({ file: logWith(ENTRIES), bootId: 'second' })).fromLog?.rebooted).toBe(true)
   })
 
-  it('waits for the API server when the state is older than it may be, and lists everything anew', () => {
-    const start = started({ file: logWith(ENTRIES), maxAgeMs: 10_000 })
+  it('waits for the API server when the state is older than it may be, and lists everything anew', async () => {
+    const start = await started({ file: logWith(ENTRIES), maxAgeMs: 10_000 })
     expect([start.fromLog, start.received.size, start.resume]).toEqual([undefined, 0, {}])
     expect(start.warnings).toEqual([expect.stringContaining('57 s old, older than --max-log-age-at-start')])
     expect(start.known.of('Service').size).toBe(1)
-    expect(started({ file: logWith(ENTRIES), maxAgeMs: 57_000 }).fromLog).toBeDefined()
+    expect((await started({ file: logWith(ENTRIES), maxAgeMs: 57_000 })).fromLog).toBeDefined()
   })
 
-  it('waits for the API server when a list was not received whole', () => {
-    const start = started({ file: logWith(ENTRIES.slice(0, 3)) })
+  it('waits for the API server when a list was not received whole', async () => {
+    const start = await started({ file: logWith(ENTRIES.slice(0, 3)) })
     expect([start.fromLog, start.received.size]).toEqual([undefined, 0])
+  })
+
+  describe('knows before it has read the objects', () => {
+    const MARKED = { ...SYNC, mark: 'tables; rules' }
+    const synced = async (entries: readonly LogEntry[], options: Partial<StartFromLogOptions> = {}) => {
+      const start = await started({ file: logWith(entries), ...options })
+      return [start.synced?.seq, start.lastSync]
+    }
+    const last = { digest: 'x', mark: 'tables; rules' }
+    const UNREAD: LogEntry = { type: 'notice', observedAt: 0, code: 'LOG_UNREAD', message: '' }
+    const change: LogEntry = {
+      type: 'event',
+      event: make.modified(slice({ name: 'dns-1', service: 'dns', resourceVersion: '77', endpoints: [] })),
+    }
+
+    it('that the last sync has all of it, and the Node that its rules are for', async () => {
+      const ownNode = { type: 'event', event: make.added(node({ name: 'node-a' })) } as const
+      const start = await started({
+        file: logWith([ownNode, ...ENTRIES, { ...MARKED, toSeq: seq(5) }, whole('Service', '99')]),
+      })
+      expect(start.synced).toMatchObject({ seq: 7, rebooted: false, node: { name: 'node-a' } })
+    })
+
+    it.each([
+      ['not where an object has changed since', [...ENTRIES, MARKED, change], {}, [undefined, last]],
+      ['not where it is not known what the sync left', [...ENTRIES, SYNC], {}, [undefined, undefined]],
+      ['not where the sync was not made from the log', [...ENTRIES, UNREAD, MARKED], {}, [undefined, last]],
+      ['not after a reboot', [...ENTRIES, MARKED], { bootId: 'second' }, [undefined, last]],
+      ['not where the state is too old', [...ENTRIES, MARKED], { maxAgeMs: 10_000 }, [undefined, last]],
+      ['nothing of another node', [...ENTRIES, MARKED], { nodeName: 'node-b' }, [undefined, undefined]],
+      [
+        'and a sync of another backend tells nothing',
+        [...ENTRIES, MARKED],
+        { backend: 'nftables' },
+        [undefined, undefined],
+      ],
+    ])('%s', async (_, entries, options, expected) => expect(await synced(entries, options)).toEqual(expected))
   })
 
   describe('remembers the UDP fronts', () => {
@@ -122,8 +160,8 @@ describe('an agent that starts', () => {
       type: 'event',
       event: make.modified(slice({ name: 'dns-1', service: 'dns', resourceVersion: `${version}`, endpoints: [] })),
     })
-    const former = (...entries: readonly LogEntry[]): readonly string[] =>
-      started({ file: logWith(entries) }).formerFronts.map(frontKey)
+    const former = async (...entries: readonly LogEntry[]): Promise<readonly string[]> =>
+      (await started({ file: logWith(entries) })).formerFronts.map(frontKey)
     const FAILED = [...ENTRIES, SYNC, gone, syncTo(6), notice('FLOWS_PENDING')]
     const DNS = [expect.stringMatching(/53/)]
 
@@ -146,21 +184,21 @@ describe('an agent that starts', () => {
         [],
       ],
       ['none where there was no sync', ENTRIES, []],
-    ])('%s', (_, entries, expected) => expect(former(...entries)).toEqual(expected))
+    ])('%s', async (_, entries, expected) => expect(await former(...entries)).toEqual(expected))
 
-    it('and whether flows are pending', () => {
+    it('and whether flows are pending', async () => {
       const pending = [...ENTRIES, SYNC, notice('FLOWS_PENDING')]
-      expect(started({ file: logWith(pending) }).flowsPending).toBe(true)
-      expect(started({ file: logWith([...pending, notice('FLOWS_CLEARED')]) }).flowsPending).toBe(false)
+      expect((await started({ file: logWith(pending) })).flowsPending).toBe(true)
+      expect((await started({ file: logWith([...pending, notice('FLOWS_CLEARED')]) })).flowsPending).toBe(false)
     })
   })
 
-  it('has its state also where retention has removed the last sync and all before it', () => {
+  it('has its state also where retention has removed the last sync and all before it', async () => {
     const file = logWith([...ENTRIES, SYNC])
     const log = openChangeLogWriter(file, { durability: 'normal', node: 'node-a' })
     log.prune({ maxAgeMs: 1, now: START + 1e9 })
     log.close()
-    const { warnings, services, fromLog } = started({ file })
+    const { warnings, services, fromLog } = await started({ file })
     expect([warnings, services.length, fromLog?.seq]).toEqual([[], 1, 5])
   })
 })

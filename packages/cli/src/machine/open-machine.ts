@@ -191,7 +191,7 @@ interface AgentMachineOptions extends VariantOptions {
   /** Addresses that the interfaces have, where they are given. */
   readonly nodeAddresses?: readonly string[] | undefined
   /** UDP fronts that there were before the start, whose flows may lead to what no longer serves. */
-  readonly formerFronts: readonly Front[]
+  readonly formerFronts: () => readonly Front[]
   readonly unheldExternalIPs?: Machine['unheldExternalIPs']
   readonly lastSync?: OpenOptions['lastSync']
   readonly bootId?: string | undefined

@@ -94,14 +94,14 @@ describe('after a sync', () => {
   })
 
   test('fronts that a log says were there are looked at', async () => {
-    hook = createHook({ formerFronts: frontsOf(servicePortOf(dns)) })
+    hook = createHook({ formerFronts: () => frontsOf(servicePortOf(dns)) })
     hook.afterSync(stateWith())
     await hook.beforeSync()
     expect(conntrack.flows()).toEqual([FLOW6])
   })
 
   test('fronts of the time before the start are looked for until that succeeds', async () => {
-    hook = createHook({ formerFronts: frontsOf(servicePortOf(dns)) })
+    hook = createHook({ formerFronts: () => frontsOf(servicePortOf(dns)) })
     conntrack.intercept = BUSY
     hook.afterSync(stateWith())
     await hook.beforeSync()

@@ -73,7 +73,7 @@ export interface ConntrackHookOptions {
    * UDP fronts that there were before the start, as a log knows (`udpFrontsOf`): what was removed while nobody was there,
    * or before its flows could be deleted. Looked for after the first sync, and until that is done.
    */
-  readonly formerFronts?: readonly Front[] | undefined
+  readonly formerFronts?: (() => readonly Front[]) | undefined
   readonly onReport?: ((report: ConntrackReport) => void) | undefined
   /** The pause before the first retry, doubled each time up to the configuration's syncPeriodMs. Default: 1 second. */
   readonly retryMs?: number | undefined
@@ -101,7 +101,8 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
   let toldMissing = false
   /** The last attempt that anything is known of was given up as hanging. */
   let isHanging = false
-  let former = options.formerFronts ?? []
+  /** Asked for when the first sync has succeeded. */
+  let former = options.formerFronts ?? (() => [])
 
   const reconcileAll = async (
     tasks: readonly Task[],
@@ -169,8 +170,8 @@ export function createConntrackHook(options: ConntrackHookOptions): ConntrackHoo
     beforeSync: settle,
 
     afterSync(state) {
-      const removedFronts = former
-      former = []
+      const removedFronts = former()
+      former = () => []
       const [giveUp, stop, hanging] = [new AbortController(), new AbortController(), new AbortController()]
       const interfaces = nodeAddresses?.()
       const tasks = reconcilers.map(({ family, reconcile }): Task => {

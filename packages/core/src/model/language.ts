@@ -20,3 +20,11 @@ export function shortList(texts: readonly string[], most: number, count = texts.
   const shown = texts.slice(0, most)
   return `${shown.join(', ')}${count > shown.length ? ` and ${count - shown.length} more` : ''}`
 }
+
+/** What a walk in steps returns in the end, all its steps done one after the other. */
+export function atOnce<Result>(steps: Iterator<unknown, Result, undefined>): Result {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
+}

@@ -1,4 +1,5 @@
 import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
+import { atOnce } from '../model/language.js'
 import { type LogEntry, type LogRecord, NO_SEQ, seq, type Seq } from '../model/record.js'
 import type { AppendOutcome, ChangeLogReader, ChangeLogWriter } from '../ports/change-log.js'
 import type { StateFold } from '../state/state-fold.js'
@@ -15,13 +16,19 @@ export interface RestoredState {
 }
 
 /** Brings a fold to the end of a log, so that an agent goes on where it ended. `visit` is shown each object that there is. */
-export function restoreState(
-  log: Pick<ChangeLogReader, 'info' | 'eachObjectAt'>,
+export const restoreState = (log: RestoredLog, options: RestoreOptions): RestoredState =>
+  atOnce(restoreInSteps(log, options))
+
+type RestoredLog = Pick<ChangeLogReader, 'info' | 'objectsInSteps'>
+
+/** The same in steps: it yields now and then, so that probes and signals can have their turn. */
+export function* restoreInSteps(
+  log: RestoredLog,
   { fold, backend, visit }: RestoreOptions,
-): RestoredState {
+): Generator<undefined, RestoredState, undefined> {
   const { lastSeq: seq, lastAt: at, applied } = log.info()
   if (seq === NO_SEQ) return { seq, received: new Set() }
-  const { received } = log.eachObjectAt(seq, (object) => {
+  const { received } = yield* log.objectsInSteps(seq, (object) => {
     visit(object)
     fold.track(seq, { type: 'ADDED', object, observedAt: at ?? 0 })
   })

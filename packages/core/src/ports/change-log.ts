@@ -1,4 +1,4 @@
-import type { JsonObject, KubernetesObject, ObjectKind } from '../model/kubernetes-object.js'
+import type { JsonObject, KubernetesObject, ObjectKind, ObjectReference } from '../model/kubernetes-object.js'
 import { configOfRecord, type ProxyConfig } from '../model/proxy-config.js'
 import type {
   BookmarkRecord,
@@ -100,6 +100,16 @@ export interface ChangeLogReader {
   objectsAt(seq: Seq): ObjectsAt
   /** The same, handed over one object at a time, so that a restart costs the memory of a few. */
   eachObjectAt(seq: Seq, visit: (object: KubernetesObject) => void): Omit<ObjectsAt, 'objects'>
+  /**
+   * The same in steps, so that a long reading can be interleaved with other work: the walk yields now and then, and returns as `eachObjectAt`. In
+   * a log that is written meanwhile it wants one opened `asOfNow`.
+   */
+  objectsInSteps(
+    seq: Seq,
+    visit: (object: KubernetesObject) => void,
+  ): Generator<undefined, Omit<ObjectsAt, 'objects'>, undefined>
+  /** One object at a position; undefined: there is none. */
+  objectAt(seq: Seq, object: Pick<ObjectReference, 'kind' | 'namespace' | 'name'>): KubernetesObject | undefined
   /** The last configuration at or before a position. */
   configAt(seq: Seq): JsonObject | undefined
   /** The last successful sync at or before a position. */

@@ -139,7 +139,19 @@ export interface DataplaneBackend extends Backend {
    * compared with, as before the first sync. After a failure the next sync reads the rules in force.
    */
   repairDrift(signal: AbortSignal): Promise<readonly FamilyDrift[] | undefined>
+  /**
+   * Whether the rules in force are those of the last sync of an earlier process (`OpenOptions.lastSync`), and this program would make them
+   * with the same settings for this Node; undefined: that is not certain. Changes nothing. Called before the first sync, which then has
+   * nothing to read. Absent: nothing is known of earlier processes.
+   */
+  confirmLast?(node: State['node'], signal: AbortSignal): Promise<Confirmation | undefined>
 }
+
+/**
+ * How it is known that rules are in force: the kernel says that nothing was committed since, or they were read, and are the same but for their
+ * order in chains that service ports share.
+ */
+export type Confirmation = 'unchanged' | 'read'
 
 /** An input for the rule system's tool. */
 export interface PlannedInput {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { JsonObject, KubernetesObject } from '../model/kubernetes-object.js'
+import { atOnce } from '../model/language.js'
 import { seq } from '../model/record.js'
 import { managedEventsArbitrary } from './managed-arbitraries.js'
 import { eventSequenceArbitrary } from './arbitraries.js'
@@ -111,6 +112,16 @@ export function objectsContract({ fresh, open }: ContractTools): void {
                 const { objects, received } = under.log.objectsAt(position)
                 const oneByOne: KubernetesObject[] = []
                 const at = under.log.eachObjectAt(position, (object) => oneByOne.push(object))
+                const inSteps: KubernetesObject[] = []
+                expect(atOnce(under.log.objectsInSteps(position, (object) => inSteps.push(object)))).toEqual(at)
+                expect(inSteps).toEqual(oneByOne)
+                for (const object of objects) {
+                  const { namespace = '', name } = object.metadata
+                  expect(under.log.objectAt(position, { kind: object.kind, namespace, name })).toEqual(object)
+                }
+                expect(
+                  under.log.objectAt(position, { kind: 'Service', namespace: 'shop', name: 'unheard' }),
+                ).toBeUndefined()
                 expect({ ...at, objects: oneByOne }).toEqual({ seq: position, objects, received })
                 expect(sorted(objects)).toEqual(sorted(fold(records.slice(0, index + 1))))
                 expect(received).toEqual(receivedBy(records.slice(0, index + 1)))

@@ -88,6 +88,18 @@ export function createMemoryChangeLog(): MemoryChangeLog {
       objects.forEach(visit)
       return at
     },
+    *objectsInSteps(position, visit) {
+      const { objects, ...at } = objectsAt(log, position)
+      for (const object of objects) {
+        visit(object)
+        yield
+      }
+      return at
+    },
+    objectAt: (position, { kind, namespace, name }) =>
+      objectsAt(log, position).objects.find(
+        ({ kind: one, metadata }) => one === kind && metadata.name === name && (metadata.namespace ?? '') === namespace,
+      ),
     configAt: (position) => {
       const last = log.findLast((record) => record.type === 'config' && record.seq <= position)
       return last?.type === 'config' ? last.config : undefined

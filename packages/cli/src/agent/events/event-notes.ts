@@ -131,6 +131,7 @@ export function createEventNotes({
       case 'observed':
         return observedNotes(event.observation)
       case 'start':
+      case 'confirmed':
       case 'event':
       case 'family':
       case 'conntrack':

@@ -96,8 +96,15 @@ export function nextHealth(health: Health, event: AgentEvent, options: HealthOpt
   switch (event.type) {
     case 'start': {
       const { at, fromLog } = event
-      const started = withProxiers(health, health.families, (proxier) => ({ ...proxier, updatedAt: at }))
+      // Where the log turns out to be unreadable after all, nothing of it is believed.
+      const { fromLog: _, applied: __, ...rest } = health
+      const started = withProxiers(rest, health.families, (proxier) => ({ ...proxier, updatedAt: at }))
       return fromLog === undefined ? started : { ...started, fromLog, head: fromLog.seq, initializedAt: at }
+    }
+    case 'confirmed': {
+      const { at, seq, node } = event
+      const confirmed = withProxiers(health, health.families, (proxier) => ({ ...proxier, updatedAt: at }))
+      return { ...confirmed, applied: seq, ...(node && { node: { isEligible: isEligible(node), isWatched: false } }) }
     }
     case 'event':
       return withWatchEvent(health, event, options)

@@ -112,6 +112,17 @@ describe('/readyz', () => {
     expect(body.startedFrom).toEqual({ seq: 9, at: '2026-11-21T08:00:00.000Z', rebooted: true, doubtful: true })
   })
 
+  it('knows that rules are in force before the first sync, unless the log is no start after all', () => {
+    const confirmed: AgentEvent = { type: 'confirmed', at: START + 5, seq: seq(9), node: undefined, by: 'unchanged' }
+    const begun: readonly AgentEvent[] = [{ type: 'start', at: START, fromLog }, confirmed]
+    expect(readyzAfter(begun).body.checks).toMatchObject({
+      applied: { ok: true, head: 9, applied: 9 },
+      watch: { ok: false },
+    })
+    const { body } = readyzAfter([...begun, { type: 'start', at: START + 10 }])
+    expect([body.checks.applied.ok, body.startedFrom]).toEqual([false, undefined])
+  })
+
   it('tells of drift that was put right, and is red when it could not be', () => {
     const drifts = [{ family: 'IPv4' as const, chains: ['nat KUBE-SERVICES', 'nat KUBE-NODEPORTS'], bytes: 9 }]
     const mended: AgentEvent = { type: 'drift', drifts, at: START + 10 }

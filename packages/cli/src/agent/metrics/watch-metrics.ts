@@ -73,6 +73,7 @@ export const watchMetrics: MetricGroup = ({ registry, clock }) => {
       toHead(event.seq)
       waiting = withUnapplied(waiting, event)
     }
+    if (event.type === 'confirmed') applied.set(event.seq)
     if (event.type === 'engine' && event.report.type === 'synced') {
       applied.set(event.report.toSeq)
       // A sync carries bookmarks too.

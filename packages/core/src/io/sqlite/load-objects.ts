@@ -1,4 +1,5 @@
 import type { KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
+import { atOnce } from '../../model/language.js'
 import { ChangeLogError } from '../../ports/change-log.js'
 import type { Place } from './checked-values.js'
 import { Damage } from './errors.js'
@@ -27,6 +28,7 @@ export interface LoadedObjects {
 }
 
 const PAGE = 4096
+const ROWS_A_STEP = 1024
 
 /**
  * Characters of text that a log's objects may have at one position: a snapshot is packed, and a small file can claim an
@@ -39,7 +41,10 @@ const textLimit = (db: LogTables['db']): number =>
   )
 
 /** All objects that live at a position: the snapshot before it, and the records since. Throws LOG_PRUNED below the floor. */
-export function loadObjects(tables: LogTables, seq: number): LoadedObjects {
+export const loadObjects = (tables: LogTables, seq: number): LoadedObjects => atOnce(loadingObjects(tables, seq))
+
+/** The same in steps: it yields after each page of records. */
+export function* loadingObjects(tables: LogTables, seq: number): Generator<undefined, LoadedObjects, undefined> {
   refusePruned(tables, seq)
   const snapshot = tables.snapshots.before(seq)
   const from = snapshot?.seq ?? 0
@@ -67,7 +72,9 @@ export function loadObjects(tables: LogTables, seq: number): LoadedObjects {
     if (lines.size !== snapshot.objects)
       throw new Damage(`snapshot ${from}`, `it has ${lines.size} objects and should have ${snapshot.objects}`)
   }
+  let rows = 0
   for (const row of pages(tables, from, seq)) {
+    if (++rows % ROWS_A_STEP === 0) yield
     const [, type, , , id] = row
     if (id === null) continue
     if (type === TYPE_CODES.LIST_END) received.add(kindOfCode(tables.object(id)[0]))

@@ -1,10 +1,11 @@
 import type Database from 'better-sqlite3'
 import type { JsonObject, KubernetesObject, ObjectKind } from '../../model/kubernetes-object.js'
+import { atOnce } from '../../model/language.js'
 import { NO_SEQ, seq, type LogRecord, type Seq, type SyncRecord } from '../../model/record.js'
 import type { ChangeLogReader, LogInfo, ObjectsAt, RecordFilter } from '../../ports/change-log.js'
 import { checkCount, MAX_TIME, whole } from './checked-values.js'
 import { Damage, toChangeLogError } from './errors.js'
-import { loadObjectById, loadObjects, refusePruned } from './load-objects.js'
+import { loadingObjects, loadObjectById, loadObjects, refusePruned } from './load-objects.js'
 import { floorOf, PAGE_CHARACTERS, type LogTables } from './log-tables.js'
 import { createVersions, type Versions } from './packed-version.js'
 import { readPositions } from './read-positions.js'
@@ -31,6 +32,7 @@ export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close
     )
     .raw()
 
+  const isAlive = db.prepare('SELECT 1 FROM objects WHERE id = :id AND (ended_seq IS NULL OR ended_seq > :last)')
   const timeOf = (position: number): number | undefined => {
     if (position === 0) return undefined
     if (position === floorOf(meta))
@@ -42,15 +44,21 @@ export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close
     return row === undefined ? undefined : engineRecord(checkRow(row))
   }
 
+  function* walkObjects(
+    position: Seq,
+    visit: (object: KubernetesObject) => void,
+  ): Generator<undefined, Omit<ObjectsAt, 'objects'>, undefined> {
+    const last = Math.min(position, tables.head())
+    const loaded = yield* loadingObjects(tables, last)
+    for (const [at, id] of loaded.ids.entries()) {
+      visit(loaded.take(id) as KubernetesObject)
+      if (at % OBJECTS_A_STEP === 0) yield
+    }
+    return { seq: last === 0 ? NO_SEQ : seq(last), received: loaded.received }
+  }
+
   const eachObjectAt = (position: Seq, visit: (object: KubernetesObject) => void): Omit<ObjectsAt, 'objects'> =>
-    guard(file, () =>
-      db.transaction(() => {
-        const last = Math.min(position, tables.head())
-        const loaded = loadObjects(tables, last)
-        for (const id of loaded.ids) visit(loaded.take(id) as KubernetesObject)
-        return { seq: last === 0 ? NO_SEQ : seq(last), received: loaded.received }
-      })(),
-    )
+    guard(file, () => db.transaction(() => atOnce(walkObjects(position, visit)))())
 
   return {
     info: () => guard(file, () => db.transaction(() => readInfo(tables))()),
@@ -97,6 +105,20 @@ export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close
       return { ...at, objects }
     },
     eachObjectAt,
+    *objectsInSteps(position, visit) {
+      try {
+        return yield* walkObjects(position, visit)
+      } catch (error) {
+        throw toChangeLogError(error, file)
+      }
+    },
+    objectAt: (position, { kind, namespace, name }) =>
+      guard(file, () => {
+        const last = Math.min(position, tables.head())
+        const ids = objectIds(db, { kind, namespace, name }).map(({ id }) => id)
+        const living = ids.filter((id) => isAlive.get({ id, last }) !== undefined)
+        return living.map((id) => loadObjectById(tables, id, last)).find((object) => object !== undefined)
+      }),
     configAt: (position) =>
       guard(file, (): JsonObject | undefined => {
         const record = lastOf(TYPE_CODES.CONFIG, position)
@@ -109,6 +131,9 @@ export function createLogReader(tables: LogTables): Omit<ChangeLogReader, 'close
       }),
   }
 }
+
+/** Some ten milliseconds of work. */
+const OBJECTS_A_STEP = 200
 
 /** Runs a piece of reading or writing; what SQLite reports becomes a ChangeLogError. */
 export function guard<Result>(file: string, run: () => Result): Result {
