@@ -61,11 +61,20 @@ export const point = objectOf('Point', {
 })
 export type PointJson = Json<typeof point>
 
+export const requester = objectOf('Requester', {
+  user: required(text, 'the user that the request was made as'),
+  groups: optional(listOf(text), 'the groups of the user'),
+  userAgent: optional(text, 'what the client called itself'),
+  sourceIPs: optional(listOf(text), 'the address of the client, and of the proxies on the way'),
+  impersonatedBy: optional(text, 'the user who impersonated `user`'),
+})
+
 export const author = objectOf('Author', {
   manager: required(text, 'the field manager that made the change'),
   operation: required(text, '`Update` or `Apply`'),
   time: optional(time, 'when, by the API server; whole seconds'),
   subresource: optional(text, 'the subresource that the change came through'),
+  requester: optional(requester, 'who sent the request; only of a record from an API audit log'),
 })
 export type AuthorJson = Json<typeof author>
 

@@ -1,7 +1,7 @@
 import { isJsonObject } from './json-value.js'
 import type { Json, JsonObject, KubernetesObject, ObjectKind } from './kubernetes-object.js'
 import type { Brand } from './language.js'
-import type { Author, WatchEvent } from './watch-event.js'
+import type { Author, ObjectEvent, WatchEvent } from './watch-event.js'
 
 /** The position of a record in the change log, from 1 upwards; the only order there is. */
 export type Seq = Brand<number, 'Seq'>
@@ -130,6 +130,17 @@ export function authorOf(previous: Managed | undefined, current: Managed): Autho
     if (candidate !== undefined && (best === undefined || !isBehind(candidate, best))) best = candidate
   }
   return best?.author
+}
+
+/** The author of an event: as its source says, else by the managedFields of both versions; a watch does not say who deleted an object. */
+export function authorOfEvent(
+  { type, author, audited }: Pick<ObjectEvent, 'type' | 'author' | 'audited'>,
+  { previous, current }: { readonly previous: Managed | undefined; readonly current: Managed },
+): Author | undefined {
+  if (author !== undefined) return author
+  const derived = type === 'DELETED' ? undefined : authorOf(previous, current)
+  if (audited?.requester === undefined) return derived ?? audited
+  return { ...(derived ?? audited), requester: audited.requester }
 }
 
 /** A kept object, or as much of one as says who manages it. */

@@ -1,3 +1,4 @@
+import { isJsonObject } from './json-value.js'
 import type { KubernetesObject, ObjectKind } from './kubernetes-object.js'
 import type { BookmarkRecord, ObjectRecord } from './record.js'
 
@@ -16,6 +17,24 @@ export interface ObjectEvent {
   readonly isBare?: true
   /** Who made the change, where the source says so itself; else the log derives it from managedFields. */
   readonly author?: Author
+  /** The author by an API audit log: whom managedFields name as the manager counts before it, the requester is always its own. Not kept. */
+  readonly audited?: Author
+}
+
+/** A requester as an export and the log hold it; undefined where the value is none. Members in one order, so that equal ones are equal text. */
+export function requesterFrom(value: unknown): Requester | undefined {
+  if (!isJsonObject(value)) return undefined
+  const { user, groups, userAgent, sourceIPs, impersonatedBy } = value
+  if (typeof user !== 'string') return undefined
+  const texts = (list: unknown): readonly string[] =>
+    Array.isArray(list) ? list.filter((text) => typeof text === 'string') : []
+  return {
+    user,
+    ...(texts(groups).length > 0 && { groups: texts(groups) }),
+    ...(typeof userAgent === 'string' && { userAgent }),
+    ...(texts(sourceIPs).length > 0 && { sourceIPs: texts(sourceIPs) }),
+    ...(typeof impersonatedBy === 'string' && { impersonatedBy }),
+  }
 }
 
 /** A server's word that a watch has come this far. */
@@ -42,6 +61,20 @@ export interface Author {
   readonly time?: number
   /** `status` where the change came through that subresource. */
   readonly subresource?: string
+  /** Who sent the request; only an API audit log says so. */
+  readonly requester?: Requester
+}
+
+/** What an API audit log says of the sender of a request. */
+export interface Requester {
+  /** The user that the request was made as. */
+  readonly user: string
+  readonly groups?: readonly string[]
+  readonly userAgent?: string
+  /** The address of the client, and of the proxies on the way; none is verified but the last. */
+  readonly sourceIPs?: readonly string[]
+  /** The user who impersonated `user`. */
+  readonly impersonatedBy?: string
 }
 
 /** The event that a record was made from. */

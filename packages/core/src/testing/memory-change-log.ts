@@ -5,7 +5,7 @@ import type { KubernetesObject, ObjectKind } from '../model/kubernetes-object.js
 import { assertNever } from '../model/language.js'
 import { serviceLabelOf } from '../model/names.js'
 import {
-  authorOf,
+  authorOfEvent,
   NO_SEQ,
   seq,
   unwritableNotice,
@@ -208,7 +208,7 @@ function objectRecord(lives: State['lives'], event: ObjectEvent, position: Seq):
   const identity = { kind, namespace, name, uid: typeof uid === 'string' ? uid : '' }
   const previous = lives.get(keyOf(identity))
   const base = previous?.uid === identity.uid ? previous.object : undefined
-  const author = event.author ?? (event.type === 'DELETED' ? undefined : authorOf(base, object))
+  const author = authorOfEvent(event, { previous: base, current: object })
   return {
     type: 'object',
     seq: position,

@@ -23,7 +23,8 @@ export function registerImport(program: Command, context: Context): void {
     .summary('import recordings of watch events into a change log')
     .description(
       'Imports watch events into a change log and creates the log if needed. Each FILE holds one {"observedAt","type","object"} per line, ' +
-        'the output of kubectl with --watch --output-watch-events -o json, or an API audit log of level RequestResponse; may be gzipped; - is standard input. Several FILES are merged into one recording. ' +
+        'the output of kubectl with --watch --output-watch-events -o json, or API audit logs (audit.k8s.io/v1, also as EventList and as cloud providers export them); may be gzipped; - is standard input. Several FILES are merged into one recording. ' +
+        'Audit logs of level RequestResponse hold the objects; of a lower level, they name the authors of the watch events that are imported with them. ' +
         'Skips and counts events that are already in the log: to finish an interrupted import, run it again.',
     )
     .option(
@@ -34,6 +35,7 @@ export function registerImport(program: Command, context: Context): void {
     .action(async (files: readonly string[], options: ImportOptions) => importFiles(files, options, context))
   withExamples(withLogOption(command), [
     'pointsman import watch.jsonl.gz --log shop.db',
+    'pointsman import audit-*.log.gz audit.log --log shop.db',
     'kubectl get services -A --watch --output-watch-events --show-managed-fields -o json > services.json',
     'pointsman import services.json slices.json nodes.json --log shop.db',
   ])

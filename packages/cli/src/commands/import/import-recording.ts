@@ -28,6 +28,12 @@ export interface ImportTally {
   estimated: number
   readonly passedOver: Map<string, number>
   watchErrors: number
+  /** Events that an API audit log named the author of, new or not. */
+  audited: number
+  /** Changes of which an audit log holds no object: they are not in the log. */
+  readonly gaps: Map<string, number>
+  /** Times that the store of the API servers was another. */
+  resets: number
   badLines: number
   refused: number
   /** The first of what was refused or is no event; `badLines` and `refused` count all. */
@@ -67,6 +73,9 @@ function emptyTally(): ImportTally {
     estimated: 0,
     passedOver: new Map(),
     watchErrors: 0,
+    audited: 0,
+    gaps: new Map(),
+    resets: 0,
     badLines: 0,
     refused: 0,
     problems: [],
@@ -81,12 +90,20 @@ function take(item: RecordingItem, tally: ImportTally): boolean {
       tally.firstAt ??= item.event.observedAt
       tally.lastAt = Math.max(tally.lastAt ?? 0, item.event.observedAt)
       if (item.event.estimated === true) tally.estimated++
+      if (item.isAudited === true) tally.audited++
       return true
     case 'passed-over':
       tally.passedOver.set(item.kind, (tally.passedOver.get(item.kind) ?? 0) + 1)
       return false
     case 'watch-error':
       tally.watchErrors++
+      return true
+    case 'reset':
+      tally.resets++
+      return true
+    case 'gap':
+      tally.gaps.set(gapReason(item), (tally.gaps.get(gapReason(item)) ?? 0) + 1)
+      note(tally, { file: item.file, line: item.line, code: 'AUDIT_GAP', message: item.cause })
       return true
     case 'bad-line':
       tally.badLines++
@@ -111,6 +128,13 @@ function entryOf(item: RecordingItem): LogEntry {
         message: `${file}:${line}: ${item.cause}`,
         details: { file, line, cause: item.cause },
       }
+    case 'gap': {
+      const { verb, kind, namespace, name, author } = item.request
+      const details = { file, line, verb, kind, namespace, name, user: author.requester?.user, cause: item.cause }
+      return { type: 'notice', observedAt, code: 'AUDIT_GAP', message: `${file}:${line}: ${item.cause}`, details }
+    }
+    case 'reset':
+      return { type: 'notice', observedAt, code: 'STORE_RESET', message: item.cause, details: { file, line } }
     case 'passed-over':
       return {
         type: 'notice',
@@ -138,6 +162,12 @@ function countOutcome(item: RecordingItem | undefined, outcome: AppendOutcome, t
       tally.refused++
       note(tally, { file: item.file, line: item.line, code: outcome.code, message: outcome.message })
   }
+}
+
+/** Gaps are counted by what was done to what, at which level. */
+const gapReason = ({ request: { verb, kind }, cause }: Extract<RecordingItem, { type: 'gap' }>): string => {
+  const level = /of level (\w+)/.exec(cause)?.[1]
+  return `${verb} of ${kind}${level === undefined ? '' : `, level ${level}`}`
 }
 
 function note(tally: ImportTally, problem: Problem): void {

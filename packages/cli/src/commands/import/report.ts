@@ -23,7 +23,7 @@ const problem = objectOf('Problem', {
   file: required(text, 'the file, as it was given'),
   line: required(integer, 'the line, from 1'),
   code: required(
-    oneOfNames('BAD_LINE', 'RECORD_TOO_OLD', 'OTHER_CLUSTER', 'OTHER_NODE', 'LOG_UNUSABLE'),
+    oneOfNames('BAD_LINE', 'AUDIT_GAP', 'RECORD_TOO_OLD', 'OTHER_CLUSTER', 'OTHER_NODE', 'LOG_UNUSABLE'),
     'why, for a script',
   ),
   message: required(text, 'why, for a person'),
@@ -47,11 +47,23 @@ export const importSummary = objectOf('ImportSummary', {
   bookmarks: required(integer, 'the new bookmarks'),
   duplicates: required(integer, 'events that the log had already'),
   estimated: required(integer, 'events without a time of their own, new or not'),
-  passedOver: required(mapOf(integer), 'events of kinds that no service proxy reads'),
+  passedOver: required(
+    mapOf(integer),
+    'events of kinds that no service proxy reads, and requests of an audit log that changed nothing, by reason',
+  ),
+  audited: required(integer, 'events whose author an API audit log names, new or not'),
+  gaps: required(
+    mapOf(integer),
+    'changes that an API audit log names without the object after them, by reason: kept as notices',
+  ),
+  storeResets: required(
+    integer,
+    'times that the API servers of an audit log began with another store, kept as notices',
+  ),
   watchErrors: required(integer, 'errors that ended a watch, kept as notices'),
   badLines: required(integer, 'lines that are no events, kept as notices'),
   refused: required(integer, 'events that the log did not take'),
-  problems: required(listOf(problem), 'the first hundred of `badLines` and `refused`'),
+  problems: required(listOf(problem), 'the first hundred of `badLines`, `gaps` and `refused`'),
   firstAt: optional(time, 'the first event of the recording; absent where it has none'),
   lastAt: optional(time, 'the last event of the recording'),
   interrupted: required(flag, 'whether it was ended before the recording was'),
@@ -102,11 +114,13 @@ function countLines({
   duplicates,
   passedOver,
   estimated,
+  audited,
+  gaps,
+  resets,
   watchErrors,
   badLines,
   refused,
 }: ImportTally): readonly string[] {
-  const others = [...passedOver].map(([kind, count]) => `${formatCount(count)} ${kind}`).join(', ')
   const counts: readonly (readonly [number, string])[] = [
     [kinds.Service, 'of Services'],
     [kinds.EndpointSlice, 'of EndpointSlices'],
@@ -114,7 +128,10 @@ function countLines({
     [kinds.ServiceCIDR, 'of ServiceCIDRs'],
     [bookmarks, 'bookmarks'],
     [duplicates, 'in the log already'],
-    [sum(passedOver.values()), `passed over: ${others}`],
+    [audited, 'with the user of an API audit log'],
+    ...reasons(passedOver, 'passed over'),
+    ...reasons(gaps, 'not known, kept as notices'),
+    [resets, 'times that the API servers began with another store, kept as notices'],
     [estimated, 'with estimated times: the recording has none'],
     [watchErrors, 'errors of the watch, kept as notices'],
     [refused, 'refused'],
@@ -126,16 +143,33 @@ function countLines({
     .map(([count, what]) => `  ${formatCount(count).padStart(width)}  ${what}`)
 }
 
+/** Most reasons that are spelt out, the most frequent first. */
+const MOST_REASONS = 20
+
+/** Few kinds are one row, the many sorts of requests of an audit log a row each. */
+function reasons(counts: ReadonlyMap<string, number>, what: string): readonly (readonly [number, string])[] {
+  const sorted = [...counts].toSorted(([, one], [, other]) => other - one)
+  if (sorted.length <= 3) {
+    const others = [...counts].map(([kind, count]) => `${formatCount(count)} ${kind}`).join(', ')
+    return [[sum(counts.values()), `${what}: ${others}`]]
+  }
+  const rest = sorted.slice(MOST_REASONS)
+  return [
+    ...sorted.slice(0, MOST_REASONS).map(([kind, count]) => [count, `${what}: ${kind}`] as const),
+    [rest.reduce((total, [, count]) => total + count, 0), `${what}: ${formatCount(rest.length)} other reasons`],
+  ]
+}
+
 /** A log only goes on: what was observed meanwhile cannot be put in later. */
 const TOO_OLD_ADVICE =
   'what is older than the end of a log does not go in: give files of one time together, to a new log'
 
 /** A line for each of the first problems: `FILE:LINE: CODE message`; then what to do. */
-export function problemLines({ problems, badLines, refused }: ImportTally, limit = 10): readonly string[] {
+export function problemLines({ problems, badLines, refused, gaps }: ImportTally, limit = 10): readonly string[] {
   const lines = problems
     .slice(0, limit)
     .map(({ file, line, code, message }: Problem) => `${file}:${line}: ${code}: ${message}`)
-  const more = badLines + refused - lines.length
+  const more = badLines + refused + sum(gaps.values()) - lines.length
   if (more > 0) lines.push(`and ${formatCount(more)} more like these`)
   if (problems.some(({ code }) => code === 'RECORD_TOO_OLD')) lines.push(TOO_OLD_ADVICE)
   return lines
@@ -150,6 +184,9 @@ export function importDocument({ tally, path, head, headAt }: ImportReport): Imp
     estimated,
     passedOver,
     watchErrors,
+    audited,
+    gaps,
+    resets,
     badLines,
     refused,
     problems,
@@ -166,6 +203,9 @@ export function importDocument({ tally, path, head, headAt }: ImportReport): Imp
     duplicates,
     estimated,
     passedOver: Object.fromEntries(passedOver),
+    audited,
+    gaps: Object.fromEntries(gaps),
+    storeResets: resets,
     watchErrors,
     badLines,
     refused,

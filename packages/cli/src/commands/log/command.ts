@@ -7,7 +7,7 @@ import { type InputOptions, openLog, withLogOption } from '../../input/open-inpu
 import { POINT_FORMS, resolveRange } from '../../input/point-in-time.js'
 import { type Format, outputOption, parseFormat, pointJson, writeDocument, writeLine } from '../../output/json.js'
 import { withExamples } from '../../output/format-text.js'
-import { history, type HistoryEntry, parseKinds, parseTypes, serviceFilter, type WantedTypes } from './history.js'
+import { history, type HistoryEntry, isBy, parseKinds, parseTypes, serviceFilter, type WantedTypes } from './history.js'
 import { registerLogInfo } from './info.js'
 import { recordItem } from './json.js'
 import type { RecordListJson } from './schema.js'
@@ -17,6 +17,7 @@ interface LogOptions extends Pick<InputOptions, 'log'> {
   readonly kind?: readonly string[]
   readonly type?: readonly string[]
   readonly namespace?: string
+  readonly by?: string
   readonly since?: string
   readonly until?: string
   readonly limit?: string
@@ -40,6 +41,10 @@ export function registerLog(program: Command, context: Context): void {
       collect,
     )
     .option('--namespace <namespace>', 'only objects in this namespace')
+    .option(
+      '--by <author>',
+      'only changes by this author: a field manager, a user, the user of a service account (NAMESPACE:NAME), who impersonated it, or the name of a client (kubectl)',
+    )
     .option('--since <point>', `start at this point in time: ${POINT_FORMS}`)
     .option('--until <point>', 'end at this point in time (inclusive)')
     .option('-n, --limit <count>', 'show at most this many records')
@@ -53,6 +58,7 @@ export function registerLog(program: Command, context: Context): void {
     'pointsman log --log shop.db -n 20',
     'pointsman log shop/checkout --since -5m --log shop.db',
     'pointsman log --kind Service --type MODIFIED --patch --log shop.db',
+    'pointsman log --by kubectl-edit --since -1h --log shop.db',
     'pointsman log info --log shop.db',
   ])
   registerLogInfo(command, context)
@@ -76,7 +82,9 @@ async function showLog(service: string | undefined, options: LogOptions, context
     const range = resolveRange({ reader, since: options.since, until: options.until })
     const filter: RecordFilter = {
       ...range,
-      ...typesOf(wanted, { isAboutObjects: kinds.length > 0 || options.namespace !== undefined }),
+      ...typesOf(wanted, {
+        isAboutObjects: kinds.length > 0 || options.namespace !== undefined || options.by !== undefined,
+      }),
       ...(kinds.length === 0 ? {} : { kinds }),
       ...(object === undefined ? {} : { object }),
     }
@@ -103,9 +111,10 @@ function typesOf(
   return { types: isAboutObjects ? types.filter((type) => type === 'object') : types }
 }
 
-function isWanted(record: LogRecord, { events }: WantedTypes, { namespace }: LogOptions): boolean {
+function isWanted(record: LogRecord, { events }: WantedTypes, { namespace, by }: LogOptions): boolean {
   if (record.type !== 'object') return true
   return (
+    (by === undefined || isBy(record, by)) &&
     (events === undefined || events.includes(record.event)) &&
     (namespace === undefined || record.namespace === namespace)
   )

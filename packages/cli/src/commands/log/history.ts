@@ -205,6 +205,20 @@ export function parseKinds(given: readonly string[]): readonly ObjectKind[] {
     })
 }
 
+/** Whether an author is the one that `--by` names; a name of a client stands for all its versions. */
+export function isBy({ author }: ObjectRecord, by: string): boolean {
+  if (author === undefined) return false
+  const { manager, requester } = author
+  if (manager === by || requester === undefined) return manager === by
+  const { user, userAgent, impersonatedBy } = requester
+  return (
+    user === by ||
+    user === `system:serviceaccount:${by}` ||
+    impersonatedBy === by ||
+    (userAgent !== undefined && (userAgent === by || userAgent.startsWith(`${by}/`)))
+  )
+}
+
 const SHORT: { readonly [kind in ObjectKind]: readonly string[] } = {
   Service: ['svc'],
   EndpointSlice: ['eps'],

@@ -1,4 +1,11 @@
-import { assertNever, type Author, type LogRecord, type ObjectRecord, type SyncRecord } from '@pointsman/core'
+import {
+  assertNever,
+  type Author,
+  type LogRecord,
+  type ObjectRecord,
+  type Requester,
+  type SyncRecord,
+} from '@pointsman/core'
 import { formatTime, formatTimeIfKnown, takenOver } from '../../output/json.js'
 import type { AuthorJson } from '../../output/schema.js'
 import type { HistoryEntry } from './history.js'
@@ -60,9 +67,16 @@ function syncBody({ seq: _seq, observedAt: _observedAt, type: _type, ...body }: 
   return takenOver<BodyJson>()(body)
 }
 
-export const authorItem = ({ manager, operation, time, subresource }: Author): AuthorJson => ({
+export const authorItem = ({ manager, operation, time, subresource, requester }: Author): AuthorJson => ({
   manager,
   operation,
   time: formatTimeIfKnown(time),
   subresource,
+  requester: requester && requesterItem(requester),
+})
+
+const requesterItem = ({ groups, sourceIPs, ...requester }: Requester): NonNullable<AuthorJson['requester']> => ({
+  ...requester,
+  groups: groups && [...groups],
+  sourceIPs: sourceIPs && [...sourceIPs],
 })

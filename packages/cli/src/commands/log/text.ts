@@ -1,4 +1,4 @@
-import { assertNever, type LogRecord, type ObjectRecord, type SyncRecord } from '@pointsman/core'
+import { assertNever, type LogRecord, type Requester, type ObjectRecord, type SyncRecord } from '@pointsman/core'
 import type { Style } from '../../output/terminal.js'
 import { cutLines, cutText } from '../../output/table.js'
 import { countOf, formatCount, formatDuration } from '../../output/format-text.js'
@@ -37,8 +37,21 @@ function bodyLines(record: LogRecord, style: Style): readonly string[] {
 
 function authorOf(record: LogRecord): string | undefined {
   if (record.type !== 'object' || record.author === undefined) return undefined
-  const { manager, subresource } = record.author
-  return cutText(subresource === undefined ? manager : `${manager}, ${subresource}`)
+  const { manager, subresource, requester } = record.author
+  const name = subresource === undefined ? manager : `${manager}, ${subresource}`
+  return cutText(requester === undefined ? name : `${name}${sentBy(requester, manager)}`)
+}
+
+/** ` (user admin, kubectl/v1.36.0 from 10.0.0.7)`: what the manager does not say already. */
+function sentBy({ user, userAgent, sourceIPs, impersonatedBy }: Requester, manager: string): string {
+  const from = sourceIPs === undefined ? '' : `from ${sourceIPs.join(', ')}`
+  const client = [userAgent?.split(' ')[0] ?? '', from].filter((text) => text !== '').join(' ')
+  const facts = [
+    ...(user === manager ? [] : [`user ${user}`]),
+    ...(impersonatedBy === undefined ? [] : [`impersonated by ${impersonatedBy}`]),
+    ...(client === '' ? [] : [client]),
+  ]
+  return facts.length === 0 ? '' : ` (${facts.join(', ')})`
 }
 
 function eventOf(record: LogRecord, { green, red, cyan, yellow }: Style): string {

@@ -12,17 +12,20 @@ import { messageOf } from '../../model/language.js'
 import { printable } from '../../model/shown-text.js'
 import { asCurrentVersion, isEndpoints, sliceOfEndpoints } from '../../model/slice-forms.js'
 import { parseRfc3339 } from '../../model/time-formats.js'
-import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
-import { auditedRequest, isAuditEvent } from './parse-audit-event.js'
+import { type Author, type BookmarkEvent, type ObjectEvent, requesterFrom } from '../../model/watch-event.js'
+import { auditedRequest, type AuditedRequest } from './parse-audit-event.js'
 import { parseBoundedJson } from './parse-documents.js'
+import { unwrapAuditEvents } from './unwrap-audit-events.js'
 
 type Untimed<Event> = Omit<Event, 'observedAt'> & { readonly observedAt?: number }
 
 /** What one document of a recording is. */
 export type ParsedEvent =
   | { readonly type: 'event'; readonly event: Untimed<ObjectEvent> | Untimed<BookmarkEvent> }
-  /** An event of a kind that no service proxy reads. */
-  | { readonly type: 'passed-over'; readonly kind: string }
+  /** A request of an API audit log; with the event that it made, where the log holds the object after it. */
+  | { readonly type: 'request'; readonly request: AuditedRequest; readonly event?: Omit<ObjectEvent, 'observedAt'> }
+  /** An event of a kind that no service proxy reads, or a request that changed nothing. */
+  | { readonly type: 'passed-over'; readonly kind: string; readonly observedAt?: number }
   /** A watch's ERROR event: its Status. */
   | { readonly type: 'watch-error'; readonly message: string; readonly code?: number; readonly observedAt?: number }
   | { readonly type: 'bad'; readonly cause: string }
@@ -33,19 +36,26 @@ export interface RecordingOptions {
   readonly endpoints?: boolean | undefined
 }
 
-/**
- * Reads one event of an API audit log, or one watch event as a recording (`{"observedAt","type","object"}`, and `author` and `estimated` as an export writes
- * them) or as `kubectl get --watch --output-watch-events -o json` prints it. Never throws.
- */
-export function parseWatchEvent(text: string, { endpoints = false }: RecordingOptions = {}): ParsedEvent {
+/** Reads one document of a recording: a watch event, or what one document of an API audit log holds. Never throws. */
+export function parseRecorded(text: string, options: RecordingOptions = {}): readonly ParsedEvent[] {
   let value: unknown
   try {
     value = parseBoundedJson(text)
   } catch (error) {
-    return bad(`not JSON: ${short(messageOf(error))}`)
+    return [bad(`not JSON: ${short(messageOf(error))}`)]
   }
-  if (!isJsonObject(value)) return bad('not a JSON object')
-  if (isAuditEvent(value)) return parseAuditEvent(value)
+  if (!isJsonObject(value)) return [bad('not a JSON object')]
+  const audited = unwrapAuditEvents(value)
+  return audited === undefined
+    ? [parseWatchEvent(value, options)]
+    : audited.flatMap((event) => parseAuditEvent(event, options))
+}
+
+/**
+ * Reads one watch event as a recording (`{"observedAt","type","object"}`, and `author` and `estimated` as an export writes
+ * them) or as `kubectl get --watch --output-watch-events -o json` prints it. Never throws.
+ */
+function parseWatchEvent(value: JsonObject, { endpoints = false }: RecordingOptions): ParsedEvent {
   const { type, object: given, observedAt } = value
   if (typeof type !== 'string' || !isJsonObject(given)) return bad(causeOfNoEvent(value))
   if (endpoints && given['kind'] === 'EndpointSlice') return { type: 'passed-over', kind: 'EndpointSlice' }
@@ -70,13 +80,34 @@ export function parseWatchEvent(text: string, { endpoints = false }: RecordingOp
   }
 }
 
-/** What a request of an API audit log did, as the watch shows it. */
-function parseAuditEvent(value: JsonObject): ParsedEvent {
-  const request = auditedRequest(value)
-  if (request.type === 'bad') return request
-  if (request.type === 'nothing') return { type: 'passed-over', kind: request.what }
-  const { change, object, type: _, ...extras } = request
-  return parseObjectEvent(change, object, extras)
+/** What the requests of one event of an API audit log did, as a watch would show it. */
+function parseAuditEvent(value: JsonObject, options: RecordingOptions): readonly ParsedEvent[] {
+  const parsed = auditedRequest(value)
+  if (parsed.type === 'bad') return [parsed]
+  if (parsed.type === 'nothing') {
+    const { what: kind, completedAt } = parsed
+    return [{ type: 'passed-over', kind, ...(completedAt !== undefined && { observedAt: completedAt }) }]
+  }
+  const { endpoints = false } = options
+  return parsed.requests.map((request): ParsedEvent => {
+    const { verb, kind, effect, completedAt } = request
+    if (kind === (endpoints ? 'EndpointSlice' : 'Endpoints'))
+      return { type: 'passed-over', kind: `${verb} of ${kind}`, observedAt: completedAt }
+    if (effect.type !== 'object') return { type: 'request', request }
+    const made = eventOfObject(effect.change, effect.object, {}, options)
+    if (made.type !== 'event' || made.event.type === 'BOOKMARK') return made
+    return { type: 'request', request, event: made.event }
+  })
+}
+
+/** An event of an object as the API gives it; an Endpoints as the EndpointSlice that it stands for, where those are asked for. */
+export function eventOfObject(
+  type: ObjectEvent['type'],
+  given: JsonObject,
+  extras: Extras,
+  { endpoints = false }: RecordingOptions,
+): ParsedEvent {
+  return parseObjectEvent(type, endpoints && isEndpoints(given) ? sliceOfEndpoints(given) : given, extras)
 }
 
 type Extras = Pick<Untimed<ObjectEvent>, 'observedAt' | 'estimated' | 'author' | 'isBare'>
@@ -143,6 +174,7 @@ export function isKubernetesObject(object: JsonObject): object is KubernetesObje
 function authorOf(value: Json | undefined): { readonly author?: Author } {
   if (!isJsonObject(value)) return {}
   const { manager, operation, time, subresource } = value
+  const requester = requesterFrom(value['requester'])
   if (typeof manager !== 'string' || typeof operation !== 'string') return {}
   const at = typeof time === 'string' ? parseRfc3339(time) : undefined
   return {
@@ -151,6 +183,7 @@ function authorOf(value: Json | undefined): { readonly author?: Author } {
       operation,
       ...(at !== undefined && { time: at }),
       ...(typeof subresource === 'string' && { subresource }),
+      ...(requester !== undefined && { requester }),
     },
   }
 }

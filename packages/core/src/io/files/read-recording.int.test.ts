@@ -75,6 +75,8 @@ function shown(items: readonly RecordingItem[]): readonly string[] {
       case 'watch-error':
         return `${item.line}: error ${item.code ?? ''} ${item.message}`
       case 'bad-line':
+      case 'gap':
+      case 'reset':
         return `${item.line}: ${item.cause}`
     }
   })

@@ -4,7 +4,14 @@ import { compareResourceVersions } from '../../model/kubernetes-object.js'
 import { parseRfc3339 } from '../../model/time-formats.js'
 import { type ByteSource, FileError, openBytes } from './read-file.js'
 import type { RecordingOptions } from './parse-watch-event.js'
-import { type PlacedEvent, readRecordingFile, type RecordingItem, timeOfItem } from './recording-file.js'
+import {
+  type MergedItem,
+  type PlacedEvent,
+  readRecordingFile,
+  type RecordingItem,
+  timeOfItem,
+} from './recording-file.js'
+import { settleAudit } from './settle-audit.js'
 
 export interface Recording {
   /** In the order in which things happened, about a thousand at a time. */
@@ -28,7 +35,7 @@ export async function readRecording(
   for (const path of paths) sources.push(await openBytes(path, stdin))
   const sizes = sources.flatMap(({ size }) => (size === undefined ? [] : [size]))
   return {
-    batches: inParts(mergedItems(sources, options)),
+    batches: inParts(settleAudit(mergedItems(sources, options), options)),
     bytesRead: () => sources.reduce((sum, source) => sum + source.bytesRead(), 0),
     ...(sizes.length === sources.length && { totalBytes: sizes.reduce((sum, size) => sum + size, 0) }),
   }
@@ -37,8 +44,8 @@ export async function readRecording(
 async function* mergedItems(
   sources: readonly ByteSource[],
   options: RecordingOptions,
-): AsyncGenerator<readonly RecordingItem[]> {
-  const timed: AsyncIterable<readonly RecordingItem[]>[] = []
+): AsyncGenerator<readonly MergedItem[]> {
+  const timed: AsyncIterable<readonly MergedItem[]>[] = []
   const untimed: (readonly PlacedEvent[])[] = []
   const room = { values: MOST_UNTIMED_VALUES }
   for (const source of sources) {
@@ -87,12 +94,19 @@ function valuesOf(value: unknown): number {
 
 /** When the file's first event was seen; undefined where it does not say so. */
 function firstTime(head: readonly PlacedEvent[]): number | undefined {
-  const first = head.find(({ type }) => type === 'event')
-  return first?.type === 'event' ? first.event.observedAt : undefined
+  const first = head.find((placed) => placed.type === 'event' || ownTime(placed) !== undefined)
+  return first && ownTime(first)
+}
+
+/** The time that a line itself gives. */
+function ownTime(placed: PlacedEvent): number | undefined {
+  if (placed.type === 'event') return placed.event.observedAt
+  if (placed.type === 'request') return placed.request.completedAt
+  return placed.type === 'passed-over' ? placed.observedAt : undefined
 }
 
 interface Peeked {
-  /** Up to and with the first batch that holds an event. */
+  /** Up to and with the first batch that holds an event, or a time. */
   readonly head: readonly PlacedEvent[]
   /** Everything, the head included. */
   readonly batches: AsyncIterable<readonly PlacedEvent[]>
@@ -103,7 +117,7 @@ async function peek(batches: AsyncGenerator<readonly PlacedEvent[]>, room: { val
   for (let next = await batches.next(); next.done !== true; next = await batches.next()) {
     takeRoom(next.value, room)
     for (const event of next.value) head.push(event)
-    if (next.value.some(({ type }) => type === 'event')) break
+    if (next.value.some((placed) => placed.type === 'event' || ownTime(placed) !== undefined)) break
   }
   return { head, batches: chain(head, batches) }
 }
@@ -123,7 +137,7 @@ async function* chain<Item>(
 async function* settled(
   batches: AsyncIterable<readonly PlacedEvent[]>,
   startAt: number,
-): AsyncGenerator<readonly RecordingItem[]> {
+): AsyncGenerator<readonly MergedItem[]> {
   const settle = timeSettler(startAt)
   for await (const batch of batches) yield batch.map(settle)
 }
@@ -138,7 +152,7 @@ async function collect({ head, batches }: Peeked, room: { values: number }): Pro
 }
 
 /** A list as a stream of one batch. */
-async function* once(items: readonly RecordingItem[]): AsyncGenerator<readonly RecordingItem[]> {
+async function* once(items: readonly MergedItem[]): AsyncGenerator<readonly MergedItem[]> {
   yield await Promise.resolve(items)
 }
 
@@ -156,7 +170,7 @@ async function* inParts(batches: AsyncIterable<readonly RecordingItem[]>): Async
  * its object's managedFields (else its creationTimestamp), marked as estimated, and never one before the event before it.
  * `startAt` is the time of what comes before the first time.
  */
-function timeSettler(startAt = 0): (event: PlacedEvent) => RecordingItem {
+function timeSettler(startAt = 0): (event: PlacedEvent) => MergedItem {
   let last = startAt
   return (placed) => {
     const { file, line } = placed
@@ -174,7 +188,15 @@ function timeSettler(startAt = 0): (event: PlacedEvent) => RecordingItem {
         last = Math.max(last, placed.observedAt ?? last)
         return { ...placed, observedAt: last }
       case 'passed-over':
+        last = Math.max(last, placed.observedAt ?? last)
         return { ...placed, observedAt: last }
+      case 'request': {
+        // Lines of an audit log are in order of their end, but for some milliseconds: settleAudit puts them right.
+        const observedAt = placed.request.completedAt
+        last = Math.max(last, observedAt)
+        const { event, ...request } = placed
+        return { ...request, observedAt, ...(event && { event: { ...event, observedAt } }) }
+      }
       case 'bad':
         return { type: 'bad-line', cause: placed.cause, observedAt: last, file, line }
       default:
@@ -185,6 +207,7 @@ function timeSettler(startAt = 0): (event: PlacedEvent) => RecordingItem {
 
 /** When the object was last written, as far as it says; whole seconds. */
 function estimatedTime(placed: PlacedEvent): number | undefined {
+  if (placed.type === 'request') return placed.request.completedAt
   if (placed.type !== 'event' || placed.event.type === 'BOOKMARK') return undefined
   const { managedFields, creationTimestamp } = placed.event.object.metadata
   const entries = Array.isArray(managedFields) ? managedFields.filter(isJsonObject) : []
@@ -197,13 +220,13 @@ function timeOf(value: unknown): readonly number[] {
   return time === undefined ? [] : [time]
 }
 
-type Batches = AsyncIterable<readonly RecordingItem[]>
+type Batches = AsyncIterable<readonly MergedItem[]>
 
 /**
  * Merges recordings by time, each of which is in order by itself. Of equal times the earlier source's comes first, and what
  * is out of order in its source stays where it stands. Memory: one batch of each source.
  */
-async function* mergeByTime(sources: readonly Batches[]): AsyncGenerator<readonly RecordingItem[]> {
+async function* mergeByTime(sources: readonly Batches[]): AsyncGenerator<readonly MergedItem[]> {
   const [only] = sources
   if (sources.length === 1 && only !== undefined) {
     yield* only
@@ -211,7 +234,7 @@ async function* mergeByTime(sources: readonly Batches[]): AsyncGenerator<readonl
   }
   const cursors = await Promise.all(sources.map(openCursor))
   try {
-    let batch: RecordingItem[] = []
+    let batch: MergedItem[] = []
     for (let next = earliest(cursors); next !== undefined; next = earliest(cursors)) {
       batch.push(next.item)
       next.cursor.index += 1
@@ -229,8 +252,8 @@ async function* mergeByTime(sources: readonly Batches[]): AsyncGenerator<readonl
 const MERGED_BATCH = 1000
 
 interface Cursor {
-  readonly iterator: AsyncIterator<readonly RecordingItem[]>
-  batch: readonly RecordingItem[]
+  readonly iterator: AsyncIterator<readonly MergedItem[]>
+  batch: readonly MergedItem[]
   index: number
 }
 
@@ -249,8 +272,8 @@ async function refill(cursor: Cursor): Promise<void> {
   }
 }
 
-function earliest(cursors: readonly Cursor[]): { readonly cursor: Cursor; readonly item: RecordingItem } | undefined {
-  let best: { readonly cursor: Cursor; readonly item: RecordingItem } | undefined
+function earliest(cursors: readonly Cursor[]): { readonly cursor: Cursor; readonly item: MergedItem } | undefined {
+  let best: { readonly cursor: Cursor; readonly item: MergedItem } | undefined
   for (const cursor of cursors) {
     const item = cursor.batch[cursor.index]
     if (item !== undefined && (best === undefined || timeOfItem(item) < timeOfItem(best.item))) best = { cursor, item }
@@ -262,7 +285,7 @@ function earliest(cursors: readonly Cursor[]): { readonly cursor: Cursor; readon
  * Orders what several watches of one cluster printed without times: by resourceVersion, which all kinds share, and within one
  * file and resourceVersion as it stood. What has none, such as a line that is no event, stays behind the event before it.
  */
-function orderByResourceVersion(files: readonly (readonly PlacedEvent[])[]): readonly RecordingItem[] {
+function orderByResourceVersion(files: readonly (readonly PlacedEvent[])[]): readonly MergedItem[] {
   const keyed = files.flatMap((events) => {
     let last = ''
     return events.map((event) => ({ event, version: (last = resourceVersionOf(event) ?? last) }))

@@ -1,5 +1,6 @@
-import type { WatchEvent } from '../../model/watch-event.js'
-import { type ParsedEvent, parseWatchEvent, type RecordingOptions } from './parse-watch-event.js'
+import type { ObjectEvent, WatchEvent } from '../../model/watch-event.js'
+import type { AuditedRequest } from './parse-audit-event.js'
+import { type ParsedEvent, parseRecorded, type RecordingOptions } from './parse-watch-event.js'
 import { foreignTextHint } from './foreign-text.js'
 import { type ByteSource, FileError, type LineBlock, MAX_LINE_BYTES, readLines } from './read-file.js'
 
@@ -26,16 +27,16 @@ export async function* readRecordingFile(
     }
     for (const document of documents) {
       const { line } = document
-      const parsed: ParsedEvent =
-        'cause' in document ? { type: 'bad', cause: document.cause } : parseWatchEvent(document.text, options)
-      if (parsed.type === 'bad') bad += 1
+      const events: readonly ParsedEvent[] =
+        'cause' in document ? [{ type: 'bad', cause: document.cause }] : parseRecorded(document.text, options)
+      if (events.some(({ type }) => type === 'bad')) bad += 1
       else good += 1
       if (bad > MOST_BAD_LINES && bad > good) {
         const cause = `more than ${MOST_BAD_LINES} lines, and most, are no watch events: the rest of the file is not read`
         yield [...placed, { type: 'bad', cause, file, line }]
         return
       }
-      placed.push({ ...parsed, file, line })
+      for (const parsed of events) placed.push({ ...parsed, file, line })
     }
     yield placed
   }
@@ -64,12 +65,34 @@ interface Timed {
 
 /** What a recording holds, in the order in which it happened. */
 export type RecordingItem =
-  | ({ readonly type: 'event'; readonly event: WatchEvent } & Place)
+  | EventItem
+  /** A change of which an API audit log holds no more than who made it, and when. */
+  | ({ readonly type: 'gap'; readonly cause: string; readonly request: AuditedRequest } & Place & Timed)
+  /** The store of the API servers is another from here on. */
+  | ({ readonly type: 'reset'; readonly cause: string } & Place & Timed)
   | ({ readonly type: 'passed-over'; readonly kind: string } & Place & Timed)
   | ({ readonly type: 'watch-error'; readonly message: string; readonly code?: number } & Place & Timed)
   | ({ readonly type: 'bad-line'; readonly cause: string } & Place & Timed)
 
-export const timeOfItem = (item: RecordingItem): number =>
+export type EventItem = {
+  readonly type: 'event'
+  readonly event: WatchEvent
+  /** An API audit log holds its request. */
+  readonly isAudited?: true
+} & Place
+
+/** A request of an API audit log, before it is known what came of it. */
+export type RequestItem = {
+  readonly type: 'request'
+  readonly request: AuditedRequest
+  readonly event?: ObjectEvent
+} & Place &
+  Timed
+
+/** What several files hold together. */
+export type MergedItem = RecordingItem | RequestItem
+
+export const timeOfItem = (item: MergedItem): number =>
   item.type === 'event' ? item.event.observedAt : item.observedAt
 
 /** One JSON document of a recording and the line on which it begins; or why there is none. */

@@ -3,7 +3,7 @@ import { keepObject, withVersionOf } from '../../model/keep-object.js'
 import type { KubernetesObject, ObjectReference } from '../../model/kubernetes-object.js'
 import { assertNever } from '../../model/language.js'
 import { serviceLabelOf } from '../../model/names.js'
-import { authorOf, seq, unwritableNotice, type LogEntry } from '../../model/record.js'
+import { authorOfEvent, seq, unwritableNotice, type LogEntry } from '../../model/record.js'
 import type { Author, BookmarkEvent, ObjectEvent } from '../../model/watch-event.js'
 import type { AppendOutcome } from '../../ports/change-log.js'
 import { MAX_TEXT_BYTES } from './checked-values.js'
@@ -280,7 +280,7 @@ function stored(
   readonly patch: string
 } {
   const { change, packed, before } = previous === undefined ? first(object) : diffPacked(previous, object)
-  const author = event.author ?? (event.type === 'DELETED' ? undefined : authorOf(before, object))
+  const author = authorOfEvent(event, { previous: before, current: object })
   const { flags, patch } = storeChange({ change, object, author })
   return { packed, author, flags, patch: fitting(patch) }
 }

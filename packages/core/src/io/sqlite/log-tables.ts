@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type Database from 'better-sqlite3'
-import type { Author } from '../../model/watch-event.js'
+import { type Author, type Requester, requesterFrom } from '../../model/watch-event.js'
 import { ChangeLogError } from '../../ports/change-log.js'
 import { bounded, checkCount, checkText, whole, type Place } from './checked-values.js'
 import { Damage } from './errors.js'
@@ -195,14 +195,24 @@ interface Authors {
   reset(): void
 }
 
-type AuthorRow = readonly [manager: string, operation: string, subresource: string]
+type AuthorRow = readonly [manager: string, operation: string, subresource: string, requester: string]
 
 function createAuthors(db: Database.Database): Authors {
-  const find = db.prepare('SELECT id FROM authors WHERE manager = ? AND operation = ? AND subresource = ?').pluck()
+  // A log of a version before the third has no requesters; a reader does not migrate it.
+  const hasRequesters =
+    db.prepare("SELECT 1 FROM pragma_table_info('authors') WHERE name = 'requester'").get() !== undefined
+  const columns = ['manager', 'operation', 'subresource'].map(bounded).join()
   const byId = db
-    .prepare(`SELECT ${['manager', 'operation', 'subresource'].map(bounded).join()} FROM authors WHERE id = ?`)
+    .prepare(`SELECT ${columns}, ${hasRequesters ? bounded('requester') : "''"} FROM authors WHERE id = ?`)
     .raw()
-  const insert = db.prepare('INSERT INTO authors (manager, operation, subresource) VALUES (?, ?, ?)')
+  let statements: { readonly find: Database.Statement; readonly insert: Database.Statement } | undefined
+  const writing = (): NonNullable<typeof statements> =>
+    (statements ??= {
+      find: db
+        .prepare('SELECT id FROM authors WHERE manager = ? AND operation = ? AND subresource = ? AND requester = ?')
+        .pluck(),
+      insert: db.prepare('INSERT INTO authors (manager, operation, subresource, requester) VALUES (?, ?, ?, ?)'),
+    })
   const ids = new Map<string, number>()
   const authors = new Map<number, Author>()
 
@@ -210,19 +220,28 @@ function createAuthors(db: Database.Database): Authors {
     const row = byId.get(id) as AuthorRow | undefined
     if (row === undefined) return undefined
     for (const text of row) checkText(text, `author ${id}`, 'a name')
-    const [manager, operation, subresource] = row
-    const author = { manager, operation, ...(subresource === '' ? {} : { subresource }) }
+    const [manager, operation, subresource, stored] = row
+    const requester = stored === '' ? undefined : parseRequester(stored)
+    if (stored !== '' && requester === undefined) throw new Damage(`author ${id}`, 'the requester is not one')
+    const author = {
+      manager,
+      operation,
+      ...(subresource === '' ? {} : { subresource }),
+      ...(requester === undefined ? {} : { requester }),
+    }
     authors.set(id, author)
     return author
   }
 
   return {
-    idOf({ manager, operation, subresource = '' }) {
-      const key = `${manager}\n${operation}\n${subresource}`
+    idOf({ manager, operation, subresource = '', requester }) {
+      const sent = requester === undefined ? '' : JSON.stringify(requester)
+      const key = `${manager}\n${operation}\n${subresource}\n${sent}`
       const known = ids.get(key)
       if (known !== undefined) return known
-      const found = find.get(manager, operation, subresource) as number | undefined
-      const id = found ?? Number(insert.run(manager, operation, subresource).lastInsertRowid)
+      const { find, insert } = writing()
+      const found = find.get(manager, operation, subresource, sent) as number | undefined
+      const id = found ?? Number(insert.run(manager, operation, subresource, sent).lastInsertRowid)
       ids.set(key, id)
       return id
     },
@@ -231,6 +250,14 @@ function createAuthors(db: Database.Database): Authors {
       return author === undefined || time === null ? author : { ...author, time }
     },
     reset: () => ids.clear(),
+  }
+}
+
+function parseRequester(text: string): Requester | undefined {
+  try {
+    return requesterFrom(JSON.parse(text))
+  } catch {
+    return undefined
   }
 }
 

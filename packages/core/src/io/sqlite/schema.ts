@@ -67,7 +67,7 @@ export const CODES_OF_TYPE: { readonly [type in LogRecord['type']]: readonly num
 /** One step of the schema. The step at index n makes version n + 1 of version n. */
 export type Migration = (db: Database.Database) => void
 
-export const MIGRATIONS: readonly Migration[] = [createTables, addServiceCidr]
+export const MIGRATIONS: readonly Migration[] = [createTables, addServiceCidr, addRequesters]
 
 function createTables(db: Database.Database): void {
   db.exec(`
@@ -152,8 +152,31 @@ function addServiceCidr(db: Database.Database): void {
   db.exec("INSERT INTO kinds VALUES (4, 'ServiceCIDR')")
 }
 
+/**
+ * Version 3: authors that an API audit log names have their requester (JSON; empty: not known), a row for each. The constraint of the table
+ * needs another table; the view names it, and is made anew.
+ */
+function addRequesters(db: Database.Database): void {
+  const view = db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'history'").pluck().get()
+  db.exec(`
+    DROP VIEW history;
+    CREATE TABLE authors_3 (
+      id INTEGER PRIMARY KEY,
+      manager TEXT NOT NULL,
+      operation TEXT NOT NULL,
+      subresource TEXT NOT NULL,
+      requester TEXT NOT NULL,
+      UNIQUE (manager, operation, subresource, requester)
+    );
+    INSERT INTO authors_3 SELECT id, manager, operation, subresource, '' FROM authors;
+    DROP TABLE authors;
+    ALTER TABLE authors_3 RENAME TO authors;
+    ${String(view)}
+  `)
+}
+
 /** Steps that add meanings and change none: a log is read as well before them. */
-const READABLE_BEFORE: ReadonlySet<Migration> = new Set([addServiceCidr])
+const READABLE_BEFORE: ReadonlySet<Migration> = new Set([addServiceCidr, addRequesters])
 
 /**
  * Brings a log to the newest version, in one transaction; an empty file becomes an empty log.
