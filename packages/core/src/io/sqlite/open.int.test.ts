@@ -174,14 +174,25 @@ describe('a log of an earlier version', () => {
     expect([...log.records()]).toHaveLength(1)
   })
 
-  test('of version 1 is read as it is, and takes ServiceCIDRs once it is migrated', () => {
+  test('of version 1 is read as it is, and takes ServiceCIDRs and keeps its authors once it is migrated', () => {
     filled()
     withRaw((db) => {
-      db.exec("DELETE FROM kinds WHERE name = 'ServiceCIDR'")
+      const view = db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'history'").pluck().get()
+      db.exec(`
+        DELETE FROM kinds WHERE name = 'ServiceCIDR';
+        DROP VIEW history;
+        DROP TABLE authors;
+        CREATE TABLE authors (id INTEGER PRIMARY KEY, manager TEXT NOT NULL, operation TEXT NOT NULL,
+          subresource TEXT NOT NULL, UNIQUE (manager, operation, subresource));
+        ${String(view)};
+        INSERT INTO authors VALUES (1, 'kubectl-edit', 'Update', '');
+        UPDATE records SET author_id = 1;
+      `)
       db.pragma('user_version = 1')
     })
+    const author = { manager: 'kubectl-edit', operation: 'Update' }
     const before = openChangeLog(file)
-    expect([...before.records()]).toHaveLength(1)
+    expect([...before.records()]).toMatchObject([{ author }])
     expect(before.info()).toMatchObject({ schemaVersion: 1, kinds: { Service: 1, ServiceCIDR: 0 } })
     closed(before)
 
@@ -190,6 +201,7 @@ describe('a log of an earlier version', () => {
     const object = serviceCidr({ name: 'kubernetes', cidrs: ['10.96.0.0/12'] })
     log.appendSync([{ type: 'event', event: added(object) }])
     expect(log.info()).toMatchObject({ schemaVersion: MIGRATIONS.length, kinds: { Service: 1, ServiceCIDR: 1 } })
+    expect([...log.records({ kinds: ['Service'] })]).toMatchObject([{ author }])
     expect([...log.records({ kinds: ['ServiceCIDR'] })]).toMatchObject([{ name: 'kubernetes', object: object }])
     closed(log)
     withRaw((db) =>
