@@ -44,7 +44,7 @@ export function applyAuditedPatch(base: JsonObject, { patch, kind, subresource }
   if (kind === 'Service' && !jsonEqual(withoutSimple(before), withoutSimple(after)))
     return inexact('the API server sets other fields of a Service by these')
   const { resourceVersion: _, ...metadata } = after.metadata
-  return { type: 'patched', object: { ...after, metadata } as KubernetesObject }
+  return { type: 'patched', object: { ...after, metadata } }
 }
 
 /** The part of a patch that the endpoint of the request lets through and that is kept. */
@@ -61,7 +61,7 @@ function relevantPart(
   const { status, metadata } = part
   // Of the status of a Node only its addresses are kept.
   if (kind === 'Node' && isJsonObject(status)) {
-    const addresses = Object.entries(status).filter(([key]) => /addresses$/.test(key))
+    const addresses = Object.entries(status).filter(([key]) => key.endsWith('addresses'))
     part['status'] = Object.fromEntries(addresses)
   }
   if (kind === 'Node' && isJsonObject(metadata)) {

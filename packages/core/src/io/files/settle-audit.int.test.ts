@@ -56,8 +56,9 @@ function stepsOf(items: readonly RecordingItem[]): readonly Step[] {
     // The version of a deletion is in a watch alone.
     const { resourceVersion, ...others } = kept.metadata
     const object = event.type === 'DELETED' ? { ...kept, metadata: others } : kept
-    const text = `${event.type === 'DELETED' ? 'DELETED' : resourceVersion} ${textDigest(JSON.stringify(object))}`
-    return [{ key, text, version: String(resourceVersion), event }]
+    const version = typeof resourceVersion === 'string' ? resourceVersion : ''
+    const text = `${event.type === 'DELETED' ? 'DELETED' : version} ${textDigest(JSON.stringify(object))}`
+    return [{ key, text, version, event }]
   })
 }
 
@@ -201,7 +202,7 @@ async function shown(...lines: readonly string[]): Promise<readonly string[]> {
       readonly spec?: { readonly selector?: object }
     }
     const selector = spec?.selector === undefined ? '' : ` ${JSON.stringify(spec.selector)}`
-    return `${item.event.type} ${metadata.name} ${String(metadata['resourceVersion'] ?? '-')}${selector}`
+    return `${item.event.type} ${metadata.name} ${typeof metadata['resourceVersion'] === 'string' ? metadata['resourceVersion'] : '-'}${selector}`
   })
 }
 
@@ -311,10 +312,7 @@ describe('the forms that audit logs come in', () => {
   const event = JSON.parse(created) as JsonObject
   const { kind: _kind, apiVersion: _version, ...bare } = event
   test.each<readonly [string, JsonObject]>([
-    [
-      'the webhook backend',
-      { kind: 'EventList', apiVersion: 'audit.k8s.io/v1', metadata: {}, items: [bare as JsonObject] },
-    ],
+    ['the webhook backend', { kind: 'EventList', apiVersion: 'audit.k8s.io/v1', metadata: {}, items: [bare] }],
     ['Google Cloud, as it was', { insertId: 'x', timestamp: '2026-11-30T08:00:01Z', jsonPayload: event }],
     ['CloudWatch, exported', { timestamp: 1796025601000, ingestionTime: 1, message: created }],
     ['CloudWatch, queried', { '@timestamp': '2026-11-30 08:00:01.000', '@message': created }],

@@ -14,7 +14,8 @@ export function unwrapAuditEvents(document: JsonObject): readonly JsonObject[] |
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { depth } = next
     const value = typeof next.value === 'string' ? parsedObject(next.value) : next.value
-    if (Array.isArray(value)) for (const item of value.toReversed()) open.push({ value: item, depth: depth + 1 })
+    if (Array.isArray(value))
+      for (const item of (value as readonly Json[]).toReversed()) open.push({ value: item, depth: depth + 1 })
     if (!isJsonObject(value)) continue
     if (isAuditEvent(value)) found.push(value)
     else if (isAuditList(value)) {
