@@ -48,14 +48,19 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
     watchChanges: ({ signal, onChange, onError, onListening }: WatchChangesOptions) =>
       watchChanges({
         signal,
+        ...watchOf({ onChange, onListening }),
         monitor: { isOwn: (generation) => own.isOwn(generation) },
-        onChange: (change) =>
-          onChange(change.type === 'generation' ? { pid: change.pid, command: change.command } : undefined),
         onError,
-        onListening: (listening) => onListening(listening.type === 'deaf' ? listening : { type: 'listening' }),
       }),
   }
 }
+
+const watchOf = ({ onChange, onListening }: Pick<WatchChangesOptions, 'onChange' | 'onListening'>) =>
+  ({
+    onChange: (change) =>
+      onChange(change.type === 'generation' ? { pid: change.pid, command: change.command } : undefined),
+    onListening: (listening) => onListening(listening.type === 'deaf' ? listening : { type: 'listening' }),
+  }) satisfies Partial<Parameters<typeof watchChanges>[0]>
 
 const toolOf = ({ version }: Nft): RuleTool => ({ name: `nft ${version}`, fields: { nft: version } })
 
@@ -121,6 +126,8 @@ export async function openRules({ families }: Pick<OpenOptions, 'families'>, mac
         rules: loadedFrom(objects, { table: layout.table(family), family }),
       }))
     },
+    watchChanges: ({ onChange, onListening, ...watch }) =>
+      watchChanges({ ...watch, ...watchOf({ onChange, onListening }), monitor: { isOwn: () => false } }),
   }
 }
 

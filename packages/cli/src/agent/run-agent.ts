@@ -9,6 +9,7 @@ import {
   isEqual,
   type KubernetesObject,
   messageOf,
+  OBJECT_KINDS,
   type Recorder,
   storedConfig,
 } from '@pointsman/core'
@@ -177,7 +178,8 @@ export async function runAgent(options: AgentOptions, context: Context): Promise
         ...start,
         ofOther: 'list',
         server: { kubeconfig, master, otherwise: 'pod', qps, burst },
-        kinds: watchedBy(dataplane),
+        // Which data plane is observed is found out later.
+        kinds: options.observe ? OBJECT_KINDS : watchedBy(dataplane),
         // As kube-proxies up to 1.20 could.
         endpoints: config.proxy.layout === 'classic',
         // Without a logged state there is nothing to serve meanwhile.

@@ -100,10 +100,11 @@ export async function resolveConfig(
 }
 
 /**
- * A configuration of a log in another mode. A log does not tell what was set from what is a default: node ports on all addresses are
+ * A configuration in another mode. It does not tell what was set from what is a default: node ports on all addresses are
  * taken for the default of that mode, and everything else is taken over.
  */
-function inMode(config: ProxyConfig, mode: string): ProxyConfig {
+export function inMode(config: ProxyConfig, mode: string): ProxyConfig {
+  if (config.mode === mode) return config
   const { nodePortAddresses } = config
   return {
     ...config,

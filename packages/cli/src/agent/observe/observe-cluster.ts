@@ -13,6 +13,7 @@ import {
 import { asyncScheduler, identity, map, type Observable, startWith, Subject, takeUntil, tap } from 'rxjs'
 import { type Context, dataplaneOf } from '../../context.js'
 import { runProcess } from '../../dataplanes.js'
+import { inMode } from '../../input/proxy-config.js'
 import type { VariantOptions } from '../../input/rules-question.js'
 import { interfaceAddresses, machineOf, tcpBeLiberal } from '../../machine/open-machine.js'
 import { SILENT } from '../../output/terminal.js'
@@ -80,15 +81,17 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
   )
   const ended = new AbortController()
   let damaged: Observation['damage']
+  let isOpened = false
   const observing = observeRules({
-    config,
     changes,
+    minSyncPeriodMs: config.minSyncPeriodMs,
     open: () => openObserved(agent, observers.context),
     isWatching: () => NEEDED_KINDS.every((kind) => phases.get(kind) === 'watching'),
     scheduler: asyncScheduler,
     signal: ended.signal,
     onOpened: ({ dataplane, rules }) => {
-      emit({ type: 'opened', at: asyncScheduler.now() })
+      if (!isOpened) emit({ type: 'opened', at: asyncScheduler.now() })
+      isOpened = true
       observers.info(`observing node ${nodeName}, ${dataplane.mode} mode, ${rules.tool.name}: no rules are written`)
     },
     onListening: (listening) => emit({ type: 'listening', listening }),
@@ -123,8 +126,8 @@ interface OpenObservedOptions extends VariantOptions {
 }
 
 /**
- * The rule system that has rules of a proxy: the configured one if it has, else another one if that has, else the configured one.
- * Fails as `Dataplane.openRules` of the configured one.
+ * The rule system that has rules of a proxy: the configured one if it has, else another variant or mode if that has, else the configured
+ * one. A variant that was given is the only one. Fails as `Dataplane.openRules` of the configured one.
  */
 async function openObserved(
   { config, family, iptablesVariant, nodeAddresses }: OpenObservedOptions,
@@ -133,19 +136,23 @@ async function openObserved(
   const wanted = dataplaneOf(context, config)
   const machine = machineOf({ ...context, stderr: SILENT })
   const { families } = config
-  const options = { families, choices: { iptablesVariant }, leaveOut: family === undefined }
-  const opened = async (dataplane: typeof wanted): Promise<ObservedRules> => {
-    const rules = await dataplane.openRules(options, machine)
+  const opened = async (dataplane: typeof wanted, variant: typeof iptablesVariant): Promise<ObservedRules> => {
+    const choices = { iptablesVariant: variant }
+    const rules = await dataplane.openRules({ families, choices, leaveOut: family === undefined }, machine)
     const addresses = nodeAddresses ?? (await interfaceAddresses(runProcess))
     const rest = { interfaceAddresses: addresses, tcpBeLiberal: tcpBeLiberal(), ...rules.capabilities }
-    return { dataplane, rules, families, machine: rest }
+    return { dataplane, rules, families, machine: rest, config: inMode(config, dataplane.mode) }
   }
-  const first = await opened(wanted)
-  const others = context.dataplanes.filter((one) => one !== wanted)
-  if (others.length === 0 || (await hasRules(first))) return first
+  const first = await opened(wanted, iptablesVariant)
+  if (await hasRules(first)) return first
+  // What a node uses is told from the rules of others as well, and the proxy's may be in the other variant.
+  const variants = iptablesVariant === 'auto' ? (['nft', 'legacy'] as const) : [iptablesVariant]
+  const others = [wanted, ...context.dataplanes.filter((one) => one !== wanted)]
   for (const dataplane of others) {
-    const other = await opened(dataplane).catch(() => undefined)
-    if (other !== undefined && (await hasRules(other))) return other
+    for (const variant of dataplane.mode === 'iptables' ? variants : [iptablesVariant]) {
+      const other = await opened(dataplane, variant).catch(() => undefined)
+      if (other !== undefined && (await hasRules(other))) return other
+    }
   }
   return first
 }

@@ -16,9 +16,10 @@ import {
   EMPTY,
   interval,
   merge,
-  type Observable,
+  Observable,
   type SchedulerLike,
   Subject,
+  startWith,
   type Subscription,
   switchMap,
   takeUntil,
@@ -33,6 +34,8 @@ export interface ObservedRules {
   readonly dataplane: Dataplane
   readonly rules: MachineRules
   readonly families: readonly IpFamily[]
+  /** In the mode of the data plane. */
+  readonly config: ProxyConfig
   /** What the rules should rely on there, besides their family. */
   readonly machine: Omit<PlanOptions, 'family'>
 }
@@ -62,7 +65,8 @@ export interface Observation {
 export interface ObserveOptions {
   /** Finds the rule system that the machine uses. It is found again as long as it has no rules of a proxy. */
   readonly open: () => Promise<ObservedRules>
-  readonly config: ProxyConfig
+  /** The proxy's least interval between two syncs. */
+  readonly minSyncPeriodMs: number
   /** Emits after each event: what it made of the state. Nothing is looked at before the first. */
   readonly changes: Observable<StateChange>
   /** Whether all watches are up: else the proxy may know what we do not. */
@@ -93,8 +97,8 @@ const ASSESS_MS = 1000
  * the signal aborts; fails where the rules cannot be opened, as `open`.
  */
 export async function observeRules(options: ObserveOptions): Promise<void> {
-  const { config, scheduler, signal, onObservation } = options
-  const lateMs = config.minSyncPeriodMs + SYNC_ALLOWANCE_MS
+  const { scheduler, signal, onObservation } = options
+  const lateMs = options.minSyncPeriodMs + SYNC_ALLOWANCE_MS
   let observed = await options.open()
   options.onOpened(observed)
   let possible: PossibleStates | undefined
@@ -105,6 +109,8 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
   /** When the last look began that came to an end. */
   let lookedAt = 0
   const over = new Subject<void>()
+  /** The rule system is open, or another one is. */
+  const listen = new Subject<void>()
   const asked = new Subject<unknown>()
   const commits = createCommits()
   const suspicions = createSuspicions()
@@ -152,13 +158,18 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
     const lastCommitAt = commits.begin()
     let read = await observed.rules.read()
     if (inForce === undefined && read.every(({ rules }) => rules.count === 0)) {
+      const before = observed
       observed = await options.open()
+      if (before.dataplane !== observed.dataplane || before.rules.tool.name !== observed.rules.tool.name) {
+        options.onOpened(observed)
+        listen.next()
+      }
       read = await observed.rules.read()
     }
     const { dataplane } = observed
     const [found] = read.flatMap(({ rules }) => dataplane.layoutFound?.(rules) ?? [])
     layout = found ?? dataplane.layouts[0]
-    const settings = { ...config, layout }
+    const settings = { ...observed.config, layout }
     const audit = ({ family, rules }: FamilyRules, state: AuditedMaps): readonly AuditFinding[] =>
       dataplane.audit(rules, { state, config: settings }, optionsOf(family))
     const at = scheduler.now()
@@ -222,7 +233,7 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
     if (possible === undefined || isLooking) return
     const at = scheduler.now()
     doubt(at)
-    const settings = { ...config, layout }
+    const settings = { ...observed.config, layout }
     possible.settleEqual((state) =>
       observed.families.map((family) => observed.dataplane.plan({ state, config: settings }, optionsOf(family))),
     )
@@ -249,21 +260,28 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
   })
   const assessing = interval(ASSESS_MS, scheduler).subscribe(assess)
   try {
-    const watching = observed.rules.watchChanges?.({
-      signal,
-      onChange: (by) => {
-        commits.add(by, scheduler.now())
-        asked.next(undefined)
-      },
-      onError: (error) => options.onListening({ type: 'deaf', error }),
-      onListening: (now) => {
-        isDeaf.next(now.type === 'deaf')
-        commits.hear(now.type === 'listening')
-        options.onListening(now)
-        asked.next(undefined)
-      },
-    })
-    await (watching ?? new Promise<void>((resolve) => onAbort(signal, resolve)))
+    const watched = (): Observable<void> => {
+      isDeaf.next(true)
+      commits.hear(false)
+      return listening(observed.rules, {
+        onChange: (by) => {
+          commits.add(by, scheduler.now())
+          asked.next(undefined)
+        },
+        onError: (error) => options.onListening({ type: 'deaf', error }),
+        onListening: (now) => {
+          isDeaf.next(now.type === 'deaf')
+          commits.hear(now.type === 'listening')
+          options.onListening(now)
+          asked.next(undefined)
+        },
+      })
+    }
+    const watching = listen.pipe(startWith(undefined), switchMap(watched), takeUntil(over))
+    await Promise.race([
+      new Promise<void>((resolve) => onAbort(signal, resolve)),
+      new Promise<void>((_, reject) => watching.subscribe({ error: reject })),
+    ])
   } finally {
     over.next()
     running.unsubscribe()
@@ -271,6 +289,19 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
     assessing.unsubscribe()
   }
 }
+
+/** Hears of changes until it is unsubscribed; silent where the rule system reports none. */
+const listening = (
+  rules: MachineRules,
+  watch: Omit<Parameters<NonNullable<MachineRules['watchChanges']>>[0], 'signal'>,
+): Observable<void> =>
+  new Observable((subscriber) => {
+    const ended = new AbortController()
+    rules
+      .watchChanges?.({ ...watch, signal: ended.signal })
+      .catch((error: unknown) => (ended.signal.aborted ? undefined : subscriber.error(error)))
+    return () => ended.abort()
+  })
 
 const onAbort = (signal: AbortSignal, listener: () => void): void => {
   if (signal.aborted) listener()
