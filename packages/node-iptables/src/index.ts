@@ -49,6 +49,9 @@ export {
 } from './watch/watch-generations.js'
 
 export { endOrphans, type Orphan } from './orphans.js'
+
+export { createWitness, type TableWitness, type Witness } from './watch/table-witness.js'
+
 export { watchFirewalld, type FirewalldReload, type FirewalldWatchOptions } from './watch/watch-firewalld.js'
 export { BUS_ERRORS, BusError, type BusErrorCode } from './watch/system-bus.js'
 

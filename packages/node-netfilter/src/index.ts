@@ -23,12 +23,13 @@ export {
   type TrackedFlow,
 } from './conntrack.js'
 
-export type { Family } from './addresses.js'
+export { addressBytes, addressText, type Family } from './addresses.js'
 
 export { hasTable, ruleHandles, type ChainPlace, type TablePlace } from './tables.js'
 
 export {
   commitElements,
+  findElement,
   readElements,
   type CommitOptions,
   type ElementChange,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { commitElements, generation, readElements, type ElementChange, type SetElement } from './index.js'
+import { commitElements, findElement, generation, readElements, type ElementChange, type SetElement } from './index.js'
 import { enterNetwork, nft } from './test-support/own-network.js'
 import { describeKernel } from './test-support/namespace.js'
 
@@ -86,6 +86,26 @@ describeKernel('elements of sets and maps', () => {
       { key: key([10, 96, 0, 1], 80, 1), data: target([10, 244, 1, 5], 8080) },
     ])
     expect(await elementsOf(ADDRESSES)).toEqual([])
+  })
+
+  it('are found by their key', async () => {
+    const [there, absent] = [key([10, 96, 0, 1], 80), key([10, 96, 0, 2], 80)]
+    const element = { key: there, verdict: { goto: 'first' }, comment: 'a/b' }
+    await commitElements([add(FRONT_MAP, element)])
+    expect(await findElement(FRONT_MAP, there)).toEqual(element)
+    expect(await findElement(FRONT_MAP, absent)).toBeUndefined()
+    expect(await findElement({ ...FRONT_MAP, set: 'none' }, there)).toBeUndefined()
+    await expect(findElement(FRONT_MAP, Buffer.alloc(3))).rejects.toMatchObject({ errnoName: 'EINVAL' })
+  })
+
+  it('are all found right after many were added, when a listing may leave out some', async () => {
+    const elements = Array.from({ length: 5000 }, (_, index) => ({
+      key: Buffer.from([10, 0, index >> 8, index & 255]),
+    }))
+    await commitElements([add(ADDRESSES, ...elements)])
+    let found = 0
+    for (const element of elements) if ((await findElement(ADDRESSES, element.key)) !== undefined) found += 1
+    expect(found).toBe(elements.length)
   })
 
   it('are replaced in one commit', async () => {

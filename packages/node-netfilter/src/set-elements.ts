@@ -11,7 +11,7 @@ import {
   requestOf,
   type NetlinkMessage,
 } from './netlink/messages.js'
-import { errnoIn, exchange, openNetlinkSocket } from './netlink/netlink-socket.js'
+import { askKernel, errnoIn, exchange, openNetlinkSocket } from './netlink/netlink-socket.js'
 
 /** What a verdict map answers. */
 export type SetVerdict = 'accept' | 'drop' | { readonly goto: string } | { readonly jump: string }
@@ -47,12 +47,12 @@ export interface CommitOptions {
 
 /**
  * Commits changes of elements to the kernel as one transaction: all of them, or none. What is replaced is deleted and added in
- * one commit, in this order. Works within the call for as long as the kernel does, some microseconds an element: divide what is
+ * one commit, in this order. Gives the bytes that were sent. Works within the call for as long as the kernel does, some microseconds an element: divide what is
  * large. Fails with a NetfilterError: CHANGED, or FAILED with the kernel's errno, and the first place that was refused in its message.
  */
-export async function commitElements(changes: readonly ElementChange[], options: CommitOptions = {}): Promise<void> {
+export async function commitElements(changes: readonly ElementChange[], options: CommitOptions = {}): Promise<number> {
   const batch = batchOf(changes, options)
-  if (batch === undefined) return
+  if (batch === undefined) return 0
   const socket = openNetlinkSocket({ operation: COMMIT, sendBufferBytes: batch.bytes.length * 2 })
   try {
     await exchange(socket, {
@@ -67,6 +67,7 @@ export async function commitElements(changes: readonly ElementChange[], options:
         return message.sequence === batch.lastSequence
       },
     })
+    return batch.bytes.length
   } finally {
     socket.close()
   }
@@ -108,6 +109,35 @@ export async function readElements(place: SetPlace, onElement: (element: SetElem
     })
   } finally {
     socket.close()
+  }
+}
+
+/**
+ * One element, by its key: the kernel looks it up as for a packet, so that it finds what a listing may leave out. Undefined: it is not there.
+ * Neither are the elements of a set that is not there. Fails with a NetfilterError.
+ */
+export async function findElement(place: SetPlace, key: Uint8Array): Promise<SetElement | undefined> {
+  const writer = new AttributeWriter(key.length)
+  const list = writer.open(NFTA_SET_ELEM_LIST_ELEMENTS)
+  writeElement(writer, { key }, false)
+  writer.close(list)
+  try {
+    return await askKernel(
+      {
+        operation: 'look-up of an element',
+        type: NFT_MSG_GETSETELEM,
+        family: FAMILIES[place.family],
+        attributes: [
+          attributeOf(NFTA_SET_ELEM_LIST_TABLE, text(place.table)),
+          attributeOf(NFTA_SET_ELEM_LIST_SET, text(place.set)),
+          writer.bytes(),
+        ],
+      },
+      (answer) => answer.flatMap((message) => [...elementsIn(message)])[0],
+    )
+  } catch (error) {
+    if (error instanceof NetfilterError && error.errno === constants.errno.ENOENT) return undefined
+    throw error
   }
 }
 
@@ -255,8 +285,13 @@ function commentIn(userData: Buffer | undefined): string | undefined {
 
 /** Attributes within attributes, written one after the other: 50,000 elements take no buffer each. */
 class AttributeWriter {
-  #buffer = Buffer.alloc(MOST_BYTES + 1024)
+  readonly #buffer: Buffer
   length = 0
+
+  constructor(room = MOST_BYTES) {
+    // With room for one more element.
+    this.#buffer = Buffer.alloc(room + 1024)
+  }
 
   /** Where the attribute begins, for `close`. */
   open(type: number): number {
@@ -323,5 +358,5 @@ const NFTNL_UDATA_SET_ELEM_COMMENT = 0
 const NLM_F_CREATE = 0x4_00
 // The kernel's own number, which no user space has: begin again.
 const ERESTART = 85
-// Of one attribute, with room for one more element.
+// Of one attribute.
 const MOST_BYTES = 60_000

@@ -17,7 +17,7 @@ import {
 } from '@pointsman/core'
 import { hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Iptables, parseSaveLines, type SavedTable, type Variant } from 'node-iptables'
+import { type Iptables, parseSaveLines, type SavedTable, type TableWitness, type Variant } from 'node-iptables'
 import type { RestoreLimits } from '../plan/plan-restores.js'
 import type { RulesetOptions } from '../ruleset/context.js'
 import { layoutOf } from '../ruleset/layout.js'
@@ -68,18 +68,6 @@ export interface IptablesBackendOptions extends Omit<
   readonly holdAfterMs?: number | undefined
   /** How large a restore may be. Default: as measured for the variant. */
   readonly limits?: RestoreLimits | undefined
-}
-
-/** Knows whether others have changed the tables since they were compared as a whole. */
-export interface TableWitness {
-  /** Called before the tables are read; what it gives, when all that was read is as it should be. */
-  readonly comparing: () => Promise<() => void>
-  /** Of the tables as they are now; undefined: others may have changed them since they were compared. */
-  readonly mark: () => Promise<string | undefined>
-  /** Whether the tables have this mark. If so, they count as compared. */
-  readonly has: (mark: string) => Promise<boolean>
-  /** The mark that the tables have now, whoever changed them last; undefined: not known, or `like` is of another boot or network namespace. */
-  readonly presentMark: (like: string) => Promise<string | undefined>
 }
 
 /** The backend that writes kube-proxy's rules, and what only this one can do. */

@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto'
 import { DEFAULT_PROXY_CONFIG, type Seq, seq, type State } from '@pointsman/core'
 import { stateOf } from '@pointsman/core/testing'
+import type { TableWitness } from 'node-iptables'
 import { createFakeIptables, type FakeIptables } from 'node-iptables/fake'
 import { describe, expect, it } from 'vitest'
-import { createIptablesBackend, type IptablesBackend, type TableWitness } from './iptables-backend.js'
+import { createIptablesBackend, type IptablesBackend } from './iptables-backend.js'
 
 const ADDRESS = '203.0.113.9'
 

@@ -14,6 +14,7 @@ import {
 } from '@pointsman/core'
 import {
   createIptables,
+  createWitness,
   IptablesError,
   ownProcesses,
   runProcess,
@@ -30,7 +31,6 @@ import { LoadedTables, type OtherTables } from '../loaded-tables.js'
 import { CHAINS } from '../ruleset/layout.js'
 import { hasIpvsDevice, removeIpvsLeftovers } from './ipvs-leftovers.js'
 import { describeChoice, openInstalled, openIptables, toolOf, withProgress } from './open-iptables.js'
-import { createWitness } from './table-witness.js'
 
 /**
  * Finds iptables of each family, makes on the machine what the rules rely on, and gives the backend that writes them. Fails as

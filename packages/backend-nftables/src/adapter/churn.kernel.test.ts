@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { nftablesDataplane } from '../dataplane.js'
 import { serviceChainNames } from '../layout/names.js'
 import { LAYOUTS } from '../plan/rule-plan.js'
-import { faultyRun } from '../test-support/faulty-run.js'
+import { faultyWays } from '../test-support/faulty-ways.js'
 import { describeWithNft, differencesOf, enterKernelNamespace, type EnteredNamespace } from '../test-support/kernel.js'
 import { openNft } from './nft.js'
 import { createNftablesBackend } from './nftables-backend.js'
@@ -131,7 +131,7 @@ describeWithNft('rules that cannot be removed', () => {
   afterEach(() => namespace.remove())
 
   it('are a failed cleanup: the new ones are in force, and the next sync removes the old', async () => {
-    const { run, refuseWhen } = faultyRun(runProcess)
+    const { run, refuseWhen } = faultyWays(runProcess)
     const reports: FamilySyncReport[] = []
     const backend = createNftablesBackend({
       config: { ...DEFAULT_PROXY_CONFIG, mode: 'nftables', nodePortAddresses: 'primary' },

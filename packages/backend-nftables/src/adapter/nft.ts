@@ -46,12 +46,17 @@ export interface NftLimits {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface NftListing extends NftLimits {
+  /** Without the elements of sets and maps that have a name, which are not read either. */
+  readonly terse?: boolean | undefined
+}
+
 /** nft(8) on this machine, in the network namespace of the process. */
 export interface Nft {
   /** `1.0.6`. */
   readonly version: string
   /** One table as `nft -j` lists it, without what counters counted. Undefined: there is none. */
-  readonly list: (table: TableName, limits?: NftLimits) => Promise<readonly JsonObject[] | undefined>
+  readonly list: (table: TableName, limits?: NftListing) => Promise<readonly JsonObject[] | undefined>
   /** All tables of all families. */
   readonly listAll: (limits?: NftLimits) => Promise<readonly JsonObject[]>
   /** The handles of a chain's rules, in their order. Undefined: netlink cannot be used, or the chain changes meanwhile. */
@@ -80,7 +85,8 @@ export async function openNft(
     version,
     async list({ family, name }, given) {
       try {
-        return listedObjects(await nft(['-s', '-j', 'list', 'table', family, name], undefined, given))
+        const terse = given?.terse === true ? ['-t'] : []
+        return listedObjects(await nft(['-s', ...terse, '-j', 'list', 'table', family, name], undefined, given))
       } catch (error) {
         if (error instanceof NftError && /No such file or directory/.test(error.stderr)) return undefined
         throw error

@@ -3,8 +3,9 @@ import { backendContract } from '@pointsman/core/testing'
 import { runProcess } from 'node-iptables'
 import { afterAll } from 'vitest'
 import { describeWithNft, enterKernelNamespace, type EnteredNamespace } from '../test-support/kernel.js'
-import { faultyRun } from '../test-support/faulty-run.js'
+import { faultyWays } from '../test-support/faulty-ways.js'
 import { LAYOUTS } from '../plan/rule-plan.js'
+import { openNetlink } from './netlink.js'
 import { openNft } from './nft.js'
 import { createNftablesBackend } from './nftables-backend.js'
 
@@ -15,21 +16,23 @@ describeWithNft('in a kernel', () => {
   })
 
   for (const { name: layout } of LAYOUTS)
-    backendContract({
-      name: `nftables, layout ${layout}`,
-      create: async () => {
-        namespaces.push(enterKernelNamespace())
-        const { run, ...faults } = faultyRun(runProcess)
-        let refused: ReadonlySet<ServicePortName> = new Set()
-        faults.refuseWhen((lines) => [...refused].some((name) => lines.some((line) => isAdded(line, name))))
-        const backend = createNftablesBackend({
-          config: { ...DEFAULT_PROXY_CONFIG, mode: 'nftables', layout, nodePortAddresses: 'primary' },
-          families: ['IPv4', 'IPv6'],
-          nft: await openNft({ run }),
-        })
-        return { backend, fault: { ...faults, refuse: (owners) => void (refused = owners) } }
-      },
-    })
+    for (const way of ['nft alone', 'netlink for elements'] as const)
+      backendContract({
+        name: `nftables, layout ${layout}, ${way}`,
+        create: async () => {
+          namespaces.push(enterKernelNamespace())
+          const { run, netlink, ...faults } = faultyWays(runProcess)
+          let refused: ReadonlySet<ServicePortName> = new Set()
+          faults.refuseWhen((lines) => [...refused].some((name) => lines.some((line) => isAdded(line, name))))
+          const backend = createNftablesBackend({
+            config: { ...DEFAULT_PROXY_CONFIG, mode: 'nftables', layout, nodePortAddresses: 'primary' },
+            families: ['IPv4', 'IPv6'],
+            nft: await openNft({ run }),
+            netlink: way === 'nft alone' ? undefined : netlink(await openNetlink()),
+          })
+          return { backend, fault: { ...faults, refuse: (owners) => void (refused = owners) } }
+        },
+      })
 })
 
 /**

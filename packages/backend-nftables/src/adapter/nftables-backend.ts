@@ -1,23 +1,38 @@
 import {
   createTurns,
   digestSumText,
+  parseSyncMark,
+  syncMarkText,
+  syncOrigin,
   type BackendContents,
   type DataplaneBackend,
   type FamilyDrift,
   type FamilySyncReport,
   type IpFamily,
+  type LastSync,
   type PlanOptions,
   type ProxyConfig,
   type SyncHook,
+  type SyncRequest,
 } from '@pointsman/core'
+import type { TableWitness } from 'node-iptables'
 import { deleteTable } from '../table/text.js'
+import type { Netlink } from './netlink.js'
 import type { Nft } from './nft.js'
-import { EMPTY_SUM, plus, type TableSum } from './table-digest.js'
+import { EMPTY_SUM, plus, sumOfText, sumText, type TableSum } from './table-digest.js'
 import { createTableSync, type SyncTally, type TableSync } from './table-sync.js'
 
 export interface NftablesBackendOptions {
   readonly config: ProxyConfig
   readonly nft: Nft
+  /** For what is committed and read without a process: see `openNetlink`. It has to be in the network namespace of `nft`. Default: nothing is. */
+  readonly netlink?: Netlink | undefined
+  /** Knows whether others have changed the tables. Default: nobody does, so that syncs have no mark. */
+  readonly witness?: TableWitness | undefined
+  /** A sync of an earlier process: where the tables have its mark, and the first state its digest, the first sync reads nothing. */
+  readonly lastSync?: LastSync | undefined
+  /** Of the program's code: where the last sync was another's, all is planned to be compared. Default: not known, which is another's. */
+  readonly build?: string | undefined
   /** Synced in this order. */
   readonly families: readonly IpFamily[]
   /** What rules may ask for, and which addresses the machine has: asked at each sync. */
@@ -36,12 +51,12 @@ export interface NftablesBackendOptions {
  * have otherwise than before. Service ports that cannot be planned, or are refused, are in the result.
  */
 export function createNftablesBackend(options: NftablesBackendOptions): DataplaneBackend {
-  const { config, nft, conntrack, onFamilySync } = options
+  const { config, nft, netlink, conntrack, onFamilySync, witness } = options
   const now = options.now ?? (() => performance.now())
   const planOptions = options.planOptions ?? (() => ({}))
   const tables = options.families.map((family) => ({
     family,
-    ...createTableSync({ family, nft, config, planOptions }),
+    ...createTableSync({ family, nft, netlink, config, planOptions }),
   }))
   const inTurn = createTurns()
 
@@ -50,13 +65,42 @@ export function createNftablesBackend(options: NftablesBackendOptions): Dataplan
     return { rules: count, digest: digestSumText(digest) }
   }
 
+  const originOf = ({ state, objects }: SyncRequest): string | undefined =>
+    syncOrigin({ build: options.build, objects, contexts: tables.map(({ contextOf }) => contextOf(state)) })
+
+  let lastSync = options.lastSync
+  /** Whether the tables are as an earlier process left them, which wanted the same. The first sync asks. */
+  const isInForce = async (request: SyncRequest): Promise<boolean> => {
+    const last = lastSync
+    lastSync = undefined
+    const mark = last && parseSyncMark(last.mark)
+    if (last === undefined || mark === undefined || (await witness?.has(mark.tables)) !== true) return false
+    const origin = originOf(request)
+    const sums = origin !== undefined && mark.origin === origin ? mark.sums.flatMap(sumOfText) : undefined
+    const assumed = tables.flatMap(({ assume }, index) => assume({ state: request.state, sum: sums?.[index] }) ?? [])
+    if (assumed.length < tables.length || contents(assumed.map(({ sum }) => sum)).digest !== last.digest) return false
+    for (const { accept } of assumed) accept()
+    return true
+  }
+
+  const markOf = async (request: SyncRequest): Promise<string | undefined> => {
+    // What is refused has rules that no plan of the state knows.
+    if (tables.some(({ refused }) => refused().length > 0)) return undefined
+    const found = await witness?.mark()
+    const sums = tables.map(({ sum }) => sumText(sum() ?? EMPTY_SUM))
+    return found && syncMarkText({ tables: found, origin: originOf(request), sums })
+  }
+
   return {
     name: 'nftables',
     usesServiceCidrs: true,
-    sync: (request, signal) =>
+    sync: (given, signal) =>
       inTurn(async () => {
         signal.throwIfAborted()
         await conntrack?.beforeSync()
+        const request = { ...given, isInForce: await isInForce(given) }
+        const isRead = !request.isInForce && (given.changed === 'all' || tables.some(({ sum }) => sum() === undefined))
+        const isCompared = isRead ? await witness?.comparing() : undefined
         const tallies: SyncTally[] = []
         const errors: unknown[] = []
         for (const each of tables) {
@@ -71,8 +115,11 @@ export function createNftablesBackend(options: NftablesBackendOptions): Dataplan
           }
         }
         if (errors.length > 0) throw errors[0]
+        isCompared?.()
         conntrack?.afterSync(request.state)
+        const mark = await markOf(request)
         return {
+          ...(mark !== undefined && { mark }),
           full: tallies.some(({ full }) => full),
           bytes: tallies.reduce((sum, { bytes }) => sum + bytes, 0),
           ...contents(tables.map(({ sum }) => sum() ?? EMPTY_SUM)),
@@ -93,11 +140,13 @@ export function createNftablesBackend(options: NftablesBackendOptions): Dataplan
       inTurn(async () => {
         const drifts: FamilyDrift[] = []
         let isWhole = true
+        const isCompared = await witness?.comparing()
         for (const { family, repair } of tables) {
           const repaired = await repair(signal)
           if (repaired === undefined) isWhole = false
           else if (repaired.places.length > 0) drifts.push({ family, chains: repaired.places, bytes: repaired.bytes })
         }
+        if (isWhole) isCompared?.()
         return isWhole || drifts.length > 0 ? drifts : undefined
       }),
     cleanup: () =>

@@ -11,6 +11,14 @@ export interface TableSum {
 
 export const EMPTY_SUM: TableSum = { count: 0, digest: 0n }
 
+/** `174 3ad…`: what `sumOfText` reads. */
+export const sumText = ({ count, digest }: TableSum): string => `${count} ${digest.toString(16)}`
+
+export function sumOfText(text: string): readonly TableSum[] {
+  const [, count, digest] = /^(\d+) ([\da-f]+)$/.exec(text) ?? []
+  return digest === undefined ? [] : [{ count: Number(count), digest: BigInt(`0x${digest}`) }]
+}
+
 export const plus = (a: TableSum, b: TableSum): TableSum => ({
   count: a.count + b.count,
   digest: plusDigest(a.digest, b.digest),

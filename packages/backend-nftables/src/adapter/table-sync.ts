@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import {
   parseServicePortName,
   type IpFamily,
@@ -10,26 +9,30 @@ import {
   type State,
 } from '@pointsman/core'
 import { programmedFrom, type OwnedParts, type PlannedChange, type Programmed } from '../plan/programmed.js'
-import { adopted, isNamedBy, ownPart } from '../plan/found-parts.js'
+import { adopted, isNamedBy } from '../plan/found-parts.js'
 import { layoutOf, planNftables, type NftPlan } from '../plan/rule-plan.js'
 import {
   changedNames,
-  changesBetween,
   isNothing,
-  type Transaction,
+  linesOf,
   transactionsOf,
   trimLines,
   wholeTransaction,
   writtenBy,
+  type Target,
+  type Transaction,
 } from '../plan/transaction.js'
-import { readTable } from '../table/read-listing.js'
 import { EMPTY_TABLE, type Table, type TableName } from '../table/table.js'
+import { commitByNetlink, type Netlink } from './netlink.js'
 import { isBusyChain, isRefusal, type Nft, type NftError } from './nft.js'
+import { afterPackets, createTableReader } from './read-table.js'
 import { minus, plus, sumOfTable, type TableSum } from './table-digest.js'
 
 export interface TableSyncOptions {
   readonly family: IpFamily
   readonly nft: Nft
+  /** Elements are committed and read by it, where that is possible. Default: all goes through nft(8). */
+  readonly netlink?: Netlink | undefined
   readonly config: ProxyConfig
   /** Asked at each sync. */
   readonly planOptions: () => Omit<PlanOptions, 'family'>
@@ -56,6 +59,8 @@ export interface SyncControl {
 export interface TableRequest {
   readonly state: State
   readonly changed: ReadonlySet<ServicePortName> | 'all'
+  /** The state was accepted as what is in force: nothing is done. Default: it was not. */
+  readonly isInForce?: boolean | undefined
 }
 
 /** The table of one family: what is known to be in the kernel, and how that becomes what a state wants. */
@@ -63,6 +68,16 @@ export interface TableSync {
   readonly table: TableName
   /** Fails with an NftError, or as `signal` says; the next sync then reads the table. */
   readonly sync: (request: TableRequest, control: SyncControl) => Promise<void>
+  /**
+   * Takes a state for what is in force, once `accept` is called. With `sum`, which an earlier process knew, nothing is planned before a change
+   * needs it. Undefined: a service port cannot be planned.
+   */
+  readonly assume: (request: {
+    readonly state: State
+    readonly sum?: TableSum | undefined
+  }) => { readonly sum: TableSum; readonly accept: () => void } | undefined
+  /** All that the table is made from, besides service ports and their endpoints; as text. */
+  readonly contextOf: (state: State) => string
   /** What a first sync would send; nothing is done. */
   readonly dryRun: (state: State) => Promise<readonly string[]>
   /** Compares the table with what the last sync left, and repairs it. Undefined: there is nothing to compare with. */
@@ -78,42 +93,49 @@ export interface TableSync {
   readonly forget: () => void
 }
 
-export function createTableSync({ family, nft, config, planOptions }: TableSyncOptions): TableSync {
+export function createTableSync({ family, nft, netlink, config, planOptions }: TableSyncOptions): TableSync {
   const layout = layoutOf(config)
   const table = layout.table(family)
-  const target = { table, comment: layout.tableComment, removalStage: layout.removalStage }
-  let known: { readonly programmed: Programmed; sum: TableSum; context: string } | undefined
+  const targetOf = (...tables: readonly Table[]): Target => ({
+    table,
+    comment: layout.tableComment,
+    removalStage: layout.removalStage,
+    declarationOf: (set) => tables.flatMap(({ sets }) => sets.get(set)?.declaration ?? [])[0],
+  })
+  let known: { readonly programmed: Programmed; readonly sum: TableSum; readonly context: string } | undefined
   /** What each service port was given last, also while nothing is known of the kernel. */
   let given: ReadonlyMap<ServicePortName, OwnedParts> = new Map()
   /** The one that was tried longest ago comes first. */
   const refused = new Map<ServicePortName, Error>()
 
-  const planOf = (state: State): NftPlan => planNftables({ state, config }, { ...planOptions(), family })
+  const { readOwn, driftFrom } = createTableReader({ table, layout, nft, netlink })
 
-  const readOwn = async (signal?: AbortSignal): Promise<Table> => {
-    const objects = await nft.list(table, { signal })
-    return ownPart((objects && readTable(objects, table)) ?? EMPTY_TABLE, layout)
-  }
+  const planOf = (state: State): NftPlan => planNftables({ state, config }, { ...planOptions(), family })
 
   const refuse = (owner: ServicePortName, error: Error): void => {
     refused.delete(owner)
     refused.set(owner, error)
   }
 
-  async function linesOf({ lines, trimmed }: Transaction): Promise<readonly string[]> {
+  async function textOf(transaction: Transaction): Promise<readonly string[]> {
     const trims: string[] = []
-    for (const chain of trimmed) trims.push(...trimLines(table, chain, await nft.ruleHandles(table, chain.name)))
-    return [...trims, ...lines]
+    for (const chain of transaction.trimmed)
+      trims.push(...trimLines(table, chain, await nft.ruleHandles(table, chain.name)))
+    return [...trims, ...linesOf(transaction)]
   }
 
-  async function send(lines: readonly string[], { signal, tally }: SyncControl): Promise<void> {
+  /** Gives the bytes that were sent. */
+  const commit = async (transaction: Transaction, signal: AbortSignal): Promise<number> =>
+    (netlink && (await commitByNetlink(transaction, netlink))) ?? nft.load(await textOf(transaction), { signal })
+
+  async function send(transaction: Transaction, { signal, tally }: SyncControl): Promise<void> {
     signal.throwIfAborted()
     tally.transactions += 1
     try {
-      tally.bytes += await nft.load(lines, { signal })
+      tally.bytes += await commit(transaction, signal)
     } catch (error) {
       if (!isBusyChain(error)) throw error
-      await sendInTwo(lines, { signal, tally })
+      await sendInTwo(await textOf(transaction), { signal, tally })
     }
   }
 
@@ -132,7 +154,7 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
   async function make(change: PlannedChange, context: string, control: SyncControl): Promise<NftError | undefined> {
     const last = known
     if (last === undefined) throw new Error('nothing is known of the table')
-    const transactions = transactionsOf(change.changes, target)
+    const transactions = transactionsOf(change.changes, targetOf(change.to, change.from))
     if (transactions.length > 0) {
       let made = 0
       // Until it has succeeded, nothing is known of what is in force.
@@ -140,7 +162,7 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
       try {
         for (const transaction of transactions) {
           if (made > 0) await afterPackets(control.signal)
-          await send(await linesOf(transaction), control)
+          await send(transaction, control)
           made += 1
         }
       } catch (error) {
@@ -265,6 +287,12 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
       given.get(port.id) ?? { port, parts: adopted(port, programmed.table, layout) }
     const owners = ports.flatMap((port) => (held.has(port.id) ? asBefore(port) : (wanted.get(port.id) ?? [])))
     const base = plan.base.parts
+    if (netlink !== undefined && programmed.table.sets.size === 0) {
+      // All that netlink cannot make comes first, so that the many elements of the others are left for it. What is refused here is
+      // refused again below.
+      const withChains = owners.filter(({ parts }) => parts.chains.length > 0 || parts.sets.length > 0)
+      await make(programmed.planAll({ base, owners: withChains }), context, work)
+    }
     const refusal = await make(programmed.planAll({ base, owners }), context, work)
     if (refusal !== undefined) {
       if (!tally.full) return readAnew(work)
@@ -290,9 +318,39 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
   const portsOf = (state: State): readonly ServicePort[] =>
     [...state.services.values()].filter((port) => port.family === family)
 
+  /** A table with all of a state in it. */
+  function programmedAs(state: State, plan: NftPlan): Programmed {
+    const programmed = programmedFrom(EMPTY_TABLE)
+    programmed.planAll({ base: plan.base.parts, owners: ownersOf(state, plan) }).accept()
+    return programmed
+  }
+
+  const ownersOf = (state: State, plan: NftPlan): readonly OwnedParts[] =>
+    portsOf(state).map((port) => ({ port, parts: plan.ofService(port, state.endpoints.get(port.id) ?? []).parts }))
+
   return {
     table,
-    async sync({ state, changed }, control) {
+    contextOf: (state) => JSON.stringify(planOf(state).context),
+    assume({ state, sum }) {
+      const plan = planOf(state)
+      let programmed: Programmed | undefined
+      try {
+        if (sum === undefined) programmed = programmedAs(state, plan)
+      } catch {
+        return undefined
+      }
+      const assumed = {
+        get programmed() {
+          programmed ??= programmedAs(state, plan)
+          return programmed
+        },
+        sum: sum ?? sumOfTable(family, programmed?.table ?? EMPTY_TABLE),
+        context: JSON.stringify(plan.context),
+      }
+      return { sum: assumed.sum, accept: () => void (known = assumed) }
+    },
+    async sync({ state, changed, isInForce }, control) {
+      if (isInForce === true) return
       const plan = planOf(state)
       const work: Work = { ...control, state, plan, context: JSON.stringify(plan.context), tries: MAX_REFUSED }
       for (const owner of refused.keys()) if (!state.services.has(owner) && changed === 'all') refused.delete(owner)
@@ -312,23 +370,21 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
     },
     async dryRun(state) {
       const plan = planOf(state)
-      const owners = portsOf(state).map((port) => ({
-        port,
-        parts: plan.ofService(port, state.endpoints.get(port.id) ?? []).parts,
-      }))
-      const { changes } = programmedFrom(await readOwn()).planAll({ base: plan.base.parts, owners })
-      return wholeTransaction(changes, target)
+      const owners = ownersOf(state, plan)
+      const { changes, from, to } = programmedFrom(await readOwn()).planAll({ base: plan.base.parts, owners })
+      return wholeTransaction(changes, targetOf(to, from))
     },
     async repair(signal) {
       const last = known
       if (last === undefined) return undefined
-      const changes = changesBetween(await readOwn(signal), last.programmed.table)
+      const wanted = last.programmed.table
+      const changes = await driftFrom(wanted, signal)
       if (isNothing(changes)) return { places: [], bytes: 0 }
       known = undefined
       let bytes = 0
-      for (const [index, transaction] of transactionsOf(changes, target).entries()) {
+      for (const [index, transaction] of transactionsOf(changes, targetOf(wanted)).entries()) {
         if (index > 0) await afterPackets(signal)
-        bytes += await nft.load(await linesOf(transaction), { signal })
+        bytes += await commit(transaction, signal)
       }
       known = last
       return { places: changedNames(changes).map((name) => `${table.name} ${name}`), bytes }
@@ -343,11 +399,6 @@ export function createTableSync({ family, nft, config, planOptions }: TableSyncO
     },
   }
 }
-
-/** Long enough for a packet that is between two lookups to get through, unless the machine stops for longer. */
-const PACKET_MS = 20
-
-const afterPackets = (signal: AbortSignal): Promise<void> => setTimeout(PACKET_MS, undefined, { signal })
 
 /** Each costs a process, and so many have one cause in common. */
 const MAX_REFUSED = 20

@@ -11,11 +11,13 @@ import {
   type SentInput,
   type WatchChangesOptions,
 } from '@pointsman/core'
-import { hasNftTable, ownProcesses, runProcess, watchChanges } from 'node-iptables'
+import { createWitness, hasNftTable, ownProcesses, runProcess, watchChanges } from 'node-iptables'
+import { openNetlink } from '../adapter/netlink.js'
 import { NftError, openNft, type Nft } from '../adapter/nft.js'
 import { createNftablesBackend } from '../adapter/nftables-backend.js'
 import { loadedFrom } from '../loaded-table.js'
 import { LAYOUTS, layoutOf } from '../plan/rule-plan.js'
+import { linesOf, type Transaction } from '../plan/transaction.js'
 import { readTable } from '../table/read-listing.js'
 import { EMPTY_TABLE, sizeOfTable } from '../table/table.js'
 import { deleteTable } from '../table/text.js'
@@ -24,16 +26,22 @@ import { deleteTable } from '../table/text.js'
 export async function openDataplane(options: OpenOptions, machine: Machine): Promise<OpenDataplane> {
   const { config, timeoutMs } = options
   machine.requireNetAdmin()
-  const own = ownProcesses({ run: runProcess })
+  const own = ownProcesses({ run: runProcess, folder: options.folder })
+  const witness = createWitness(options.bootId)
   const opened = await openNft({ run: own.run, timeoutMs }, machine)
   const families = await familiesHere(opened, options, machine)
   const sent = createSentTransactions(machine.now)
   const nft = sent.remembering(opened)
+  const netlink = await openNetlink({ onOwn: witness.making, onSent: sent.onSent })
   const tool = toolOf(nft)
   return {
     backend: createNftablesBackend({
       config,
       nft,
+      netlink,
+      witness,
+      lastSync: options.lastSync,
+      build: options.build,
       families,
       planOptions: () => ({ interfaceAddresses: machine.interfaceAddresses() }),
       conntrack: options.syncHook?.(families),
@@ -48,9 +56,16 @@ export async function openDataplane(options: OpenOptions, machine: Machine): Pro
     watchChanges: ({ signal, onChange, onError, onListening }: WatchChangesOptions) =>
       watchChanges({
         signal,
-        ...watchOf({ onChange, onListening }),
-        monitor: { isOwn: (generation) => own.isOwn(generation) },
+        monitor: { isOwn: (generation) => witness.heard(generation, own) },
+        onChange: (change) => {
+          if (change.type === 'changes-unseen') witness.missed()
+          onChange(change.type === 'generation' ? { pid: change.pid, command: change.command } : undefined)
+        },
         onError,
+        onListening: (listening) => {
+          witness.listens(listening)
+          onListening(listening.type === 'deaf' ? listening : { type: 'listening' })
+        },
       }),
   }
 }
@@ -86,16 +101,22 @@ async function familiesHere(
 }
 
 /** The last transactions of each family: the last that succeeded, and the last that failed. */
-function createSentTransactions(
-  now: () => number,
-): OpenDataplane['lastSent'] & { readonly remembering: (nft: Nft) => Nft } {
-  const last = { succeeded: new Map<IpFamily, SentInput>(), failed: new Map<IpFamily, SentInput>() }
+function createSentTransactions(now: () => number): OpenDataplane['lastSent'] & {
+  readonly remembering: (nft: Nft) => Nft
+  /** Of a transaction that netlink committed: its text is made when it is asked for. */
+  readonly onSent: (transaction: Transaction) => void
+} {
+  const last = { succeeded: new Map<IpFamily, Sent>(), failed: new Map<IpFamily, Sent>() }
   return {
+    onSent(transaction) {
+      const family: IpFamily = transaction.target.table.family === 'ip6' ? 'IPv6' : 'IPv4'
+      last.succeeded.set(family, { family, at: now(), lines: () => linesOf(transaction) })
+    },
     remembering: (nft) => ({
       ...nft,
       async load(lines, limits) {
         const family: IpFamily = lines[0]?.includes(' ip6 ') === true ? 'IPv6' : 'IPv4'
-        const sent = { family, at: now(), lines }
+        const sent = { family, at: now(), lines: () => lines }
         try {
           const bytes = await nft.load(lines, limits)
           last.succeeded.set(family, sent)
@@ -106,10 +127,14 @@ function createSentTransactions(
         }
       },
     }),
-    succeeded: () => [...last.succeeded.values()],
-    failed: () => [...last.failed.values()],
+    succeeded: () => [...last.succeeded.values()].map(shown),
+    failed: () => [...last.failed.values()].map(shown),
   }
 }
+
+type Sent = Omit<SentInput, 'lines'> & { readonly lines: () => readonly string[] }
+
+const shown = (sent: Sent): SentInput => ({ ...sent, lines: sent.lines() })
 
 /** The tables of each family, to be read and left as they are. */
 export async function openRules({ families }: Pick<OpenOptions, 'families'>, machine: Machine): Promise<MachineRules> {

@@ -123,19 +123,27 @@ export interface Target {
   readonly table: TableName
   readonly comment: string
   readonly removalStage?: Layout['removalStage'] | undefined
+  /** Of each set whose elements are changed. */
+  readonly declarationOf: (set: string) => SetDeclaration | undefined
 }
 
-/** One transaction of several. */
+/** What is committed at once. Text for nft(8) and the bytes of netlink are two forms of it. */
 export interface Transaction {
-  /** For `nft -f`. */
-  readonly lines: readonly string[]
-  /** Chains that end with rules that are no longer wanted, and are removed before the lines: see `trimLines`. */
+  readonly changes: TableChanges
+  readonly target: Target
+  /** Chains whose rules are put before those that they have, with a return between them. */
+  readonly inserted: readonly Chain[]
+  /** Chains that end with rules that are no longer wanted, and are removed before all else: see `trimLines`. */
   readonly trimmed: readonly Chain[]
 }
 
 /** All changes at once, as lines for `nft -f`; none for no changes. */
 export const wholeTransaction = (changes: TableChanges, target: Target): readonly string[] =>
-  transactionOf(changes, target)
+  linesOf({ changes, target, inserted: [], trimmed: [] })
+
+/** Whether no chain and no set is made, rewritten or removed. */
+export const isOfElements = ({ changes, inserted, trimmed }: Transaction): boolean =>
+  inserted.length === 0 && trimmed.length === 0 && isNothing({ ...changes, newElements: [], removedElements: [] })
 
 /**
  * The transactions that make the changes, in their order; none for no changes. All that a state wants is in
@@ -150,10 +158,10 @@ export function transactionsOf(changes: TableChanges, target: Target): readonly 
   const { removalStage = () => 0 } = target
   const placeOf = (element: Element): string => `${element.set} ${keyText(element)}`
   const replaced = new Set(changes.newElements.map(placeOf))
-  const stages: readonly Element[][] = [[], [], []]
+  const removals: readonly Element[][] = [[], [], []]
   for (const element of changes.removedElements)
-    stages[replaced.has(placeOf(element)) ? 0 : removalStage(element.set)]?.push(element)
-  const [first = [], second = [], third = []] = stages
+    removals[replaced.has(placeOf(element)) ? 0 : removalStage(element.set)]?.push(element)
+  const [first = [], second = [], third = []] = removals
   const { removedChains } = changes
   const remade = new Set(changes.newSets.map(({ name }) => name))
   // A set that is made anew takes the rules that ask it with it.
@@ -163,10 +171,10 @@ export function transactionsOf(changes: TableChanges, target: Target): readonly 
     second.length > 0 ||
     third.length > 0 ||
     changes.removedSets.some(({ name }) => removalStage(name) > 0)
-  if (!isStaged) return [{ lines: transactionOf(changes, target), trimmed }].filter(isSomething)
+  if (!isStaged) return [{ changes, target, inserted: [], trimmed }].filter(isSomething)
   // What led to these is removed with them.
   const removedSets = changes.removedSets.filter(({ name }) => !remade.has(name))
-  const [begin = [], ...rest] = [
+  const stages: readonly TableChanges[] = [
     {
       ...changes,
       rewrittenChains,
@@ -176,15 +184,19 @@ export function transactionsOf(changes: TableChanges, target: Target): readonly 
     },
     { ...NO_CHANGES, removedElements: second, removedChains, removedSets },
     { ...NO_CHANGES, removedElements: third },
-  ].map((stage) => transactionOf(stage, target))
-  const inserted = trimmed.flatMap((chain) => insertLines(target.table, chain))
-  const head = begin.length > 0 || inserted.length === 0 ? begin : [addTable(target.table, target.comment)]
-  return [[...head, ...inserted], ...rest]
-    .map((lines, index): Transaction => ({ lines, trimmed: index === 1 ? trimmed : [] }))
+  ]
+  return stages
+    .map((stage, index): Transaction => ({
+      changes: stage,
+      target,
+      inserted: index === 0 ? trimmed : [],
+      trimmed: index === 1 ? trimmed : [],
+    }))
     .filter(isSomething)
 }
 
-const isSomething = ({ lines, trimmed }: Transaction): boolean => lines.length > 0 || trimmed.length > 0
+const isSomething = ({ changes, inserted, trimmed }: Transaction): boolean =>
+  inserted.length > 0 || trimmed.length > 0 || !isNothing(changes)
 
 const divided = <Item>(items: readonly Item[], isFirst: (item: Item) => boolean): readonly [Item[], Item[]] => [
   items.filter((item) => isFirst(item)),
@@ -220,11 +232,12 @@ const NO_CHANGES: TableChanges = {
 }
 
 /**
- * One transaction, as lines for `nft -f`. Nothing refers to what is not there yet or not there any more, at any line: rules go
+ * A transaction as lines for `nft -f`, but for what is trimmed. Nothing refers to what is not there yet or not there any more, at any line: rules go
  * before the sets that they ask, and elements before the chains that they lead to.
  */
-function transactionOf(changes: TableChanges, { table, comment }: Target): readonly string[] {
-  if (isNothing(changes)) return []
+export function linesOf({ changes, target, inserted }: Transaction): readonly string[] {
+  const { table, comment } = target
+  if (isNothing(changes) && inserted.length === 0) return []
   const { newChains, rewrittenChains, remadeChains, removedChains, newSets, removedSets } = changes
   const change = (verb: 'flush' | 'delete', kind: 'chain' | 'set' | 'map', name: string): string =>
     changeOf(table, { verb, kind, name })
@@ -241,6 +254,7 @@ function transactionOf(changes: TableChanges, { table, comment }: Target): reado
     ...written.flatMap(({ name, rules }) => rules.map((rule) => addRule(table, name, rule))),
     ...changes.newElements.map((element) => addElement(table, element)),
     ...removedChains.map((name) => change('delete', 'chain', name)),
+    ...inserted.flatMap((chain) => insertLines(table, chain)),
   ]
 }
 
