@@ -112,15 +112,15 @@ async function elementsOf(
   { table, netlink }: { readonly table: TableName; readonly netlink: Pick<Netlink, 'readElements'> },
 ): Promise<ReadonlyMap<string, Element> | undefined> {
   const elements = new Map<string, Element>()
-  let isWhole = true
+  const doubts = { isWhole: true }
   await netlink.readElements({ family: table.family, table: table.name, set: declaration.name }, (found) => {
     const element = elementOfBytes(found, declaration)
     const key = element && keyText(element)
     // While the kernel makes a set's table larger it lists some elements twice, and then leaves out others.
-    if (element === undefined || key === undefined || elements.has(key)) isWhole = false
+    if (element === undefined || key === undefined || elements.has(key)) doubts.isWhole = false
     else elements.set(key, element)
   })
-  return isWhole ? elements : undefined
+  return doubts.isWhole ? elements : undefined
 }
 
 /**

@@ -181,7 +181,7 @@ export function createTableSync({ family, nft, netlink, config, planOptions }: T
       sum: plus(minus(last.sum, sumOfTable(family, change.from)), sumOfTable(family, change.to)),
       context,
     }
-    given = new Map(last.programmed.owners)
+    given = last.programmed.owners
     return undefined
   }
 
