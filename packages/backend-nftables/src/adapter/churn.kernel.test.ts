@@ -11,6 +11,7 @@ import { serviceChainNames } from '../layout/names.js'
 import { LAYOUTS } from '../plan/rule-plan.js'
 import { faultyWays } from '../test-support/faulty-ways.js'
 import { describeWithNft, differencesOf, enterKernelNamespace, type EnteredNamespace } from '../test-support/kernel.js'
+import { openNetlink } from './netlink.js'
 import { openNft } from './nft.js'
 import { createNftablesBackend } from './nftables-backend.js'
 
@@ -72,6 +73,7 @@ describeWithNft('new flows while the endpoints change', () => {
       config: { ...DEFAULT_PROXY_CONFIG, mode: 'nftables', layout: name, nodePortAddresses: 'primary' },
       families: ['IPv4'],
       nft: await openNft({ run: runProcess }),
+      netlink: await openNetlink(),
     })
     const { signal } = new AbortController()
     const sync = async (round: number): Promise<void> => {
