@@ -350,6 +350,7 @@ export function createTableSync({ family, nft, netlink, config, planOptions }: T
       return { sum: assumed.sum, accept: () => void (known = assumed) }
     },
     async sync({ state, changed, isInForce }, control) {
+      control.tally.full = isInForce === true && changed === 'all'
       if (isInForce === true) return
       const plan = planOf(state)
       const work: Work = { ...control, state, plan, context: JSON.stringify(plan.context), tries: MAX_REFUSED }
