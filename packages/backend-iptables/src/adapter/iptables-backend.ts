@@ -1,5 +1,9 @@
 import {
+  confirmLastSync,
+  createSyncOrigins,
   createTurns,
+  parseSyncMark,
+  syncMarkText,
   type Backend,
   type Confirmation,
   type FamilyDrift,
@@ -15,7 +19,6 @@ import {
   type SyncResult,
   type TableCounts,
 } from '@pointsman/core'
-import { hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Iptables, parseSaveLines, type SavedTable, type TableWitness, type Variant } from 'node-iptables'
 import type { RestoreLimits } from '../plan/plan-restores.js'
@@ -29,12 +32,13 @@ import { createSyncTally, type SyncTally } from './restore-sender.js'
 import {
   digestText,
   EMPTY_SUM,
-  isEqualSum,
   plus,
   type RulesByTable,
   type RulesetSum,
   rulesIn,
   sumOfFound,
+  sumOfText,
+  sumText,
 } from './ruleset-digest.js'
 
 export interface IptablesBackendOptions extends Omit<
@@ -143,41 +147,21 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     return { rules: rulesIn(sum), digest: digestText(sum) }
   }
 
-  /** What rules are made from, and by which program, as a digest; undefined: it is not known. */
-  const originOf = ({ state, objects }: SyncRequest): string | undefined => {
-    const { build } = options
-    if (build === undefined || objects === undefined) return undefined
-    return hash('sha256', [build, objects, ...families.map(({ contextOf }) => contextOf(state))].join('\n'))
-  }
-
-  /** The part of it that is no object but the Node. */
-  const settingsOf = (node: NodeInfo | undefined): string | undefined => {
-    const { build } = options
-    const alone = { services: new Map(), endpoints: new Map(), serviceCidrs: [], ...(node && { node }) }
-    return build && hash('sha256', [build, ...families.map(({ contextOf }) => contextOf(alone))].join('\n'))
-  }
+  const origins = createSyncOrigins(options.build, (state) => families.map(({ contextOf }) => contextOf(state)))
 
   let lastSync = options.lastSync
   async function confirmLast(node: NodeInfo | undefined, signal: AbortSignal): Promise<Confirmation | undefined> {
-    const last = lastSync
-    const made = last && partsOf(last.mark)
-    if (last === undefined || made?.settings === undefined || made.settings !== settingsOf(node)) return undefined
-    if (witness === undefined || made.sums.length !== families.length) return undefined
-    if (await witness.has(made.tables)) return 'unchanged'
-    const present = await witness.presentMark(made.tables)
-    if (present === undefined) return undefined
-    const readings = await Promise.all(families.map(({ one }) => readFound(one, { layout, signal })))
-    const isSame = readings.every((found, index) => {
-      const expected = made.sums[index]
-      return (
-        expected !== undefined &&
-        isEqualSum(sumOfFound({ family: families[index]?.one.family ?? 'IPv4', layout }, found), expected)
-      )
-    })
-    // What was committed while they were read may not have been read.
-    if (!isSame || !(await witness.has(present))) return undefined
-    lastSync = { ...last, mark: last.mark.replace(made.tables, present) }
-    return 'read'
+    const haveSums = async (sums: readonly string[]): Promise<boolean> => {
+      const readings = await Promise.all(families.map(({ one }) => readFound(one, { layout, signal })))
+      return readings.every((found, index) => {
+        const family = families[index]?.one.family ?? 'IPv4'
+        return sumText(sumOfFound({ family, layout }, found)) === sums[index]
+      })
+    }
+    const settings = origins.settingsOf(node)
+    const confirmed = await confirmLastSync(lastSync, { settings, families: families.length, witness, haveSums })
+    if (confirmed !== undefined) lastSync = confirmed.last
+    return confirmed?.by
   }
 
   /** Whether the tables are as an earlier process left them, which wanted the same rules. The first sync asks. */
@@ -185,9 +169,10 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     const { state } = request
     const last = lastSync
     lastSync = undefined
-    if (last === undefined || (await witness?.has(partsOf(last.mark).tables)) !== true) return false
-    const { origin, sums: known } = partsOf(last.mark)
-    const sums = origin !== undefined && origin === originOf(request) ? known : undefined
+    const mark = last && parseSyncMark(last.mark)
+    if (last === undefined || mark === undefined || (await witness?.has(mark.tables)) !== true) return false
+    const isSameOrigin = mark.made !== undefined && mark.made.origin === origins.of(state, request.objects)?.origin
+    const sums = isSameOrigin ? mark.sums.flatMap(sumOfText) : undefined
     let sum = EMPTY_SUM
     const accepts: (() => void)[] = []
     for (const [index, family] of families.entries()) {
@@ -227,8 +212,8 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
     // Where service ports are refused, the rules are not those of the state, and the next process is to try them again.
     const tables = refused.length > 0 ? undefined : await witness?.mark()
     const sums = families.map((family) => family.sum() ?? EMPTY_SUM)
-    const { node } = request.state
-    const mark = tables && markOf({ tables, origin: originOf(request), settings: settingsOf(node), sums })
+    const made = origins.of(request.state, request.objects)
+    const mark = tables && syncMarkText({ tables, made, sums: sums.map(sumText) })
     return {
       ...(mark !== undefined && { mark }),
       full: outcomes.some(({ full }) => full),
@@ -284,45 +269,6 @@ export function createIptablesBackend(options: IptablesBackendOptions): Iptables
       }
     },
     close: async () => conntrack?.close(),
-  }
-}
-
-interface MarkParts {
-  readonly tables: string
-  /** Of the state's objects, the settings and the build; absent: not known. */
-  readonly origin?: string | undefined
-  /** Of the Node, the settings and the build. */
-  readonly settings?: string | undefined
-  /** Of each family. */
-  readonly sums: readonly RulesetSum[]
-}
-
-/**
- * The mark of a sync is that of the tables; with a build also digests of what the rules were made from, and the sum of each family:
- * `TABLES; ORIGIN SETTINGS; MANGLE FILTER NAT SUM; …`. Where the origin is found again, the rules are as this program would plan them.
- */
-const markOf = ({ tables, origin, settings, sums }: MarkParts): string =>
-  origin === undefined || settings === undefined
-    ? tables
-    : [
-        tables,
-        `${origin} ${settings}`,
-        ...sums.map(({ rules: { mangle, filter, nat }, sum }) => `${mangle} ${filter} ${nat} ${sum.toString(16)}`),
-      ].join('; ')
-
-function partsOf(mark: string): MarkParts {
-  const [tables = '', made, ...sums] = mark.split('; ')
-  const [origin, settings] = made?.split(' ') ?? []
-  return {
-    tables,
-    origin,
-    settings,
-    sums: sums.flatMap((text) => {
-      const [, mangle, filter, nat, sum] = /^(\d+) (\d+) (\d+) ([\da-f]+)$/.exec(text) ?? []
-      return sum === undefined
-        ? []
-        : [{ rules: { mangle: Number(mangle), filter: Number(filter), nat: Number(nat) }, sum: BigInt(`0x${sum}`) }]
-    }),
   }
 }
 

@@ -14,7 +14,7 @@ import {
   tableOf,
 } from '../plan/installed.js'
 import { CHAINS, chainsOfRole, type Layout, type LayoutChain } from '../ruleset/layout.js'
-import { type Table, TABLES } from '../ruleset/ruleset.js'
+import type { Table } from '../ruleset/ruleset.js'
 import { isOurChain, isOurJump } from '../chain-owner.js'
 
 /**
@@ -39,8 +39,16 @@ export const minus = (a: RulesetSum, b: RulesetSum): RulesetSum => ({
   rules: added(a.rules, b.rules, -1),
   sum: minusDigest(a.sum, b.sum),
 })
-export const isEqualSum = (a: RulesetSum, b: RulesetSum): boolean =>
-  a.sum === b.sum && TABLES.every((table) => a.rules[table] === b.rules[table])
+/** `0 12 174 3ad…`, of mangle, filter, nat and all: what `sumOfText` reads. */
+export const sumText = ({ rules: { mangle, filter, nat }, sum }: RulesetSum): string =>
+  `${mangle} ${filter} ${nat} ${sum.toString(16)}`
+
+export function sumOfText(text: string): readonly RulesetSum[] {
+  const [, mangle, filter, nat, sum] = /^(\d+) (\d+) (\d+) ([\da-f]+)$/.exec(text) ?? []
+  if (sum === undefined) return []
+  return [{ rules: { mangle: Number(mangle), filter: Number(filter), nat: Number(nat) }, sum: BigInt(`0x${sum}`) }]
+}
+
 export const rulesIn = ({ rules: { mangle, filter, nat } }: RulesetSum): number => mangle + filter + nat
 export const digestText = ({ sum }: RulesetSum): string => digestSumText(sum)
 

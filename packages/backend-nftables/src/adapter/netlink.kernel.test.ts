@@ -188,6 +188,28 @@ describeWithNft('the nftables backend over netlink', () => {
       expect(bytes).toBe(0)
     })
 
+    it('is confirmed before the first sync by the generation, else by reading, by the same build', async () => {
+      const lastSync = await leave()
+      const unchanged = await open({ witness: createWitness('boot'), build, lastSync })
+      expect(await unchanged.confirmLast?.(BEFORE.node, signal)).toBe(build && 'unchanged')
+      expect(processes).toEqual([])
+      const node = BEFORE.node && { ...BEFORE.node, addresses: ['192.168.55.77'] }
+      const moved = await open({ witness: createWitness('boot'), build, lastSync })
+      expect(await moved.confirmLast?.(node, signal)).toBeUndefined()
+      namespace.run(['nft', 'add table inet another'])
+      const changed = await open({ witness: createWitness('boot'), build, lastSync })
+      expect(await changed.confirmLast?.(BEFORE.node, signal)).toBe(build && 'read')
+      if (build !== undefined) {
+        processes.length = 0
+        expect(await changed.sync(whole(BEFORE), signal)).toMatchObject({ bytes: 0, digest: lastSync.digest })
+        expect(processes).toEqual([])
+      }
+      namespace.run(['nft', 'flush map ip kube-proxy spread-endpoints'])
+      const damaged = await open({ witness: createWitness('boot'), build, lastSync })
+      expect(await damaged.confirmLast?.(BEFORE.node, signal)).toBeUndefined()
+      namespace.run(['nft', 'delete table inet another'])
+    })
+
     it('reads the tables where another program has changed nf_tables, or the state is another', async () => {
       const lastSync = await leave()
       const other = await open({ witness: createWitness('boot'), build, lastSync })

@@ -1,9 +1,10 @@
 import {
+  confirmLastSync,
+  createSyncOrigins,
   createTurns,
   digestSumText,
   parseSyncMark,
   syncMarkText,
-  syncOrigin,
   type BackendContents,
   type DataplaneBackend,
   type FamilyDrift,
@@ -65,8 +66,7 @@ export function createNftablesBackend(options: NftablesBackendOptions): Dataplan
     return { rules: count, digest: digestSumText(digest) }
   }
 
-  const originOf = ({ state, objects }: SyncRequest): string | undefined =>
-    syncOrigin({ build: options.build, objects, contexts: tables.map(({ contextOf }) => contextOf(state)) })
+  const origins = createSyncOrigins(options.build, (state) => tables.map(({ contextOf }) => contextOf(state)))
 
   let lastSync = options.lastSync
   /** Whether the tables are as an earlier process left them, which wanted the same. The first sync asks. */
@@ -75,8 +75,9 @@ export function createNftablesBackend(options: NftablesBackendOptions): Dataplan
     lastSync = undefined
     const mark = last && parseSyncMark(last.mark)
     if (last === undefined || mark === undefined || (await witness?.has(mark.tables)) !== true) return false
-    const origin = originOf(request)
-    const sums = origin !== undefined && mark.origin === origin ? mark.sums.flatMap(sumOfText) : undefined
+    const isSameOrigin =
+      mark.made !== undefined && mark.made.origin === origins.of(request.state, request.objects)?.origin
+    const sums = isSameOrigin ? mark.sums.flatMap(sumOfText) : undefined
     const assumed = tables.flatMap(({ assume }, index) => assume({ state: request.state, sum: sums?.[index] }) ?? [])
     if (assumed.length < tables.length || contents(assumed.map(({ sum }) => sum)).digest !== last.digest) return false
     for (const { accept } of assumed) accept()
@@ -88,7 +89,7 @@ export function createNftablesBackend(options: NftablesBackendOptions): Dataplan
     if (tables.some(({ refused }) => refused().length > 0)) return undefined
     const found = await witness?.mark()
     const sums = tables.map(({ sum }) => sumText(sum() ?? EMPTY_SUM))
-    return found && syncMarkText({ tables: found, origin: originOf(request), sums })
+    return found && syncMarkText({ tables: found, made: origins.of(request.state, request.objects), sums })
   }
 
   return {
@@ -125,6 +126,17 @@ export function createNftablesBackend(options: NftablesBackendOptions): Dataplan
           ...contents(tables.map(({ sum }) => sum() ?? EMPTY_SUM)),
           refused: tables.flatMap(({ refused }) => refused()),
         }
+      }),
+    confirmLast: (node) =>
+      inTurn(async () => {
+        const haveSums = async (sums: readonly string[]): Promise<boolean> => {
+          for (const [index, { read }] of tables.entries()) if (sumText(await read()) !== sums[index]) return false
+          return true
+        }
+        const settings = origins.settingsOf(node)
+        const confirmed = await confirmLastSync(lastSync, { settings, families: tables.length, witness, haveSums })
+        if (confirmed !== undefined) lastSync = confirmed.last
+        return confirmed?.by
       }),
     async read() {
       const sums: TableSum[] = []
