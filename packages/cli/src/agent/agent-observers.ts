@@ -5,6 +5,7 @@ import type { AgentEvent } from './agent-event.js'
 import { createAgentLines, createAgentLogger, type AgentLine } from './agent-log.js'
 import { watchedBy } from './cluster-source.js'
 import { createAgentHealth, type AgentHealth } from './health/readiness.js'
+import { steadyNow } from './steady-time.js'
 import { createAgentMetrics, readProcessFigures, type AgentMetrics } from './metrics/agent-metrics.js'
 
 /** What receives the events of an agent. */
@@ -44,6 +45,7 @@ export function createAgentObservers(
     nodeName,
     kinds: watchedBy(dataplane),
     clock: context.now,
+    steady: steadyNow,
   })
   const metrics = createAgentMetrics({
     families,

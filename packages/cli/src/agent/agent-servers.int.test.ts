@@ -35,7 +35,13 @@ async function openOn(proxy: Pick<ProxyConfig, 'families' | 'nodePortAddresses'>
   const warnings: string[] = []
   const started = startAgentServers({
     config: { ...config, proxy: { ...config.proxy, ...proxy } },
-    health: createAgentHealth({ families: proxy.families, syncPeriodMs, minSyncPeriodMs, clock: () => 0 }),
+    health: createAgentHealth({
+      families: proxy.families,
+      syncPeriodMs,
+      minSyncPeriodMs,
+      clock: () => 0,
+      steady: () => 0,
+    }),
     metrics: { registry: new Registry(), on: () => undefined },
     mode: 'iptables',
     lastSent: () => undefined,

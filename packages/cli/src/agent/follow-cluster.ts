@@ -24,6 +24,7 @@ import {
 import { watchFirewalld } from '../dataplanes.js'
 import type { AgentMachine } from '../machine/open-machine.js'
 import type { AgentObservers } from './agent-observers.js'
+import { steadyScheduler } from './steady-time.js'
 import { recordedEvents } from './cluster-source.js'
 import { createFirstSync } from './first-sync.js'
 import { keepInForce } from './keep-in-force.js'
@@ -41,7 +42,7 @@ interface FollowOptions {
   readonly isCompareDue?: boolean | undefined
   /** Tries again to hold ports that other processes had; whether the rules follow. Absent: none is held. */
   readonly retryPorts?: (() => Promise<boolean>) | undefined
-  readonly observers: Pick<AgentObservers, 'emit' | 'info' | 'warn'>
+  readonly observers: Pick<AgentObservers, 'emit' | 'info' | 'warn' | 'context'>
   /** Asks for the end: what is known by then is brought into force, and nothing more is asked for. */
   readonly stop: AbortSignal
 }
@@ -89,6 +90,8 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     // What had not come yet is no reason to take rules away.
     atEnd: 'cut-short',
     resync,
+    scheduler: steadyScheduler,
+    clock: observers.context.now,
     minSyncPeriodMs: config.minSyncPeriodMs,
     syncPeriodMs: config.syncPeriodMs,
     ...(start.appliedSeq !== undefined && { appliedSeq: start.appliedSeq }),
@@ -107,7 +110,8 @@ export async function followCluster(agent: FollowOptions, ends: readonly Promise
     inForce,
     hasRead: () => hasRead,
     syncPeriodMs: config.syncPeriodMs,
-    scheduler: asyncScheduler,
+    scheduler: steadyScheduler,
+    clock: observers.context.now,
     signal: ended.signal,
     onEvent: emit,
     onNotice: (notice) => recorder.put(notice),

@@ -41,7 +41,10 @@ interface KeepInForceOptions {
   /** Whether the first sync has begun to read the tables. */
   readonly hasRead: () => boolean
   readonly syncPeriodMs: number
+  /** Measures durations: of a clock that is not set. */
   readonly scheduler: SchedulerLike
+  /** What events and notices are dated by: milliseconds since 1970 UTC. */
+  readonly clock: () => number
   readonly signal: AbortSignal
   readonly onEvent: (event: AgentEvent) => void
   /** What the log has to tell. */
@@ -95,7 +98,7 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
     },
     scheduler,
   ).subscribe((outcome) => {
-    const at = scheduler.now()
+    const at = options.clock()
     const { waitedMs } = outcome
     if (outcome.type === 'failed') {
       if (signal.aborted) return
@@ -106,7 +109,7 @@ export async function keepInForce(options: KeepInForceOptions): Promise<void> {
     const by = suspects.take()
     onEvent({ type: 'drift', drifts: outcome.drifts, at, by, waitedMs })
     for (const drift of outcome.drifts) {
-      const quiet = repeats.take(`${drift.family} ${drift.chains.join()}`, at)
+      const quiet = repeats.take(`${drift.family} ${drift.chains.join()}`, scheduler.now())
       if (quiet !== undefined) options.onNotice(driftNotice(drift, { by, quiet }, at))
     }
   })

@@ -52,7 +52,10 @@ export interface SyncEngineOptions {
   readonly syncPeriodMs: number
   /** Where runs are recorded; absent: nowhere. */
   readonly recorder?: Pick<Recorder, 'put'>
+  /** Measures pauses and durations. */
   readonly scheduler?: SchedulerLike
+  /** What reports are dated by: milliseconds since 1970 UTC. Default: the scheduler's clock. */
+  readonly clock?: () => number
   /** What a log had received, and applied (0: nothing), before: a restart goes on there. */
   readonly received?: Iterable<ObjectKind>
   readonly appliedSeq?: Seq
@@ -82,7 +85,7 @@ const LAST_RETRIES = 5
  */
 export function runSyncEngine(options: SyncEngineOptions): Observable<EngineReport> {
   const { events, fold, backend, recorder, ready = of(true), scheduler = asyncScheduler } = options
-  const { received = [], atEnd = 'whole' } = options
+  const { received = [], atEnd = 'whole', clock = () => scheduler.now() } = options
   const retryMs = Math.min(FIRST_RETRY_MS, options.syncPeriodMs)
   const usesServiceCidrs = backend.usesServiceCidrs === true
 
@@ -103,7 +106,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
       if (isAllInDoubt) changed = 'all'
       isAllInDoubt = false
       if (changed !== 'all') changed = new Set([...changed, ...applied.changed])
-      const startedAt = scheduler.now()
+      const startedAt = clock()
       firstTaken ??= firstPending
       firstPending = undefined
       const toSeq = fold.state.seq
@@ -121,12 +124,15 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
     const run = (): Observable<EngineReport> =>
       new Observable<EngineReport>((runSubscriber) => {
         const abort = new AbortController()
+        const begunAt = scheduler.now()
         const request = withDue(takeRequest())
         let underWay = true
         const sync = async (): Promise<void> => {
           const outcome = await attempt(backend, { ...request, state: fold.state, objects: fold.objects }, abort.signal)
           underWay = false
-          const report = { ...request, endedAt: scheduler.now() }
+          const endedAt = clock()
+          // Wall time may have been set meanwhile: what it took is not.
+          const report = { ...request, startedAt: endedAt - (scheduler.now() - begunAt), endedAt }
           recordSync({ report, outcome })
           if ('error' in outcome) return runSubscriber.error(new FailedSync(report, outcome.error))
           const { changed: requested, endedAt: at } = report
@@ -175,7 +181,7 @@ export function runSyncEngine(options: SyncEngineOptions): Observable<EngineRepo
           {
             minIntervalMs: options.minSyncPeriodMs,
             maxIntervalMs: MAX_SYNC_INTERVAL_MS,
-            nextRunInMs: () => refusals.nextInMs(scheduler.now()),
+            nextRunInMs: () => refusals.nextInMs(clock()),
             retryMs,
             maxRetryMs: options.syncPeriodMs,
             lastRetries: LAST_RETRIES,

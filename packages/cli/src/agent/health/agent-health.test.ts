@@ -9,23 +9,31 @@ const START = Date.UTC(2026, 10, 21, 9, 0, 0)
 const TO_BE_DELETED = { key: 'ToBeDeletedByClusterAutoscaler', value: '1732179600', effect: 'NoSchedule' }
 
 interface Told extends AgentHealth {
+  /** Sets wall time forward, or back. */
+  readonly setClock: (ms: number) => void
   /** Tells what happens so many milliseconds after the start. */
   readonly at: (ms: number, ...events: readonly ((now: number) => AgentEvent)[]) => void
 }
 
 function agent({ families = ['IPv4', 'IPv6'] as readonly IpFamily[] } = {}): Told {
   let now = START
+  let set = 0
   const health = createAgentHealth({
     families,
     syncPeriodMs: 30_000,
     minSyncPeriodMs: 1000,
     nodeName: 'node-a',
     clock: () => now,
+    steady: () => now - set,
   })
   return {
     ...health,
+    setClock: (ms) => {
+      set += ms
+      now += ms
+    },
     at: (ms, ...events) => {
-      now = START + ms
+      now = START + ms + set
       for (const event of events) health.on(event(now))
     },
   }
@@ -293,5 +301,25 @@ describe('a start from the log alone', () => {
     // A server that goes away later takes nothing back.
     told.at(2600, () => watch('EndpointSlice', 'lost'))
     expect(told.isServing()).toBe(true)
+  })
+})
+
+describe('a clock that is set while a change waits', () => {
+  it.each([
+    ['forward', 3_600_000],
+    ['back', -3_600_000],
+  ])('%s makes no change late, nor one that is late in time', (_, ms) => {
+    const told = running()
+    told.at(1000, service4(4))
+    told.setClock(ms)
+    expect(told.healthz().status).toBe(200)
+    expect(told.readyz().body.checks.applied).toMatchObject({ ok: true, behindMs: 0 })
+    told.at(5000)
+    expect(told.readyz().body.checks.applied).toMatchObject({ ok: true, behindMs: 4000 })
+    told.at(60_999)
+    expect(told.healthz().status).toBe(200)
+    told.at(61_000)
+    expect(told.healthz().status).toBe(503)
+    expect(told.healthz().body.currentTime).toBe(new Date(START + 61_000 + ms).toISOString().replace('.000', ''))
   })
 })

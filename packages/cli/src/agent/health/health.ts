@@ -15,6 +15,7 @@ import {
 import type { AgentEvent, LogStart } from '../agent-event.js'
 import type { HeldPortsReport } from '../held-ports.js'
 import type { Observation } from '../observe/observe-rules.js'
+import { afterApplied, movedWaiting, type Unapplied, withUnapplied } from './unapplied.js'
 
 /** What health is derived from: a fold over what happens in an agent. Times in milliseconds since 1970 UTC. */
 export interface Health {
@@ -90,6 +91,28 @@ export const initialHealth = ({ families }: HealthOptions): Health => ({
   log: { type: 'ok' },
   audit: {},
 })
+
+/** Wall time was set by so many milliseconds: moments that are compared with the present move along. */
+export function movedBy(health: Health, ms: number): Health {
+  const { initializedAt, caughtUp, watches, observed } = health
+  const damage = observed?.damage
+  return {
+    ...withProxiers(health, health.families, ({ updatedAt, waiting }) => ({
+      ...(updatedAt !== undefined && { updatedAt: updatedAt + ms }),
+      waiting: movedWaiting(waiting, ms),
+    })),
+    unapplied: movedWaiting(health.unapplied, ms),
+    ...(initializedAt !== undefined && { initializedAt: initializedAt + ms }),
+    ...(caughtUp && { caughtUp: { ...caughtUp, at: caughtUp.at + ms } }),
+    watches: Object.fromEntries(
+      Object.entries(watches).map(([kind, status]) => [
+        kind,
+        status.heardAt === undefined ? status : { ...status, heardAt: status.heardAt + ms },
+      ]),
+    ),
+    ...(observed && damage && { observed: { ...observed, damage: { ...damage, since: damage.since + ms } } }),
+  }
+}
 
 /** One event further. What has no part in health leaves it as it is. */
 export function nextHealth(health: Health, event: AgentEvent, options: HealthOptions): Health {
@@ -283,30 +306,6 @@ const withProxiers = (health: Health, families: readonly IpFamily[], change: (pr
           ...Object.fromEntries(families.map((family) => [family, change(health.proxiers[family])])),
         },
       }
-
-/** Events that are on their way to the rules, gathered by the second. */
-export interface Unapplied {
-  /** When the first of them was recorded, in milliseconds since 1970 UTC. */
-  readonly at: number
-  readonly lastSeq: Seq
-}
-
-/** Oldest first. However long the rules cannot be written, no more than a few hundred are kept: the oldest counts. */
-export function withUnapplied(
-  waiting: readonly Unapplied[],
-  { seq, at }: { readonly seq: Seq; readonly at: number },
-): readonly Unapplied[] {
-  const last = waiting.at(-1)
-  const isNew = last === undefined || (at >= last.at + GATHERED_MS && waiting.length < MAX_WAITING)
-  return isNew ? [...waiting, { at, lastSeq: seq }] : [...waiting.slice(0, -1), { at: last.at, lastSeq: seq }]
-}
-
-/** What is left after a sync that carried everything up to `appliedSeq`. */
-export const afterApplied = (waiting: readonly Unapplied[], appliedSeq: Seq): readonly Unapplied[] =>
-  waiting.filter(({ lastSeq }) => lastSeq > appliedSeq)
-
-const GATHERED_MS = 1000
-const MAX_WAITING = 300
 
 /**
  * A time in UTC as Go writes it in JSON, which is what readers of kube-proxy's answers parse: a fraction has no zeros at its

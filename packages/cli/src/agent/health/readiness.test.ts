@@ -20,6 +20,7 @@ function readyzAfter(
     syncPeriodMs: 30_000,
     minSyncPeriodMs: 1000,
     clock: () => START + ms,
+    steady: () => ms,
   })
   for (const event of events) health.on(event)
   return health.readyz()

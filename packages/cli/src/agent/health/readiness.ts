@@ -2,7 +2,8 @@ import { type IpFamily, NEEDED_KINDS, type ObjectKind, ServicesRefusedError, typ
 import type { AgentEvent } from '../agent-event.js'
 import { type HeldPortsStatus, heldPortsStatus } from '../held-ports.js'
 import { type Damage, processText } from '../observe/damage.js'
-import { CATCH_UP_MS, describeError, goTime, type Health, initialHealth, nextHealth } from './health.js'
+import { CATCH_UP_MS, describeError, goTime, type Health, initialHealth, movedBy, nextHealth } from './health.js'
+import { createWallTime } from '../steady-time.js'
 
 /** What /readyz answers: each reason for which the rules may not be what the cluster wants, told apart. Times RFC 3339. */
 export interface Readiness {
@@ -340,6 +341,8 @@ interface AgentHealthOptions {
   readonly kinds?: readonly ObjectKind[]
   /** Milliseconds since 1970 UTC. */
   readonly clock: () => number
+  /** Milliseconds of a clock that is not set. */
+  readonly steady: () => number
 }
 
 /** An agent's health: told what happens, and asked by the HTTP servers. */
@@ -353,19 +356,25 @@ export interface AgentHealth {
 }
 
 export function createAgentHealth(options: AgentHealthOptions): AgentHealth {
-  const { syncPeriodMs, minSyncPeriodMs, kinds = NEEDED_KINDS, clock } = options
+  const { syncPeriodMs, minSyncPeriodMs, kinds = NEEDED_KINDS, clock, steady } = options
   const foldOptions = { ...options, kinds }
   let health: Health = initialHealth(foldOptions)
   // kube-proxy's, which is on time twice as long as it may take to try again.
   const moment = () => ({ now: clock(), timeoutMs: 2 * syncPeriodMs })
+  const wallTime = createWallTime({ steady, wall: clock })
+  /** What has waited has waited as long as before, also when the clock was set. */
+  const current = (): Health => {
+    const step = wallTime.step()
+    return step === 0 ? health : (health = movedBy(health, step))
+  }
 
   return {
-    on: (event) => void (health = nextHealth(health, event, foldOptions)),
-    healthz: () => healthz(health, moment()),
-    livez: () => livez(health, moment()),
+    on: (event) => void (health = nextHealth(current(), event, foldOptions)),
+    healthz: () => healthz(current(), moment()),
+    livez: () => livez(current(), moment()),
     readyz: () =>
-      readyz(health, { now: clock(), kinds, behindMs: minSyncPeriodMs + SYNC_ALLOWANCE_MS, freshMs: FRESH_MS }),
-    isServing: () => isServing(health, moment()),
+      readyz(current(), { now: clock(), kinds, behindMs: minSyncPeriodMs + SYNC_ALLOWANCE_MS, freshMs: FRESH_MS }),
+    isServing: () => isServing(current(), moment()),
   }
 }
 

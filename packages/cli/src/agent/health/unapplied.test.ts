@@ -1,6 +1,6 @@
 import { seq } from '@pointsman/core'
 import { describe, expect, it } from 'vitest'
-import { afterApplied, type Unapplied, withUnapplied } from './health.js'
+import { afterApplied, type Unapplied, withUnapplied } from './unapplied.js'
 
 const waitingFor = (events: readonly (readonly [number, number])[]): readonly Unapplied[] =>
   events.reduce<readonly Unapplied[]>(

@@ -15,6 +15,7 @@ const health = createAgentHealth({
   syncPeriodMs: 30_000,
   minSyncPeriodMs: 1000,
   clock: () => START,
+  steady: () => 0,
 })
 let server: RunningServer
 let port: number

@@ -1,6 +1,6 @@
 import { type LogHealth, NO_SEQ, NEEDED_KINDS, type ObjectKind, type Seq, type WatchStatus } from '@pointsman/core'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { afterApplied, type Unapplied, withUnapplied } from '../health/health.js'
+import { afterApplied, type Unapplied, withUnapplied } from '../health/unapplied.js'
 import { type MetricGroup, REQUEST_BUCKETS } from './metric-context.js'
 
 /** How the watches are, and how far the rules are behind them. */

@@ -22,6 +22,7 @@ import { recordedEvents } from '../cluster-source.js'
 import { createFirstSync } from '../first-sync.js'
 import { aborted, atMost } from '../follow-cluster.js'
 import type { AgentStart } from '../start-from-log.js'
+import { steadyScheduler } from '../steady-time.js'
 import { damageText, rightText } from './observed-lines.js'
 import { observeRules, type Observation, type ObservedRules } from './observe-rules.js'
 
@@ -87,7 +88,8 @@ export async function observeCluster(agent: ObserveClusterOptions, ends: readonl
     minSyncPeriodMs: config.minSyncPeriodMs,
     open: () => openObserved(agent, observers.context),
     isWatching: () => NEEDED_KINDS.every((kind) => phases.get(kind) === 'watching'),
-    scheduler: asyncScheduler,
+    scheduler: steadyScheduler,
+    clock: observers.context.now,
     signal: ended.signal,
     onOpened: ({ dataplane, rules }) => {
       if (!isOpened) emit({ type: 'opened', at: asyncScheduler.now() })

@@ -26,6 +26,7 @@ import {
   timer,
 } from 'rxjs'
 import { driftChecks } from '../keep-in-force.js'
+import { createWallTime, type WallTime } from '../steady-time.js'
 import { ACCUSED_AFTER_MS, createCommits, createSuspicions, type Damage, damageOf, findingText } from './damage.js'
 import { type AuditedMaps, createPossibleStates, type PossibleStates } from './possible-states.js'
 
@@ -71,7 +72,10 @@ export interface ObserveOptions {
   readonly changes: Observable<StateChange>
   /** Whether all watches are up: else the proxy may know what we do not. */
   readonly isWatching: () => boolean
+  /** Measures durations: of a clock that is not set. */
   readonly scheduler: SchedulerLike
+  /** What observations are dated by: milliseconds since 1970 UTC. */
+  readonly clock: () => number
   readonly signal: AbortSignal
   readonly onObservation: (observation: Observation) => void
   readonly onOpened: (observed: ObservedRules) => void
@@ -97,7 +101,9 @@ const ASSESS_MS = 1000
  * the signal aborts; fails where the rules cannot be opened, as `open`.
  */
 export async function observeRules(options: ObserveOptions): Promise<void> {
-  const { scheduler, signal, onObservation } = options
+  const { scheduler, signal, clock } = options
+  const wallTime = createWallTime({ steady: () => scheduler.now(), wall: clock })
+  const onObservation = (observation: Observation): void => options.onObservation(dated(observation, wallTime))
   const lateMs = options.minSyncPeriodMs + SYNC_ALLOWANCE_MS
   let observed = await options.open()
   options.onOpened(observed)
@@ -289,6 +295,14 @@ export async function observeRules(options: ObserveOptions): Promise<void> {
     assessing.unsubscribe()
   }
 }
+
+/** An observation of the scheduler's clock, in wall time. */
+const dated = ({ at, behind, damage, ...rest }: Observation, { of }: WallTime): Observation => ({
+  ...rest,
+  at: of(at),
+  ...(behind && { behind: { ...behind, since: of(behind.since) } }),
+  ...(damage && { damage: { ...damage, since: of(damage.since) } }),
+})
 
 /** Hears of changes until it is unsubscribed; silent where the rule system reports none. */
 const listening = (

@@ -46,7 +46,7 @@ export interface Explanation {
   readonly missing?: Change
 }
 
-/** A change of rules that is on its way, or was. `at` in milliseconds since 1970 UTC. */
+/** A change of rules that is on its way, or was. `at` in milliseconds of the observer's clock, which is not set. */
 export interface Change {
   readonly seq: Seq
   readonly at: number

@@ -1,6 +1,6 @@
 import { type Endpoint, isEqual, type Seq, type ServicePort } from '@pointsman/core'
 
-/** A value with the event that brought it; `at` in milliseconds since 1970 UTC. */
+/** A value with the event that brought it; `at` in milliseconds of the observer's clock, which is not set. */
 export interface Dated<Value> {
   readonly value: Value
   readonly seq: Seq
