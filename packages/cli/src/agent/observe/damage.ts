@@ -66,7 +66,7 @@ const keyOf = ({ expected, found, count: _, detail: _detail, ...rest }: AuditFin
 
 export function damageOf(
   lasting: readonly Suspicion[],
-  { before, dataplane }: { readonly before: Damage | undefined; readonly dataplane: Dataplane },
+  { before, dataplane }: { readonly before: Damage | undefined; readonly dataplane: Pick<Dataplane, 'findings'> },
 ): Damage | undefined {
   if (lasting.length === 0) return undefined
   const findings = lasting.map(({ finding }) => finding)
@@ -79,7 +79,7 @@ export function damageOf(
   }
 }
 
-/** What was found in each place, by its type. */
+/** What was found in each place, by its type; where most was found first, which a text that is cut short still has. */
 function placesOf(
   findings: readonly AuditFinding[],
   { findings: kinds }: Pick<Dataplane, 'findings'>,
@@ -89,7 +89,8 @@ function placesOf(
     const key = [finding.family, finding.table, finding.chain, finding.type].join(' ')
     groups.set(key, [...(groups.get(key) ?? []), finding])
   }
-  return [...groups.values()].flatMap((group) => {
+  const largestFirst = [...groups.values()].toSorted((a, b) => b.length - a.length)
+  return largestFirst.flatMap((group) => {
     const [first] = group
     if (first === undefined) return []
     const { family, table, chain, type, detail } = first
