@@ -109,8 +109,11 @@ export type Expression =
   /** Not known here: its text. */
   | { readonly type: 'other'; readonly text: string }
 
-/** `in`: one of several flags, as in `ct state new`. */
-export type Comparison = '==' | '!=' | '<' | '>' | '<=' | '>=' | 'in'
+/** `in`: one of several flags, as in `ct state new`; `!`: none of them, as in `ct state ! new`. */
+export type Comparison = '==' | '!=' | '<' | '>' | '<=' | '>=' | 'in' | '!'
+export const COMPARISONS: ReadonlySet<string> = new Set<Comparison>(['==', '!=', '<', '>', '<=', '>=', 'in', '!'])
+
+export const isDenial = (operator: Comparison): boolean => operator === '!=' || operator === '!'
 
 export type NatKind = 'dnat' | 'snat' | 'masquerade' | 'redirect'
 

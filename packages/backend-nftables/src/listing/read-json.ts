@@ -3,6 +3,7 @@ import { scalarText } from '../table/json.js'
 import { RulesetBuilder } from './ruleset-builder.js'
 import {
   type Comparison,
+  COMPARISONS,
   type Expression,
   hasFlags,
   type NatKind,
@@ -283,6 +284,7 @@ export function statementOf(value: Json): Statement {
       const left = expressionOf(object['left'] ?? null)
       const right = expressionOf(object['right'] ?? null)
       const op = textAt(object, 'op')
+      if (op !== '' && !COMPARISONS.has(op)) return other
       const isFlag = op === '==' && hasFlags(left) && (right.type === 'literal' || right.type === 'list')
       // Without the word, nft means one of the flags; the JSON of one flag can say either.
       return { type: 'match', left, operator: isFlag ? '==' : ((op === '' ? '==' : op) as Comparison), right }

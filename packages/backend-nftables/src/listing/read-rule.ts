@@ -1,5 +1,6 @@
 import {
   type Comparison,
+  COMPARISONS,
   type Expression,
   hasFlags,
   type NatKind,
@@ -226,5 +227,4 @@ const NAT_FLAGS = wordSet('random fully-random persistent')
 const NAT_FORMS = wordSet('addr . port prefix interval')
 const QUEUE_FLAGS = wordSet('bypass fanout')
 const LOG_OPTIONS = wordSet('prefix group snaplen queue-threshold level flags')
-const COMPARISONS = wordSet('== != < > <= >=')
 const OBJECTS_OF_CT = wordSet('helper timeout expectation')

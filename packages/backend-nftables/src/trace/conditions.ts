@@ -1,24 +1,24 @@
 import { type Condition, isCertain, isImpossible } from '@pointsman/core'
 import type { Finding, PacketState } from '@pointsman/core/trace'
-import type { Expression, Statement } from '../listing/model.js'
+import { type Comparison, type Expression, isDenial, type Statement } from '../listing/model.js'
 import { countIn, share } from './look-up.js'
 import type { Value } from './values.js'
 
 /** Whether a number that chance decides is what it is compared with. */
 export function chanceFinding(
   value: Extract<Value, { readonly type: 'chance' }>,
-  operator: string,
+  operator: Comparison,
   right: Expression,
 ): Finding {
   const constants = right.type === 'set' ? right.elements.map(({ key }) => key) : [orderRange(operator, right)]
   const count = constants.reduce((sum, one) => sum + countIn(value, one), 0)
-  const isDenied = operator === '!='
+  const isDenied = isDenial(operator)
   const odds = share(isDenied ? value.count - count : count, value.count)
   if (isCertain(odds) || isImpossible(odds)) return { holds: isCertain(odds), because: 'no chance is in it' }
   return { holds: true, because: 'chance decides', odds, assumption: value.assumption }
 }
 
-function orderRange(operator: string, right: Expression): Expression {
+function orderRange(operator: Comparison, right: Expression): Expression {
   const number = right.type === 'literal' ? Number(right.value) : Number.NaN
   if (Number.isNaN(number)) return right
   const range = (low: number, high: number): Expression => ({
@@ -35,7 +35,10 @@ function orderRange(operator: string, right: Expression): Expression {
       return range(number + 1, 2 ** 32)
     case '>=':
       return range(number, 2 ** 32)
-    default:
+    case '==':
+    case '!=':
+    case '!':
+    case 'in':
       return right
   }
 }
@@ -53,7 +56,7 @@ export function aboutOf(statement: Statement, { destination }: PacketState): Pic
   const asked = statement.type === 'match' ? statement.left : statement.type === 'vmap' ? statement.key : undefined
   const [first] = asked?.type === 'concat' ? asked.parts : [asked]
   if (first?.type === 'field' && first.name === 'daddr') {
-    const isHost = statement.type === 'match' && statement.right.type === 'literal' && statement.operator !== '!='
+    const isHost = statement.type === 'match' && statement.right.type === 'literal' && !isDenial(statement.operator)
     return { field: 'destination', ...(isHost && { value: destination }) }
   }
   if (first?.type === 'field' && first.name === 'saddr') return { field: 'source' }

@@ -24,7 +24,7 @@ import {
 import { applyNat } from './apply-nat.js'
 import { aboutOf, chanceFinding, keyTold, partMissing, toldOf } from './conditions.js'
 import { formatExpression, formatStatement } from '../listing/format.js'
-import type { Expression, NftElement, NftRule, Statement } from '../listing/model.js'
+import { isDenial, type Expression, type NftElement, type NftRule, type Statement } from '../listing/model.js'
 import { chanceIn, indexOf, keyOf, lookUp } from './look-up.js'
 import { NO_ELEMENTS, type WalkedTable } from './nft-tables.js'
 import { markOf, valueOf } from './read-packet.js'
@@ -306,7 +306,7 @@ class RuleRun {
     if (value.type === 'chance') return chanceFinding(value, operator, right)
     if (right.type === 'reference') {
       const found = this.#isIn(right.name, value, branch)
-      return operator === '!=' ? { ...found, holds: found.unknown === undefined ? !found.holds : found.holds } : found
+      return isDenial(operator) ? { ...found, holds: found.unknown === undefined ? !found.holds : found.holds } : found
     }
     const constants = right.type === 'set' ? right.elements.map(({ key }) => key) : [right]
     if (right.type === 'set' && (keyOf(value) !== undefined || constants.length > MOST_TRIED)) {
@@ -314,7 +314,7 @@ class RuleRun {
       if ('unknown' in found)
         return { holds: true, because: `it is not known whether ${found.unknown.text}`, unknown: found.unknown }
       const isIn = found.found[0]?.element !== undefined
-      return { holds: operator === '!=' ? !isIn : isIn, because: toldOf(value) }
+      return { holds: isDenial(operator) ? !isIn : isIn, because: toldOf(value) }
     }
     return compare(value, { operator, constants }, supposed)
   }

@@ -14,7 +14,7 @@ import {
   networkOrder,
 } from '@pointsman/core/trace'
 import { formatExpression } from '../listing/format.js'
-import type { Expression } from '../listing/model.js'
+import type { Comparison, Expression } from '../listing/model.js'
 
 /**
  * What an expression comes to for a packet. Values are compared as text of one length, as the kernel compares bytes: addresses as
@@ -211,11 +211,12 @@ export const claimOf = (text: string, code: Claim['code'], supposed: Case | unde
 /** Compares as the operator says. */
 export function compare(
   value: Value,
-  { operator, constants }: { readonly operator: string; readonly constants: readonly Expression[] },
+  { operator, constants }: { readonly operator: Comparison; readonly constants: readonly Expression[] },
   supposed: Case | undefined,
 ): Finding {
   switch (operator) {
     case '!=':
+    case '!':
       if (value.type === 'absent') return known(false, value.because)
       return negatedIf(true, anyOf(constants.map((one) => judgeConstant(value, one, supposed))))
     case '<':
@@ -223,7 +224,8 @@ export function compare(
     case '<=':
     case '>=':
       return compareOrder(value, { operator, constant: constants[0] ?? { type: 'any' } }, supposed)
-    default:
+    case '==':
+    case 'in':
       return anyOf(constants.map((one) => judgeConstant(value, one, supposed)))
   }
 }
