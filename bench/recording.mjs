@@ -1,13 +1,13 @@
-// recording.mjs FILE EVENTS: writes a recording of a busy cluster, and answers its lines and bytes.
+// recording.mjs FILE EVENTS [OPTIONS]: writes a recording of a busy cluster, and answers its lines and bytes. OPTIONS: of churn, as JSON.
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { churn } from '../packages/core/dist/testing/churn.js'
 
-const [file, events] = process.argv.slice(2)
+const [file, events, options = '{}'] = process.argv.slice(2)
 const out = openSync(file, 'w')
 let lines = 0
 let bytes = 0
 let chunk = ''
-for (const event of churn({ services: 5000, events: Number(events) })) {
+for (const event of churn({ services: 5000, ...JSON.parse(options), events: Number(events) })) {
   chunk += `${JSON.stringify(lineOf(event))}\n`
   lines++
   if (chunk.length > 1 << 20) flush()
