@@ -46,7 +46,7 @@ try {
   )
   const before = imported(lists)
   const after = imported(recording)
-  const { perSecond } = JSON.parse(
+  const { perProcessorSecond } = JSON.parse(
     execFileSync(process.execPath, [join(here, 'parse.mjs'), recording], { encoding: 'utf8' }),
   )
   say(`the lists alone: ${before.seconds.toFixed(1)} s, log ${mb(before.size)} MB, peak ${before.peak} MB`)
@@ -54,13 +54,20 @@ try {
   const events = ofHour.lines - ofLists.lines
   const rate = events / (after.seconds - before.seconds)
   say(
-    `events a second of processor time: ${Math.round(rate)}, ${(rate / perSecond).toFixed(2)} of JSON.parse alone (${Math.round(perSecond)})`,
+    `events a second of processor time: ${Math.round(rate)}, ${(rate / perProcessorSecond).toFixed(2)} of JSON.parse alone (${Math.round(perProcessorSecond)})`,
   )
   say(`bytes of log a change: ${Math.round((after.size - before.size) / changes)}`)
   for (const args of [
     ['trace', 'tcp outside -> team-1/service-1:http', '--node', 'all', '--cluster-cidr', '10.64.0.0/10'],
     ['services', '--node', 'all'],
-    ['bisect', 'tcp outside -> team-25/service-1225:http', '--node', 'all', '--cluster-cidr', '10.64.0.0/10'],
+    [
+      'bisect',
+      `tcp outside -> ${services > 1225 ? 'team-25/service-1225' : 'team-25/service-25'}:http`,
+      '--node',
+      'all',
+      '--cluster-cidr',
+      '10.64.0.0/10',
+    ],
   ]) {
     const { seconds, peak } = run([...args, '--log', after.log])
     say(`${args.slice(0, 2).join(' ')} --node all: ${seconds.toFixed(1)} s, peak ${peak} MB`)

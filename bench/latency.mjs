@@ -36,13 +36,21 @@ if (process.env.POINTSMAN_BENCH_INSIDE === undefined) {
 }
 execFileSync('ip', ['link', 'set', 'lo', 'up'])
 
-console.log(`load of the machine before: ${loadavg().map((one) => one.toFixed(1))}`)
+console.log(
+  `load of the machine before: ${loadavg()
+    .map((one) => one.toFixed(1))
+    .join(', ')}`,
+)
 console.log(
   '| services | p50, p99, max, ms | agent, ms of a processor a change | commands, the same | agent, MB, peak | commands, MB |',
 )
 console.log('|---|---|---|---|---|---|')
 for (const count of values.services.split(',').map(Number)) console.log(await measure(count))
-console.log(`load of the machine after: ${loadavg().map((one) => one.toFixed(1))}`)
+console.log(
+  `load of the machine after: ${loadavg()
+    .map((one) => one.toFixed(1))
+    .join(', ')}`,
+)
 process.exit(0)
 
 async function measure(services) {

@@ -12,7 +12,7 @@ process.stdin.resume().once('end', () => over.abort())
 createServer((socket) => {
   socket.on('error', () => undefined)
   socket.pipe(socket)
-}).listen(Number(server), '0.0.0.0', begin)
+}).listen(Number(server), '0.0.0.0', () => void begin())
 
 /** Undefined: it answered. */
 const sayOne = (socket) =>
