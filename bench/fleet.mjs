@@ -70,7 +70,7 @@ try {
     ],
   ]) {
     const { seconds, peak } = run([...args, '--log', after.log])
-    say(`${args.slice(0, 2).join(' ')} --node all: ${seconds.toFixed(1)} s, peak ${peak} MB`)
+    say(`${args[0]} --node all: ${seconds.toFixed(1)} s, peak ${peak} MB`)
   }
 } finally {
   if (values.keep) say(`kept: ${directory}`)
