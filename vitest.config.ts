@@ -55,9 +55,15 @@ const outside = {
   },
 }
 
+/** Against what scripts/test-installed.mjs has installed, and not otherwise. */
+const installed = {
+  resolve,
+  test: { ...shared, name: 'installed', include: ['test/installed/*.check.ts'], pool: 'forks' as const },
+}
+
 export default defineConfig({
   test: {
-    projects: [unit, outside],
+    projects: process.env['POINTSMAN_IMAGE_ROOT'] === undefined ? [unit, outside] : [installed],
     reporters: ['default', './test/support/counts-reporter.ts'],
     // Most tests wait for processes that they started: a worker for each processor is not too many, though vitest leaves one out.
     maxWorkers: 2,

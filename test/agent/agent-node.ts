@@ -12,6 +12,8 @@ import { type RunningAgent, startAgent } from './running-agent.js'
 /** A node in a namespace of its own, with an API server beside it in the same namespace. */
 export interface AgentNode extends KernelNode {
   readonly server: RemoteApiServer
+  /** The file that leads to the server. */
+  readonly kubeconfig: string
   /** The change log's file. */
   readonly log: string
   /** The agent, as kube-proxy would be started. */
@@ -77,6 +79,7 @@ export async function createAgentNode(
   return {
     ...node,
     server,
+    kubeconfig,
     log,
     start: (...args) => started(startAgent([...flags, ...args])),
     startWith: (path, ...args) => {
