@@ -303,6 +303,9 @@ class RuleRun {
     const { supposed } = this.#judged
     const value = valueOf(left, this.#judgedAt(branch))
     if (value.type === 'absent') return { holds: false, because: value.because }
+    // After a mask, a list is all of its flags and none of the mask's others: which flags a packet has is not known so exactly.
+    if (left.type === 'binary' && right.type === 'list')
+      return claimOf(`${formatStatement({ type: 'match', left, operator, right })} holds`, 'MATCH', supposed)
     if (value.type === 'chance') return chanceFinding(value, operator, right)
     if (right.type === 'reference') {
       const found = this.#isIn(right.name, value, branch)

@@ -49,6 +49,7 @@ describe('a rule', () => {
     ['ct status ! snat,dnat drop', 'dropped'],
     ['ct status snat,dnat drop', 'no-service'],
     ['ct status != dnat drop', 'dropped'],
+    ['ip protocol tcp tcp flags syn,ack / syn,ack drop', 'depends on whether tcp flags & syn,ack == syn,ack holds'],
     ['ip protocol tcp tcp flags ! syn,ack drop', 'no-service'],
     ['ip protocol tcp tcp flags ! fin,rst drop', 'dropped'],
     ['ip protocol tcp tcp flags != syn / fin,syn,rst,ack drop', 'no-service'],
