@@ -5,7 +5,6 @@ import {
   type Comparison,
   COMPARISONS,
   type Expression,
-  hasFlags,
   type NatKind,
   type NftElement,
   type NftFamily,
@@ -285,9 +284,7 @@ export function statementOf(value: Json): Statement {
       const right = expressionOf(object['right'] ?? null)
       const op = textAt(object, 'op')
       if (op !== '' && !COMPARISONS.has(op)) return other
-      const isFlag = op === '==' && hasFlags(left) && (right.type === 'literal' || right.type === 'list')
-      // Without the word, nft means one of the flags; the JSON of one flag can say either.
-      return { type: 'match', left, operator: isFlag ? '==' : ((op === '' ? '==' : op) as Comparison), right }
+      return { type: 'match', left, operator: op === '' ? '==' : (op as Comparison), right }
     }
     case 'vmap':
       return { type: 'vmap', key: expressionOf(object['key'] ?? null), map: expressionOf(object['data'] ?? null) }

@@ -28,7 +28,7 @@ import { isDenial, type Expression, type NftElement, type NftRule, type Statemen
 import { chanceIn, indexOf, keyOf, lookUp } from './look-up.js'
 import { NO_ELEMENTS, type WalkedTable } from './nft-tables.js'
 import { markOf, valueOf } from './read-packet.js'
-import { claimOf, compare, type Value } from './values.js'
+import { claimOf, compare, judgeConstant, type Value } from './values.js'
 
 /** What becomes of a packet that meets a rule: its statements one after the other, in each case and with each outcome of chance. */
 export function meetRule(table: WalkedTable, rule: NftRule, meeting: Meeting): readonly Met[] {
@@ -303,9 +303,8 @@ class RuleRun {
     const { supposed } = this.#judged
     const value = valueOf(left, this.#judgedAt(branch))
     if (value.type === 'absent') return { holds: false, because: value.because }
-    // After a mask, a list is all of its flags and none of the mask's others: which flags a packet has is not known so exactly.
-    if (left.type === 'binary' && right.type === 'list')
-      return claimOf(`${formatStatement({ type: 'match', left, operator, right })} holds`, 'MATCH', supposed)
+    if (isExact({ left, operator, right }, value))
+      return claimOf(`${formatExpression(left)} ${operator} ${formatExpression(right)} holds`, 'MATCH', supposed)
     if (value.type === 'chance') return chanceFinding(value, operator, right)
     if (right.type === 'reference') {
       const found = this.#isIn(right.name, value, branch)
@@ -484,3 +483,18 @@ const HARMLESS_XT: ReadonlySet<string> = new Set([
 ])
 
 const isIdle = ({ type }: Statement): boolean => type === 'counter' || type === 'aside'
+
+/**
+ * Whether all flags count, of which those that the rule does not name are not known: after a mask, a list is all of its flags and none of the
+ * mask's others; conntrack's status is compared with all that a connection has been through.
+ */
+function isExact(
+  { left, operator, right }: Pick<Extract<Statement, { readonly type: 'match' }>, 'left' | 'operator' | 'right'>,
+  value: Value,
+): boolean {
+  if (left.type === 'binary' && right.type === 'list') return true
+  if (left.type !== 'ct' || left.key !== 'status' || (operator !== '==' && operator !== '!=')) return false
+  // A status without a flag that is asked for is another.
+  const asked = right.type === 'set' ? right.elements.map(({ key }) => key) : [right]
+  return asked.some((one) => judgeConstant(value, one, undefined).holds)
+}

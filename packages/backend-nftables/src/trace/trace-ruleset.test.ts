@@ -82,6 +82,18 @@ describe('a rule', () => {
   })
 })
 
+// The kernel compares the whole status, in which a translation sets more than the flag of its name.
+it.each([
+  ['ct status dnat drop', 'dropped'],
+  ['ct status == dnat drop', 'depends on whether ct status == dnat holds'],
+  ['ct status != dnat drop', 'depends on whether ct status != dnat holds'],
+  ['ct status { snat, dnat } drop', 'depends on whether ct status == { snat, dnat } holds'],
+  ['ct status != snat drop', 'dropped'],
+])('%s, of a connection whose destination was translated', (rule, fate) => {
+  const nat = chain('prerouting', ['dnat to 10.244.1.5:8080'], { type: 'nat', priority: 'dstnat' })
+  expect(told(traceOf(table(`${nat}${chain('forward', [rule])}`)))).toBe(fate)
+})
+
 describe('base chains', () => {
   it('are asked by priority, whichever table they are of', () => {
     const late = chain('forward', ['accept'], { name: 'late', priority: 'filter + 10', policy: 'drop' })
