@@ -58,13 +58,13 @@ export function migrationNotes({ from, to, state, comparison, isLogged }: NotesQ
     from.mode === 'iptables' &&
       to.mode === 'nftables' && {
         code: 'PING_REJECTED',
-        message: 'cluster IPs reject whatever is no port of their Service, ICMP included: a ping of one is rejected',
+        message: 'cluster IPs reject all that is no port of their Service, ICMP included: a ping of one is rejected',
       },
-    from.mode === 'iptables' &&
-      to.mode !== 'iptables' && {
+    // Mode ipvs accepts in KUBE-FORWARD and KUBE-NODE-PORT.
+    from.mode !== 'nftables' &&
+      to.mode === 'nftables' && {
         code: 'NOTHING_ACCEPTED',
-        message:
-          'mode iptables accepts forwarded Service traffic and health-check node ports that later rules of iptables would refuse; in the new mode the firewall of the node has to let them pass (--rules shows policies that do not)',
+        message: `mode ${from.mode} accepts forwarded Service traffic and health-check node ports that later rules of iptables would refuse; in mode nftables the firewall of the node has to let them pass (--rules shows policies that do not)`,
       },
     from.mode === 'iptables' &&
       to.mode === 'nftables' &&

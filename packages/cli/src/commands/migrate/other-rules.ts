@@ -19,7 +19,9 @@ export function otherRule(
 function messageOf({ on, what }: DependentRule, to: Pick<ProxyConfig, 'mode' | 'masqueradeBit'>, bit: number): string {
   switch (on) {
     case 'chain':
-      return `mode ${to.mode} has no chain ${what}: it is left empty, and the rule does nothing`
+      return to.mode === 'ipvs' && CHAINS_OF_IPVS.has(what)
+        ? `mode ipvs has a chain ${what} with other rules: what this rule does there is not compared`
+        : `mode ${to.mode} has no chain ${what}: it is left empty, and the rule does nothing`
     case 'mark':
       return to.masqueradeBit === bit
         ? `mode ${to.mode} sets this mark for packets to be masqueraded as well, but for those that come back to their own sender`
@@ -30,6 +32,14 @@ function messageOf({ on, what }: DependentRule, to: Pick<ProxyConfig, 'mode' | '
         : `${what} of mode iptables accepts Service traffic that this policy refuses; in mode ${to.mode} another rule has to`
   }
 }
+
+/** Those with a name that mode iptables uses, too. */
+const CHAINS_OF_IPVS: ReadonlySet<string> = new Set([
+  'KUBE-SERVICES',
+  'KUBE-POSTROUTING',
+  'KUBE-MARK-MASQ',
+  'KUBE-FORWARD',
+])
 
 /** Whose chains begin so. */
 const PROGRAMS: readonly (readonly [program: string, prefix: RegExp])[] = [
