@@ -7,6 +7,8 @@ import {
 } from '../../model/kubernetes-object.js'
 import type { ObjectEvent } from '../../model/watch-event.js'
 import { applyAuditedPatch } from './apply-audited-patch.js'
+import { matchWatch } from './match-watch.js'
+import { identityOf, identityOfObject, inOrder, timeOf, versionOf } from './order-audit.js'
 import { eventOfObject, type RecordingOptions } from './parse-watch-event.js'
 import type { EventItem, MergedItem, RecordingItem, RequestItem } from './recording-file.js'
 
@@ -16,8 +18,6 @@ const HELD_MS = 60_000
 const MOST_HELD = 20_000
 /** Clocks of two API servers, and a watch after the write, differ by no more. */
 const SKEW_MS = 10_000
-/** A watch shows a change within so much of its request, in either direction: the clocks are two. */
-const SEEN_MS = 1000
 const MOST_GONE = 100_000
 
 /**
@@ -71,92 +71,6 @@ export async function* settleAudit(
     yield out
   }
   yield history.settle(inOrder(held))
-}
-
-const timeOf = (item: MergedItem): number => (item.type === 'event' ? item.event.observedAt : item.observedAt)
-
-/** The version that an item made; undefined where it is no change, or does not say so. A deletion answers with the version before it. */
-function versionOf(item: MergedItem): string | undefined {
-  const version =
-    item.type === 'event'
-      ? item.event.type === 'BOOKMARK'
-        ? item.event.resourceVersion
-        : item.event.object.metadata['resourceVersion']
-      : item.type === 'request' && item.event !== undefined && item.event.type !== 'DELETED'
-        ? item.event.object.metadata['resourceVersion']
-        : undefined
-  return typeof version === 'string' && /^[0-9]+$/.test(version) ? version : undefined
-}
-
-/** By version; what has none by its time, but between the versions of its own object. */
-function inOrder(items: readonly MergedItem[]): MergedItem[] {
-  const versioned: MergedItem[] = []
-  const others: MergedItem[] = []
-  for (const item of items) (versionOf(item) === undefined ? others : versioned).push(item)
-  versioned.sort((one, other) => compareResourceVersions(versionOf(one) ?? '0', versionOf(other) ?? '0') ?? 0)
-  const times = versioned.map(timeOf)
-  for (let index = times.length - 2; index >= 0; index--)
-    times[index] = Math.min(times[index] ?? 0, times[index + 1] ?? Number.POSITIVE_INFINITY)
-  const placed = versioned.map((item, index) => ({ item, at: index, time: times[index] ?? 0 }))
-  const lastOf = new Map<string, number>()
-  const firstOf = new Map<string, { readonly uid: string; readonly index: number }[]>()
-  for (const [index, item] of versioned.entries()) {
-    const { key, uid } = identityOf(item)
-    if (key === '') continue
-    lastOf.set(`${key} ${uid}`, index)
-    const lives = firstOf.get(key) ?? []
-    if (lives.at(-1)?.uid !== uid) lives.push({ uid, index })
-    firstOf.set(key, lives)
-  }
-  for (const item of others) {
-    const { key, uid } = identityOf(item)
-    let at = upperBound(times, timeOf(item)) - 0.5
-    if (key !== '' && uid !== '') {
-      const next = (firstOf.get(key) ?? []).find(
-        (life, index, lives) => lives[index - 1]?.uid === uid && life.uid !== uid,
-      )
-      // Only a deletion is behind all versions of its object.
-      if (isDeletion(item)) at = Math.max(at, (lastOf.get(`${key} ${uid}`) ?? -1) + 0.5)
-      if (next !== undefined) at = Math.min(at, next.index - 0.5)
-    }
-    placed.push({ item, at, time: timeOf(item) })
-  }
-  // The sort is stable: of what stands between the same two versions, the earlier comes first.
-  return placed.sort((one, other) => one.at - other.at).map(({ item }) => item)
-}
-
-const isDeletion = (item: MergedItem): boolean =>
-  (item.type === 'request' && (item.event?.type === 'DELETED' || item.request.effect.type === 'deleted')) ||
-  (item.type === 'event' && item.event.type === 'DELETED')
-
-/** How many of the times, which do not decrease, are at or before a time. */
-function upperBound(times: readonly number[], time: number): number {
-  let low = 0
-  let high = times.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if ((times[middle] ?? 0) <= time) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
-interface Identity {
-  /** Empty: it is about no object. */
-  readonly key: string
-  readonly uid: string
-}
-
-function identityOf(item: MergedItem): Identity {
-  if (item.type === 'event' && item.event.type !== 'BOOKMARK') return identityOfObject(item.event.object)
-  if (item.type !== 'request') return { key: '', uid: '' }
-  if (item.event !== undefined) return identityOfObject(item.event.object)
-  const { kind, namespace = '', name = '', uid = '' } = item.request
-  return { key: `${kind} ${namespace}/${name}`, uid }
-}
-
-function identityOfObject({ kind, metadata: { namespace = '', name, uid } }: KubernetesObject): Identity {
-  return { key: `${kind} ${namespace}/${name}`, uid: typeof uid === 'string' ? uid : '' }
 }
 
 /** What the history knows of an object that lives. */
@@ -377,85 +291,3 @@ function finalizersOf(known: Known | undefined): readonly unknown[] {
 
 const labelOf = ({ request: { kind, namespace, name } }: RequestItem): string =>
   `${kind} ${namespace === undefined ? '' : `${namespace.slice(0, 200)}/`}${(name ?? '').slice(0, 200)}`
-
-/**
- * Which event of a watch each request made: the one of the same version. Where the log does not hold it, the one of its object that was seen
- * at that time; of several, in order, where there are as many events as requests. With more or fewer, some request changed nothing or some change
- * was not logged, and none is named.
- */
-function matchWatch(items: readonly MergedItem[]): {
-  readonly matched: ReadonlyMap<MergedItem, RequestItem>
-  /** Requests that are an event of a watch in the same input. */
-  readonly used: ReadonlySet<MergedItem>
-} {
-  const matched = new Map<MergedItem, RequestItem>()
-  const used = new Set<MergedItem>()
-  const seen = new Map<string, EventItem[]>()
-  for (const item of items)
-    if (item.type === 'event' && item.event.type !== 'BOOKMARK') {
-      const { key } = identityOf(item)
-      seen.set(key, [...(seen.get(key) ?? []), item])
-    }
-  if (seen.size === 0) return { matched, used }
-  const open: OpenRequest[] = []
-  for (const item of items) {
-    if (item.type !== 'request') continue
-    const { key, uid } = identityOf(item)
-    const events = seen.get(key) ?? []
-    const version = versionOf(item)
-    const same =
-      version === undefined
-        ? undefined
-        : events.find((event) => versionOf(event) === version && identityOf(event).uid === uid)
-    if (same !== undefined) {
-      used.add(item)
-      // The first request that made a version; one after it with the same version changed nothing.
-      if (!matched.has(same)) matched.set(same, item)
-    } else if (version === undefined) open.push({ item, fitting: events.filter((event) => fits(event, item)) })
-  }
-  for (const group of groupsOf(open)) {
-    const events = [...new Set(group.flatMap(({ fitting }) => fitting))].filter((event) => !matched.has(event))
-    const pairs = group.map(({ item, fitting }, index) => ({
-      item,
-      event: fitting.find((event) => event === events[index]),
-    }))
-    if (events.length !== group.length) continue
-    for (const { item, event } of pairs) {
-      if (event === undefined) continue
-      matched.set(event, item)
-      used.add(item)
-    }
-  }
-  return { matched, used }
-}
-
-interface OpenRequest {
-  readonly item: RequestItem
-  readonly fitting: readonly EventItem[]
-}
-
-/** Requests that one event may belong to are a group, in order. */
-function groupsOf(open: readonly OpenRequest[]): readonly (readonly OpenRequest[])[] {
-  const groups = new Map<string, OpenRequest[][]>()
-  for (const request of open) {
-    const { key } = identityOf(request.item)
-    const ofKey = groups.get(key) ?? []
-    groups.set(key, ofKey)
-    const last = ofKey.at(-1)
-    const isShared = last?.at(-1)?.fitting.some((event) => request.fitting.includes(event)) === true
-    if (last !== undefined && isShared) last.push(request)
-    else ofKey.push([request])
-  }
-  return [...groups.values()].flat()
-}
-
-function fits(item: EventItem, { request }: RequestItem): boolean {
-  const { event } = item
-  if (event.type === 'BOOKMARK') return false
-  const { uid } = identityOfObject(event.object)
-  if (request.uid !== undefined && uid !== '' && uid !== request.uid) return false
-  const isGone = event.type === 'DELETED'
-  const type = { create: 'ADDED', delete: 'DELETED', deletecollection: 'DELETED' }[request.verb] ?? 'MODIFIED'
-  if (type !== event.type && !(isGone && request.verb !== 'create')) return false
-  return event.observedAt >= request.receivedAt - SEEN_MS && event.observedAt <= request.completedAt + SEEN_MS
-}
