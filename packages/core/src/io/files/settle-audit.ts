@@ -46,12 +46,13 @@ export async function* settleAudit(
         out.push(item)
         continue
       }
-      const reset = item.type === 'request' ? history.resetBy(item, held) : undefined
+      const reset = item.type === 'request' ? history.resetBy(item) : undefined
       if (reset !== undefined) {
         for (const each of history.settle(inOrder(held))) out.push(each)
         held = []
         for (const each of history.reset(reset, item)) out.push(each)
       }
+      if (item.type === 'request') history.note(item)
       held.push(item)
     }
     const newest = held.reduce(
@@ -87,8 +88,10 @@ type Reset = 'empty' | 'older'
 interface History {
   /** Events of what is in order. */
   settle(items: readonly MergedItem[]): readonly RecordingItem[]
-  /** Whether a request shows that the store is another than that of the requests before it: an empty one, or an older state of the same. */
-  resetBy(item: RequestItem, held: readonly MergedItem[]): Reset | undefined
+  /** Whether a request shows that the store is another than that of the requests noted before it: an empty one, or an older state of the same. */
+  resetBy(item: RequestItem): Reset | undefined
+  /** In the order of the input. */
+  note(item: RequestItem): void
   reset(reset: Reset, by: MergedItem): readonly RecordingItem[]
 }
 
@@ -213,10 +216,6 @@ function createHistory(options: RecordingOptions): History {
             observedAt: time,
             ...(given.event !== undefined && { event: { ...given.event, observedAt: time } }),
           }
-          const version = versionOf(item)
-          if (version !== undefined && (newest === undefined || isOlderVersion(newest.version, version)))
-            newest = { version, at: given.observedAt }
-          if (isClusterService(item)) cluster = identityOf(item).uid
           settled.push(settleRequest(item))
           continue
         }
@@ -232,22 +231,18 @@ function createHistory(options: RecordingOptions): History {
       }
       return settled
     },
-    resetBy(item, held) {
+    resetBy(item) {
       const version = versionOf(item)
       if (item.request.verb !== 'create' || version === undefined) return undefined
-      let last = newest
-      for (const each of held) {
-        const other = each.type === 'request' ? versionOf(each) : undefined
-        if (other !== undefined && (last === undefined || isOlderVersion(last.version, other)))
-          last = { version: other, at: timeOf(each) }
-      }
-      if (last === undefined || !isOlderVersion(version, last.version)) return undefined
-      if (isClusterService(item)) {
-        const former = held.findLast((each) => each.type === 'request' && isClusterService(each))
-        const uid = former === undefined ? cluster : identityOf(former).uid
-        if (uid !== undefined && uid !== identityOf(item).uid) return 'empty'
-      }
-      return item.request.receivedAt > last.at + SKEW_MS ? 'older' : undefined
+      if (newest === undefined || !isOlderVersion(version, newest.version)) return undefined
+      if (isClusterService(item) && cluster !== undefined && cluster !== identityOf(item).uid) return 'empty'
+      return item.request.receivedAt > newest.at + SKEW_MS ? 'older' : undefined
+    },
+    note(item) {
+      const version = versionOf(item)
+      if (version !== undefined && (newest === undefined || isOlderVersion(newest.version, version)))
+        newest = { version, at: item.observedAt }
+      if (isClusterService(item)) cluster = identityOf(item).uid
     },
     reset(reset, by) {
       newest = undefined
