@@ -2,7 +2,8 @@ import { NEEDED_KINDS, OBJECT_KINDS, type ObjectKind, seq } from '@pointsman/cor
 import { node, service } from '@pointsman/core/testing'
 import { describe, expect, it } from 'vitest'
 import type { AgentEvent } from '../agent-event.js'
-import { createAgentHealth, type ProbeAnswer, type Readiness } from './readiness.js'
+import type { ProbeAnswer } from './proxy-health.js'
+import { createAgentHealth, type Readiness } from './readiness.js'
 import { changed, failed, synced, watch } from './test-support/agent-events.js'
 
 const START = Date.UTC(2026, 10, 21, 9, 0, 0)
