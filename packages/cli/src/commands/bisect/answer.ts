@@ -15,6 +15,8 @@ import {
   type Broken,
   type ChangeLogReader,
   type FateFlip,
+  type FateHistory,
+  type FateQuestion,
   type FlipCause,
   type IpFamily,
   type KubernetesObject,
@@ -32,7 +34,7 @@ import { CliError } from '../../errors.js'
 import { describeAsked, type AskedObjects } from '../../input/open-input.js'
 import { resolvePacket, type PacketText, type ResolvedPacket } from '../../packet/resolve-packet.js'
 import { serviceFilter } from '../log/history.js'
-import type { BisectQuestion } from './question.js'
+import type { BisectQuestion, BisectSpan } from './question.js'
 
 export interface Bisection extends Broken {
   /** In order. */
@@ -49,19 +51,49 @@ export interface Bisection extends Broken {
 
 /** Follows the packet from record to record. Yields the position every so often, to be watched and given up. */
 export function* bisect(question: BisectQuestion): Generator<Seq, Bisection, undefined> {
-  const { reader, packet, fateAt, exact, from, isGoodAtFrom, to, config, configs, node } = question
-  const keyOf = (fate: PacketFate): string => fateKey(fate, exact)
-  const start = startFor(question)
-  const { services, objects, records } = candidatesFor({
-    reader,
+  const { packet, fateAt, isGoodAtFrom, node } = question
+  const { history, keyOf, ...searched } = yield* searchSpan(question, {
     targets: [packet],
-    after: start,
-    toSeq: to.seq,
     nodeName: node?.name,
-    configs,
+    begin: (start) => followFate({ ...start, fateAt, nodeName: node?.name }),
   })
-  const inForce = (configs ? loggedConfigAt(reader, start) : undefined) ?? config
-  const history = followFate({ fateAt, keyOf, after: from.seq, nodeName: node?.name, config: inForce, objects })
+  const flips = history.flips()
+  const first = history.first()
+  return {
+    ...findBreak(flips, { keyOf, ...(isGoodAtFrom && { good: first }) }),
+    ...searched,
+    flips,
+    first,
+    last: history.last(),
+    causeOf: (flip) => history.causeOf(flip),
+  }
+}
+
+interface Search<History> {
+  readonly targets: readonly PacketTarget[]
+  /** The node that the packet is on; absent: any Node counts. */
+  readonly nodeName: string | undefined
+  readonly begin: (start: Omit<FateQuestion<PacketFate>, 'fateAt' | 'nodeName'>) => History
+}
+
+/** Gives a history all records of a span that its packets' fates can depend on. Yields the position every so often. */
+export function* searchSpan<History extends Pick<FateHistory, 'take'>>(
+  span: BisectSpan,
+  { targets, nodeName, begin }: Search<History>,
+): Generator<
+  Seq,
+  Pick<Bisection, 'services' | 'candidates'> & {
+    readonly history: History
+    readonly keyOf: (fate: PacketFate) => string
+  },
+  undefined
+> {
+  const { reader, exact, from, to, configs } = span
+  const keyOf = (fate: PacketFate): string => fateKey(fate, exact)
+  const after = startFor(span)
+  const { services, objects, records } = candidatesFor({ reader, targets, after, toSeq: to.seq, nodeName, configs })
+  const config = (configs ? loggedConfigAt(reader, after) : undefined) ?? span.config
+  const history = begin({ keyOf, after: from.seq, config, objects })
   let candidates = 0
   let taken = 0
   for (const record of records()) {
@@ -69,20 +101,10 @@ export function* bisect(question: BisectQuestion): Generator<Seq, Bisection, und
     if (record.seq > from.seq) candidates++
     if (++taken % BREATH === 0) yield record.seq
   }
-  const flips = history.flips()
-  const first = history.first()
-  return {
-    ...findBreak(flips, { keyOf, ...(isGoodAtFrom && { good: first }) }),
-    flips,
-    first,
-    last: history.last(),
-    causeOf: (flip) => history.causeOf(flip),
-    services,
-    candidates,
-  }
+  return { history, keyOf, services, candidates }
 }
 
-export const BREATH = 500
+const BREATH = 500
 
 function floorOf({ reader }: Pick<BisectQuestion, 'reader'>): Seq {
   const { pruned, firstSeq } = reader.info()
@@ -90,7 +112,7 @@ function floorOf({ reader }: Pick<BisectQuestion, 'reader'>): Seq {
 }
 
 /** An edit is behind what follows within minutes: so much more than what is asked about has to be read. */
-export function startFor(question: Pick<BisectQuestion, 'reader' | 'from' | 'isGoodAtFrom'>): Seq {
+function startFor(question: Pick<BisectSpan, 'reader' | 'from' | 'isGoodAtFrom'>): Seq {
   const { reader, from, isGoodAtFrom } = question
   const floor = floorOf(question)
   if (!isGoodAtFrom || from.time === undefined) return floor
@@ -122,7 +144,7 @@ interface Candidates {
   readonly records: () => Iterable<LogRecord>
 }
 
-export function candidatesFor({ reader, targets, after, toSeq, nodeName, configs }: CandidateQuestion): Candidates {
+function candidatesFor({ reader, targets, after, toSeq, nodeName, configs }: CandidateQuestion): Candidates {
   const span = { fromSeq: seq(after + 1), toSeq }
   const services = new Set<ServiceName>()
   const noteService = (object: KubernetesObject): void => {

@@ -1,8 +1,6 @@
 import {
-  fateKey,
   findBreak,
   followFates,
-  loggedConfigAt,
   nodeClassOf,
   nodesByAddress,
   nodeWithoutObject,
@@ -23,7 +21,7 @@ import {
 import { countOf } from '../../output/format-text.js'
 import { pointJson } from '../../output/json.js'
 import type { Style } from '../../output/terminal.js'
-import { BREATH, candidatesFor, startFor, type Bisection } from './answer.js'
+import { type Bisection, searchSpan } from './answer.js'
 import { fateItem, flipItem } from './json.js'
 import type { NodesQuestion } from './question.js'
 import type { BisectionOfNodesJson } from './schema.js'
@@ -50,26 +48,12 @@ interface BisectedGroup {
  * one is asked. Yields the position every so often.
  */
 export function* bisectEveryNode(question: NodesQuestion): Generator<Seq, BisectionOfNodes, undefined> {
-  const { reader, packets, exact, from, isGoodAtFrom, to, config, configs } = question
-  const keyOf = (fate: PacketFate): string => fateKey(fate, exact)
-  const start = startFor(question)
-  const { services, objects, records } = candidatesFor({
-    reader,
+  const { packets, isGoodAtFrom } = question
+  const { history, keyOf, services, candidates } = yield* searchSpan(question, {
     targets: [...packets.values()].map(({ packet }) => packet),
-    after: start,
-    toSeq: to.seq,
     nodeName: undefined,
-    configs,
+    begin: (start) => followFates({ ...start, fatesAt: fatesOf(question) }),
   })
-  const inForce = (configs ? loggedConfigAt(reader, start) : undefined) ?? config
-  const history = followFates({ fatesAt: fatesOf(question), keyOf, after: from.seq, config: inForce, objects })
-  let candidates = 0
-  let taken = 0
-  for (const record of records()) {
-    history.take(record)
-    if (record.seq > from.seq) candidates++
-    if (++taken % BREATH === 0) yield record.seq
-  }
   const { causeOf } = history
   const groups = new Map<string, BisectedGroup & { nodes: string[] }>()
   for (const name of packets.keys()) {

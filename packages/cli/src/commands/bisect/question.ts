@@ -85,22 +85,16 @@ export async function bisectQuestion(
 ): Promise<BisectQuestion> {
   const { reader } = input
   const packetText = parseServicePacket(text)
-  const { from, to } = spanOf(reader, options, context)
-  const asked = objectsAtPoint(reader, to)
+  const span = spanOf(reader, options, context)
+  const asked = objectsAtPoint(reader, span.to)
   const { state, config } = await rulesQuestion(asked, options, context, { anyMode: true })
   const { node } = state
   const { packet, mockPacket, assumptions } = packetOn(node, { packetText, options, state, config, reader, asked })
   const addresses = interfaceAddressesOf(options)
   return {
-    reader,
+    ...askedSpan(options, { reader, span, asked, config }),
     packet,
     fateAt: (at, inForce) => route(onNode(at, { name: node?.name, addresses }), inForce, mockPacket),
-    exact: options.exact === true,
-    from,
-    isGoodAtFrom: options.good !== undefined,
-    to,
-    config,
-    configs: !givesConfig(options) && asked.logged !== undefined,
     node,
     state,
     assumptions,
@@ -115,8 +109,8 @@ export async function nodesQuestion(
 ): Promise<NodesQuestion> {
   const { reader } = input
   const packetText = parseServicePacket(text)
-  const { from, to } = spanOf(reader, options, context)
-  const asked = objectsAtPoint(reader, to)
+  const span = spanOf(reader, options, context)
+  const asked = objectsAtPoint(reader, span.to)
   const names = asked.objects.flatMap(({ kind, metadata }) => (kind === 'Node' ? [metadata.name] : [])).toSorted()
   const [first] = names
   if (first === undefined) throw new CliError('BAD_INPUT', '--node all: the log has no Node')
@@ -129,19 +123,34 @@ export async function nodesQuestion(
     for (const assumption of found.assumptions) assumptions.add(assumption)
   }
   return {
-    reader,
+    ...askedSpan(options, { reader, span, asked, config }),
     packetText: text,
     packets,
     nodeAddresses: interfaceAddressesOf(options)?.filter(isNoLoopback),
-    exact: options.exact === true,
-    from,
-    isGoodAtFrom: options.good !== undefined,
-    to,
-    config,
-    configs: !givesConfig(options) && asked.logged !== undefined,
     assumptions: [...assumptions],
   }
 }
+
+const askedSpan = (
+  options: BisectOptions,
+  {
+    reader,
+    span: { from, to },
+    asked,
+    config,
+  }: Pick<BisectSpan, 'reader' | 'config'> & {
+    readonly span: Pick<BisectSpan, 'from' | 'to'>
+    readonly asked: AskedObjects
+  },
+): Omit<BisectSpan, 'assumptions'> => ({
+  reader,
+  exact: options.exact === true,
+  from,
+  isGoodAtFrom: options.good !== undefined,
+  to,
+  config,
+  configs: !givesConfig(options) && asked.logged !== undefined,
+})
 
 interface PacketQuestion {
   readonly packetText: PacketText<Protocol>
