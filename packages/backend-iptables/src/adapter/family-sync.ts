@@ -1,11 +1,14 @@
 import {
+  createRefusedServices,
+  newRefusalBudget,
+  type RefusalBudget,
+  type RefusedAttempt,
   type RefusedService,
   type RulesAt,
   type ServicePortName,
   ServicesRefusedError,
   type State,
 } from '@pointsman/core'
-import type { IptablesError } from 'node-iptables'
 import { exceptSynced } from '../plan/as-found.js'
 import { type Changes, changesTo, isNothing, type Wanted } from '../plan/changes-to.js'
 import { adopt, installedAfter, type PackedService, type ServiceTexts } from '../plan/installed.js'
@@ -14,7 +17,7 @@ import { layoutOf } from '../ruleset/layout.js'
 import { type ForeignReference, readFound } from './read-found.js'
 import { createSyncTally, sendRestores, type SyncTally } from './restore-sender.js'
 import type { RulesetSum } from './ruleset-digest.js'
-import { isRefusal, splitGroup } from './refused-services.js'
+import { isRefusal, suspectOf } from './refused-services.js'
 import { baseOf, createSyncSteps, type Known, type SyncStep, type SyncStepsOptions } from './sync-steps.js'
 
 export interface FamilyOutcome {
@@ -79,15 +82,9 @@ interface Work extends SyncControl {
   readonly state: State
   /** What has not been programmed yet. */
   readonly pending: Set<ServicePortName>
-  /** How many more may be refused before the rest is left for another sync. */
-  tries: number
+  readonly budget: RefusalBudget
   /** Of restores that succeeded. */
   bytes: number
-}
-
-interface RefusedAttempt {
-  readonly refusal: IptablesError
-  readonly wanted: Wanted
 }
 
 export function createFamilySync(options: SyncStepsOptions): FamilySync {
@@ -95,14 +92,11 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
   const layout = layoutOf(options.config)
   const steps = createSyncSteps(options)
   let known: Known | undefined
-  /** The one that was tried longest ago comes first. */
-  const refused = new Map<ServicePortName, Error>()
+  const refused = createRefusedServices()
   /** What is synced from the beginning of a reading until it is compared, of each reading under way. */
   const readings = new Set<Map<ServicePortName, PackedService[]>>()
 
   const isLost = (): boolean => known === undefined
-
-  const refusals = (): readonly RefusedService[] => [...refused].map(([owner, error]) => ({ owner, error }))
 
   const idsOf = (state: State): readonly ServicePortName[] => steps.portsOf(state).map(({ id }) => id)
 
@@ -120,12 +114,6 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
     signal: AbortSignal,
     tally: SyncTally = createSyncTally(),
   ): Promise<number> => sendRestores(restores, { iptables, signal, tally })
-
-  const refuse = (owner: ServicePortName, error: Error): void => {
-    // The last to have been tried is the last to be tried again.
-    refused.delete(owner)
-    refused.set(owner, error)
-  }
 
   /**
    * Programs these service ports in one go. Where nothing is known, the tables are read and everything is compared, but for
@@ -149,14 +137,12 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
       // A service port that is gone is in no order of the shared chains any more.
       const isUntouched = tally.committed === committed && names.every((name) => state.services.has(name))
       if (isUntouched) known = last
-      return { refusal: error, wanted: step.wanted }
+      return { error, suspectIn: (group) => suspectOf(error, step.wanted, group) }
     }
     known = step.after()
-    for (const name of names) {
-      pending.delete(name)
-      refused.delete(name)
-    }
-    for (const { owner, error } of step.unplanned) refuse(owner, error)
+    for (const name of names) pending.delete(name)
+    refused.accept(names)
+    for (const { owner, error } of step.unplanned) refused.refuse(owner, error)
     return undefined
   }
 
@@ -164,7 +150,7 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
   async function readAnew(work: Work): Promise<void> {
     known = undefined
     const again = await attempt([], work)
-    if (again !== undefined) throw again.refusal
+    if (again !== undefined) throw again.error
   }
 
   /**
@@ -179,37 +165,14 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
     if (again === undefined) return
     await readAnew(work)
 
-    const groups = [...splitGroup(names, again)]
-    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
-      if (work.tries === 0) {
-        for (const owner of [...groups.flat(), ...group]) refuse(owner, notTried(again.refusal))
-        return
-      }
-      const each = await attempt(group, work)
-      if (each === undefined) continue
-      if (isLost()) await readAnew(work)
-      const [owner] = group
-      if (group.length > 1) groups.push(...splitGroup(group, each))
-      else if (owner !== undefined) {
-        refuse(owner, each.refusal)
-        work.tries -= 1
-      }
-    }
+    await refused.putInGroups(names, again, { attempt: (group) => attemptFrom(group, work), budget: work.budget })
   }
 
-  /**
-   * Tries service ports that were refused before, one by one, so that each costs a small restore and nothing is read: what
-   * others change is the drift check's business. Once one is accepted, the cause may be gone for all.
-   */
-  async function tryAgain(names: readonly ServicePortName[], work: Work): Promise<void> {
-    for (const [at, name] of names.entries()) {
-      if (work.tries === 0) return
-      const again = await attempt([name], work)
-      if (again === undefined && !refused.has(name)) return put(names.slice(at + 1), work)
-      work.tries -= 1
-      if (again !== undefined) refuse(name, again.refusal)
-      if (isLost()) await readAnew(work)
-    }
+  /** The same, with the tables read again where a refusal leaves them unknown. */
+  async function attemptFrom(names: readonly ServicePortName[], work: Work): Promise<RefusedAttempt | undefined> {
+    const refusal = await attempt(names, work)
+    if (refusal !== undefined && isLost()) await readAnew(work)
+    return refusal
   }
 
   return {
@@ -221,15 +184,20 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
       const asked = new Set(
         changed === 'all' || known === undefined ? idsOf(state) : steps.affected({ state, changed }, known),
       )
-      for (const owner of refused.keys()) if (!state.services.has(owner) && !asked.has(owner)) refused.delete(owner)
+      refused.accept(refused.names().filter((name) => !state.services.has(name) && !asked.has(name)))
       // What was refused before comes after all others, so that it holds up none of them.
-      const again = [...refused.keys()].filter((name) => asked.has(name) && state.services.has(name))
-      const pending = new Set([...asked, ...refused.keys()])
-      const work: Work = { state, signal, tally, pending, tries: MAX_REFUSED, bytes: 0 }
+      const again = refused.names().filter((name) => asked.has(name) && state.services.has(name))
+      const pending = new Set([...asked, ...refused.names()])
+      const work: Work = { state, signal, tally, pending, budget: newRefusalBudget(), bytes: 0 }
       await put([...without(asked, again)], work)
-      await tryAgain(again, work)
+      // Each costs a small restore, and nothing is read: what others change is the drift check's business.
+      await refused.tryAgain(again, {
+        attempt: (group) => attemptFrom(group, work),
+        put: (rest) => put(rest, work),
+        budget: work.budget,
+      })
       const { full } = tally
-      return { full, bytes: work.bytes, left: full ? (known?.left ?? []) : [], refused: refusals() }
+      return { full, bytes: work.bytes, left: full ? (known?.left ?? []) : [], refused: refused.list() }
     },
     async readDrift(signal) {
       if (known === undefined) return undefined
@@ -278,10 +246,10 @@ export function createFamilySync(options: SyncStepsOptions): FamilySync {
       return [...restores]
     },
     sum: () => known?.sum,
-    refused: refusals,
+    refused: refused.list,
     forget() {
       known = undefined
-      refused.clear()
+      refused.forget()
     },
   }
 }
@@ -296,12 +264,6 @@ function noteVersions(
     seen.set(name, [...(seen.get(name) ?? []), ...versions])
   }
 }
-
-/** Each costs a process, and so many have one cause in common. */
-const MAX_REFUSED = 20
-
-const notTried = (cause: IptablesError): Error =>
-  new Error(`not tried, after ${MAX_REFUSED} other service ports were refused: ${cause.message}`, { cause })
 
 function without(
   names: ReadonlySet<ServicePortName>,

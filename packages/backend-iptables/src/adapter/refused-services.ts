@@ -18,27 +18,16 @@ const REFUSALS: ReadonlySet<IptablesErrorCode> = new Set<IptablesErrorCode>([
   'BAD_ARGUMENT',
 ])
 
-/** Two groups, of which the second is tried first: all but the service port that was refused, where it can be identified. */
-export function splitGroup(
-  group: readonly ServicePortName[],
-  refused: { readonly refusal: IptablesError; readonly wanted: Wanted },
-): readonly ServicePortName[][] {
-  const suspect = suspectOf(refused)
-  if (suspect !== undefined && group.includes(suspect))
-    return [[suspect], group.filter((name) => name !== suspect)].filter(({ length }) => length > 0)
-  const half = Math.ceil(group.length / 2)
-  return [group.slice(half), group.slice(0, half)].filter(({ length }) => length > 0)
-}
-
-/** The service port whose chain the refused line names. */
-function suspectOf({
-  refusal: { restore },
-  wanted,
-}: {
-  readonly refusal: IptablesError
-  readonly wanted: Wanted
-}): ServicePortName | undefined {
+/** The one of the service ports whose chain the refused line names. */
+export function suspectOf(
+  { restore }: IptablesError,
+  wanted: Wanted,
+  names: readonly ServicePortName[],
+): ServicePortName | undefined {
   const chain = /^(?:-[AIDX] |:)(\S+)/.exec(restore?.line.text ?? '')?.[1]
   if (chain === undefined) return undefined
-  return [...wanted.services].find(([, service]) => chainsOf(service).some(([key]) => chainOf(key) === chain))?.[0]
+  const owner = [...wanted.services].find(([, service]) =>
+    chainsOf(service).some(([key]) => chainOf(key) === chain),
+  )?.[0]
+  return owner !== undefined && names.includes(owner) ? owner : undefined
 }

@@ -1,8 +1,12 @@
 import {
+  createRefusedServices,
+  newRefusalBudget,
   parseServicePortName,
   type IpFamily,
   type PlanOptions,
   type ProxyConfig,
+  type RefusalBudget,
+  type RefusedAttempt,
   type RefusedService,
   type ServicePort,
   type ServicePortName,
@@ -105,17 +109,11 @@ export function createTableSync({ family, nft, netlink, config, planOptions }: T
   let known: { readonly programmed: Programmed; readonly sum: TableSum; readonly context: string } | undefined
   /** What each service port was given last, also while nothing is known of the kernel. */
   let given: ReadonlyMap<ServicePortName, OwnedParts> = new Map()
-  /** The one that was tried longest ago comes first. */
-  const refused = new Map<ServicePortName, Error>()
+  const refused = createRefusedServices()
 
   const { readOwn, driftFrom } = createTableReader({ table, layout, nft, netlink })
 
   const planOf = (state: State): NftPlan => planNftables({ state, config }, { ...planOptions(), family })
-
-  const refuse = (owner: ServicePortName, error: Error): void => {
-    refused.delete(owner)
-    refused.set(owner, error)
-  }
 
   async function textOf(transaction: Transaction): Promise<readonly string[]> {
     const trims: string[] = []
@@ -189,8 +187,7 @@ export function createTableSync({ family, nft, netlink, config, planOptions }: T
     readonly state: State
     readonly plan: NftPlan
     readonly context: string
-    /** How many more may be refused before the rest is left for another sync. */
-    tries: number
+    readonly budget: RefusalBudget
   }
 
   /** The service ports as the state wants them; one that cannot be planned is refused, and not among them. */
@@ -204,71 +201,44 @@ export function createTableSync({ family, nft, netlink, config, planOptions }: T
       try {
         wanted.set(name, port && { port, parts: plan.ofService(port, state.endpoints.get(name) ?? []).parts })
       } catch (error) {
-        refuse(name, error instanceof Error ? error : new Error(String(error)))
+        refused.refuse(name, error instanceof Error ? error : new Error(String(error)))
       }
     }
     return wanted
   }
 
   /** Programs these service ports in one transaction. Answers why it was refused. */
-  async function attempt(names: readonly ServicePortName[], work: Work): Promise<NftError | undefined> {
+  async function attempt(names: readonly ServicePortName[], work: Work): Promise<RefusedAttempt | undefined> {
     const last = known
     if (last === undefined) throw new Error('nothing is known of the table')
     const wanted = wantedOf(names, work)
-    const refusal = await make(last.programmed.plan(wanted), work.context, work)
-    if (refusal === undefined) for (const name of wanted.keys()) refused.delete(name)
-    return refusal
+    const error = await make(last.programmed.plan(wanted), work.context, work)
+    if (error !== undefined) return refusalOf(error, work)
+    refused.accept(wanted.keys())
+    return undefined
   }
 
-  /** Programs them in smaller and smaller groups, until all are but those that are refused each by itself. */
-  async function putInGroups(names: readonly ServicePortName[], cause: NftError, work: Work): Promise<void> {
-    const groups = [...splitGroup(names, cause, work)]
-    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
-      if (work.tries === 0) {
-        for (const owner of [...groups.flat(), ...group]) refuse(owner, notTried(cause))
-        return
-      }
-      const refusal = await attempt(group, work)
-      if (refusal === undefined) continue
-      const [owner] = group
-      if (group.length > 1) groups.push(...splitGroup(group, refusal, work))
-      else if (owner !== undefined) {
-        refuse(owner, refusal)
-        work.tries -= 1
-      }
-    }
-  }
+  /** The line that was refused may name its service port. */
+  const refusalOf = (error: NftError, { state }: Work): RefusedAttempt => ({
+    error,
+    suspectIn: (names) => {
+      const { line } = error
+      return line && names.find((name) => isNamedBy(line.text, state.services.get(name), layout))
+    },
+  })
 
-  /** Two groups, of which the second is tried first: all but the service port that was refused, where its line names it. */
-  function splitGroup(
-    names: readonly ServicePortName[],
-    { line }: NftError,
-    { state }: Work,
-  ): readonly (readonly ServicePortName[])[] {
-    const suspect = line && names.find((name) => isNamedBy(line.text, state.services.get(name), layout))
-    const half = Math.ceil(names.length / 2)
-    const parts =
-      suspect === undefined
-        ? [names.slice(half), names.slice(0, half)]
-        : [[suspect], names.filter((name) => name !== suspect)]
-    return parts.filter(({ length }) => length > 0)
-  }
+  const putInGroups = (names: readonly ServicePortName[], cause: RefusedAttempt, work: Work): Promise<void> =>
+    refused.putInGroups(names, cause, { attempt: (group) => attempt(group, work), budget: work.budget })
 
-  /** Tries those that were refused before one by one, so that they hold up no other; once one is accepted, the rest in one go. */
-  async function tryAgain(names: readonly ServicePortName[], work: Work): Promise<void> {
-    for (const [at, name] of names.entries()) {
-      if (work.tries === 0) return
-      const refusal = await attempt([name], work)
-      if (refusal === undefined && !refused.has(name)) {
-        const rest = names.slice(at + 1)
-        const again = rest.length === 0 ? undefined : await attempt(rest, work)
-        if (again !== undefined) await putInGroups(rest, again, work)
-        return
-      }
-      work.tries -= 1
-      if (refusal !== undefined) refuse(name, refusal)
-    }
-  }
+  const tryAgain = (names: readonly ServicePortName[], work: Work): Promise<void> =>
+    refused.tryAgain(names, {
+      attempt: (group) => attempt(group, work),
+      put: async (rest) => {
+        const refusal = rest.length === 0 ? undefined : await attempt(rest, work)
+        if (refusal !== undefined) await putInGroups(rest, refusal, work)
+      },
+      budget: work.budget,
+    })
 
   /** Compares all of the table, as it is known or read, with what the state wants, and programs the difference. */
   async function putAll(work: Work): Promise<void> {
@@ -277,12 +247,12 @@ export function createTableSync({ family, nft, netlink, config, planOptions }: T
     if (last === undefined) throw new Error('nothing is known of the table')
     const { programmed } = last
     const ports = portsOf(state)
-    const before = [...refused.keys()].filter((name) => state.services.has(name))
+    const before = refused.names().filter((name) => state.services.has(name))
     const wanted = wantedOf(
       ports.map(({ id }) => id),
       work,
     )
-    const held = new Set([...before, ...refused.keys()])
+    const held = new Set([...before, ...refused.names()])
     const asBefore = (port: ServicePort): OwnedParts =>
       given.get(port.id) ?? { port, parts: adopted(port, programmed.table, layout) }
     const owners = ports.flatMap((port) => (held.has(port.id) ? asBefore(port) : (wanted.get(port.id) ?? [])))
@@ -300,7 +270,7 @@ export function createTableSync({ family, nft, netlink, config, planOptions }: T
       if (kept !== undefined) throw kept
       await putInGroups(
         owners.map(({ port }) => port.id).filter((name) => !held.has(name)),
-        refusal,
+        refusalOf(refusal, work),
         work,
       )
     }
@@ -353,13 +323,13 @@ export function createTableSync({ family, nft, netlink, config, planOptions }: T
       control.tally.full = isInForce === true && changed === 'all'
       if (isInForce === true) return
       const plan = planOf(state)
-      const work: Work = { ...control, state, plan, context: JSON.stringify(plan.context), tries: MAX_REFUSED }
-      for (const owner of refused.keys()) if (!state.services.has(owner) && changed === 'all') refused.delete(owner)
+      const work: Work = { ...control, state, plan, context: JSON.stringify(plan.context), budget: newRefusalBudget() }
+      if (changed === 'all') refused.accept(refused.names().filter((name) => !state.services.has(name)))
       if (changed === 'all' || known === undefined) return readAnew(work)
       if (known.context !== work.context) return putAll(work)
       const asked = [...changed].filter((name) => parseServicePortName(name).family === family)
       if (asked.length === 0) return
-      const again = [...refused.keys()].filter((name) => changed.has(name) && state.services.has(name))
+      const again = refused.names().filter((name) => changed.has(name) && state.services.has(name))
       const names = asked.filter((name) => !again.includes(name))
       const refusal = names.length === 0 ? undefined : await attempt(names, work)
       if (refusal !== undefined) {
@@ -392,17 +362,11 @@ export function createTableSync({ family, nft, netlink, config, planOptions }: T
     },
     sum: () => known?.sum,
     read: async () => sumOfTable(family, await readOwn()),
-    refused: () => [...refused].map(([owner, error]) => ({ owner, error })),
+    refused: refused.list,
     forget() {
       known = undefined
       given = new Map()
-      refused.clear()
+      refused.forget()
     },
   }
 }
-
-/** Each costs a process, and so many have one cause in common. */
-const MAX_REFUSED = 20
-
-const notTried = (cause: Error): Error =>
-  new Error(`not tried, after ${MAX_REFUSED} other service ports were refused: ${cause.message}`, { cause })
