@@ -22,13 +22,14 @@ import {
   truthIn,
 } from '@pointsman/core/trace'
 import { applyNat } from './apply-nat.js'
-import { aboutOf, chanceFinding, keyTold, partMissing, toldOf } from './conditions.js'
+import { aboutOf, keyTold, partMissing } from './conditions.js'
+import { judgeMatch, type Match } from './judge-match.js'
 import { formatExpression, formatStatement } from '../listing/format.js'
-import { isDenial, type Expression, type NftElement, type NftRule, type Statement } from '../listing/model.js'
+import type { Expression, NftElement, NftRule, Statement } from '../listing/model.js'
 import { chanceIn, indexOf, keyOf, lookUp } from './look-up.js'
 import { NO_ELEMENTS, type WalkedTable } from './nft-tables.js'
 import { markOf, valueOf } from './read-packet.js'
-import { claimOf, compare, judgeConstant, type Value } from './values.js'
+import { claimOf } from './values.js'
 
 /** What becomes of a packet that meets a rule: its statements one after the other, in each case and with each outcome of chance. */
 export function meetRule(table: WalkedTable, rule: NftRule, meeting: Meeting): readonly Met[] {
@@ -295,62 +296,12 @@ class RuleRun {
     return undefined
   }
 
-  #match(statement: Extract<Statement, { readonly type: 'match' }>, branch: Branch): Step {
+  #match(statement: Match, branch: Branch): Step {
     return this.#condition(statement, branch, this.#judge(statement, branch))
   }
 
-  #judge({ left, operator, right }: Extract<Statement, { readonly type: 'match' }>, branch: Branch): Finding {
-    const { supposed } = this.#judged
-    const value = valueOf(left, this.#judgedAt(branch))
-    if (value.type === 'absent') return { holds: false, because: value.because }
-    if (isExact({ left, operator, right }, value))
-      return claimOf(`${formatExpression(left)} ${operator} ${formatExpression(right)} holds`, 'MATCH', supposed)
-    if (value.type === 'chance') return chanceFinding(value, operator, right)
-    if (right.type === 'reference') {
-      const found = this.#isIn(right.name, value, branch)
-      return isDenial(operator) ? { ...found, holds: found.unknown === undefined ? !found.holds : found.holds } : found
-    }
-    const constants = right.type === 'set' ? right.elements.map(({ key }) => key) : [right]
-    if (right.type === 'set' && (keyOf(value) !== undefined || constants.length > MOST_TRIED)) {
-      const found = lookUp(value, indexOf(right.elements), supposed)
-      if ('unknown' in found)
-        return { holds: true, because: `it is not known whether ${found.unknown.text}`, unknown: found.unknown }
-      const isIn = found.found[0]?.element !== undefined
-      return { holds: isDenial(operator) ? !isIn : isIn, because: toldOf(value) }
-    }
-    return compare(value, { operator, constants }, supposed)
-  }
-
-  /** Whether a set has a value. Of a set that packets are put into, that depends on those before. */
-  #isIn(name: string, value: Value, { packet }: Branch): Finding {
-    const set = this.#table.sets.get(name)
-    const missing = partMissing(value)
-    if (missing !== undefined) return { holds: false, because: missing }
-    const found = lookUp(value, indexOf(set?.elements ?? NO_ELEMENTS), this.#judged.supposed)
-    if ('unknown' in found)
-      return { holds: true, because: `it is not known whether ${found.unknown.text}`, unknown: found.unknown }
-    const element = found.found[0]?.element
-    const told = keyTold(value)
-    if (!this.#table.dynamic.has(name))
-      return {
-        holds: element !== undefined,
-        because: element === undefined ? `${told} is not in it` : `${told} is in it`,
-      }
-    const key = keyOf(value) ?? told
-    const change = packet.setChanges.find((one) => one.set === `${this.#table.name} ${name}` && one.element === key)
-    if (change !== undefined) return { holds: change.isIn, because: `${told} was put there just now` }
-    if (element !== undefined) return { holds: true, because: `${told} was in it when the rules were listed` }
-    const { affinity } = this.#judged.surroundings
-    if (affinity === undefined) {
-      const message = `${told} is taken to be a new client: in no set that packets are put into`
-      return { holds: false, because: 'it is taken to be a new client', assumption: { code: 'NEW_CLIENT', message } }
-    }
-    const entry = affinity.find((one) => one.list === name && one.address === told)
-    if (entry === undefined) return { holds: false, because: `${told} is not in it` }
-    const { secondsAgo = 0 } = entry
-    const isOld = set?.timeoutSeconds !== undefined && secondsAgo > set.timeoutSeconds
-    return { holds: !isOld, because: `${told} was put there ${secondsAgo} s ago` }
-  }
+  #judge = (statement: Match, branch: Branch): Finding =>
+    judgeMatch(statement, { table: this.#table, judged: this.#judgedAt(branch) })
 
   #elementsOf(map: Expression): readonly NftElement[] {
     if (map.type === 'set') return map.elements
@@ -465,9 +416,6 @@ class RuleRun {
   }
 }
 
-/** Elements of a set in a rule that are tried one by one, so that a person is told which. */
-const MOST_TRIED = 64
-
 const ADDRESSING: ReadonlySet<string> = new Set(['saddr', 'daddr', 'sport', 'dport'])
 
 /** Matches and targets of iptables that decide nothing. */
@@ -483,18 +431,3 @@ const HARMLESS_XT: ReadonlySet<string> = new Set([
 ])
 
 const isIdle = ({ type }: Statement): boolean => type === 'counter' || type === 'aside'
-
-/**
- * Whether all flags count, of which those that the rule does not name are not known: after a mask, a list is all of its flags and none of the
- * mask's others; conntrack's status is compared with all that a connection has been through.
- */
-function isExact(
-  { left, operator, right }: Pick<Extract<Statement, { readonly type: 'match' }>, 'left' | 'operator' | 'right'>,
-  value: Value,
-): boolean {
-  if (left.type === 'binary' && right.type === 'list') return true
-  if (left.type !== 'ct' || left.key !== 'status' || (operator !== '==' && operator !== '!=')) return false
-  // A status without a flag that is asked for is another.
-  const asked = right.type === 'set' ? right.elements.map(({ key }) => key) : [right]
-  return asked.some((one) => judgeConstant(value, one, undefined).holds)
-}
