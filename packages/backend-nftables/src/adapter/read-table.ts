@@ -98,7 +98,7 @@ async function withElements(
 ): Promise<Table | undefined> {
   const filled = new Map<string, SetContents>()
   for (const [name, { declaration }] of sets) {
-    // What packets put into a set is nobody's to compare.
+    // Elements that packets add to a set are not compared.
     const elements =
       declaration.timeoutSeconds === undefined ? await elementsOf(declaration, { table, netlink }) : new Map()
     if (elements === undefined) return undefined

@@ -70,7 +70,7 @@ function setOf(kind: 'set' | 'map', value: JsonObject): SetContents {
     ...(typeof timeout === 'number' && { timeoutSeconds: timeout }),
     ...(typeof comment === 'string' && { comment }),
   }
-  // What packets put into a set, and what goes by itself, is nobody's to compare.
+  // Elements that packets add to a set, and those that expire, are not compared.
   const isDynamic = (listOf(flags) ?? [flags]).some((flag) => flag === 'timeout' || flag === 'dynamic')
   const elements = isDynamic ? [] : (listOf(elem) ?? []).map((each) => elementOf(declaration, each))
   return { declaration, elements: new Map(elements.map((element) => [keyText(element), element])) }

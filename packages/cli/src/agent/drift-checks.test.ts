@@ -57,7 +57,7 @@ describe('looks for drift', () => {
     expect(looks).toEqual([200_000, 260_000, 320_000])
   })
 
-  it('are told of at once, and one may follow at once; further ones take a fifth of the time', async () => {
+  it('are heard of at once, and a second look may follow at once; further ones take a fifth of the time', async () => {
     const { ask, passTo, looks, told, waits } = checking(3000)
     for (const ms of [0, 1000, 5000, 17_000, 32_000]) {
       await passTo(ms)

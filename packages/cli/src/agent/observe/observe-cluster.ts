@@ -147,7 +147,7 @@ async function openObserved(
   }
   const first = await opened(wanted, iptablesVariant)
   if (await hasRules(first)) return first
-  // What a node uses is told from the rules of others as well, and the proxy's may be in the other variant.
+  // `auto` finds the variant by the rules of all programs; those of the proxy may be in the other one.
   const variants = iptablesVariant === 'auto' ? (['nft', 'legacy'] as const) : [iptablesVariant]
   const others = [wanted, ...context.dataplanes.filter((one) => one !== wanted)]
   for (const dataplane of others) {

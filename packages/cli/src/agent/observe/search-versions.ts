@@ -37,7 +37,7 @@ export function searchVersions({ versions, dataplane, audit, quietSince }: Searc
   const faulty = new Set<ServicePortName>()
   let findings = audit(chosen)
   const blame = findings.length === 0 || versions.size === 0 ? () => [] : blaming(versions, dataplane)
-  // Rules that are wrong all over are so whatever versions there are of some service ports: these are for a later look.
+  // Where many findings are about no service port in flight, no choice of versions explains them: the search is left for a later look.
   const isAllOver = findings.filter((finding) => blame(finding).length === 0).length > MANY_FINDINGS
   for (let round = isAllOver ? MAX_ROUNDS : 0; ; round += 1) {
     const counts = new Map<ServicePortName, number>()
